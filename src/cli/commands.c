@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "cli/commands.h"
+
+const Command *const commands[] = {
+  &cmd_header, &cmd_extensions, &cmd_bitmaps, &cmd_bitmap_table, NULL,
+};

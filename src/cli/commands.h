@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* All commands, in the order in which the help lists them. */
+
+#pragma once
+
+#include "cli/tool.h"
+
+G_BEGIN_DECLS
+
+extern const Command cmd_header;
+extern const Command cmd_extensions;
+extern const Command cmd_bitmaps;
+extern const Command cmd_bitmap_table;
+
+extern const Command *const commands[]; /* ends with NULL */
+
+G_END_DECLS

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "cli/dispatch.h"
+
+#include "cli/commands.h"
+#include "cli/usage.h"
+
+#define USAGE                                                                 \
+  "Usage: qcow2tool [--help] [--version] COMMAND [OPTION...] IMAGE..."
+
+/* How many slips a mistyped command may have; more make another word. */
+#define MAX_SLIPS 2
+
+/* Returns how many letters have to be changed, added or left out to make B of
+ * A; MOST + 1 when they are more than MOST. */
+static guint
+count_slips (const char *a, const char *b, guint most)
+{
+  while (*a != '\0' && *a == *b)
+    {
+      a++;
+      b++;
+    }
+  if (*a == '\0' && *b == '\0')
+    return 0;
+  if (most == 0)
+    return 1;
+
+  guint least = most;
+  if (*a != '\0' && *b != '\0')
+    least = MIN (least, count_slips (a + 1, b + 1, most - 1));
+  if (*a != '\0')
+    least = MIN (least, count_slips (a + 1, b, most - 1));
+  if (*b != '\0')
+    least = MIN (least, count_slips (a, b + 1, most - 1));
+  return 1 + least;
+}
+
+static void
+unknown_command (const char *name, GError **error)
+{
+  const Command *closest = NULL;
+  guint least = MAX_SLIPS + 1;
+
+  for (guint i = 0; commands[i] != NULL; i++)
+    {
+      const guint slips = count_slips (name, commands[i]->name, MAX_SLIPS);
+
+      if (slips < least)
+        {
+          least = slips;
+          closest = commands[i];
+        }
+    }
+
+  g_autofree char *escaped = usage_escape (name);
+  if (closest != NULL)
+    usage_error (error, "unknown command '%s', did you mean '%s'?", escaped,
+                 closest->name);
+  else
+    usage_error (error, "unknown command '%s'", escaped);
+}
+
+static const Command *
+find_command (const char *name, GError **error)
+{
+  for (guint i = 0; commands[i] != NULL; i++)
+    {
+      if (g_str_equal (commands[i]->name, name))
+        return commands[i];
+    }
+
+  unknown_command (name, error);
+  return NULL;
+}
+
+static gboolean
+run_command (Tool *tool, const char *name, char **argv,
+             const Command **command, GError **error)
+{
+  *command = find_command (name, error);
+
+  return *command != NULL && (*command)->run (tool, argv, error);
+}
+
+/* help, help COMMAND */
+static gboolean
+run_help (Tool *tool, GOptionContext *context, char **argv,
+          const Command **command, GError **error)
+{
+  char option[] = "--help";
+  char *help[] = { option, NULL };
+
+  if (argv[0] == NULL)
+    {
+      tool_show_help (tool, context, error);
+      return FALSE;
+    }
+  if (argv[1] != NULL)
+    {
+      usage_error (error, "help takes one command");
+      return FALSE;
+    }
+
+  return run_command (tool, argv[0], help, command, error);
+}
+
+static char *
+list_commands (void)
+{
+  GString *list = g_string_new ("Commands:\n");
+
+  for (guint i = 0; commands[i] != NULL; i++)
+    g_string_append_printf (list, "  %-14s %s\n", commands[i]->name,
+                            commands[i]->summary);
+  g_string_append (list,
+                   "\n'qcow2tool COMMAND --help' is the help of a command.");
+  return g_string_free (list, FALSE);
+}
+
+/* Runs what ARGV asks for; COMMAND gets the command, once it is known. */
+static gboolean
+run (Tool *tool, char **argv, const Command **command, GError **error)
+{
+  gboolean help = FALSE;
+  gboolean version = FALSE;
+  const GOptionEntry entries[]
+      = { { "help", 'h', 0, G_OPTION_ARG_NONE, &help, "Show this help", NULL },
+          { "version", 'V', 0, G_OPTION_ARG_NONE, &version, "Show the version",
+            NULL },
+          { NULL } };
+  g_autoptr (GOptionContext) context
+      = g_option_context_new ("COMMAND IMAGE...");
+  g_autofree char *list = list_commands ();
+  GError *option_error = NULL;
+  int argc = (int)g_strv_length (argv);
+
+  g_set_prgname ("qcow2tool");
+  g_option_context_set_help_enabled (context, FALSE);
+  g_option_context_set_strict_posix (context, TRUE);
+  g_option_context_set_summary (
+      context, "Show what a qcow2 disk image says about itself.");
+  g_option_context_set_description (context, list);
+  g_option_context_add_main_entries (context, entries, NULL);
+
+  if (!g_option_context_parse (context, &argc, &argv, &option_error))
+    {
+      usage_take_option_error (error, option_error);
+      return FALSE;
+    }
+
+  /* GOption leaves a "--" before the command where it is. */
+  char **operands = argv[0] != NULL ? argv + 1 : argv;
+  if (*operands != NULL && g_str_equal (*operands, "--"))
+    operands++;
+
+  if (help)
+    {
+      tool_show_help (tool, context, error);
+      return FALSE;
+    }
+  if (version)
+    {
+      g_string_append (tool_get_text (tool),
+                       "qcow2tool " PACKAGE_VERSION "\n");
+      return TRUE;
+    }
+  if (*operands == NULL)
+    {
+      g_set_error_literal (error, TOOL_ERROR, TOOL_ERROR_NO_COMMAND, USAGE);
+      return FALSE;
+    }
+  if (g_str_equal (*operands, "help"))
+    return run_help (tool, context, operands + 1, command, error);
+
+  return run_command (tool, *operands, operands + 1, command, error);
+}
+
+static void
+report_usage (Output *output, const Command *command, const GError *error)
+{
+  g_autofree char *hint = g_strdup_printf (
+      "Try 'qcow2tool%s%s --help'.", command != NULL ? " " : "",
+      command != NULL ? command->name : "");
+
+  output_message (output, NULL, error->message);
+  output_plain_message (output, hint);
+}
+
+static ToolStatus
+run_reporting (Tool *tool, Output *output, char **argv)
+{
+  g_autoptr (GError) error = NULL;
+  const Command *command = NULL;
+
+  if (run (tool, argv, &command, &error)
+      || g_error_matches (error, TOOL_ERROR, TOOL_ERROR_HELP))
+    return tool_get_status (tool);
+
+  /* What went wrong with output is said at the end. */
+  if (error->domain == G_OPTION_ERROR)
+    report_usage (output, command, error);
+  else if (error->domain == TOOL_ERROR)
+    output_plain_message (output, error->message);
+
+  return TOOL_FAILED;
+}
+
+/* Runs the command line ARGV, which ends with NULL, and puts what it prints
+ * into WRITE.  Returns the exit status. */
+int
+dispatch (char **argv, OutputWriteFunc write)
+{
+  g_autoptr (Output) output = output_new (write);
+  g_autoptr (Tool) tool = tool_new (output);
+  const ToolStatus status = run_reporting (tool, output, argv);
+
+  return output_close (output) ? (int)status : TOOL_FAILED;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "cli/fields.h"
+
+#include "cli/usage.h"
+#include "qcow2/error.h"
+#include "render/format.h"
+
+static const Qcow2Field *
+find (const FieldSource *sources, const char *key, const FieldSource **source)
+{
+  for (; sources->fields != NULL; sources++)
+    {
+      const Qcow2Field *field = qcow2_record_find (sources->fields, key);
+
+      *source = sources;
+      if (field != NULL)
+        return field;
+    }
+
+  return NULL;
+}
+
+static char *
+list_keys (const FieldSource *sources)
+{
+  GString *list = g_string_new (NULL);
+
+  for (; sources->fields != NULL; sources++)
+    {
+      for (const Qcow2Field *it = sources->fields; it->name != NULL; it++)
+        g_string_append_printf (list, "%s%s", list->len > 0 ? ", " : "",
+                                it->name);
+    }
+
+  return g_string_free (list, FALSE);
+}
+
+/* Fails when one of the keys in OPTIONS is in none of SOURCES, whose records
+ * do not matter. */
+gboolean
+fields_check (const FieldOptions *options, const FieldSource *sources,
+              GError **error)
+{
+  const FieldSource *source;
+
+  for (char **key = options->keys; key != NULL && *key != NULL; key++)
+    {
+      if (find (sources, *key, &source) != NULL)
+        continue;
+
+      g_autofree char *escaped = usage_escape (*key);
+      g_autofree char *list = list_keys (sources);
+      usage_error (error, "--field: unknown key '%s', not one of: %s", escaped,
+                   list);
+      return FALSE;
+    }
+
+  return TRUE;
+}
+
+/* Whether SOURCE has FIELD, one of its fields, with a value. */
+static gboolean
+has_value (const FieldSource *source, const Qcow2Field *field)
+{
+  guint n_before = 0;
+
+  if (source->record == NULL)
+    return FALSE;
+
+  for (const Qcow2Field *it = source->fields; it != field; it++)
+    n_before += it->stored ? 1 : 0;
+
+  if (field->stored && n_before >= source->n_stored)
+    return FALSE;
+
+  return qcow2_field_has_value (field, source->record);
+}
+
+/* Appends the values of the keys in OPTIONS, which fields_check () has seen,
+ * to OUT.  Appends nothing and fails with QCOW2_ERROR_NOT_FOUND when there is
+ * no value for one of them. */
+gboolean
+fields_print (const FieldOptions *options, const FieldSource *sources,
+              GString *out, GError **error)
+{
+  const FormatEnding ending = options->nul ? FORMAT_NUL : FORMAT_LINES;
+  const gsize before = out->len;
+
+  for (char **key = options->keys; *key != NULL; key++)
+    {
+      const FieldSource *source = NULL;
+      const Qcow2Field *field = find (sources, *key, &source);
+
+      g_assert (field != NULL && source != NULL);
+      if (!has_value (source, field))
+        {
+          g_string_truncate (out, before);
+          g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
+                       "there is no value for '%s'", field->name);
+          return FALSE;
+        }
+
+      format_bare (out, field, source->record, ending);
+    }
+
+  return TRUE;
+}
+
+void
+fields_clear (FieldOptions *options)
+{
+  g_clear_pointer (&options->keys, g_strfreev);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* --field: single values for scripts. */
+
+#pragma once
+
+#include "qcow2/record.h"
+
+G_BEGIN_DECLS
+
+/* A structure in which keys are looked up. */
+typedef struct
+{
+  const Qcow2Field *fields; /* NULL ends an array of these */
+  gconstpointer record;     /* NULL: the image does not have it */
+  guint n_stored;           /* how many stored fields it has */
+} FieldSource;
+
+typedef struct
+{
+  char **keys;  /* --field, in the order given, or NULL */
+  gboolean nul; /* -0 */
+} FieldOptions;
+
+/* The entries of the options, for an array of GOptionEntry. */
+#define FIELD_OPTIONS(options)                                                \
+  { "field",                                                                  \
+    0,                                                                        \
+    0,                                                                        \
+    G_OPTION_ARG_FILENAME_ARRAY,                                              \
+    &(options)->keys,                                                         \
+    "Print only the value of KEY; may be given again",                        \
+    "KEY" },                                                                  \
+      FIELD_NUL_OPTION (options)
+#define FIELD_NUL_OPTION(options)                                             \
+  {                                                                           \
+    "null", '0', 0, G_OPTION_ARG_NONE, &(options)->nul,                       \
+        "Print raw bytes, ended by a NUL byte", NULL                          \
+  }
+
+gboolean fields_check (const FieldOptions *options, const FieldSource *sources,
+                       GError **error);
+gboolean fields_print (const FieldOptions *options, const FieldSource *sources,
+                       GString *out, GError **error);
+void fields_clear (FieldOptions *options);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (FieldOptions, fields_clear)
+
+G_END_DECLS

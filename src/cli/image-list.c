@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "cli/image-list.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct ImageList
+{
+  char **operands; /* what is left of each, not owned, may be NULL */
+  char **line_files;
+  char **nul_files;
+
+  FILE *file;       /* the list that is being read, or NULL */
+  const char *name; /* its name */
+  int delimiter;    /* what ends an image's name in it */
+  char *line;       /* getdelim's */
+  size_t line_size;
+};
+
+/* Returns the images in OPERANDS, then those that stand one per line in the
+ * files LINE_FILES, then those that a NUL ends in NUL_FILES.  "-" is standard
+ * input.  Each array ends with NULL, may be NULL, and must outlive the list.
+ */
+ImageList *
+image_list_new (char **operands, char **line_files, char **nul_files)
+{
+  ImageList *list = g_new0 (ImageList, 1);
+
+  list->operands = operands;
+  list->line_files = line_files;
+  list->nul_files = nul_files;
+  return list;
+}
+
+static char *
+next_of (char ***array)
+{
+  if (*array == NULL || **array == NULL)
+    return NULL;
+
+  return *(*array)++;
+}
+
+static gboolean
+list_error (const ImageList *list, const char *what, int errnum,
+            GError **error)
+{
+  g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (errnum),
+               "%s: cannot %s the list of images: %s", list->name, what,
+               g_strerror (errnum));
+  return FALSE;
+}
+
+/* Opens the next list.  Returns FALSE without an error when there is none. */
+static gboolean
+open_next (ImageList *list, GError **error)
+{
+  list->delimiter = '\n';
+  list->name = next_of (&list->line_files);
+  if (list->name == NULL)
+    {
+      list->delimiter = '\0';
+      list->name = next_of (&list->nul_files);
+    }
+  if (list->name == NULL)
+    return FALSE;
+
+  list->file
+      = g_str_equal (list->name, "-") ? stdin : fopen (list->name, "re");
+  if (list->file == NULL)
+    return list_error (list, "open", errno, error);
+
+  return TRUE;
+}
+
+static void
+close_list (ImageList *list)
+{
+  if (list->file != NULL && list->file != stdin)
+    fclose (list->file);
+
+  list->file = NULL;
+}
+
+/* Reads the next name of the list that is open.  Returns NULL without an error
+ * at its end. */
+static char *
+read_name (ImageList *list, GError **error)
+{
+  while (TRUE)
+    {
+      errno = 0;
+      const ssize_t got = getdelim (&list->line, &list->line_size,
+                                    list->delimiter, list->file);
+      if (got < 0 && ferror (list->file))
+        {
+          list_error (list, "read", errno, error);
+          return NULL;
+        }
+      if (got < 0)
+        return NULL;
+
+      gsize len = (gsize)got;
+      if (list->line[len - 1] == list->delimiter)
+        list->line[--len] = '\0';
+      if (len == 0)
+        continue; /* no file has such a name: an empty list of one line */
+
+      if (strlen (list->line) == len)
+        return g_strdup (list->line);
+
+      g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                   "%s: a line of the list of images has a NUL byte: give it "
+                   "to --files0-from",
+                   list->name);
+      return NULL;
+    }
+}
+
+/* Returns the next image's name.  At the end returns NULL without an error;
+ * with an error, of G_FILE_ERROR, when a list cannot be read: then the next
+ * call goes on with the list after it. */
+char *
+image_list_next (ImageList *list, GError **error)
+{
+  const char *operand = next_of (&list->operands);
+  g_autoptr (GError) local_error = NULL;
+
+  if (operand != NULL)
+    return g_strdup (operand);
+
+  while (list->file != NULL || open_next (list, &local_error))
+    {
+      char *name = read_name (list, &local_error);
+
+      if (name != NULL)
+        return name;
+
+      close_list (list);
+      if (local_error != NULL)
+        break;
+    }
+
+  if (local_error != NULL)
+    g_propagate_error (error, g_steal_pointer (&local_error));
+  return NULL;
+}
+
+void
+image_list_free (ImageList *list)
+{
+  if (list == NULL)
+    return;
+
+  close_list (list);
+  free (list->line);
+  g_free (list);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The images that a command line names: operands, then lists in files, which
+ * are read as they are needed. */
+
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+typedef struct ImageList ImageList;
+
+ImageList *image_list_new (char **operands, char **line_files,
+                           char **nul_files);
+char *image_list_next (ImageList *list, GError **error);
+void image_list_free (ImageList *list);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (ImageList, image_list_free)
+
+G_END_DECLS

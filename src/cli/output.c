@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "cli/output.h"
+
+#include <string.h>
+
+#include "render/format.h"
+
+/* Output below this is written in one piece, or not at all. */
+#define FLUSH_SIZE (128 * 1024)
+
+struct Output
+{
+  OutputWriteFunc write;
+  GString *text; /* not written yet */
+  GError *error; /* of the first write that failed */
+};
+
+G_DEFINE_QUARK (output - error - quark, output_error)
+
+Output *
+output_new (OutputWriteFunc write)
+{
+  Output *output = g_new0 (Output, 1);
+
+  output->write = write;
+  output->text = g_string_new (NULL);
+  return output;
+}
+
+/* Returns the text to which emitters and commands append. */
+GString *
+output_get_text (Output *output)
+{
+  return output->text;
+}
+
+static gboolean
+write_text (Output *output)
+{
+  GString *text = output->text;
+
+  if (output->error == NULL && text->len > 0)
+    output->write (OUTPUT_STREAM_ANSWER, text->str, text->len, &output->error);
+
+  g_string_truncate (text, 0);
+  return output->error == NULL;
+}
+
+/* Writes the text when it has become much.  Returns FALSE, with OUTPUT_ERROR,
+ * when a write has failed: nobody reads any more, so the reading ends. */
+gboolean
+output_flush (Output *output, GError **error)
+{
+  if (output->text->len >= FLUSH_SIZE)
+    write_text (output);
+  if (output->error == NULL)
+    return TRUE;
+
+  g_set_error (error, OUTPUT_ERROR, OUTPUT_ERROR_FAILED, "output failed");
+  return FALSE;
+}
+
+/* Puts LINE on standard error, behind the output that came before it.  There
+ * is nobody to tell when that fails. */
+void
+output_plain_message (Output *output, const char *line)
+{
+  g_autofree char *text = g_strconcat (line, "\n", NULL);
+
+  write_text (output);
+  output->write (OUTPUT_STREAM_MESSAGES, text, strlen (text), NULL);
+}
+
+/* Puts MESSAGE about IMAGE, a path or NULL, on standard error. */
+void
+output_message (Output *output, const char *image, const char *message)
+{
+  g_autoptr (GString) line = g_string_new ("qcow2tool: ");
+
+  if (image != NULL)
+    {
+      format_escaped (line, image, strlen (image));
+      g_string_append (line, ": ");
+    }
+  g_string_append (line, message);
+  output_plain_message (output, line->str);
+}
+
+/* Writes what is left.  Returns whether all output was written; if not, says
+ * why, unless it was that the reader is gone. */
+gboolean
+output_close (Output *output)
+{
+  if (write_text (output))
+    return TRUE;
+
+  if (!g_error_matches (output->error, G_FILE_ERROR, G_FILE_ERROR_PIPE))
+    output_message (output, NULL, output->error->message);
+  return FALSE;
+}
+
+void
+output_free (Output *output)
+{
+  if (output == NULL)
+    return;
+
+  g_string_free (output->text, TRUE);
+  g_clear_error (&output->error);
+  g_free (output);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is wrong with an image as messages, so many of each rule. */
+
+#pragma once
+
+#include "cli/output.h"
+#include "qcow2/image.h"
+
+G_BEGIN_DECLS
+
+/* Which findings bear on what was asked for: those on PARTS and, as far as
+ * they belong to an extension or a bitmap, not beyond these indexes. */
+typedef struct
+{
+  guint parts; /* Qcow2Parts */
+  guint64 max_extension;
+  guint64 max_bitmap;
+} ReportScope;
+
+#define REPORT_SCOPE(the_parts)                                               \
+  ((ReportScope){ .parts = (the_parts),                                       \
+                  .max_extension = G_MAXUINT64,                               \
+                  .max_bitmap = G_MAXUINT64 })
+
+typedef struct Report Report;
+
+Report *report_new (Output *output, const char *path, const Qcow2Image *image);
+void report_findings (Report *report, ReportScope scope);
+gboolean report_close (Report *report);
+
+G_END_DECLS

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "cli/rows.h"
+
+/* How many entries are read and printed at a time. */
+#define BLOCK 512
+
+/* More rows than a real table can have are printed only when they are asked
+ * for (QEMU, block/qcow2-bitmap.c: BME_MAX_TABLE_SIZE). */
+#define MAX_ROWS G_GUINT64_CONSTANT (0x8000000)
+
+/* What the entries of a bitmap's table are judged by, NULL for no judging. */
+typedef struct
+{
+  guint64 data_size;
+  Qcow2Subject subject;
+  Qcow2Problems *problems;
+} Judging;
+
+static gsize
+keep_types (Qcow2TableEntry *entries, gsize n, guint types)
+{
+  gsize n_kept = 0;
+
+  for (gsize i = 0; i < n; i++)
+    {
+      if (types == 0 || (types & 1u << entries[i].type) != 0)
+        entries[n_kept++] = entries[i];
+    }
+
+  return n_kept;
+}
+
+/* Prints the entries of TABLE from START to END that are of one of TYPES, and
+ * judges all of them. */
+static gboolean
+print_range (Tool *tool, const Qcow2Table *table, guint64 start, guint64 end,
+             guint types, const Judging *judging, GError **error)
+{
+  g_autoptr (ByteWindow) window = byte_window_new (table->source, 0);
+  Qcow2TableEntry entries[BLOCK];
+
+  while (start < end)
+    {
+      const gsize wanted = (gsize)MIN (end - start, BLOCK);
+      const gsize got
+          = qcow2_table_read (table, window, start, entries, wanted, error);
+
+      if (got == 0)
+        return FALSE;
+
+      for (gsize i = 0; judging != NULL && i < got; i++)
+        qcow2_table_judge_entry (table, &entries[i], judging->data_size,
+                                 &judging->subject, judging->problems);
+      emitter_rows (tool_get_emitter (tool), entries,
+                    keep_types (entries, got, types));
+      if (!tool_flush (tool, error))
+        return FALSE;
+
+      start += got;
+    }
+
+  return TRUE;
+}
+
+static gboolean
+print (Tool *tool, const Qcow2Table *table, const RowOptions *options,
+       const Judging *judging, GError **error)
+{
+  const guint64 n = qcow2_table_get_n_readable (table);
+  const guint64 start = MIN (options->start, n);
+  const guint64 count = options->count == ROWS_ALL ? MAX_ROWS : options->count;
+  const guint64 end = start + MIN (n - start, count);
+
+  emitter_begin (tool_get_emitter (tool), EMITTER_TABLE, "bitmap_table", NULL);
+  const gboolean printed
+      = print_range (tool, table, start, end, options->types, judging, error);
+  emitter_end (tool_get_emitter (tool));
+
+  if (printed && judging != NULL && options->count == ROWS_ALL && end < n)
+    qcow2_problems_add (judging->problems, &judging->subject, "RES-02",
+                        QCOW2_SEVERITY_ERROR, table->offset + end * 8,
+                        "entries " QCOW2_U " to " QCOW2_U
+                        " are left out: use --start and --count",
+                        end, n - 1);
+  return printed;
+}
+
+/* Prints the entries of TABLE that OPTIONS ask for and that are in the file,
+ * without judging them. */
+gboolean
+rows_print (Tool *tool, const Qcow2Table *table, const RowOptions *options,
+            GError **error)
+{
+  return print (tool, table, options, NULL, error);
+}
+
+/* Prints the entries of the table of BITMAP that OPTIONS ask for; when JUDGE,
+ * what is wrong with them becomes the image's problems. */
+gboolean
+rows_print_bitmap (Tool *tool, Qcow2Image *image, const Qcow2Bitmap *bitmap,
+                   const RowOptions *options, gboolean judge, GError **error)
+{
+  const Qcow2Table table = qcow2_image_get_table (image, bitmap);
+  Judging judging = { .subject = qcow2_bitmap_get_subject (bitmap),
+                      .problems = image->problems };
+
+  if (table.offset == 0)
+    return TRUE; /* there is the header, not a table */
+
+  qcow2_bitmap_get_data_size (bitmap, &image->header, &judging.data_size);
+  return print (tool, &table, options, judge ? &judging : NULL, error);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The entries of a bitmap table from the image to the output, block by
+ * block. */
+
+#pragma once
+
+#include "cli/tool.h"
+#include "qcow2/examine.h"
+
+G_BEGIN_DECLS
+
+/* No --count. */
+#define ROWS_ALL G_MAXUINT64
+
+typedef struct
+{
+  guint64 start; /* index of the first entry */
+  guint64 count; /* how many, or ROWS_ALL */
+  guint types;   /* mask of 1 << Qcow2EntryType; 0: all */
+} RowOptions;
+
+gboolean rows_print (Tool *tool, const Qcow2Table *table,
+                     const RowOptions *options, GError **error);
+gboolean rows_print_bitmap (Tool *tool, Qcow2Image *image,
+                            const Qcow2Bitmap *bitmap,
+                            const RowOptions *options, gboolean judge,
+                            GError **error);
+
+G_END_DECLS

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "cli/selection.h"
+
+#include <string.h>
+
+#include "cli/usage.h"
+#include "qcow2/error.h"
+#include "render/format.h"
+
+/* What a look through the directory has found. */
+typedef struct
+{
+  guint64 n_matches;
+  guint64 last;      /* index of the last match */
+  guint64 lookalike; /* index of a bitmap whose name is shown as what was
+                        asked for, or QCOW2_NO_INDEX */
+} Search;
+
+/* Checks and reads what the options of SELECTION were given. */
+gboolean
+selection_parse (Selection *selection, GError **error)
+{
+  const char *const given[]
+      = { selection->name != NULL ? "--name" : "",
+          selection->index_text != NULL ? "--index" : "", NULL };
+
+  if (!usage_check_exclusive (given, error))
+    return FALSE;
+
+  return selection->index_text == NULL
+         || usage_parse_number ("--index", selection->index_text,
+                                &selection->index, error);
+}
+
+gboolean
+selection_is_given (const Selection *selection)
+{
+  return selection->name != NULL || selection->index_text != NULL;
+}
+
+static gboolean
+is_named (const Qcow2Bitmap *bitmap, const char *name)
+{
+  gsize len;
+
+  if (bitmap->name == NULL)
+    return FALSE;
+
+  const char *bytes = g_bytes_get_data (bitmap->name, &len);
+  return len == strlen (name) && (len == 0 || memcmp (bytes, name, len) == 0);
+}
+
+/* Whether BITMAP is one of those asked for; all are when no option was given.
+ */
+gboolean
+selection_matches (const Selection *selection, const Qcow2Bitmap *bitmap)
+{
+  if (selection->name != NULL)
+    return is_named (bitmap, selection->name);
+
+  return selection->index_text == NULL || selection->index == bitmap->index;
+}
+
+static gboolean
+looks_like (const Qcow2Bitmap *bitmap, const char *name)
+{
+  /* Only what has an escape in it looks like another name. */
+  if (bitmap->name == NULL || strchr (name, '\\') == NULL)
+    return FALSE;
+
+  g_autoptr (GString) shown = g_string_new (NULL);
+  format_escaped_bytes (shown, bitmap->name);
+  return g_str_equal (shown->str, name);
+}
+
+static gboolean
+not_found (const Selection *selection, const Search *search, GError **error)
+{
+  g_autofree char *name = NULL;
+
+  if (selection->name == NULL)
+    {
+      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
+                   "no bitmap has the index " QCOW2_U, selection->index);
+      return FALSE;
+    }
+
+  name = usage_escape (selection->name);
+  /* A lookalike is in escaped form already. */
+  if (search->lookalike == QCOW2_NO_INDEX)
+    g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
+                 "no bitmap has the name '%s'", name);
+  else
+    g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
+                 "no bitmap has the name '%s', but bitmap " QCOW2_U
+                 " is shown that way: use --index " QCOW2_U,
+                 selection->name, search->lookalike, search->lookalike);
+  return FALSE;
+}
+
+static gboolean
+search_directory (const Selection *selection, Qcow2Directory *directory,
+                  Search *search, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+
+  qcow2_directory_rewind (directory);
+  while (TRUE)
+    {
+      g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+      if (!qcow2_directory_next (directory, &bitmap, &local_error))
+        break;
+
+      if (selection_matches (selection, &bitmap))
+        {
+          search->n_matches++;
+          search->last = bitmap.index;
+        }
+      else if (selection->name != NULL && looks_like (&bitmap, selection->name)
+               && search->lookalike == QCOW2_NO_INDEX)
+        search->lookalike = bitmap.index;
+    }
+
+  qcow2_directory_rewind (directory);
+  if (local_error == NULL)
+    return TRUE;
+
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
+/* Looks for the bitmaps asked for in DIRECTORY, which it rewinds.  LAST gets
+ * the index of the last of them.  Fails with QCOW2_ERROR_NOT_FOUND when there
+ * is none, and, when UNIQUE, with QCOW2_ERROR_AMBIGUOUS when there are
+ * several. */
+gboolean
+selection_find (const Selection *selection, Qcow2Directory *directory,
+                gboolean unique, guint64 *last, GError **error)
+{
+  Search search = { .lookalike = QCOW2_NO_INDEX };
+
+  if (!search_directory (selection, directory, &search, error))
+    return FALSE;
+  if (search.n_matches == 0)
+    return not_found (selection, &search, error);
+
+  if (unique && search.n_matches > 1)
+    {
+      g_autofree char *name = usage_escape (selection->name);
+
+      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_AMBIGUOUS,
+                   QCOW2_U " bitmaps have the name '%s': use --index",
+                   search.n_matches, name);
+      return FALSE;
+    }
+
+  *last = search.last;
+  return TRUE;
+}
+
+void
+selection_clear (Selection *selection)
+{
+  g_clear_pointer (&selection->name, g_free);
+  g_clear_pointer (&selection->index_text, g_free);
+}

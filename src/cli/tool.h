@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What every command shares: options, help, images in turn, output and the
+ * exit status. */
+
+#pragma once
+
+#include "cli/output.h"
+#include "cli/report.h"
+#include "qcow2/image.h"
+#include "render/emitter.h"
+
+G_BEGIN_DECLS
+
+typedef struct Tool Tool;
+
+/* A command: the functions of a file cmd-*.c are behind one of these. */
+typedef struct
+{
+  const char *name;
+  const char *operands;    /* as the usage line has them */
+  const char *summary;     /* a line in the list of commands */
+  const char *description; /* paragraphs behind the options, or NULL */
+  gboolean (*run) (Tool *tool, char **argv, GError **error);
+} Command;
+
+/* Exit statuses, see EXIT STATUS in the man page. */
+typedef enum
+{
+  TOOL_OK = 0,
+  TOOL_FAILED = 1,
+  TOOL_DAMAGED = 2, /* of a predicate: no */
+  TOOL_NOT_FOUND = 3
+} ToolStatus;
+
+/* Errors that are no image's; usage errors are of G_OPTION_ERROR, and output
+ * has OUTPUT_ERROR. */
+#define TOOL_ERROR (tool_error_quark ())
+
+typedef enum
+{
+  TOOL_ERROR_HELP,      /* help was shown: there is nothing else to do */
+  TOOL_ERROR_NO_COMMAND /* the message is the whole usage line */
+} ToolError;
+
+/* Shows what was asked of IMAGE.  Errors are about that image. */
+typedef gboolean (*ToolImageFunc) (Tool *tool, Qcow2Image *image,
+                                   gpointer data, GError **error);
+
+GQuark tool_error_quark (void);
+Tool *tool_new (Output *output);
+void tool_free (Tool *tool);
+
+/* Options. */
+gboolean tool_parse (Tool *tool, const Command *command,
+                     const GOptionEntry *entries, char **argv, GError **error);
+void tool_want_one_image (Tool *tool, const char *taker);
+void tool_show_help (Tool *tool, GOptionContext *context, GError **error);
+
+/* Images in turn. */
+gboolean tool_for_each_image (Tool *tool, ToolImageFunc show, gpointer data,
+                              GError **error);
+void tool_report (Tool *tool, ReportScope scope);
+Emitter *tool_get_emitter (Tool *tool);
+GString *tool_get_text (Tool *tool);
+gboolean tool_flush (Tool *tool, GError **error);
+
+/* Exit status. */
+void tool_set_status (Tool *tool, ToolStatus status);
+ToolStatus tool_get_status (const Tool *tool);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Tool, tool_free)
+
+G_END_DECLS

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "cli/usage.h"
+
+#include <string.h>
+
+#include "cli/number.h"
+#include "render/format.h"
+
+/* Returns TEXT as messages show it. */
+char *
+usage_escape (const char *text)
+{
+  GString *escaped = g_string_new (NULL);
+
+  format_escaped (escaped, text, strlen (text));
+  return g_string_free (escaped, FALSE);
+}
+
+/* Sets ERROR to one about the command line.  What FORMAT makes is safe to
+ * show. */
+void
+usage_error (GError **error, const char *format, ...)
+{
+  va_list args;
+
+  va_start (args, format);
+  g_autofree char *message = g_strdup_vprintf (format, args);
+  va_end (args);
+
+  g_set_error_literal (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                       message);
+}
+
+/* Parses the number TEXT that OPTION was given. */
+gboolean
+usage_parse_number (const char *option, const char *text, guint64 *value,
+                    GError **error)
+{
+  if (number_parse (text, value))
+    return TRUE;
+
+  g_autofree char *escaped = usage_escape (text);
+  usage_error (error,
+               "%s: '%s' is not a number: decimal, 0x..., or with a "
+               "suffix k M G T P E, below 2^64",
+               option, escaped);
+  return FALSE;
+}
+
+/* Fails when more than one of GIVEN, a list of options that ends with NULL and
+ * has "" for those that were not given, is there. */
+gboolean
+usage_check_exclusive (const char *const *given, GError **error)
+{
+  const char *first = NULL;
+
+  for (; *given != NULL; given++)
+    {
+      if (**given == '\0')
+        continue;
+      if (first != NULL)
+        {
+          usage_error (error, "%s and %s exclude each other", first, *given);
+          return FALSE;
+        }
+
+      first = *given;
+    }
+
+  return TRUE;
+}
+
+/* Sets ERROR to OPTION_ERROR, which it frees, in our words: GOption's messages
+ * begin with a capital letter and hold what was typed. */
+void
+usage_take_option_error (GError **error, GError *option_error)
+{
+  g_autofree char *escaped = usage_escape (option_error->message);
+
+  *escaped = g_ascii_tolower (*escaped);
+  g_set_error_literal (error, G_OPTION_ERROR, option_error->code, escaped);
+  g_error_free (option_error);
+}
+
+/* Fails when VALUE, which OPTION was given unless it is NULL, is not one of
+ * GOOD. */
+gboolean
+usage_check_choice (const char *option, const char *value,
+                    const char *const *good, GError **error)
+{
+  if (value == NULL || g_strv_contains (good, value))
+    return TRUE;
+
+  g_autofree char *escaped = usage_escape (value);
+  g_autofree char *list = g_strjoinv (", ", (char **)good);
+  usage_error (error, "%s: unknown value '%s', not one of: %s", option,
+               escaped, list);
+  return FALSE;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Options and their values: what is wrong with them, in one form. */
+
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+char *usage_escape (const char *text);
+void usage_error (GError **error, const char *format, ...)
+    G_GNUC_PRINTF (2, 3);
+void usage_take_option_error (GError **error, GError *option_error);
+gboolean usage_parse_number (const char *option, const char *text,
+                             guint64 *value, GError **error);
+gboolean usage_check_choice (const char *option, const char *value,
+                             const char *const *good, GError **error);
+gboolean usage_check_exclusive (const char *const *given, GError **error);
+
+G_END_DECLS

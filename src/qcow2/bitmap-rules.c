@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The rules that one entry of the bitmap directory breaks or keeps. */
+
+#include "config.h"
+
+#include "qcow2/bitmap.h"
+
+#include <string.h>
+
+#include "qcow2/printable.h"
+
+/* Offsets of fields in an entry. */
+#define AT_TABLE_OFFSET 0
+#define AT_TABLE_SIZE 8
+#define AT_FLAGS 12
+#define AT_TYPE 16
+#define AT_GRANULARITY_BITS 17
+#define AT_NAME_SIZE 18
+#define AT_EXTRA_DATA_SIZE 20
+
+/* QEMU, block/qcow2-bitmap.c: BME_MAX_TABLE_SIZE, BME_MAX_PHYS_SIZE,
+ * BME_MIN_GRANULARITY_BITS, BME_MAX_GRANULARITY_BITS, BME_MAX_NAME_SIZE. */
+#define QEMU_MAX_TABLE_SIZE 0x8000000
+#define QEMU_MAX_DATA_SIZE (512 * 1024 * 1024)
+#define QEMU_MIN_GRANULARITY_BITS 9
+#define QEMU_MAX_GRANULARITY_BITS 31
+#define QEMU_MAX_NAME_SIZE 1023
+
+typedef struct
+{
+  const Qcow2Bitmap *b;
+  const Qcow2Header *header;
+  guint64 file_size; /* bytes */
+  Qcow2Problems *problems;
+  Qcow2Subject subject;
+} Judge;
+
+#define ADD_AT(severity, rule, offset, ...)                                   \
+  qcow2_problems_add (j->problems, &j->subject, (rule),                       \
+                      QCOW2_SEVERITY_##severity, (offset), __VA_ARGS__)
+#define ADD(severity, rule, offset, ...)                                      \
+  ADD_AT (severity, rule, j->b->file_offset + (offset), __VA_ARGS__)
+
+static void
+judge_table_place (const Judge *j)
+{
+  const guint64 offset = j->b->bitmap_table_offset;
+  const guint64 bytes = (guint64)j->b->bitmap_table_size * 8;
+
+  if (offset == 0)
+    ADD (ERROR, "BDIR-05", AT_TABLE_OFFSET, "bitmap_table_offset is 0");
+  else if (offset % j->header->cluster_size != 0)
+    ADD (ERROR, "BDIR-05", AT_TABLE_OFFSET,
+         "bitmap_table_offset " QCOW2_X
+         " is not a multiple of the cluster size " QCOW2_U,
+         offset, j->header->cluster_size);
+
+  if (offset > j->file_size || bytes > j->file_size - offset)
+    ADD (ERROR, "BDIR-07", AT_TABLE_OFFSET,
+         "the bitmap table, " QCOW2_U " bytes at " QCOW2_X
+         ", does not end in the file, which has " QCOW2_U " bytes",
+         bytes, offset, j->file_size);
+}
+
+static void
+judge_table_size (const Judge *j)
+{
+  const guint32 size = j->b->bitmap_table_size;
+  const gboolean in_use = (j->b->flags & QCOW2_BITMAP_IN_USE) != 0;
+  guint64 data_size;
+
+  if (size == 0)
+    ADD (ERROR, "BDIR-06", AT_TABLE_SIZE, "bitmap_table_size is 0");
+  else if (size > QEMU_MAX_TABLE_SIZE)
+    ADD (ERROR, "BDIR-06", AT_TABLE_SIZE,
+         "bitmap_table_size %u is greater than %u", size, QEMU_MAX_TABLE_SIZE);
+  else if (size > QEMU_MAX_DATA_SIZE / j->header->cluster_size)
+    ADD (WARNING, "BDIR-06", AT_TABLE_SIZE,
+         "bitmap_table_size %u stands for more than 512 MiB of bitmap", size);
+
+  if (!qcow2_bitmap_get_data_size (j->b, j->header, &data_size))
+    return;
+
+  const guint64 needed = qcow2_bitmap_get_n_needed (j->header, data_size);
+  if (size == needed)
+    return;
+
+  /* A writer that is at work or was killed may have resized the disk. */
+  if (in_use)
+    ADD (WARNING, "BDIR-18", AT_TABLE_SIZE,
+         "bitmap_table_size is %u, but the virtual size needs " QCOW2_U
+         " entries",
+         size, needed);
+  else
+    ADD (ERROR, "BDIR-18", AT_TABLE_SIZE,
+         "bitmap_table_size is %u, but the virtual size needs " QCOW2_U
+         " entries",
+         size, needed);
+}
+
+static void
+judge_flags (const Judge *j)
+{
+  const guint32 flags = j->b->flags;
+
+  if ((flags & ~QCOW2_BITMAP_KNOWN_FLAGS) != 0)
+    ADD (ERROR, "BDIR-08", AT_FLAGS, "flags has reserved bits 0x%x",
+         flags & ~QCOW2_BITMAP_KNOWN_FLAGS);
+  if ((flags & QCOW2_BITMAP_EXTRA_DATA_COMPATIBLE) != 0
+      && j->b->extra_data_size == 0)
+    ADD (WARNING, "BDIR-08", AT_FLAGS,
+         "the extra-data-compatible flag is set without extra data");
+  if ((flags & QCOW2_BITMAP_IN_USE) != 0)
+    ADD (WARNING, "BDIR-09", AT_FLAGS,
+         "the in-use flag is set: the contents on disk are out of date");
+}
+
+static void
+judge_kind (const Judge *j)
+{
+  const guint8 bits = j->b->granularity_bits;
+
+  if (j->b->type != QCOW2_BITMAP_DIRTY_TRACKING)
+    ADD (ERROR, "BDIR-11", AT_TYPE, "type %u is not %u (dirty tracking)",
+         j->b->type, QCOW2_BITMAP_DIRTY_TRACKING);
+  if (bits > 63)
+    ADD (ERROR, "BDIR-12", AT_GRANULARITY_BITS,
+         "granularity_bits %u is greater than 63", bits);
+  else if (bits < QEMU_MIN_GRANULARITY_BITS
+           || bits > QEMU_MAX_GRANULARITY_BITS)
+    ADD (WARNING, "BDIR-12", AT_GRANULARITY_BITS,
+         "granularity_bits %u is not in %u..%u, as QEMU wants", bits,
+         QEMU_MIN_GRANULARITY_BITS, QEMU_MAX_GRANULARITY_BITS);
+}
+
+static void
+judge_extra_data (const Judge *j)
+{
+  const Qcow2Bitmap *b = j->b;
+  const gsize n = MIN (b->extra_data_size, sizeof b->extra_data);
+  const char *dots = n < b->extra_data_size ? "..." : "";
+  g_autoptr (GString) hex = g_string_new (NULL);
+
+  if (b->extra_data_size == 0 || b->name == NULL)
+    return;
+
+  for (gsize i = 0; i < n; i++)
+    g_string_append_printf (hex, "%02x", b->extra_data[i]);
+
+  if ((b->flags & QCOW2_BITMAP_EXTRA_DATA_COMPATIBLE) == 0)
+    ADD (ERROR, "BDIR-14", AT_EXTRA_DATA_SIZE,
+         "%u bytes of extra data that nobody knows forbid to use the bitmap: "
+         "%s%s",
+         b->extra_data_size, hex->str, dots);
+  else
+    ADD (WARNING, "BDIR-14", AT_EXTRA_DATA_SIZE,
+         "%u bytes of extra data that nobody knows: %s%s", b->extra_data_size,
+         hex->str, dots);
+}
+
+static void
+judge_name (const Judge *j, guint64 namesake)
+{
+  const Qcow2Bitmap *b = j->b;
+
+  if (b->name_size == 0)
+    ADD (ERROR, "BDIR-13", AT_NAME_SIZE, "name_size is 0");
+  else if (b->name_size > QEMU_MAX_NAME_SIZE)
+    ADD (WARNING, "BDIR-13", AT_NAME_SIZE, "name_size %u is greater than %u",
+         b->name_size, QEMU_MAX_NAME_SIZE);
+  if (b->name == NULL)
+    return;
+
+  if (namesake != b->index)
+    ADD_AT (ERROR, "BDIR-15", b->name_offset,
+            "bitmap " QCOW2_U " has the same name", namesake);
+
+  const guint8 *bytes = g_bytes_get_data (b->name, NULL);
+  if (b->name_size > 0 && memchr (bytes, 0, b->name_size) != NULL)
+    ADD_AT (WARNING, "BDIR-17", b->name_offset,
+            "the name has a NUL byte, at which QEMU cuts it");
+  else if (!qcow2_string_is_printable (b->name))
+    ADD_AT (NOTE, "BDIR-17", b->name_offset,
+            "the name has control or format characters or is not UTF-8");
+  if (b->bad_padding != 0)
+    ADD_AT (WARNING, "BDIR-16", b->bad_padding, "the padding is not zero");
+  if (b->padding_cut)
+    ADD_AT (WARNING, "BDIR-02", b->name_offset + b->name_size,
+            "the padding goes on behind the end of the directory or file");
+}
+
+/* Returns what findings about BITMAP are about; the name stays BITMAP's. */
+Qcow2Subject
+qcow2_bitmap_get_subject (const Qcow2Bitmap *bitmap)
+{
+  const Qcow2Subject subject = { .parts = QCOW2_PART_BITMAPS,
+                                 .structure = "bitmap",
+                                 .extension = QCOW2_NO_INDEX,
+                                 .bitmap = bitmap->index,
+                                 .name = bitmap->name };
+
+  return subject;
+}
+
+/* Adds to PROBLEMS what is wrong with the directory entry of BITMAP in the
+ * image with HEADER, whose cluster size is known, in a file of FILE_SIZE
+ * bytes.  NAMESAKE is the index of the first bitmap of its name.  That the
+ * entry is cut short has been said by the directory, and what is in its table
+ * is for the table's reader. */
+void
+qcow2_bitmap_judge (const Qcow2Bitmap *bitmap, const Qcow2Header *header,
+                    guint64 file_size, guint64 namesake,
+                    Qcow2Problems *problems)
+{
+  const Judge judge = { .b = bitmap,
+                        .header = header,
+                        .file_size = file_size,
+                        .problems = problems,
+                        .subject = qcow2_bitmap_get_subject (bitmap) };
+  const Judge *j = &judge;
+
+  judge_table_place (j);
+  judge_table_size (j);
+  judge_flags (j);
+  judge_kind (j);
+  judge_extra_data (j);
+  judge_name (j, namesake);
+}

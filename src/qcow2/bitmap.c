@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "qcow2/bitmap.h"
+
+static const Qcow2Label flag_bits[] = {
+  { 0, "in-use" },
+  { 1, "auto" },
+  { 2, "extra-data-compatible" },
+  { 0, NULL },
+};
+
+const Qcow2Label qcow2_bitmap_states[] = {
+  { QCOW2_BITMAP_STATE_DAMAGED, "damaged" },
+  { QCOW2_BITMAP_STATE_STALE, "stale" },
+  { QCOW2_BITMAP_STATE_IN_USE, "in-use" },
+  { QCOW2_BITMAP_STATE_DISABLED, "disabled" },
+  { QCOW2_BITMAP_STATE_ENABLED, "enabled" },
+  { 0, NULL },
+};
+
+#define F(member, ...) QCOW2_STORED (Qcow2Bitmap, member, __VA_ARGS__)
+#define D(member, ...)                                                        \
+  QCOW2_DERIVED (Qcow2Bitmap, #member, member, __VA_ARGS__)
+
+/* clang-format off */
+const Qcow2Field qcow2_bitmap_fields[] = {
+  D (index, QCOW2_DEC, .text = ""),
+  D (name, QCOW2_STRING, .text = "Bitmap name", .absent = "<unreadable>"),
+  F (bitmap_table_offset, QCOW2_HEX),
+  F (bitmap_table_size, QCOW2_DEC),
+  F (flags, QCOW2_BITS, .labels = flag_bits),
+  F (type, QCOW2_DEC),
+  F (granularity_bits, QCOW2_DEC),
+  F (name_size, QCOW2_DEC),
+  F (extra_data_size, QCOW2_DEC),
+  D (granularity, QCOW2_DEC, .text = ""),
+  D (state, QCOW2_NAME, .labels = qcow2_bitmap_states),
+  D (usable, QCOW2_BOOL, .text = ""),
+  QCOW2_FIELD_END
+};
+/* clang-format on */
+
+void
+qcow2_bitmap_clear (Qcow2Bitmap *bitmap)
+{
+  g_clear_pointer (&bitmap->name, g_bytes_unref);
+}
+
+void
+qcow2_bitmap_set_state (Qcow2Bitmap *bitmap, Qcow2BitmapState state)
+{
+  bitmap->state = state;
+  bitmap->usable = state == QCOW2_BITMAP_STATE_DISABLED
+                   || state == QCOW2_BITMAP_STATE_ENABLED;
+}
+
+static guint64
+divide_up (guint64 number, guint64 divisor)
+{
+  return number / divisor + (number % divisor != 0);
+}
+
+/* Gives in SIZE how many bytes of data BITMAP has for the virtual size in
+ * HEADER: a bit for each granule, also for a last one that is cut.  Returns
+ * FALSE when granularity_bits is none. */
+gboolean
+qcow2_bitmap_get_data_size (const Qcow2Bitmap *bitmap,
+                            const Qcow2Header *header, guint64 *size)
+{
+  if (bitmap->granularity == QCOW2_ABSENT)
+    return FALSE;
+
+  *size = divide_up (divide_up (header->size, bitmap->granularity), 8);
+  return TRUE;
+}
+
+/* Returns how many table entries describe DATA_SIZE bytes of bitmap data in
+ * clusters of the size in HEADER, which is known. */
+guint64
+qcow2_bitmap_get_n_needed (const Qcow2Header *header, guint64 data_size)
+{
+  return divide_up (data_size, header->cluster_size);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One persistent bitmap, as its directory entry has it: qcow2 specification,
+ * section "Bitmaps". */
+
+#pragma once
+
+#include "qcow2/header.h"
+
+G_BEGIN_DECLS
+
+/* Bits of flags. */
+#define QCOW2_BITMAP_IN_USE (1u << 0)
+#define QCOW2_BITMAP_AUTO (1u << 1)
+#define QCOW2_BITMAP_EXTRA_DATA_COMPATIBLE (1u << 2)
+#define QCOW2_BITMAP_KNOWN_FLAGS ((1u << 3) - 1)
+
+/* Value of type. */
+#define QCOW2_BITMAP_DIRTY_TRACKING 1
+
+/* How many bytes of extra data are kept for messages. */
+#define QCOW2_BITMAP_EXTRA_PREVIEW 32
+
+typedef enum
+{
+  QCOW2_BITMAP_STATE_UNKNOWN, /* not judged yet */
+  QCOW2_BITMAP_STATE_DAMAGED,
+  QCOW2_BITMAP_STATE_STALE,
+  QCOW2_BITMAP_STATE_IN_USE,
+  QCOW2_BITMAP_STATE_DISABLED,
+  QCOW2_BITMAP_STATE_ENABLED
+} Qcow2BitmapState;
+
+typedef struct
+{
+  /* On disk, in this order. */
+  guint64 bitmap_table_offset; /* host */
+  guint32 bitmap_table_size;   /* entries */
+  guint32 flags;
+  guint8 type;
+  guint8 granularity_bits;
+  guint16 name_size;       /* bytes */
+  guint32 extra_data_size; /* bytes */
+
+  guint64 index;
+  guint64 file_offset; /* host, of the entry */
+  GBytes *name;        /* NULL when the directory or the file ends first */
+  guint64 name_offset; /* host */
+  guint8 extra_data[QCOW2_BITMAP_EXTRA_PREVIEW]; /* its first bytes */
+  guint64 bad_padding; /* host, of the first byte that is not 0; 0: none */
+  gboolean padding_cut;
+
+  guint64 granularity; /* bytes, or QCOW2_ABSENT */
+  guint32 state;       /* Qcow2BitmapState */
+  guint32 usable;      /* gboolean */
+} Qcow2Bitmap;
+
+extern const Qcow2Label qcow2_bitmap_states[];
+extern const Qcow2Field qcow2_bitmap_fields[];
+
+void qcow2_bitmap_clear (Qcow2Bitmap *bitmap);
+void qcow2_bitmap_set_state (Qcow2Bitmap *bitmap, Qcow2BitmapState state);
+gboolean qcow2_bitmap_get_data_size (const Qcow2Bitmap *bitmap,
+                                     const Qcow2Header *header, guint64 *size);
+guint64 qcow2_bitmap_get_n_needed (const Qcow2Header *header,
+                                   guint64 data_size);
+
+/* bitmap-rules.c */
+void qcow2_bitmap_judge (const Qcow2Bitmap *bitmap, const Qcow2Header *header,
+                         guint64 file_size, guint64 namesake,
+                         Qcow2Problems *problems);
+Qcow2Subject qcow2_bitmap_get_subject (const Qcow2Bitmap *bitmap);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Qcow2Bitmap, qcow2_bitmap_clear)
+
+G_END_DECLS

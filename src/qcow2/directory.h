@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The bitmap directory of an image, read entry by entry. */
+
+#pragma once
+
+#include "qcow2/bitmap.h"
+#include "qcow2/image.h"
+
+G_BEGIN_DECLS
+
+typedef struct Qcow2Directory Qcow2Directory;
+
+Qcow2Directory *qcow2_directory_open (Qcow2Image *image, GError **error);
+void qcow2_directory_rewind (Qcow2Directory *directory);
+gboolean qcow2_directory_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap,
+                               GError **error);
+guint64 qcow2_directory_get_namesake (const Qcow2Directory *directory,
+                                      guint64 index);
+void qcow2_directory_free (Qcow2Directory *directory);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2Directory, qcow2_directory_free)
+
+G_END_DECLS

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "qcow2/examine.h"
+
+/* A table of more entries than its bitmap needs is examined as far as QEMU
+ * would go (block/qcow2-bitmap.c: BME_MAX_PHYS_SIZE). */
+#define QEMU_MAX_DATA_SIZE (512 * 1024 * 1024)
+
+/* The most of all tables of an image that is examined, in bytes. */
+#define MAX_TABLE_BYTES (1024 * 1024 * 1024)
+
+/* How many entries are decoded at a time. */
+#define BLOCK 512
+
+struct Qcow2Examiner
+{
+  Qcow2Image *image;
+  const Qcow2Directory *directory;
+  gboolean all_damaged;
+  ByteWindow *window;
+  guint64 bytes_left; /* of MAX_TABLE_BYTES */
+  GTree *verdicts;    /* of Verdict, its own key */
+};
+
+/* What the examination of a table came to. */
+typedef struct
+{
+  guint64 offset;      /* host, of the table */
+  guint64 granularity; /* bytes */
+  guint32 size;        /* entries */
+  const char *broken;  /* the first rule that an entry breaks, or NULL */
+  guint64 owner;       /* index of the bitmap whose table it was */
+} Verdict;
+
+static gint
+compare_numbers (guint64 a, guint64 b)
+{
+  return a < b ? -1 : a > b;
+}
+
+static gint
+compare_verdicts (gconstpointer a, gconstpointer b,
+                  gpointer data G_GNUC_UNUSED)
+{
+  const Verdict *left = a;
+  const Verdict *right = b;
+  const gint by_offset = compare_numbers (left->offset, right->offset);
+  const gint by_size = compare_numbers (left->size, right->size);
+
+  if (by_offset != 0)
+    return by_offset;
+  if (by_size != 0)
+    return by_size;
+
+  return compare_numbers (left->granularity, right->granularity);
+}
+
+/* Returns the table of BITMAP in IMAGE, both of which must outlive it. */
+Qcow2Table
+qcow2_image_get_table (const Qcow2Image *image, const Qcow2Bitmap *bitmap)
+{
+  const Qcow2Table table = { .source = image->source,
+                             .header = &image->header,
+                             .offset = bitmap->bitmap_table_offset,
+                             .n_entries = bitmap->bitmap_table_size,
+                             .granularity = bitmap->granularity };
+
+  return table;
+}
+
+/* Returns an examiner of the bitmaps in DIRECTORY, the one of IMAGE; both must
+ * outlive it. */
+Qcow2Examiner *
+qcow2_examiner_new (Qcow2Image *image, const Qcow2Directory *directory)
+{
+  Qcow2Examiner *examiner = g_new0 (Qcow2Examiner, 1);
+
+  examiner->image = image;
+  examiner->directory = directory;
+  examiner->all_damaged = qcow2_image_bitmaps_are_damaged (image);
+  examiner->window = byte_window_new (image->source, G_MAXUINT64);
+  examiner->bytes_left = MAX_TABLE_BYTES;
+  examiner->verdicts = g_tree_new_full (compare_verdicts, NULL, NULL, g_free);
+  return examiner;
+}
+
+/* Adds what is wrong with the directory entry of BITMAP to the image's
+ * problems. */
+void
+qcow2_examiner_judge_entry (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap)
+{
+  const Qcow2Image *image = examiner->image;
+  const guint64 namesake
+      = qcow2_directory_get_namesake (examiner->directory, bitmap->index);
+
+  qcow2_bitmap_judge (bitmap, &image->header,
+                      byte_source_get_size (image->source), namesake,
+                      image->problems);
+}
+
+/* Reads and judges the first N entries of TABLE.  BROKEN gets the first rule
+ * that one of them breaks. */
+static gboolean
+judge_entries (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
+               const Qcow2Table *table, guint64 data_size, guint64 n,
+               const char **broken, GError **error)
+{
+  const Qcow2Subject subject = qcow2_bitmap_get_subject (bitmap);
+  Qcow2TableEntry entries[BLOCK];
+
+  for (guint64 start = 0; start < n;)
+    {
+      const gsize wanted = (gsize)MIN (n - start, BLOCK);
+      const gsize got = qcow2_table_read (table, examiner->window, start,
+                                          entries, wanted, error);
+
+      if (got == 0)
+        return FALSE;
+
+      for (gsize i = 0; i < got; i++)
+        {
+          const char *rule
+              = qcow2_table_judge_entry (table, &entries[i], data_size,
+                                         &subject, examiner->image->problems);
+
+          *broken = *broken != NULL ? *broken : rule;
+        }
+      start += got;
+    }
+
+  return TRUE;
+}
+
+static void
+judge_unexamined (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
+                  const Qcow2Table *table, guint64 n_needed, guint64 n)
+{
+  const Qcow2Subject subject = qcow2_bitmap_get_subject (bitmap);
+  const guint64 n_readable = qcow2_table_get_n_readable (table);
+
+  if (n == n_readable)
+    return;
+
+  /* What the bitmap needs and nobody has looked at cannot be trusted. */
+  qcow2_problems_add (
+      examiner->image->problems, &subject, "RES-02",
+      n < n_needed ? QCOW2_SEVERITY_ERROR : QCOW2_SEVERITY_WARNING,
+      table->offset + n * 8,
+      "the table was examined up to here only: entries " QCOW2_U " to " QCOW2_U
+      " are left",
+      n, n_readable - 1);
+}
+
+/* Judges the table of BITMAP, or repeats the verdict on it when another bitmap
+ * has the same. */
+static gboolean
+judge_table (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
+             GError **error)
+{
+  const Qcow2Image *image = examiner->image;
+  const Qcow2Table table = qcow2_image_get_table (image, bitmap);
+  const Verdict key = { .offset = table.offset,
+                        .size = bitmap->bitmap_table_size,
+                        .granularity = table.granularity };
+  const Verdict *known = g_tree_lookup (examiner->verdicts, &key);
+  guint64 data_size = 0;
+
+  if (table.offset == 0)
+    return TRUE; /* no table: BDIR-05 */
+
+  if (known != NULL && known->broken != NULL)
+    {
+      const Qcow2Subject subject = qcow2_bitmap_get_subject (bitmap);
+
+      qcow2_problems_add (image->problems, &subject, known->broken,
+                          QCOW2_SEVERITY_ERROR, table.offset,
+                          "the table is that of bitmap " QCOW2_U
+                          ", in which there are errors",
+                          known->owner);
+    }
+  if (known != NULL)
+    return TRUE;
+
+  qcow2_bitmap_get_data_size (bitmap, &image->header, &data_size);
+  const guint64 needed = qcow2_bitmap_get_n_needed (&image->header, data_size);
+  const guint64 n = MIN (
+      MIN (qcow2_table_get_n_readable (&table), examiner->bytes_left / 8),
+      MAX (needed, QEMU_MAX_DATA_SIZE / image->header.cluster_size));
+  Verdict verdict = key;
+  verdict.owner = bitmap->index;
+  if (!judge_entries (examiner, bitmap, &table, data_size, n, &verdict.broken,
+                      error))
+    return FALSE;
+
+  examiner->bytes_left -= n * 8;
+  judge_unexamined (examiner, bitmap, &table, needed, n);
+
+  Verdict *kept = g_new (Verdict, 1);
+  *kept = verdict;
+  g_tree_insert (examiner->verdicts, kept, kept);
+  return TRUE;
+}
+
+static Qcow2BitmapState
+state_of (const Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
+          gboolean damaged)
+{
+  if (damaged || examiner->all_damaged || bitmap->name == NULL)
+    return QCOW2_BITMAP_STATE_DAMAGED;
+  if (qcow2_image_bitmaps_are_stale (examiner->image))
+    return QCOW2_BITMAP_STATE_STALE;
+  if ((bitmap->flags & QCOW2_BITMAP_IN_USE) != 0)
+    return QCOW2_BITMAP_STATE_IN_USE;
+
+  return (bitmap->flags & QCOW2_BITMAP_AUTO) != 0
+             ? QCOW2_BITMAP_STATE_ENABLED
+             : QCOW2_BITMAP_STATE_DISABLED;
+}
+
+/* Judges the directory entry and the table of BITMAP, adds what is wrong to
+ * the image's problems, and sets the bitmap's state.  Fails with
+ * QCOW2_ERROR_READ only. */
+gboolean
+qcow2_examiner_examine (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
+                        GError **error)
+{
+  const Qcow2Problems *problems = examiner->image->problems;
+  const guint64 before = qcow2_problems_get_n_errors (problems);
+
+  qcow2_examiner_judge_entry (examiner, bitmap);
+  if (!judge_table (examiner, bitmap, error))
+    return FALSE;
+
+  const gboolean damaged = qcow2_problems_get_n_errors (problems) > before;
+  qcow2_bitmap_set_state (bitmap, state_of (examiner, bitmap, damaged));
+  return TRUE;
+}
+
+void
+qcow2_examiner_free (Qcow2Examiner *examiner)
+{
+  if (examiner == NULL)
+    return;
+
+  byte_window_free (examiner->window);
+  g_tree_unref (examiner->verdicts);
+  g_free (examiner);
+}

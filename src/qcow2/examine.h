@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The state of a bitmap, from header, directory entry and table. */
+
+#pragma once
+
+#include "qcow2/directory.h"
+#include "qcow2/table.h"
+
+G_BEGIN_DECLS
+
+/* Remembers the tables that it has read: several bitmaps may share one. */
+typedef struct Qcow2Examiner Qcow2Examiner;
+
+Qcow2Examiner *qcow2_examiner_new (Qcow2Image *image,
+                                   const Qcow2Directory *directory);
+gboolean qcow2_examiner_examine (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
+                                 GError **error);
+void qcow2_examiner_judge_entry (Qcow2Examiner *examiner,
+                                 const Qcow2Bitmap *bitmap);
+void qcow2_examiner_free (Qcow2Examiner *examiner);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2Examiner, qcow2_examiner_free)
+
+Qcow2Table qcow2_image_get_table (const Qcow2Image *image,
+                                  const Qcow2Bitmap *bitmap);
+
+G_END_DECLS

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The rules that one header extension breaks or keeps. */
+
+#include "config.h"
+
+#include "qcow2/extension.h"
+
+#include "qcow2/printable.h"
+
+/* Host offsets in an extension, from its magic. */
+#define AT_LENGTH 4
+#define AT_DATA 8
+
+#define BITMAPS_LENGTH 24
+#define CRYPTO_LENGTH 16
+#define FEATURE_ROW 48
+
+/* QEMU, block/qcow2.c: the size of backing_format less its NUL. */
+#define QEMU_MAX_BACKING_FORMAT 15
+
+/* LUKS1 on-disk format: the size of the partition header. */
+#define LUKS_HEADER_LENGTH 592
+
+/* QEMU, block/qcow2.h: QCOW2_MAX_BITMAPS, QCOW2_MAX_BITMAP_DIRECTORY_SIZE. */
+#define QEMU_MAX_BITMAPS 65535
+#define QEMU_MAX_DIRECTORY_SIZE (1024 * 65535)
+
+/* The head of a directory entry, the least that an entry takes. */
+#define DIRECTORY_ENTRY_HEAD 24
+
+typedef struct
+{
+  const Qcow2Extension *e;
+  const Qcow2Header *header;
+  guint64 file_size; /* bytes */
+  Qcow2Problems *problems;
+  Qcow2Subject subject;
+} Judge;
+
+#define ADD(severity, rule, offset, ...)                                      \
+  qcow2_problems_add (j->problems, &j->subject, (rule),                       \
+                      QCOW2_SEVERITY_##severity,                              \
+                      j->e->file_offset + (offset), __VA_ARGS__)
+
+static void
+judge_repeated (const Judge *j, Qcow2ExtensionHistory *history)
+{
+  const guint32 magic = j->e->magic;
+
+  for (guint i = 0; i < history->n; i++)
+    {
+      if (history->magics[i] != magic)
+        continue;
+
+      if (magic == QCOW2_EXTENSION_BITMAPS || magic == QCOW2_EXTENSION_CRYPTO)
+        ADD (ERROR, "EXT-08", 0,
+             "there is an extension of this type before this one, and only "
+             "the last one counts");
+      else
+        ADD (WARNING, "EXT-08", 0,
+             "there is an extension of this type before this one");
+      return;
+    }
+
+  if (history->n < QCOW2_EXTENSION_HISTORY)
+    history->magics[history->n++] = magic;
+}
+
+static void
+judge_characters (const Judge *j)
+{
+  if (j->e->bytes != NULL && !qcow2_string_is_printable (j->e->bytes))
+    ADD (WARNING, "HDR-30", AT_DATA,
+         "the string has control or format characters");
+}
+
+static void
+judge_backing_format (const Judge *j)
+{
+  const guint32 length = j->e->length;
+
+  if (j->header->backing_file_offset == 0)
+    ADD (WARNING, "EXT-10", 0, "there is no backing file");
+  if (length == 0 || length > QEMU_MAX_BACKING_FORMAT)
+    ADD (WARNING, "EXT-10", AT_LENGTH, "length %u is not in 1..%u", length,
+         QEMU_MAX_BACKING_FORMAT);
+  judge_characters (j);
+}
+
+static void
+judge_data_file (const Judge *j)
+{
+  const guint64 features = j->header->incompatible_features;
+
+  if ((features & QCOW2_INCOMPATIBLE_DATA_FILE) == 0)
+    ADD (WARNING, "EXT-14", 0, "the external data file bit is clear");
+  if (j->e->length == 0)
+    ADD (WARNING, "EXT-14", AT_LENGTH, "the file name is empty");
+  judge_characters (j);
+}
+
+static void
+judge_features (const Judge *j)
+{
+  const guint n = qcow2_extension_get_n_features (j->e);
+  guint64 seen[QCOW2_N_FEATURE_TYPES] = { 0 };
+
+  if (j->e->length % FEATURE_ROW != 0)
+    ADD (WARNING, "EXT-11", AT_LENGTH, "length %u is not a multiple of %u",
+         j->e->length, FEATURE_ROW);
+
+  for (guint row = 0; row < n; row++)
+    {
+      g_auto (Qcow2Feature) feature = { 0 };
+      const guint64 at = AT_DATA + (guint64)row * FEATURE_ROW;
+
+      qcow2_extension_get_feature (j->e, row, &feature);
+      if (!qcow2_string_is_printable (feature.name))
+        ADD (WARNING, "HDR-30", at + 2,
+             "the feature name has control or format characters");
+      if (feature.type >= QCOW2_N_FEATURE_TYPES
+          || feature.bit >= QCOW2_MASK_BITS)
+        {
+          ADD (WARNING, "EXT-11", at, "type %u, bit %u is no feature bit",
+               feature.type, feature.bit);
+          continue;
+        }
+
+      const guint64 mask = G_GUINT64_CONSTANT (1) << feature.bit;
+      if ((seen[feature.type] & mask) != 0)
+        ADD (WARNING, "EXT-11", at, "type %u, bit %u has a name already",
+             feature.type, feature.bit);
+      seen[feature.type] |= mask;
+    }
+}
+
+static void
+judge_crypto (const Judge *j)
+{
+  const guint64 offset = j->e->crypto.crypto_header_offset;
+  const guint64 length = j->e->crypto.crypto_header_length;
+
+  if (j->header->crypt_method != QCOW2_CRYPT_LUKS)
+    ADD (ERROR, "EXT-13", 0, "crypt_method is %u, not %u (luks)",
+         j->header->crypt_method, QCOW2_CRYPT_LUKS);
+  if (j->e->length != CRYPTO_LENGTH)
+    {
+      ADD (ERROR, "EXT-13", AT_LENGTH, "length %u is not %u", j->e->length,
+           CRYPTO_LENGTH);
+      return;
+    }
+  if (j->e->n_decoded < 2)
+    return; /* the file ends first: EXT-15 */
+
+  if (offset == 0 || offset % j->header->cluster_size != 0)
+    ADD (ERROR, "EXT-13", AT_DATA,
+         "crypto_header_offset " QCOW2_X " is not the start of a cluster",
+         offset);
+  if (length < LUKS_HEADER_LENGTH)
+    ADD (ERROR, "EXT-13", AT_DATA + 8,
+         "crypto_header_length " QCOW2_X " is less than the 0x%x of a LUKS "
+         "header",
+         length, LUKS_HEADER_LENGTH);
+  else if (offset > j->file_size || length > j->file_size - offset)
+    ADD (ERROR, "EXT-13", AT_DATA + 8,
+         "the LUKS header, " QCOW2_X " bytes at " QCOW2_X
+         ", does not end in the file, which has " QCOW2_U " bytes",
+         length, offset, j->file_size);
+}
+
+static void
+judge_directory_size (const Judge *j)
+{
+  const Qcow2BitmapsExtension *b = &j->e->bitmaps;
+  const guint64 size = b->bitmap_directory_size;
+  const guint64 at = AT_DATA + 8;
+  const guint64 least = (guint64)b->nb_bitmaps * DIRECTORY_ENTRY_HEAD;
+
+  if (size == 0)
+    ADD (ERROR, "BEXT-04", at, "bitmap_directory_size is 0");
+  else if (size % 8 != 0)
+    ADD (ERROR, "BEXT-04", at,
+         "bitmap_directory_size " QCOW2_X " is not a multiple of 8", size);
+  else if (size > QEMU_MAX_DIRECTORY_SIZE)
+    ADD (ERROR, "BEXT-04", at,
+         "bitmap_directory_size " QCOW2_X " is greater than 0x%x", size,
+         QEMU_MAX_DIRECTORY_SIZE);
+  else if (size < least)
+    ADD (ERROR, "BEXT-04", at,
+         "bitmap_directory_size " QCOW2_X " is less than the " QCOW2_X
+         " that %u bitmaps need",
+         size, least, b->nb_bitmaps);
+}
+
+/* Up to 7 missing bytes are the padding of the last entry, which nothing
+ * needs; if they are more than that, the walk of the directory tells. */
+static void
+judge_directory_place (const Judge *j)
+{
+  const Qcow2BitmapsExtension *b = &j->e->bitmaps;
+  const guint64 offset = b->bitmap_directory_offset;
+  const guint64 size = b->bitmap_directory_size;
+  const guint64 left = j->file_size - MIN (offset, j->file_size);
+
+  if (offset <= j->file_size && size <= left)
+    return;
+
+  if (offset < j->file_size && size - left < 8)
+    ADD (WARNING, "BEXT-06", AT_DATA + 16,
+         "the padding at the end of the bitmap directory, " QCOW2_X
+         " bytes at " QCOW2_X ", lies behind the end of the file",
+         size, offset);
+  else
+    ADD (ERROR, "BEXT-06", AT_DATA + 16,
+         "the bitmap directory, " QCOW2_X " bytes at " QCOW2_X
+         ", does not end in the file, which has " QCOW2_U " bytes",
+         size, offset, j->file_size);
+}
+
+static void
+judge_bitmaps (const Judge *j)
+{
+  const Qcow2BitmapsExtension *b = &j->e->bitmaps;
+
+  if (j->e->length != BITMAPS_LENGTH)
+    {
+      ADD (ERROR, "EXT-12", AT_LENGTH, "length %u is not %u", j->e->length,
+           BITMAPS_LENGTH);
+      if (j->e->length < BITMAPS_LENGTH)
+        return;
+    }
+  if (j->e->n_decoded < 4)
+    return; /* the file ends first: EXT-15 */
+
+  if (b->nb_bitmaps == 0)
+    ADD (ERROR, "BEXT-01", AT_DATA, "nb_bitmaps is 0");
+  if (b->nb_bitmaps > QEMU_MAX_BITMAPS)
+    ADD (ERROR, "BEXT-02", AT_DATA, "nb_bitmaps %u is greater than %u",
+         b->nb_bitmaps, QEMU_MAX_BITMAPS);
+  if (b->reserved32 != 0)
+    ADD (ERROR, "BEXT-03", AT_DATA + 4, "reserved32 is 0x%x, not 0",
+         b->reserved32);
+  judge_directory_size (j);
+  if (b->bitmap_directory_offset == 0
+      || b->bitmap_directory_offset % j->header->cluster_size != 0)
+    ADD (ERROR, "BEXT-05", AT_DATA + 16,
+         "bitmap_directory_offset " QCOW2_X " is not the start of a cluster",
+         b->bitmap_directory_offset);
+  judge_directory_place (j);
+}
+
+/* Adds to PROBLEMS, as bearing on PARTS, what is wrong with EXTENSION of the
+ * image with HEADER in a file of FILE_SIZE bytes.  HISTORY starts
+ * zeroed and goes with a walk. */
+void
+qcow2_extension_judge (const Qcow2Extension *extension,
+                       const Qcow2Header *header, guint64 file_size,
+                       Qcow2ExtensionHistory *history, guint parts,
+                       Qcow2Problems *problems)
+{
+  const Judge judge = { .e = extension,
+                        .header = header,
+                        .file_size = file_size,
+                        .problems = problems,
+                        .subject = { .parts = parts,
+                                     .structure = "header extension",
+                                     .extension = extension->index,
+                                     .bitmap = QCOW2_NO_INDEX } };
+  const Judge *j = &judge;
+
+  judge_repeated (j, history);
+  switch (extension->magic)
+    {
+    case QCOW2_EXTENSION_BACKING_FORMAT:
+      judge_backing_format (j);
+      return;
+    case QCOW2_EXTENSION_FEATURES:
+      judge_features (j);
+      return;
+    case QCOW2_EXTENSION_CRYPTO:
+      judge_crypto (j);
+      return;
+    case QCOW2_EXTENSION_BITMAPS:
+      judge_bitmaps (j);
+      return;
+    case QCOW2_EXTENSION_DATA_FILE:
+      judge_data_file (j);
+      return;
+    default:
+      return; /* nobody knows more about it */
+    }
+}

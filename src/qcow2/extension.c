@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "qcow2/extension.h"
+
+#include <string.h>
+
+#include "qcow2/printable.h"
+
+#define WHAT "header extension"
+
+#define HEAD_LENGTH 8
+
+/* The most of a payload that is kept: the largest first cluster. */
+#define MAX_PAYLOAD (2 * 1024 * 1024)
+
+/* qcow2 spec, feature name table: rows of a type, a bit and a name. */
+#define FEATURE_ROW 48
+#define FEATURE_NAME 46
+
+/* Where a walk stands; all but WALKING are ends. */
+typedef enum
+{
+  WALKING,
+  AT_TERMINATOR,
+  AT_AREA_END,
+  AT_FILE_END,
+  NO_ROOM_FOR_HEAD,
+  HEAD_CUT,
+  DATA_TOO_LONG,
+  DATA_CUT,
+  TERMINATOR_TOO_LONG
+} WalkState;
+
+struct Qcow2ExtensionWalk
+{
+  ByteSource *source;
+  ByteWindow *window;
+  guint64 pos;      /* host offset of the next extension */
+  guint64 area_end; /* host offset; the file may end before it */
+  guint64 index;    /* of the next extension */
+  WalkState state;
+  guint32 length; /* of the extension at which the walk ended */
+};
+
+const Qcow2Label qcow2_extension_names[] = {
+  { QCOW2_EXTENSION_BACKING_FORMAT, "Backing format" },
+  { QCOW2_EXTENSION_FEATURES, "Feature table" },
+  { QCOW2_EXTENSION_CRYPTO, "Crypto header" },
+  { QCOW2_EXTENSION_BITMAPS, "Bitmaps" },
+  { QCOW2_EXTENSION_DATA_FILE, "Data file" },
+  { 0, NULL },
+};
+
+const Qcow2Label qcow2_feature_types[] = {
+  { 0, "incompatible" },
+  { 1, "compatible" },
+  { 2, "autoclear" },
+  { 0, NULL },
+};
+
+/* Payloads that are not plain data. */
+static const struct
+{
+  guint32 magic;
+  Qcow2Payload payload;
+} payloads[] = {
+  { QCOW2_EXTENSION_FEATURES, QCOW2_PAYLOAD_FEATURES },
+  { QCOW2_EXTENSION_CRYPTO, QCOW2_PAYLOAD_CRYPTO },
+  { QCOW2_EXTENSION_BITMAPS, QCOW2_PAYLOAD_BITMAPS },
+};
+
+#define F(member, ...) QCOW2_STORED (Qcow2Extension, member, __VA_ARGS__)
+#define D(key, member, ...)                                                   \
+  QCOW2_DERIVED (Qcow2Extension, key, member, __VA_ARGS__)
+#define CRYPTO(member) QCOW2_STORED (Qcow2CryptoExtension, member, QCOW2_HEX)
+#define BITMAPS(member, format)                                               \
+  QCOW2_STORED (Qcow2BitmapsExtension, member, format)
+
+/* clang-format off */
+const Qcow2Field qcow2_extension_fields[] = {
+  D ("index", index, QCOW2_DEC, .text = ""),
+  D ("name", magic, QCOW2_NAME, .labels = qcow2_extension_names, .text = "",
+     .absent = "<unknown>"),
+  F (magic, QCOW2_HEX_ENUM, .labels = qcow2_extension_names),
+  D ("file_offset", file_offset, QCOW2_HEX),
+  F (length, QCOW2_DEC),
+  D ("data", data, QCOW2_QUOTED),
+  D ("data_hex", data_hex, QCOW2_STRING, .text = "data"),
+  QCOW2_FIELD_END
+};
+
+const Qcow2Field qcow2_crypto_extension_fields[] = {
+  CRYPTO (crypto_header_offset),
+  CRYPTO (crypto_header_length),
+  QCOW2_FIELD_END
+};
+
+const Qcow2Field qcow2_bitmaps_extension_fields[] = {
+  BITMAPS (nb_bitmaps, QCOW2_DEC),
+  BITMAPS (reserved32, QCOW2_DEC),
+  BITMAPS (bitmap_directory_size, QCOW2_HEX),
+  BITMAPS (bitmap_directory_offset, QCOW2_HEX),
+  QCOW2_FIELD_END
+};
+
+const Qcow2Field qcow2_feature_fields[] = {
+  QCOW2_STORED (Qcow2Feature, type, QCOW2_NAME, .labels = qcow2_feature_types),
+  QCOW2_STORED (Qcow2Feature, bit, QCOW2_DEC),
+  QCOW2_DERIVED (Qcow2Feature, "name", name, QCOW2_QUOTED),
+  QCOW2_FIELD_END
+};
+/* clang-format on */
+
+static Qcow2Payload
+payload_of (guint32 magic)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (payloads); i++)
+    {
+      if (payloads[i].magic == magic)
+        return payloads[i].payload;
+    }
+
+  return QCOW2_PAYLOAD_DATA;
+}
+
+/* Returns a walk of the extensions in SOURCE, whose HEADER tells where they
+ * lie: see qcow2_header_get_extension_area (), which must have an answer that
+ * starts inside the file.  SOURCE must outlive the walk. */
+Qcow2ExtensionWalk *
+qcow2_extension_walk_new (ByteSource *source, const Qcow2Header *header)
+{
+  Qcow2ExtensionWalk *walk = g_new0 (Qcow2ExtensionWalk, 1);
+  const gboolean located
+      = qcow2_header_get_extension_area (header, &walk->pos, &walk->area_end);
+
+  g_assert (located && walk->pos <= byte_source_get_size (source));
+
+  walk->source = source;
+  walk->window = byte_window_new (source, walk->area_end);
+  return walk;
+}
+
+/* Returns where the walk has to end for want of room, WALKING if it can go
+ * on. */
+static WalkState
+room_for_head (const Qcow2ExtensionWalk *walk)
+{
+  const guint64 file_end = byte_window_get_end (walk->window);
+
+  if (walk->pos == walk->area_end)
+    return AT_AREA_END;
+  if (walk->pos == file_end)
+    return AT_FILE_END;
+  if (walk->area_end - walk->pos < HEAD_LENGTH)
+    return NO_ROOM_FOR_HEAD;
+  if (file_end - walk->pos < HEAD_LENGTH)
+    return HEAD_CUT;
+
+  return WALKING;
+}
+
+/* Moves the walk behind the extension at its position, LENGTH bytes of
+ * payload, or ends it there. */
+static void
+advance (Qcow2ExtensionWalk *walk, guint32 length)
+{
+  const guint64 data = walk->pos + HEAD_LENGTH;
+  const guint64 padded = ((guint64)length + 7) / 8 * 8;
+
+  walk->length = length;
+  if (length > walk->area_end - data)
+    walk->state = DATA_TOO_LONG;
+  else if (length > byte_window_get_end (walk->window) - data)
+    walk->state = DATA_CUT;
+  else
+    walk->pos = data + MIN (padded, walk->area_end - data);
+}
+
+/* Reads LEN bytes at host offset OFFSET, at most MAX_PAYLOAD. */
+static GBytes *
+read_payload (Qcow2ExtensionWalk *walk, guint64 offset, gsize len,
+              GError **error)
+{
+  if (len <= BYTE_WINDOW_SIZE)
+    {
+      const guint8 *bytes
+          = byte_window_get (walk->window, offset, len, WHAT, error);
+
+      return bytes != NULL ? g_bytes_new (bytes, len) : NULL;
+    }
+
+  g_autofree guint8 *bytes = g_malloc (len);
+  if (!byte_source_read (walk->source, offset, bytes, len, WHAT, error))
+    return NULL;
+
+  return g_bytes_new_take (g_steal_pointer (&bytes), len);
+}
+
+static void
+decode_data (Qcow2Extension *extension)
+{
+  gsize len;
+  const guint8 *bytes = g_bytes_get_data (extension->bytes, &len);
+
+  if (qcow2_string_is_printable (extension->bytes))
+    {
+      extension->data = g_bytes_ref (extension->bytes);
+      return;
+    }
+
+  static const char digits[] = "0123456789abcdef";
+  g_autofree char *hex = g_malloc (2 * len);
+  for (gsize i = 0; i < len; i++)
+    {
+      hex[2 * i] = digits[bytes[i] >> 4];
+      hex[2 * i + 1] = digits[bytes[i] & 0xf];
+    }
+  extension->data_hex = g_bytes_new_take (g_steal_pointer (&hex), 2 * len);
+}
+
+static void
+decode_payload (Qcow2Extension *extension)
+{
+  gsize len;
+  const guint8 *bytes = g_bytes_get_data (extension->bytes, &len);
+
+  switch (extension->payload)
+    {
+    case QCOW2_PAYLOAD_DATA:
+      decode_data (extension);
+      return;
+    case QCOW2_PAYLOAD_CRYPTO:
+      extension->n_decoded = qcow2_record_decode (
+          qcow2_crypto_extension_fields, bytes, len, &extension->crypto);
+      return;
+    case QCOW2_PAYLOAD_BITMAPS:
+      extension->n_decoded = qcow2_record_decode (
+          qcow2_bitmaps_extension_fields, bytes, len, &extension->bitmaps);
+      return;
+    case QCOW2_PAYLOAD_FEATURES:
+      return; /* rows are decoded one by one */
+    }
+}
+
+/* Gives the next extension in EXTENSION, which the caller clears; it may be
+ * one whose payload is cut or, when its length is wrong, missing.  Returns
+ * FALSE without an error at the end, FALSE with QCOW2_ERROR_READ when a read
+ * fails. */
+gboolean
+qcow2_extension_walk_next (Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
+                           GError **error)
+{
+  if (walk->state == WALKING)
+    walk->state = room_for_head (walk);
+  if (walk->state != WALKING)
+    return FALSE;
+
+  const guint64 offset = walk->pos;
+  const guint8 *head
+      = byte_window_get (walk->window, offset, HEAD_LENGTH, WHAT, error);
+  if (head == NULL)
+    return FALSE;
+
+  Qcow2Extension e = { .index = walk->index, .file_offset = offset };
+  qcow2_record_decode (qcow2_extension_fields, head, HEAD_LENGTH, &e);
+  advance (walk, e.length);
+  if (e.magic == QCOW2_EXTENSION_END)
+    {
+      walk->state
+          = walk->state == DATA_TOO_LONG ? TERMINATOR_TOO_LONG : AT_TERMINATOR;
+      walk->pos = offset;
+      return FALSE;
+    }
+
+  walk->index++;
+  e.payload = payload_of (e.magic);
+  if (walk->state != DATA_TOO_LONG)
+    {
+      const guint64 data = offset + HEAD_LENGTH;
+      const guint64 left = byte_window_get_end (walk->window) - data;
+      const gsize len = (gsize)MIN (MIN (e.length, left), MAX_PAYLOAD);
+
+      e.bytes = read_payload (walk, data, len, error);
+      if (e.bytes == NULL)
+        return FALSE;
+
+      decode_payload (&e);
+    }
+
+  *extension = e;
+  return TRUE;
+}
+
+/* Adds to PROBLEMS what is wrong with the place where WALK has ended.  What
+ * lies behind damage is hidden from every reader: it bears on the header's
+ * strings and, unless the bitmaps extension was met (HAVE_BITMAPS), on the
+ * bitmaps. */
+void
+qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
+                                 gboolean have_bitmaps,
+                                 Qcow2Problems *problems)
+{
+  const guint bitmaps = have_bitmaps ? 0 : QCOW2_PART_BITMAPS;
+  Qcow2Subject subject
+      = { .parts = QCOW2_PART_HEADER | QCOW2_PART_EXTENSIONS | bitmaps,
+          .structure = WHAT,
+          .extension = walk->index,
+          .bitmap = QCOW2_NO_INDEX };
+  const guint64 at = walk->pos;
+  const guint64 file_end = byte_window_get_end (walk->window);
+
+  switch (walk->state)
+    {
+    case WALKING:
+      return;
+    case AT_AREA_END:
+      qcow2_problems_add (problems, &subject, "EXT-07", QCOW2_SEVERITY_NOTE,
+                          at, "the extensions end without a terminator");
+      return;
+    case AT_FILE_END:
+      qcow2_problems_add (problems, &subject, "EXT-07", QCOW2_SEVERITY_WARNING,
+                          at,
+                          "the file ends without a terminator of the "
+                          "extensions");
+      return;
+    case NO_ROOM_FOR_HEAD:
+      qcow2_problems_add (problems, &subject, "EXT-02", QCOW2_SEVERITY_ERROR,
+                          at,
+                          "only " QCOW2_U " bytes are left, but magic and "
+                          "length need %u",
+                          walk->area_end - at, HEAD_LENGTH);
+      return;
+    case HEAD_CUT:
+      qcow2_problems_add (problems, &subject, "EXT-15", QCOW2_SEVERITY_ERROR,
+                          at,
+                          "the file ends at " QCOW2_X ", inside magic and "
+                          "length",
+                          file_end);
+      return;
+    case AT_TERMINATOR:
+      subject.parts = QCOW2_PART_EXTENSIONS;
+      if (walk->length != 0)
+        qcow2_problems_add (
+            problems, &subject, "EXT-06", QCOW2_SEVERITY_WARNING, at + 4,
+            "the terminator has the length %u, not 0", walk->length);
+      return;
+    case TERMINATOR_TOO_LONG:
+      subject.parts = QCOW2_PART_EXTENSIONS;
+      qcow2_problems_add (problems, &subject, "EXT-06", QCOW2_SEVERITY_ERROR,
+                          at + 4,
+                          "the terminator has the length %u, but only " QCOW2_U
+                          " bytes are left",
+                          walk->length, walk->area_end - at - HEAD_LENGTH);
+      return;
+    case DATA_TOO_LONG:
+      subject.extension--;
+      qcow2_problems_add (problems, &subject, "EXT-03", QCOW2_SEVERITY_ERROR,
+                          at + 4,
+                          "length %u is greater than the " QCOW2_U
+                          " bytes that are left for it",
+                          walk->length, walk->area_end - at - HEAD_LENGTH);
+      return;
+    case DATA_CUT:
+      subject.extension--;
+      qcow2_problems_add (
+          problems, &subject, "EXT-15", QCOW2_SEVERITY_ERROR, at + HEAD_LENGTH,
+          "the file ends at " QCOW2_X ", inside the %u bytes of data",
+          file_end, walk->length);
+      return;
+    }
+}
+
+void
+qcow2_extension_walk_free (Qcow2ExtensionWalk *walk)
+{
+  if (walk == NULL)
+    return;
+
+  byte_window_free (walk->window);
+  g_free (walk);
+}
+
+/* Returns the fields of the structure that EXTENSION's payload is, and that
+ * structure in RECORD; NULL when the payload is none.  Only the first
+ * n_decoded of them are there. */
+const Qcow2Field *
+qcow2_extension_get_payload_fields (const Qcow2Extension *extension,
+                                    gconstpointer *record)
+{
+  switch (extension->payload)
+    {
+    case QCOW2_PAYLOAD_CRYPTO:
+      *record = &extension->crypto;
+      return qcow2_crypto_extension_fields;
+    case QCOW2_PAYLOAD_BITMAPS:
+      *record = &extension->bitmaps;
+      return qcow2_bitmaps_extension_fields;
+    case QCOW2_PAYLOAD_DATA:
+    case QCOW2_PAYLOAD_FEATURES:
+      return NULL;
+    }
+
+  g_assert_not_reached ();
+}
+
+/* Returns how many whole rows the feature name table in EXTENSION has; 0 when
+ * it is no such table. */
+guint
+qcow2_extension_get_n_features (const Qcow2Extension *extension)
+{
+  if (extension->payload != QCOW2_PAYLOAD_FEATURES || extension->bytes == NULL)
+    return 0;
+
+  return (guint)(g_bytes_get_size (extension->bytes) / FEATURE_ROW);
+}
+
+/* Decodes row ROW of the feature name table in EXTENSION into FEATURE, which
+ * the caller clears. */
+void
+qcow2_extension_get_feature (const Qcow2Extension *extension, guint row,
+                             Qcow2Feature *feature)
+{
+  const guint8 *bytes = g_bytes_get_data (extension->bytes, NULL);
+  const guint8 *name = bytes + row * FEATURE_ROW + 2;
+
+  g_assert (row < qcow2_extension_get_n_features (extension));
+
+  qcow2_record_decode (qcow2_feature_fields, bytes + row * FEATURE_ROW, 2,
+                       feature);
+  feature->name
+      = g_bytes_new (name, strnlen ((const char *)name, FEATURE_NAME));
+}
+
+void
+qcow2_feature_clear (Qcow2Feature *feature)
+{
+  g_clear_pointer (&feature->name, g_bytes_unref);
+}
+
+void
+qcow2_extension_clear (Qcow2Extension *extension)
+{
+  g_clear_pointer (&extension->bytes, g_bytes_unref);
+  g_clear_pointer (&extension->data, g_bytes_unref);
+  g_clear_pointer (&extension->data_hex, g_bytes_unref);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The header extensions: qcow2 specification, section "Header extensions". */
+
+#pragma once
+
+#include "qcow2/header.h"
+
+G_BEGIN_DECLS
+
+#define QCOW2_EXTENSION_END 0x00000000
+#define QCOW2_EXTENSION_BACKING_FORMAT 0xe2792aca
+#define QCOW2_EXTENSION_FEATURES 0x6803f857
+#define QCOW2_EXTENSION_CRYPTO 0x0537be77
+#define QCOW2_EXTENSION_BITMAPS 0x23852875
+#define QCOW2_EXTENSION_DATA_FILE 0x44415441
+
+/* Payload of the full disk encryption extension. */
+typedef struct
+{
+  guint64 crypto_header_offset; /* host */
+  guint64 crypto_header_length; /* bytes */
+} Qcow2CryptoExtension;
+
+/* Payload of the bitmaps extension. */
+typedef struct
+{
+  guint32 nb_bitmaps;
+  guint32 reserved32;
+  guint64 bitmap_directory_size;   /* bytes */
+  guint64 bitmap_directory_offset; /* host */
+} Qcow2BitmapsExtension;
+
+/* A row of the feature name table; the name is one of NUL-padded bytes. */
+typedef struct
+{
+  guint8 type;
+  guint8 bit;
+  GBytes *name;
+} Qcow2Feature;
+
+typedef enum
+{
+  QCOW2_PAYLOAD_DATA, /* a string, or bytes that nobody knows */
+  QCOW2_PAYLOAD_FEATURES,
+  QCOW2_PAYLOAD_CRYPTO,
+  QCOW2_PAYLOAD_BITMAPS
+} Qcow2Payload;
+
+typedef struct
+{
+  guint32 magic;
+  guint32 length; /* of the payload, bytes */
+
+  guint64 index;
+  guint64 file_offset; /* host, of the magic */
+  Qcow2Payload payload;
+  GBytes *bytes;    /* the payload, as far as it is there */
+  GBytes *data;     /* BYTES when they are a string that can be shown */
+  GBytes *data_hex; /* BYTES as hex digits when they are any other data */
+  guint n_decoded;  /* fields of the structure below that BYTES hold */
+  Qcow2CryptoExtension crypto;
+  Qcow2BitmapsExtension bitmaps;
+} Qcow2Extension;
+
+extern const Qcow2Label qcow2_extension_names[];
+extern const Qcow2Label qcow2_feature_types[];
+extern const Qcow2Field qcow2_extension_fields[];
+extern const Qcow2Field qcow2_crypto_extension_fields[];
+extern const Qcow2Field qcow2_bitmaps_extension_fields[];
+extern const Qcow2Field qcow2_feature_fields[];
+
+/* A walk of the extension area, from its start to its end. */
+typedef struct Qcow2ExtensionWalk Qcow2ExtensionWalk;
+
+Qcow2ExtensionWalk *qcow2_extension_walk_new (ByteSource *source,
+                                              const Qcow2Header *header);
+gboolean qcow2_extension_walk_next (Qcow2ExtensionWalk *walk,
+                                    Qcow2Extension *extension, GError **error);
+void qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
+                                      gboolean have_bitmaps,
+                                      Qcow2Problems *problems);
+void qcow2_extension_walk_free (Qcow2ExtensionWalk *walk);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2ExtensionWalk, qcow2_extension_walk_free)
+
+const Qcow2Field *
+qcow2_extension_get_payload_fields (const Qcow2Extension *extension,
+                                    gconstpointer *record);
+guint qcow2_extension_get_n_features (const Qcow2Extension *extension);
+void qcow2_extension_get_feature (const Qcow2Extension *extension, guint row,
+                                  Qcow2Feature *feature);
+void qcow2_feature_clear (Qcow2Feature *feature);
+void qcow2_extension_clear (Qcow2Extension *extension);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Qcow2Extension, qcow2_extension_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Qcow2Feature, qcow2_feature_clear)
+
+/* extension-rules.c */
+
+/* How many different magics are remembered to find repeated ones. */
+#define QCOW2_EXTENSION_HISTORY 64
+
+/* The magics of the extensions before the one that is judged. */
+typedef struct
+{
+  guint32 magics[QCOW2_EXTENSION_HISTORY];
+  guint n;
+} Qcow2ExtensionHistory;
+
+void qcow2_extension_judge (const Qcow2Extension *extension,
+                            const Qcow2Header *header, guint64 file_size,
+                            Qcow2ExtensionHistory *history, guint parts,
+                            Qcow2Problems *problems);
+
+G_END_DECLS

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "qcow2/header.h"
+
+#include <string.h>
+
+#include "qcow2/error.h"
+
+#define MAGIC 0x514649fb /* "QFI\xfb" */
+#define WHAT "header"
+
+/* compression_type is there when header_length is greater than this, its
+ * offset (qcow2 spec, additional fields). */
+#define COMPRESSION_TYPE_OFFSET 104
+
+/* The largest cluster whose size is worth a look: beyond QEMU's 2 MiB, but no
+ * shift or sum of offsets inside a cluster can go wrong. */
+#define MIN_CLUSTER_BITS 9
+#define MAX_CLUSTER_BITS 30
+
+#define MAX_REFCOUNT_ORDER 6
+
+/* The longest backing file name that is shown, far beyond the 1023 bytes that
+ * the specification allows. */
+#define MAX_BACKING_FILE_SIZE 65535
+
+static const Qcow2Label crypt_methods[] = {
+  { 0, "none" },
+  { 1, "aes" },
+  { 2, "luks" },
+  { 0, NULL },
+};
+
+static const Qcow2Label compression_types[] = {
+  { 0, "zlib" },
+  { 1, "zstd" },
+  { 0, NULL },
+};
+
+static const Qcow2Label incompatible_bits[] = {
+  { 0, "dirty" },
+  { 1, "corrupt" },
+  { 2, "external-data-file" },
+  { 3, "compression-type" },
+  { 4, "extended-l2" },
+  { 0, NULL },
+};
+
+static const Qcow2Label compatible_bits[] = {
+  { 0, "lazy-refcounts" },
+  { 0, NULL },
+};
+
+static const Qcow2Label autoclear_bits[] = {
+  { 0, "bitmaps" },
+  { 1, "raw-external-data" },
+  { 0, NULL },
+};
+
+#define F(member, ...) QCOW2_STORED (Qcow2Header, member, __VA_ARGS__)
+#define D(key, member, ...)                                                   \
+  QCOW2_DERIVED (Qcow2Header, key, member, __VA_ARGS__)
+#define MASK(member, n, names)                                                \
+  F (member, QCOW2_BITS, .labels = (names),                                   \
+     .bit_names = offsetof (Qcow2Header, feature_names[n]))
+
+/* clang-format off */
+const Qcow2Field qcow2_header_fields[] = {
+  F (magic, QCOW2_HEX),
+  F (version, QCOW2_DEC),
+  F (backing_file_offset, QCOW2_HEX),
+  F (backing_file_size, QCOW2_HEX),
+  F (cluster_bits, QCOW2_DEC),
+  F (size, QCOW2_DEC),
+  F (crypt_method, QCOW2_DEC),
+  F (l1_size, QCOW2_DEC),
+  F (l1_table_offset, QCOW2_HEX),
+  F (refcount_table_offset, QCOW2_HEX),
+  F (refcount_table_clusters, QCOW2_DEC),
+  F (nb_snapshots, QCOW2_DEC),
+  F (snapshot_offset, QCOW2_HEX, .alias = "snapshots_offset"),
+  MASK (incompatible_features, 0, incompatible_bits),
+  MASK (compatible_features, 1, compatible_bits),
+  MASK (autoclear_features, 2, autoclear_bits),
+  F (refcount_order, QCOW2_DEC),
+  F (header_length, QCOW2_DEC),
+  F (compression_type, QCOW2_ENUM, .labels = compression_types),
+  D ("crypt_method_name", crypt_method, QCOW2_NAME, .labels = crypt_methods,
+     .text = ""),
+  D ("compression_type_name", compression_type, QCOW2_NAME,
+     .labels = compression_types, .text = ""),
+  D ("cluster_size", cluster_size, QCOW2_DEC, .text = ""),
+  D ("refcount_bits", refcount_bits, QCOW2_DEC, .text = ""),
+  D ("backing_file", backing_file, QCOW2_STRING),
+  D ("backing_format", backing_format, QCOW2_STRING),
+  D ("external_data_file", external_data_file, QCOW2_STRING),
+  QCOW2_FIELD_END
+};
+/* clang-format on */
+
+/* Signatures of other things that are taken for qcow2 images. */
+typedef struct
+{
+  guint offset; /* bytes */
+  guint size;   /* bytes */
+  const char *bytes;
+  const char *name;
+} Signature;
+
+static const Signature signatures[] = {
+  { 0, 4, "\xfb\x49\x46\x51", "a qcow2 image in the wrong byte order" },
+  { 0, 4, "QED", "a QED image" },
+  { 0, 6, "LUKS\xba\xbe", "a LUKS volume" },
+  { 0, 4, "KDMV", "a VMDK image" },
+  { 0, 4, "COWD", "a VMDK image" },
+  { 0, 21, "# Disk DescriptorFile", "a VMDK descriptor" },
+  { 0, 8, "vhdxfile", "a VHDX image" },
+  { 0, 8, "conectix", "a VHD image" },
+  { 0, 2, "\x1f\x8b", "gzip data" },
+  { 0, 6,
+    "\xfd"
+    "7zXZ",
+    "xz data" },
+  { 0, 4, "\x28\xb5\x2f\xfd", "zstd data" },
+  { 64, 4, "\x7f\x10\xda\xbe", "a VDI image" },
+};
+
+static const char *
+guess_format (const guint8 *bytes, gsize len)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (signatures); i++)
+    {
+      const Signature *it = &signatures[i];
+
+      if (it->offset + it->size <= len
+          && memcmp (bytes + it->offset, it->bytes, it->size) == 0)
+        return it->name;
+    }
+
+  return "raw data?";
+}
+
+static gboolean
+check_magic (const guint8 *bytes, gsize len, GError **error)
+{
+  if (len == 0)
+    {
+      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_QCOW2,
+                   "0x0: " WHAT ": the file is empty [FILE-02]");
+      return FALSE;
+    }
+  if (len < 4)
+    {
+      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_QCOW2,
+                   "0x0: " WHAT
+                   ": not a qcow2 image: the file has only %" G_GSIZE_FORMAT
+                   " of the 4 bytes of the magic [HDR-01]",
+                   len);
+      return FALSE;
+    }
+
+  const guint32 magic = (guint32)qcow2_load_be (bytes, 4);
+  if (magic == MAGIC)
+    return TRUE;
+
+  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_QCOW2,
+               "0x0: " WHAT ": not a qcow2 image: the magic is 0x%08x, "
+               "not 0x%08x (%s) [HDR-01]",
+               magic, MAGIC, guess_format (bytes, len));
+  return FALSE;
+}
+
+static gboolean
+check_version (guint32 version, GError **error)
+{
+  if (version == 2 || version == 3)
+    return TRUE;
+
+  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_UNSUPPORTED,
+               "0x4: " WHAT ": %s version %u is not supported, only 2 and 3 "
+               "[HDR-02]",
+               version == 1 ? "qcow" : "qcow2", version);
+  return FALSE;
+}
+
+static gboolean
+check_length (gsize len, gsize wanted, GError **error)
+{
+  if (len >= wanted)
+    return TRUE;
+
+  /* A file without a whole version field lacks that field, any other lacks
+   * the byte at its end. */
+  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_TRUNCATED,
+               QCOW2_X ": " WHAT ": cut short: %" G_GSIZE_FORMAT
+                       " of %" G_GSIZE_FORMAT " bytes are there [HDR-03]",
+               len < 8 ? (guint64)4 : (guint64)len, len, wanted);
+  return FALSE;
+}
+
+static void
+derive (Qcow2Header *header)
+{
+  const gboolean usable_cluster = header->cluster_bits >= MIN_CLUSTER_BITS
+                                  && header->cluster_bits <= MAX_CLUSTER_BITS;
+
+  header->cluster_size = usable_cluster
+                             ? G_GUINT64_CONSTANT (1) << header->cluster_bits
+                             : QCOW2_ABSENT;
+  header->refcount_bits = header->refcount_order <= MAX_REFCOUNT_ORDER
+                              ? G_GUINT64_CONSTANT (1)
+                                    << header->refcount_order
+                              : QCOW2_ABSENT;
+}
+
+/* Decodes the header at the start of SOURCE into HEADER, which the caller
+ * clears.  Fails with NOT_QCOW2, UNSUPPORTED (the version), TRUNCATED (less
+ * than the 72 or 104 mandatory bytes) or READ; everything else that may be
+ * wrong is left to qcow2_header_judge ().  The fields that version 2 does not
+ * have get the values that the specification gives them.  Strings and feature
+ * names are not read here. */
+gboolean
+qcow2_header_read (ByteSource *source, Qcow2Header *header, GError **error)
+{
+  guint8 bytes[COMPRESSION_TYPE_OFFSET + 1] = { 0 };
+  const gsize len = (gsize)MIN (byte_source_get_size (source), sizeof bytes);
+  Qcow2Header h
+      = { .refcount_order = 4, .header_length = QCOW2_V2_HEADER_LENGTH };
+
+  if (!byte_source_read (source, 0, bytes, len, WHAT, error))
+    return FALSE;
+  if (!check_magic (bytes, len, error))
+    return FALSE;
+  if (!check_length (len, 8, error))
+    return FALSE;
+
+  const guint32 version = (guint32)qcow2_load_be (bytes + 4, 4);
+  const gsize wanted
+      = version == 2 ? QCOW2_V2_HEADER_LENGTH : QCOW2_V3_HEADER_LENGTH;
+  if (!check_version (version, error) || !check_length (len, wanted, error))
+    return FALSE;
+
+  qcow2_record_decode (qcow2_header_fields, bytes, wanted, &h);
+  if (qcow2_header_has_compression_type (&h) && len == sizeof bytes)
+    h.compression_type = bytes[COMPRESSION_TYPE_OFFSET];
+  derive (&h);
+
+  *header = h;
+  return TRUE;
+}
+
+/* Whether the header is long enough to hold compression_type. */
+gboolean
+qcow2_header_has_compression_type (const Qcow2Header *header)
+{
+  return header->version >= 3
+         && header->header_length > COMPRESSION_TYPE_OFFSET;
+}
+
+/* Gives the host offsets between which the header extensions lie, END being
+ * the backing file name or the end of the first cluster.  Returns FALSE when
+ * header_length or cluster_bits is such that nobody can tell. */
+gboolean
+qcow2_header_get_extension_area (const Qcow2Header *header, guint64 *start,
+                                 guint64 *end)
+{
+  const guint64 cluster_size = header->cluster_size;
+  const guint32 length = header->header_length;
+
+  if (cluster_size == QCOW2_ABSENT || length % 8 != 0 || length > cluster_size)
+    return FALSE;
+  if (header->version >= 3 && length < QCOW2_V3_HEADER_LENGTH)
+    return FALSE;
+
+  const guint64 name = header->backing_file_offset;
+  *start = length;
+  *end = name >= length && name <= cluster_size ? name : cluster_size;
+  return TRUE;
+}
+
+/* Reads the backing file name into HEADER when there is one that lies inside
+ * the file and behind the header. */
+gboolean
+qcow2_header_read_backing_file (ByteSource *source, Qcow2Header *header,
+                                GError **error)
+{
+  const guint64 offset = header->backing_file_offset;
+  const guint32 size = header->backing_file_size;
+  const guint64 end = byte_source_get_size (source);
+
+  if (offset < header->header_length || size == 0
+      || size > MAX_BACKING_FILE_SIZE || offset > end || size > end - offset)
+    return TRUE;
+
+  g_autofree guint8 *name = g_malloc (size + 1);
+  if (!byte_source_read (source, offset, name, size, "backing file name",
+                         error))
+    return FALSE;
+
+  header->backing_file = g_bytes_new_take (g_steal_pointer (&name), size);
+  return TRUE;
+}
+
+/* Frees what HEADER holds. */
+void
+qcow2_header_clear (Qcow2Header *header)
+{
+  g_clear_pointer (&header->backing_file, g_bytes_unref);
+  g_clear_pointer (&header->backing_format, g_bytes_unref);
+  g_clear_pointer (&header->external_data_file, g_bytes_unref);
+
+  for (guint type = 0; type < QCOW2_N_FEATURE_TYPES; type++)
+    {
+      for (guint bit = 0; bit < QCOW2_MASK_BITS; bit++)
+        g_clear_pointer (&header->feature_names[type][bit], g_free);
+    }
+}

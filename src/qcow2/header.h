@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The image header: qcow2 specification, section "Header". */
+
+#pragma once
+
+#include "qcow2/problem.h"
+#include "qcow2/record.h"
+#include "qcow2/source.h"
+
+G_BEGIN_DECLS
+
+/* Sizes of the header on disk, in bytes. */
+#define QCOW2_V2_HEADER_LENGTH 72
+#define QCOW2_V3_HEADER_LENGTH 104
+
+/* Bits of incompatible_features. */
+#define QCOW2_INCOMPATIBLE_DIRTY (G_GUINT64_CONSTANT (1) << 0)
+#define QCOW2_INCOMPATIBLE_CORRUPT (G_GUINT64_CONSTANT (1) << 1)
+#define QCOW2_INCOMPATIBLE_DATA_FILE (G_GUINT64_CONSTANT (1) << 2)
+#define QCOW2_INCOMPATIBLE_COMPRESSION (G_GUINT64_CONSTANT (1) << 3)
+#define QCOW2_INCOMPATIBLE_EXTENDED_L2 (G_GUINT64_CONSTANT (1) << 4)
+#define QCOW2_INCOMPATIBLE_KNOWN ((G_GUINT64_CONSTANT (1) << 5) - 1)
+
+/* Bits of compatible_features and autoclear_features. */
+#define QCOW2_COMPATIBLE_KNOWN G_GUINT64_CONSTANT (1)
+#define QCOW2_AUTOCLEAR_BITMAPS (G_GUINT64_CONSTANT (1) << 0)
+#define QCOW2_AUTOCLEAR_RAW_DATA (G_GUINT64_CONSTANT (1) << 1)
+#define QCOW2_AUTOCLEAR_KNOWN ((G_GUINT64_CONSTANT (1) << 2) - 1)
+
+/* Values of crypt_method. */
+#define QCOW2_CRYPT_NONE 0
+#define QCOW2_CRYPT_LUKS 2
+
+/* The masks, as the feature name table numbers them. */
+#define QCOW2_N_FEATURE_TYPES 3
+
+typedef struct
+{
+  /* On disk, in this order. */
+  guint32 magic;
+  guint32 version;
+  guint64 backing_file_offset; /* host */
+  guint32 backing_file_size;   /* bytes */
+  guint32 cluster_bits;
+  guint64 size; /* virtual, bytes */
+  guint32 crypt_method;
+  guint32 l1_size; /* entries */
+  guint64 l1_table_offset;
+  guint64 refcount_table_offset;
+  guint32 refcount_table_clusters;
+  guint32 nb_snapshots;
+  guint64 snapshot_offset;
+  guint64 incompatible_features;
+  guint64 compatible_features;
+  guint64 autoclear_features;
+  guint32 refcount_order;
+  guint32 header_length; /* bytes */
+  guint8 compression_type;
+
+  /* Derived. */
+  guint64 cluster_size; /* bytes; QCOW2_ABSENT when cluster_bits is unusable */
+  guint64 refcount_bits; /* QCOW2_ABSENT when refcount_order is unusable */
+  GBytes *backing_file;  /* these NULL when there is none */
+  GBytes *backing_format;
+  GBytes *external_data_file;
+  char *feature_names[QCOW2_N_FEATURE_TYPES][QCOW2_MASK_BITS];
+} Qcow2Header;
+
+extern const Qcow2Field qcow2_header_fields[];
+
+gboolean qcow2_header_read (ByteSource *source, Qcow2Header *header,
+                            GError **error);
+gboolean qcow2_header_has_compression_type (const Qcow2Header *header);
+gboolean qcow2_header_get_extension_area (const Qcow2Header *header,
+                                          guint64 *start, guint64 *end);
+gboolean qcow2_header_read_backing_file (ByteSource *source,
+                                         Qcow2Header *header, GError **error);
+void qcow2_header_clear (Qcow2Header *header);
+
+/* header-rules.c */
+gboolean qcow2_header_judge (const Qcow2Header *header, ByteSource *source,
+                             Qcow2Problems *problems, GError **error);
+
+G_END_DECLS

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "qcow2/image.h"
+
+/* Host offsets of header fields, for findings. */
+#define AT_VERSION 0x04
+#define AT_CRYPT_METHOD 0x20
+#define AT_AUTOCLEAR 0x58
+
+static void
+replace_string (GBytes **string, GBytes *value)
+{
+  g_clear_pointer (string, g_bytes_unref);
+  if (value != NULL)
+    *string = g_bytes_ref (value);
+}
+
+/* Takes the names that the image has for feature bits; as in QEMU, the first
+ * name of a bit counts. */
+static void
+take_feature_names (Qcow2Header *header, const Qcow2Extension *extension)
+{
+  const guint n = qcow2_extension_get_n_features (extension);
+
+  for (guint row = 0; row < n; row++)
+    {
+      g_auto (Qcow2Feature) feature = { 0 };
+      gsize len;
+
+      qcow2_extension_get_feature (extension, row, &feature);
+      const char *name = g_bytes_get_data (feature.name, &len);
+      if (feature.type >= QCOW2_N_FEATURE_TYPES
+          || feature.bit >= QCOW2_MASK_BITS || len == 0)
+        continue;
+
+      char **slot = &header->feature_names[feature.type][feature.bit];
+      if (*slot == NULL)
+        *slot = g_strndup (name, len);
+    }
+}
+
+static void
+take_directory (Qcow2Image *image, const Qcow2Extension *extension,
+                Qcow2ExtensionHistory *history)
+{
+  image->bitmaps = extension->bitmaps;
+  image->bitmaps_offset = extension->file_offset + 8;
+  image->has_directory = extension->n_decoded == 4;
+  qcow2_extension_judge (extension, &image->header,
+                         byte_source_get_size (image->source), history,
+                         QCOW2_PART_BITMAPS, image->problems);
+}
+
+/* What the walk of the extensions met, each whole. */
+typedef struct
+{
+  gboolean crypto;
+  gboolean bitmaps;
+  Qcow2ExtensionHistory history; /* of bitmaps extensions */
+} Met;
+
+static void
+take_extension (Qcow2Image *image, const Qcow2Extension *extension, Met *met)
+{
+  const gboolean whole
+      = extension->bytes != NULL
+        && g_bytes_get_size (extension->bytes) == extension->length;
+
+  switch (extension->magic)
+    {
+    case QCOW2_EXTENSION_BACKING_FORMAT:
+      replace_string (&image->header.backing_format, extension->bytes);
+      return;
+    case QCOW2_EXTENSION_DATA_FILE:
+      replace_string (&image->header.external_data_file, extension->bytes);
+      return;
+    case QCOW2_EXTENSION_FEATURES:
+      take_feature_names (&image->header, extension);
+      return;
+    case QCOW2_EXTENSION_CRYPTO:
+      met->crypto = met->crypto || whole;
+      return;
+    case QCOW2_EXTENSION_BITMAPS:
+      if (whole)
+        {
+          met->bitmaps = TRUE;
+          take_directory (image, extension, &met->history);
+        }
+      return;
+    default:
+      return;
+    }
+}
+
+/* Judges the header by the extensions that it promises. */
+static void
+judge_promises (Qcow2Image *image, const Met *met)
+{
+  const Qcow2Header *h = &image->header;
+  Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
+                           .structure = "header",
+                           .extension = QCOW2_NO_INDEX,
+                           .bitmap = QCOW2_NO_INDEX };
+
+  if (h->crypt_method == QCOW2_CRYPT_LUKS && !met->crypto)
+    qcow2_problems_add (image->problems, &subject, "HDR-16",
+                        QCOW2_SEVERITY_ERROR, AT_CRYPT_METHOD,
+                        "crypt_method is %u (luks), but there is no crypto "
+                        "header extension",
+                        h->crypt_method);
+
+  if (met->bitmaps && h->version < 3)
+    qcow2_problems_add (image->problems, &subject, "HDR-25",
+                        QCOW2_SEVERITY_WARNING, AT_VERSION,
+                        "version %u cannot vouch for bitmaps, but there is a "
+                        "bitmaps extension",
+                        h->version);
+  else if (met->bitmaps && qcow2_image_bitmaps_are_stale (image))
+    qcow2_problems_add (image->problems, &subject, "HDR-25",
+                        QCOW2_SEVERITY_WARNING, AT_AUTOCLEAR,
+                        "the bitmaps bit is clear, but there is a bitmaps "
+                        "extension: it is out of date");
+  else if (!met->bitmaps && !qcow2_image_bitmaps_are_stale (image))
+    {
+      subject.parts = QCOW2_PART_ALL;
+      qcow2_problems_add (image->problems, &subject, "HDR-25",
+                          QCOW2_SEVERITY_ERROR, AT_AUTOCLEAR,
+                          "the bitmaps bit is set, but no bitmaps extension "
+                          "can be read");
+    }
+}
+
+static gboolean
+read_extensions (Qcow2Image *image, GError **error)
+{
+  g_autoptr (Qcow2ExtensionWalk) walk
+      = qcow2_extension_walk_new (image->source, &image->header);
+  g_autoptr (GError) local_error = NULL;
+  Met met = { 0 };
+
+  while (TRUE)
+    {
+      g_auto (Qcow2Extension) extension = { 0 };
+
+      if (!qcow2_extension_walk_next (walk, &extension, &local_error))
+        break;
+
+      take_extension (image, &extension, &met);
+    }
+
+  if (local_error != NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+
+  qcow2_extension_walk_report_end (walk, met.bitmaps, image->problems);
+  judge_promises (image, &met);
+  return TRUE;
+}
+
+/* Opens the image in SOURCE, which it takes: reads the header, walks the
+ * extensions and judges both.  Fails as qcow2_header_read () does; damage that
+ * leaves something to show is in the image's problems instead. */
+Qcow2Image *
+qcow2_image_open (ByteSource *source, GError **error)
+{
+  g_autoptr (Qcow2Image) image = g_new0 (Qcow2Image, 1);
+  guint64 start;
+  guint64 end;
+
+  image->source = source;
+  image->problems = qcow2_problems_new ();
+
+  if (!qcow2_header_read (source, &image->header, error))
+    return NULL;
+  if (!qcow2_header_read_backing_file (source, &image->header, error))
+    return NULL;
+  if (!qcow2_header_judge (&image->header, source, image->problems, error))
+    return NULL;
+
+  image->has_extensions
+      = qcow2_header_get_extension_area (&image->header, &start, &end)
+        && start <= byte_source_get_size (source);
+  if (image->has_extensions && !read_extensions (image, error))
+    return NULL;
+
+  return g_steal_pointer (&image);
+}
+
+/* Whether something is wrong that makes every bitmap of IMAGE damaged: an
+ * error in what is read on the way to the bitmap directory. */
+gboolean
+qcow2_image_bitmaps_are_damaged (const Qcow2Image *image)
+{
+  for (guint i = 0; i < qcow2_problems_get_n (image->problems); i++)
+    {
+      const Qcow2Problem *problem = qcow2_problems_get (image->problems, i);
+
+      if (problem->severity == QCOW2_SEVERITY_ERROR
+          && problem->subject.bitmap == QCOW2_NO_INDEX
+          && (problem->subject.parts & QCOW2_PART_BITMAPS) != 0)
+        return TRUE;
+    }
+
+  return FALSE;
+}
+
+/* Whether nothing vouches for the bitmaps of IMAGE: a program that does not
+ * know them may have written to it since (qcow2 spec, autoclear_features bit
+ * 0, which version 2 does not have). */
+gboolean
+qcow2_image_bitmaps_are_stale (const Qcow2Image *image)
+{
+  return (image->header.autoclear_features & QCOW2_AUTOCLEAR_BITMAPS) == 0;
+}
+
+void
+qcow2_image_free (Qcow2Image *image)
+{
+  if (image == NULL)
+    return;
+
+  qcow2_header_clear (&image->header);
+  qcow2_problems_free (image->problems);
+  byte_source_free (image->source);
+  g_free (image);
+}

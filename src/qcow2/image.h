@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* An image that was opened: its header, what its extensions say, and what is
+ * wrong with them. */
+
+#pragma once
+
+#include "qcow2/extension.h"
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  ByteSource *source;
+  Qcow2Header header;
+  Qcow2Problems *problems; /* of header and extensions */
+
+  gboolean has_extensions;       /* the extension area can be walked */
+  gboolean has_directory;        /* BITMAPS tells where it is */
+  Qcow2BitmapsExtension bitmaps; /* of the last such extension */
+  guint64 bitmaps_offset;        /* host, of that extension's payload */
+} Qcow2Image;
+
+Qcow2Image *qcow2_image_open (ByteSource *source, GError **error);
+gboolean qcow2_image_bitmaps_are_damaged (const Qcow2Image *image);
+gboolean qcow2_image_bitmaps_are_stale (const Qcow2Image *image);
+void qcow2_image_free (Qcow2Image *image);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2Image, qcow2_image_free)
+
+G_END_DECLS

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "qcow2/printable.h"
+
+/* Characters that drive a terminal, hide, or reorder what stands beside them:
+ * controls and format characters. */
+static const struct
+{
+  gunichar first, last;
+} unprintable[] = {
+  { 0x00, 0x1f },      /* C0 */
+  { 0x7f, 0x9f },      /* DEL, C1 */
+  { 0x061c, 0x061c },  /* Arabic letter mark */
+  { 0x200b, 0x200f },  /* zero width, directional marks */
+  { 0x2028, 0x202e },  /* line and paragraph separator, bidi embeddings */
+  { 0x2060, 0x2069 },  /* word joiner, bidi isolates */
+  { 0xfeff, 0xfeff },  /* byte order mark */
+  { 0xfff9, 0xfffb },  /* interlinear annotation */
+  { 0xe0000, 0xe007f } /* tags */
+};
+
+static gboolean
+is_unprintable (gunichar c)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (unprintable); i++)
+    {
+      if (c >= unprintable[i].first && c <= unprintable[i].last)
+        return TRUE;
+    }
+
+  return FALSE;
+}
+
+/* Looks at the character at the start of the LEN bytes, at least one, at
+ * BYTES.  Returns whether it is valid UTF-8 and neither a control nor a format
+ * character; SIZE gets its length in bytes, 1 when it is not valid. */
+gboolean
+qcow2_char_is_printable (const guint8 *bytes, gsize len, gsize *size)
+{
+  *size = 1;
+  if (bytes[0] < 0x80)
+    return !is_unprintable (bytes[0]);
+
+  const gunichar c
+      = g_utf8_get_char_validated ((const char *)bytes, (gssize)MIN (len, 4));
+  if (c == (gunichar)-1 || c == (gunichar)-2)
+    return FALSE;
+
+  *size = (gsize)g_unichar_to_utf8 (c, NULL);
+  return !is_unprintable (c);
+}
+
+/* Whether every character of STRING is printable. */
+gboolean
+qcow2_string_is_printable (GBytes *string)
+{
+  gsize len;
+  const guint8 *bytes = g_bytes_get_data (string, &len);
+
+  while (len > 0)
+    {
+      gsize size;
+
+      if (!qcow2_char_is_printable (bytes, len, &size))
+        return FALSE;
+
+      bytes += size;
+      len -= size;
+    }
+
+  return TRUE;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Which bytes of a string from an image can be shown as they are. */
+
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+gboolean qcow2_char_is_printable (const guint8 *bytes, gsize len, gsize *size);
+gboolean qcow2_string_is_printable (GBytes *string);
+
+G_END_DECLS

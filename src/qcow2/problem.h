@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is wrong with an image: findings, each by a rule and at a host offset,
+ * collected without printing. */
+
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+typedef enum
+{
+  QCOW2_SEVERITY_ERROR,   /* the structure cannot be trusted */
+  QCOW2_SEVERITY_WARNING, /* suspicious, or only QEMU refuses it */
+  QCOW2_SEVERITY_NOTE
+} Qcow2Severity;
+
+/* The parts of an image on which a finding bears, a mask. */
+typedef enum
+{
+  QCOW2_PART_HEADER = 1 << 0,
+  QCOW2_PART_EXTENSIONS = 1 << 1,
+  QCOW2_PART_BITMAPS = 1 << 2,
+  QCOW2_PART_ALL = (1 << 3) - 1
+} Qcow2Parts;
+
+/* No bitmap or extension in particular. */
+#define QCOW2_NO_INDEX G_MAXUINT64
+
+/* What a finding is about. */
+typedef struct
+{
+  guint parts;           /* Qcow2Parts */
+  const char *structure; /* "header"; static */
+  guint64 extension;     /* index, or QCOW2_NO_INDEX */
+  guint64 bitmap;        /* index, or QCOW2_NO_INDEX */
+  GBytes *name;          /* of that bitmap, from the image; may be NULL */
+} Qcow2Subject;
+
+typedef struct
+{
+  const char *rule; /* "BDIR-05"; static */
+  Qcow2Severity severity;
+  guint64 offset; /* host, bytes */
+  Qcow2Subject subject;
+  char *message; /* ours: holds no text from the image */
+} Qcow2Problem;
+
+/* How many findings of one rule and severity are kept. */
+#define QCOW2_PROBLEMS_PER_RULE 100
+
+typedef struct Qcow2Problems Qcow2Problems;
+
+Qcow2Problems *qcow2_problems_new (void);
+void qcow2_problems_free (Qcow2Problems *problems);
+void qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,
+                         const char *rule, Qcow2Severity severity,
+                         guint64 offset, const char *format, ...)
+    G_GNUC_PRINTF (6, 7);
+guint qcow2_problems_get_n (const Qcow2Problems *problems);
+const Qcow2Problem *qcow2_problems_get (const Qcow2Problems *problems,
+                                        guint index);
+guint64 qcow2_problems_get_n_errors (const Qcow2Problems *problems);
+guint64 qcow2_problems_get_n_suppressed (const Qcow2Problems *problems,
+                                         const char *rule,
+                                         Qcow2Severity severity);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2Problems, qcow2_problems_free)
+
+/* A number in messages, as the offsets and sizes there are written. */
+#define QCOW2_X "0x%" G_GINT64_MODIFIER "x"
+#define QCOW2_U "%" G_GUINT64_FORMAT
+
+G_END_DECLS

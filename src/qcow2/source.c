@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "qcow2/source.h"
+
+#include <errno.h>
+
+#include "qcow2/error.h"
+
+struct ByteWindow
+{
+  ByteSource *source;
+  guint64 end;   /* host offset behind the last byte to read */
+  guint64 start; /* host offset of the first byte held */
+  gsize len;     /* bytes held */
+  guint8 bytes[BYTE_WINDOW_SIZE];
+};
+
+static gboolean
+cannot_read (const char *what, guint64 offset, int errnum, GError **error)
+{
+  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_READ,
+               "0x%" G_GINT64_MODIFIER "x: %s: cannot read: %s [FILE-04]",
+               offset, what, g_strerror (errnum));
+  return FALSE;
+}
+
+static gboolean
+file_shrank (const char *what, guint64 offset, guint64 size, GError **error)
+{
+  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_READ,
+               "0x%" G_GINT64_MODIFIER
+               "x: %s: the file shrank from %" G_GUINT64_FORMAT
+               " bytes while it was read [FILE-05]",
+               offset, what, size);
+  return FALSE;
+}
+
+/* Returns the size of SOURCE in bytes, as it was when it was opened. */
+guint64
+byte_source_get_size (const ByteSource *source)
+{
+  return source->size;
+}
+
+/* Reads exactly LEN bytes at host offset OFFSET of SOURCE into BUFFER, which
+ * the caller sized by a constant.  The range lies inside the source: callers
+ * judge what an image claims before they read it.  WHAT names the structure in
+ * the error, which is always QCOW2_ERROR_READ. */
+gboolean
+byte_source_read (ByteSource *source, guint64 offset, void *buffer, gsize len,
+                  const char *what, GError **error)
+{
+  guint8 *to = buffer;
+  gsize done = 0;
+
+  g_assert (offset <= source->size && len <= source->size - offset);
+
+  while (done < len)
+    {
+      const gssize got
+          = source->klass->read (source, offset + done, to + done, len - done);
+
+      if (got < 0 && errno == EINTR)
+        continue;
+      if (got < 0)
+        return cannot_read (what, offset + done, errno, error);
+      if (got == 0)
+        return file_shrank (what, offset + done, source->size, error);
+
+      done += (gsize)got;
+    }
+
+  return TRUE;
+}
+
+void
+byte_source_free (ByteSource *source)
+{
+  if (source != NULL)
+    source->klass->free (source);
+}
+
+/* Returns a window on the bytes of SOURCE before host offset END, which is cut
+ * to the size of the source.  SOURCE must outlive it. */
+ByteWindow *
+byte_window_new (ByteSource *source, guint64 end)
+{
+  ByteWindow *window = g_malloc (sizeof *window);
+
+  window->source = source;
+  byte_window_set_end (window, end);
+  window->start = 0;
+  window->len = 0;
+  return window;
+}
+
+guint64
+byte_window_get_end (const ByteWindow *window)
+{
+  return window->end;
+}
+
+/* Moves the end of the window to host offset END, cut to the size of the
+ * source; no block is read beyond it. */
+void
+byte_window_set_end (ByteWindow *window, guint64 end)
+{
+  window->end = MIN (end, window->source->size);
+}
+
+/* Returns LEN bytes at host offset OFFSET, at most BYTE_WINDOW_SIZE and inside
+ * the window's end; they stay valid until the next call.  Fails as
+ * byte_source_read () does. */
+const guint8 *
+byte_window_get (ByteWindow *window, guint64 offset, gsize len,
+                 const char *what, GError **error)
+{
+  g_assert (len <= BYTE_WINDOW_SIZE);
+  g_assert (offset <= window->end && len <= window->end - offset);
+
+  if (offset >= window->start && offset - window->start <= window->len
+      && len <= window->len - (offset - window->start))
+    return window->bytes + (offset - window->start);
+
+  window->start = offset;
+  window->len = 0;
+
+  /* A block ahead may touch a bad sector or the end of a file that shrank:
+   * then only what was asked for counts. */
+  const gsize block = (gsize)MIN (window->end - offset, BYTE_WINDOW_SIZE);
+  const gboolean whole = byte_source_read (window->source, offset,
+                                           window->bytes, block, what, NULL);
+  if (!whole
+      && !byte_source_read (window->source, offset, window->bytes, len, what,
+                            error))
+    return NULL;
+
+  window->len = whole ? block : len;
+  return window->bytes;
+}
+
+void
+byte_window_free (ByteWindow *window)
+{
+  g_free (window);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Where an image's bytes come from: bounded, exact reads at host offsets.
+ * A source knows nothing of qcow2. */
+
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+typedef struct ByteSource ByteSource;
+
+/* What a kind of source implements. */
+typedef struct
+{
+  /* Reads up to LEN bytes at OFFSET; 0 is the end, -1 sets errno. */
+  gssize (*read) (ByteSource *source, guint64 offset, guint8 *buffer,
+                  gsize len);
+  void (*free) (ByteSource *source);
+} ByteSourceClass;
+
+struct ByteSource
+{
+  const ByteSourceClass *klass;
+  guint64 size; /* bytes */
+};
+
+ByteSource *byte_source_open_file (const char *path, GError **error);
+ByteSource *byte_source_new_memory (GBytes *bytes);
+guint64 byte_source_get_size (const ByteSource *source);
+gboolean byte_source_read (ByteSource *source, guint64 offset, void *buffer,
+                           gsize len, const char *what, GError **error);
+void byte_source_free (ByteSource *source);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (ByteSource, byte_source_free)
+
+/* A block of a source that is kept while neighbouring bytes are asked for. */
+#define BYTE_WINDOW_SIZE (128 * 1024)
+
+typedef struct ByteWindow ByteWindow;
+
+ByteWindow *byte_window_new (ByteSource *source, guint64 end);
+guint64 byte_window_get_end (const ByteWindow *window);
+void byte_window_set_end (ByteWindow *window, guint64 end);
+const guint8 *byte_window_get (ByteWindow *window, guint64 offset, gsize len,
+                               const char *what, GError **error);
+void byte_window_free (ByteWindow *window);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (ByteWindow, byte_window_free)
+
+G_END_DECLS

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "qcow2/table.h"
+
+#define WHAT "bitmap table"
+#define ENTRY_LENGTH 8
+
+/* qcow2 spec, bitmap table entry: bits 9-55 are the offset, bit 0 says all
+ * ones when there is none, bits 1-8 and 56-63 are reserved. */
+#define OFFSET_MASK G_GUINT64_CONSTANT (0x00fffffffffffe00)
+#define RESERVED_MASK G_GUINT64_CONSTANT (0xff000000000001fe)
+#define ALL_ONES G_GUINT64_CONSTANT (1)
+
+const Qcow2Label qcow2_entry_types[] = {
+  { QCOW2_ENTRY_SERIALIZED, "serialized" },
+  { QCOW2_ENTRY_ALL_ZEROES, "all-zeroes" },
+  { QCOW2_ENTRY_ALL_ONES, "all-ones" },
+  { 0, NULL },
+};
+
+static Qcow2EntryType
+type_of (guint64 raw)
+{
+  if ((raw & OFFSET_MASK) != 0)
+    return QCOW2_ENTRY_SERIALIZED;
+
+  return (raw & ALL_ONES) != 0 ? QCOW2_ENTRY_ALL_ONES : QCOW2_ENTRY_ALL_ZEROES;
+}
+
+/* Fills in the guest range of ENTRY: as many granules as its data has bits,
+ * cut at the virtual size.  All of that may be beyond 2^64 bytes. */
+static void
+locate_guest_range (const Qcow2Table *table, Qcow2TableEntry *entry)
+{
+  const guint64 size = table->header->size;
+  const guint64 granules = table->header->cluster_size * 8;
+  const gboolean endless = table->granularity == QCOW2_ABSENT
+                           || granules > G_MAXUINT64 / table->granularity;
+  const guint64 span = endless ? G_MAXUINT64 : granules * table->granularity;
+
+  entry->guest_offset = QCOW2_ABSENT;
+  entry->guest_length = QCOW2_ABSENT;
+  if (table->granularity == QCOW2_ABSENT || size == 0
+      || entry->index > (size - 1) / span)
+    return;
+
+  entry->guest_offset = entry->index * span;
+  entry->guest_length = MIN (span, size - entry->guest_offset);
+}
+
+/* Returns how many bytes of the cluster of ENTRY hold bits, when the whole
+ * bitmap has DATA_SIZE bytes. */
+static guint64
+bytes_used (const Qcow2TableEntry *entry, guint64 data_size,
+            guint64 cluster_size)
+{
+  if (entry->index > data_size / cluster_size)
+    return 0;
+
+  return MIN (cluster_size, data_size - entry->index * cluster_size);
+}
+
+/* Returns how many entries of TABLE are whole in the file. */
+guint64
+qcow2_table_get_n_readable (const Qcow2Table *table)
+{
+  const guint64 end = byte_source_get_size (table->source);
+  const guint64 left = end - MIN (table->offset, end);
+
+  return MIN (table->n_entries, left / ENTRY_LENGTH);
+}
+
+/* Decodes up to N_ENTRIES entries of TABLE from entry START on into ENTRIES,
+ * by way of WINDOW.  Returns how many, 0 behind the last readable one, and 0
+ * with ERROR set to QCOW2_ERROR_READ when a read fails. */
+gsize
+qcow2_table_read (const Qcow2Table *table, ByteWindow *window, guint64 start,
+                  Qcow2TableEntry *entries, gsize n_entries, GError **error)
+{
+  const guint64 n_readable = qcow2_table_get_n_readable (table);
+  const guint64 left = n_readable - MIN (start, n_readable);
+  const gsize room = MIN (n_entries, BYTE_WINDOW_SIZE / ENTRY_LENGTH);
+  const gsize n = (gsize)MIN (left, room);
+
+  if (n == 0)
+    return 0;
+
+  const guint64 offset = table->offset + start * ENTRY_LENGTH;
+  byte_window_set_end (window, table->offset + n_readable * ENTRY_LENGTH);
+  const guint8 *bytes
+      = byte_window_get (window, offset, n * ENTRY_LENGTH, WHAT, error);
+  if (bytes == NULL)
+    return 0;
+
+  for (gsize i = 0; i < n; i++)
+    {
+      const guint64 raw = qcow2_load_be (bytes + i * ENTRY_LENGTH, 8);
+      Qcow2TableEntry *entry = &entries[i];
+
+      entry->raw = raw;
+      entry->index = start + i;
+      entry->type = type_of (raw);
+      entry->offset = raw & OFFSET_MASK;
+      entry->size = table->header->cluster_size;
+      entry->reserved = raw & RESERVED_MASK;
+      if (entry->type == QCOW2_ENTRY_SERIALIZED)
+        entry->reserved |= raw & ALL_ONES;
+      locate_guest_range (table, entry);
+    }
+
+  return n;
+}
+
+/* Adds to PROBLEMS what is wrong with ENTRY of TABLE, a table for DATA_SIZE
+ * bytes of bitmap data.  Returns the rule that it breaks, the first of
+ * several, or NULL. */
+const char *
+qcow2_table_judge_entry (const Qcow2Table *table, const Qcow2TableEntry *entry,
+                         guint64 data_size, const Qcow2Subject *subject,
+                         Qcow2Problems *problems)
+{
+  const guint64 at = table->offset + entry->index * ENTRY_LENGTH;
+  const guint64 file_size = byte_source_get_size (table->source);
+  const guint64 cluster_size = table->header->cluster_size;
+  const guint64 offset = entry->offset;
+  const char *broken = NULL;
+
+  if (entry->raw == 0)
+    return NULL;
+
+  if ((entry->raw & RESERVED_MASK) != 0)
+    {
+      broken = "BTAB-01";
+      qcow2_problems_add (problems, subject, broken, QCOW2_SEVERITY_ERROR, at,
+                          "table entry " QCOW2_U " has reserved bits " QCOW2_X,
+                          entry->index, entry->raw & RESERVED_MASK);
+    }
+  if (entry->type != QCOW2_ENTRY_SERIALIZED)
+    return broken;
+
+  if ((entry->raw & ALL_ONES) != 0)
+    {
+      broken = broken != NULL ? broken : "BTAB-02";
+      qcow2_problems_add (problems, subject, "BTAB-02", QCOW2_SEVERITY_ERROR,
+                          at,
+                          "table entry " QCOW2_U
+                          " has the all-ones bit beside the offset " QCOW2_X,
+                          entry->index, offset);
+    }
+  if (offset % cluster_size != 0)
+    {
+      broken = broken != NULL ? broken : "BTAB-03";
+      qcow2_problems_add (problems, subject, "BTAB-03", QCOW2_SEVERITY_ERROR,
+                          at,
+                          "table entry " QCOW2_U " has the offset " QCOW2_X
+                          ", not a multiple of the cluster size " QCOW2_U,
+                          entry->index, offset, cluster_size);
+    }
+
+  const guint64 used = bytes_used (entry, data_size, cluster_size);
+  if (offset > file_size || used > file_size - offset)
+    {
+      broken = broken != NULL ? broken : "BTAB-05";
+      qcow2_problems_add (
+          problems, subject, "BTAB-05", QCOW2_SEVERITY_ERROR, at,
+          "table entry " QCOW2_U ": the data, " QCOW2_U " bytes at " QCOW2_X
+          ", do not end in the file, which has " QCOW2_U " bytes",
+          entry->index, used, offset, file_size);
+    }
+
+  return broken;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The entries of a bitmap table: qcow2 specification, section "Bitmap
+ * table". */
+
+#pragma once
+
+#include "qcow2/header.h"
+
+G_BEGIN_DECLS
+
+typedef enum
+{
+  QCOW2_ENTRY_SERIALIZED,
+  QCOW2_ENTRY_ALL_ZEROES,
+  QCOW2_ENTRY_ALL_ONES
+} Qcow2EntryType;
+
+#define QCOW2_N_ENTRY_TYPES 3
+
+typedef struct
+{
+  guint64 raw; /* as on disk */
+  guint64 index;
+  Qcow2EntryType type;
+  guint64 offset;       /* host, of the bitmap data */
+  guint64 size;         /* bytes of bitmap data that the entry stands for */
+  guint64 reserved;     /* bits that should not be set */
+  guint64 guest_offset; /* bytes; QCOW2_ABSENT where nothing is covered */
+  guint64 guest_length; /* bytes; likewise */
+} Qcow2TableEntry;
+
+extern const Qcow2Label qcow2_entry_types[];
+
+/* What the entries of a table are read and judged by. */
+typedef struct
+{
+  ByteSource *source;
+  const Qcow2Header *header; /* its cluster size is known */
+  guint64 offset;            /* host, of entry 0 */
+  guint64 n_entries;         /* as declared */
+  guint64 granularity;       /* bytes, or QCOW2_ABSENT */
+} Qcow2Table;
+
+guint64 qcow2_table_get_n_readable (const Qcow2Table *table);
+gsize qcow2_table_read (const Qcow2Table *table, ByteWindow *window,
+                        guint64 start, Qcow2TableEntry *entries,
+                        gsize n_entries, GError **error);
+const char *qcow2_table_judge_entry (const Qcow2Table *table,
+                                     const Qcow2TableEntry *entry,
+                                     guint64 data_size,
+                                     const Qcow2Subject *subject,
+                                     Qcow2Problems *problems);
+
+G_END_DECLS

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What an answer consists of, as events: commands and describe.c say what
+ * there is, an emitter says how it looks.  Nothing is built but the output. */
+
+#pragma once
+
+#include "qcow2/record.h"
+#include "qcow2/table.h"
+
+G_BEGIN_DECLS
+
+typedef struct Emitter Emitter;
+
+/* What begins; text has its own form of each. */
+typedef enum
+{
+  EMITTER_BLOCK, /* an object: a line per field */
+  EMITTER_ROW,   /* an object on one line */
+  EMITTER_TABLE  /* an array of bitmap table entries */
+} EmitterGroup;
+
+typedef struct
+{
+  void (*image) (Emitter *emitter, const char *path);
+  void (*begin) (Emitter *emitter, EmitterGroup group, const char *key,
+                 const char *heading);
+  void (*field) (Emitter *emitter, const Qcow2Field *field,
+                 gconstpointer record);
+  void (*rows) (Emitter *emitter, const Qcow2TableEntry *entries,
+                gsize n_entries);
+  void (*end) (Emitter *emitter);
+  void (*free) (Emitter *emitter);
+} EmitterClass;
+
+struct Emitter
+{
+  const EmitterClass *klass;
+  GString *out;         /* not owned */
+  gboolean all_columns; /* of tables */
+};
+
+Emitter *emitter_new_text (GString *out);
+
+void emitter_image (Emitter *emitter, const char *path);
+void emitter_begin (Emitter *emitter, EmitterGroup group, const char *key,
+                    const char *heading);
+void emitter_field (Emitter *emitter, const Qcow2Field *field,
+                    gconstpointer record);
+void emitter_rows (Emitter *emitter, const Qcow2TableEntry *entries,
+                   gsize n_entries);
+void emitter_end (Emitter *emitter);
+void emitter_free (Emitter *emitter);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Emitter, emitter_free)
+
+G_END_DECLS

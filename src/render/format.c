@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "render/format.h"
+
+#include <string.h>
+
+#include "qcow2/printable.h"
+
+#define NAME_WIDTH 25
+#define LABEL_UNKNOWN "<unknown>"
+#define CELL_ABSENT "-"
+
+static void
+append_escapes (GString *out, const guint8 *bytes, gsize len)
+{
+  for (gsize i = 0; i < len; i++)
+    {
+      if (bytes[i] == '\\')
+        g_string_append (out, "\\\\");
+      else if (bytes[i] == '\n')
+        g_string_append (out, "\\n");
+      else if (bytes[i] == '\t')
+        g_string_append (out, "\\t");
+      else
+        g_string_append_printf (out, "\\x%02x", bytes[i]);
+    }
+}
+
+/* Appends the LEN bytes at BYTES, from an image or a path, such that they stay
+ * on their line and cannot drive a terminal. */
+void
+format_escaped (GString *out, const char *bytes, gsize len)
+{
+  while (len > 0)
+    {
+      gsize size;
+      const gboolean printable
+          = qcow2_char_is_printable ((const guint8 *)bytes, len, &size);
+
+      if (printable && *bytes != '\\')
+        g_string_append_len (out, bytes, (gssize)size);
+      else
+        append_escapes (out, (const guint8 *)bytes, size);
+
+      bytes += size;
+      len -= size;
+    }
+}
+
+void
+format_escaped_bytes (GString *out, GBytes *string)
+{
+  gsize len;
+  const char *bytes = g_bytes_get_data (string, &len);
+
+  format_escaped (out, bytes, len);
+}
+
+/* Appends the name of bit BIT: ours in single quotes, the image's own in
+ * double ones. */
+static void
+append_bit (GString *out, const Qcow2Field *field,
+            const char *const *bit_names, guint bit)
+{
+  const char *label = qcow2_label_find (field->labels, bit);
+
+  if (label != NULL)
+    {
+      g_string_append_printf (out, "'%s'", label);
+      return;
+    }
+  if (bit_names == NULL || bit_names[bit] == NULL)
+    {
+      g_string_append_printf (out, "'bit-%u'", bit);
+      return;
+    }
+
+  g_string_append_c (out, '"');
+  format_escaped (out, bit_names[bit], strlen (bit_names[bit]));
+  g_string_append_c (out, '"');
+}
+
+static void
+append_bits (GString *out, const Qcow2Field *field, gconstpointer record)
+{
+  const guint64 value = qcow2_field_get_number (field, record);
+  const char *const *bit_names = qcow2_field_get_bit_names (field, record);
+  const char *separator = "";
+
+  g_string_append_printf (out, QCOW2_X " ([", value);
+  for (guint bit = 0; bit < QCOW2_MASK_BITS; bit++)
+    {
+      if ((value >> bit & 1) == 0)
+        continue;
+
+      g_string_append (out, separator);
+      append_bit (out, field, bit_names, bit);
+      separator = ", ";
+    }
+  g_string_append (out, "])");
+}
+
+static const char *
+label_of (const Qcow2Field *field, gconstpointer record)
+{
+  const char *label = qcow2_label_find (
+      field->labels, qcow2_field_get_number (field, record));
+
+  return label != NULL ? label : LABEL_UNKNOWN;
+}
+
+static void
+append_string (GString *out, const Qcow2Field *field, gconstpointer record)
+{
+  GBytes *string = qcow2_field_get_string (field, record);
+  const char *quote = field->format == QCOW2_QUOTED ? "'" : "";
+
+  g_string_append (out, quote);
+  format_escaped_bytes (out, string);
+  g_string_append (out, quote);
+}
+
+static void
+append_name (GString *out, const Qcow2Field *field, guint64 value)
+{
+  const char *label = qcow2_label_find (field->labels, value);
+
+  if (label == NULL)
+    label = field->absent;
+
+  if (label != NULL)
+    g_string_append (out, label);
+  else
+    g_string_append_printf (out, QCOW2_U, value);
+}
+
+static void
+append_number (GString *out, const Qcow2Field *field, gconstpointer record)
+{
+  const guint64 value = qcow2_field_get_number (field, record);
+
+  switch (field->format)
+    {
+    case QCOW2_DEC:
+      g_string_append_printf (out, QCOW2_U, value);
+      return;
+    case QCOW2_HEX:
+      g_string_append_printf (out, QCOW2_X, value);
+      return;
+    case QCOW2_BITS:
+      append_bits (out, field, record);
+      return;
+    case QCOW2_ENUM:
+      g_string_append_printf (out, QCOW2_U " (%s)", value,
+                              label_of (field, record));
+      return;
+    case QCOW2_HEX_ENUM:
+      g_string_append_printf (out, QCOW2_X " (%s)", value,
+                              label_of (field, record));
+      return;
+    case QCOW2_NAME:
+      append_name (out, field, value);
+      return;
+    case QCOW2_BOOL:
+      g_string_append (out, value != 0 ? "true" : "false");
+      return;
+    case QCOW2_STRING:
+    case QCOW2_QUOTED:
+      g_assert_not_reached ();
+    }
+}
+
+/* Appends the value of FIELD in RECORD, which has one, as a block shows it. */
+void
+format_value (GString *out, const Qcow2Field *field, gconstpointer record)
+{
+  if (qcow2_field_is_string (field))
+    append_string (out, field, record);
+  else
+    append_number (out, field, record);
+}
+
+/* Appends the line of a block: NAME and the value of FIELD in RECORD, or what
+ * stands for a value that is missing. */
+void
+format_line (GString *out, const char *name, const Qcow2Field *field,
+             gconstpointer record)
+{
+  g_string_append_printf (out, "%-*s ", NAME_WIDTH, name);
+  if (qcow2_field_has_value (field, record))
+    format_value (out, field, record);
+  else
+    g_string_append (out, field->absent);
+  g_string_append_c (out, '\n');
+}
+
+/* Appends the value of FIELD in RECORD, which has one, for scripts: numbers
+ * decimal, labels and strings as they are in JSON, the latter escaped unless a
+ * NUL ends them. */
+void
+format_bare (GString *out, const Qcow2Field *field, gconstpointer record,
+             FormatEnding ending)
+{
+  if (!qcow2_field_is_string (field))
+    {
+      if (field->format == QCOW2_NAME || field->format == QCOW2_BOOL)
+        append_number (out, field, record);
+      else
+        g_string_append_printf (out, QCOW2_U,
+                                qcow2_field_get_number (field, record));
+    }
+  else if (ending == FORMAT_LINES)
+    format_escaped_bytes (out, qcow2_field_get_string (field, record));
+  else
+    {
+      gsize len;
+      const char *bytes
+          = g_bytes_get_data (qcow2_field_get_string (field, record), &len);
+
+      g_string_append_len (out, bytes, (gssize)len);
+    }
+
+  g_string_append_c (out, ending == FORMAT_LINES ? '\n' : '\0');
+}
+
+/* Appends the heading of a bitmap table; ALL_COLUMNS are those of --long. */
+void
+format_table_heading (GString *out, gboolean all_columns)
+{
+  g_string_append_printf (out, "%-14s %-15s %-24s ", "Bitmap table", "type",
+                          "offset");
+  if (all_columns)
+    g_string_append_printf (out, "%-10s %-18s %-20s %s\n", "size", "reserved",
+                            "guest_offset", "guest_length");
+  else
+    g_string_append (out, "size\n");
+}
+
+static void
+append_guest_cell (GString *out, guint64 value, const char *ending, int width)
+{
+  char digits[24];
+
+  g_snprintf (digits, sizeof digits, QCOW2_U, value);
+  g_string_append_printf (out, "%-*s%s", width,
+                          value == QCOW2_ABSENT ? CELL_ABSENT : digits,
+                          ending);
+}
+
+/* Appends the row of ENTRY in a bitmap table. */
+void
+format_table_row (GString *out, const Qcow2TableEntry *entry,
+                  gboolean all_columns)
+{
+  g_string_append_printf (
+      out, "%-14" G_GINT64_MODIFIER "u %-15s %-24" G_GINT64_MODIFIER "u ",
+      entry->index, qcow2_label_find (qcow2_entry_types, entry->type),
+      entry->offset);
+  if (!all_columns)
+    {
+      g_string_append_printf (out, QCOW2_U "\n", entry->size);
+      return;
+    }
+
+  char reserved[24];
+  g_snprintf (reserved, sizeof reserved, QCOW2_X, entry->reserved);
+  g_string_append_printf (out, "%-10" G_GINT64_MODIFIER "u %-18s ",
+                          entry->size, reserved);
+  append_guest_cell (out, entry->guest_offset, " ", 20);
+  append_guest_cell (out, entry->guest_length, "\n", 0);
+}
+
+static void
+append_subject (GString *out, const Qcow2Subject *subject)
+{
+  const guint64 index = subject->bitmap != QCOW2_NO_INDEX ? subject->bitmap
+                                                          : subject->extension;
+
+  g_string_append (out, subject->structure);
+  if (index != QCOW2_NO_INDEX)
+    g_string_append_printf (out, " " QCOW2_U, index);
+  if (subject->name == NULL)
+    return;
+
+  g_string_append (out, " '");
+  format_escaped_bytes (out, subject->name);
+  g_string_append_c (out, '\'');
+}
+
+/* Appends PROBLEM as a message has it, without a newline: where, what it is
+ * about, what is wrong, and the rule. */
+void
+format_problem (GString *out, const Qcow2Problem *problem)
+{
+  g_string_append_printf (out, QCOW2_X ": ", problem->offset);
+  append_subject (out, &problem->subject);
+  g_string_append_printf (out, ": %s [%s]", problem->message, problem->rule);
+}

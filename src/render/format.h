@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Values in the form that people and shell scripts read.  Nothing else puts a
+ * value into words. */
+
+#pragma once
+
+#include "qcow2/problem.h"
+#include "qcow2/record.h"
+#include "qcow2/table.h"
+
+G_BEGIN_DECLS
+
+void format_escaped (GString *out, const char *bytes, gsize len);
+void format_escaped_bytes (GString *out, GBytes *string);
+void format_value (GString *out, const Qcow2Field *field,
+                   gconstpointer record);
+void format_line (GString *out, const char *name, const Qcow2Field *field,
+                  gconstpointer record);
+void format_table_heading (GString *out, gboolean all_columns);
+void format_table_row (GString *out, const Qcow2TableEntry *entry,
+                       gboolean all_columns);
+void format_problem (GString *out, const Qcow2Problem *problem);
+
+/* How --field prints: a line, or raw bytes and a NUL. */
+typedef enum
+{
+  FORMAT_LINES,
+  FORMAT_NUL
+} FormatEnding;
+
+void format_bare (GString *out, const Qcow2Field *field, gconstpointer record,
+                  FormatEnding ending);
+
+G_END_DECLS

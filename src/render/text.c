@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The emitter for people: blocks of lines, a blank line between blocks. */
+
+#include "config.h"
+
+#include "render/emitter.h"
+
+#include <string.h>
+
+#include "render/format.h"
+
+/* Groups inside groups: a row or a table inside a block. */
+#define MAX_DEPTH 2
+
+typedef struct
+{
+  Emitter base;
+  EmitterGroup groups[MAX_DEPTH];
+  guint depth;
+  gboolean after_image; /* something of an image was printed */
+  gboolean after_block; /* likewise of a block */
+  gboolean has_heading; /* of the table that has begun */
+} TextEmitter;
+
+static void
+text_image (Emitter *emitter, const char *path)
+{
+  TextEmitter *self = (TextEmitter *)emitter;
+
+  if (self->after_image)
+    g_string_append_c (emitter->out, '\n');
+  g_string_append (emitter->out, "image: ");
+  format_escaped (emitter->out, path, strlen (path));
+  g_string_append_c (emitter->out, '\n');
+
+  self->after_image = TRUE;
+  self->after_block = FALSE;
+}
+
+static void
+text_begin (Emitter *emitter, EmitterGroup group, const char *key,
+            const char *heading)
+{
+  TextEmitter *self = (TextEmitter *)emitter;
+
+  g_assert (self->depth < MAX_DEPTH);
+  self->groups[self->depth++] = group;
+
+  switch (group)
+    {
+    case EMITTER_BLOCK:
+      if (self->after_block)
+        g_string_append_c (emitter->out, '\n');
+      if (heading != NULL)
+        g_string_append_printf (emitter->out, "%s\n", heading);
+      self->after_block = TRUE;
+      return;
+    case EMITTER_ROW:
+      g_string_append_printf (emitter->out, "%-25s", key);
+      return;
+    case EMITTER_TABLE:
+      self->has_heading = FALSE;
+      return;
+    }
+}
+
+static void
+text_field (Emitter *emitter, const Qcow2Field *field, gconstpointer record)
+{
+  const TextEmitter *self = (TextEmitter *)emitter;
+  const char *name = field->text != NULL ? field->text : field->name;
+
+  if (*name == '\0')
+    return;
+
+  if (self->groups[self->depth - 1] == EMITTER_ROW)
+    {
+      g_string_append_c (emitter->out, ' ');
+      format_value (emitter->out, field, record);
+    }
+  else if (qcow2_field_has_value (field, record) || field->absent != NULL)
+    format_line (emitter->out, name, field, record);
+}
+
+/* The heading comes with the first row: a table without rows is no output. */
+static void
+text_rows (Emitter *emitter, const Qcow2TableEntry *entries, gsize n_entries)
+{
+  TextEmitter *self = (TextEmitter *)emitter;
+
+  if (!self->has_heading && n_entries > 0)
+    {
+      format_table_heading (emitter->out, emitter->all_columns);
+      self->has_heading = TRUE;
+    }
+
+  for (gsize i = 0; i < n_entries; i++)
+    format_table_row (emitter->out, &entries[i], emitter->all_columns);
+}
+
+static void
+text_end (Emitter *emitter)
+{
+  TextEmitter *self = (TextEmitter *)emitter;
+
+  g_assert (self->depth > 0);
+  if (self->groups[--self->depth] == EMITTER_ROW)
+    g_string_append_c (emitter->out, '\n');
+}
+
+static void
+text_free (Emitter *emitter)
+{
+  g_free (emitter);
+}
+
+static const EmitterClass text_class = { .image = text_image,
+                                         .begin = text_begin,
+                                         .field = text_field,
+                                         .rows = text_rows,
+                                         .end = text_end,
+                                         .free = text_free };
+
+/* Returns an emitter of text to OUT, which must outlive it. */
+Emitter *
+emitter_new_text (GString *out)
+{
+  TextEmitter *self = g_new0 (TextEmitter, 1);
+
+  self->base.klass = &text_class;
+  self->base.out = out;
+  return &self->base;
+}

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+# Sourced by the shell tests: runs the program, compares what it prints with
+# what is expected, and reports in TAP.
+#
+#   sample NAME             sets $sample: a sample image, unpacked
+#   image NAME              sets $image: an image of the builder
+#   tool ARGUMENT...        runs the program: $status, $out and $err (files)
+#   expect NAME STATUS      the last run ended so; nothing else is looked at
+#   expect_out NAME         its output is what stands on standard input
+#   expect_err NAME         its messages are what stands on standard input,
+#                           with PROG: qcow2tool
+#   expect_silence NAME     it printed neither output nor messages
+#   check NAME COMMAND...   COMMAND is true
+#   pass, fail NAME [WHY]   a result by hand
+#   skip NAME REASON        a result that cannot be had here
+#   skip_all REASON         none of this file's can
+#   require PROGRAM...      skip_all unless they are there
+#   done_testing            ends every file
+
+set -u
+export LC_ALL=${QCOW2TOOL_LC_ALL:-C.UTF-8}
+
+srcdir=${srcdir:-$(dirname "$0")/..}
+builddir=${builddir:-.}
+srcdir=$(cd "$srcdir" && pwd)
+builddir=$(cd "$builddir" && pwd)
+QCOW2TOOL=${QCOW2TOOL:-$builddir/src/qcow2tool}
+MKIMAGE=${MKIMAGE:-$builddir/tests/mkimage}
+
+tests_run=0
+tests_failed=0
+status=
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/qcow2tool-test.XXXXXX")
+out=$tmp/out
+err=$tmp/err
+cleanup_commands=()
+
+cleanup ()
+{
+  local command
+
+  for command in "${cleanup_commands[@]+"${cleanup_commands[@]}"}"; do
+    eval "$command"
+  done
+  rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 1' HUP INT TERM
+
+# A command, quoted for eval, to run when the test ends, however it does.
+on_exit ()
+{
+  cleanup_commands+=("$1")
+}
+
+diagnose ()
+{
+  sed 's/^/# /'
+}
+
+pass ()
+{
+  tests_run=$((tests_run + 1))
+  echo "ok $tests_run - $1"
+}
+
+fail ()
+{
+  tests_run=$((tests_run + 1))
+  tests_failed=$((tests_failed + 1))
+  echo "not ok $tests_run - $1"
+  if [ $# -gt 1 ]; then
+    printf '%s\n' "$2" | diagnose
+  fi
+}
+
+skip ()
+{
+  tests_run=$((tests_run + 1))
+  echo "ok $tests_run - $1 # SKIP $2"
+}
+
+skip_all ()
+{
+  echo "1..0 # SKIP $1"
+  exit 0
+}
+
+done_testing ()
+{
+  echo "1..$tests_run"
+  [ "$tests_failed" = 0 ]
+  exit
+}
+
+require ()
+{
+  local program
+
+  for program; do
+    command -v "$program" > /dev/null || skip_all "$program is not installed"
+  done
+}
+
+check ()
+{
+  local name=$1
+
+  shift
+  if "$@"; then
+    pass "$name"
+  else
+    fail "$name" "false: $*"
+  fi
+}
+
+sample ()
+{
+  sample=$tmp/$1.qcow2
+  [ -e "$sample" ] || gunzip -c "$srcdir/tests/samples/$1.qcow2.gz" > "$sample"
+}
+
+image ()
+{
+  image=$tmp/$1.qcow2
+  [ -e "$image" ] || "$MKIMAGE" "$1" "$image" || exit 1
+}
+
+# QCOW2TOOL may be several words: a program that runs another.
+tool ()
+{
+  # shellcheck disable=SC2086
+  $QCOW2TOOL "$@" > "$out" 2> "$err"
+  status=$?
+}
+
+expect ()
+{
+  if [ "$status" = "$2" ]; then
+    pass "$1"
+  else
+    fail "$1" "status $status, not $2; messages: $(cat "$err")"
+  fi
+}
+
+expect_file ()
+{
+  local difference
+
+  if difference=$(diff -u "$tmp/expected" "$2" 2>&1); then
+    pass "$1"
+  else
+    fail "$1" "$difference"
+  fi
+}
+
+expect_out ()
+{
+  cat > "$tmp/expected"
+  expect_file "$1" "$out"
+}
+
+expect_err ()
+{
+  sed 's/^PROG: /qcow2tool: /' > "$tmp/expected"
+  expect_file "$1" "$err"
+}
+
+expect_silence ()
+{
+  if [ -s "$out" ] || [ -s "$err" ]; then
+    fail "$1" "$(cat "$out" "$err")"
+  else
+    pass "$1"
+  fi
+}
