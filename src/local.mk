@@ -63,6 +63,8 @@ noinst_LTLIBRARIES += %D%/libcli.la
 	%D%/cli/image-list.h \
 	%D%/cli/number.c \
 	%D%/cli/number.h \
+	%D%/cli/options.c \
+	%D%/cli/options.h \
 	%D%/cli/output.c \
 	%D%/cli/output.h \
 	%D%/cli/report.c \

@@ -21,32 +21,32 @@ typedef struct
   char *count_text;
   char **types;
   gboolean all_columns;
-} Options;
+} Request;
 
 static void
-options_clear (Options *options)
+request_clear (Request *request)
 {
-  selection_clear (&options->selection);
-  g_free (options->at_text);
-  g_free (options->start_text);
-  g_free (options->count_text);
-  g_strfreev (options->types);
+  selection_clear (&request->selection);
+  g_free (request->at_text);
+  g_free (request->start_text);
+  g_free (request->count_text);
+  g_strfreev (request->types);
 }
 
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Options, options_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Request, request_clear)
 
 /* Decodes entries at a host offset.  Nothing claims that there is a table:
  * nothing is judged. */
 static gboolean
 show_at (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 {
-  const Options *options = data;
-  const RowOptions *rows = &options->rows;
+  const Request *request = data;
+  const RowOptions *rows = &request->rows;
   const guint64 n_wanted
       = rows->start + MIN (rows->count, G_MAXUINT64 - rows->start);
   const Qcow2Table table = { .source = image->source,
                              .header = &image->header,
-                             .offset = options->at,
+                             .offset = request->at,
                              .n_entries = n_wanted,
                              .granularity = QCOW2_ABSENT };
 
@@ -66,93 +66,50 @@ show_at (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
                QCOW2_X ": bitmap table: only " QCOW2_U " of " QCOW2_U
                        " entries are in the file, which has " QCOW2_U " bytes",
-               options->at, n_readable - MIN (rows->start, n_readable),
+               request->at, n_readable - MIN (rows->start, n_readable),
                rows->count, byte_source_get_size (image->source));
   return FALSE;
 }
 
 static gboolean
-show_bitmap (Tool *tool, Qcow2Image *image, const Options *options,
-             Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
-             GError **error)
+show_table (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
+            Qcow2Bitmap *bitmap, gpointer data, GError **error)
 {
-  const gboolean selected = selection_is_given (&options->selection);
+  const Request *request = data;
 
   qcow2_examiner_judge_entry (examiner, bitmap);
-  if (selected)
-    return rows_print_bitmap (tool, image, bitmap, &options->rows, TRUE,
-                              error);
-
-  describe_begin_bitmap_name (tool_get_emitter (tool), bitmap);
-  const gboolean printed
-      = rows_print_bitmap (tool, image, bitmap, &options->rows, TRUE, error);
-  emitter_end (tool_get_emitter (tool));
-  return printed;
+  return rows_print_bitmap (tool, image, bitmap, &request->rows, TRUE, error);
 }
 
 static gboolean
-show_selected (Tool *tool, Qcow2Image *image, Qcow2Directory *directory,
-               const Options *options, GError **error)
+show_named_table (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
+                  Qcow2Bitmap *bitmap, gpointer data, GError **error)
 {
-  g_autoptr (Qcow2Examiner) examiner = qcow2_examiner_new (image, directory);
-  g_autoptr (GError) local_error = NULL;
-  ReportScope scope = REPORT_SCOPE (QCOW2_PART_BITMAPS);
-
-  while (local_error == NULL)
-    {
-      g_auto (Qcow2Bitmap) bitmap = { 0 };
-
-      if (!qcow2_directory_next (directory, &bitmap, &local_error))
-        break;
-      if (!selection_matches (&options->selection, &bitmap))
-        continue;
-
-      show_bitmap (tool, image, options, examiner, &bitmap, &local_error);
-      scope.max_bitmap = bitmap.index;
-      tool_report (tool, scope);
-      if (local_error == NULL)
-        tool_flush (tool, &local_error);
-    }
-
-  if (local_error == NULL)
-    return TRUE;
-
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return FALSE;
+  describe_begin_bitmap_name (tool_get_emitter (tool), bitmap);
+  const gboolean shown
+      = show_table (tool, image, examiner, bitmap, data, error);
+  emitter_end (tool_get_emitter (tool));
+  return shown;
 }
 
 static gboolean
 show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 {
-  const Options *options = data;
-  const gboolean selected = selection_is_given (&options->selection);
-  g_autoptr (Qcow2Directory) directory = qcow2_directory_open (image, error);
-  guint64 last;
+  const Request *request = data;
+  const gboolean selected = selection_is_given (&request->selection);
 
-  if (directory == NULL)
-    return FALSE;
-
-  if (selected
-      && !selection_find (&options->selection, directory, TRUE, &last, error))
-    {
-      tool_report (tool, REPORT_SCOPE (QCOW2_PART_BITMAPS));
-      return FALSE;
-    }
-  if (!show_selected (tool, image, directory, options, error))
-    return FALSE;
-
-  if (!selected)
-    tool_report (tool, REPORT_SCOPE (QCOW2_PART_BITMAPS));
-  return TRUE;
+  return selection_for_each (
+      &request->selection, selected ? SELECTION_ONE : SELECTION_ALL, tool,
+      image, selected ? show_table : show_named_table, data, error);
 }
 
 static gboolean
-parse_types (Options *options, GError **error)
+parse_types (Request *request, GError **error)
 {
   static const char *const names[]
       = { "serialized", "all-zeroes", "all-ones", NULL };
 
-  for (char **type = options->types; type != NULL && *type != NULL; type++)
+  for (char **type = request->types; type != NULL && *type != NULL; type++)
     {
       if (!usage_check_choice ("--type", *type, names, error))
         return FALSE;
@@ -160,7 +117,7 @@ parse_types (Options *options, GError **error)
       for (guint i = 0; i < QCOW2_N_ENTRY_TYPES; i++)
         {
           if (g_str_equal (qcow2_label_find (qcow2_entry_types, i), *type))
-            options->rows.types |= 1u << i;
+            request->rows.types |= 1u << i;
         }
     }
 
@@ -175,25 +132,25 @@ parse_number (const char *option, const char *text, guint64 *value,
 }
 
 static gboolean
-check (Options *options, GError **error)
+check (Request *request, GError **error)
 {
-  const Selection *selection = &options->selection;
+  const Selection *selection = &request->selection;
   const char *const given[]
-      = { options->at_text != NULL ? "--at" : "",
+      = { request->at_text != NULL ? "--at" : "",
           selection->name != NULL ? "--name" : "",
           selection->index_text != NULL ? "--index" : "", NULL };
 
   if (!usage_check_exclusive (given, error)
-      || !selection_parse (&options->selection, error)
-      || !parse_number ("--at", options->at_text, &options->at, error)
-      || !parse_number ("--start", options->start_text, &options->rows.start,
+      || !selection_parse (&request->selection, error)
+      || !parse_number ("--at", request->at_text, &request->at, error)
+      || !parse_number ("--start", request->start_text, &request->rows.start,
                         error)
-      || !parse_number ("--count", options->count_text, &options->rows.count,
+      || !parse_number ("--count", request->count_text, &request->rows.count,
                         error)
-      || !parse_types (options, error))
+      || !parse_types (request, error))
     return FALSE;
 
-  if (options->at_text != NULL && options->count_text == NULL)
+  if (request->at_text != NULL && request->count_text == NULL)
     {
       usage_error (error, "--at needs --count");
       return FALSE;
@@ -205,20 +162,20 @@ check (Options *options, GError **error)
 static gboolean
 run (Tool *tool, char **argv, GError **error)
 {
-  g_auto (Options) options = { .rows.count = ROWS_ALL };
+  g_auto (Request) request = { .rows.count = ROWS_ALL };
   /* clang-format off */
   const GOptionEntry entries[] = {
-    SELECTION_OPTIONS (&options.selection),
-    { "start", 0, 0, G_OPTION_ARG_FILENAME, &options.start_text,
+    SELECTION_OPTIONS (&request.selection),
+    { "start", 0, 0, G_OPTION_ARG_FILENAME, &request.start_text,
       "Begin with entry I", "I" },
-    { "count", 0, 0, G_OPTION_ARG_FILENAME, &options.count_text,
+    { "count", 0, 0, G_OPTION_ARG_FILENAME, &request.count_text,
       "Print at most N entries of a table", "N" },
-    { "type", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options.types,
+    { "type", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &request.types,
       "Print only entries of TYPE: serialized, all-zeroes or all-ones; may be "
       "given again", "TYPE" },
-    { "long", 0, 0, G_OPTION_ARG_NONE, &options.all_columns,
+    { "long", 0, 0, G_OPTION_ARG_NONE, &request.all_columns,
       "Print reserved bits and the guest range as well", NULL },
-    { "at", 0, 0, G_OPTION_ARG_FILENAME, &options.at_text,
+    { "at", 0, 0, G_OPTION_ARG_FILENAME, &request.at_text,
       "Decode what is at OFFSET of the file, without a bitmap; with --count",
       "OFFSET" },
     { NULL }
@@ -227,12 +184,12 @@ run (Tool *tool, char **argv, GError **error)
 
   if (!tool_parse (tool, &cmd_bitmap_table, entries, argv, error))
     return FALSE;
-  if (!check (&options, error))
+  if (!check (&request, error))
     return FALSE;
 
-  tool_get_emitter (tool)->all_columns = options.all_columns;
-  return tool_for_each_image (tool, options.at_text != NULL ? show_at : show,
-                              &options, error);
+  tool_get_emitter (tool)->all_columns = request.all_columns;
+  return tool_for_each_image (tool, request.at_text != NULL ? show_at : show,
+                              &request, error);
 }
 
 const Command cmd_bitmap_table = {

@@ -17,17 +17,17 @@ typedef struct
   gboolean unknown; /* --magic '<unknown>' */
   guint64 magic;
   guint64 index;
-} Options;
+} Request;
 
 static void
-options_clear (Options *options)
+request_clear (Request *request)
 {
-  fields_clear (&options->fields);
-  g_free (options->magic_text);
-  g_free (options->index_text);
+  fields_clear (&request->fields);
+  g_free (request->magic_text);
+  g_free (request->index_text);
 }
 
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Options, options_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Request, request_clear)
 
 static const FieldSource *
 get_sources (FieldSource *sources, const Qcow2Extension *extension)
@@ -53,24 +53,24 @@ get_sources (FieldSource *sources, const Qcow2Extension *extension)
 }
 
 static gboolean
-is_selected (const Options *options, const Qcow2Extension *extension)
+is_selected (const Request *request, const Qcow2Extension *extension)
 {
-  if (options->index_text != NULL)
-    return extension->index == options->index;
-  if (options->unknown)
+  if (request->index_text != NULL)
+    return extension->index == request->index;
+  if (request->unknown)
     return qcow2_label_find (qcow2_extension_names, extension->magic) == NULL;
 
-  return options->magic_text == NULL || extension->magic == options->magic;
+  return request->magic_text == NULL || extension->magic == request->magic;
 }
 
 static gboolean
-has_selection (const Options *options)
+has_selection (const Request *request)
 {
-  return options->index_text != NULL || options->magic_text != NULL;
+  return request->index_text != NULL || request->magic_text != NULL;
 }
 
 static gboolean
-print_fields (Tool *tool, const Options *options,
+print_fields (Tool *tool, const Request *request,
               const Qcow2Extension *extension, guint64 n_before,
               GError **error)
 {
@@ -84,14 +84,14 @@ print_fields (Tool *tool, const Options *options,
       return FALSE;
     }
 
-  return fields_print (&options->fields, get_sources (sources, extension),
+  return fields_print (&request->fields, get_sources (sources, extension),
                        tool_get_text (tool), error);
 }
 
 /* Walks the extensions and prints those that are selected; N_SHOWN gets their
  * number. */
 static gboolean
-show_selected (Tool *tool, Qcow2Image *image, const Options *options,
+show_selected (Tool *tool, Qcow2Image *image, const Request *request,
                guint64 *n_shown, GError **error)
 {
   g_autoptr (Qcow2ExtensionWalk) walk
@@ -107,13 +107,13 @@ show_selected (Tool *tool, Qcow2Image *image, const Options *options,
 
       if (!qcow2_extension_walk_next (walk, &extension, &local_error))
         break;
-      if (!is_selected (options, &extension))
+      if (!is_selected (request, &extension))
         continue;
 
       qcow2_extension_judge (&extension, &image->header, file_size, &history,
                              QCOW2_PART_EXTENSIONS, image->problems);
-      if (options->fields.keys != NULL)
-        print_fields (tool, options, &extension, *n_shown, &local_error);
+      if (request->fields.keys != NULL)
+        print_fields (tool, request, &extension, *n_shown, &local_error);
       else
         describe_extension (tool_get_emitter (tool), &extension);
       (*n_shown)++;
@@ -131,20 +131,33 @@ show_selected (Tool *tool, Qcow2Image *image, const Options *options,
   return FALSE;
 }
 
+/* What bears on the whole list, or on the one magic that was asked for. */
+static ReportScope
+get_scope (const Request *request)
+{
+  const gboolean with_bitmaps
+      = !has_selection (request)
+        || (request->magic_text != NULL && !request->unknown
+            && request->magic == QCOW2_EXTENSION_BITMAPS);
+
+  return REPORT_SCOPE (QCOW2_PART_EXTENSIONS
+                       | (with_bitmaps ? QCOW2_PART_BITMAPS_EXTENSION : 0));
+}
+
 static gboolean
 show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 {
-  const Options *options = data;
+  const Request *request = data;
   guint64 n_shown = 0;
 
   if (image->has_extensions
-      && !show_selected (tool, image, options, &n_shown, error))
+      && !show_selected (tool, image, request, &n_shown, error))
     return FALSE;
 
   /* With --index, what lies behind that extension was not asked for. */
-  if (options->index_text == NULL || n_shown == 0)
-    tool_report (tool, REPORT_SCOPE (QCOW2_PART_EXTENSIONS));
-  if (n_shown > 0 || !has_selection (options))
+  if (request->index_text == NULL || n_shown == 0)
+    tool_report (tool, get_scope (request));
+  if (n_shown > 0 || !has_selection (request))
     return TRUE;
 
   g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
@@ -153,23 +166,23 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 }
 
 static gboolean
-parse_magic (Options *options, GError **error)
+parse_magic (Request *request, GError **error)
 {
-  const char *text = options->magic_text;
+  const char *text = request->magic_text;
 
   for (const Qcow2Label *it = qcow2_extension_names; it->name != NULL; it++)
     {
       if (g_ascii_strcasecmp (it->name, text) == 0)
         {
-          options->magic = it->value;
+          request->magic = it->value;
           return TRUE;
         }
     }
 
-  options->unknown = g_ascii_strcasecmp (text, "<unknown>") == 0;
-  if (options->unknown)
+  request->unknown = g_ascii_strcasecmp (text, "<unknown>") == 0;
+  if (request->unknown)
     return TRUE;
-  if (number_parse (text, &options->magic) && options->magic <= G_MAXUINT32)
+  if (number_parse (text, &request->magic) && request->magic <= G_MAXUINT32)
     return TRUE;
 
   g_autofree char *escaped = usage_escape (text);
@@ -184,59 +197,59 @@ parse_magic (Options *options, GError **error)
 }
 
 static gboolean
-check (Options *options, GError **error)
+check (Request *request, GError **error)
 {
   FieldSource sources[4];
   const char *const given[]
-      = { options->magic_text != NULL ? "--magic" : "",
-          options->index_text != NULL ? "--index" : "", NULL };
+      = { request->magic_text != NULL ? "--magic" : "",
+          request->index_text != NULL ? "--index" : "", NULL };
 
   if (!usage_check_exclusive (given, error))
     return FALSE;
-  if (options->magic_text != NULL && !parse_magic (options, error))
+  if (request->magic_text != NULL && !parse_magic (request, error))
     return FALSE;
-  if (options->index_text != NULL
-      && !usage_parse_number ("--index", options->index_text, &options->index,
+  if (request->index_text != NULL
+      && !usage_parse_number ("--index", request->index_text, &request->index,
                               error))
     return FALSE;
-  if (options->fields.nul && options->fields.keys == NULL)
+  if (request->fields.nul && request->fields.keys == NULL)
     {
       usage_error (error, "-0 goes with --field");
       return FALSE;
     }
-  if (options->fields.keys != NULL && !has_selection (options))
+  if (request->fields.keys != NULL && !has_selection (request))
     {
       usage_error (error, "--field needs --magic or --index");
       return FALSE;
     }
 
-  return fields_check (&options->fields, get_sources (sources, NULL), error);
+  return fields_check (&request->fields, get_sources (sources, NULL), error);
 }
 
 static gboolean
 run (Tool *tool, char **argv, GError **error)
 {
-  g_auto (Options) options = { 0 };
+  g_auto (Request) request = { 0 };
   /* clang-format off */
   const GOptionEntry entries[] = {
-    { "magic", 0, 0, G_OPTION_ARG_FILENAME, &options.magic_text,
+    { "magic", 0, 0, G_OPTION_ARG_FILENAME, &request.magic_text,
       "Select extensions by magic: a number, or the name that is printed",
       "MAGIC" },
-    { "index", 0, 0, G_OPTION_ARG_FILENAME, &options.index_text,
+    { "index", 0, 0, G_OPTION_ARG_FILENAME, &request.index_text,
       "Select extension N, from 0", "N" },
-    FIELD_OPTIONS (&options.fields),
+    FIELD_OPTIONS (&request.fields),
     { NULL }
   };
   /* clang-format on */
 
   if (!tool_parse (tool, &cmd_extensions, entries, argv, error))
     return FALSE;
-  if (!check (&options, error))
+  if (!check (&request, error))
     return FALSE;
-  if (options.fields.keys != NULL)
+  if (request.fields.keys != NULL)
     tool_want_one_image (tool, "--field");
 
-  return tool_for_each_image (tool, show, &options, error);
+  return tool_for_each_image (tool, show, &request, error);
 }
 
 const Command cmd_extensions = {

@@ -5,6 +5,7 @@
 #include "cli/dispatch.h"
 
 #include "cli/commands.h"
+#include "cli/options.h"
 #include "cli/usage.h"
 
 #define USAGE                                                                 \
@@ -85,6 +86,14 @@ run_command (Tool *tool, const char *name, char **argv,
   return *command != NULL && (*command)->run (tool, argv, error);
 }
 
+static void
+show_help (Tool *tool, GOptionContext *context, GError **error)
+{
+  g_autofree char *help = options_get_help (context);
+
+  tool_show_help (tool, help, error);
+}
+
 /* help, help COMMAND */
 static gboolean
 run_help (Tool *tool, GOptionContext *context, char **argv,
@@ -93,9 +102,10 @@ run_help (Tool *tool, GOptionContext *context, char **argv,
   char option[] = "--help";
   char *help[] = { option, NULL };
 
-  if (argv[0] == NULL)
+  if (argv[0] == NULL || g_str_equal (argv[0], "help")
+      || g_str_equal (argv[0], "--help"))
     {
-      tool_show_help (tool, context, error);
+      show_help (tool, context, error);
       return FALSE;
     }
   if (argv[1] != NULL)
@@ -135,7 +145,7 @@ run (Tool *tool, char **argv, const Command **command, GError **error)
       = g_option_context_new ("COMMAND IMAGE...");
   g_autofree char *list = list_commands ();
   GError *option_error = NULL;
-  int argc = (int)g_strv_length (argv);
+  int argc = (int) g_strv_length (argv);
 
   g_set_prgname ("qcow2tool");
   g_option_context_set_help_enabled (context, FALSE);
@@ -158,7 +168,7 @@ run (Tool *tool, char **argv, const Command **command, GError **error)
 
   if (help)
     {
-      tool_show_help (tool, context, error);
+      show_help (tool, context, error);
       return FALSE;
     }
   if (version)
@@ -217,5 +227,5 @@ dispatch (char **argv, OutputWriteFunc write)
   g_autoptr (Tool) tool = tool_new (output);
   const ToolStatus status = run_reporting (tool, output, argv);
 
-  return output_close (output) ? (int)status : TOOL_FAILED;
+  return output_close (output) ? (int) status : TOOL_FAILED;
 }

@@ -105,7 +105,7 @@ read_name (ImageList *list, GError **error)
       if (got < 0)
         return NULL;
 
-      gsize len = (gsize)got;
+      gsize len = (gsize) got;
       if (list->line[len - 1] == list->delimiter)
         list->line[--len] = '\0';
       if (len == 0)

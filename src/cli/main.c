@@ -28,7 +28,7 @@ write_all (OutputStream stream, const char *bytes, gsize len, GError **error)
         }
 
       bytes += written;
-      len -= (gsize)written;
+      len -= (gsize) written;
     }
 
   return TRUE;

@@ -16,7 +16,7 @@ take_digits (const char **text, guint base, guint64 *value)
   *value = 0;
   for (; g_ascii_isxdigit (**text); (*text)++)
     {
-      const guint digit = (guint)g_ascii_xdigit_value (**text);
+      const guint digit = (guint) g_ascii_xdigit_value (**text);
 
       if (digit >= base)
         break;
@@ -51,7 +51,7 @@ number_parse (const char *text, guint64 *value)
       if (suffix == NULL)
         return FALSE;
 
-      const guint shift = 10 * (guint)(suffix - suffixes + 1);
+      const guint shift = 10 * (guint) (suffix - suffixes + 1);
       if (number > G_MAXUINT64 >> shift)
         return FALSE;
 

@@ -82,6 +82,8 @@ output_message (Output *output, const char *image, const char *message)
 
   if (image != NULL)
     {
+      if (*image == '\0')
+        g_string_append (line, "''");
       format_escaped (line, image, strlen (image));
       g_string_append (line, ": ");
     }

@@ -35,6 +35,12 @@ report_new (Output *output, const char *path, const Qcow2Image *image)
   return report;
 }
 
+const char *
+report_get_path (const Report *report)
+{
+  return report->path;
+}
+
 static gboolean
 is_in_scope (const Qcow2Problem *problem, ReportScope scope)
 {
@@ -59,7 +65,7 @@ write_finding (Report *report, const Qcow2Problem *problem)
 {
   const guint count = get_count (report, problem->rule);
 
-  g_hash_table_insert (report->counts, (gpointer)problem->rule,
+  g_hash_table_insert (report->counts, (gpointer) problem->rule,
                        GUINT_TO_POINTER (count + 1));
   if (count >= MESSAGES_PER_RULE)
     return;

@@ -26,6 +26,7 @@ typedef struct Report Report;
 
 Report *report_new (Output *output, const char *path, const Qcow2Image *image);
 void report_findings (Report *report, ReportScope scope);
+const char *report_get_path (const Report *report);
 gboolean report_close (Report *report);
 
 G_END_DECLS

@@ -44,7 +44,7 @@ print_range (Tool *tool, const Qcow2Table *table, guint64 start, guint64 end,
 
   while (start < end)
     {
-      const gsize wanted = (gsize)MIN (end - start, BLOCK);
+      const gsize wanted = (gsize) MIN (end - start, BLOCK);
       const gsize got
           = qcow2_table_read (table, window, start, entries, wanted, error);
 

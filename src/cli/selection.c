@@ -55,8 +55,8 @@ is_named (const Qcow2Bitmap *bitmap, const char *name)
 
 /* Whether BITMAP is one of those asked for; all are when no option was given.
  */
-gboolean
-selection_matches (const Selection *selection, const Qcow2Bitmap *bitmap)
+static gboolean
+matches (const Selection *selection, const Qcow2Bitmap *bitmap)
 {
   if (selection->name != NULL)
     return is_named (bitmap, selection->name);
@@ -115,7 +115,7 @@ search_directory (const Selection *selection, Qcow2Directory *directory,
       if (!qcow2_directory_next (directory, &bitmap, &local_error))
         break;
 
-      if (selection_matches (selection, &bitmap))
+      if (matches (selection, &bitmap))
         {
           search->n_matches++;
           search->last = bitmap.index;
@@ -135,11 +135,13 @@ search_directory (const Selection *selection, Qcow2Directory *directory,
 
 /* Looks for the bitmaps asked for in DIRECTORY, which it rewinds.  LAST gets
  * the index of the last of them.  Fails with QCOW2_ERROR_NOT_FOUND when there
- * is none, and, when UNIQUE, with QCOW2_ERROR_AMBIGUOUS when there are
- * several. */
-gboolean
-selection_find (const Selection *selection, Qcow2Directory *directory,
-                gboolean unique, guint64 *last, GError **error)
+ * is none, and, when only one may be, with QCOW2_ERROR_AMBIGUOUS when there
+ * are several; of a predicate 2 would be an answer, so there it is another
+ * error.
+ */
+static gboolean
+find (const Selection *selection, SelectionUse use, Qcow2Directory *directory,
+      guint64 *last, GError **error)
 {
   Search search = { .lookalike = QCOW2_NO_INDEX };
 
@@ -148,17 +150,87 @@ selection_find (const Selection *selection, Qcow2Directory *directory,
   if (search.n_matches == 0)
     return not_found (selection, &search, error);
 
-  if (unique && search.n_matches > 1)
+  if (use != SELECTION_ALL && search.n_matches > 1)
     {
       g_autofree char *name = usage_escape (selection->name);
 
-      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_AMBIGUOUS,
+      g_set_error (error, QCOW2_ERROR,
+                   use == SELECTION_PREDICATE ? QCOW2_ERROR_READ
+                                              : QCOW2_ERROR_AMBIGUOUS,
                    QCOW2_U " bitmaps have the name '%s': use --index",
                    search.n_matches, name);
       return FALSE;
     }
 
   *last = search.last;
+  return TRUE;
+}
+
+/* Calls SHOW for the bitmaps asked for, up to the one with index LAST, and
+ * reports what is wrong with each and on the way to it. */
+static gboolean
+show_up_to (const Selection *selection, SelectionUse use, guint64 last,
+            Tool *tool, Qcow2Image *image, Qcow2Directory *directory,
+            SelectionFunc show, gpointer data, GError **error)
+{
+  g_autoptr (Qcow2Examiner) examiner = qcow2_examiner_new (image, directory);
+  g_autoptr (GError) local_error = NULL;
+  ReportScope scope = REPORT_SCOPE (QCOW2_PART_BITMAPS);
+
+  while (local_error == NULL)
+    {
+      g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+      if (!qcow2_directory_next (directory, &bitmap, &local_error)
+          || bitmap.index > last)
+        break;
+      if (!matches (selection, &bitmap))
+        continue;
+
+      show (tool, image, examiner, &bitmap, data, &local_error);
+      scope.max_bitmap = bitmap.index;
+      if (use != SELECTION_PREDICATE)
+        tool_report (tool, scope);
+      if (local_error == NULL || tool_go_on_after (tool, &local_error))
+        tool_flush (tool, &local_error);
+    }
+
+  if (local_error == NULL)
+    return TRUE;
+
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
+/* Calls SHOW with DATA for each bitmap of IMAGE that is asked for, in the
+ * order of the directory, and reports what is wrong with it, or, when none was
+ * asked for in particular, with any.  Fails as SHOW does, and when there is no
+ * bitmap like that or, with SELECTION_ONE, several. */
+gboolean
+selection_for_each (const Selection *selection, SelectionUse use, Tool *tool,
+                    Qcow2Image *image, SelectionFunc show, gpointer data,
+                    GError **error)
+{
+  const gboolean selected = selection_is_given (selection);
+  const ReportScope all = REPORT_SCOPE (QCOW2_PART_BITMAPS);
+  g_autoptr (Qcow2Directory) directory = qcow2_directory_open (image, error);
+  guint64 last = G_MAXUINT64;
+
+  if (directory == NULL)
+    return FALSE;
+
+  if (selected && !find (selection, use, directory, &last, error))
+    {
+      if (use != SELECTION_PREDICATE)
+        tool_report (tool, all);
+      return FALSE;
+    }
+  if (!show_up_to (selection, use, last, tool, image, directory, show, data,
+                   error))
+    return FALSE;
+
+  if (!selected)
+    tool_report (tool, all);
   return TRUE;
 }
 

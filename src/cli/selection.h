@@ -3,7 +3,8 @@
 
 #pragma once
 
-#include "qcow2/directory.h"
+#include "cli/tool.h"
+#include "qcow2/examine.h"
 
 G_BEGIN_DECLS
 
@@ -30,10 +31,24 @@ typedef struct
 
 gboolean selection_parse (Selection *selection, GError **error);
 gboolean selection_is_given (const Selection *selection);
-gboolean selection_matches (const Selection *selection,
-                            const Qcow2Bitmap *bitmap);
-gboolean selection_find (const Selection *selection, Qcow2Directory *directory,
-                         gboolean unique, guint64 *last, GError **error);
+/* How the bitmaps are used. */
+typedef enum
+{
+  SELECTION_ALL,      /* every one that is selected */
+  SELECTION_ONE,      /* the only one: several of one name are refused */
+  SELECTION_PREDICATE /* likewise, for an answer without messages */
+} SelectionUse;
+
+/* Shows a bitmap, which is not judged yet.  An error is about it alone when it
+ * is QCOW2_ERROR_READ. */
+typedef gboolean (*SelectionFunc) (Tool *tool, Qcow2Image *image,
+                                   Qcow2Examiner *examiner,
+                                   Qcow2Bitmap *bitmap, gpointer data,
+                                   GError **error);
+
+gboolean selection_for_each (const Selection *selection, SelectionUse use,
+                             Tool *tool, Qcow2Image *image, SelectionFunc show,
+                             gpointer data, GError **error);
 void selection_clear (Selection *selection);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Selection, selection_clear)

@@ -5,6 +5,7 @@
 #include "cli/tool.h"
 
 #include "cli/image-list.h"
+#include "cli/options.h"
 #include "cli/usage.h"
 #include "qcow2/error.h"
 
@@ -14,9 +15,7 @@ struct Tool
   Emitter *emitter;
   ToolStatus status;
 
-  char **operands;
-  char **line_files;
-  char **nul_files;
+  Options options;
   const char *one_image; /* what takes no more than one image, or NULL */
 
   Report *report; /* on the image that is being shown */
@@ -42,9 +41,7 @@ tool_free (Tool *tool)
     return;
 
   emitter_free (tool->emitter);
-  g_strfreev (tool->operands);
-  g_strfreev (tool->line_files);
-  g_strfreev (tool->nul_files);
+  options_clear (&tool->options);
   g_free (tool);
 }
 
@@ -84,101 +81,31 @@ tool_get_status (const Tool *tool)
   return tool->status;
 }
 
-static char *
-get_help (GOptionContext *context)
-{
-  g_autofree char *help = g_option_context_get_help (context, TRUE, NULL);
-  g_auto (GStrv) parts = g_strsplit (help, "[OPTION…]", 2);
-
-  return g_strjoinv ("[OPTION...]", parts);
-}
-
-/* Prints the help of CONTEXT and sets ERROR to one that ends the command in
- * good order. */
+/* Prints HELP and sets ERROR to one that ends the command in good order. */
 void
-tool_show_help (Tool *tool, GOptionContext *context, GError **error)
+tool_show_help (Tool *tool, const char *help, GError **error)
 {
-  g_autofree char *help = get_help (context);
-
   g_string_append (tool_get_text (tool), help);
   g_set_error (error, TOOL_ERROR, TOOL_ERROR_HELP, "help was shown");
 }
 
 /* Parses ARGV, the arguments of COMMAND behind its name, by ENTRIES, its own
- * options, and those that all commands have.  Operands and lists
- * of images stay with TOOL.  Fails with a usage error, or, when --help was
- * asked for, with one that ends the command in good order. */
+ * options, and those that all commands have.  Fails with a usage error, or,
+ * when help was asked for, with one that ends the command in good order. */
 gboolean
 tool_parse (Tool *tool, const Command *command, const GOptionEntry *entries,
             char **argv, GError **error)
 {
-  static const char *const outputs[] = { "text", "human", NULL };
-  static const char *const formats[] = { "qcow2", NULL };
-  gboolean help = FALSE;
-  gboolean force_share = FALSE;
-  g_autofree char *output = NULL;
-  g_autofree char *format = NULL;
-  /* clang-format off */
-  const GOptionEntry common[] = {
-    { "output", 0, 0, G_OPTION_ARG_FILENAME, &output,
-      "Print text, which is the default", "text" },
-    { "files-from", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &tool->line_files,
-      "Read names of more images from FILE, one per line; - is standard input",
-      "FILE" },
-    { "files0-from", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &tool->nul_files,
-      "The same, each name ended by a NUL byte", "FILE" },
-    { "format", 'f', 0, G_OPTION_ARG_FILENAME, &format,
-      "Accepted as by qemu-img; the format can only be qcow2", "qcow2" },
-    { "force-share", 'U', 0, G_OPTION_ARG_NONE, &force_share,
-      "Accepted as by qemu-img; images are never locked", NULL },
-    { "help", 'h', 0, G_OPTION_ARG_NONE, &help, "Show this help", NULL },
-    { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &tool->operands,
-      NULL, NULL },
-    { NULL }
-  };
-  /* clang-format on */
-  g_autoptr (GOptionContext) context
-      = g_option_context_new (command->operands);
-  g_autofree char *name = g_strconcat ("qcow2tool ", command->name, NULL);
-  GError *option_error = NULL;
+  g_autofree char *help = NULL;
 
-  g_set_prgname (name);
-  g_option_context_set_help_enabled (context, FALSE);
-  g_option_context_set_summary (context, command->summary);
-  g_option_context_set_description (context, command->description);
-  g_option_context_add_main_entries (context, entries, NULL);
-  g_option_context_add_main_entries (context, common, NULL);
-
-  /* GOption wants the program's name first and changes the array. */
-  g_autoptr (GPtrArray) args = g_ptr_array_new ();
-  g_ptr_array_add (args, name);
-  for (char **arg = argv; *arg != NULL; arg++)
-    g_ptr_array_add (args, *arg);
-  int argc = (int)args->len;
-  g_ptr_array_add (args, NULL);
-  char **strv = (char **)args->pdata;
-
-  if (!g_option_context_parse (context, &argc, &strv, &option_error))
-    {
-      usage_take_option_error (error, option_error);
-      return FALSE;
-    }
-  if (help)
-    {
-      tool_show_help (tool, context, error);
-      return FALSE;
-    }
-  if (!usage_check_choice ("--output", output, outputs, error)
-      || !usage_check_choice ("--format", format, formats, error))
+  if (!options_parse (&tool->options, command->name, command->operands,
+                      command->summary, entries, argv, &help, error))
     return FALSE;
-  if (tool->operands == NULL && tool->line_files == NULL
-      && tool->nul_files == NULL)
-    {
-      usage_error (error, "no image is given");
-      return FALSE;
-    }
+  if (help == NULL)
+    return TRUE;
 
-  return TRUE;
+  tool_show_help (tool, help, error);
+  return FALSE;
 }
 
 /* Says that TAKER, a command or an option, takes exactly one image. */
@@ -212,6 +139,20 @@ report_error (Tool *tool, const char *path, const GError *error)
 {
   tool_set_status (tool, status_of (error));
   output_message (tool->output, path, error->message);
+}
+
+/* Writes a message about ERROR in the image that is being shown, which can
+ * still be gone on with, and frees it.  Returns FALSE for any other error,
+ * which stays as it is. */
+gboolean
+tool_go_on_after (Tool *tool, GError **error)
+{
+  if (!g_error_matches (*error, QCOW2_ERROR, QCOW2_ERROR_READ))
+    return FALSE;
+
+  report_error (tool, report_get_path (tool->report), *error);
+  g_clear_error (error);
+  return TRUE;
 }
 
 static Qcow2Image *
@@ -288,7 +229,8 @@ tool_for_each_image (Tool *tool, ToolImageFunc show, gpointer data,
                      GError **error)
 {
   g_autoptr (ImageList) list
-      = image_list_new (tool->operands, tool->line_files, tool->nul_files);
+      = image_list_new (tool->options.operands, tool->options.line_files,
+                        tool->options.nul_files);
   g_autofree char *path = next_image (tool, list);
   g_autofree char *next = path != NULL ? next_image (tool, list) : NULL;
   const gboolean several = next != NULL;

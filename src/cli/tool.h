@@ -17,9 +17,8 @@ typedef struct Tool Tool;
 typedef struct
 {
   const char *name;
-  const char *operands;    /* as the usage line has them */
-  const char *summary;     /* a line in the list of commands */
-  const char *description; /* paragraphs behind the options, or NULL */
+  const char *operands; /* as the usage line has them */
+  const char *summary;  /* a line in the list of commands */
   gboolean (*run) (Tool *tool, char **argv, GError **error);
 } Command;
 
@@ -54,12 +53,13 @@ void tool_free (Tool *tool);
 gboolean tool_parse (Tool *tool, const Command *command,
                      const GOptionEntry *entries, char **argv, GError **error);
 void tool_want_one_image (Tool *tool, const char *taker);
-void tool_show_help (Tool *tool, GOptionContext *context, GError **error);
+void tool_show_help (Tool *tool, const char *help, GError **error);
 
 /* Images in turn. */
 gboolean tool_for_each_image (Tool *tool, ToolImageFunc show, gpointer data,
                               GError **error);
 void tool_report (Tool *tool, ReportScope scope);
+gboolean tool_go_on_after (Tool *tool, GError **error);
 Emitter *tool_get_emitter (Tool *tool);
 GString *tool_get_text (Tool *tool);
 gboolean tool_flush (Tool *tool, GError **error);

@@ -95,7 +95,7 @@ usage_check_choice (const char *option, const char *value,
     return TRUE;
 
   g_autofree char *escaped = usage_escape (value);
-  g_autofree char *list = g_strjoinv (", ", (char **)good);
+  g_autofree char *list = g_strjoinv (", ", (char **) good);
   usage_error (error, "%s: unknown value '%s', not one of: %s", option,
                escaped, list);
   return FALSE;

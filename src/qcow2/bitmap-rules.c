@@ -45,7 +45,7 @@ static void
 judge_table_place (const Judge *j)
 {
   const guint64 offset = j->b->bitmap_table_offset;
-  const guint64 bytes = (guint64)j->b->bitmap_table_size * 8;
+  const guint64 bytes = (guint64) j->b->bitmap_table_size * 8;
 
   if (offset == 0)
     ADD (ERROR, "BDIR-05", AT_TABLE_OFFSET, "bitmap_table_offset is 0");
@@ -141,7 +141,7 @@ judge_extra_data (const Judge *j)
   const char *dots = n < b->extra_data_size ? "..." : "";
   g_autoptr (GString) hex = g_string_new (NULL);
 
-  if (b->extra_data_size == 0 || b->name == NULL)
+  if (b->extra_data_size == 0)
     return;
 
   for (gsize i = 0; i < n; i++)
@@ -168,9 +168,6 @@ judge_name (const Judge *j, guint64 namesake)
   else if (b->name_size > QEMU_MAX_NAME_SIZE)
     ADD (WARNING, "BDIR-13", AT_NAME_SIZE, "name_size %u is greater than %u",
          b->name_size, QEMU_MAX_NAME_SIZE);
-  if (b->name == NULL)
-    return;
-
   if (namesake != b->index)
     ADD_AT (ERROR, "BDIR-15", b->name_offset,
             "bitmap " QCOW2_U " has the same name", namesake);
@@ -202,11 +199,10 @@ qcow2_bitmap_get_subject (const Qcow2Bitmap *bitmap)
   return subject;
 }
 
-/* Adds to PROBLEMS what is wrong with the directory entry of BITMAP in the
- * image with HEADER, whose cluster size is known, in a file of FILE_SIZE
- * bytes.  NAMESAKE is the index of the first bitmap of its name.  That the
- * entry is cut short has been said by the directory, and what is in its table
- * is for the table's reader. */
+/* Adds to PROBLEMS what is wrong with the directory entry of BITMAP, which is
+ * not cut short, in the image with HEADER, whose cluster size is known, in a
+ * file of FILE_SIZE bytes.  NAMESAKE is the index of the first bitmap of its
+ * name.  What is in its table is for the table's reader. */
 void
 qcow2_bitmap_judge (const Qcow2Bitmap *bitmap, const Qcow2Header *header,
                     guint64 file_size, guint64 namesake,

@@ -76,9 +76,9 @@ read_tail (Qcow2Directory *directory, Qcow2Bitmap *bitmap, guint64 size,
   memcpy (bitmap->extra_data, bytes, preview);
 
   const guint64 name = extra + bitmap->extra_data_size;
-  const guint n_padding = (guint)((8 - size % 8) % 8);
+  const guint n_padding = (guint) ((8 - size % 8) % 8);
   const gsize wanted = bitmap->name_size + n_padding;
-  const gsize len = (gsize)MIN (wanted, directory->end - name);
+  const gsize len = (gsize) MIN (wanted, directory->end - name);
   bytes = byte_window_get (window, name, len, WHAT, error);
   if (bytes == NULL)
     return FALSE;
@@ -100,7 +100,7 @@ gboolean
 qcow2_directory_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap,
                       GError **error)
 {
-  const guint64 left = directory->end - directory->pos;
+  const guint64 left = directory->end - MIN (directory->pos, directory->end);
 
   if (directory->state == WALKING
       && (left == 0 || directory->index == MAX_BITMAPS))
@@ -122,13 +122,14 @@ qcow2_directory_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap,
                       ? G_GUINT64_CONSTANT (1) << b.granularity_bits
                       : QCOW2_ABSENT;
 
-  const guint64 size = HEAD_LENGTH + (guint64)b.extra_data_size + b.name_size;
+  const guint64 size = HEAD_LENGTH + (guint64) b.extra_data_size + b.name_size;
   if (size > left)
     directory->state = ENTRY_CUT;
   else if (!read_tail (directory, &b, size, error))
     return FALSE;
   else
-    directory->pos += MIN ((size + 7) / 8 * 8, left);
+    directory->pos
+        += MIN ((size + 7) / 8 * 8, directory->declared_end - directory->pos);
 
   directory->index++;
   *bitmap = b;
@@ -157,7 +158,7 @@ digest_name (GChecksum *checksum, GBytes *name, guint8 *digest)
   gsize size = DIGEST_LENGTH;
 
   g_checksum_reset (checksum);
-  g_checksum_update (checksum, bytes, (gssize)len);
+  g_checksum_update (checksum, bytes, (gssize) len);
   g_checksum_get_digest (checksum, digest, &size);
 }
 

@@ -87,11 +87,16 @@ qcow2_examiner_new (Qcow2Image *image, const Qcow2Directory *directory)
 }
 
 /* Adds what is wrong with the directory entry of BITMAP to the image's
- * problems. */
+ * problems.  One that is cut short has no end that could be trusted, and the
+ * directory has said so: nothing is added. */
 void
 qcow2_examiner_judge_entry (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap)
 {
   const Qcow2Image *image = examiner->image;
+
+  if (bitmap->name == NULL)
+    return;
+
   const guint64 namesake
       = qcow2_directory_get_namesake (examiner->directory, bitmap->index);
 
@@ -112,7 +117,7 @@ judge_entries (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
 
   for (guint64 start = 0; start < n;)
     {
-      const gsize wanted = (gsize)MIN (n - start, BLOCK);
+      const gsize wanted = (gsize) MIN (n - start, BLOCK);
       const gsize got = qcow2_table_read (table, examiner->window, start,
                                           entries, wanted, error);
 
@@ -167,8 +172,8 @@ judge_table (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
   const Verdict *known = g_tree_lookup (examiner->verdicts, &key);
   guint64 data_size = 0;
 
-  if (table.offset == 0)
-    return TRUE; /* no table: BDIR-05 */
+  if (table.offset == 0 || bitmap->name == NULL)
+    return TRUE; /* BDIR-05, BDIR-02 */
 
   if (known != NULL && known->broken != NULL)
     {
@@ -221,7 +226,7 @@ state_of (const Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
 
 /* Judges the directory entry and the table of BITMAP, adds what is wrong to
  * the image's problems, and sets the bitmap's state.  Fails with
- * QCOW2_ERROR_READ only. */
+ * QCOW2_ERROR_READ only: then the bitmap counts as damaged. */
 gboolean
 qcow2_examiner_examine (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
                         GError **error)
@@ -230,12 +235,12 @@ qcow2_examiner_examine (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
   const guint64 before = qcow2_problems_get_n_errors (problems);
 
   qcow2_examiner_judge_entry (examiner, bitmap);
-  if (!judge_table (examiner, bitmap, error))
-    return FALSE;
+  const gboolean was_read = judge_table (examiner, bitmap, error);
+  const gboolean damaged
+      = !was_read || qcow2_problems_get_n_errors (problems) > before;
 
-  const gboolean damaged = qcow2_problems_get_n_errors (problems) > before;
   qcow2_bitmap_set_state (bitmap, state_of (examiner, bitmap, damaged));
-  return TRUE;
+  return was_read;
 }
 
 void

@@ -112,7 +112,7 @@ judge_features (const Judge *j)
   for (guint row = 0; row < n; row++)
     {
       g_auto (Qcow2Feature) feature = { 0 };
-      const guint64 at = AT_DATA + (guint64)row * FEATURE_ROW;
+      const guint64 at = AT_DATA + (guint64) row * FEATURE_ROW;
 
       qcow2_extension_get_feature (j->e, row, &feature);
       if (!qcow2_string_is_printable (feature.name))
@@ -174,7 +174,7 @@ judge_directory_size (const Judge *j)
   const Qcow2BitmapsExtension *b = &j->e->bitmaps;
   const guint64 size = b->bitmap_directory_size;
   const guint64 at = AT_DATA + 8;
-  const guint64 least = (guint64)b->nb_bitmaps * DIRECTORY_ENTRY_HEAD;
+  const guint64 least = (guint64) b->nb_bitmaps * DIRECTORY_ENTRY_HEAD;
 
   if (size == 0)
     ADD (ERROR, "BEXT-04", at, "bitmap_directory_size is 0");
@@ -205,7 +205,7 @@ judge_directory_place (const Judge *j)
   if (offset <= j->file_size && size <= left)
     return;
 
-  if (offset < j->file_size && size - left < 8)
+  if (size % 8 == 0 && offset < j->file_size && size - left < 8)
     ADD (WARNING, "BEXT-06", AT_DATA + 16,
          "the padding at the end of the bitmap directory, " QCOW2_X
          " bytes at " QCOW2_X ", lies behind the end of the file",

@@ -167,7 +167,7 @@ static void
 advance (Qcow2ExtensionWalk *walk, guint32 length)
 {
   const guint64 data = walk->pos + HEAD_LENGTH;
-  const guint64 padded = ((guint64)length + 7) / 8 * 8;
+  const guint64 padded = ((guint64) length + 7) / 8 * 8;
 
   walk->length = length;
   if (length > walk->area_end - data)
@@ -280,7 +280,7 @@ qcow2_extension_walk_next (Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
     {
       const guint64 data = offset + HEAD_LENGTH;
       const guint64 left = byte_window_get_end (walk->window) - data;
-      const gsize len = (gsize)MIN (MIN (e.length, left), MAX_PAYLOAD);
+      const gsize len = (gsize) MIN (MIN (e.length, left), MAX_PAYLOAD);
 
       e.bytes = read_payload (walk, data, len, error);
       if (e.bytes == NULL)
@@ -413,7 +413,7 @@ qcow2_extension_get_n_features (const Qcow2Extension *extension)
   if (extension->payload != QCOW2_PAYLOAD_FEATURES || extension->bytes == NULL)
     return 0;
 
-  return (guint)(g_bytes_get_size (extension->bytes) / FEATURE_ROW);
+  return (guint) (g_bytes_get_size (extension->bytes) / FEATURE_ROW);
 }
 
 /* Decodes row ROW of the feature name table in EXTENSION into FEATURE, which
@@ -430,7 +430,7 @@ qcow2_extension_get_feature (const Qcow2Extension *extension, guint row,
   qcow2_record_decode (qcow2_feature_fields, bytes + row * FEATURE_ROW, 2,
                        feature);
   feature->name
-      = g_bytes_new (name, strnlen ((const char *)name, FEATURE_NAME));
+      = g_bytes_new (name, strnlen ((const char *) name, FEATURE_NAME));
 }
 
 void

@@ -215,7 +215,7 @@ static void
 judge_tables (const Judge *j)
 {
   const Qcow2Header *h = j->h;
-  const guint64 l1_bytes = (guint64)h->l1_size * 8;
+  const guint64 l1_bytes = (guint64) h->l1_size * 8;
 
   if (h->cluster_size == QCOW2_ABSENT)
     return;
@@ -342,7 +342,7 @@ judge_tail (const Judge *j, ByteSource *source, GError **error)
   if (!qcow2_header_get_extension_area (j->h, &area_start, &area_end))
     return TRUE; /* header_length is wrong: this may be anything */
 
-  const gsize len = (gsize)MIN (end - AT_PADDING, sizeof bytes);
+  const gsize len = (gsize) MIN (end - AT_PADDING, sizeof bytes);
   if (!byte_source_read (source, AT_PADDING, bytes, len, "header", error))
     return FALSE;
 

@@ -161,7 +161,7 @@ check_magic (const guint8 *bytes, gsize len, GError **error)
       return FALSE;
     }
 
-  const guint32 magic = (guint32)qcow2_load_be (bytes, 4);
+  const guint32 magic = (guint32) qcow2_load_be (bytes, 4);
   if (magic == MAGIC)
     return TRUE;
 
@@ -196,7 +196,7 @@ check_length (gsize len, gsize wanted, GError **error)
   g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_TRUNCATED,
                QCOW2_X ": " WHAT ": cut short: %" G_GSIZE_FORMAT
                        " of %" G_GSIZE_FORMAT " bytes are there [HDR-03]",
-               len < 8 ? (guint64)4 : (guint64)len, len, wanted);
+               len < 8 ? (guint64) 4 : (guint64) len, len, wanted);
   return FALSE;
 }
 
@@ -225,7 +225,7 @@ gboolean
 qcow2_header_read (ByteSource *source, Qcow2Header *header, GError **error)
 {
   guint8 bytes[COMPRESSION_TYPE_OFFSET + 1] = { 0 };
-  const gsize len = (gsize)MIN (byte_source_get_size (source), sizeof bytes);
+  const gsize len = (gsize) MIN (byte_source_get_size (source), sizeof bytes);
   Qcow2Header h
       = { .refcount_order = 4, .header_length = QCOW2_V2_HEADER_LENGTH };
 
@@ -236,7 +236,7 @@ qcow2_header_read (ByteSource *source, Qcow2Header *header, GError **error)
   if (!check_length (len, 8, error))
     return FALSE;
 
-  const guint32 version = (guint32)qcow2_load_be (bytes + 4, 4);
+  const guint32 version = (guint32) qcow2_load_be (bytes + 4, 4);
   const gsize wanted
       = version == 2 ? QCOW2_V2_HEADER_LENGTH : QCOW2_V3_HEADER_LENGTH;
   if (!check_version (version, error) || !check_length (len, wanted, error))

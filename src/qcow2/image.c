@@ -124,7 +124,8 @@ judge_promises (Qcow2Image *image, const Met *met)
                         "extension: it is out of date");
   else if (!met->bitmaps && !qcow2_image_bitmaps_are_stale (image))
     {
-      subject.parts = QCOW2_PART_ALL;
+      subject.parts = QCOW2_PART_HEADER | QCOW2_PART_BITMAPS
+                      | QCOW2_PART_BITMAPS_EXTENSION;
       qcow2_problems_add (image->problems, &subject, "HDR-25",
                           QCOW2_SEVERITY_ERROR, AT_AUTOCLEAR,
                           "the bitmaps bit is set, but no bitmaps extension "

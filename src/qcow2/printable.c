@@ -43,12 +43,12 @@ qcow2_char_is_printable (const guint8 *bytes, gsize len, gsize *size)
   if (bytes[0] < 0x80)
     return !is_unprintable (bytes[0]);
 
-  const gunichar c
-      = g_utf8_get_char_validated ((const char *)bytes, (gssize)MIN (len, 4));
-  if (c == (gunichar)-1 || c == (gunichar)-2)
+  const gunichar c = g_utf8_get_char_validated ((const char *) bytes,
+                                                (gssize) MIN (len, 4));
+  if (c == (gunichar) -1 || c == (gunichar) -2)
     return FALSE;
 
-  *size = (gsize)g_unichar_to_utf8 (c, NULL);
+  *size = (gsize) g_unichar_to_utf8 (c, NULL);
   return !is_unprintable (c);
 }
 

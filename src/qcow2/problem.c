@@ -63,7 +63,7 @@ qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,
 {
   const guint count = count_of (problems, rule, severity);
 
-  g_hash_table_insert (problems->counts[severity], (gpointer)rule,
+  g_hash_table_insert (problems->counts[severity], (gpointer) rule,
                        GUINT_TO_POINTER (MIN (count, G_MAXUINT - 1) + 1));
   if (severity == QCOW2_SEVERITY_ERROR)
     problems->n_errors++;

@@ -21,7 +21,10 @@ typedef enum
   QCOW2_PART_HEADER = 1 << 0,
   QCOW2_PART_EXTENSIONS = 1 << 1,
   QCOW2_PART_BITMAPS = 1 << 2,
-  QCOW2_PART_ALL = (1 << 3) - 1
+  QCOW2_PART_ALL = (1 << 3) - 1,
+
+  /* That an extension is missing, which is none of the others' fault. */
+  QCOW2_PART_BITMAPS_EXTENSION = 1 << 3
 } Qcow2Parts;
 
 /* No bitmap or extension in particular. */

@@ -9,20 +9,20 @@
 static gconstpointer
 member (const Qcow2Field *field, gconstpointer record)
 {
-  return (const guint8 *)record + field->offset;
+  return (const guint8 *) record + field->offset;
 }
 
 static void
 store (const Qcow2Field *field, gpointer record, guint64 value)
 {
-  guint8 *to = (guint8 *)record + field->offset;
-  const guint16 value16 = (guint16)value;
-  const guint32 value32 = (guint32)value;
+  guint8 *to = (guint8 *) record + field->offset;
+  const guint16 value16 = (guint16) value;
+  const guint32 value32 = (guint32) value;
 
   switch (field->size)
     {
     case 1:
-      *to = (guint8)value;
+      *to = (guint8) value;
       return;
     case 2:
       memcpy (to, &value16, sizeof value16);
@@ -176,8 +176,8 @@ qcow2_field_get_bit_names (const Qcow2Field *field, gconstpointer record)
   if (field->bit_names == 0)
     return NULL;
 
-  return (const char *const *)(gconstpointer)((const guint8 *)record
-                                              + field->bit_names);
+  return (const char *const *) (gconstpointer) ((const guint8 *) record
+                                                + field->bit_names);
 }
 
 /* Returns the name of VALUE in LABELS, NULL if it has none. */

@@ -56,13 +56,13 @@ typedef struct
 #define QCOW2_STORED(type, member, fmt, ...)                                  \
   {                                                                           \
     .name = #member, .format = (fmt), .stored = TRUE,                         \
-    .size = sizeof (((type *)0)->member), .offset = offsetof (type, member),  \
+    .size = sizeof (((type *) 0)->member), .offset = offsetof (type, member), \
     __VA_ARGS__                                                               \
   }
 #define QCOW2_DERIVED(type, key, member, fmt, ...)                            \
   {                                                                           \
     .name = (key), .format = (fmt), .stored = FALSE,                          \
-    .size = sizeof (((type *)0)->member), .offset = offsetof (type, member),  \
+    .size = sizeof (((type *) 0)->member), .offset = offsetof (type, member), \
     __VA_ARGS__                                                               \
   }
 #define QCOW2_FIELD_END                                                       \

@@ -21,15 +21,15 @@ typedef struct
 static gssize
 file_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
 {
-  const FileSource *self = (FileSource *)source;
+  const FileSource *self = (FileSource *) source;
 
-  return pread (self->fd, buffer, len, (off_t)offset);
+  return pread (self->fd, buffer, len, (off_t) offset);
 }
 
 static void
 file_free (ByteSource *source)
 {
-  FileSource *self = (FileSource *)source;
+  FileSource *self = (FileSource *) source;
 
   close (self->fd);
   g_free (self);
@@ -126,6 +126,6 @@ byte_source_open_file (const char *path, GError **error)
       return NULL;
     }
 
-  source->size = (guint64)end;
+  source->size = (guint64) end;
   return g_steal_pointer (&source);
 }

@@ -16,17 +16,17 @@ typedef struct
 static gssize
 memory_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
 {
-  const MemorySource *self = (MemorySource *)source;
+  const MemorySource *self = (MemorySource *) source;
   const guint8 *bytes = g_bytes_get_data (self->bytes, NULL);
 
   memcpy (buffer, bytes + offset, len);
-  return (gssize)len;
+  return (gssize) len;
 }
 
 static void
 memory_free (ByteSource *source)
 {
-  MemorySource *self = (MemorySource *)source;
+  MemorySource *self = (MemorySource *) source;
 
   g_bytes_unref (self->bytes);
   g_free (self);

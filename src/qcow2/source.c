@@ -69,7 +69,7 @@ byte_source_read (ByteSource *source, guint64 offset, void *buffer, gsize len,
       if (got == 0)
         return file_shrank (what, offset + done, source->size, error);
 
-      done += (gsize)got;
+      done += (gsize) got;
     }
 
   return TRUE;
@@ -129,15 +129,17 @@ byte_window_get (ByteWindow *window, guint64 offset, gsize len,
 
   /* A block ahead may touch a bad sector or the end of a file that shrank:
    * then only what was asked for counts. */
-  const gsize block = (gsize)MIN (window->end - offset, BYTE_WINDOW_SIZE);
-  const gboolean whole = byte_source_read (window->source, offset,
-                                           window->bytes, block, what, NULL);
-  if (!whole
+  const gsize block = (gsize) MIN (window->end - offset, BYTE_WINDOW_SIZE);
+  const gboolean ahead
+      = block > len
+        && byte_source_read (window->source, offset, window->bytes, block,
+                             what, NULL);
+  if (!ahead
       && !byte_source_read (window->source, offset, window->bytes, len, what,
                             error))
     return NULL;
 
-  window->len = whole ? block : len;
+  window->len = ahead ? block : len;
   return window->bytes;
 }
 

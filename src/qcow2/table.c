@@ -82,7 +82,7 @@ qcow2_table_read (const Qcow2Table *table, ByteWindow *window, guint64 start,
   const guint64 n_readable = qcow2_table_get_n_readable (table);
   const guint64 left = n_readable - MIN (start, n_readable);
   const gsize room = MIN (n_entries, BYTE_WINDOW_SIZE / ENTRY_LENGTH);
-  const gsize n = (gsize)MIN (left, room);
+  const gsize n = (gsize) MIN (left, room);
 
   if (n == 0)
     return 0;

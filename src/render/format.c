@@ -37,12 +37,12 @@ format_escaped (GString *out, const char *bytes, gsize len)
     {
       gsize size;
       const gboolean printable
-          = qcow2_char_is_printable ((const guint8 *)bytes, len, &size);
+          = qcow2_char_is_printable ((const guint8 *) bytes, len, &size);
 
       if (printable && *bytes != '\\')
-        g_string_append_len (out, bytes, (gssize)size);
+        g_string_append_len (out, bytes, (gssize) size);
       else
-        append_escapes (out, (const guint8 *)bytes, size);
+        append_escapes (out, (const guint8 *) bytes, size);
 
       bytes += size;
       len -= size;
@@ -219,7 +219,7 @@ format_bare (GString *out, const Qcow2Field *field, gconstpointer record,
       const char *bytes
           = g_bytes_get_data (qcow2_field_get_string (field, record), &len);
 
-      g_string_append_len (out, bytes, (gssize)len);
+      g_string_append_len (out, bytes, (gssize) len);
     }
 
   g_string_append_c (out, ending == FORMAT_LINES ? '\n' : '\0');

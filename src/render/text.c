@@ -25,7 +25,7 @@ typedef struct
 static void
 text_image (Emitter *emitter, const char *path)
 {
-  TextEmitter *self = (TextEmitter *)emitter;
+  TextEmitter *self = (TextEmitter *) emitter;
 
   if (self->after_image)
     g_string_append_c (emitter->out, '\n');
@@ -41,7 +41,7 @@ static void
 text_begin (Emitter *emitter, EmitterGroup group, const char *key,
             const char *heading)
 {
-  TextEmitter *self = (TextEmitter *)emitter;
+  TextEmitter *self = (TextEmitter *) emitter;
 
   g_assert (self->depth < MAX_DEPTH);
   self->groups[self->depth++] = group;
@@ -67,7 +67,7 @@ text_begin (Emitter *emitter, EmitterGroup group, const char *key,
 static void
 text_field (Emitter *emitter, const Qcow2Field *field, gconstpointer record)
 {
-  const TextEmitter *self = (TextEmitter *)emitter;
+  const TextEmitter *self = (TextEmitter *) emitter;
   const char *name = field->text != NULL ? field->text : field->name;
 
   if (*name == '\0')
@@ -86,7 +86,7 @@ text_field (Emitter *emitter, const Qcow2Field *field, gconstpointer record)
 static void
 text_rows (Emitter *emitter, const Qcow2TableEntry *entries, gsize n_entries)
 {
-  TextEmitter *self = (TextEmitter *)emitter;
+  TextEmitter *self = (TextEmitter *) emitter;
 
   if (!self->has_heading && n_entries > 0)
     {
@@ -101,7 +101,7 @@ text_rows (Emitter *emitter, const Qcow2TableEntry *entries, gsize n_entries)
 static void
 text_end (Emitter *emitter)
 {
-  TextEmitter *self = (TextEmitter *)emitter;
+  TextEmitter *self = (TextEmitter *) emitter;
 
   g_assert (self->depth > 0);
   if (self->groups[--self->depth] == EMITTER_ROW)

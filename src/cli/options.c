@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "cli/options.h"
+
+#include <string.h>
+
+#include "cli/usage.h"
+
+/* Returns the help of CONTEXT in ASCII, as the rest of it is. */
+char *
+options_get_help (GOptionContext *context)
+{
+  g_autofree char *help = g_option_context_get_help (context, TRUE, NULL);
+  g_auto (GStrv) parts = g_strsplit (help, "[OPTION…]", 2);
+
+  return g_strjoinv ("[OPTION...]", parts);
+}
+
+/* Whether ARG is an option by itself whose value is the next argument. */
+static gboolean
+wants_value (const GOptionEntry *entries, const char *arg)
+{
+  for (; entries->long_name != NULL; entries++)
+    {
+      if (entries->arg != G_OPTION_ARG_NONE && g_str_has_prefix (arg, "--")
+          && g_str_equal (arg + 2, entries->long_name))
+        return TRUE;
+    }
+
+  return g_str_equal (arg, "-f");
+}
+
+/* Returns how much of ARG is options when a value is attached to the last of
+ * them, -f: 2 for -fqcow2, 3 for -Ufqcow2, else 0. */
+static gsize
+count_before_value (const char *arg)
+{
+  if (*arg != '-')
+    return 0;
+
+  const gsize len = 1 + strspn (arg + 1, "U0h");
+  return arg[len] == 'f' && arg[len + 1] != '\0' ? len + 1 : 0;
+}
+
+/* GOption does not take a value that is attached to a short option, which
+ * getopt does.  Returns ARGV behind PROGRAM with such arguments cut in two;
+ * new strings belong to STRINGS. */
+static GPtrArray *
+split_short_values (char *program, char **argv, const GOptionEntry *own,
+                    const GOptionEntry *common, GPtrArray *strings)
+{
+  GPtrArray *args = g_ptr_array_new ();
+  gboolean only_operands = FALSE;
+
+  g_ptr_array_add (args, program);
+  for (; *argv != NULL; argv++)
+    {
+      only_operands = only_operands || g_str_equal (*argv, "--");
+      const gsize split = only_operands ? 0 : count_before_value (*argv);
+      char *head = split > 0 ? g_strndup (*argv, split) : *argv;
+
+      g_ptr_array_add (args, head);
+      if (split > 0)
+        {
+          g_ptr_array_add (strings, head);
+          g_ptr_array_add (args, *argv + split);
+        }
+      else if (!only_operands && argv[1] != NULL
+               && (wants_value (own, *argv) || wants_value (common, *argv)))
+        g_ptr_array_add (args, *++argv);
+    }
+
+  g_ptr_array_add (args, NULL);
+  return args;
+}
+
+static gboolean
+check (const Options *options, const char *output, const char *format,
+       GError **error)
+{
+  static const char *const outputs[] = { "text", "human", NULL };
+  static const char *const formats[] = { "qcow2", NULL };
+
+  if (!usage_check_choice ("--output", output, outputs, error)
+      || !usage_check_choice ("--format", format, formats, error))
+    return FALSE;
+  if (options->operands != NULL || options->line_files != NULL
+      || options->nul_files != NULL)
+    return TRUE;
+
+  usage_error (error, "no image is given");
+  return FALSE;
+}
+
+/* Parses ARGV, the arguments behind COMMAND, which takes OPERANDS and does
+ * what SUMMARY says, by ENTRIES, its own options, and those that all commands
+ * have, into OPTIONS.  When help is asked for, HELP gets it, and nothing else
+ * is checked.  Fails with G_OPTION_ERROR. */
+gboolean
+options_parse (Options *options, const char *command, const char *operands,
+               const char *summary, const GOptionEntry *entries, char **argv,
+               char **help, GError **error)
+{
+  gboolean want_help = FALSE;
+  gboolean force_share = FALSE;
+  g_autofree char *output = NULL;
+  g_autofree char *format = NULL;
+  /* clang-format off */
+  const GOptionEntry common[] = {
+    { "output", 0, 0, G_OPTION_ARG_FILENAME, &output,
+      "Print text, which is the default", "text" },
+    { "files-from", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->line_files,
+      "Read names of more images from FILE, one per line; - is standard input",
+      "FILE" },
+    { "files0-from", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->nul_files,
+      "The same, each name ended by a NUL byte", "FILE" },
+    { "format", 'f', 0, G_OPTION_ARG_FILENAME, &format,
+      "Accepted as by qemu-img; the format can only be qcow2", "qcow2" },
+    { "force-share", 'U', 0, G_OPTION_ARG_NONE, &force_share,
+      "Accepted as by qemu-img; images are never locked", NULL },
+    { "help", 'h', 0, G_OPTION_ARG_NONE, &want_help, "Show this help", NULL },
+    { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY,
+      &options->operands, NULL, NULL },
+    { NULL }
+  };
+  /* clang-format on */
+  g_autoptr (GOptionContext) context = g_option_context_new (operands);
+  g_autofree char *program = g_strconcat ("qcow2tool ", command, NULL);
+  g_autoptr (GPtrArray) strings = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GPtrArray) args
+      = split_short_values (program, argv, entries, common, strings);
+  int argc = (int) args->len - 1;
+  char **strv = (char **) args->pdata;
+  GError *option_error = NULL;
+
+  g_set_prgname (program);
+  g_option_context_set_help_enabled (context, FALSE);
+  g_option_context_set_summary (context, summary);
+  g_option_context_add_main_entries (context, entries, NULL);
+  g_option_context_add_main_entries (context, common, NULL);
+
+  if (!g_option_context_parse (context, &argc, &strv, &option_error))
+    {
+      usage_take_option_error (error, option_error);
+      return FALSE;
+    }
+  if (want_help)
+    {
+      *help = options_get_help (context);
+      return TRUE;
+    }
+
+  return check (options, output, format, error);
+}
+
+void
+options_clear (Options *options)
+{
+  g_clear_pointer (&options->operands, g_strfreev);
+  g_clear_pointer (&options->line_files, g_strfreev);
+  g_clear_pointer (&options->nul_files, g_strfreev);
+}

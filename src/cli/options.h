@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The options of a command line, by way of GOption, whose traps end here. */
+
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* What every command takes; arrays end with NULL or are NULL. */
+typedef struct
+{
+  char **operands;
+  char **line_files; /* --files-from */
+  char **nul_files;  /* --files0-from */
+} Options;
+
+gboolean options_parse (Options *options, const char *command,
+                        const char *operands, const char *summary,
+                        const GOptionEntry *entries, char **argv, char **help,
+                        GError **error);
+char *options_get_help (GOptionContext *context);
+void options_clear (Options *options);
+
+G_END_DECLS
