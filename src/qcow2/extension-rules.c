@@ -158,12 +158,12 @@ judge_crypto (const Judge *j)
          offset);
   if (length < LUKS_HEADER_LENGTH)
     ADD (ERROR, "EXT-13", AT_DATA + 8,
-         "crypto_header_length " QCOW2_X " is less than the 0x%x of a LUKS "
+         "crypto_header_length " QCOW2_U " is less than the %u of a LUKS "
          "header",
          length, LUKS_HEADER_LENGTH);
   else if (offset > j->file_size || length > j->file_size - offset)
     ADD (ERROR, "EXT-13", AT_DATA + 8,
-         "the LUKS header, " QCOW2_X " bytes at " QCOW2_X
+         "the LUKS header, " QCOW2_U " bytes at " QCOW2_X
          ", does not end in the file, which has " QCOW2_U " bytes",
          length, offset, j->file_size);
 }

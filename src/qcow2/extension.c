@@ -74,7 +74,8 @@ static const struct
 #define F(member, ...) QCOW2_STORED (Qcow2Extension, member, __VA_ARGS__)
 #define D(key, member, ...)                                                   \
   QCOW2_DERIVED (Qcow2Extension, key, member, __VA_ARGS__)
-#define CRYPTO(member) QCOW2_STORED (Qcow2CryptoExtension, member, QCOW2_HEX)
+#define CRYPTO(member, format)                                                \
+  QCOW2_STORED (Qcow2CryptoExtension, member, format)
 #define BITMAPS(member, format)                                               \
   QCOW2_STORED (Qcow2BitmapsExtension, member, format)
 
@@ -92,8 +93,8 @@ const Qcow2Field qcow2_extension_fields[] = {
 };
 
 const Qcow2Field qcow2_crypto_extension_fields[] = {
-  CRYPTO (crypto_header_offset),
-  CRYPTO (crypto_header_length),
+  CRYPTO (crypto_header_offset, QCOW2_HEX),
+  CRYPTO (crypto_header_length, QCOW2_DEC),
   QCOW2_FIELD_END
 };
 
