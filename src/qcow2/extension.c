@@ -163,20 +163,22 @@ room_for_head (const Qcow2ExtensionWalk *walk)
 }
 
 /* Moves the walk behind the extension at its position, LENGTH bytes of
- * payload, or ends it there. */
+ * payload, or ends it there.  The padding may be cut. */
 static void
 advance (Qcow2ExtensionWalk *walk, guint32 length)
 {
   const guint64 data = walk->pos + HEAD_LENGTH;
   const guint64 padded = ((guint64) length + 7) / 8 * 8;
+  const guint64 file_end = byte_window_get_end (walk->window);
+  const guint64 end = MIN (walk->area_end, file_end);
 
   walk->length = length;
   if (length > walk->area_end - data)
     walk->state = DATA_TOO_LONG;
-  else if (length > byte_window_get_end (walk->window) - data)
+  else if (length > end - data)
     walk->state = DATA_CUT;
   else
-    walk->pos = data + MIN (padded, walk->area_end - data);
+    walk->pos = data + MIN (padded, end - data);
 }
 
 /* Reads LEN bytes at host offset OFFSET, at most MAX_PAYLOAD. */
