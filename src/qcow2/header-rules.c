@@ -168,7 +168,7 @@ judge_backing_file (const Judge *j)
            ", does not end in the first cluster, which ends at " QCOW2_X,
            size, offset, h->cluster_size);
   else if (!is_inside (j, offset, size))
-    ERROR (header_alone, "HDR-03", offset,
+    ERROR (header_alone, "HDR-03", MIN (offset, j->file_size),
            "the backing file name, 0x%x bytes, does not end in the file, "
            "which has " QCOW2_U " bytes",
            size, j->file_size);
