@@ -194,6 +194,7 @@ judge_walk (const Qcow2Directory *directory)
 
   if (directory->state == ENTRY_CUT)
     {
+      subject.structure = "bitmap";
       subject.bitmap = n - 1;
       qcow2_problems_add (
           image->problems, &subject, "BDIR-02", QCOW2_SEVERITY_ERROR,
@@ -205,6 +206,7 @@ judge_walk (const Qcow2Directory *directory)
     }
   if (directory->state == HEAD_CUT && n < nb_bitmaps)
     {
+      subject.structure = "bitmap";
       subject.bitmap = n;
       qcow2_problems_add (image->problems, &subject, "BDIR-01",
                           QCOW2_SEVERITY_ERROR, directory->pos,
