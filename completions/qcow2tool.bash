@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+# Completion of qcow2tool's command line, for bash 4.4 and later.
+#
+# Bitmap names come from an image and may be anything, $(...) included.  They
+# are data here: compared in the shell, quoted by printf %q, never expanded.
+
+# Decodes what stands between $' and ' in $1, which somebody typed; sets
+# unescaped for its caller.
+_qcow2tool_unescape ()
+{
+  # The escapes of a format are those of $'...', but for the percent sign.
+  # shellcheck disable=SC2059
+  printf -v unescaped -- "${1//%/%%}"
+}
+
+# Reads COMP_LINE as the shell would, but expands nothing.  Sets for its
+# caller: words, without quotes; cword, the index of the one that the cursor is
+# in; and of that one, up to the cursor: raw, as it stands there; typed,
+# without quotes; open, the quote that is still open (' or " or $ for $'); and
+# before, what of typed precedes that quote.
+_qcow2tool_split ()
+{
+  local line=$COMP_LINE quote='' word='' ansi='' lead='' unescaped=''
+  local char i start=-1 seen=''
+
+  words=() cword=0 raw='' typed='' open='' before=''
+  for ((i = 0; i <= ${#line}; i++)); do
+    char=${line:i:1}
+
+    if [[ ! $seen ]] && ((i >= COMP_POINT)); then
+      seen=1 cword=${#words[@]} typed=$word open=$quote before=$lead
+      if ((start >= 0)); then
+        raw=${line:start:COMP_POINT-start}
+      fi
+      if [[ $quote == '$' ]]; then
+        _qcow2tool_unescape "$ansi"
+        typed+=$unescaped
+      fi
+    fi
+
+    if [[ ! $quote && $char == [[:space:]] ]] || ((i == ${#line})); then
+      if ((start >= 0)); then
+        words+=("$word")
+      elif ((cword == ${#words[@]})) && [[ $seen ]]; then
+        words+=('') # the cursor is at a word that has not begun
+      fi
+      word='' start=-1
+      continue
+    fi
+
+    if ((start < 0)); then
+      start=$i
+    fi
+    case $quote in
+      '')
+        case $char in
+          \\)
+            i=$((i + 1))
+            word+=${line:i:1} ;;
+          \'|\")
+            quote=$char lead=$word ;;
+          \$)
+            if [[ ${line:i+1:1} == \' ]]; then
+              quote=$char lead=$word ansi=''
+              i=$((i + 1))
+            else
+              word+=$char
+            fi ;;
+          *)
+            word+=$char ;;
+        esac ;;
+      \$)
+        case $char in
+          \\)
+            i=$((i + 1))
+            ansi+=$char${line:i:1} ;;
+          \')
+            _qcow2tool_unescape "$ansi"
+            word+=$unescaped quote='' ;;
+          *)
+            ansi+=$char ;;
+        esac ;;
+      \")
+        case $char in
+          \\)
+            if [[ ${line:i+1:1} != [\"\\\$\`] ]]; then
+              word+=$char
+            fi
+            i=$((i + 1))
+            word+=${line:i:1} ;;
+          \")
+            quote='' ;;
+          *)
+            word+=$char ;;
+        esac ;;
+      \')
+        if [[ $char == \' ]]; then
+          quote=''
+        else
+          word+=$char
+        fi ;;
+    esac
+  done
+}
+
+# Writes $1 the way it must stand behind the quote $2, which is open, or
+# outside of quotes when $2 is empty; sets quoted for its caller.  Fails when
+# it cannot stand there.
+_qcow2tool_quote ()
+{
+  printf -v quoted %q "$1"
+
+  case $2 in
+    \$)
+      if [[ $quoted == "\$'"* ]]; then
+        quoted=${quoted:2}
+      else
+        quoted=${1//\\/\\\\}
+        quoted=${quoted//\'/\\\'}
+      fi ;;
+    \'|\")
+      # Only $'...' has a form for these.
+      if [[ $quoted == "\$'"* ]]; then
+        return 1
+      fi
+      quoted=$1
+      if [[ $2 == \' ]]; then
+        quoted=${quoted//\'/\'\\\'\'}
+      elif [[ $quoted == *!* ]]; then
+        return 1 # history expansion, which no quoting undoes here
+      else
+        quoted=${quoted//\\/\\\\}
+        quoted=${quoted//\"/\\\"}
+        quoted=${quoted//\$/\\\$}
+        quoted=${quoted//\`/\\\`}
+      fi ;;
+  esac
+}
+
+# Adds those of the words $3... that begin as typed does to COMPREPLY.  $1 is
+# put before each: an option up to its =.  $2 is the word that readline will
+# replace: the end of raw, or what is behind an open quote.
+_qcow2tool_offer ()
+{
+  local head=$1 text=$2 keep=${raw%"$2"} candidate whole quoted
+
+  shift 2
+  for candidate; do
+    whole=$head$candidate
+    if [[ ! $candidate || $whole != "$typed"* ]]; then
+      continue
+    fi
+
+    if [[ $open ]]; then
+      if _qcow2tool_quote "${whole#"$before"}" "$open"; then
+        COMPREPLY+=("$quoted")
+      fi
+      continue
+    fi
+
+    _qcow2tool_quote "$candidate" ''
+    quoted=$head$quoted
+    if [[ $quoted == "$keep"* ]]; then
+      COMPREPLY+=("${quoted#"$keep"}")
+    fi
+  done
+}
+
+# Offers files; the arguments are those of _qcow2tool_offer.
+_qcow2tool_offer_files ()
+{
+  local value=${raw#"$1"} keep=${raw%"$2"} file files
+
+  if [[ $open ]]; then
+    value=$2 keep=$1
+  fi
+  mapfile -t files < <(compgen -f -- "$value")
+  for file in "${files[@]}"; do
+    file=$1$file
+    COMPREPLY+=("${file#"$keep"}")
+  done
+  compopt -o filenames 2> /dev/null
+}
+
+# Offers the names of the bitmaps in the image that the line names.
+_qcow2tool_offer_names ()
+{
+  local image=$image names
+
+  if [[ ! $image ]]; then
+    return
+  fi
+  # shellcheck disable=SC2088 # a tilde that was typed is meant
+  if [[ $image == '~/'* ]]; then
+    image=$HOME/${image:2}
+  fi
+  mapfile -d '' -t names < <(command qcow2tool bitmaps --names -0 \
+    -- "$image" 2> /dev/null < /dev/null)
+  _qcow2tool_offer "$1" "$2" "${names[@]}"
+}
+
+# Offers values of the option $1; the other arguments are those of
+# _qcow2tool_offer.
+_qcow2tool_offer_values ()
+{
+  local option=$1
+
+  shift
+  case $option in
+    --name)
+      _qcow2tool_offer_names "$@" ;;
+    --files-from|--files0-from)
+      _qcow2tool_offer_files "$@" ;;
+    --output)
+      _qcow2tool_offer "$@" text human ;;
+    -f|--format)
+      _qcow2tool_offer "$@" qcow2 ;;
+    --is)
+      _qcow2tool_offer "$@" usable enabled disabled in-use stale damaged ;;
+    --type)
+      _qcow2tool_offer "$@" serialized all-zeroes all-ones ;;
+    --magic)
+      _qcow2tool_offer "$@" 'Backing format' 'Feature table' 'Crypto header' \
+        Bitmaps 'Data file' '<unknown>' ;;
+    --field)
+      _qcow2tool_offer_keys "$@" ;;
+  esac
+}
+
+_qcow2tool_offer_keys ()
+{
+  case $command in
+    header)
+      _qcow2tool_offer "$@" magic version backing_file_offset \
+        backing_file_size cluster_bits size crypt_method l1_size \
+        l1_table_offset refcount_table_offset refcount_table_clusters \
+        nb_snapshots snapshot_offset incompatible_features \
+        compatible_features autoclear_features refcount_order header_length \
+        compression_type crypt_method_name compression_type_name \
+        cluster_size refcount_bits backing_file backing_format \
+        external_data_file ;;
+    extensions)
+      _qcow2tool_offer "$@" index name magic file_offset length data data_hex \
+        crypto_header_offset crypto_header_length nb_bitmaps reserved32 \
+        bitmap_directory_size bitmap_directory_offset ;;
+    bitmaps)
+      _qcow2tool_offer "$@" index name bitmap_table_offset bitmap_table_size \
+        flags type granularity_bits name_size extra_data_size granularity \
+        state usable ;;
+  esac
+}
+
+_qcow2tool_offer_options ()
+{
+  local options=()
+
+  case $command in
+    '')
+      _qcow2tool_offer '' "$1" --help -h --version -V
+      return ;;
+    header)
+      options=(--field= --null -0) ;;
+    extensions)
+      options=(--magic= --index= --field= --null -0) ;;
+    bitmaps)
+      options=(--name= --index= --tables --names --is= --field= --null -0) ;;
+    bitmap-table)
+      options=(--name= --index= --start= --count= --type= --long --at=) ;;
+    *)
+      return ;;
+  esac
+  options+=(--output= --files-from= --files0-from= --format= -f
+    --force-share -U --help -h)
+  _qcow2tool_offer '' "$1" "${options[@]}"
+
+  if [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]]; then
+    compopt -o nospace 2> /dev/null
+  fi
+}
+
+# Finds what stands on the line around the cursor.  Sets for its caller:
+# command; image, the first that is named; wanted, the option whose value the
+# cursor is at; and ended, when a -- has ended the options there.
+_qcow2tool_survey ()
+{
+  local i option='' over=''
+
+  command='' image='' wanted='' ended=''
+  for ((i = 1; i < ${#words[@]}; i++)); do
+    if ((i == cword)); then
+      wanted=$option ended=$over
+    fi
+
+    if [[ $option ]]; then
+      option=''
+    elif [[ ! $over && ${words[i]} == -- ]] && ((i != cword)); then
+      over=1
+    elif [[ ! $over && ${words[i]} == -* ]]; then
+      case ${words[i]} in
+        --name|--index|--field|--is|--type|--start|--count|--at|--magic|\
+        --output|--files-from|--files0-from|--format|-f)
+          if ((i != cword)); then
+            option=${words[i]}
+          fi ;;
+      esac
+    elif ((i == cword)); then
+      continue
+    elif [[ ! $command ]]; then
+      command=${words[i]}
+      over=''
+    elif [[ ! $image ]]; then
+      image=${words[i]}
+    fi
+  done
+}
+
+# $2 is the text that readline will replace.
+_qcow2tool ()
+{
+  local IFS=$' \t\n' text=${2-}
+  local words cword raw typed open before command image wanted ended
+  local commands=(header extensions bitmaps bitmap-table)
+
+  COMPREPLY=()
+  _qcow2tool_split
+  _qcow2tool_survey
+
+  if [[ $wanted ]]; then
+    _qcow2tool_offer_values "$wanted" '' "$text"
+  elif [[ ! $ended && $typed == --*=* ]]; then
+    _qcow2tool_offer_values "${typed%%=*}" "${typed%%=*}=" "$text"
+  elif [[ ! $ended && $typed == -* ]]; then
+    _qcow2tool_offer_options "$text"
+  elif [[ ! $command ]]; then
+    _qcow2tool_offer '' "$text" "${commands[@]}" help
+  elif [[ $command == help ]]; then
+    _qcow2tool_offer '' "$text" "${commands[@]}"
+  else
+    _qcow2tool_offer_files '' "$text"
+  fi
+}
+
+complete -F _qcow2tool qcow2tool
