@@ -19,8 +19,8 @@ decode_hex (const char *hex, gsize n_digits, guint8 *out)
     {
       g_assert_true (g_ascii_isxdigit (hex[2 * i]));
       g_assert_true (g_ascii_isxdigit (hex[2 * i + 1]));
-      out[i] = (guint8)(g_ascii_xdigit_value (hex[2 * i]) * 16
-                        + g_ascii_xdigit_value (hex[2 * i + 1]));
+      out[i] = (guint8) (g_ascii_xdigit_value (hex[2 * i]) * 16
+                         + g_ascii_xdigit_value (hex[2 * i + 1]));
     }
 
   return n_digits / 2;
@@ -90,7 +90,7 @@ image_put_bytes (Image *image, guint64 offset, const void *data, gsize size)
 
   if (offset + size > old_len)
     {
-      g_byte_array_set_size (image->bytes, (guint)(offset + size));
+      g_byte_array_set_size (image->bytes, (guint) (offset + size));
       memset (image->bytes->data + old_len, 0, image->bytes->len - old_len);
     }
   memcpy (image->bytes->data + offset, data, size);
@@ -104,7 +104,7 @@ image_put_be (Image *image, guint64 offset, guint width, guint64 value)
 
   g_assert_cmpuint (width, <=, sizeof bytes);
   for (guint i = 0; i < width; i++)
-    bytes[i] = (guint8)(value >> 8 * (width - 1 - i));
+    bytes[i] = (guint8) (value >> 8 * (width - 1 - i));
   image_put_bytes (image, offset, bytes, width);
 }
 
@@ -129,7 +129,7 @@ void
 image_truncate (Image *image, guint64 size)
 {
   if (size < image->bytes->len)
-    g_byte_array_set_size (image->bytes, (guint)size);
+    g_byte_array_set_size (image->bytes, (guint) size);
   image->size = size;
 }
 

@@ -52,7 +52,7 @@ put_many_bitmaps (Image *image, guint32 table_size, guint number_step)
 {
   for (guint i = 0; i < N_MANY; i++)
     {
-      guint64 at = NEW_DIRECTORY + 32 * (guint64)i;
+      guint64 at = NEW_DIRECTORY + 32 * (guint64) i;
       char name[9];
 
       g_snprintf (name, sizeof name, "%08u", i * number_step);
@@ -88,7 +88,7 @@ static void
 put_long_name (Image *image, guint size)
 {
   g_autofree char *name = g_strnfill (size, 'n');
-  guint64 entry_size = (24 + (guint64)size + 7) / 8 * 8;
+  guint64 entry_size = (24 + (guint64) size + 7) / 8 * 8;
   guint64 second = NEW_DIRECTORY + entry_size;
 
   image_put_be (image, NEW_DIRECTORY, 8, 0x2a0000);
@@ -135,7 +135,7 @@ edit_many_bitmaps (Image *image)
       bitmaps[i].name = g_ptr_array_index (names, i);
       bitmaps[i].flags = i % 3 == 0 ? 2 : 0;
       bitmaps[i].type = 1;
-      bitmaps[i].granularity_bits = (guint8)(16 + i % 4);
+      bitmaps[i].granularity_bits = (guint8) (16 + i % 4);
       bitmaps[i].data = data;
       bitmaps[i].data_size = i % 2;
     }
@@ -148,6 +148,7 @@ edit_many_bitmaps (Image *image)
 
   image_truncate (image, 0);
   image_put_bytes (image, 0, built->bytes->data, built->bytes->len);
+  image_truncate (image, built->size);
 }
 
 /* Every row is one more name for unknown incompatible bit 63. */
@@ -160,7 +161,7 @@ edit_many_features (Image *image)
   image_put_be (image, 0x70, 4, 0x6803f857);
   image_put_be (image, 0x74, 4, 48 * n_rows);
   for (guint i = 0; i < n_rows; i++)
-    image_put_bytes (image, 0x78 + 48 * (guint64)i, "\0\77again", 7);
+    image_put_bytes (image, 0x78 + 48 * (guint64) i, "\0\77again", 7);
 }
 
 /* clang-format off */
@@ -244,5 +245,5 @@ image_list_names (void)
       g_array_append_val (names, name);
     }
 
-  return (ImageName *)(gpointer)g_array_free (names, FALSE);
+  return (ImageName *) (gpointer) g_array_free (names, FALSE);
 }

@@ -11,6 +11,22 @@
 #   expect_err NAME         its messages are what stands on standard input,
 #                           with PROG: qcow2tool
 #   expect_silence NAME     it printed neither output nor messages
+#   expect_golden NAME FILE its output is that file in expected/, in the folder
+#                           that is named like the test
+#   expect_answer NAME      it ended with 0 and without messages, its output is
+#                           what stands on standard input
+#   expect_refusal NAME STATUS PATTERN
+#                           it ended so, printed nothing and one message, that
+#                           matches PATTERN behind 'qcow2tool: '
+#   expect_damage NAME PATTERN
+#                           it ended with 2 and one message, as above; the
+#                           output is not looked at
+#   expect_usage NAME COMMAND PATTERN
+#                           it refused the command line: such a message, then
+#                           where help is
+#   copy NAME COPY          sets $image: a copy of the builder's image, to patch
+#   patch OFFSET HEX...     writes bytes into $image
+#   names                   the names of the builder's images, one per line
 #   check NAME COMMAND...   COMMAND is true
 #   pass, fail NAME [WHY]   a result by hand
 #   skip NAME REASON        a result that cannot be had here
@@ -19,6 +35,8 @@
 #   done_testing            ends every file
 
 set -u
+# What stands behind a pipe must count its results in this shell.
+shopt -s lastpipe
 export LC_ALL=${QCOW2TOOL_LC_ALL:-C.UTF-8}
 
 srcdir=${srcdir:-$(dirname "$0")/..}
@@ -127,6 +145,30 @@ image ()
   [ -e "$image" ] || "$MKIMAGE" "$1" "$image" || exit 1
 }
 
+copy ()
+{
+  image "$1"
+  cp --sparse=always "$image" "$tmp/$2.qcow2"
+  image=$tmp/$2.qcow2
+}
+
+patch ()
+{
+  local offset=$1
+  local bytes
+
+  shift
+  bytes=$(printf '%s' "$@" | sed 's/../\\x&/g')
+  # shellcheck disable=SC2059 # the bytes are escapes in the format
+  printf "$bytes" \
+    | dd of="$image" bs=1 seek=$((offset)) conv=notrunc status=none
+}
+
+names ()
+{
+  "$MKIMAGE" --list | cut -f 1
+}
+
 # QCOW2TOOL may be several words: a program that runs another.
 tool ()
 {
@@ -173,5 +215,67 @@ expect_silence ()
     fail "$1" "$(cat "$out" "$err")"
   else
     pass "$1"
+  fi
+}
+
+expect_golden ()
+{
+  local file
+
+  file=$srcdir/tests/expected/$(basename "$0" .sh)/$2
+  cp "$file" "$tmp/expected" && expect_file "$1" "$out"
+}
+
+expect_answer ()
+{
+  cat > "$tmp/expected"
+  if [ "$status" = 0 ] && [ ! -s "$err" ]; then
+    expect_file "$1" "$out"
+  else
+    fail "$1" "status $status; messages: $(cat "$err")"
+  fi
+}
+
+# Whether there is one message and it matches PATTERN.
+is_one_message ()
+{
+  local text
+
+  text=$(cat "$err"; echo .)
+  # shellcheck disable=SC2053 # the right side is a pattern
+  [[ $(wc -l < "$err") -eq 1 && ${text%$'\n'.} == "qcow2tool: "$1 ]]
+}
+
+expect_refusal ()
+{
+  if [ "$status" = "$2" ] && [ ! -s "$out" ] && is_one_message "$3"; then
+    pass "$1"
+  else
+    fail "$1" "status $status, not $2; $(wc -c < "$out") bytes of output; \
+messages: $(cat "$err")"
+  fi
+}
+
+expect_damage ()
+{
+  if [ "$status" = 2 ] && is_one_message "$2"; then
+    pass "$1"
+  else
+    fail "$1" "status $status, not 2; messages: $(cat "$err")"
+  fi
+}
+
+expect_usage ()
+{
+  local hint="Try 'qcow2tool${2:+ }$2 --help'."
+  local last
+
+  last=$(tail -n 1 "$err")
+  head -n 1 "$err" > "$tmp/first"
+  if [ "$status" = 1 ] && [ ! -s "$out" ] && [ "$last" = "$hint" ] \
+      && [ "$(wc -l < "$err")" = 2 ] && err=$tmp/first is_one_message "$3"; then
+    pass "$1"
+  else
+    fail "$1" "status $status; output: $(cat "$out"); messages: $(cat "$err")"
   fi
 }

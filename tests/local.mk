@@ -14,11 +14,41 @@ AM_TESTS_ENVIRONMENT = \
 	export MAKE='$(MAKE)' CC='$(CC)';
 
 unit_tests = \
-	%D%/test-builder
+	%D%/test-builder \
+	%D%/test-directory \
+	%D%/test-examine \
+	%D%/test-extension \
+	%D%/test-format \
+	%D%/test-header \
+	%D%/test-image \
+	%D%/test-image-list \
+	%D%/test-number \
+	%D%/test-problem \
+	%D%/test-record \
+	%D%/test-source \
+	%D%/test-table \
+	%D%/test-text
+
+shell_tests = \
+	%D%/check-docs.sh \
+	%D%/check-layers.sh \
+	%D%/cli-bad-input.sh \
+	%D%/cli-bitmap-table.sh \
+	%D%/cli-bitmaps.sh \
+	%D%/cli-completion.sh \
+	%D%/cli-damaged.sh \
+	%D%/cli-extensions.sh \
+	%D%/cli-header.sh \
+	%D%/cli-images.sh \
+	%D%/cli-output.sh \
+	%D%/cli-samples.sh \
+	%D%/cli-usage.sh \
+	%D%/interop-qemu.sh
 
 check_PROGRAMS += $(unit_tests) %D%/mkimage
-TESTS = $(unit_tests)
-EXTRA_DIST += %D%/lib.sh %D%/run-unit %D%/samples
+TESTS = $(unit_tests) $(shell_tests)
+EXTRA_DIST += $(shell_tests) %D%/interop-compare.py %D%/lib.sh %D%/test-util.h %D%/run-unit %D%/may-skip \
+	%D%/samples %D%/expected
 
 builder_sources = \
 	%D%/image-bases.c \
@@ -33,6 +63,34 @@ builder_sources = \
 %C%_mkimage_LDADD = $(GLIB_LIBS)
 %C%_test_builder_SOURCES = %D%/test-builder.c $(builder_sources)
 %C%_test_builder_LDADD = $(GLIB_LIBS)
+
+unit_ldadd = src/libcli.la
+%C%_test_directory_SOURCES = %D%/test-directory.c $(builder_sources)
+%C%_test_directory_LDADD = $(unit_ldadd)
+%C%_test_examine_SOURCES = %D%/test-examine.c $(builder_sources)
+%C%_test_examine_LDADD = $(unit_ldadd)
+%C%_test_extension_SOURCES = %D%/test-extension.c $(builder_sources)
+%C%_test_extension_LDADD = $(unit_ldadd)
+%C%_test_format_SOURCES = %D%/test-format.c
+%C%_test_format_LDADD = $(unit_ldadd)
+%C%_test_header_SOURCES = %D%/test-header.c $(builder_sources)
+%C%_test_header_LDADD = $(unit_ldadd)
+%C%_test_image_SOURCES = %D%/test-image.c $(builder_sources)
+%C%_test_image_LDADD = $(unit_ldadd)
+%C%_test_image_list_SOURCES = %D%/test-image-list.c
+%C%_test_image_list_LDADD = $(unit_ldadd)
+%C%_test_number_SOURCES = %D%/test-number.c
+%C%_test_number_LDADD = $(unit_ldadd)
+%C%_test_problem_SOURCES = %D%/test-problem.c
+%C%_test_problem_LDADD = $(unit_ldadd)
+%C%_test_record_SOURCES = %D%/test-record.c
+%C%_test_record_LDADD = $(unit_ldadd)
+%C%_test_source_SOURCES = %D%/test-source.c
+%C%_test_source_LDADD = $(unit_ldadd)
+%C%_test_table_SOURCES = %D%/test-table.c $(builder_sources)
+%C%_test_table_LDADD = $(unit_ldadd)
+%C%_test_text_SOURCES = %D%/test-text.c
+%C%_test_text_LDADD = $(unit_ldadd)
 
 VALGRIND_FLAGS = -q --error-exitcode=99 --leak-check=full \
 	--show-leak-kinds=definite --errors-for-leak-kinds=definite \

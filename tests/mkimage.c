@@ -26,15 +26,15 @@ write_all (int fd, const guint8 *data, gsize size, guint64 offset)
 {
   while (size > 0)
     {
-      gssize n = pwrite (fd, data, size, (off_t)offset);
+      gssize n = pwrite (fd, data, size, (off_t) offset);
 
       if (n < 0 && errno != EINTR)
         return FALSE;
       if (n > 0)
         {
           data += n;
-          size -= (gsize)n;
-          offset += (guint64)n;
+          size -= (gsize) n;
+          offset += (guint64) n;
         }
     }
 
@@ -53,7 +53,7 @@ write_blocks (int fd, const Image *image)
         return FALSE;
     }
 
-  return ftruncate (fd, (off_t)image->size) == 0;
+  return ftruncate (fd, (off_t) image->size) == 0;
 }
 
 static gboolean

@@ -23,7 +23,7 @@ assert_hex (const Image *image, guint64 offset, const char *hex)
 
   for (gsize i = 0; i < strlen (hex) / 2; i++)
     g_string_append_printf (found, "%02x",
-                            (guint)image_get_be (image, offset + i, 1));
+                            (guint) image_get_be (image, offset + i, 1));
   if (strcmp (found->str, hex) != 0)
     g_error ("at 0x%" G_GINT64_MODIFIER "x: %s, not %s", offset, found->str,
              hex);

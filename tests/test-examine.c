@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The state of a bitmap, what makes it damaged, and how much is read for it.
+ */
+
+#include "config.h"
+
+#include "qcow2/examine.h"
+
+#include "test-util.h"
+
+/* An image whose bitmaps are examined one after another. */
+typedef struct
+{
+  Qcow2Image *image;
+  Qcow2Directory *directory;
+  Qcow2Examiner *examiner;
+} Fixture;
+
+static void
+fixture_open (Fixture *f, const char *name, const char *patch)
+{
+  g_autoptr (GError) error = NULL;
+
+  f->image = open_image (name, patch);
+  f->directory = qcow2_directory_open (f->image, &error);
+  g_assert_no_error (error);
+  f->examiner = qcow2_examiner_new (f->image, f->directory);
+}
+
+static void
+fixture_clear (Fixture *f)
+{
+  qcow2_examiner_free (f->examiner);
+  qcow2_directory_free (f->directory);
+  qcow2_image_free (f->image);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Fixture, fixture_clear)
+
+/* Examines the next bitmap.  Returns FALSE at the end. */
+static gboolean
+examine_next (Fixture *f, Qcow2Bitmap *bitmap)
+{
+  g_autoptr (GError) error = NULL;
+
+  qcow2_bitmap_clear (bitmap);
+  if (!qcow2_directory_next (f->directory, bitmap, &error))
+    return FALSE;
+
+  g_assert_no_error (error);
+  g_assert_true (qcow2_examiner_examine (f->examiner, bitmap, &error));
+  g_assert_no_error (error);
+  return TRUE;
+}
+
+/* Returns the states of all bitmaps, one letter each: damaged, stale, in-use,
+ * off (disabled), enabled. */
+static char *
+get_states (Fixture *f)
+{
+  static const char letters[] = "?dsioe";
+  g_autoptr (GString) states = g_string_new (NULL);
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+  while (examine_next (f, &bitmap))
+    g_string_append_c (states, letters[bitmap.state]);
+
+  return g_strdup (states->str);
+}
+
+/* clang-format off */
+/* .findings are the states here. */
+static const FindingRow states[] = {
+  { "sound", "A", NULL, "ee" },
+  { "every", "every-state", NULL, "eoii" },
+  { "none", "no-bitmaps", NULL, "" },
+
+  /* The first that applies of damaged, stale, in-use, disabled, enabled. */
+  { "stale", "A", "0x58:0000000000000000", "ss" },
+  { "stale-version-2", "version-2-bitmaps", NULL, "ss" },
+  { "stale-before-in-use", "every-state", "0x58:0000000000000000", "ssss" },
+  { "in-use-before-disabled", "in-use", NULL, "i" },
+  { "disabled", "disabled", NULL, "o" },
+  { "damaged-before-stale", "A", "0x58:00*8 0x2c0010:02", "ds" },
+  { "damaged-before-in-use", "in-use-damaged", NULL, "d" },
+
+  /* Another mask's bit vouches for nothing. */
+  { "autoclear-bit-1", "external-data-file-raw", "0x58:0000000000000002",
+    "ss" },
+
+  { "damaged-by/unknown-feature", "A", "0x48:0000000000000020", "dd" },
+  { "damaged-by/nb-bitmaps", "A", "0x200:00000003", "dd" },
+  { "damaged-by/reserved32", "A", "0x204:00000001", "dd" },
+  { "damaged-by/directory-size", "A", "0x208:0000000000000048 size=0x2d0000",
+    "dd" },
+  { "damaged-by/directory-offset", "A", "0x210:00000000002c0020"
+    " 0x200:00000001 0x208:0000000000000020", "d" },
+  { "damaged-by/second-extension", "bitmaps-twice-equal", NULL, "dd" },
+  { "damaged-by/extension-length", "A", "0x1fc:00000020", "dd" },
+
+  { "damaged-by/table-offset", "A", "0x2c0000:0000000000000000", "de" },
+  { "damaged-by/table-behind-file", "A", "0x2c0020:00000007f0000000", "ed" },
+  { "damaged-by/table-size", "A", "0x2c0008:00000002", "de" },
+  { "damaged-by/flags", "A", "0x2c000c:0000000a", "de" },
+  { "damaged-by/type", "A", "0x2c0030:00", "ed" },
+  { "damaged-by/granularity", "A", "0x2c0011:40", "de" },
+  { "damaged-by/name-size", "D49", NULL, "do" },
+  { "damaged-by/extra-data", "D47", NULL, "do" },
+  { "damaged-by/same-name", "two-bitmaps-one-name", NULL, "ed" },
+  /* The framing ends there: so does what is known of the second bitmap. */
+  { "damaged-by/cut-entry", "A", "0x2c0032:ffff", "ed" },
+  { "damaged-by/cut-first-entry", "A", "0x2c0012:ffff", "d" },
+
+  { "damaged-by/reserved-bit", "A", "0x2a0000:0000000000290002", "de" },
+  { "damaged-by/ones-and-offset", "A", "0x2a0000:0000000000290001", "de" },
+  { "damaged-by/unaligned-data", "A", "0x2a0000:0000000000290200", "de" },
+  { "damaged-by/data-behind-file", "A", "0x2a0000:000000007f000000", "de" },
+  { "damaged-by/middle-entry", "one-bad-entry-of-three", NULL, "d" },
+  { "damaged-by/shared-table", "A",
+    "0x2a0000:8000000000000000 0x2c0020:00000000002a0000", "dd" },
+
+  /* The same table with one more entry, which is bad. */
+  { "damaged-by/longer-shared-table", "A",
+    "0x2c0020:00000000002a0000" "00000002" "00000003"
+    " 0x2a0008:8000000000000000", "ed" },
+
+  /* What is wrong elsewhere does not touch a bitmap. */
+  { "not-damaged-by/size", "A", "0x18:8000000000000000 0x2c0011:1f 0x2c0031:1f"
+    " 0x2c0008:00002000 0x2c0028:00002000", "ee" },
+  { "not-damaged-by/compression", "A", "0x68:ff", "ee" },
+  { "not-damaged-by/refcount-order", "A", "0x60:00000007", "ee" },
+  { "not-damaged-by/refcount-table", "A", "0x30:0000000000000000", "ee" },
+  { "not-damaged-by/backing-name", "backing-file", "0x10:ffffffff", "ee" },
+  { "not-damaged-by/later-extension", "A", "0x218:12345678ffffffff", "ee" },
+  { "not-damaged-by/terminator", "A", "0x218:00000000ffffffff", "ee" },
+  { "not-damaged-by/crypto-extension", "luks-pointer",
+    "0x80:ffffffffffffffff", "ee" },
+  { "not-damaged-by/warnings", "A", "0x2c0011:08 0x2c0008:00000001"
+    " 0x18:0000000000800000 0x2c001b:01 0x2c000c:00000006", "ee" },
+  { "not-damaged-by/in-use-table-size", "table-size-2-in-use", NULL, "ie" },
+  { "not-damaged-by/missing-padding", "A", "size=0x2c003b", "ee" },
+};
+/* clang-format on */
+
+static void
+test_states (gconstpointer data)
+{
+  const FindingRow *row = data;
+  g_auto (Fixture) f = { 0 };
+
+  fixture_open (&f, row->base, row->patch);
+  g_autofree char *found = get_states (&f);
+  g_assert_cmpstr (found, ==, row->findings);
+}
+
+static void
+test_usable (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+  const gboolean usable[] = { TRUE, TRUE, FALSE, FALSE };
+
+  fixture_open (&f, "every-state", NULL);
+  for (guint i = 0; i < 4; i++)
+    {
+      g_assert_true (examine_next (&f, &bitmap));
+      g_assert_cmpint (bitmap.usable != 0, ==, usable[i]);
+    }
+}
+
+/* Examined in any order, each bitmap has its own state. */
+static void
+test_out_of_order (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) first = { 0 };
+  g_auto (Qcow2Bitmap) second = { 0 };
+
+  fixture_open (&f, "A", "0x2a0000:0000000000290001");
+  g_assert_true (qcow2_directory_next (f.directory, &first, NULL));
+  g_assert_true (qcow2_directory_next (f.directory, &second, NULL));
+  g_assert_true (qcow2_examiner_examine (f.examiner, &second, NULL));
+  g_assert_true (qcow2_examiner_examine (f.examiner, &first, NULL));
+  g_assert_cmpint (second.state, ==, QCOW2_BITMAP_STATE_ENABLED);
+  g_assert_cmpint (first.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
+}
+
+/* The 101st error of a rule is not kept, but it damages its bitmap. */
+static void
+test_beyond_cap (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+  guint64 n = 0;
+
+  fixture_open (&f, "many-same-name", NULL);
+  while (n < 300 && examine_next (&f, &bitmap))
+    g_assert_cmpint (bitmap.state, ==,
+                     n++ == 0 ? QCOW2_BITMAP_STATE_DISABLED
+                              : QCOW2_BITMAP_STATE_DAMAGED);
+  g_assert_cmpuint (n, ==, 300);
+}
+
+static void
+test_judge_entry_alone (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+  fixture_open (&f, "A", "0x2a0000:0000000000290001 0x2c0010:02");
+  const guint n_reads = ((FakeSource *) f.image->source)->n_reads;
+  g_assert_true (qcow2_directory_next (f.directory, &bitmap, NULL));
+  qcow2_examiner_judge_entry (f.examiner, &bitmap);
+  assert_findings (f.image->problems, "E BDIR-11@0x2c0010");
+  g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_UNKNOWN);
+  g_assert_cmpuint (((FakeSource *) f.image->source)->n_reads, <=,
+                    n_reads + 1);
+}
+
+static void
+test_table_findings (void)
+{
+  g_auto (Fixture) f = { 0 };
+
+  fixture_open (&f, "reserved-bits-in-entries", NULL);
+  g_autofree char *found = get_states (&f);
+  g_assert_cmpstr (found, ==, "d");
+  assert_findings (f.image->problems, "E BTAB-01@0x12600; E BTAB-01@0x12608; "
+                                      "E BTAB-01@0x12610; E BTAB-01@0x12618");
+}
+
+/* Whoever has the table second hears of the first one's error. */
+static void
+test_shared_table_findings (void)
+{
+  g_auto (Fixture) f = { 0 };
+
+  fixture_open (&f, "A",
+                "0x2a0000:8000000000000000 0x2c0020:00000000002a0000"
+                " 0x2c0031:10");
+  g_autofree char *found = get_states (&f);
+  const Qcow2Problem *second = qcow2_problems_get (f.image->problems, 1);
+
+  g_assert_cmpstr (found, ==, "dd");
+  g_assert_cmpuint (qcow2_problems_get_n (f.image->problems), ==, 2);
+  g_assert_cmpstr (second->rule, ==, "BTAB-01");
+  g_assert_cmpuint (second->offset, ==, 0x2a0000);
+  g_assert_cmpuint (second->subject.bitmap, ==, 1);
+  assert_string (second->subject.name, "bm1");
+}
+
+/* Data that fits a coarse bitmap may be too little for a fine one: the
+ * verdict on a table goes with its granularity. */
+static void
+test_shared_table_granularity (void)
+{
+  g_auto (Fixture) f = { 0 };
+
+  /* The data cluster is cut behind 128 bytes: 1024 bits of 64 KiB are all
+   * there, 2048 of 32 KiB are not. */
+  fixture_open (&f, "A",
+                "0x2a0000:00000000002d0000 0x2d0000:ff*128"
+                " 0x2c0020:00000000002a0000");
+  g_autofree char *found = get_states (&f);
+  g_assert_cmpstr (found, ==, "ed");
+}
+
+static guint64
+count_bytes (Fixture *f)
+{
+  return ((const FakeSource *) f->image->source)->n_bytes;
+}
+
+/* 65535 bitmaps with a table of 64 KiB each are 4 GiB, if it is read again and
+ * again. */
+static void
+test_shared_table_is_read_once (void)
+{
+  g_auto (Fixture) f = { 0 };
+
+  fixture_open (&f, "many-share-long-table", NULL);
+  const guint64 before = count_bytes (&f);
+  g_autofree char *found = get_states (&f);
+
+  /* The directory's 2 MiB and the table. */
+  g_assert_cmpuint (strlen (found), ==, 65535);
+  g_assert_cmpuint (count_bytes (&f) - before, <, 4 * 1024 * 1024);
+}
+
+/* QEMU would refuse a table for more than 512 MiB of data, here 8192 entries:
+ * what is not needed is not read behind that. */
+static void
+test_limit_of_unneeded (void)
+{
+  g_auto (Fixture) f = { 0 };
+
+  fixture_open (&f, "R05", NULL);
+  const guint64 before = count_bytes (&f);
+  g_autofree char *found = get_states (&f);
+
+  g_assert_cmpstr (found, ==, "de");
+  assert_findings (f.image->problems,
+                   "E BDIR-06@0x2c0008; E BDIR-18@0x2c0008; "
+                   "W RES-02@0x2b0000");
+  g_assert_cmpuint (count_bytes (&f) - before, <, 1024 * 1024);
+}
+
+/* Needed entries are read to the last one while the budget lasts. */
+static void
+test_needed_is_read (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+  fixture_open (&f, "sparse-table-needed", NULL);
+  g_assert_true (examine_next (&f, &bitmap));
+  g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_ENABLED);
+  g_assert_cmpuint (count_bytes (&f), >=, 128 * 1024 * 1024);
+}
+
+/* Two tables of 2^27 entries, 1 GiB each, that the disk needs: the second is
+ * beyond the budget, and nobody may trust what has not been looked at. */
+static void
+test_budget (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+  /* 2^62 bytes in granules of 2^16 are 2^43 bytes of bitmap, 2^27 clusters. */
+  fixture_open (&f, "A",
+                "0x18:4000000000000000 0x2c0011:10 0x2c0031:10"
+                " 0x2c0000:0000001000000000 0x2c0008:08000000"
+                " 0x2c0020:0000002000000000 0x2c0028:08000000"
+                " size=0x10000000000");
+  g_assert_true (examine_next (&f, &bitmap));
+  g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_ENABLED);
+  g_assert_true (examine_next (&f, &bitmap));
+  g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
+  g_assert_cmpuint (count_bytes (&f), <, (1024 + 8) * 1024 * 1024);
+}
+
+/* What cannot be read cannot be trusted. */
+static void
+test_read_error (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+  g_autoptr (GError) error = NULL;
+
+  fixture_open (&f, "A", NULL);
+  ((FakeSource *) f.image->source)->bad_start = 0x2a0000;
+  ((FakeSource *) f.image->source)->bad_end = 0x2a0001;
+  g_assert_true (qcow2_directory_next (f.directory, &bitmap, &error));
+  g_assert_false (qcow2_examiner_examine (f.examiner, &bitmap, &error));
+  assert_fatal (error, QCOW2_ERROR_READ, "0x2a0000", "FILE-04");
+  g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
+}
+
+static void
+test_get_table (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+  fixture_open (&f, "B", NULL);
+  g_assert_true (examine_next (&f, &bitmap));
+  const Qcow2Table table = qcow2_image_get_table (f.image, &bitmap);
+
+  g_assert_true (table.source == f.image->source);
+  g_assert_true (table.header == &f.image->header);
+  g_assert_cmphex (table.offset, ==, 0x12600);
+  g_assert_cmpuint (table.n_entries, ==, 4);
+  g_assert_cmpuint (table.granularity, ==, 512);
+}
+
+static void
+test_free_null (void)
+{
+  qcow2_examiner_free (NULL);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  add_rows ("/examine/state", states, G_N_ELEMENTS (states), test_states);
+  g_test_add_func ("/examine/usable", test_usable);
+  g_test_add_func ("/examine/out-of-order", test_out_of_order);
+  g_test_add_func ("/examine/beyond-cap", test_beyond_cap);
+  g_test_add_func ("/examine/entry-alone", test_judge_entry_alone);
+  g_test_add_func ("/examine/findings/table", test_table_findings);
+  g_test_add_func ("/examine/findings/shared-table",
+                   test_shared_table_findings);
+  g_test_add_func ("/examine/shared-table/granularity",
+                   test_shared_table_granularity);
+  g_test_add_func ("/examine/shared-table/read-once",
+                   test_shared_table_is_read_once);
+  g_test_add_func ("/examine/limit/unneeded", test_limit_of_unneeded);
+  if (!RUNNING_SLOWLY)
+    {
+      g_test_add_func ("/examine/limit/needed", test_needed_is_read);
+      g_test_add_func ("/examine/limit/budget", test_budget);
+    }
+  g_test_add_func ("/examine/read-error", test_read_error);
+  g_test_add_func ("/examine/table", test_get_table);
+  g_test_add_func ("/examine/free-null", test_free_null);
+  return g_test_run ();
+}

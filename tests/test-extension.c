@@ -1,0 +1,769 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The header extensions: the walk, their payloads, what is wrong with them. */
+
+#include "config.h"
+
+#include "qcow2/extension.h"
+
+#include "test-util.h"
+
+/* Version 3, no extensions: the area is 0x70 to 0x10000, all zero. */
+#define PLAIN "no-extensions"
+
+/* clang-format off */
+/* A backing file 'b' at 0x200 in PLAIN, and the same with another offset. */
+#define BACKED "0x8:0000000000000200 0x10:00000001 0x200:62 "
+
+#define BITMAPS(n, size, offset)                                              \
+  "23852875" "00000018" n "00000000" size offset
+#define CRYPTO(offset, length) "0537be77" "00000010" offset length
+
+static const FindingRow rows[] = {
+  { "EXT-01/starts-at-header-length", "header-length-120", NULL,
+    "I HDR-09@0x70" },
+  { "EXT-01/version-2-starts-at-72", "version-2-extensions", NULL, "" },
+
+  { "EXT-02/1-left", PLAIN,
+    "0x8:0000000000000071 0x10:00000001 0x71:62", "E EXT-02@0x70" },
+  { "EXT-02/7-left", PLAIN,
+    "0x8:0000000000000077 0x10:00000001 0x77:62", "E EXT-02@0x70" },
+  { "EXT-02/8-left", PLAIN,
+    "0x8:0000000000000078 0x10:00000001 0x78:62", "" },
+
+  { "EXT-03/fits", PLAIN, BACKED "0x70:12345678" "00000188",
+    "I EXT-07@0x200" },
+  { "EXT-03/one-byte-too-long", PLAIN, BACKED "0x70:12345678" "00000189",
+    "E EXT-03@0x74" },
+  { "EXT-03/cluster-fits", PLAIN, "0x70:12345678" "0000ff88",
+    "I EXT-07@0x10000" },
+  { "EXT-03/cluster-one-byte-too-long", PLAIN, "0x70:12345678" "0000ff89",
+    "E EXT-03@0x74" },
+  { "EXT-03/all-ones", PLAIN, "0x70:12345678" "ffffffff", "E EXT-03@0x74" },
+  { "EXT-03/wraps", PLAIN, "0x70:12345678" "fffffff9", "E EXT-03@0x74" },
+  { "EXT-03/2-31", PLAIN, "0x70:12345678" "7fffffff", "E EXT-03@0x74" },
+  { "EXT-03/second", PLAIN,
+    "0x70:12345678" "00000000" "12345679" "00010000", "E EXT-03@0x7c" },
+
+  { "EXT-04/padding-passes-end", PLAIN,
+    "0x8:000000000000007b 0x10:00000001 0x7b:62 0x70:12345678" "00000003",
+    "I EXT-07@0x7b" },
+
+  { "EXT-05/padding-content", PLAIN,
+    "0x70:12345678" "00000001" "ffffffffffffffff", "" },
+
+  { "EXT-06/length-0", PLAIN, "0x78:ff*8", "" },
+  { "EXT-06/length-1", PLAIN, "0x74:00000001", "W EXT-06@0x74" },
+  { "EXT-06/fits", PLAIN, "0x74:0000ff88", "W EXT-06@0x74" },
+  { "EXT-06/too-long", PLAIN, "0x74:0000ff89", "E EXT-06@0x74" },
+  { "EXT-06/all-ones", PLAIN, "0x74:ffffffff", "E EXT-06@0x74" },
+
+  { "EXT-07/full", "X57", NULL, "I EXT-07@0x200" },
+  { "EXT-07/file-ends", PLAIN, "size=112",
+    "W EXT-07@0x70; W HDR-17@0x28; W HDR-18@0x30" },
+  { "EXT-07/file-ends-behind", PLAIN, "size=120",
+    "W HDR-17@0x28; W HDR-18@0x30" },
+
+  { "EXT-08/unknown", PLAIN,
+    "0x70:12345678" "00000000" "12345678" "00000000", "W EXT-08@0x78" },
+  { "EXT-08/another", PLAIN,
+    "0x70:12345678" "00000000" "12345679" "00000000", "" },
+  { "EXT-08/thrice", PLAIN,
+    "0x70:12345678" "00000000" "12345678" "00000000" "12345678" "00000000",
+    "W EXT-08@0x78; W EXT-08@0x80" },
+  { "EXT-08/backing-format", "backing-format-twice", NULL, "W EXT-08@0x58" },
+  { "EXT-08/data-file", "DF",
+    "0x78:" "4100000000000000" "44415441" "00000001" "4200000000000000"
+    "0000000000000000 0x74:00000001", "W EXT-08@0x80" },
+  { "EXT-08/bitmaps", "bitmaps-twice-equal", NULL, "E EXT-08@0x218" },
+  { "EXT-08/crypto", "crypto-twice", NULL, "E EXT-08@0x210" },
+
+  { "EXT-10/empty", "BK", "0x74:00000000 0x78:1234567800000000",
+    "W EXT-10@0x74" },
+  { "EXT-10/1", "BK", "0x74:00000001", "" },
+  { "EXT-10/15", PLAIN,
+    BACKED "0x70:e2792aca" "0000000f" "616161616161616161616161616161", "" },
+  { "EXT-10/16", PLAIN,
+    BACKED "0x70:e2792aca" "00000010" "61616161616161616161616161616161",
+    "W EXT-10@0x74" },
+  { "EXT-10/no-backing-file", PLAIN, "0x70:e2792aca" "00000001" "61",
+    "W EXT-10@0x70" },
+  { "EXT-10/escape", "BK", "0x78:1b6177", "W HDR-30@0x78" },
+
+  { "EXT-11/empty", PLAIN, "0x70:6803f857" "00000000", "" },
+  { "EXT-11/47", PLAIN, "0x70:6803f857" "0000002f", "W EXT-11@0x74" },
+  { "EXT-11/49", PLAIN, "0x70:6803f857" "00000031", "W EXT-11@0x74" },
+  { "EXT-11/type-2-bit-63", PLAIN, "0x70:6803f857" "00000030" "023f61", "" },
+  { "EXT-11/type-3", PLAIN, "0x70:6803f857" "00000030" "030061",
+    "W EXT-11@0x78" },
+  { "EXT-11/bit-64", PLAIN, "0x70:6803f857" "00000030" "004061",
+    "W EXT-11@0x78" },
+  { "EXT-11/bit-255", PLAIN, "0x70:6803f857" "00000030" "00ff61",
+    "W EXT-11@0x78" },
+  { "EXT-11/second-row", PLAIN,
+    "0x70:6803f857" "00000060" "000061 0xa8:030061", "W EXT-11@0xa8" },
+  { "EXT-11/duplicate", PLAIN,
+    "0x70:6803f857" "00000060" "010561 0xa8:010562", "W EXT-11@0xa8" },
+  { "EXT-11/same-bit-of-another-mask", PLAIN,
+    "0x70:6803f857" "00000060" "010561 0xa8:020562", "" },
+  { "EXT-11/escape", PLAIN, "0x70:6803f857" "00000030" "00051b5b324a",
+    "W HDR-30@0x7a" },
+
+  { "EXT-12/23", "A", "0x1fc:00000017", "E EXT-12@0x1fc" },
+  /* Behind a payload of 25 bytes comes zero padding and a terminator. */
+  { "EXT-12/25", "A", "0x1fc:00000019", "E EXT-12@0x1fc" },
+  { "EXT-12/0", "A", "0x1fc:00000000", "E EXT-12@0x1fc; W EXT-06@0x20c" },
+
+  { "EXT-13/no-encryption", "L", "0x20:00000000", "E EXT-13@0x70" },
+  { "EXT-13/length-8", "X45", NULL, "E EXT-13@0x74; E EXT-06@0x84" },
+  { "EXT-13/length-24", "L",
+    "0x74:00000018 0x88:0000000000000000 0x90:00*400", "E EXT-13@0x74" },
+  { "EXT-13/offset-0", "L", "0x78:0000000000000000", "E EXT-13@0x78" },
+  { "EXT-13/offset-unaligned", "L", "0x78:0000000000040200 size=0x300000",
+    "E EXT-13@0x78" },
+  { "EXT-13/length-592", "L", "0x80:0000000000000250", "" },
+  { "EXT-13/length-591", "L", "0x80:000000000000024f", "E EXT-13@0x80" },
+  { "EXT-13/at-file-end", "L", "0x80:00000000001f8000 size=0x238000", "" },
+  { "EXT-13/behind-file", "L", "0x80:00000000001f8001 size=0x238000",
+    "E EXT-13@0x80" },
+  { "EXT-13/wraps", "L", "0x78:ffffffffffff0000 0x80:0000000000020000",
+    "E EXT-13@0x80" },
+  { "EXT-13/length-all-ones", "L", "0x80:ffffffffffffffff",
+    "E EXT-13@0x80" },
+
+  { "EXT-14/bit-clear", "DF", "0x48:0000000000000000", "W EXT-14@0x70" },
+  { "EXT-14/empty", "data-file-name-empty", NULL, "W EXT-14@0x74" },
+  { "EXT-14/newline", "DF", "0x79:0a", "W HDR-30@0x78" },
+
+  /* The head of the first extension is cut, then its payload. */
+  { "EXT-15/1", "DF", "size=113",
+    "E EXT-15@0x70; W HDR-17@0x28; W HDR-18@0x30" },
+  { "EXT-15/7", "DF", "size=119",
+    "E EXT-15@0x70; W HDR-17@0x28; W HDR-18@0x30" },
+  { "EXT-15/head", "DF", "size=120",
+    "E EXT-15@0x78; W HDR-17@0x28; W HDR-18@0x30" },
+  { "EXT-15/payload", "DF", "size=126",
+    "E EXT-15@0x78; W HDR-17@0x28; W HDR-18@0x30" },
+  { "EXT-15/padding", "DF", "size=127",
+    "W EXT-07@0x7f; W HDR-17@0x28; W HDR-18@0x30" },
+  { "EXT-15/whole", "DF", "size=128",
+    "W EXT-07@0x80; W HDR-17@0x28; W HDR-18@0x30" },
+
+  { "BEXT-01/0", "A", "0x200:00000000", "E BEXT-01@0x200" },
+  { "BEXT-02/65535", "A",
+    "0x200:0000ffff 0x208:0000000000180000 size=0x500000", "" },
+  { "BEXT-02/65536", "A",
+    "0x200:00010000 0x208:0000000000180000 size=0x500000",
+    "E BEXT-02@0x200" },
+  { "BEXT-03/1", "A", "0x204:00000001", "E BEXT-03@0x204" },
+  { "BEXT-03/2-31", "A", "0x204:80000000", "E BEXT-03@0x204" },
+  { "BEXT-04/0", "A", "0x208:0000000000000000", "E BEXT-04@0x208" },
+  { "BEXT-04/not-8", "A", "0x208:0000000000000039", "E BEXT-04@0x208" },
+  { "BEXT-04/heads", "A", "0x208:0000000000000030", "" },
+  { "BEXT-04/less-than-heads", "A", "0x208:0000000000000028",
+    "E BEXT-04@0x208" },
+  { "BEXT-04/max", "A", "0x208:0000000003fffc00 size=0x10000000", "" },
+  { "BEXT-04/over-max", "A", "0x208:0000000003fffc08 size=0x10000000",
+    "E BEXT-04@0x208" },
+  { "BEXT-05/0", "A", "0x210:0000000000000000", "E BEXT-05@0x210" },
+  { "BEXT-05/unaligned", "A", "0x210:00000000002b0200", "E BEXT-05@0x210" },
+  { "BEXT-06/ends-with-file", "A", "size=0x2c0040", "" },
+  { "BEXT-06/padding", "A", "size=0x2c003f", "W BEXT-06@0x210" },
+  { "BEXT-06/7-bytes", "A", "size=0x2c0039", "W BEXT-06@0x210" },
+  { "BEXT-06/8-bytes", "A", "size=0x2c0038", "E BEXT-06@0x210" },
+  { "BEXT-06/at-file-end", "A", "size=0x2c0000", "E BEXT-06@0x210" },
+  { "BEXT-06/behind-file", "A", "0x210:00000007f0000000",
+    "E BEXT-06@0x210" },
+  { "BEXT-06/wraps", "A", "0x210:ffffffffffff0000", "E BEXT-06@0x210" },
+};
+/* clang-format on */
+
+/* Judges all extensions of an image as they are shown, apart from what the
+ * image has found. */
+static void
+judge_all (Qcow2Image *image)
+{
+  g_autoptr (Qcow2ExtensionWalk) walk
+      = qcow2_extension_walk_new (image->source, &image->header);
+  Qcow2ExtensionHistory history = { .n = 0 };
+  g_autoptr (GError) error = NULL;
+
+  while (TRUE)
+    {
+      g_auto (Qcow2Extension) extension = { 0 };
+
+      if (!qcow2_extension_walk_next (walk, &extension, &error))
+        break;
+
+      qcow2_extension_judge (&extension, &image->header,
+                             byte_source_get_size (image->source), &history,
+                             QCOW2_PART_EXTENSIONS, image->problems);
+    }
+  g_assert_no_error (error);
+}
+
+static void
+test_findings (gconstpointer data)
+{
+  const FindingRow *row = data;
+  g_autoptr (Qcow2Image) image = open_image (row->base, row->patch);
+
+  judge_all (image);
+  assert_findings (image->problems, row->findings);
+}
+
+/* A walk over an image of the builder. */
+typedef struct
+{
+  Qcow2Image *image;
+  Qcow2ExtensionWalk *walk;
+} Walk;
+
+static void
+walk_begin (Walk *walk, const char *name, const char *patch)
+{
+  walk->image = open_image (name, patch);
+  walk->walk
+      = qcow2_extension_walk_new (walk->image->source, &walk->image->header);
+}
+
+static void
+walk_clear (Walk *walk)
+{
+  qcow2_extension_walk_free (walk->walk);
+  qcow2_image_free (walk->image);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Walk, walk_clear)
+
+static void
+assert_next (Walk *walk, Qcow2Extension *extension, guint32 magic,
+             guint64 file_offset, guint32 length)
+{
+  g_autoptr (GError) error = NULL;
+
+  qcow2_extension_clear (extension);
+  g_assert_true (qcow2_extension_walk_next (walk->walk, extension, &error));
+  g_assert_no_error (error);
+  g_assert_cmphex (extension->magic, ==, magic);
+  g_assert_cmphex (extension->file_offset, ==, file_offset);
+  g_assert_cmpuint (extension->length, ==, length);
+}
+
+static void
+assert_end (Walk *walk)
+{
+  g_auto (Qcow2Extension) extension = { 0 };
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (qcow2_extension_walk_next (walk->walk, &extension, &error));
+  g_assert_no_error (error);
+  g_assert_false (qcow2_extension_walk_next (walk->walk, &extension, &error));
+  g_assert_no_error (error);
+}
+
+/* In the image there are 31, 2, 0 and 16 bytes of data behind the feature
+ * table and the bitmaps extension. */
+static void
+test_walk (void)
+{
+  g_auto (Walk) walk = { 0 };
+  g_auto (Qcow2Extension) e = { 0 };
+
+  walk_begin (&walk, "unknown-extensions", NULL);
+  assert_next (&walk, &e, 0x6803f857, 0x70, 384);
+  g_assert_cmpuint (e.index, ==, 0);
+  g_assert_cmpint (e.payload, ==, QCOW2_PAYLOAD_FEATURES);
+  assert_next (&walk, &e, 0x23852875, 0x1f8, 24);
+  g_assert_cmpint (e.payload, ==, QCOW2_PAYLOAD_BITMAPS);
+  assert_next (&walk, &e, 0x12345678, 0x218, 31);
+  g_assert_cmpint (e.payload, ==, QCOW2_PAYLOAD_DATA);
+  assert_string (e.data, "This is a test header extension");
+  assert_next (&walk, &e, 0x0badcafe, 0x240, 2);
+  assert_string (e.data_hex, "0102");
+  assert_next (&walk, &e, 0xffffffff, 0x250, 0);
+  assert_next (&walk, &e, 0x00000001, 0x258, 16);
+  assert_string (e.data_hex, "00000000000000000000000000000000");
+  g_assert_cmpuint (e.index, ==, 5);
+  assert_end (&walk);
+}
+
+static void
+test_walk_none (void)
+{
+  g_auto (Walk) walk = { 0 };
+
+  walk_begin (&walk, PLAIN, NULL);
+  assert_end (&walk);
+}
+
+static void
+test_walk_version_2 (void)
+{
+  g_auto (Walk) walk = { 0 };
+  g_auto (Qcow2Extension) e = { 0 };
+
+  walk_begin (&walk, "version-2-extensions", NULL);
+  assert_next (&walk, &e, 0x87654321, 72, 8);
+  assert_string (e.data, "8 bytes!");
+  assert_end (&walk);
+}
+
+static void
+test_walk_strings (void)
+{
+  g_auto (Walk) backed = { 0 };
+  g_auto (Walk) external = { 0 };
+  g_auto (Qcow2Extension) e = { 0 };
+
+  walk_begin (&backed, "BK", NULL);
+  assert_next (&backed, &e, 0xe2792aca, 0x70, 3);
+  assert_string (e.data, "raw");
+  g_assert_null (e.data_hex);
+
+  walk_begin (&external, "DF", NULL);
+  assert_next (&external, &e, 0x44415441, 0x70, 7);
+  assert_string (e.data, "DF.data");
+}
+
+static void
+test_walk_after_terminator (void)
+{
+  g_auto (Walk) walk = { 0 };
+  g_auto (Qcow2Extension) e = { 0 };
+
+  walk_begin (&walk, "extension-after-terminator", NULL);
+  assert_next (&walk, &e, 0x6803f857, 0x70, 384);
+  assert_next (&walk, &e, 0x23852875, 0x1f8, 24);
+  assert_end (&walk);
+}
+
+/* An extension whose length is wrong is given without a payload, the ones
+ * before it are whole. */
+static void
+test_walk_too_long (void)
+{
+  g_auto (Walk) walk = { 0 };
+  g_auto (Qcow2Extension) e = { 0 };
+
+  walk_begin (&walk, PLAIN,
+              "0x70:1234567800000000"
+              "12345679ffffffff");
+  assert_next (&walk, &e, 0x12345678, 0x70, 0);
+  g_assert_nonnull (e.bytes);
+  assert_next (&walk, &e, 0x12345679, 0x78, G_MAXUINT32);
+  g_assert_null (e.bytes);
+  g_assert_null (e.data);
+  g_assert_null (e.data_hex);
+  assert_end (&walk);
+}
+
+static void
+test_walk_cut (void)
+{
+  g_auto (Walk) walk = { 0 };
+  g_auto (Qcow2Extension) e = { 0 };
+
+  walk_begin (&walk, "DF", "size=123");
+  assert_next (&walk, &e, 0x44415441, 0x70, 7);
+  assert_string (e.data, "DF.");
+  assert_end (&walk);
+}
+
+/* A name that is not all there is not the data file's name. */
+static void
+test_cut_bitmaps (void)
+{
+  g_auto (Walk) walk = { 0 };
+  g_auto (Qcow2Extension) e = { 0 };
+
+  walk_begin (&walk, "A", "size=535");
+  g_assert_false (walk.image->has_directory);
+  assert_next (&walk, &e, 0x6803f857, 0x70, 384);
+  assert_next (&walk, &e, 0x23852875, 0x1f8, 24);
+  g_assert_cmpuint (g_bytes_get_size (e.bytes), ==, 23);
+  g_assert_cmpuint (e.n_decoded, ==, 3);
+  assert_end (&walk);
+}
+
+static void
+test_bitmaps_payload (void)
+{
+  g_auto (Walk) walk = { 0 };
+  g_auto (Qcow2Extension) e = { 0 };
+  gconstpointer record = NULL;
+
+  walk_begin (&walk, PLAIN,
+              "0x70:23852875"
+              "00000018"
+              "01020304"
+              "05060708"
+              "1112131415161718"
+              "2122232425262728");
+  assert_next (&walk, &e, 0x23852875, 0x70, 24);
+  g_assert_cmpuint (e.n_decoded, ==, 4);
+  g_assert_cmphex (e.bitmaps.nb_bitmaps, ==, 0x01020304);
+  g_assert_cmphex (e.bitmaps.reserved32, ==, 0x05060708);
+  g_assert_cmphex (e.bitmaps.bitmap_directory_size, ==,
+                   G_GUINT64_CONSTANT (0x1112131415161718));
+  g_assert_cmphex (e.bitmaps.bitmap_directory_offset, ==,
+                   G_GUINT64_CONSTANT (0x2122232425262728));
+  g_assert_true (qcow2_extension_get_payload_fields (&e, &record)
+                 == qcow2_bitmaps_extension_fields);
+  g_assert_true (record == &e.bitmaps);
+}
+
+static void
+test_crypto_payload (void)
+{
+  g_auto (Walk) walk = { 0 };
+  g_auto (Qcow2Extension) e = { 0 };
+  gconstpointer record = NULL;
+
+  walk_begin (&walk, "L", NULL);
+  assert_next (&walk, &e, 0x0537be77, 0x70, 16);
+  g_assert_cmpuint (e.n_decoded, ==, 2);
+  g_assert_cmphex (e.crypto.crypto_header_offset, ==, 0x40000);
+  /* 8 + 8 * 504 sectors of 512 bytes */
+  g_assert_cmphex (e.crypto.crypto_header_length, ==, 0x1f9000);
+  g_assert_true (qcow2_extension_get_payload_fields (&e, &record)
+                 == qcow2_crypto_extension_fields);
+  g_assert_true (record == &e.crypto);
+}
+
+static void
+test_short_payload (void)
+{
+  g_auto (Walk) walk = { 0 };
+  g_auto (Qcow2Extension) e = { 0 };
+
+  walk_begin (&walk, "A", "0x1fc:00000010");
+  assert_next (&walk, &e, 0x6803f857, 0x70, 384);
+  assert_next (&walk, &e, 0x23852875, 0x1f8, 16);
+  g_assert_cmpuint (e.n_decoded, ==, 3);
+  g_assert_cmphex (e.bitmaps.bitmap_directory_size, ==, 0x40);
+  g_assert_cmphex (e.bitmaps.bitmap_directory_offset, ==, 0);
+}
+
+static void
+test_no_payload_fields (void)
+{
+  const Qcow2Extension data = { .payload = QCOW2_PAYLOAD_DATA };
+  const Qcow2Extension features = { .payload = QCOW2_PAYLOAD_FEATURES };
+  gconstpointer record;
+
+  g_assert_null (qcow2_extension_get_payload_fields (&data, &record));
+  g_assert_null (qcow2_extension_get_payload_fields (&features, &record));
+  g_assert_cmpuint (qcow2_extension_get_n_features (&data), ==, 0);
+  g_assert_cmpuint (qcow2_extension_get_n_features (&features), ==, 0);
+}
+
+static void
+assert_feature (const Qcow2Extension *e, guint row, guint type, guint bit,
+                const char *name)
+{
+  g_auto (Qcow2Feature) feature = { 0 };
+
+  qcow2_extension_get_feature (e, row, &feature);
+  g_assert_cmpuint (feature.type, ==, type);
+  g_assert_cmpuint (feature.bit, ==, bit);
+  assert_string (feature.name, name);
+}
+
+static void
+test_features (void)
+{
+  g_auto (Walk) walk = { 0 };
+  g_auto (Qcow2Extension) e = { 0 };
+
+  walk_begin (&walk, "A", NULL);
+  assert_next (&walk, &e, 0x6803f857, 0x70, 384);
+  g_assert_cmpuint (qcow2_extension_get_n_features (&e), ==, 8);
+  assert_feature (&e, 0, 0, 0, "dirty bit");
+  assert_feature (&e, 3, 0, 3, "compression type");
+  assert_feature (&e, 5, 1, 0, "lazy refcounts");
+  assert_feature (&e, 7, 2, 1, "raw external data");
+}
+
+/* The row behind the cut is not one; a full name has no NUL. */
+static void
+test_features_partial_row (void)
+{
+  g_auto (Walk) walk = { 0 };
+  g_auto (Qcow2Extension) e = { 0 };
+  g_autofree char *full = g_strnfill (46, 'n');
+
+  walk_begin (&walk, PLAIN,
+              "0x70:6803f857"
+              "0000005f"
+              "ffff 0x7a:6e*93");
+  assert_next (&walk, &e, 0x6803f857, 0x70, 95);
+  g_assert_cmpuint (qcow2_extension_get_n_features (&e), ==, 1);
+  assert_feature (&e, 0, 255, 255, full);
+}
+
+/* Text is shown as such only when nothing in it has to be escaped. */
+static void
+test_data_or_hex (void)
+{
+  g_auto (Walk) walk = { 0 };
+  g_auto (Qcow2Extension) e = { 0 };
+
+  walk_begin (&walk, PLAIN,
+              "0x70:00000001"
+              "00000003"
+              "c3a45c0000000000"
+              "00000002"
+              "00000002"
+              "410a000000000000"
+              "00000003"
+              "00000002"
+              "c328000000000000"
+              "00000004"
+              "00000000");
+  assert_next (&walk, &e, 1, 0x70, 3);
+  assert_string (e.data, "\xc3\xa4\\");
+  g_assert_null (e.data_hex);
+  assert_next (&walk, &e, 2, 0x80, 2);
+  g_assert_null (e.data);
+  assert_string (e.data_hex, "410a");
+  assert_next (&walk, &e, 3, 0x90, 2);
+  assert_string (e.data_hex, "c328");
+  assert_next (&walk, &e, 4, 0xa0, 0);
+  assert_string (e.data, "");
+}
+
+/* Longer than a window, and as long as the largest first cluster allows. */
+static void
+test_long_payload (void)
+{
+  g_auto (Walk) walk = { 0 };
+  g_auto (Qcow2Extension) e = { 0 };
+
+  walk_begin (&walk, "cluster-2m",
+              "0x70:12345678"
+              "001fff88"
+              " 0x1fffff:7a 0x58:0000000000000000");
+  assert_next (&walk, &e, 0x12345678, 0x70, 0x1fff88);
+  g_assert_cmpuint (g_bytes_get_size (e.bytes), ==, 0x1fff88);
+  g_assert_cmpuint (
+      ((const char *) g_bytes_get_data (e.bytes, NULL))[0x1fff87], ==, 'z');
+  assert_end (&walk);
+}
+
+/* A payload of 1 GiB is not kept: more than 2 MiB is no first cluster. */
+static void
+test_huge_payload (void)
+{
+  g_auto (Walk) walk = { 0 };
+  g_auto (Qcow2Extension) e = { 0 };
+
+  walk_begin (&walk, PLAIN,
+              "0x14:0000001e 0x70:12345678"
+              "3fffff00 size=0x100000000");
+  assert_next (&walk, &e, 0x12345678, 0x70, 0x3fffff00);
+  g_assert_cmpuint (g_bytes_get_size (e.bytes), ==, 2 * 1024 * 1024);
+}
+
+/* All that fit into the largest cluster: linear work and few reads. */
+static void
+test_many (void)
+{
+  g_auto (Walk) walk = { 0 };
+  g_autoptr (GTimer) timer = g_timer_new ();
+  guint64 n = 0;
+
+  walk_begin (&walk, "many-extensions", NULL);
+  const FakeSource *source = (FakeSource *) walk.image->source;
+  const guint n_reads = source->n_reads;
+  g_timer_start (timer);
+
+  while (TRUE)
+    {
+      g_auto (Qcow2Extension) e = { 0 };
+
+      if (!qcow2_extension_walk_next (walk.walk, &e, NULL))
+        break;
+
+      g_assert_cmpuint (e.index, ==, n);
+      g_assert_cmphex (e.file_offset, ==, 0x70 + 8 * n);
+      n++;
+    }
+
+  g_assert_cmpuint (n, ==, 262130);
+  /* 2 MiB in windows of 128 KiB */
+  g_assert_cmpuint (source->n_reads - n_reads, <=, 17);
+  if (!RUNNING_SLOWLY)
+    g_assert_cmpfloat (g_timer_elapsed (timer, NULL), <, 2.0);
+}
+
+/* All of them repeat the first one; the messages are bounded. */
+static void
+test_many_judged (void)
+{
+  g_autoptr (Qcow2Image) image = open_image ("many-extensions", NULL);
+
+  judge_all (image);
+  g_assert_cmpuint (qcow2_problems_get_n_suppressed (image->problems, "EXT-08",
+                                                     QCOW2_SEVERITY_WARNING),
+                    ==, 262130 - 1 - 100);
+}
+
+/* Of 70 different magics the first 64 are remembered. */
+static void
+test_history (void)
+{
+  Qcow2ExtensionHistory history = { .n = 0 };
+  const Qcow2Header header = { .version = 3, .cluster_size = 65536 };
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+
+  for (guint i = 0; i < 140; i++)
+    {
+      const Qcow2Extension e
+          = { .magic = 1 + i % 70, .index = i, .file_offset = i };
+
+      qcow2_extension_judge (&e, &header, 1000000, &history,
+                             QCOW2_PART_EXTENSIONS, problems);
+    }
+
+  g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 64);
+  g_assert_cmpuint (qcow2_problems_get (problems, 0)->offset, ==, 70);
+  g_assert_cmpuint (qcow2_problems_get (problems, 63)->offset, ==, 133);
+}
+
+static void
+test_parts (void)
+{
+  Qcow2ExtensionHistory history = { .n = 0 };
+  const Qcow2Header header = { .version = 3, .cluster_size = 65536 };
+  const Qcow2Extension e
+      = { .magic = QCOW2_EXTENSION_CRYPTO, .index = 7, .length = 16 };
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+
+  qcow2_extension_judge (&e, &header, 1000000, &history, QCOW2_PART_BITMAPS,
+                         problems);
+
+  const Qcow2Subject *subject = &qcow2_problems_get (problems, 0)->subject;
+  g_assert_cmpuint (subject->parts, ==, QCOW2_PART_BITMAPS);
+  g_assert_cmpuint (subject->extension, ==, 7);
+  g_assert_cmpuint (subject->bitmap, ==, QCOW2_NO_INDEX);
+  g_assert_cmpstr (subject->structure, ==, "header extension");
+}
+
+/* Damage before the bitmaps extension may hide it; damage behind it does
+ * not. */
+static void
+assert_bitmaps_bear (const char *patch, gboolean expected)
+{
+  g_autoptr (Qcow2Image) image = open_image ("A", patch);
+
+  g_assert_cmpint (qcow2_image_bitmaps_are_damaged (image), ==, expected);
+}
+
+static void
+test_end_bears_on_bitmaps (void)
+{
+  assert_bitmaps_bear ("0x74:ffffffff", TRUE);
+  assert_bitmaps_bear ("0x218:12345678ffffffff", FALSE);
+  assert_bitmaps_bear ("0x218:00000000ffffffff", FALSE);
+}
+
+static void
+test_read_error_head (void)
+{
+  g_auto (Walk) walk = { 0 };
+  g_auto (Qcow2Extension) e = { 0 };
+  g_autoptr (GError) error = NULL;
+
+  walk_begin (&walk, "A", NULL);
+  ((FakeSource *) walk.image->source)->bad_start = 0x70;
+  ((FakeSource *) walk.image->source)->bad_end = 0x71;
+  g_assert_false (qcow2_extension_walk_next (walk.walk, &e, &error));
+  assert_fatal (error, QCOW2_ERROR_READ, "0x70", "FILE-04");
+}
+
+static void
+test_read_error_payload (void)
+{
+  g_auto (Walk) walk = { 0 };
+  g_auto (Qcow2Extension) e = { 0 };
+  g_autoptr (GError) error = NULL;
+
+  walk_begin (&walk, "A", NULL);
+  ((FakeSource *) walk.image->source)->bad_start = 0x1f7;
+  ((FakeSource *) walk.image->source)->bad_end = 0x1f8;
+  g_assert_false (qcow2_extension_walk_next (walk.walk, &e, &error));
+  assert_fatal (error, QCOW2_ERROR_READ, "0x78", "FILE-04");
+}
+
+static void
+test_read_error_long_payload (void)
+{
+  g_auto (Walk) walk = { 0 };
+  g_auto (Qcow2Extension) e = { 0 };
+  g_autoptr (GError) error = NULL;
+
+  walk_begin (&walk, "cluster-2m",
+              "0x70:12345678"
+              "001fff88"
+              " 0x58:0000000000000000");
+  ((FakeSource *) walk.image->source)->bad_start = 0x1ffff0;
+  ((FakeSource *) walk.image->source)->bad_end = 0x200000;
+  g_assert_false (qcow2_extension_walk_next (walk.walk, &e, &error));
+  assert_fatal (error, QCOW2_ERROR_READ, "0x78", "FILE-04");
+}
+
+static void
+test_free_null (void)
+{
+  qcow2_extension_walk_free (NULL);
+}
+
+static void
+add_walks (void)
+{
+  g_test_add_func ("/extension/walk/all", test_walk);
+  g_test_add_func ("/extension/walk/none", test_walk_none);
+  g_test_add_func ("/extension/walk/version-2", test_walk_version_2);
+  g_test_add_func ("/extension/walk/strings", test_walk_strings);
+  g_test_add_func ("/extension/walk/after-terminator",
+                   test_walk_after_terminator);
+  g_test_add_func ("/extension/walk/too-long", test_walk_too_long);
+  g_test_add_func ("/extension/walk/cut", test_walk_cut);
+  g_test_add_func ("/extension/walk/many", test_many);
+  g_test_add_func ("/extension/walk/free-null", test_free_null);
+  g_test_add_func ("/extension/read-error/head", test_read_error_head);
+  g_test_add_func ("/extension/read-error/payload", test_read_error_payload);
+  g_test_add_func ("/extension/read-error/long-payload",
+                   test_read_error_long_payload);
+}
+
+static void
+add_payloads (void)
+{
+  g_test_add_func ("/extension/payload/bitmaps", test_bitmaps_payload);
+  g_test_add_func ("/extension/payload/bitmaps-cut", test_cut_bitmaps);
+  g_test_add_func ("/extension/payload/crypto", test_crypto_payload);
+  g_test_add_func ("/extension/payload/short", test_short_payload);
+  g_test_add_func ("/extension/payload/no-fields", test_no_payload_fields);
+  g_test_add_func ("/extension/payload/features", test_features);
+  g_test_add_func ("/extension/payload/features-partial-row",
+                   test_features_partial_row);
+  g_test_add_func ("/extension/payload/data-or-hex", test_data_or_hex);
+  g_test_add_func ("/extension/payload/long", test_long_payload);
+  g_test_add_func ("/extension/payload/huge", test_huge_payload);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  add_walks ();
+  add_payloads ();
+  g_test_add_func ("/extension/judge/many", test_many_judged);
+  g_test_add_func ("/extension/judge/history", test_history);
+  g_test_add_func ("/extension/judge/parts", test_parts);
+  g_test_add_func ("/extension/judge/end-bears-on-bitmaps",
+                   test_end_bears_on_bitmaps);
+  add_rows ("/extension/findings", rows, G_N_ELEMENTS (rows), test_findings);
+  return g_test_run ();
+}

@@ -1,0 +1,628 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Whole images: what opening one finds out, and the corpus read from end to
+ * end as the commands do. */
+
+#include "config.h"
+
+#include "qcow2/image.h"
+
+#include "test-util.h"
+
+/* A row of the corpus: all errors that its header, extensions, directory and
+ * tables must have, and the warnings and notes that matter. */
+typedef struct
+{
+  const char *name;
+  const char *findings;
+} CorpusRow;
+
+/* clang-format off */
+static const CorpusRow corpus[] = {
+  { "H01", "E HDR-01@0x0" },
+  { "H03", "E HDR-02@0x4" },
+  { "H05", "E HDR-02@0x4" },
+  { "H07", "E HDR-04@0x14" },
+  { "H09",
+    "E HDR-04@0x14; W HDR-17@0x28; W HDR-18@0x30; E BEXT-05@0x210; "
+    "E BDIR-05@0x2c0000; E BDIR-05@0x2c0020; E BTAB-03@0x2a0000" },
+  { "H11", "E HDR-04@0x14" },
+  { "H13", "E HDR-04@0x14" },
+  { "H15", "E HDR-04@0x14" },
+  { "H17", "E HDR-06@0x64" },
+  { "H19", "E HDR-06@0x64" },
+  { "H21", "E HDR-07@0x64" },
+  { "H23", "E HDR-25@0x58" },
+  { "H25", "E HDR-07@0x64" },
+  { "H27", "W HDR-11@0x69" },
+  { "H29", "E HDR-23@0x68" },
+  { "H31", "E HDR-20@0x48" },
+  { "H33", "W HDR-21@0x48" },
+  { "H35", "W HDR-27@0x58; E HDR-26@0x58" },
+  { "H37", "E HDR-25@0x58" },
+  { "H39", "E HDR-28@0x60" },
+  { "H41", "W HDR-16@0x20" },
+  { "H43", "W HDR-16@0x20" },
+  { "H45", "E HDR-15@0x18; E BDIR-18@0x2c0008; E BDIR-18@0x2c0028" },
+  { "H47", "E BDIR-18@0x2c0008; E BDIR-18@0x2c0028" },
+  { "H49", "W HDR-17@0x28" },
+  { "H51", "W HDR-18@0x30" },
+  { "H53", "W HDR-19@0x3c" },
+  { "H55", "" },
+  { "H57",
+    "W HDR-25@0x4; E BDIR-11@0x10010; W BDIR-12@0x10011; "
+    "E BDIR-13@0x10012; E BDIR-06@0x10008; E BDIR-18@0x10008; "
+    "E BDIR-04@0x10018" },
+  { "H59", "E HDR-12@0x8" },
+  { "H61", "E HDR-12@0x8" },
+  { "H63", "W HDR-30@0x200; E EXT-03@0x84" },
+  { "H65", "E HDR-13@0x10" },
+  { "H67", "W HDR-13@0x10" },
+  { "H69", "" },
+  { "X01", "E EXT-03@0x74; E HDR-25@0x58" },
+  { "X03", "E EXT-03@0x74; E HDR-25@0x58" },
+  { "X05", "E EXT-03@0x74; E HDR-25@0x58" },
+  { "X07", "E EXT-03@0xfffc; E HDR-25@0x58" },
+  { "X09", "W EXT-11@0x74" },
+  { "X11", "W EXT-11@0x78" },
+  { "X13", "E EXT-12@0x1fc" },
+  { "X15", "E EXT-12@0x1fc; W EXT-06@0x20c" },
+  { "X17", "E BEXT-03@0x204" },
+  { "X19", "E BDIR-03@0x200" },
+  { "X21", "E BEXT-04@0x208; E BDIR-03@0x200" },
+  { "X23", "E BEXT-02@0x200; E BEXT-04@0x208; E BDIR-03@0x200" },
+  { "X25", "E BEXT-04@0x208; E BEXT-06@0x210; E BDIR-04@0x2c0040" },
+  { "X27", "E BEXT-04@0x208; E BEXT-06@0x210; E BDIR-04@0x2c0040" },
+  { "X29", "E BEXT-04@0x208; E BEXT-06@0x210; E BDIR-04@0x2c0040" },
+  { "X31", "E BEXT-04@0x208; E BDIR-01@0x2c0000" },
+  { "X33", "E BEXT-05@0x210; E BEXT-06@0x210; E BDIR-02@0x2c001a" },
+  { "X35", "E BEXT-06@0x210" },
+  { "X37", "E BEXT-06@0x210" },
+  { "X39", "E EXT-08@0x218" },
+  { "X41", "E EXT-06@0x21c" },
+  { "X43", "W EXT-10@0x218; W EXT-10@0x21c" },
+  { "X45", "E EXT-13@0x74; E EXT-06@0x84" },
+  { "X47", "E EXT-13@0x80" },
+  { "X49", "W EXT-14@0x218; W HDR-30@0x220" },
+  { "X51", "" },
+  { "X53", "W EXT-08@0x220" },
+  { "X55", "" },
+  { "X57", "I EXT-07@0x200" },
+  { "D01", "E BDIR-05@0x2c0000" },
+  { "D03", "E BDIR-07@0x2c0000" },
+  { "D05", "E BDIR-07@0x2c0000" },
+  { "D07", "E BTAB-05@0x2c0000" },
+  { "D09", "E BDIR-06@0x2c0008; E BDIR-18@0x2c0008" },
+  { "D11", "E BDIR-18@0x12808" },
+  { "D13", "E BDIR-06@0x2c0008; E BDIR-07@0x2c0000; E BDIR-18@0x2c0008" },
+  { "D15", "E BDIR-06@0x2c0008; E BDIR-07@0x2c0000; E BDIR-18@0x2c0008" },
+  { "D17", "E BDIR-18@0x2c0008" },
+  { "D19", "W BDIR-08@0x2c000c" },
+  { "D21", "E BDIR-08@0x2c000c; W BDIR-08@0x2c000c; W BDIR-09@0x2c000c" },
+  { "D23", "E BDIR-11@0x2c0010" },
+  { "D25", "W BDIR-12@0x2c0011; E BDIR-18@0x2c0008" },
+  { "D27", "W BDIR-12@0x2c0011" },
+  { "D29", "E BDIR-12@0x2c0011" },
+  { "D31", "" },
+  { "D33", "E BDIR-02@0x2c0012" },
+  { "D35", "E BDIR-02@0x2c0012" },
+  { "D37", "W BDIR-16@0x2c0025; W BDIR-17@0x2c0018; E BDIR-02@0x2c003a" },
+  { "D39", "E BDIR-02@0x2c0012" },
+  { "D41", "E BDIR-02@0x2c0012" },
+  { "D43", "W BDIR-16@0x2c001b" },
+  { "D45", "W BDIR-09@0x2c000c; E BDIR-15@0x2c0038; W BDIR-09@0x2c002c" },
+  { "D47", "E BDIR-14@0x2c0014" },
+  { "D49", "E BDIR-13@0x2c0012" },
+  { "D51", "W BDIR-13@0x2c0012" },
+  { "N01", "I BDIR-17@0x2c0018" },
+  { "N03", "I BDIR-17@0x2c0018" },
+  { "N05", "W BDIR-17@0x2c0018" },
+  { "N07", "" },
+  { "N09", "" },
+  { "N11", "" },
+  { "N13", "I BDIR-17@0x2c0018" },
+  { "N15", "W BDIR-17@0x2c0018" },
+  { "T01", "E BTAB-02@0x2a0000" },
+  { "T03", "E BTAB-01@0x2a0000" },
+  { "T05", "E BTAB-01@0x2a0000" },
+  { "T07", "E BTAB-01@0x2a0000" },
+  { "T09", "E BTAB-03@0x2a0000" },
+  { "T11", "E BTAB-05@0x2a0000" },
+  { "T13", "" },
+  { "T15", "" },
+  { "T17", "" },
+  { "T19", "" },
+  { "B01", "" },
+  { "B03", "" },
+  { "B05", "" },
+  { "S01", "E FILE-02@0x0" },
+  { "S03", "E HDR-01@0x0" },
+  { "S05", "E HDR-03@0x4" },
+  { "S07", "E HDR-03@0x47" },
+  { "S09", "E HDR-03@0x67" },
+  { "S11", "E HDR-03@0x64" },
+  { "S13", "W HDR-17@0x28; W HDR-18@0x30; E EXT-15@0x70; E HDR-25@0x58" },
+  { "S15", "W HDR-17@0x28; W HDR-18@0x30; E EXT-15@0x78; E HDR-25@0x58" },
+  { "S17", "W HDR-17@0x28; W HDR-18@0x30; W EXT-07@0x1f8; E HDR-25@0x58" },
+  { "S19", "W HDR-17@0x28; W HDR-18@0x30; E EXT-15@0x200; E HDR-25@0x58" },
+  { "S21", "E BEXT-06@0x210" },
+  { "S23", "E BEXT-06@0x210" },
+  { "S25", "E BEXT-06@0x210" },
+  { "S27", "E BEXT-06@0x210" },
+  { "S29", "E BEXT-06@0x210; E BDIR-02@0x2c0012" },
+  { "S31", "E BEXT-06@0x210; W BDIR-02@0x2c001b; E BDIR-03@0x200" },
+  { "S33", "W BEXT-06@0x210; W BDIR-02@0x2c003b" },
+  { "S35", "E HDR-03@0x47" },
+  { "S37", "W HDR-17@0x28; W HDR-18@0x30; E HDR-03@0x210" },
+  { "S39", "" },
+  { "R01", "" },
+  { "R05", "E BDIR-06@0x2c0008; E BDIR-18@0x2c0008" },
+  { "R07", "E EXT-03@0x21c" },
+};
+/* clang-format on */
+
+/* The reader's rules; overlaps, refcounts, bitmap data and what was left out
+ * are others' business. */
+static gboolean
+is_readers_rule (const char *finding)
+{
+  static const char *const families[]
+      = { "FILE-", "HDR-", "EXT-", "BEXT-", "BDIR-", "BTAB-", NULL };
+
+  for (guint i = 0; families[i] != NULL; i++)
+    {
+      if (g_str_has_prefix (finding + 2, families[i]))
+        return TRUE;
+    }
+
+  return FALSE;
+}
+
+/* Adds ERROR, "0xOFFSET: text [RULE]", to TEXTS as a finding. */
+static void
+collect_error (GPtrArray *texts, const GError *error)
+{
+  const char *rule = strrchr (error->message, '[');
+  const guint64 offset = g_ascii_strtoull (error->message, NULL, 16);
+
+  g_assert_nonnull (rule);
+  g_assert_true (g_str_has_prefix (error->message, "0x"));
+  g_autofree char *name = g_strndup (rule + 1, strcspn (rule + 1, "]"));
+  g_ptr_array_add (texts, finding_text ('E', name, offset));
+}
+
+static gboolean
+judge_extensions (Qcow2Image *image, GError **error)
+{
+  g_autoptr (Qcow2ExtensionWalk) walk = NULL;
+  Qcow2ExtensionHistory history = { .n = 0 };
+  g_autoptr (GError) local_error = NULL;
+
+  if (!image->has_extensions)
+    return TRUE;
+
+  walk = qcow2_extension_walk_new (image->source, &image->header);
+  while (TRUE)
+    {
+      g_auto (Qcow2Extension) extension = { 0 };
+
+      if (!qcow2_extension_walk_next (walk, &extension, &local_error))
+        break;
+
+      qcow2_extension_judge (&extension, &image->header,
+                             byte_source_get_size (image->source), &history,
+                             QCOW2_PART_EXTENSIONS, image->problems);
+    }
+
+  if (local_error == NULL)
+    return TRUE;
+
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
+static gboolean
+examine_bitmaps (Qcow2Image *image, GError **error)
+{
+  g_autoptr (Qcow2Directory) directory = qcow2_directory_open (image, error);
+  g_autoptr (Qcow2Examiner) examiner = NULL;
+  g_autoptr (GError) local_error = NULL;
+
+  if (directory == NULL)
+    return FALSE;
+
+  examiner = qcow2_examiner_new (image, directory);
+  while (TRUE)
+    {
+      g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+      if (!qcow2_directory_next (directory, &bitmap, &local_error)
+          || !qcow2_examiner_examine (examiner, &bitmap, &local_error))
+        break;
+
+      g_assert_cmpint (bitmap.state, !=, QCOW2_BITMAP_STATE_UNKNOWN);
+    }
+
+  if (local_error == NULL)
+    return TRUE;
+
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
+/* Opens SOURCE and reads all that the commands show.  Returns the image, NULL
+ * with an error when it cannot be opened; a read error later on is in ERROR
+ * too. */
+static Qcow2Image *
+read_all (FakeSource *source, GError **error)
+{
+  Qcow2Image *image = qcow2_image_open (&source->base, error);
+
+  if (image == NULL)
+    return NULL;
+  if (judge_extensions (image, error))
+    examine_bitmaps (image, error);
+
+  return image;
+}
+
+static gboolean
+contains (GPtrArray *texts, const char *text)
+{
+  return g_ptr_array_find_with_equal_func (texts, text, g_str_equal, NULL);
+}
+
+/* Asserts that WANTED are the errors in FOUND, with some of what else is
+ * there. */
+static void
+assert_corpus_findings (GPtrArray *found, GPtrArray *wanted)
+{
+  for (guint i = 0; i < wanted->len; i++)
+    {
+      const char *text = g_ptr_array_index (wanted, i);
+
+      if (!contains (found, text))
+        g_error ("there is no %s", text);
+    }
+  for (guint i = 0; i < found->len; i++)
+    {
+      const char *text = g_ptr_array_index (found, i);
+
+      if (*text == 'E' && is_readers_rule (text) && !contains (wanted, text))
+        g_error ("%s was not expected", text);
+    }
+}
+
+static void
+test_corpus (gconstpointer data)
+{
+  const CorpusRow *row = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (Qcow2Image) image
+      = read_all (open_source (row->name, NULL), &error);
+  g_autoptr (GPtrArray) found = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GPtrArray) wanted = g_ptr_array_new ();
+  g_auto (GStrv) words = g_strsplit (row->findings, "; ", -1);
+
+  if (image != NULL)
+    collect_findings (found, image->problems);
+  if (error != NULL)
+    collect_error (found, error);
+  for (guint i = 0; words[i] != NULL; i++)
+    g_ptr_array_add (wanted, words[i]);
+  assert_corpus_findings (found, wanted);
+}
+
+/* What holds for the findings in any image: they lie inside the file, have a
+ * message of one printable line, and are told once. */
+static void
+check_findings (const char *name, const Qcow2Image *image)
+{
+  const guint64 size = byte_source_get_size (image->source);
+  g_autoptr (GHashTable) seen
+      = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+  for (guint i = 0; i < qcow2_problems_get_n (image->problems); i++)
+    {
+      const Qcow2Problem *p = qcow2_problems_get (image->problems, i);
+      char *key = g_strdup_printf (
+          "%s %u %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %s", p->rule,
+          p->subject.parts, p->offset, p->subject.bitmap, p->message);
+
+      if (p->offset > size)
+        g_error ("%s: %s is behind the end of the file", name, key);
+      for (const char *c = p->message; *c != '\0'; c++)
+        {
+          if (!g_ascii_isprint (*c))
+            g_error ("%s: the message of %s is not ASCII", name, key);
+        }
+      if (!g_hash_table_add (seen, key))
+        g_error ("%s: %s %s is told twice", name, p->rule, p->message);
+    }
+}
+
+static void
+test_every_image (void)
+{
+  g_autofree ImageName *names = image_list_names ();
+
+  for (guint i = 0; names[i].name != NULL; i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (Qcow2Image) image
+          = read_all (open_source (names[i].name, NULL), &error);
+
+      if (image == NULL)
+        g_assert_nonnull (error);
+      else
+        check_findings (names[i].name, image);
+      g_assert_false (g_error_matches (error, QCOW2_ERROR, QCOW2_ERROR_READ));
+    }
+}
+
+/* Small images whose every byte counts. */
+static const char *const small_images[]
+    = { "B", "DF", "L", "V2", "BK", "BK2", "unknown-extensions" };
+
+/* Cut at each byte of the header's cluster as far as there is something, and
+ * at each byte behind it where that is little. */
+static void
+test_cut_anywhere (gconstpointer data)
+{
+  const char *name = data;
+  g_autoptr (Image) built = image_build (name);
+  const guint64 size = built->size;
+  const gboolean small = g_str_equal (name, "B");
+
+  for (guint64 len = 0; len < 0x300; len++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (Qcow2Image) image
+          = read_all (fake_source_new (built->bytes, len), &error);
+
+      if (image != NULL)
+        check_findings (name, image);
+      else
+        g_assert_nonnull (error);
+    }
+  for (guint64 len = small ? 0x12600 : size; len < size; len++)
+    {
+      g_autoptr (Qcow2Image) image
+          = read_all (fake_source_new (built->bytes, len), NULL);
+
+      check_findings (name, image);
+      g_assert_cmpuint (qcow2_problems_get_n (image->problems), >, 0);
+    }
+}
+
+/* The file shrinks to each size after it was opened: an error that says so,
+ * and no byte that is not there is believed. */
+static void
+test_shrinks_anywhere (void)
+{
+  g_autoptr (Image) built = image_build ("B");
+  guint n_errors = 0;
+
+  for (guint64 end = 0; end < built->size; end += end < 0x200 ? 1 : 0x1f3)
+    {
+      g_autoptr (GError) error = NULL;
+      FakeSource *source = fake_source_new (built->bytes, built->size);
+
+      source->end = end;
+      g_autoptr (Qcow2Image) image = read_all (source, &error);
+      if (error == NULL)
+        continue;
+
+      g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
+      g_assert_true (g_str_has_suffix (error->message, " [FILE-05]"));
+      n_errors++;
+    }
+  g_assert_cmpuint (n_errors, >, 0x90);
+}
+
+/* Every sector that is bad in turn is either not needed or reported at its
+ * place. */
+static void
+test_bad_anywhere (void)
+{
+  g_autoptr (Image) built = image_build ("B");
+  guint n_errors = 0;
+
+  for (guint64 at = 0; at < built->size; at += 512)
+    {
+      g_autoptr (GError) error = NULL;
+      FakeSource *source = fake_source_new (built->bytes, built->size);
+
+      source->bad_start = at;
+      source->bad_end = at + 512;
+      g_autoptr (Qcow2Image) image = read_all (source, &error);
+      if (error == NULL)
+        continue;
+
+      g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
+      g_assert_true (g_str_has_suffix (error->message, " [FILE-04]"));
+      g_assert_cmpuint (g_ascii_strtoull (error->message, NULL, 16) / 512, ==,
+                        at / 512);
+      n_errors++;
+    }
+  g_assert_cmpuint (n_errors, ==, 3); /* header, table, directory */
+}
+
+/* Short and interrupted reads change nothing. */
+static void
+test_slow_source (void)
+{
+  FakeSource *source = open_source ("D21", NULL);
+  g_autoptr (GError) error = NULL;
+
+  source->max_read = 3;
+  source->n_interrupts = 20;
+  g_autoptr (Qcow2Image) image = read_all (source, &error);
+  g_assert_no_error (error);
+  assert_findings (image->problems, "E BDIR-08@0x2c000c; W BDIR-08@0x2c000c; "
+                                    "W BDIR-09@0x2c000c");
+}
+
+static void
+test_directory (void)
+{
+  g_autoptr (Qcow2Image) image = open_image ("A", NULL);
+
+  g_assert_true (image->has_extensions);
+  g_assert_true (image->has_directory);
+  g_assert_cmpuint (image->bitmaps.nb_bitmaps, ==, 2);
+  g_assert_cmphex (image->bitmaps.bitmap_directory_offset, ==, 0x2c0000);
+  g_assert_cmphex (image->bitmaps.bitmap_directory_size, ==, 0x40);
+  g_assert_cmphex (image->bitmaps_offset, ==, 0x200);
+}
+
+static void
+test_no_directory (void)
+{
+  g_autoptr (Qcow2Image) none = open_image ("no-bitmaps", NULL);
+  g_autoptr (Qcow2Image) short_one = open_image ("X13", NULL);
+
+  g_assert_true (none->has_extensions);
+  g_assert_false (none->has_directory);
+  g_assert_false (short_one->has_directory);
+}
+
+static void
+test_no_extensions (void)
+{
+  g_autoptr (Qcow2Image) image = open_image ("A", "0x64:0000006c");
+
+  g_assert_false (image->has_extensions);
+  g_assert_false (image->has_directory);
+}
+
+/* Of two bitmaps extensions QEMU takes the last. */
+static void
+test_last_bitmaps_extension (void)
+{
+  g_autoptr (Qcow2Image) image = open_image ("X39", NULL);
+
+  g_assert_cmpuint (image->bitmaps.nb_bitmaps, ==, 1);
+  g_assert_cmphex (image->bitmaps_offset, ==, 0x220);
+}
+
+static void
+test_last_string (void)
+{
+  g_autoptr (Qcow2Image) image = open_image (
+      "DF", "0x74:00000001 0x78:4100000000000000"
+            " 0x80:44415441000000014200000000000000 0x90:0000000000000000");
+
+  assert_string (image->header.external_data_file, "B");
+}
+
+static void
+assert_stale (const char *name, const char *patch, gboolean expected)
+{
+  g_autoptr (Qcow2Image) image = open_image (name, patch);
+
+  g_assert_cmpint (qcow2_image_bitmaps_are_stale (image), ==, expected);
+}
+
+static void
+test_stale (void)
+{
+  assert_stale ("A", NULL, FALSE);
+  assert_stale ("A", "0x58:0000000000000000", TRUE);
+  assert_stale ("A", "0x58:0000000000000002", TRUE);
+  assert_stale ("A", "0x58:ffffffffffffffff", FALSE);
+  assert_stale ("version-2-bitmaps", NULL, TRUE);
+}
+
+static void
+assert_damaged (const char *patch, gboolean expected)
+{
+  g_autoptr (Qcow2Image) image = open_image ("A", patch);
+
+  g_assert_cmpint (qcow2_image_bitmaps_are_damaged (image), ==, expected);
+}
+
+static void
+test_bitmaps_damaged (void)
+{
+  assert_damaged (NULL, FALSE);
+  assert_damaged ("0x48:8000000000000000", TRUE);
+  assert_damaged ("0x204:00000001", TRUE);
+  assert_damaged ("0x64:0000006c", TRUE);
+  assert_damaged ("0x60:00000007", FALSE);
+  assert_damaged ("0x58:0000000000000000", FALSE);
+}
+
+/* The subject of what bears on all and on the header alone. */
+static void
+assert_parts (const char *patch, const char *rule, guint parts)
+{
+  g_autoptr (Qcow2Image) image = open_image ("A", patch);
+  const Qcow2Problem *problem = qcow2_problems_get (image->problems, 0);
+
+  g_assert_cmpstr (problem->rule, ==, rule);
+  g_assert_cmpuint (problem->subject.parts, ==, parts);
+  g_assert_cmpuint (problem->subject.bitmap, ==, QCOW2_NO_INDEX);
+}
+
+static void
+test_parts (void)
+{
+  assert_parts ("0x14:00000008", "HDR-04", QCOW2_PART_ALL);
+  assert_parts ("0x64:0000006c", "HDR-07", QCOW2_PART_ALL);
+  assert_parts ("0x60:00000007", "HDR-28", QCOW2_PART_HEADER);
+  assert_parts ("0x48:0000000000000020", "HDR-20",
+                QCOW2_PART_HEADER | QCOW2_PART_BITMAPS);
+  assert_parts ("0x204:00000001", "BEXT-03", QCOW2_PART_BITMAPS);
+}
+
+static void
+test_free (void)
+{
+  FakeSource *source = open_source ("A", NULL);
+  gboolean freed = FALSE;
+
+  source->freed = &freed;
+  qcow2_image_free (qcow2_image_open (&source->base, NULL));
+  g_assert_true (freed);
+  qcow2_image_free (NULL);
+}
+
+static void
+add_damage (void)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (small_images); i++)
+    {
+      g_autofree char *path
+          = g_strdup_printf ("/image/cut/%s", small_images[i]);
+
+      g_test_add_data_func (path, small_images[i], test_cut_anywhere);
+    }
+  g_test_add_func ("/image/shrinks", test_shrinks_anywhere);
+  g_test_add_func ("/image/bad-sector", test_bad_anywhere);
+  g_test_add_func ("/image/slow-source", test_slow_source);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/image/directory/located", test_directory);
+  g_test_add_func ("/image/directory/none", test_no_directory);
+  g_test_add_func ("/image/directory/last-extension",
+                   test_last_bitmaps_extension);
+  g_test_add_func ("/image/no-extensions", test_no_extensions);
+  g_test_add_func ("/image/last-string", test_last_string);
+  g_test_add_func ("/image/stale", test_stale);
+  g_test_add_func ("/image/bitmaps-damaged", test_bitmaps_damaged);
+  g_test_add_func ("/image/parts", test_parts);
+  g_test_add_func ("/image/free", test_free);
+  add_damage ();
+  g_test_add_func ("/corpus/every-image", test_every_image);
+  for (guint i = 0; i < G_N_ELEMENTS (corpus); i++)
+    {
+      g_autofree char *path = g_strdup_printf ("/corpus/%s", corpus[i].name);
+
+      g_test_add_data_func (path, &corpus[i], test_corpus);
+    }
+  return g_test_run ();
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Findings: kept in order, capped per rule and severity, all counted. */
+
+#include "config.h"
+
+#include "qcow2/problem.h"
+
+static const Qcow2Subject header = { .parts = QCOW2_PART_HEADER,
+                                     .structure = "header",
+                                     .extension = QCOW2_NO_INDEX,
+                                     .bitmap = QCOW2_NO_INDEX };
+
+static void
+add (Qcow2Problems *problems, const char *rule, Qcow2Severity severity,
+     guint n)
+{
+  for (guint i = 0; i < n; i++)
+    qcow2_problems_add (problems, &header, rule, severity, i, "number %u", i);
+}
+
+static void
+test_empty (void)
+{
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+
+  g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 0);
+  g_assert_cmpuint (qcow2_problems_get_n_errors (problems), ==, 0);
+  g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "HDR-01",
+                                                     QCOW2_SEVERITY_ERROR),
+                    ==, 0);
+}
+
+static void
+test_free_null (void)
+{
+  qcow2_problems_free (NULL);
+}
+
+static void
+test_add (void)
+{
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  const Qcow2Subject subject = { .parts = QCOW2_PART_BITMAPS,
+                                 .structure = "bitmap",
+                                 .extension = 4,
+                                 .bitmap = 5 };
+
+  qcow2_problems_add (problems, &subject, "BDIR-12", QCOW2_SEVERITY_WARNING,
+                      G_MAXUINT64, "%s is %u", "granularity_bits", 32);
+
+  const Qcow2Problem *problem = qcow2_problems_get (problems, 0);
+  g_assert_cmpstr (problem->rule, ==, "BDIR-12");
+  g_assert_cmpint (problem->severity, ==, QCOW2_SEVERITY_WARNING);
+  g_assert_cmphex (problem->offset, ==, G_MAXUINT64);
+  g_assert_cmpuint (problem->subject.parts, ==, QCOW2_PART_BITMAPS);
+  g_assert_cmpstr (problem->subject.structure, ==, "bitmap");
+  g_assert_cmpuint (problem->subject.extension, ==, 4);
+  g_assert_cmpuint (problem->subject.bitmap, ==, 5);
+  g_assert_null (problem->subject.name);
+  g_assert_cmpstr (problem->message, ==, "granularity_bits is 32");
+}
+
+/* The name belongs to a bitmap that is gone before its findings are shown. */
+static void
+test_name_is_kept (void)
+{
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  GBytes *name = g_bytes_new ("bm0", 3);
+  Qcow2Subject subject = header;
+
+  subject.name = name;
+  qcow2_problems_add (problems, &subject, "BDIR-13", QCOW2_SEVERITY_ERROR, 0,
+                      "bad");
+  g_bytes_unref (name);
+
+  const Qcow2Problem *problem = qcow2_problems_get (problems, 0);
+  g_assert_true (problem->subject.name == name);
+  g_assert_cmpuint (g_bytes_get_size (problem->subject.name), ==, 3);
+}
+
+static void
+test_order (void)
+{
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+
+  add (problems, "HDR-20", QCOW2_SEVERITY_ERROR, 1);
+  add (problems, "HDR-04", QCOW2_SEVERITY_NOTE, 1);
+  add (problems, "HDR-17", QCOW2_SEVERITY_WARNING, 1);
+
+  g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 3);
+  g_assert_cmpstr (qcow2_problems_get (problems, 0)->rule, ==, "HDR-20");
+  g_assert_cmpstr (qcow2_problems_get (problems, 1)->rule, ==, "HDR-04");
+  g_assert_cmpstr (qcow2_problems_get (problems, 2)->rule, ==, "HDR-17");
+}
+
+static void
+test_count_errors (void)
+{
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+
+  add (problems, "HDR-20", QCOW2_SEVERITY_ERROR, 2);
+  add (problems, "HDR-21", QCOW2_SEVERITY_WARNING, 3);
+  add (problems, "HDR-24", QCOW2_SEVERITY_NOTE, 4);
+  add (problems, "HDR-28", QCOW2_SEVERITY_ERROR, 1);
+
+  g_assert_cmpuint (qcow2_problems_get_n_errors (problems), ==, 3);
+}
+
+static void
+test_at_cap (void)
+{
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+
+  add (problems, "BTAB-01", QCOW2_SEVERITY_ERROR, 100);
+
+  g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 100);
+  g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BTAB-01",
+                                                     QCOW2_SEVERITY_ERROR),
+                    ==, 0);
+}
+
+/* The first hundred stay; the others are counted, as errors too: a bitmap
+ * with the 101st of a kind is as damaged as the one with the first. */
+static void
+test_beyond_cap (void)
+{
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+
+  add (problems, "BTAB-01", QCOW2_SEVERITY_ERROR, 1000);
+
+  g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 100);
+  g_assert_cmpstr (qcow2_problems_get (problems, 99)->message, ==,
+                   "number 99");
+  g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BTAB-01",
+                                                     QCOW2_SEVERITY_ERROR),
+                    ==, 900);
+  g_assert_cmpuint (qcow2_problems_get_n_errors (problems), ==, 1000);
+}
+
+static void
+test_cap_per_rule (void)
+{
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+
+  add (problems, "BTAB-01", QCOW2_SEVERITY_ERROR, 150);
+  add (problems, "BTAB-02", QCOW2_SEVERITY_ERROR, 101);
+
+  g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 200);
+  g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BTAB-01",
+                                                     QCOW2_SEVERITY_ERROR),
+                    ==, 50);
+  g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BTAB-02",
+                                                     QCOW2_SEVERITY_ERROR),
+                    ==, 1);
+}
+
+/* A rule that warns often must not hide its own errors. */
+static void
+test_cap_per_severity (void)
+{
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+
+  add (problems, "BDIR-18", QCOW2_SEVERITY_WARNING, 120);
+  add (problems, "BDIR-18", QCOW2_SEVERITY_ERROR, 1);
+
+  g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 101);
+  g_assert_cmpint (qcow2_problems_get (problems, 100)->severity, ==,
+                   QCOW2_SEVERITY_ERROR);
+  g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BDIR-18",
+                                                     QCOW2_SEVERITY_WARNING),
+                    ==, 20);
+  g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BDIR-18",
+                                                     QCOW2_SEVERITY_ERROR),
+                    ==, 0);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/problem/empty", test_empty);
+  g_test_add_func ("/problem/free-null", test_free_null);
+  g_test_add_func ("/problem/add", test_add);
+  g_test_add_func ("/problem/name-is-kept", test_name_is_kept);
+  g_test_add_func ("/problem/order", test_order);
+  g_test_add_func ("/problem/count-errors", test_count_errors);
+  g_test_add_func ("/problem/cap/at", test_at_cap);
+  g_test_add_func ("/problem/cap/beyond", test_beyond_cap);
+  g_test_add_func ("/problem/cap/per-rule", test_cap_per_rule);
+  g_test_add_func ("/problem/cap/per-severity", test_cap_per_severity);
+  return g_test_run ();
+}

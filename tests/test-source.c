@@ -1,0 +1,759 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Sources of bytes, files among them, and the window on a source. */
+
+#include "config.h"
+
+#include "qcow2/source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <glib/gstdio.h>
+
+#include "qcow2/error.h"
+
+/* Every byte tells its offset: byte_at () below. */
+typedef struct
+{
+  ByteSource base;
+  gsize max_read;
+  guint n_interrupts;
+  guint64 bad_start;
+  guint64 bad_end;
+  guint64 end;
+  guint n_reads;
+  guint64 last_start;
+  gsize last_len;
+  guint n_freed;
+} Fake;
+
+static guint8
+byte_at (guint64 offset)
+{
+  return (guint8) (offset * 167 + offset / 256);
+}
+
+static gssize
+fake_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
+{
+  Fake *self = (Fake *) source;
+
+  self->n_reads++;
+  self->last_start = offset;
+  self->last_len = len;
+  if (self->n_interrupts > 0)
+    {
+      self->n_interrupts--;
+      errno = EINTR;
+      return -1;
+    }
+  if (offset < self->bad_end && offset + len > self->bad_start)
+    {
+      errno = EIO;
+      return -1;
+    }
+
+  const gsize n = (gsize) MIN (MIN (len, self->max_read),
+                               self->end - MIN (offset, self->end));
+  for (gsize i = 0; i < n; i++)
+    buffer[i] = byte_at (offset + i);
+
+  return (gssize) n;
+}
+
+static void
+fake_free (ByteSource *source)
+{
+  ((Fake *) source)->n_freed++;
+}
+
+static const ByteSourceClass fake_class = { fake_read, fake_free };
+
+#define FAKE(n)                                                               \
+  {                                                                           \
+    .base = { &fake_class, (n) }, .max_read = G_MAXSIZE, .end = (n)           \
+  }
+
+static void
+assert_bytes_at (const guint8 *bytes, guint64 offset, gsize len)
+{
+  for (gsize i = 0; i < len; i++)
+    g_assert_cmphex (bytes[i], ==, byte_at (offset + i));
+}
+
+/* Reads and asserts that what was read is right. */
+static void
+assert_reads (Fake *fake, guint64 offset, gsize len)
+{
+  g_autofree guint8 *buffer = g_malloc (len + 1);
+  g_autoptr (GError) error = NULL;
+
+  buffer[len] = 0xa5;
+  g_assert_true (
+      byte_source_read (&fake->base, offset, buffer, len, "thing", &error));
+  g_assert_no_error (error);
+  assert_bytes_at (buffer, offset, len);
+  g_assert_cmphex (buffer[len], ==, 0xa5);
+}
+
+static void
+assert_read_fails (Fake *fake, guint64 offset, gsize len, const char *message)
+{
+  g_autofree guint8 *buffer = g_malloc (len + 1);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (
+      byte_source_read (&fake->base, offset, buffer, len, "thing", &error));
+  g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
+  g_assert_cmpstr (error->message, ==, message);
+}
+
+static void
+test_memory (void)
+{
+  g_autoptr (GBytes) bytes = g_bytes_new ("0123456789", 10);
+  g_autoptr (ByteSource) source = byte_source_new_memory (bytes);
+  g_autoptr (GError) error = NULL;
+  char buffer[10];
+
+  g_assert_cmpuint (byte_source_get_size (source), ==, 10);
+  g_assert_true (byte_source_read (source, 3, buffer, 7, "thing", &error));
+  g_assert_cmpmem (buffer, 7, "3456789", 7);
+}
+
+static void
+test_memory_keeps_bytes (void)
+{
+  GBytes *bytes = g_bytes_new ("abc", 3);
+  g_autoptr (ByteSource) source = byte_source_new_memory (bytes);
+  char buffer[3];
+
+  g_bytes_unref (bytes);
+  g_assert_true (byte_source_read (source, 0, buffer, 3, "thing", NULL));
+  g_assert_cmpmem (buffer, 3, "abc", 3);
+}
+
+static void
+test_free (void)
+{
+  Fake fake = FAKE (1);
+
+  byte_source_free (&fake.base);
+  g_assert_cmpuint (fake.n_freed, ==, 1);
+  byte_source_free (NULL);
+}
+
+static void
+test_read_all (void)
+{
+  Fake fake = FAKE (1000);
+
+  assert_reads (&fake, 0, 1000);
+  g_assert_cmpuint (fake.n_reads, ==, 1);
+}
+
+static void
+test_read_at_end (void)
+{
+  Fake fake = FAKE (1000);
+
+  assert_reads (&fake, 999, 1);
+  assert_reads (&fake, 1000, 0);
+  g_assert_cmpuint (fake.n_reads, ==, 1);
+}
+
+/* Reading behind the end is the caller's mistake, not the image's. */
+static void
+read_outside (guint64 offset, gsize len)
+{
+  Fake fake = FAKE (1000);
+  guint8 buffer[2];
+
+  byte_source_read (&fake.base, offset, buffer, len, "thing", NULL);
+}
+
+static void
+test_read_outside (gconstpointer data)
+{
+  static const struct
+  {
+    guint64 offset;
+    gsize len;
+  } ranges[] = { { 999, 2 }, { 1000, 1 }, { 1001, 0 }, { G_MAXUINT64, 2 } };
+  const guint i = GPOINTER_TO_UINT (data);
+
+  if (g_test_subprocess ())
+    {
+      read_outside (ranges[i].offset, ranges[i].len);
+      return;
+    }
+
+  g_test_trap_subprocess (NULL, 0, 0);
+  g_test_trap_assert_failed ();
+}
+
+static void
+test_short_reads (void)
+{
+  Fake fake = FAKE (1000);
+
+  fake.max_read = 7;
+  assert_reads (&fake, 1, 999);
+  g_assert_cmpuint (fake.n_reads, ==, 143); /* 142 times 7, then 5 */
+}
+
+static void
+test_interrupts (void)
+{
+  Fake fake = FAKE (1000);
+
+  fake.n_interrupts = 5;
+  assert_reads (&fake, 10, 20);
+  g_assert_cmpuint (fake.n_reads, ==, 6);
+}
+
+static void
+test_interrupted_short_read (void)
+{
+  Fake fake = FAKE (1000);
+
+  fake.n_interrupts = 1;
+  fake.max_read = 12;
+  assert_reads (&fake, 0, 20);
+  g_assert_cmpuint (fake.n_reads, ==, 3);
+}
+
+static void
+test_io_error (void)
+{
+  Fake fake = FAKE (1000);
+  g_autofree char *message = g_strdup_printf (
+      "0x64: thing: cannot read: %s [FILE-04]", g_strerror (EIO));
+
+  fake.bad_start = 100;
+  fake.bad_end = 101;
+  assert_read_fails (&fake, 100, 50, message);
+}
+
+/* The offset is where the failing read began, not where the structure does. */
+static void
+test_io_error_offset (void)
+{
+  Fake fake = FAKE (1000);
+  g_autofree char *message = g_strdup_printf (
+      "0x64: thing: cannot read: %s [FILE-04]", g_strerror (EIO));
+
+  fake.max_read = 10;
+  fake.bad_start = 150;
+  fake.bad_end = 160;
+  assert_read_fails (&fake, 100, 60, message);
+
+  fake.bad_start = 120;
+  fake.bad_end = 121;
+  assert_reads (&fake, 121, 10);
+}
+
+static void
+test_shrunk (void)
+{
+  Fake fake = FAKE (1000);
+
+  fake.end = 300;
+  assert_read_fails (&fake, 256, 100,
+                     "0x12c: thing: the file shrank from 1000 bytes while it "
+                     "was read [FILE-05]");
+}
+
+static void
+test_no_error_wanted (void)
+{
+  Fake fake = FAKE (1000);
+  guint8 buffer[10];
+
+  fake.end = 0;
+  g_assert_false (
+      byte_source_read (&fake.base, 0, buffer, sizeof buffer, "thing", NULL));
+}
+
+/* A folder for files of every kind. */
+typedef struct
+{
+  char *dir;
+  char *path; /* in it, of what a test makes */
+} Folder;
+
+static void
+folder_set_up (Folder *folder, gconstpointer data G_GNUC_UNUSED)
+{
+  g_autoptr (GError) error = NULL;
+
+  folder->dir = g_dir_make_tmp ("source-XXXXXX", &error);
+  g_assert_no_error (error);
+  folder->path = g_build_filename (folder->dir, "it", NULL);
+}
+
+static void
+folder_tear_down (Folder *folder, gconstpointer data G_GNUC_UNUSED)
+{
+  if (g_unlink (folder->path) != 0)
+    g_rmdir (folder->path);
+  g_assert_cmpint (g_rmdir (folder->dir), ==, 0);
+  g_free (folder->path);
+  g_free (folder->dir);
+}
+
+static void
+write_file (const Folder *folder, const char *text, gsize len)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_file_set_contents (folder->path, text, (gssize) len, &error);
+  g_assert_no_error (error);
+}
+
+static void
+assert_refused (const char *path, const char *message)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (ByteSource) source = byte_source_open_file (path, &error);
+
+  g_assert_null (source);
+  g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_OPEN);
+  g_assert_cmpstr (error->message, ==, message);
+}
+
+static void
+assert_cannot_open (const char *path, int errnum)
+{
+  g_autofree char *message
+      = g_strdup_printf ("cannot open: %s", g_strerror (errnum));
+
+  assert_refused (path, message);
+}
+
+static void
+assert_opens (const char *path, guint64 size)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (ByteSource) source = byte_source_open_file (path, &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpuint (byte_source_get_size (source), ==, size);
+}
+
+static void
+test_file (Folder *folder, gconstpointer data G_GNUC_UNUSED)
+{
+  g_autoptr (GError) error = NULL;
+  char buffer[4];
+
+  write_file (folder, "0123456789", 10);
+  g_autoptr (ByteSource) source = byte_source_open_file (folder->path, &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpuint (byte_source_get_size (source), ==, 10);
+  g_assert_true (byte_source_read (source, 6, buffer, 4, "thing", &error));
+  g_assert_cmpmem (buffer, 4, "6789", 4);
+  g_assert_true (byte_source_read (source, 0, buffer, 4, "thing", &error));
+  g_assert_cmpmem (buffer, 4, "0123", 4);
+}
+
+/* Whether an empty file is an image is not for the source to say. */
+static void
+test_file_empty (Folder *folder, gconstpointer data G_GNUC_UNUSED)
+{
+  write_file (folder, "", 0);
+  assert_opens (folder->path, 0);
+}
+
+static void
+test_file_large (Folder *folder, gconstpointer data G_GNUC_UNUSED)
+{
+  const guint64 size = G_GUINT64_CONSTANT (0x200000000);
+  guint8 last = 0xff;
+
+  write_file (folder, "", 0);
+  g_assert_cmpint (truncate (folder->path, (off_t) size), ==, 0);
+  g_autoptr (ByteSource) source = byte_source_open_file (folder->path, NULL);
+
+  g_assert_nonnull (source);
+  g_assert_cmpuint (byte_source_get_size (source), ==, size);
+  g_assert_true (byte_source_read (source, size - 1, &last, 1, "thing", NULL));
+  g_assert_cmphex (last, ==, 0);
+}
+
+static void
+test_file_shrinks (Folder *folder, gconstpointer data G_GNUC_UNUSED)
+{
+  g_autoptr (GError) error = NULL;
+  char buffer[10];
+
+  write_file (folder, "0123456789", 10);
+  g_autoptr (ByteSource) source = byte_source_open_file (folder->path, NULL);
+  g_assert_cmpint (truncate (folder->path, 4), ==, 0);
+
+  g_assert_false (byte_source_read (source, 0, buffer, 10, "thing", &error));
+  g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
+  g_assert_cmpstr (error->message, ==,
+                   "0x4: thing: the file shrank from 10 bytes while it was "
+                   "read [FILE-05]");
+  g_assert_cmpuint (byte_source_get_size (source), ==, 10);
+}
+
+static void
+test_file_read_only (Folder *folder, gconstpointer data G_GNUC_UNUSED)
+{
+  write_file (folder, "abc", 3);
+  g_assert_cmpint (g_chmod (folder->path, 0444), ==, 0);
+  assert_opens (folder->path, 3);
+}
+
+static void
+test_symlink (Folder *folder, gconstpointer data G_GNUC_UNUSED)
+{
+  g_autofree char *target = g_build_filename (folder->dir, "target", NULL);
+
+  g_assert_true (g_file_set_contents (target, "abc", 3, NULL));
+  g_assert_cmpint (symlink ("target", folder->path), ==, 0);
+  assert_opens (folder->path, 3);
+  g_unlink (target);
+  assert_cannot_open (folder->path, ENOENT);
+}
+
+static void
+test_symlink_loop (Folder *folder, gconstpointer data G_GNUC_UNUSED)
+{
+  g_assert_cmpint (symlink ("it", folder->path), ==, 0);
+  assert_cannot_open (folder->path, ELOOP);
+}
+
+static void
+test_missing (Folder *folder, gconstpointer data G_GNUC_UNUSED)
+{
+  assert_cannot_open (folder->path, ENOENT);
+}
+
+static void
+test_empty_name (void)
+{
+  assert_cannot_open ("", ENOENT);
+}
+
+static void
+test_forbidden (Folder *folder, gconstpointer data G_GNUC_UNUSED)
+{
+  if (geteuid () == 0)
+    {
+      g_test_skip ("root may read everything");
+      return;
+    }
+
+  write_file (folder, "abc", 3);
+  g_assert_cmpint (g_chmod (folder->path, 0), ==, 0);
+  assert_cannot_open (folder->path, EACCES);
+}
+
+static void
+test_directory (Folder *folder, gconstpointer data G_GNUC_UNUSED)
+{
+  assert_refused (folder->dir,
+                  "is a directory, not a file or block device [FILE-01]");
+}
+
+/* Without a writer, opening one blocks. */
+static void
+test_fifo (Folder *folder, gconstpointer data G_GNUC_UNUSED)
+{
+  g_assert_cmpint (mkfifo (folder->path, 0600), ==, 0);
+  assert_refused (folder->path,
+                  "is a FIFO, not a file or block device [FILE-01]");
+}
+
+static void
+test_socket (Folder *folder, gconstpointer data G_GNUC_UNUSED)
+{
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  const int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  g_assert_cmpint (fd, >=, 0);
+  if (g_strlcpy (address.sun_path, folder->path, sizeof address.sun_path)
+      >= sizeof address.sun_path)
+    g_test_skip ("the path is too long for a socket");
+  else
+    {
+      g_assert_cmpint (bind (fd, (struct sockaddr *) &address, sizeof address),
+                       ==, 0);
+      assert_refused (folder->path,
+                      "is a socket, not a file or block device [FILE-01]");
+    }
+  close (fd);
+}
+
+static void
+test_character_device (void)
+{
+  const char *message
+      = "is a character device, not a file or block device [FILE-01]";
+
+  assert_refused ("/dev/null", message);
+  assert_refused ("/dev/zero", message);
+}
+
+/* A window on a fake source, and what it gave. */
+static const guint8 *
+assert_window_gives (ByteWindow *window, guint64 offset, gsize len)
+{
+  g_autoptr (GError) error = NULL;
+  const guint8 *bytes = byte_window_get (window, offset, len, "thing", &error);
+
+  g_assert_no_error (error);
+  g_assert_nonnull (bytes);
+  assert_bytes_at (bytes, offset, len);
+  return bytes;
+}
+
+static void
+test_window_end (void)
+{
+  Fake fake = FAKE (1000);
+  g_autoptr (ByteWindow) window = byte_window_new (&fake.base, 900);
+
+  g_assert_cmpuint (byte_window_get_end (window), ==, 900);
+  byte_window_set_end (window, 1001);
+  g_assert_cmpuint (byte_window_get_end (window), ==, 1000);
+  byte_window_set_end (window, G_MAXUINT64);
+  g_assert_cmpuint (byte_window_get_end (window), ==, 1000);
+}
+
+static void
+test_window_block (void)
+{
+  Fake fake = FAKE (1000000);
+  g_autoptr (ByteWindow) window = byte_window_new (&fake.base, 1000000);
+
+  assert_window_gives (window, 5000, 8);
+  g_assert_cmpuint (fake.last_start, ==, 5000);
+  g_assert_cmpuint (fake.last_len, ==, 131072);
+}
+
+/* Bytes that were read with their neighbours are not read again. */
+static void
+test_window_neighbours (void)
+{
+  Fake fake = FAKE (1000000);
+  g_autoptr (ByteWindow) window = byte_window_new (&fake.base, 1000000);
+
+  assert_window_gives (window, 5000, 8);
+  assert_window_gives (window, 5008, 24);
+  assert_window_gives (window, 5000, 131072);
+  assert_window_gives (window, 5000 + 131071, 1);
+  assert_window_gives (window, 5000 + 131072, 0);
+  g_assert_cmpuint (fake.n_reads, ==, 1);
+}
+
+static void
+test_window_moves (void)
+{
+  Fake fake = FAKE (1000000);
+  g_autoptr (ByteWindow) window = byte_window_new (&fake.base, 1000000);
+
+  assert_window_gives (window, 5000, 8);
+  assert_window_gives (window, 4999, 1);
+  g_assert_cmpuint (fake.n_reads, ==, 2);
+  assert_window_gives (window, 4999 + 131071, 2);
+  g_assert_cmpuint (fake.n_reads, ==, 3);
+  assert_window_gives (window, 5000, 8);
+  g_assert_cmpuint (fake.n_reads, ==, 4);
+}
+
+static void
+test_window_stops_at_end (void)
+{
+  Fake fake = FAKE (1000);
+  g_autoptr (ByteWindow) window = byte_window_new (&fake.base, 900);
+
+  assert_window_gives (window, 800, 100);
+  g_assert_cmpuint (fake.last_start + fake.last_len, ==, 900);
+  assert_window_gives (window, 900, 0);
+}
+
+static void
+test_window_end_grows (void)
+{
+  Fake fake = FAKE (1000);
+  g_autoptr (ByteWindow) window = byte_window_new (&fake.base, 900);
+
+  assert_window_gives (window, 800, 100);
+  byte_window_set_end (window, 1000);
+  assert_window_gives (window, 800, 200);
+}
+
+static void
+test_window_last_bytes (void)
+{
+  Fake fake = FAKE (1000);
+  g_autoptr (ByteWindow) window = byte_window_new (&fake.base, G_MAXUINT64);
+
+  assert_window_gives (window, 999, 1);
+  assert_window_gives (window, 1000, 0);
+}
+
+/* A bad sector next to what was asked for is nobody's business. */
+static void
+test_window_bad_neighbour (void)
+{
+  Fake fake = FAKE (1000000);
+  g_autoptr (ByteWindow) window = byte_window_new (&fake.base, 1000000);
+
+  fake.bad_start = 5008;
+  fake.bad_end = 5512;
+  assert_window_gives (window, 5000, 8);
+  g_assert_cmpuint (fake.last_len, ==, 8);
+}
+
+/* What the block brought before it failed must not be taken for the bytes. */
+static void
+test_window_after_bad_neighbour (void)
+{
+  Fake fake = FAKE (1000000);
+  g_autoptr (ByteWindow) window = byte_window_new (&fake.base, 1000000);
+  g_autoptr (GError) error = NULL;
+
+  fake.max_read = 100;
+  fake.bad_start = 5208;
+  fake.bad_end = 5512;
+  assert_window_gives (window, 5000, 8);
+  assert_window_gives (window, 5008, 16);
+  g_assert_null (byte_window_get (window, 5200, 16, "thing", &error));
+  g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
+}
+
+static void
+test_window_bad_bytes (void)
+{
+  Fake fake = FAKE (1000000);
+  g_autoptr (ByteWindow) window = byte_window_new (&fake.base, 1000000);
+  g_autoptr (GError) error = NULL;
+
+  fake.bad_start = 5007;
+  fake.bad_end = 5008;
+  g_assert_null (byte_window_get (window, 5000, 8, "thing", &error));
+  g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
+  assert_window_gives (window, 5008, 8);
+}
+
+/* After a failed read nothing is held: neither what it may have brought nor
+ * what was there before. */
+static void
+test_window_forgets (void)
+{
+  Fake fake = FAKE (1000000);
+  g_autoptr (ByteWindow) window = byte_window_new (&fake.base, 1000000);
+
+  assert_window_gives (window, 0, 8);
+  fake.bad_end = 1000000;
+  g_assert_null (byte_window_get (window, 500000, 8, "thing", NULL));
+  g_assert_null (byte_window_get (window, 500000, 8, "thing", NULL));
+  g_assert_null (byte_window_get (window, 0, 8, "thing", NULL));
+  fake.bad_end = 0;
+  assert_window_gives (window, 500000, 8);
+}
+
+static void
+test_window_shrunk_ahead (void)
+{
+  Fake fake = FAKE (1000000);
+  g_autoptr (ByteWindow) window = byte_window_new (&fake.base, 1000000);
+  g_autoptr (GError) error = NULL;
+
+  fake.end = 5008;
+  assert_window_gives (window, 5000, 8);
+  g_assert_null (byte_window_get (window, 5008, 1, "thing", &error));
+  g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
+}
+
+static void
+test_window_free_null (void)
+{
+  byte_window_free (NULL);
+}
+
+static void
+add_reads (void)
+{
+  g_test_add_func ("/source/memory", test_memory);
+  g_test_add_func ("/source/memory-keeps-bytes", test_memory_keeps_bytes);
+  g_test_add_func ("/source/free", test_free);
+  g_test_add_func ("/source/read/all", test_read_all);
+  g_test_add_func ("/source/read/at-end", test_read_at_end);
+  for (guint i = 0; i < 4; i++)
+    {
+      g_autofree char *path = g_strdup_printf ("/source/read/outside/%u", i);
+
+      g_test_add_data_func (path, GUINT_TO_POINTER (i), test_read_outside);
+    }
+  g_test_add_func ("/source/read/short", test_short_reads);
+  g_test_add_func ("/source/read/interrupted", test_interrupts);
+  g_test_add_func ("/source/read/interrupted-short",
+                   test_interrupted_short_read);
+  g_test_add_func ("/source/read/io-error", test_io_error);
+  g_test_add_func ("/source/read/io-error-offset", test_io_error_offset);
+  g_test_add_func ("/source/read/shrunk", test_shrunk);
+  g_test_add_func ("/source/read/no-error-wanted", test_no_error_wanted);
+}
+
+#define ADD(path, test)                                                       \
+  g_test_add ((path), Folder, NULL, folder_set_up, (test), folder_tear_down)
+
+static void
+add_files (void)
+{
+  ADD ("/source/file/read", test_file);
+  ADD ("/source/file/empty", test_file_empty);
+  ADD ("/source/file/large", test_file_large);
+  ADD ("/source/file/shrinks", test_file_shrinks);
+  ADD ("/source/file/read-only", test_file_read_only);
+  ADD ("/source/file/symlink", test_symlink);
+  ADD ("/source/file/symlink-loop", test_symlink_loop);
+  ADD ("/source/file/missing", test_missing);
+  g_test_add_func ("/source/file/empty-name", test_empty_name);
+  ADD ("/source/file/forbidden", test_forbidden);
+  ADD ("/source/file/directory", test_directory);
+  ADD ("/source/file/fifo", test_fifo);
+  ADD ("/source/file/socket", test_socket);
+  g_test_add_func ("/source/file/character-device", test_character_device);
+}
+
+static void
+add_windows (void)
+{
+  g_test_add_func ("/window/end", test_window_end);
+  g_test_add_func ("/window/block", test_window_block);
+  g_test_add_func ("/window/neighbours", test_window_neighbours);
+  g_test_add_func ("/window/moves", test_window_moves);
+  g_test_add_func ("/window/stops-at-end", test_window_stops_at_end);
+  g_test_add_func ("/window/end-grows", test_window_end_grows);
+  g_test_add_func ("/window/last-bytes", test_window_last_bytes);
+  g_test_add_func ("/window/bad-neighbour", test_window_bad_neighbour);
+  g_test_add_func ("/window/after-bad-neighbour",
+                   test_window_after_bad_neighbour);
+  g_test_add_func ("/window/bad-bytes", test_window_bad_bytes);
+  g_test_add_func ("/window/forgets", test_window_forgets);
+  g_test_add_func ("/window/shrunk-ahead", test_window_shrunk_ahead);
+  g_test_add_func ("/window/free-null", test_window_free_null);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  add_reads ();
+  add_files ();
+  add_windows ();
+  return g_test_run ();
+}

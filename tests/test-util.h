@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What unit tests share: a source that can misbehave, images of the builder
+ * opened by the reader, and findings as short texts. */
+
+#pragma once
+
+#include <errno.h>
+#include <string.h>
+
+#include <glib.h>
+
+#include "image-builder.h"
+#include "qcow2/error.h"
+#include "qcow2/examine.h"
+
+/* Under valgrind or on purpose: no time limit holds. */
+#define RUNNING_SLOWLY (g_getenv ("QCOW2TOOL_SLOW") != NULL)
+
+/* BYTES and zeroes behind them, up to the source's size. */
+typedef struct
+{
+  ByteSource base;
+  GByteArray *bytes;
+
+  gsize max_read;     /* bytes that a read gives at most; 0: all */
+  guint n_interrupts; /* so many of the next reads fail with EINTR */
+  guint64 bad_start;  /* a read that touches the bytes from here ... */
+  guint64 bad_end;    /* ... to before here fails with EIO */
+  guint64 end;        /* where the file ends by now */
+  gboolean *freed;    /* set when the source is freed; may be NULL */
+
+  guint n_reads;
+  guint64 n_bytes;    /* that reads asked for */
+  guint64 last_start; /* the last read's range */
+  guint64 last_end;
+} FakeSource;
+
+static inline gssize
+fake_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
+{
+  FakeSource *self = (FakeSource *) source;
+
+  g_assert_cmpuint (len, >, 0);
+  g_assert_cmpuint (offset, <=, source->size);
+  g_assert_cmpuint (len, <=, source->size - offset);
+
+  self->n_reads++;
+  self->n_bytes += len;
+  self->last_start = offset;
+  self->last_end = offset + len;
+  if (self->n_interrupts > 0)
+    {
+      self->n_interrupts--;
+      errno = EINTR;
+      return -1;
+    }
+  if (offset < self->bad_end && offset + len > self->bad_start)
+    {
+      errno = EIO;
+      return -1;
+    }
+
+  gsize n = self->max_read != 0 ? MIN (len, self->max_read) : len;
+  n = (gsize) MIN (n, self->end - MIN (offset, self->end));
+  const guint64 there = self->bytes->len - MIN (offset, self->bytes->len);
+  const gsize copied = (gsize) MIN (n, there);
+  if (copied > 0)
+    memcpy (buffer, self->bytes->data + offset, copied);
+  memset (buffer + copied, 0, n - copied);
+  return (gssize) n;
+}
+
+static inline void
+fake_free (ByteSource *source)
+{
+  FakeSource *self = (FakeSource *) source;
+
+  if (self->freed != NULL)
+    *self->freed = TRUE;
+  g_byte_array_unref (self->bytes);
+  g_free (self);
+}
+
+/* Returns a source of SIZE bytes that begins with BYTES. */
+static inline FakeSource *
+fake_source_new (GByteArray *bytes, guint64 size)
+{
+  static const ByteSourceClass fake_class = { fake_read, fake_free };
+  FakeSource *self = g_new0 (FakeSource, 1);
+
+  self->base.klass = &fake_class;
+  self->base.size = size;
+  self->bytes = g_byte_array_ref (bytes);
+  self->end = size;
+  return self;
+}
+
+/* Returns an image of the builder with a patch, which may be NULL. */
+static inline Image *
+build_patched (const char *name, const char *patch)
+{
+  Image *image = image_build (name);
+
+  if (patch != NULL)
+    image_patch (image, patch);
+  return image;
+}
+
+/* Returns the builder's image NAME, with PATCH unless that is NULL, as a
+ * source.  Files of any size take only the memory of their bytes. */
+static inline FakeSource *
+open_source (const char *name, const char *patch)
+{
+  g_autoptr (Image) image = build_patched (name, patch);
+
+  return fake_source_new (image->bytes, image->size);
+}
+
+static inline Qcow2Image *
+open_image (const char *name, const char *patch)
+{
+  g_autoptr (GError) error = NULL;
+  FakeSource *source = open_source (name, patch);
+  Qcow2Image *image = qcow2_image_open (&source->base, &error);
+
+  g_assert_no_error (error);
+  g_assert_nonnull (image);
+  return image;
+}
+
+static inline char *
+finding_text (char severity, const char *rule, guint64 offset)
+{
+  return g_strdup_printf ("%c %s@0x%" G_GINT64_MODIFIER "x", severity, rule,
+                          offset);
+}
+
+/* Adds the findings in PROBLEMS to TEXTS as "E HDR-04@0x14". */
+static inline void
+collect_findings (GPtrArray *texts, const Qcow2Problems *problems)
+{
+  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
+    {
+      const Qcow2Problem *problem = qcow2_problems_get (problems, i);
+
+      g_ptr_array_add (texts,
+                       finding_text ("EWI"[problem->severity], problem -> rule,
+                                     problem -> offset));
+    }
+}
+
+static inline gint
+compare_texts (gconstpointer a, gconstpointer b)
+{
+  return strcmp (*(const char *const *) a, *(const char *const *) b);
+}
+
+/* Sorts TEXTS, drops repeated ones, and returns them between "; ". */
+static inline char *
+join_findings (GPtrArray *texts)
+{
+  g_autoptr (GString) joined = g_string_new (NULL);
+
+  g_ptr_array_sort (texts, compare_texts);
+  for (guint i = 0; i < texts->len; i++)
+    {
+      const char *text = g_ptr_array_index (texts, i);
+
+      if (i > 0 && g_str_equal (g_ptr_array_index (texts, i - 1), text))
+        continue;
+
+      g_string_append_printf (joined, "%s%s", joined->len > 0 ? "; " : "",
+                              text);
+    }
+
+  return g_strdup (joined->str);
+}
+
+/* Asserts that PROBLEMS holds the findings in EXPECTED, a list as
+ * "E HDR-04@0x14; W HDR-17@0x28" in any order, and no other. */
+static inline void
+assert_findings (const Qcow2Problems *problems, const char *expected)
+{
+  g_autoptr (GPtrArray) found = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GPtrArray) wanted = g_ptr_array_new ();
+  g_auto (GStrv) words = g_strsplit (expected, "; ", -1);
+
+  collect_findings (found, problems);
+  for (guint i = 0; words[i] != NULL; i++)
+    g_ptr_array_add (wanted, words[i]);
+
+  g_autofree char *found_text = join_findings (found);
+  g_autofree char *wanted_text = join_findings (wanted);
+  g_assert_cmpstr (found_text, ==, wanted_text);
+}
+
+/* Asserts that ERROR, a QCOW2_ERROR of CODE, begins with the offset AT and
+ * ends with RULE. */
+static inline void
+assert_fatal (const GError *error, gint code, const char *at, const char *rule)
+{
+  g_autofree char *prefix = g_strdup_printf ("%s: ", at);
+  g_autofree char *suffix = g_strdup_printf (" [%s]", rule);
+
+  g_assert_error (error, QCOW2_ERROR, code);
+  if (!g_str_has_prefix (error->message, prefix)
+      || !g_str_has_suffix (error->message, suffix))
+    g_error ("%s is not about %s and %s", error->message, at, rule);
+}
+
+static inline void
+assert_bytes (GBytes *bytes, const char *expected, gsize len)
+{
+  gsize n;
+  const void *data = g_bytes_get_data (bytes, &n);
+
+  g_assert_cmpmem (data, n, expected, len);
+}
+
+static inline void
+assert_string (GBytes *bytes, const char *expected)
+{
+  g_assert_nonnull (bytes);
+  assert_bytes (bytes, expected, strlen (expected));
+}
+
+/* A row of a table of tests: the findings in image BASE with PATCH. */
+typedef struct
+{
+  const char *path; /* the last part of the test's */
+  const char *base;
+  const char *patch; /* NULL: none */
+  const char *findings;
+} FindingRow;
+
+static inline void
+add_rows (const char *prefix, const FindingRow *rows, gsize n_rows,
+          GTestDataFunc test)
+{
+  for (gsize i = 0; i < n_rows; i++)
+    {
+      g_autofree char *path = g_strdup_printf ("%s/%s", prefix, rows[i].path);
+
+      g_test_add_data_func (path, &rows[i], test);
+    }
+}
