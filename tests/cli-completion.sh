@@ -306,8 +306,8 @@ expect_typed 'interactive: an option' \
 printf %s bitmap-table > "$tmp/name"
 expect_typed 'interactive: a command' "qcow2tool bitmap-$tab" "$tmp/name"
 printf %s "$tmp/files/disk two.qcow2" > "$tmp/name"
-expect_typed 'interactive: a file' "qcow2tool header $tmp/f${tab}disk\\ t$tab" \
-  "$tmp/name"
+expect_typed 'interactive: a file' \
+  "qcow2tool header $tmp/f${tab}disk\\ t$tab" "$tmp/name"
 
 printf '%s\n' 'COMP_WORDBREAKS=${COMP_WORDBREAKS//=/}' \
   >&"${shell[1]}"
