@@ -303,11 +303,13 @@ qcow2_directory_open (Qcow2Image *image, GError **error)
 }
 
 /* Returns the index of the first bitmap that has the name of bitmap INDEX:
- * INDEX itself when no bitmap before it has. */
+ * INDEX itself when no bitmap before it has.  An entry that was not there when
+ * the directory was opened, because somebody is writing, has no namesake. */
 guint64
 qcow2_directory_get_namesake (const Qcow2Directory *directory, guint64 index)
 {
-  g_assert (index < directory->namesakes->len);
+  if (index >= directory->namesakes->len)
+    return index;
 
   return g_array_index (directory->namesakes, guint32, index);
 }
