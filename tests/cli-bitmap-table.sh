@@ -327,7 +327,8 @@ $heading
 0              serialized      2686976                  65536
 EOF
 tool bitmap-table --name 'a\nb' "$image"
-expect_refusal "its escaped form" 3 "*bitmap 0 is shown that way: use --index 0"
+expect_refusal "its escaped form" 3 \
+  "*bitmap 0 is shown that way: use --index 0"
 tool bitmap-table "$image"
 check "the name above its table is escaped" \
   grep -qxF 'Bitmap name               a\nb' "$out"

@@ -312,7 +312,8 @@ for name in bm b BM0 bm00 'bm0 ' ' bm0' 'bm*' 0 'enabled'; do
   expect_refusal "--name '$name' is not bm0" 3 "$image: *'$name'*"
 done
 tool bitmaps --name $'\e[2Jx\ny' "$image"
-expect_refusal "a name in a message is escaped" 3 "$image: *'\\\\x1b\[2Jx\\\\ny'*"
+expect_refusal "a name in a message is escaped" 3 \
+  "$image: *'\\\\x1b\[2Jx\\\\ny'*"
 
 # The escaped form is not the name; the message says which bitmap looks so.
 lookalike ()
@@ -476,7 +477,8 @@ expect_out "a field of a damaged bitmap is printed" << EOF
 damaged
 bm0
 EOF
-expect_damage "and the damage is told" "$image: 0x2a0000: bitmap 0 'bm0': *\[BTAB-02]"
+expect_damage "and the damage is told" \
+  "$image: 0x2a0000: bitmap 0 'bm0': *\[BTAB-02]"
 image D29
 tool bitmaps --index 0 --field index --field granularity "$image"
 check "no granularity of 2^64: nothing is printed" test ! -s "$out"
@@ -508,7 +510,8 @@ check "its messages name it" \
 for rule in 0x2c0000:BDIR-05 0x2c0008:BDIR-06 0x2c000c:BDIR-08 \
     0x2c0010:BDIR-11 0x2c0011:BDIR-12; do
   check "first-entry-bad: $rule" grep -q \
-    "^qcow2tool: $image: ${rule%:*}: bitmap 0 'bm0': .* \[${rule#*:}\]\$" "$err"
+    "^qcow2tool: $image: ${rule%:*}: bitmap 0 'bm0': .* \[${rule#*:}\]\$" \
+    "$err"
 done
 image second-entry-bad
 tool bitmaps --index 0 "$image"

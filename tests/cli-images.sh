@@ -59,7 +59,8 @@ expect_answer "one image has no heading" <<< "$fine"
 tool bitmap-table missing B.qcow2
 check "a missing image in front: status and message" \
   test "$status.$(wc -l < "$err")" = 1.1
-check "the other one is shown" grep -qxF '3              serialized      74752                    512' "$out"
+check "the other one is shown" grep -qxF \
+  '3              serialized      74752                    512' "$out"
 tool bitmap-table B.qcow2 missing A.qcow2
 check "a missing image in the middle: status and message" \
   test "$status.$(wc -l < "$err")" = 1.1

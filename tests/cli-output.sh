@@ -62,16 +62,19 @@ for command in $commands; do
   : > "$out"
   expect_refusal "$command >&-" 1 '*Bad file descriptor'
 done
-$QCOW2TOOL bitmaps "$t01" > "$out" 2>&-
-check "2>&-: status and output" \
-  test "$?.$(grep -c '^Bitmap name' "$out")" = 2.2
 $QCOW2TOOL header "$a" <&- > "$out" 2> "$err"
 check "<&-: nothing is read from there" \
   test "$?.$(wc -l < "$out").$(wc -c < "$err")" = 0.19.0
-(exec $QCOW2TOOL header "$a" <&- >&- 2>&-)
-check "all three closed: output fails" test $? = 1
-check "all three closed: the image is as it was" \
-  cmp -s "$a" <("$MKIMAGE" A "$tmp/again" && cat "$tmp/again")
+# Not under valgrind, which needs stderr itself.
+if [ -z "${QCOW2TOOL_SLOW-}" ]; then
+  $QCOW2TOOL bitmaps "$t01" > "$out" 2>&-
+  check "2>&-: status and output" \
+    test "$?.$(grep -c '^Bitmap name' "$out")" = 2.2
+  (exec $QCOW2TOOL header "$a" <&- >&- 2>&-)
+  check "all three closed: output fails" test $? = 1
+  check "all three closed: the image is as it was" \
+    cmp -s "$a" <("$MKIMAGE" A "$tmp/again" && cat "$tmp/again")
+fi
 
 # A reader that goes away, or was never there.  The disposition of SIGPIPE is
 # inherited: it is made sure of here.
@@ -131,7 +134,8 @@ image many-share-long-table
   echo $? > "$tmp/status"
 ) | head -n 1 > "$out"
 check "the first line of a long table" \
-  grep -qx 'Bitmap table   type            offset                   size' "$out"
+  grep -qx 'Bitmap table   type            offset                   size' \
+  "$out"
 image R05
 rows=100000
 [ -z "${QCOW2TOOL_SLOW-}" ] || rows=20000

@@ -24,7 +24,7 @@
 #   expect_usage NAME COMMAND PATTERN
 #                           it refused the command line: such a message, then
 #                           where help is
-#   copy NAME COPY          sets $image: a copy of the builder's image, to patch
+#   copy NAME COPY          sets $image: a copy of that image, to patch
 #   patch OFFSET HEX...     writes bytes into $image
 #   names                   the names of the builder's images, one per line
 #   check NAME COMMAND...   COMMAND is true
@@ -273,7 +273,8 @@ expect_usage ()
   last=$(tail -n 1 "$err")
   head -n 1 "$err" > "$tmp/first"
   if [ "$status" = 1 ] && [ ! -s "$out" ] && [ "$last" = "$hint" ] \
-      && [ "$(wc -l < "$err")" = 2 ] && err=$tmp/first is_one_message "$3"; then
+      && [ "$(wc -l < "$err")" = 2 ] \
+      && err=$tmp/first is_one_message "$3"; then
     pass "$1"
   else
     fail "$1" "status $status; output: $(cat "$out"); messages: $(cat "$err")"
