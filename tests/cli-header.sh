@@ -250,4 +250,21 @@ done
 tool header --field size "$image" "$image"
 expect_usage "--field takes one image" header '*--field*one image*'
 
+# Short options as getopt takes them; a switch has no value.
+for format in '-fqcow2' '-Ufqcow2' '-U -fqcow2' '-f qcow2'; do
+  # shellcheck disable=SC2086 # words
+  tool header $format --field version "$image"
+  expect_out "$format" << 'END'
+3
+END
+done
+tool header -fraw "$image"
+expect_usage "-fraw" header '*raw*'
+tool header --field -fqcow2 "$image"
+expect_usage "-fqcow2 as a value" header "*'-fqcow2'*"
+tool header --null=1 --field version "$image"
+expect_usage "--null=1" header '*--null takes no value'
+tool header --help=1
+expect_usage "--help=1" header '*--help takes no value'
+
 done_testing

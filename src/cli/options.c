@@ -32,6 +32,27 @@ wants_value (const GOptionEntry *entries, const char *arg)
   return g_str_equal (arg, "-f");
 }
 
+/* Fails when ARG gives a value to an option that takes none: GOption would let
+ * it pass. */
+static gboolean
+check_no_value (const GOptionEntry *entries, const char *arg, GError **error)
+{
+  const char *value = strchr (arg, '=');
+
+  for (; value != NULL && entries->long_name != NULL; entries++)
+    {
+      if (entries->arg != G_OPTION_ARG_NONE || !g_str_has_prefix (arg, "--")
+          || strlen (entries->long_name) != (gsize) (value - arg - 2)
+          || !g_str_has_prefix (arg + 2, entries->long_name))
+        continue;
+
+      usage_error (error, "option --%s takes no value", entries->long_name);
+      return FALSE;
+    }
+
+  return TRUE;
+}
+
 /* Returns how much of ARG is options when a value is attached to the last of
  * them, -f: 2 for -fqcow2, 3 for -Ufqcow2, else 0. */
 static gsize
@@ -46,12 +67,12 @@ count_before_value (const char *arg)
 
 /* GOption does not take a value that is attached to a short option, which
  * getopt does.  Returns ARGV behind PROGRAM with such arguments cut in two;
- * new strings belong to STRINGS. */
+ * new strings belong to STRINGS.  Fails as check_no_value () does. */
 static GPtrArray *
-split_short_values (char *program, char **argv, const GOptionEntry *own,
-                    const GOptionEntry *common, GPtrArray *strings)
+prepare (char *program, char **argv, const GOptionEntry *own,
+         const GOptionEntry *common, GPtrArray *strings, GError **error)
 {
-  GPtrArray *args = g_ptr_array_new ();
+  g_autoptr (GPtrArray) args = g_ptr_array_new ();
   gboolean only_operands = FALSE;
 
   g_ptr_array_add (args, program);
@@ -59,6 +80,11 @@ split_short_values (char *program, char **argv, const GOptionEntry *own,
     {
       only_operands = only_operands || g_str_equal (*argv, "--");
       const gsize split = only_operands ? 0 : count_before_value (*argv);
+      if (!only_operands
+          && (!check_no_value (own, *argv, error)
+              || !check_no_value (common, *argv, error)))
+        return NULL;
+
       char *head = split > 0 ? g_strndup (*argv, split) : *argv;
 
       g_ptr_array_add (args, head);
@@ -73,7 +99,7 @@ split_short_values (char *program, char **argv, const GOptionEntry *own,
     }
 
   g_ptr_array_add (args, NULL);
-  return args;
+  return g_steal_pointer (&args);
 }
 
 static gboolean
@@ -130,7 +156,10 @@ options_parse (Options *options, const char *command, const char *operands,
   g_autofree char *program = g_strconcat ("qcow2tool ", command, NULL);
   g_autoptr (GPtrArray) strings = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GPtrArray) args
-      = split_short_values (program, argv, entries, common, strings);
+      = prepare (program, argv, entries, common, strings, error);
+  if (args == NULL)
+    return FALSE;
+
   int argc = (int) args->len - 1;
   char **strv = (char **) args->pdata;
   GError *option_error = NULL;
