@@ -213,7 +213,7 @@ _qcow2tool_offer_values ()
     --files-from|--files0-from)
       _qcow2tool_offer_files "$@" ;;
     --output)
-      _qcow2tool_offer "$@" text human ;;
+      _qcow2tool_offer "$@" text json jsonl human ;;
     -f|--format)
       _qcow2tool_offer "$@" qcow2 ;;
     --is)
@@ -247,7 +247,7 @@ _qcow2tool_offer_keys ()
     bitmaps)
       _qcow2tool_offer "$@" index name bitmap_table_offset bitmap_table_size \
         flags type granularity_bits name_size extra_data_size granularity \
-        state usable ;;
+        state usable disk_bytes dirty_bytes ;;
   esac
 }
 
@@ -264,9 +264,14 @@ _qcow2tool_offer_options ()
     extensions)
       options=(--magic= --index= --field= --null -0) ;;
     bitmaps)
-      options=(--name= --index= --tables --names --is= --field= --null -0) ;;
+      options=(--name= --index= --tables --list --long --names --is= --field=
+        --null -0) ;;
     bitmap-table)
       options=(--name= --index= --start= --count= --type= --long --at=) ;;
+    dump)
+      ;;
+    dump-header|dump-header-exts)
+      options=(--json -j) ;;
     *)
       return ;;
   esac
@@ -320,7 +325,8 @@ _qcow2tool ()
 {
   local IFS=$' \t\n' text=${2-}
   local words cword raw typed open before command image wanted ended
-  local commands=(header extensions bitmaps bitmap-table)
+  local commands=(header extensions bitmaps bitmap-table dump dump-header
+    dump-header-exts)
 
   COMPREPLY=()
   _qcow2tool_split

@@ -4,6 +4,7 @@
 # makes the same page on any day.
 
 EXTRA_DIST += %D%/qcow2tool.pod HACKING
+dist_doc_DATA = %D%/qcow2tool.schema.json
 MAINTAINERCLEANFILES = %D%/qcow2tool.1
 dist_man1_MANS = %D%/qcow2tool.1
 

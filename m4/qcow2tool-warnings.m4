@@ -19,7 +19,7 @@ AC_DEFUN([QCOW2TOOL_WARNINGS], [
       -Wlogical-op -Wmissing-declarations -Wmissing-prototypes \
       -Wnested-externs -Wnull-dereference -Wold-style-definition \
       -Wpointer-arith -Wredundant-decls -Wshadow -Wstrict-prototypes \
-      -Wswitch-enum -Wundef -Wunused-macros -Wvla -Wwrite-strings; do
+      -Wswitch-enum -Wundef -Wvla -Wwrite-strings; do
     AC_MSG_CHECKING([whether $CC takes $flag])
     CFLAGS="$qcow2tool_saved_CFLAGS -Werror $flag"
     AC_COMPILE_IFELSE([AC_LANG_PROGRAM()],

@@ -37,26 +37,37 @@ bin_PROGRAMS += %D%/qcow2tool
 %C%_libqcow2meta_la_LIBADD = $(GLIB_LIBS)
 
 %C%_librender_la_SOURCES = \
+	%D%/render/bitmap-list.c \
+	%D%/render/bitmap-list.h \
 	%D%/render/describe.c \
 	%D%/render/describe.h \
 	%D%/render/emitter.c \
 	%D%/render/emitter.h \
 	%D%/render/format.c \
 	%D%/render/format.h \
+	%D%/render/json.c \
+	%D%/render/qemu-dump.c \
+	%D%/render/qemu-dump.h \
 	%D%/render/text.c
 %C%_librender_la_LIBADD = %D%/libqcow2meta.la
 
 # Everything of the program but main (), for tests in process.
 noinst_LTLIBRARIES += %D%/libcli.la
 %C%_libcli_la_SOURCES = \
+	%D%/cli/bitmap-block.c \
+	%D%/cli/bitmap-block.h \
 	%D%/cli/cmd-bitmap-table.c \
 	%D%/cli/cmd-bitmaps.c \
+	%D%/cli/cmd-dump.c \
+	%D%/cli/cmd-dump-header.c \
 	%D%/cli/cmd-extensions.c \
 	%D%/cli/cmd-header.c \
 	%D%/cli/commands.c \
 	%D%/cli/commands.h \
 	%D%/cli/dispatch.c \
 	%D%/cli/dispatch.h \
+	%D%/cli/each-extension.c \
+	%D%/cli/each-extension.h \
 	%D%/cli/fields.c \
 	%D%/cli/fields.h \
 	%D%/cli/image-list.c \

@@ -8,11 +8,13 @@ pod=$srcdir/doc/qcow2tool.pod
 samples=(extl2 iotest291-merged iotest291-orig multi-entry unknown-ext version2
   zstd-4k)
 
-# The examples run the qcow2tool of PATH, among sample images.
-mkdir "$tmp/bin" "$tmp/cwd"
+# The examples run the qcow2tool of PATH: those of the man page among sample
+# images, those of README where it makes its own.
+mkdir "$tmp/bin" "$tmp/cwd" "$tmp/readme"
 printf '#!/bin/sh\nexec %s "$@"\n' "$QCOW2TOOL" > "$tmp/bin/qcow2tool"
 chmod +x "$tmp/bin/qcow2tool"
 PATH=$tmp/bin:$PATH
+ln -s "$srcdir/tests" "$tmp/readme/tests"
 cd "$tmp/cwd" || exit 1
 ln -s "$srcdir/tests" tests
 for name in "${samples[@]}"; do
@@ -115,10 +117,10 @@ for command in "${commands[@]}"; do
       --output|--format|--is|--type|--field|--magic) ;;
       *) continue ;;
     esac
-    index=(--index=0)
-    if [ "$command" = header ] || [ "$option" = --magic ]; then
-      index=()
-    fi
+    index=()
+    case $command$option in
+      bitmaps--is|bitmaps--field|extensions--field) index=(--index=0) ;;
+    esac
     tool "$command" "${index[@]}" "$option=nosuch" image
     listed_values > "$tmp/values"
 
@@ -136,7 +138,8 @@ done
 
 # Wherever the man page or README name an option, there is one, unless it is
 # that of another program.
-grep -hvE '^    (nbdinfo --size|make install)' "$pod" "$srcdir/README" |
+grep -hvE '^    (nbdinfo --size|make install|parallel --nonall)' "$pod" \
+  "$srcdir/README" | grep -v '^ *jq -c --arg ' |
   grep -oE -- '--[a-z][a-z0-9-]*' | sort -u > "$tmp/found"
 extra=$(sort -u "$tmp/all-options" | comm -23 "$tmp/found" -)
 check "no option is documented that there is not: '$extra'" [ -z "$extra" ]
@@ -148,9 +151,19 @@ pod_section 1 'EXIT STATUS' | sed -n 's/^=item B<\([0-9]*\)>$/\1/p' |
 
 # As the source labels them.
 sed -n 's/.*{ QCOW2_BITMAP_STATE_[A-Z_]*, "\(.*\)" },.*/\1/p' \
-  "$srcdir/src/qcow2/bitmap.c" > "$tmp/states"
+  "$srcdir/src/qcow2/bitmap.c" > "$tmp/shown"
+# A remark in parentheses makes no other state.
+sed 's/ (.*//' "$tmp/shown" > "$tmp/states"
+while read -r state; do
+  check "the man page has the state $state" grep -qF "C<$state>" "$pod"
+done < "$tmp/shown"
 pod_section 1 'BITMAP STATES' | sed -n 's/^=item C<\(.*\)>$/\1/p' |
   same_words 'the man page has the bitmap states' "$tmp/states"
+
+sed -n '/^code_of/,/^}/s/.*return "\(.*\)";/\1/p' "$srcdir/src/cli/tool.c" \
+  > "$tmp/codes"
+pod_section 1 'JSON OUTPUT' | sed -n 's/^C<\([a-z0-9-]*\)>: .*/\1/p' |
+  same_words 'the man page has the error codes' "$tmp/codes"
 
 # Rules whose findings become messages: those of severity error, in the forms
 # that the source has for them, and those inside of messages.
@@ -164,6 +177,38 @@ pod_section 1 RULES | grep '^=item ' | grep -oE '[A-Z]+-[0-9]+' |
   same_words 'the man page has the rules that make messages, and no others' \
     "$tmp/rules"
 
+for file in contrib/qcow2.py doc/qcow2tool.schema.json; do
+  check "$file, which the man page names, is there" \
+    [ -s "$srcdir/$file" ]
+done
+
+# All keys of the JSON, as they are printed and as the schema has them.
+if command -v jq > /dev/null; then
+  for name in L DF BK unknown-extensions T01 B many-bad-entries; do
+    "$MKIMAGE" "$name" "$tmp/$name.qcow2" 2> /dev/null || continue
+    for arguments in dump 'bitmap-table --long'; do
+      # shellcheck disable=SC2086
+      tool $arguments --output=jsonl "$tmp/$name.qcow2"
+      jq -r '[paths | .[] | strings] | unique[]' "$out"
+    done
+  done | sort -u > "$tmp/keys"
+  tool header --output=jsonl missing
+  jq -r '.error | keys[]' "$out" >> "$tmp/keys"
+  check 'there are keys' [ "$(wc -l < "$tmp/keys")" -gt 60 ]
+
+  jq -r '.. | objects | .properties? // empty | keys[]' \
+    "$srcdir/doc/qcow2tool.schema.json" | sort -u > "$tmp/schema-keys"
+  missing=$(sort -u "$tmp/keys" | comm -23 - "$tmp/schema-keys")
+  check "the schema has all keys but: '$missing'" [ -z "$missing" ]
+  missing=
+  while read -r key; do
+    grep -qF "C<$key>" "$pod" || [[ $key == *_hex ]] || missing+=" $key"
+  done < <(sort -u "$tmp/keys" "$tmp/schema-keys")
+  check "the man page has all keys but: '$missing'" [ -z "$missing" ]
+else
+  skip 'keys of the JSON' 'jq is not installed'
+fi
+
 if command -v podchecker > /dev/null; then
   # Commands share options: that their names repeat is no fault.
   podchecker -warnings "$pod" 2>&1 | grep -v 'multiple occurrences' > "$out"
@@ -172,11 +217,11 @@ else
   skip 'podchecker is content' 'podchecker is not installed'
 fi
 
-# run_examples FILE: runs the lines "    $ COMMAND" in it; what is printed must
-# be the indented lines behind.
+# run_examples FILE: runs the lines "    $ COMMAND" in it, with lines "    > "
+# behind that go on; what is printed must be the indented lines behind.
 run_examples ()
 {
-  local n=0 example
+  local n=0 example program
 
   rm -rf "$tmp/examples"
   mkdir "$tmp/examples"
@@ -193,6 +238,10 @@ run_examples ()
       here = 1
       next
     }
+    here && !output && /^    > / {
+      print substr ($0, 7) > (dir "/" n ".sh")
+      next
+    }
     here && /^$/ { blank = blank "\n"; next }
     here && /^    / {
       output = output blank substr ($0, 5) "\n"
@@ -202,16 +251,32 @@ run_examples ()
     { here = 0 }
     END { flush () }' "$1"
 
-  for example in "$tmp/examples"/*.sh; do
-    n=$((n + 1))
-    bash "$example" > "$out" 2>&1
+  # Some use what those before them made.
+  for ((n = 0; n < $(find "$tmp/examples" -name '*.sh' | wc -l); n++)); do
+    example=$tmp/examples/$((n + 1)).sh
+    for program in jq sqlite3 parallel; do
+      if grep -qw "$program" "$example" && ! command -v "$program" > /dev/null
+      then
+        skip "${1##*/}: $(head -n 1 "$example")" "$program is not installed"
+        continue 2
+      fi
+    done
+    # Where parallel keeps its notes.
+    HOME=$tmp bash "$example" > "$out" 2>&1
     cp "${example%.sh}.out" "$tmp/expected"
-    expect_file "${1##*/}: $(cat "$example")" "$out"
+    expect_file "${1##*/}: $(head -n 1 "$example")" "$out"
   done
   check "${1##*/} has examples" [ "$n" -ge 5 ]
 }
 
+cd "$tmp/readme" || exit 1
 run_examples "$srcdir/README"
+if command -v parallel > /dev/null && command -v jq > /dev/null; then
+  check 'README: parallel has found the images, too' \
+    test "$(jq -r .filename fleet.jsonl | sort | tr '\n' ' ')" \
+    = './merged.qcow2 ./multi.qcow2 '
+fi
+cd "$tmp/cwd" || exit 1
 run_examples "$pod"
 
 # The scripts in the man page, each a paragraph, on an image with bitmap big.
@@ -231,6 +296,11 @@ END
 n_scripts=0
 for script in "$tmp/scripts"/*.sh; do
   n_scripts=$((n_scripts + 1))
+  if grep -qw jq "$script" && ! command -v jq > /dev/null; then
+    skip "the script at '$(sed -n '1s/^ *//p' "$script")'" \
+      'jq is not installed'
+    continue
+  fi
   img=$sample list=$tmp/list bash -c '. "$1"; . "$2"' bash "$tmp/setting" \
     "$script" > "$out" 2> "$err"
   status=$?

@@ -72,15 +72,28 @@ name_of_bitmap_0 ()
 }
 
 complete_at 'qcow2tool ' ''
-expect_replies 'commands' header extensions bitmaps bitmap-table help
+expect_replies 'commands' header extensions bitmaps bitmap-table dump \
+  dump-header dump-header-exts help
 complete_at 'qcow2tool bi' bi
 expect_replies 'commands that begin so' bitmaps bitmap-table
 complete_at 'qcow2tool help ext' ext
 expect_replies 'commands after help' extensions
+complete_at 'qcow2tool dump-h' dump-h
+expect_replies 'commands with one beginning' dump-header dump-header-exts
 complete_at 'qcow2tool --v' --v
 expect_replies 'options before the command' --version
 complete_at 'qcow2tool bitmap-table --n' --n
 expect_replies 'options of a command' --name=
+complete_at 'qcow2tool bitmaps --l' --l
+expect_replies 'options of bitmaps' --list --long
+complete_at 'qcow2tool dump-header -' -
+expect_replies 'options of dump-header' --json -j --output= --files-from= \
+  --files0-from= --format= -f --force-share -U --help -h
+complete_at 'qcow2tool dump-header-exts --j' --j
+expect_replies 'options of dump-header-exts' --json
+complete_at 'qcow2tool dump --' --
+expect_replies 'dump has only what all have' --output= --files-from= \
+  --files0-from= --format= --force-share --help
 complete_at 'qcow2tool header -- --f' --f
 expect_no_replies 'no options behind --'
 complete_at 'qcow2tool nosuch -' -
@@ -95,7 +108,9 @@ expect_replies 'states where = does not split words' --is=usable
 complete_at 'qcow2tool bitmap-table --type all' all
 expect_replies 'types' all-zeroes all-ones
 complete_at 'qcow2tool header --output=' ''
-expect_replies 'outputs' text human
+expect_replies 'outputs' text json jsonl human
+complete_at 'qcow2tool dump --output=js' js
+expect_replies 'outputs that begin so' json jsonl
 complete_at 'qcow2tool header -f ' ''
 expect_replies 'formats' qcow2
 complete_at 'qcow2tool header --field crypt' crypt

@@ -233,7 +233,9 @@ printf '\n\n' > blank
 printf '\0\0' > blank0
 for option in --files-from=empty --files-from=blank --files-from=/dev/null \
     --files0-from=empty --files0-from=blank0; do
-  for command in header extensions bitmaps bitmap-table; do
+  for command in header extensions bitmaps bitmap-table dump; do
+    tool $command --output=jsonl $option
+    expect_answer "$command --output=jsonl $option" < /dev/null
     tool $command $option
     expect_answer "$command $option" < /dev/null
   done

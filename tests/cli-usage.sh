@@ -36,7 +36,12 @@ check "help names --help and --version" \
 commands=$(awk '/^Commands:/ { list = 1; next } /^$/ { list = 0 }
                 list { print $1 }' "$tmp/help")
 check "the commands of --help" test "$(echo "$commands" | tr '\n' ' ')" \
-  = "header extensions bitmaps bitmap-table "
+  = "header extensions bitmaps bitmap-table dump dump-header dump-header-exts "
+# Its column of summaries begins behind the longest name.
+check "the summaries stand in a column" test \
+  "$(awk '/^Commands:/ { list = 1; next } /^$/ { list = 0 }
+          list { match ($0, /^ +[^ ]+ +/); print RLENGTH }' "$tmp/help" |
+     sort -u | wc -l)" = 1
 check "every command has a summary" test \
   "$(awk '/^Commands:/ { list = 1; next } /^$/ { list = 0 }
           list && NF > 2' "$tmp/help" | wc -l)" = "$(echo "$commands" | wc -l)"
@@ -58,8 +63,12 @@ for command in $commands; do
   check "$command -h is --help" cmp -s "$tmp/help" "$out"
   check_help "help $command" help "$command"
   check "help $command is $command --help" cmp -s "$tmp/help" "$out"
+  operands=IMAGE...
+  case $command in
+    dump-header*) operands=IMAGE ;;
+  esac
   check "the help of $command says how it is called" \
-    grep -qF "qcow2tool $command [OPTION...] IMAGE..." "$out"
+    grep -qx "  qcow2tool $command \[OPTION\.\.\.\] $operands" "$out"
   check "the help of $command has no commands" \
     test "$(grep -c '^Commands:' "$out")" = 0
   check_help "$command IMAGE --help" "$command" "$image" --help
@@ -121,6 +130,19 @@ for command in $commands; do
     tool "$command" "--format=$value" "$image"
     expect_usage "$command --format='$value'" "$command" "*format*'$value'*"
   done
+  # Which JSON is for one image says what is for more.
+  tool "$command" --output=json "$image" "$image"
+  case $command in
+    dump-header*)
+      expect_usage "$command --output=json" "$command" '*text*'
+      tool "$command" "$image" "$image"
+      expect_usage "$command takes one image" "$command" '*one image*'
+      tool "$command" --output=jsonl "$image"
+      expect_usage "$command --output=jsonl" "$command" '*text*' ;;
+    *)
+      expect_usage "$command --output=json of two images" "$command" \
+        '*jsonl*one image*' ;;
+  esac
   for option in '--output=text' '--output human' '-f qcow2' '--format=qcow2' \
       '--format qcow2' -U --force-share '-U -f qcow2' '-Uf qcow2'; do
     # shellcheck disable=SC2086 # an option and its value
@@ -156,6 +178,9 @@ unknown headers headers "*did you mean 'header'*"
 unknown bitmap bitmap "*did you mean 'bitmaps'*"
 unknown bitmap-tables bitmap-tables "*did you mean 'bitmap-table'*"
 unknown extension extension "*did you mean 'extensions'*"
+unknown dupm dupm "*did you mean 'dump'*"
+unknown dump-heade dump-heade "*did you mean 'dump-header'*"
+unknown dump-header-ext dump-header-ext "*did you mean 'dump-header-exts'*"
 unknown frobnicate frobnicate ''
 unknown Header Header "*"
 unknown '' '' ''
@@ -165,6 +190,19 @@ unknown "$image" "$image" ''
 unknown "$(printf '%100000s' '' | tr ' ' h)" '*' ''
 tool help header bitmaps
 expect_usage "help of two commands" '' '*'
+
+# Which options have text only.
+for option in --list --names --is=enabled --field=state; do
+  for output in json jsonl; do
+    tool bitmaps --index 0 $option --output=$output "$image"
+    expect_usage "bitmaps $option --output=$output" bitmaps \
+      "*${option%%=*}*text*"
+  done
+done
+tool header --field=size --output=json "$image"
+expect_usage "header --field --output=json" header '*--field*text*'
+tool extensions --index=0 --field=length --output=json "$image"
+expect_usage "extensions --field --output=json" extensions '*--field*text*'
 
 # Options in front of the command are the program's own.
 for option in --nope -x --name=a --version=1x2; do

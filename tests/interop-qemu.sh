@@ -113,13 +113,14 @@ matches ()
   fi
 }
 
-# What the file says against what is printed, and that against qemu-img.
+# compare NAME [writer]: what the file says against what is printed, and that
+# against qemu-img.  Whether someone writes is not in the file.
 compare ()
 {
-  local name=$1 problem
+  local name=$1 present=${2-nobody} problem
 
   selected "$name" || return
-  if ! problem=$(compare_py expect "$image" "$want" 2>&1); then
+  if ! problem=$(compare_py expect "$image" "$want" "$present" 2>&1); then
     fail "$name: its bytes can be read" "$problem"
     return
   fi
@@ -598,7 +599,7 @@ live ()
     check "$name: the image is locked" grep -qi lock qemu.log
   fi
   before=$(cksum < "$image")
-  compare "$name"
+  compare "$name" writer
   check "$name: nothing has changed" [ "$before" = "$(cksum < "$image")" ]
   check "$name: the writer is still there" kill -0 "$writer"
   kill_writer

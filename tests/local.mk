@@ -22,6 +22,7 @@ unit_tests = \
 	%D%/test-header \
 	%D%/test-image \
 	%D%/test-image-list \
+	%D%/test-json \
 	%D%/test-number \
 	%D%/test-problem \
 	%D%/test-record \
@@ -37,18 +38,32 @@ shell_tests = \
 	%D%/cli-bitmaps.sh \
 	%D%/cli-completion.sh \
 	%D%/cli-damaged.sh \
+	%D%/cli-dump-header.sh \
+	%D%/cli-dump.sh \
 	%D%/cli-extensions.sh \
 	%D%/cli-header.sh \
 	%D%/cli-images.sh \
+	%D%/cli-json.sh \
+	%D%/cli-list.sh \
 	%D%/cli-output.sh \
 	%D%/cli-samples.sh \
 	%D%/cli-usage.sh \
+	%D%/cli-writer.sh \
 	%D%/interop-qemu.sh
 
 check_PROGRAMS += $(unit_tests) %D%/mkimage
 TESTS = $(unit_tests) $(shell_tests)
-EXTRA_DIST += $(shell_tests) %D%/interop-compare.py %D%/lib.sh %D%/test-util.h %D%/run-unit %D%/may-skip \
-	%D%/samples %D%/expected
+EXTRA_DIST += \
+	$(shell_tests) \
+	%D%/expected \
+	%D%/interop-compare.py \
+	%D%/json-check.py \
+	%D%/lib.sh \
+	%D%/may-skip \
+	%D%/run-unit \
+	%D%/samples \
+	%D%/test-util.h \
+	contrib/qcow2.py
 
 builder_sources = \
 	%D%/image-bases.c \
@@ -79,6 +94,8 @@ unit_ldadd = src/libcli.la
 %C%_test_image_LDADD = $(unit_ldadd)
 %C%_test_image_list_SOURCES = %D%/test-image-list.c
 %C%_test_image_list_LDADD = $(unit_ldadd)
+%C%_test_json_SOURCES = %D%/test-json.c
+%C%_test_json_LDADD = $(unit_ldadd)
 %C%_test_number_SOURCES = %D%/test-number.c
 %C%_test_number_LDADD = $(unit_ldadd)
 %C%_test_problem_SOURCES = %D%/test-problem.c

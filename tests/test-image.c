@@ -209,7 +209,8 @@ judge_extensions (Qcow2Image *image, GError **error)
         break;
 
       qcow2_extension_judge (&extension, &image->header,
-                             byte_source_get_size (image->source), &history,
+                             byte_source_get_size (image->source),
+                             qcow2_extension_is_repeated (&extension, &history),
                              QCOW2_PART_EXTENSIONS, image->problems);
     }
 

@@ -15,7 +15,8 @@ add (Qcow2Problems *problems, const char *rule, Qcow2Severity severity,
      guint n)
 {
   for (guint i = 0; i < n; i++)
-    qcow2_problems_add (problems, &header, rule, severity, i, "number %u", i);
+    qcow2_problems_add (problems, &header, rule, severity, i, i, NULL,
+                        "number %u", i);
 }
 
 static void
@@ -26,7 +27,7 @@ test_empty (void)
   g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 0);
   g_assert_cmpuint (qcow2_problems_get_n_errors (problems), ==, 0);
   g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "HDR-01",
-                                                     QCOW2_SEVERITY_ERROR),
+                                                     QCOW2_SEVERITY_ERROR, QCOW2_PART_ALL),
                     ==, 0);
 }
 
@@ -46,7 +47,8 @@ test_add (void)
                                  .bitmap = 5 };
 
   qcow2_problems_add (problems, &subject, "BDIR-12", QCOW2_SEVERITY_WARNING,
-                      G_MAXUINT64, "%s is %u", "granularity_bits", 32);
+                      G_MAXUINT64, 32, "9..31", "%s is %u",
+                      "granularity_bits", 32);
 
   const Qcow2Problem *problem = qcow2_problems_get (problems, 0);
   g_assert_cmpstr (problem->rule, ==, "BDIR-12");
@@ -57,6 +59,8 @@ test_add (void)
   g_assert_cmpuint (problem->subject.extension, ==, 4);
   g_assert_cmpuint (problem->subject.bitmap, ==, 5);
   g_assert_null (problem->subject.name);
+  g_assert_cmpuint (problem->value, ==, 32);
+  g_assert_cmpstr (problem->allowed, ==, "9..31");
   g_assert_cmpstr (problem->message, ==, "granularity_bits is 32");
 }
 
@@ -70,7 +74,7 @@ test_name_is_kept (void)
 
   subject.name = name;
   qcow2_problems_add (problems, &subject, "BDIR-13", QCOW2_SEVERITY_ERROR, 0,
-                      "bad");
+                      QCOW2_ABSENT, NULL, "bad");
   g_bytes_unref (name);
 
   const Qcow2Problem *problem = qcow2_problems_get (problems, 0);
@@ -115,7 +119,7 @@ test_at_cap (void)
 
   g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 100);
   g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BTAB-01",
-                                                     QCOW2_SEVERITY_ERROR),
+                                                     QCOW2_SEVERITY_ERROR, QCOW2_PART_ALL),
                     ==, 0);
 }
 
@@ -132,7 +136,7 @@ test_beyond_cap (void)
   g_assert_cmpstr (qcow2_problems_get (problems, 99)->message, ==,
                    "number 99");
   g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BTAB-01",
-                                                     QCOW2_SEVERITY_ERROR),
+                                                     QCOW2_SEVERITY_ERROR, QCOW2_PART_ALL),
                     ==, 900);
   g_assert_cmpuint (qcow2_problems_get_n_errors (problems), ==, 1000);
 }
@@ -147,10 +151,10 @@ test_cap_per_rule (void)
 
   g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 200);
   g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BTAB-01",
-                                                     QCOW2_SEVERITY_ERROR),
+                                                     QCOW2_SEVERITY_ERROR, QCOW2_PART_ALL),
                     ==, 50);
   g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BTAB-02",
-                                                     QCOW2_SEVERITY_ERROR),
+                                                     QCOW2_SEVERITY_ERROR, QCOW2_PART_ALL),
                     ==, 1);
 }
 
@@ -167,10 +171,10 @@ test_cap_per_severity (void)
   g_assert_cmpint (qcow2_problems_get (problems, 100)->severity, ==,
                    QCOW2_SEVERITY_ERROR);
   g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BDIR-18",
-                                                     QCOW2_SEVERITY_WARNING),
+                                                     QCOW2_SEVERITY_WARNING, QCOW2_PART_ALL),
                     ==, 20);
   g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BDIR-18",
-                                                     QCOW2_SEVERITY_ERROR),
+                                                     QCOW2_SEVERITY_ERROR, QCOW2_PART_ALL),
                     ==, 0);
 }
 

@@ -72,7 +72,8 @@ fake_free (ByteSource *source)
   ((Fake *) source)->n_freed++;
 }
 
-static const ByteSourceClass fake_class = { fake_read, fake_free };
+static const ByteSourceClass fake_class
+    = { .read = fake_read, .free = fake_free };
 
 #define FAKE(n)                                                               \
   {                                                                           \

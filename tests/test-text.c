@@ -103,10 +103,10 @@ test_nothing (Fixture *f, UNUSED)
 static void
 test_images (Fixture *f, UNUSED)
 {
-  emitter_image (f->emitter, "a");
+  emitter_begin_image (f->emitter, "a", TRUE);
   emit_block (f, NULL, 1);
-  emitter_image (f->emitter, "b");
-  emitter_image (f->emitter, "c");
+  emitter_begin_image (f->emitter, "b", TRUE);
+  emitter_begin_image (f->emitter, "c", TRUE);
   emit_block (f, NULL, 3);
   emit_block (f, NULL, 4);
   g_assert_cmpstr (f->out->str, ==,
@@ -125,7 +125,7 @@ test_images (Fixture *f, UNUSED)
 static void
 test_image_path (Fixture *f, UNUSED)
 {
-  emitter_image (f->emitter, "dir/a\nimage: b\x1b\\\xff\xc3\xa4");
+  emitter_begin_image (f->emitter, "dir/a\nimage: b\x1b\\\xff\xc3\xa4", TRUE);
   g_assert_cmpstr (f->out->str, ==,
                    "image: dir/a\\nimage: b\\x1b\\\\\\xff\xc3\xa4\n");
 }
@@ -298,7 +298,7 @@ test_header (Fixture *f, UNUSED)
                                .cluster_size = 65536,
                                .refcount_bits = 16 };
 
-  describe_header (f->emitter, &header);
+  describe_header (f->emitter, NULL, &header);
   g_assert_cmpstr (f->out->str, ==,
                    "magic                     0x514649fb\n"
                    "version                   3\n"
@@ -339,7 +339,7 @@ test_header_strings (Fixture *f, UNUSED)
                                .backing_format = format,
                                .external_data_file = external };
 
-  describe_header (f->emitter, &header);
+  describe_header (f->emitter, NULL, &header);
   assert_ends_with (f, "compression_type          1 (zstd)\n"
                        "backing_file              base\\n.raw\n"
                        "backing_format            raw\n"
@@ -357,7 +357,7 @@ test_header_masks (Fixture *f, UNUSED)
           .autoclear_features = 7,
           .feature_names = { [0] = { [0] = name, [63] = name } } };
 
-  describe_header (f->emitter, &header);
+  describe_header (f->emitter, NULL, &header);
   g_assert_nonnull (
       strstr (f->out->str,
               "\nincompatible_features     0x800000000000003f (['dirty', "
@@ -548,7 +548,7 @@ test_bitmap_name (Fixture *f, UNUSED)
   g_autoptr (GBytes) name = g_bytes_new ("b\n1", 3);
   const Qcow2Bitmap bitmap = { .name = name };
 
-  describe_begin_bitmap_name (f->emitter, &bitmap);
+  describe_begin_table (f->emitter, &bitmap, TRUE);
   emitter_begin (f->emitter, EMITTER_TABLE, NULL, NULL);
   emitter_rows (f->emitter, entries, 1);
   emitter_end (f->emitter);

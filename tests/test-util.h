@@ -85,7 +85,8 @@ fake_free (ByteSource *source)
 static inline FakeSource *
 fake_source_new (GByteArray *bytes, guint64 size)
 {
-  static const ByteSourceClass fake_class = { fake_read, fake_free };
+  static const ByteSourceClass fake_class 
+      = { .read = fake_read, .free = fake_free };
   FakeSource *self = g_new0 (FakeSource, 1);
 
   self->base.klass = &fake_class;

@@ -35,6 +35,24 @@ request_clear (Request *request)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Request, request_clear)
 
+static gboolean
+print_at (Tool *tool, const Qcow2Table *table, const Request *request,
+          GError **error)
+{
+  const Qcow2Bitmap nobody
+      = { .index = QCOW2_NO_INDEX,
+          .bitmap_table_offset = table->offset,
+          .bitmap_table_size = (guint32) MIN (table->n_entries, G_MAXUINT32) };
+  Emitter *emitter = tool_get_emitter (tool);
+
+  emitter_begin (emitter, EMITTER_LIST, "bitmap_tables", NULL);
+  describe_begin_table (emitter, &nobody, FALSE);
+  const gboolean printed = rows_print (tool, table, &request->rows, error);
+  emitter_end (emitter);
+  emitter_end (emitter);
+  return printed;
+}
+
 /* Decodes entries at a host offset.  Nothing claims that there is a table:
  * nothing is judged. */
 static gboolean
@@ -56,7 +74,7 @@ show_at (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
       return TRUE;
     }
 
-  if (!rows_print (tool, &table, rows, error))
+  if (!print_at (tool, &table, request, error))
     return FALSE;
 
   const guint64 n_readable = qcow2_table_get_n_readable (&table);
@@ -78,16 +96,10 @@ show_table (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
   const Request *request = data;
 
   qcow2_examiner_judge_entry (examiner, bitmap);
-  return rows_print_bitmap (tool, image, bitmap, &request->rows, TRUE, error);
-}
-
-static gboolean
-show_named_table (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
-                  Qcow2Bitmap *bitmap, gpointer data, GError **error)
-{
-  describe_begin_bitmap_name (tool_get_emitter (tool), bitmap);
+  describe_begin_table (tool_get_emitter (tool), bitmap,
+                        !selection_is_given (&request->selection));
   const gboolean shown
-      = show_table (tool, image, examiner, bitmap, data, error);
+      = rows_print_bitmap (tool, image, bitmap, &request->rows, TRUE, error);
   emitter_end (tool_get_emitter (tool));
   return shown;
 }
@@ -96,11 +108,14 @@ static gboolean
 show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 {
   const Request *request = data;
-  const gboolean selected = selection_is_given (&request->selection);
+  const SelectionVisit visit
+      = { .use = selection_is_given (&request->selection) ? SELECTION_ONE
+                                                          : SELECTION_ALL,
+          .key = "bitmap_tables",
+          .show = show_table,
+          .data = data };
 
-  return selection_for_each (
-      &request->selection, selected ? SELECTION_ONE : SELECTION_ALL, tool,
-      image, selected ? show_table : show_named_table, data, error);
+  return selection_visit (&request->selection, &visit, tool, image, error);
 }
 
 static gboolean
@@ -196,5 +211,6 @@ const Command cmd_bitmap_table = {
   .name = "bitmap-table",
   .operands = "IMAGE...",
   .summary = "Print the entries of bitmap tables",
+  .keys = { "bitmap_tables" },
   .run = run,
 };

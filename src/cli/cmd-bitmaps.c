@@ -2,12 +2,12 @@
 
 #include "config.h"
 
+#include "cli/bitmap-block.h"
 #include "cli/commands.h"
 #include "cli/fields.h"
-#include "cli/rows.h"
-#include "cli/selection.h"
 #include "cli/usage.h"
 #include "qcow2/error.h"
+#include "render/bitmap-list.h"
 #include "render/describe.h"
 #include "render/format.h"
 
@@ -17,7 +17,10 @@ typedef struct
   FieldOptions fields;
   gboolean names;
   gboolean tables;
-  char *is; /* --is, or NULL */
+  gboolean list;
+  gboolean all_columns;
+  char *is;         /* --is, or NULL */
+  BitmapList *rows; /* of the image that is being shown */
 } Request;
 
 static void
@@ -29,20 +32,6 @@ request_clear (Request *request)
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Request, request_clear)
-
-static gboolean
-print_block (Tool *tool, Qcow2Image *image, const Request *request,
-             const Qcow2Bitmap *bitmap, GError **error)
-{
-  const RowOptions all_rows = { .count = ROWS_ALL };
-  gboolean printed = TRUE;
-
-  describe_begin_bitmap (tool_get_emitter (tool), bitmap);
-  if (request->tables)
-    printed = rows_print_bitmap (tool, image, bitmap, &all_rows, FALSE, error);
-  emitter_end (tool_get_emitter (tool));
-  return printed;
-}
 
 static gboolean
 show_name (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
@@ -66,7 +55,9 @@ show_fields (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
 {
   const Request *request = data;
   const FieldSource sources[]
-      = { { qcow2_bitmap_fields, bitmap, G_MAXUINT }, { .fields = NULL } };
+      = { { qcow2_bitmap_fields, bitmap, G_MAXUINT },
+          { qcow2_bitmap_size_fields, bitmap, G_MAXUINT },
+          { .fields = NULL } };
 
   return qcow2_examiner_examine (examiner, bitmap, error)
          && fields_print (&request->fields, sources, tool_get_text (tool),
@@ -91,45 +82,69 @@ show_answer (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
   return TRUE;
 }
 
-/* What can be read of a bitmap is printed even if its table cannot. */
 static gboolean
-show_block (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
-            Qcow2Bitmap *bitmap, gpointer data, GError **error)
+add_to_list (Tool *tool G_GNUC_UNUSED, Qcow2Image *image G_GNUC_UNUSED,
+             Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, gpointer data,
+             GError **error)
 {
+  const Request *request = data;
   const gboolean examined = qcow2_examiner_examine (examiner, bitmap, error);
-  const gboolean printed
-      = print_block (tool, image, data, bitmap, examined ? error : NULL);
 
-  return examined && printed;
+  bitmap_list_add (request->rows, bitmap);
+  return examined;
 }
 
-static SelectionFunc
-get_show (const Request *request)
+static gboolean
+print_list_row (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
+                Qcow2Examiner *examiner G_GNUC_UNUSED, Qcow2Bitmap *bitmap,
+                gpointer data, GError **error G_GNUC_UNUSED)
 {
-  if (request->names)
-    return show_name;
-  if (request->is != NULL)
-    return show_answer;
+  const Request *request = data;
 
-  return request->fields.keys != NULL ? show_fields : show_block;
+  bitmap_list_print_next (request->rows, tool_get_text (tool), bitmap);
+  return TRUE;
 }
 
-static SelectionUse
-get_use (const Request *request)
+static SelectionVisit
+get_visit (Request *request)
 {
-  if (request->is != NULL)
-    return SELECTION_PREDICATE;
+  SelectionVisit visit = { .use = SELECTION_ALL,
+                           .key = "bitmaps",
+                           .show = bitmap_block_show,
+                           .data = request };
 
-  return request->fields.keys != NULL ? SELECTION_ONE : SELECTION_ALL;
+  if (request->fields.keys != NULL)
+    {
+      visit.use = SELECTION_ONE;
+      visit.show = show_fields;
+    }
+  else if (request->is != NULL)
+    {
+      visit.use = SELECTION_PREDICATE;
+      visit.show = show_answer;
+    }
+  else if (request->list)
+    {
+      visit.show = add_to_list;
+      visit.again = print_list_row;
+    }
+  else if (request->names)
+    visit.show = show_name;
+  else if (request->tables)
+    visit.show = bitmap_block_show_with_table;
+
+  return visit;
 }
 
 static gboolean
 show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 {
-  const Request *request = data;
+  Request *request = data;
+  const SelectionVisit visit = get_visit (request);
+  g_autoptr (BitmapList) rows = bitmap_list_new (request->all_columns);
 
-  return selection_for_each (&request->selection, get_use (request), tool,
-                             image, get_show (request), data, error);
+  request->rows = rows;
+  return selection_visit (&request->selection, &visit, tool, image, error);
 }
 
 static gboolean
@@ -137,9 +152,9 @@ check_combinations (const Request *request, GError **error)
 {
   const gboolean fields = request->fields.keys != NULL;
   const char *const given[]
-      = { request->names ? "--names" : "", fields ? "--field" : "",
-          request->tables ? "--tables" : "", request->is != NULL ? "--is" : "",
-          NULL };
+      = { request->names ? "--names" : "",   fields ? "--field" : "",
+          request->tables ? "--tables" : "", request->list ? "--list" : "",
+          request->is != NULL ? "--is" : "", NULL };
 
   if (!usage_check_exclusive (given, error))
     return FALSE;
@@ -147,6 +162,11 @@ check_combinations (const Request *request, GError **error)
   if (request->fields.nul && !request->names && !fields)
     {
       usage_error (error, "-0 goes with --names or --field");
+      return FALSE;
+    }
+  if (request->all_columns && !request->list)
+    {
+      usage_error (error, "--long goes with --list");
       return FALSE;
     }
   if ((fields || request->is != NULL)
@@ -166,8 +186,9 @@ check (Request *request, GError **error)
   static const char *const states[] = { "usable", "enabled", "disabled",
                                         "in-use", "stale",   "damaged",
                                         NULL };
-  const FieldSource sources[]
-      = { { .fields = qcow2_bitmap_fields }, { .fields = NULL } };
+  const FieldSource sources[] = { { .fields = qcow2_bitmap_fields },
+                                  { .fields = qcow2_bitmap_size_fields },
+                                  { .fields = NULL } };
 
   return selection_parse (&request->selection, error)
          && usage_check_choice ("--is", request->is, states, error)
@@ -184,6 +205,11 @@ run (Tool *tool, char **argv, GError **error)
     SELECTION_OPTIONS (&request.selection),
     { "tables", 0, 0, G_OPTION_ARG_NONE, &request.tables,
       "Print each bitmap's table under it", NULL },
+    { "list", 0, 0, G_OPTION_ARG_NONE, &request.list,
+      "Print a row per bitmap, for people", NULL },
+    { "long", 0, 0, G_OPTION_ARG_NONE, &request.all_columns,
+      "With --list: print how many table entries there are of each type",
+      NULL },
     { "names", 0, 0, G_OPTION_ARG_NONE, &request.names,
       "Print only the names, one per line", NULL },
     { "is", 0, 0, G_OPTION_ARG_FILENAME, &request.is,
@@ -198,12 +224,16 @@ run (Tool *tool, char **argv, GError **error)
     return FALSE;
   if (!check (&request, error))
     return FALSE;
-  if (request.names)
-    tool_want_one_image (tool, "--names");
-  if (request.fields.keys != NULL)
-    tool_want_one_image (tool, "--field");
-  if (request.is != NULL)
-    tool_want_one_image (tool, "--is");
+  const char *const only = request.names                 ? "--names"
+                           : request.fields.keys != NULL ? "--field"
+                           : request.is != NULL          ? "--is"
+                                                         : NULL;
+  if (request.list && !tool_want_text (tool, "--list", error))
+    return FALSE;
+  if (only != NULL && !tool_want_text (tool, only, error))
+    return FALSE;
+  if (only != NULL)
+    tool_want_one_image (tool, only);
 
   return tool_for_each_image (tool, show, &request, error);
 }
@@ -212,5 +242,6 @@ const Command cmd_bitmaps = {
   .name = "bitmaps",
   .operands = "IMAGE...",
   .summary = "Print the directory of persistent bitmaps",
+  .keys = { "bitmaps" },
   .run = run,
 };

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "cli/commands.h"
+#include "cli/each-extension.h"
 #include "cli/fields.h"
 #include "cli/number.h"
 #include "cli/usage.h"
@@ -17,6 +18,10 @@ typedef struct
   gboolean unknown; /* --magic '<unknown>' */
   guint64 magic;
   guint64 index;
+
+  /* Of the image that is being shown. */
+  guint64 n_shown;
+  GString *answer; /* to --field: printed when nothing else has the magic */
 } Request;
 
 static void
@@ -29,32 +34,40 @@ request_clear (Request *request)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Request, request_clear)
 
+#define N_PAYLOADS 4
+
+/* Fills in where keys are looked up; EXTENSION is NULL when only the keys
+ * matter. */
 static const FieldSource *
 get_sources (FieldSource *sources, const Qcow2Extension *extension)
 {
+  const Qcow2Field *const payloads[N_PAYLOADS]
+      = { qcow2_data_extension_fields, qcow2_crypto_extension_fields,
+          qcow2_bitmaps_extension_fields, NULL };
   gconstpointer record = NULL;
   const Qcow2Field *fields
       = extension != NULL
             ? qcow2_extension_get_payload_fields (extension, &record)
             : NULL;
-  const guint n = extension != NULL ? extension->n_decoded : 0;
 
   sources[0] = (FieldSource){ qcow2_extension_fields, extension, G_MAXUINT };
-  sources[1] = (FieldSource){ qcow2_crypto_extension_fields, NULL, n };
-  sources[2] = (FieldSource){ qcow2_bitmaps_extension_fields, NULL, n };
-  sources[3] = (FieldSource){ NULL, NULL, 0 };
-  for (guint i = 1; i < 3; i++)
+  for (guint i = 0; i < N_PAYLOADS; i++)
     {
-      if (sources[i].fields == fields)
-        sources[i].record = record;
+      FieldSource *source = &sources[i + 1];
+
+      source->fields = payloads[i];
+      source->record = payloads[i] == fields ? record : NULL;
+      source->n_stored = extension != NULL ? extension->n_decoded : 0;
     }
 
   return sources;
 }
 
 static gboolean
-is_selected (const Request *request, const Qcow2Extension *extension)
+is_selected (const Qcow2Extension *extension, gconstpointer data)
 {
+  const Request *request = data;
+
   if (request->index_text != NULL)
     return extension->index == request->index;
   if (request->unknown)
@@ -70,64 +83,24 @@ has_selection (const Request *request)
 }
 
 static gboolean
-print_fields (Tool *tool, const Request *request,
-              const Qcow2Extension *extension, guint64 n_before,
-              GError **error)
+show_extension (Tool *tool, const Qcow2Extension *extension, gpointer data,
+                GError **error)
 {
-  FieldSource sources[4];
+  Request *request = data;
+  FieldSource sources[N_PAYLOADS + 1];
 
-  if (n_before > 0)
+  request->n_shown++;
+  if (request->fields.keys == NULL)
     {
-      g_string_truncate (tool_get_text (tool), 0);
-      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_AMBIGUOUS,
-                   "several extensions have this magic: use --index");
-      return FALSE;
+      describe_extension (tool_get_emitter (tool), extension);
+      return TRUE;
     }
+  if (request->n_shown == 1)
+    return fields_print (&request->fields, get_sources (sources, extension),
+                         request->answer, error);
 
-  return fields_print (&request->fields, get_sources (sources, extension),
-                       tool_get_text (tool), error);
-}
-
-/* Walks the extensions and prints those that are selected; N_SHOWN gets their
- * number. */
-static gboolean
-show_selected (Tool *tool, Qcow2Image *image, const Request *request,
-               guint64 *n_shown, GError **error)
-{
-  g_autoptr (Qcow2ExtensionWalk) walk
-      = qcow2_extension_walk_new (image->source, &image->header);
-  const guint64 file_size = byte_source_get_size (image->source);
-  g_autoptr (GError) local_error = NULL;
-  Qcow2ExtensionHistory history = { .n = 0 };
-  ReportScope scope = REPORT_SCOPE (QCOW2_PART_EXTENSIONS);
-
-  while (local_error == NULL)
-    {
-      g_auto (Qcow2Extension) extension = { 0 };
-
-      if (!qcow2_extension_walk_next (walk, &extension, &local_error))
-        break;
-      if (!is_selected (request, &extension))
-        continue;
-
-      qcow2_extension_judge (&extension, &image->header, file_size, &history,
-                             QCOW2_PART_EXTENSIONS, image->problems);
-      if (request->fields.keys != NULL)
-        print_fields (tool, request, &extension, *n_shown, &local_error);
-      else
-        describe_extension (tool_get_emitter (tool), &extension);
-      (*n_shown)++;
-
-      scope.max_extension = extension.index;
-      tool_report (tool, scope);
-      if (local_error == NULL)
-        tool_flush (tool, &local_error);
-    }
-
-  if (local_error == NULL)
-    return TRUE;
-
-  g_propagate_error (error, g_steal_pointer (&local_error));
+  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_AMBIGUOUS,
+               "several extensions have this magic: use --index");
   return FALSE;
 }
 
@@ -147,17 +120,23 @@ get_scope (const Request *request)
 static gboolean
 show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 {
-  const Request *request = data;
-  guint64 n_shown = 0;
+  Request *request = data;
 
-  if (image->has_extensions
-      && !show_selected (tool, image, request, &n_shown, error))
+  g_autoptr (GString) answer = g_string_new (NULL);
+
+  request->n_shown = 0;
+  request->answer = answer;
+  if (!each_extension (tool, image, is_selected, show_extension, request,
+                       error))
     return FALSE;
 
   /* With --index, what lies behind that extension was not asked for. */
-  if (request->index_text == NULL || n_shown == 0)
+  const gboolean found = request->n_shown > 0;
+  g_string_append_len (tool_get_text (tool), answer->str,
+                       (gssize) answer->len);
+  if (request->index_text == NULL || !found)
     tool_report (tool, get_scope (request));
-  if (n_shown > 0 || !has_selection (request))
+  if (found || !has_selection (request))
     return TRUE;
 
   g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
@@ -199,7 +178,7 @@ parse_magic (Request *request, GError **error)
 static gboolean
 check (Request *request, GError **error)
 {
-  FieldSource sources[4];
+  FieldSource sources[N_PAYLOADS + 1];
   const char *const given[]
       = { request->magic_text != NULL ? "--magic" : "",
           request->index_text != NULL ? "--index" : "", NULL };
@@ -248,6 +227,8 @@ run (Tool *tool, char **argv, GError **error)
     return FALSE;
   if (request.fields.keys != NULL)
     tool_want_one_image (tool, "--field");
+  if (request.fields.keys != NULL && !tool_want_text (tool, "--field", error))
+    return FALSE;
 
   return tool_for_each_image (tool, show, &request, error);
 }
@@ -256,5 +237,6 @@ const Command cmd_extensions = {
   .name = "extensions",
   .operands = "IMAGE...",
   .summary = "Print the header extensions, decoded",
+  .keys = { "extensions" },
   .run = run,
 };

@@ -20,7 +20,7 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   if (wanted)
     found = fields_print (fields, sources, tool_get_text (tool), error);
   else
-    describe_header (tool_get_emitter (tool), &image->header);
+    describe_header (tool_get_emitter (tool), NULL, &image->header);
 
   tool_report (tool, REPORT_SCOPE (QCOW2_PART_HEADER));
   return found;
@@ -45,6 +45,8 @@ run (Tool *tool, char **argv, GError **error)
     }
   if (fields.keys != NULL)
     tool_want_one_image (tool, "--field");
+  if (fields.keys != NULL && !tool_want_text (tool, "--field", error))
+    return FALSE;
 
   return tool_for_each_image (tool, show, &fields, error);
 }
@@ -53,5 +55,6 @@ const Command cmd_header = {
   .name = "header",
   .operands = "IMAGE...",
   .summary = "Print the fields of the image header",
+  .keys = { "header" },
   .run = run,
 };

@@ -5,5 +5,6 @@
 #include "cli/commands.h"
 
 const Command *const commands[] = {
-  &cmd_header, &cmd_extensions, &cmd_bitmaps, &cmd_bitmap_table, NULL,
+  &cmd_header, &cmd_extensions,  &cmd_bitmaps,          &cmd_bitmap_table,
+  &cmd_dump,   &cmd_dump_header, &cmd_dump_header_exts, NULL,
 };

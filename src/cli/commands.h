@@ -11,6 +11,9 @@ extern const Command cmd_header;
 extern const Command cmd_extensions;
 extern const Command cmd_bitmaps;
 extern const Command cmd_bitmap_table;
+extern const Command cmd_dump;
+extern const Command cmd_dump_header;
+extern const Command cmd_dump_header_exts;
 
 extern const Command *const commands[]; /* ends with NULL */
 

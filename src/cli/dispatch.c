@@ -123,7 +123,7 @@ list_commands (void)
   GString *list = g_string_new ("Commands:\n");
 
   for (guint i = 0; commands[i] != NULL; i++)
-    g_string_append_printf (list, "  %-14s %s\n", commands[i]->name,
+    g_string_append_printf (list, "  %-17s %s\n", commands[i]->name,
                             commands[i]->summary);
   g_string_append (list,
                    "\n'qcow2tool COMMAND --help' is the help of a command.");

@@ -61,7 +61,7 @@ count_before_value (const char *arg)
   if (*arg != '-')
     return 0;
 
-  const gsize len = 1 + strspn (arg + 1, "U0h");
+  const gsize len = 1 + strspn (arg + 1, "U0hj");
   return arg[len] == 'f' && arg[len + 1] != '\0' ? len + 1 : 0;
 }
 
@@ -102,16 +102,29 @@ prepare (char *program, char **argv, const GOptionEntry *own,
   return g_steal_pointer (&args);
 }
 
+static OptionsOutput
+output_of (const char *name)
+{
+  if (g_strcmp0 (name, "json") == 0)
+    return OPTIONS_OUTPUT_JSON;
+
+  return g_strcmp0 (name, "jsonl") == 0 ? OPTIONS_OUTPUT_JSONL
+                                        : OPTIONS_OUTPUT_TEXT;
+}
+
 static gboolean
-check (const Options *options, const char *output, const char *format,
+check (Options *options, const char *output, const char *format,
        GError **error)
 {
-  static const char *const outputs[] = { "text", "human", NULL };
+  static const char *const outputs[]
+      = { "text", "json", "jsonl", "human", NULL };
   static const char *const formats[] = { "qcow2", NULL };
 
   if (!usage_check_choice ("--output", output, outputs, error)
       || !usage_check_choice ("--format", format, formats, error))
     return FALSE;
+
+  options->output = output_of (output);
   if (options->operands != NULL || options->line_files != NULL
       || options->nul_files != NULL)
     return TRUE;
@@ -136,7 +149,8 @@ options_parse (Options *options, const char *command, const char *operands,
   /* clang-format off */
   const GOptionEntry common[] = {
     { "output", 0, 0, G_OPTION_ARG_FILENAME, &output,
-      "Print text, which is the default", "text" },
+      "Print text, which is the default, json for one image, or jsonl: a line "
+      "per image", "text|json|jsonl" },
     { "files-from", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->line_files,
       "Read names of more images from FILE, one per line; - is standard input",
       "FILE" },

@@ -7,12 +7,20 @@
 
 G_BEGIN_DECLS
 
+typedef enum
+{
+  OPTIONS_OUTPUT_TEXT,
+  OPTIONS_OUTPUT_JSON, /* one indented document */
+  OPTIONS_OUTPUT_JSONL /* a line per image */
+} OptionsOutput;
+
 /* What every command takes; arrays end with NULL or are NULL. */
 typedef struct
 {
   char **operands;
   char **line_files; /* --files-from */
   char **nul_files;  /* --files0-from */
+  OptionsOutput output;
 } Options;
 
 gboolean options_parse (Options *options, const char *command,

@@ -49,18 +49,27 @@ write_text (Output *output)
   return output->error == NULL;
 }
 
-/* Writes the text when it has become much.  Returns FALSE, with OUTPUT_ERROR,
- * when a write has failed: nobody reads any more, so the reading ends. */
+/* Writes the text.  Returns FALSE, with OUTPUT_ERROR, when a write has failed:
+ * nobody reads any more, so the reading ends. */
 gboolean
-output_flush (Output *output, GError **error)
+output_flush_all (Output *output, GError **error)
 {
-  if (output->text->len >= FLUSH_SIZE)
-    write_text (output);
-  if (output->error == NULL)
+  if (write_text (output))
     return TRUE;
 
   g_set_error (error, OUTPUT_ERROR, OUTPUT_ERROR_FAILED, "output failed");
   return FALSE;
+}
+
+/* Writes the text when it has become much; otherwise as output_flush_all ().
+ */
+gboolean
+output_flush (Output *output, GError **error)
+{
+  if (output->text->len < FLUSH_SIZE && output->error == NULL)
+    return TRUE;
+
+  return output_flush_all (output, error);
 }
 
 /* Puts LINE on standard error, behind the output that came before it.  There

@@ -5,6 +5,7 @@
 
 #include "cli/output.h"
 #include "qcow2/image.h"
+#include "render/emitter.h"
 
 G_BEGIN_DECLS
 
@@ -26,6 +27,7 @@ typedef struct Report Report;
 
 Report *report_new (Output *output, const char *path, const Qcow2Image *image);
 void report_findings (Report *report, ReportScope scope);
+void report_describe (const Report *report, Emitter *emitter);
 const char *report_get_path (const Report *report);
 gboolean report_close (Report *report);
 

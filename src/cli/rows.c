@@ -4,13 +4,6 @@
 
 #include "cli/rows.h"
 
-/* How many entries are read and printed at a time. */
-#define BLOCK 512
-
-/* More rows than a real table can have are printed only when they are asked
- * for (QEMU, block/qcow2-bitmap.c: BME_MAX_TABLE_SIZE). */
-#define MAX_ROWS G_GUINT64_CONSTANT (0x8000000)
-
 /* What the entries of a bitmap's table are judged by, NULL for no judging. */
 typedef struct
 {
@@ -40,11 +33,11 @@ print_range (Tool *tool, const Qcow2Table *table, guint64 start, guint64 end,
              guint types, const Judging *judging, GError **error)
 {
   g_autoptr (ByteWindow) window = byte_window_new (table->source, 0);
-  Qcow2TableEntry entries[BLOCK];
+  Qcow2TableEntry entries[ROWS_BLOCK];
 
   while (start < end)
     {
-      const gsize wanted = (gsize) MIN (end - start, BLOCK);
+      const gsize wanted = (gsize) MIN (end - start, ROWS_BLOCK);
       const gsize got
           = qcow2_table_read (table, window, start, entries, wanted, error);
 
@@ -71,7 +64,8 @@ print (Tool *tool, const Qcow2Table *table, const RowOptions *options,
 {
   const guint64 n = qcow2_table_get_n_readable (table);
   const guint64 start = MIN (options->start, n);
-  const guint64 count = options->count == ROWS_ALL ? MAX_ROWS : options->count;
+  const guint64 count
+      = options->count == ROWS_ALL ? ROWS_MOST : options->count;
   const guint64 end = start + MIN (n - start, count);
 
   emitter_begin (tool_get_emitter (tool), EMITTER_TABLE, "bitmap_table", NULL);
@@ -82,6 +76,7 @@ print (Tool *tool, const Qcow2Table *table, const RowOptions *options,
   if (printed && judging != NULL && options->count == ROWS_ALL && end < n)
     qcow2_problems_add (judging->problems, &judging->subject, "RES-02",
                         QCOW2_SEVERITY_ERROR, table->offset + end * 8,
+                        QCOW2_ABSENT, NULL,
                         "entries " QCOW2_U " to " QCOW2_U
                         " are left out: use --start and --count",
                         end, n - 1);
@@ -107,8 +102,15 @@ rows_print_bitmap (Tool *tool, Qcow2Image *image, const Qcow2Bitmap *bitmap,
   Judging judging = { .subject = qcow2_bitmap_get_subject (bitmap),
                       .problems = image->problems };
 
-  if (table.offset == 0)
-    return TRUE; /* there is the header, not a table */
+  /* At offset 0 is the header, not a table. */
+  const gboolean readable
+      = table.offset != 0
+        && (table.n_entries == 0 || qcow2_table_get_n_readable (&table) > 0);
+  if (!readable)
+    {
+      emitter_null (tool_get_emitter (tool), "bitmap_table");
+      return TRUE;
+    }
 
   qcow2_bitmap_get_data_size (bitmap, &image->header, &judging.data_size);
   return print (tool, &table, options, judge ? &judging : NULL, error);

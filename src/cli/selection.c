@@ -169,14 +169,16 @@ find (const Selection *selection, SelectionUse use, Qcow2Directory *directory,
 /* Calls SHOW for the bitmaps asked for, up to the one with index LAST, and
  * reports what is wrong with each and on the way to it. */
 static gboolean
-show_up_to (const Selection *selection, SelectionUse use, guint64 last,
-            Tool *tool, Qcow2Image *image, Qcow2Directory *directory,
-            SelectionFunc show, gpointer data, GError **error)
+walk_up_to (const Selection *selection, const SelectionVisit *visit,
+            SelectionFunc show, guint64 last, Tool *tool, Qcow2Image *image,
+            Qcow2Directory *directory, GError **error)
 {
   g_autoptr (Qcow2Examiner) examiner = qcow2_examiner_new (image, directory);
   g_autoptr (GError) local_error = NULL;
   ReportScope scope = REPORT_SCOPE (QCOW2_PART_BITMAPS);
+  gboolean any = FALSE;
 
+  qcow2_directory_rewind (directory);
   while (local_error == NULL)
     {
       g_auto (Qcow2Bitmap) bitmap = { 0 };
@@ -187,14 +189,19 @@ show_up_to (const Selection *selection, SelectionUse use, guint64 last,
       if (!matches (selection, &bitmap))
         continue;
 
-      show (tool, image, examiner, &bitmap, data, &local_error);
+      any = TRUE;
+      show (tool, image, examiner, &bitmap, visit->data, &local_error);
       scope.max_bitmap = bitmap.index;
-      if (use != SELECTION_PREDICATE)
+      if (visit->use != SELECTION_PREDICATE)
         tool_report (tool, scope);
       if (local_error == NULL || tool_go_on_after (tool, &local_error))
         tool_flush (tool, &local_error);
     }
 
+  /* It was there when it was looked for: somebody is writing. */
+  if (local_error == NULL && !any && selection_is_given (selection))
+    g_set_error (&local_error, QCOW2_ERROR, QCOW2_ERROR_READ,
+                 "the bitmap directory changed while it was read");
   if (local_error == NULL)
     return TRUE;
 
@@ -202,14 +209,21 @@ show_up_to (const Selection *selection, SelectionUse use, guint64 last,
   return FALSE;
 }
 
-/* Calls SHOW with DATA for each bitmap of IMAGE that is asked for, in the
- * order of the directory, and reports what is wrong with it, or, when none was
- * asked for in particular, with any.  Fails as SHOW does, and when there is no
- * bitmap like that or, with SELECTION_ONE, several. */
+/* Whether nobody can tell what bitmaps IMAGE has. */
+static gboolean
+is_unknown (const Qcow2Image *image, const Qcow2Directory *directory)
+{
+  return qcow2_directory_get_n (directory) == 0
+         && qcow2_image_bitmaps_are_damaged (image);
+}
+
+/* Visits each bitmap of IMAGE that is asked for, in the order of the
+ * directory, and reports what is wrong with it, or, when none was asked for in
+ * particular, with any.  Fails as the functions of VISIT do, and when there is
+ * no bitmap like that or, with SELECTION_ONE, several. */
 gboolean
-selection_for_each (const Selection *selection, SelectionUse use, Tool *tool,
-                    Qcow2Image *image, SelectionFunc show, gpointer data,
-                    GError **error)
+selection_visit (const Selection *selection, const SelectionVisit *visit,
+                 Tool *tool, Qcow2Image *image, GError **error)
 {
   const gboolean selected = selection_is_given (selection);
   const ReportScope all = REPORT_SCOPE (QCOW2_PART_BITMAPS);
@@ -219,14 +233,27 @@ selection_for_each (const Selection *selection, SelectionUse use, Tool *tool,
   if (directory == NULL)
     return FALSE;
 
-  if (selected && !find (selection, use, directory, &last, error))
+  if (selected && !find (selection, visit->use, directory, &last, error))
     {
-      if (use != SELECTION_PREDICATE)
+      if (visit->use != SELECTION_PREDICATE)
         tool_report (tool, all);
       return FALSE;
     }
-  if (!show_up_to (selection, use, last, tool, image, directory, show, data,
-                   error))
+  if (is_unknown (image, directory))
+    {
+      tool_report (tool, all);
+      return TRUE;
+    }
+
+  emitter_begin (tool_get_emitter (tool), EMITTER_LIST, visit->key, NULL);
+  const gboolean shown
+      = walk_up_to (selection, visit, visit->show, last, tool, image,
+                    directory, error)
+        && (visit->again == NULL
+            || walk_up_to (selection, visit, visit->again, last, tool, image,
+                           directory, error));
+  emitter_end (tool_get_emitter (tool));
+  if (!shown)
     return FALSE;
 
   if (!selected)

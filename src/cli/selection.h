@@ -46,9 +46,19 @@ typedef gboolean (*SelectionFunc) (Tool *tool, Qcow2Image *image,
                                    Qcow2Bitmap *bitmap, gpointer data,
                                    GError **error);
 
-gboolean selection_for_each (const Selection *selection, SelectionUse use,
-                             Tool *tool, Qcow2Image *image, SelectionFunc show,
-                             gpointer data, GError **error);
+/* What is done with the bitmaps that are selected. */
+typedef struct
+{
+  SelectionUse use;
+  const char *key;     /* of the list of them, for programs */
+  SelectionFunc show;  /* for each */
+  SelectionFunc again; /* in a second walk, or NULL */
+  gpointer data;       /* for both */
+} SelectionVisit;
+
+gboolean selection_visit (const Selection *selection,
+                          const SelectionVisit *visit, Tool *tool,
+                          Qcow2Image *image, GError **error);
 void selection_clear (Selection *selection);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Selection, selection_clear)

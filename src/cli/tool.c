@@ -8,17 +8,25 @@
 #include "cli/options.h"
 #include "cli/usage.h"
 #include "qcow2/error.h"
+#include "render/describe.h"
+
+/* Messages of reads that fail, after which the rest is only counted. */
+#define READ_ERRORS 10
 
 struct Tool
 {
   Output *output;
+  const Command *command;
   Emitter *emitter;
   ToolStatus status;
 
   Options options;
   const char *one_image; /* what takes no more than one image, or NULL */
 
-  Report *report; /* on the image that is being shown */
+  /* Of the image that is being shown. */
+  Report *report;
+  GError *read_error; /* the first one after which there was more to read */
+  guint64 n_read_errors;
 };
 
 G_DEFINE_QUARK (tool - error - quark, tool_error)
@@ -30,7 +38,6 @@ tool_new (Output *output)
   Tool *tool = g_new0 (Tool, 1);
 
   tool->output = output;
-  tool->emitter = emitter_new_text (output_get_text (output));
   return tool;
 }
 
@@ -89,6 +96,24 @@ tool_show_help (Tool *tool, const char *help, GError **error)
   g_set_error (error, TOOL_ERROR, TOOL_ERROR_HELP, "help was shown");
 }
 
+static Emitter *
+new_emitter (Tool *tool)
+{
+  GString *text = output_get_text (tool->output);
+
+  switch (tool->options.output)
+    {
+    case OPTIONS_OUTPUT_TEXT:
+      return emitter_new_text (text);
+    case OPTIONS_OUTPUT_JSON:
+      return emitter_new_json (text, TRUE);
+    case OPTIONS_OUTPUT_JSONL:
+      return emitter_new_json (text, FALSE);
+    }
+
+  g_assert_not_reached ();
+}
+
 /* Parses ARGV, the arguments of COMMAND behind its name, by ENTRIES, its own
  * options, and those that all commands have.  Fails with a usage error, or,
  * when help was asked for, with one that ends the command in good order. */
@@ -101,11 +126,17 @@ tool_parse (Tool *tool, const Command *command, const GOptionEntry *entries,
   if (!options_parse (&tool->options, command->name, command->operands,
                       command->summary, entries, argv, &help, error))
     return FALSE;
-  if (help == NULL)
-    return TRUE;
+  if (help != NULL)
+    {
+      tool_show_help (tool, help, error);
+      return FALSE;
+    }
 
-  tool_show_help (tool, help, error);
-  return FALSE;
+  tool->command = command;
+  tool->emitter = new_emitter (tool);
+  if (tool->options.output == OPTIONS_OUTPUT_JSON)
+    tool_want_one_image (tool, "--output=json (unlike jsonl)");
+  return TRUE;
 }
 
 /* Says that TAKER, a command or an option, takes exactly one image. */
@@ -115,12 +146,24 @@ tool_want_one_image (Tool *tool, const char *taker)
   tool->one_image = taker;
 }
 
+/* Fails when TAKER, an option, is used with another output than text. */
+gboolean
+tool_want_text (Tool *tool, const char *taker, GError **error)
+{
+  if (tool->options.output == OPTIONS_OUTPUT_TEXT)
+    return TRUE;
+
+  usage_error (error, "%s is for text output", taker);
+  return FALSE;
+}
+
 static ToolStatus
 status_of (const GError *error)
 {
   if (g_error_matches (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND))
     return TOOL_NOT_FOUND;
-  if (g_error_matches (error, QCOW2_ERROR, QCOW2_ERROR_AMBIGUOUS))
+  if (g_error_matches (error, QCOW2_ERROR, QCOW2_ERROR_AMBIGUOUS)
+      || g_error_matches (error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT))
     return TOOL_DAMAGED;
 
   return TOOL_FAILED;
@@ -150,7 +193,10 @@ tool_go_on_after (Tool *tool, GError **error)
   if (!g_error_matches (*error, QCOW2_ERROR, QCOW2_ERROR_READ))
     return FALSE;
 
-  report_error (tool, report_get_path (tool->report), *error);
+  if (tool->n_read_errors++ < READ_ERRORS)
+    report_error (tool, report_get_path (tool->report), *error);
+  if (tool->read_error == NULL)
+    tool->read_error = g_steal_pointer (error);
   g_clear_error (error);
   return TRUE;
 }
@@ -163,42 +209,102 @@ open_image (const char *path, GError **error)
   return source != NULL ? qcow2_image_open (source, error) : NULL;
 }
 
-/* Whether ERROR is about the image that is being shown. */
-static gboolean
-is_about_image (const GError *error)
+static const char *
+code_of (const GError *error)
 {
-  return error->domain == QCOW2_ERROR;
+  switch ((Qcow2Error) error->code)
+    {
+    case QCOW2_ERROR_OPEN:
+      return "open";
+    case QCOW2_ERROR_NOT_QCOW2:
+      return "not-qcow2";
+    case QCOW2_ERROR_UNSUPPORTED:
+      return "unsupported";
+    case QCOW2_ERROR_TRUNCATED:
+      return "truncated";
+    case QCOW2_ERROR_CORRUPT:
+      return "corrupt";
+    case QCOW2_ERROR_AMBIGUOUS:
+      return "ambiguous";
+    case QCOW2_ERROR_NOT_FOUND:
+      return "not-found";
+    case QCOW2_ERROR_READ:
+      return "read";
+    }
+
+  g_assert_not_reached ();
 }
 
-/* Shows the image PATH; with HEADING it is one of several.  Fails only when
- * the tool cannot go on with the next. */
+/* Ends what is printed of IMAGE, NULL when it could not be opened; ERROR is
+ * what went wrong with it, or NULL. */
+static void
+end_image (Tool *tool, const Qcow2Image *image, const GError *error)
+{
+  DescribeEnd end = { .writer = BYTE_SOURCE_LOCK_UNKNOWN };
+
+  emitter_end_groups (tool->emitter, tool->command->keys);
+  if (tool->emitter->for_programs)
+    {
+      if (image != NULL)
+        end.writer = qcow2_image_probe_writer (image);
+      if (error != NULL)
+        {
+          end.error_code = code_of (error);
+          end.error_message = error->message;
+        }
+      describe_end (tool->emitter, &end);
+      report_describe (tool->report, tool->emitter);
+    }
+  emitter_end_image (tool->emitter);
+}
+
+static void
+report_more_read_errors (Tool *tool, const char *path)
+{
+  if (tool->n_read_errors > READ_ERRORS)
+    {
+      g_autofree char *message = g_strdup_printf (
+          QCOW2_U " more reads failed", tool->n_read_errors - READ_ERRORS);
+
+      output_message (tool->output, path, message);
+    }
+
+  tool->n_read_errors = 0;
+}
+
+/* Shows the image PATH, one of SEVERAL or the only one.  Fails only when the
+ * tool cannot go on with the next. */
 static gboolean
-show_image (Tool *tool, const char *path, gboolean heading, ToolImageFunc show,
+show_image (Tool *tool, const char *path, gboolean several, ToolImageFunc show,
             gpointer data, GError **error)
 {
   g_autoptr (GError) local_error = NULL;
   g_autoptr (Qcow2Image) image = open_image (path, &local_error);
 
-  if (image == NULL)
-    {
-      report_error (tool, path, local_error);
-      return tool_flush (tool, error);
-    }
-
-  if (heading)
-    emitter_image (tool->emitter, path);
   tool->report = report_new (tool->output, path, image);
-  show (tool, image, data, &local_error);
+  if (image != NULL || tool->emitter->for_programs)
+    emitter_begin_image (tool->emitter, path, several);
+  if (image != NULL)
+    show (tool, image, data, &local_error);
+  if (local_error == NULL || local_error->domain == QCOW2_ERROR)
+    end_image (tool, image,
+               local_error != NULL ? local_error : tool->read_error);
+
   if (!report_close (g_steal_pointer (&tool->report)))
     tool_set_status (tool, TOOL_DAMAGED);
+  report_more_read_errors (tool, path);
+  g_clear_error (&tool->read_error);
 
-  if (local_error != NULL && !is_about_image (local_error))
+  if (local_error != NULL && local_error->domain != QCOW2_ERROR)
     {
       g_propagate_error (error, g_steal_pointer (&local_error));
       return FALSE;
     }
   if (local_error != NULL)
     report_error (tool, path, local_error);
+  if (tool->options.output == OPTIONS_OUTPUT_JSONL)
+    return output_flush_all (tool->output, error);
+
   return tool_flush (tool, error);
 }
 
@@ -232,10 +338,19 @@ tool_for_each_image (Tool *tool, ToolImageFunc show, gpointer data,
       = image_list_new (tool->options.operands, tool->options.line_files,
                         tool->options.nul_files);
   g_autofree char *path = next_image (tool, list);
-  g_autofree char *next = path != NULL ? next_image (tool, list) : NULL;
-  const gboolean several = next != NULL;
 
-  if (tool->one_image != NULL && (path == NULL || several))
+  /* Whether there is another image matters before the first is shown only if
+   * it changes what is shown: who feeds us names may wait for answers. */
+  const gboolean look_ahead = tool->options.output != OPTIONS_OUTPUT_JSONL
+                              || tool->one_image != NULL;
+  g_autofree char *next
+      = look_ahead && path != NULL ? next_image (tool, list) : NULL;
+  const gboolean several = !look_ahead || next != NULL;
+
+  /* An empty list is nothing to do, but --field and the like need an answer.
+   */
+  const gboolean json = tool->options.output == OPTIONS_OUTPUT_JSON;
+  if (tool->one_image != NULL && (several || (path == NULL && !json)))
     {
       usage_error (error, "%s takes exactly one image", tool->one_image);
       return FALSE;

@@ -19,6 +19,7 @@ typedef struct
   const char *name;
   const char *operands; /* as the usage line has them */
   const char *summary;  /* a line in the list of commands */
+  const char *keys[4];  /* what it gives of an image in JSON; ends with NULL */
   gboolean (*run) (Tool *tool, char **argv, GError **error);
 } Command;
 
@@ -53,6 +54,7 @@ void tool_free (Tool *tool);
 gboolean tool_parse (Tool *tool, const Command *command,
                      const GOptionEntry *entries, char **argv, GError **error);
 void tool_want_one_image (Tool *tool, const char *taker);
+gboolean tool_want_text (Tool *tool, const char *taker, GError **error);
 void tool_show_help (Tool *tool, const char *help, GError **error);
 
 /* Images in turn. */

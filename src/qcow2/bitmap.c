@@ -15,6 +15,7 @@ const Qcow2Label qcow2_bitmap_states[] = {
   { QCOW2_BITMAP_STATE_DAMAGED, "damaged" },
   { QCOW2_BITMAP_STATE_STALE, "stale" },
   { QCOW2_BITMAP_STATE_IN_USE, "in-use" },
+  { QCOW2_BITMAP_STATE_IN_USE_WRITER, "in-use (writer present)" },
   { QCOW2_BITMAP_STATE_DISABLED, "disabled" },
   { QCOW2_BITMAP_STATE_ENABLED, "enabled" },
   { 0, NULL },
@@ -23,6 +24,8 @@ const Qcow2Label qcow2_bitmap_states[] = {
 #define F(member, ...) QCOW2_STORED (Qcow2Bitmap, member, __VA_ARGS__)
 #define D(member, ...)                                                        \
   QCOW2_DERIVED (Qcow2Bitmap, #member, member, __VA_ARGS__)
+
+#define C(member) QCOW2_DERIVED (Qcow2TableCounts, #member, member, QCOW2_DEC)
 
 /* clang-format off */
 const Qcow2Field qcow2_bitmap_fields[] = {
@@ -40,12 +43,59 @@ const Qcow2Field qcow2_bitmap_fields[] = {
   D (usable, QCOW2_BOOL, .text = ""),
   QCOW2_FIELD_END
 };
+/* Behind the counts of the table. */
+const Qcow2Field qcow2_bitmap_size_fields[] = {
+  D (disk_bytes, QCOW2_DEC, .text = ""),
+  D (dirty_bytes, QCOW2_DEC, .text = ""),
+  QCOW2_FIELD_END
+};
+
+/* What stands above a table that is shown by itself. */
+const Qcow2Field qcow2_bitmap_table_fields[] = {
+  D (index, QCOW2_DEC, .text = ""),
+  D (name, QCOW2_STRING, .text = "Bitmap name", .absent = "<unreadable>"),
+  F (bitmap_table_offset, QCOW2_HEX, .text = ""),
+  F (bitmap_table_size, QCOW2_DEC, .text = ""),
+  QCOW2_FIELD_END
+};
+
+const Qcow2Field qcow2_table_counts_fields[] = {
+  C (serialized),
+  C (all_ones),
+  C (all_zeroes),
+  C (reserved),
+  QCOW2_FIELD_END
+};
 /* clang-format on */
 
 void
 qcow2_bitmap_clear (Qcow2Bitmap *bitmap)
 {
   g_clear_pointer (&bitmap->name, g_bytes_unref);
+}
+
+/* Returns the state of BITMAP as people see it: with a writer, if there is
+ * one.
+ */
+Qcow2BitmapState
+qcow2_bitmap_get_shown_state (const Qcow2Bitmap *bitmap)
+{
+  if (bitmap->state == QCOW2_BITMAP_STATE_IN_USE && bitmap->has_writer)
+    return QCOW2_BITMAP_STATE_IN_USE_WRITER;
+
+  return (Qcow2BitmapState) bitmap->state;
+}
+
+/* Returns the name of that state as one word. */
+const char *
+qcow2_bitmap_get_state_word (const Qcow2Bitmap *bitmap)
+{
+  const Qcow2BitmapState state = qcow2_bitmap_get_shown_state (bitmap);
+
+  if (state == QCOW2_BITMAP_STATE_IN_USE_WRITER)
+    return "in-use+writer";
+
+  return qcow2_label_find (qcow2_bitmap_states, state);
 }
 
 void

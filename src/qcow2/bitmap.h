@@ -20,6 +20,16 @@ G_BEGIN_DECLS
 /* How many bytes of extra data are kept for messages. */
 #define QCOW2_BITMAP_EXTRA_PREVIEW 32
 
+/* How many entries of a table are of each type; RESERVED is how many of them
+ * have bits set that should not be. */
+typedef struct
+{
+  guint64 serialized;
+  guint64 all_ones;
+  guint64 all_zeroes;
+  guint64 reserved;
+} Qcow2TableCounts;
+
 typedef enum
 {
   QCOW2_BITMAP_STATE_UNKNOWN, /* not judged yet */
@@ -27,7 +37,8 @@ typedef enum
   QCOW2_BITMAP_STATE_STALE,
   QCOW2_BITMAP_STATE_IN_USE,
   QCOW2_BITMAP_STATE_DISABLED,
-  QCOW2_BITMAP_STATE_ENABLED
+  QCOW2_BITMAP_STATE_ENABLED,
+  QCOW2_BITMAP_STATE_IN_USE_WRITER /* for people alone: in use by a writer */
 } Qcow2BitmapState;
 
 typedef struct
@@ -51,13 +62,24 @@ typedef struct
 
   guint64 granularity; /* bytes, or QCOW2_ABSENT */
   guint32 state;       /* Qcow2BitmapState */
+  gboolean has_writer; /* it is in use because somebody is writing */
   guint32 usable;      /* gboolean */
+
+  gboolean has_counts; /* the whole table was examined */
+  Qcow2TableCounts counts;
+  guint64 disk_bytes;  /* of table and data clusters, or QCOW2_ABSENT */
+  guint64 dirty_bytes; /* of the guest, or QCOW2_ABSENT */
 } Qcow2Bitmap;
 
 extern const Qcow2Label qcow2_bitmap_states[];
 extern const Qcow2Field qcow2_bitmap_fields[];
+extern const Qcow2Field qcow2_bitmap_size_fields[];
+extern const Qcow2Field qcow2_bitmap_table_fields[];
+extern const Qcow2Field qcow2_table_counts_fields[];
 
 void qcow2_bitmap_clear (Qcow2Bitmap *bitmap);
+Qcow2BitmapState qcow2_bitmap_get_shown_state (const Qcow2Bitmap *bitmap);
+const char *qcow2_bitmap_get_state_word (const Qcow2Bitmap *bitmap);
 void qcow2_bitmap_set_state (Qcow2Bitmap *bitmap, Qcow2BitmapState state);
 gboolean qcow2_bitmap_get_data_size (const Qcow2Bitmap *bitmap,
                                      const Qcow2Header *header, guint64 *size);

@@ -36,6 +36,7 @@ struct Qcow2Directory
   guint64 start;        /* host offset of the first entry */
   guint64 declared_end; /* host offset, as the bitmaps extension has it */
   guint64 end;          /* host offset where the walk has to end */
+  guint64 max_entries;
 
   guint64 pos;   /* host offset of the next entry */
   guint64 index; /* of the next entry */
@@ -103,7 +104,7 @@ qcow2_directory_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap,
   const guint64 left = directory->end - MIN (directory->pos, directory->end);
 
   if (directory->state == WALKING
-      && (left == 0 || directory->index == MAX_BITMAPS))
+      && (left == 0 || directory->index == directory->max_entries))
     directory->state = AT_END;
   else if (directory->state == WALKING && left < HEAD_LENGTH)
     directory->state = HEAD_CUT;
@@ -115,8 +116,10 @@ qcow2_directory_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap,
   if (head == NULL)
     return FALSE;
 
-  g_auto (Qcow2Bitmap) b
-      = { .index = directory->index, .file_offset = directory->pos };
+  g_auto (Qcow2Bitmap) b = { .index = directory->index,
+                             .file_offset = directory->pos,
+                             .disk_bytes = QCOW2_ABSENT,
+                             .dirty_bytes = QCOW2_ABSENT };
   qcow2_record_decode (qcow2_bitmap_fields, head, HEAD_LENGTH, &b);
   b.granularity = b.granularity_bits < 64
                       ? G_GUINT64_CONSTANT (1) << b.granularity_bits
@@ -198,7 +201,7 @@ judge_walk (const Qcow2Directory *directory)
       subject.bitmap = n - 1;
       qcow2_problems_add (
           image->problems, &subject, "BDIR-02", QCOW2_SEVERITY_ERROR,
-          directory->pos + AT_NAME_SIZE,
+          directory->pos + AT_NAME_SIZE, QCOW2_ABSENT, NULL,
           "extra data and name go on behind " QCOW2_X ", the end of the %s",
           directory->end,
           directory->end < directory->declared_end ? "file" : "directory");
@@ -209,7 +212,8 @@ judge_walk (const Qcow2Directory *directory)
       subject.structure = "bitmap";
       subject.bitmap = n;
       qcow2_problems_add (image->problems, &subject, "BDIR-01",
-                          QCOW2_SEVERITY_ERROR, directory->pos,
+                          QCOW2_SEVERITY_ERROR, directory->pos, QCOW2_ABSENT,
+                          NULL,
                           "only " QCOW2_U " of the %u bytes of an entry's "
                           "fields are left",
                           directory->end - directory->pos, HEAD_LENGTH);
@@ -218,15 +222,16 @@ judge_walk (const Qcow2Directory *directory)
 
   /* When nothing of the directory is in the file, that has been said. */
   if (n != nb_bitmaps && directory->end > directory->start)
-    qcow2_problems_add (image->problems, &subject, "BDIR-03",
-                        QCOW2_SEVERITY_ERROR, image->bitmaps_offset,
-                        "the directory has " QCOW2_U
-                        " entries, but nb_bitmaps is %u",
-                        n, nb_bitmaps);
+    qcow2_problems_add (
+        image->problems, &subject, "BDIR-03", QCOW2_SEVERITY_ERROR,
+        image->bitmaps_offset, n, "nb_bitmaps",
+        "the directory has " QCOW2_U " entries, but nb_bitmaps is %u", n,
+        nb_bitmaps);
   else if (n == nb_bitmaps && directory->pos < directory->declared_end
            && directory->end > directory->start)
     qcow2_problems_add (image->problems, &subject, "BDIR-04",
                         QCOW2_SEVERITY_ERROR, directory->pos,
+                        directory->declared_end, "the end of the last entry",
                         "the entries end here, but the directory ends "
                         "at " QCOW2_X,
                         directory->declared_end);
@@ -281,6 +286,7 @@ qcow2_directory_open (Qcow2Image *image, GError **error)
   const guint64 size = image->bitmaps.bitmap_directory_size;
 
   directory->image = image;
+  directory->max_entries = MAX_BITMAPS;
   directory->namesakes = g_array_new (FALSE, FALSE, sizeof (guint32));
   directory->state = AT_END;
 
@@ -300,6 +306,34 @@ qcow2_directory_open (Qcow2Image *image, GError **error)
     return NULL;
 
   return g_steal_pointer (&directory);
+}
+
+/* Returns the directory that EXTENSION of IMAGE points to as one of nb_bitmaps
+ * entries, whatever size it is said to have, before its first entry.  Nothing
+ * of it is judged. */
+Qcow2Directory *
+qcow2_directory_open_counted (Qcow2Image *image,
+                              const Qcow2BitmapsExtension *extension)
+{
+  Qcow2Directory *directory = g_new0 (Qcow2Directory, 1);
+  const guint64 size = byte_source_get_size (image->source);
+
+  directory->image = image;
+  directory->namesakes = g_array_new (FALSE, FALSE, sizeof (guint32));
+  directory->max_entries = MIN (extension->nb_bitmaps, MAX_BITMAPS);
+  directory->start = MIN (extension->bitmap_directory_offset, size);
+  directory->declared_end = size;
+  directory->end = size;
+  directory->window = byte_window_new (image->source, size);
+  qcow2_directory_rewind (directory);
+  return directory;
+}
+
+/* Returns how many entries there are. */
+guint64
+qcow2_directory_get_n (const Qcow2Directory *directory)
+{
+  return directory->namesakes->len;
 }
 
 /* Returns the index of the first bitmap that has the name of bitmap INDEX:

@@ -11,9 +11,13 @@ G_BEGIN_DECLS
 typedef struct Qcow2Directory Qcow2Directory;
 
 Qcow2Directory *qcow2_directory_open (Qcow2Image *image, GError **error);
+Qcow2Directory *
+qcow2_directory_open_counted (Qcow2Image *image,
+                              const Qcow2BitmapsExtension *extension);
 void qcow2_directory_rewind (Qcow2Directory *directory);
 gboolean qcow2_directory_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap,
                                GError **error);
+guint64 qcow2_directory_get_n (const Qcow2Directory *directory);
 guint64 qcow2_directory_get_namesake (const Qcow2Directory *directory,
                                       guint64 index);
 void qcow2_directory_free (Qcow2Directory *directory);

@@ -17,6 +17,7 @@ typedef enum
   QCOW2_ERROR_NOT_QCOW2, /* the magic is another */
   QCOW2_ERROR_UNSUPPORTED, /* a qcow2 version that this reader does not know */
   QCOW2_ERROR_TRUNCATED,   /* the file ends inside the mandatory header */
+  QCOW2_ERROR_CORRUPT,     /* not all of what was asked for can be given */
   QCOW2_ERROR_AMBIGUOUS, /* several things bear the name that was asked for */
   QCOW2_ERROR_NOT_FOUND, /* nothing is what was asked for */
   QCOW2_ERROR_READ       /* the system cannot read, or the file shrank */

@@ -20,8 +20,10 @@ struct Qcow2Examiner
   const Qcow2Directory *directory;
   gboolean all_damaged;
   ByteWindow *window;
-  guint64 bytes_left; /* of MAX_TABLE_BYTES */
-  GTree *verdicts;    /* of Verdict, its own key */
+  guint64 bytes_left;  /* of MAX_TABLE_BYTES */
+  GTree *verdicts;     /* of Verdict, its own key */
+  gboolean has_probed; /* for a writer */
+  gboolean has_writer;
 };
 
 /* What the examination of a table came to. */
@@ -32,6 +34,8 @@ typedef struct
   guint32 size;        /* entries */
   const char *broken;  /* the first rule that an entry breaks, or NULL */
   guint64 owner;       /* index of the bitmap whose table it was */
+  gboolean whole;      /* all entries were examined */
+  Qcow2TableCounts counts;
 } Verdict;
 
 static gint
@@ -105,12 +109,30 @@ qcow2_examiner_judge_entry (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap)
                       image->problems);
 }
 
-/* Reads and judges the first N entries of TABLE.  BROKEN gets the first rule
- * that one of them breaks. */
+static void
+count_entry (Qcow2TableCounts *counts, const Qcow2TableEntry *entry)
+{
+  switch (entry->type)
+    {
+    case QCOW2_ENTRY_SERIALIZED:
+      counts->serialized++;
+      break;
+    case QCOW2_ENTRY_ALL_ONES:
+      counts->all_ones++;
+      break;
+    case QCOW2_ENTRY_ALL_ZEROES:
+      counts->all_zeroes++;
+      break;
+    }
+
+  counts->reserved += entry->reserved != 0;
+}
+
+/* Reads, counts and judges the first N entries of TABLE for VERDICT. */
 static gboolean
 judge_entries (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
                const Qcow2Table *table, guint64 data_size, guint64 n,
-               const char **broken, GError **error)
+               Verdict *verdict, GError **error)
 {
   const Qcow2Subject subject = qcow2_bitmap_get_subject (bitmap);
   Qcow2TableEntry entries[BLOCK];
@@ -130,12 +152,30 @@ judge_entries (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
               = qcow2_table_judge_entry (table, &entries[i], data_size,
                                          &subject, examiner->image->problems);
 
-          *broken = *broken != NULL ? *broken : rule;
+          verdict->broken = verdict->broken != NULL ? verdict->broken : rule;
+          count_entry (&verdict->counts, &entries[i]);
         }
       start += got;
     }
 
   return TRUE;
+}
+
+/* Gives BITMAP the counts in VERDICT, and what it takes on disk by them. */
+static void
+take_counts (const Qcow2Header *header, const Verdict *verdict,
+             Qcow2Bitmap *bitmap)
+{
+  const guint64 table_bytes = (guint64) bitmap->bitmap_table_size * 8;
+  const guint64 n_clusters = qcow2_bitmap_get_n_needed (header, table_bytes)
+                             + verdict->counts.serialized;
+
+  if (!verdict->whole)
+    return;
+
+  bitmap->has_counts = TRUE;
+  bitmap->counts = verdict->counts;
+  bitmap->disk_bytes = n_clusters * header->cluster_size;
 }
 
 static void
@@ -152,7 +192,7 @@ judge_unexamined (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
   qcow2_problems_add (
       examiner->image->problems, &subject, "RES-02",
       n < n_needed ? QCOW2_SEVERITY_ERROR : QCOW2_SEVERITY_WARNING,
-      table->offset + n * 8,
+      table->offset + n * 8, QCOW2_ABSENT, NULL,
       "the table was examined up to here only: entries " QCOW2_U " to " QCOW2_U
       " are left",
       n, n_readable - 1);
@@ -161,8 +201,7 @@ judge_unexamined (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
 /* Judges the table of BITMAP, or repeats the verdict on it when another bitmap
  * has the same. */
 static gboolean
-judge_table (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
-             GError **error)
+judge_table (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, GError **error)
 {
   const Qcow2Image *image = examiner->image;
   const Qcow2Table table = qcow2_image_get_table (image, bitmap);
@@ -179,14 +218,17 @@ judge_table (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
     {
       const Qcow2Subject subject = qcow2_bitmap_get_subject (bitmap);
 
-      qcow2_problems_add (image->problems, &subject, known->broken,
-                          QCOW2_SEVERITY_ERROR, table.offset,
-                          "the table is that of bitmap " QCOW2_U
-                          ", in which there are errors",
-                          known->owner);
+      qcow2_problems_add (
+          image->problems, &subject, known->broken, QCOW2_SEVERITY_ERROR,
+          table.offset, QCOW2_ABSENT, NULL,
+          "the table is that of bitmap " QCOW2_U ", in which there are errors",
+          known->owner);
     }
   if (known != NULL)
-    return TRUE;
+    {
+      take_counts (&image->header, known, bitmap);
+      return TRUE;
+    }
 
   qcow2_bitmap_get_data_size (bitmap, &image->header, &data_size);
   const guint64 needed = qcow2_bitmap_get_n_needed (&image->header, data_size);
@@ -195,17 +237,32 @@ judge_table (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
       MAX (needed, QEMU_MAX_DATA_SIZE / image->header.cluster_size));
   Verdict verdict = key;
   verdict.owner = bitmap->index;
-  if (!judge_entries (examiner, bitmap, &table, data_size, n, &verdict.broken,
-                      error))
+  examiner->bytes_left -= n * 8; /* even if that fails: work is bounded */
+  if (!judge_entries (examiner, bitmap, &table, data_size, n, &verdict, error))
     return FALSE;
 
-  examiner->bytes_left -= n * 8;
   judge_unexamined (examiner, bitmap, &table, needed, n);
+  if (n < needed && n < qcow2_table_get_n_readable (&table)
+      && verdict.broken == NULL)
+    verdict.broken = "RES-02";
 
+  verdict.whole = n == bitmap->bitmap_table_size;
+  take_counts (&image->header, &verdict, bitmap);
   Verdict *kept = g_new (Verdict, 1);
   *kept = verdict;
   g_tree_insert (examiner->verdicts, kept, kept);
   return TRUE;
+}
+
+static gboolean
+has_writer (Qcow2Examiner *examiner)
+{
+  if (!examiner->has_probed)
+    examiner->has_writer
+        = qcow2_image_probe_writer (examiner->image) == BYTE_SOURCE_LOCKED;
+
+  examiner->has_probed = TRUE;
+  return examiner->has_writer;
 }
 
 static Qcow2BitmapState
@@ -240,6 +297,8 @@ qcow2_examiner_examine (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
       = !was_read || qcow2_problems_get_n_errors (problems) > before;
 
   qcow2_bitmap_set_state (bitmap, state_of (examiner, bitmap, damaged));
+  bitmap->has_writer
+      = bitmap->state == QCOW2_BITMAP_STATE_IN_USE && has_writer (examiner);
   return was_read;
 }
 

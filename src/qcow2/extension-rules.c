@@ -42,35 +42,26 @@ typedef struct
                       QCOW2_SEVERITY_##severity,                              \
                       j->e->file_offset + (offset), __VA_ARGS__)
 
+/* Only the last of several bitmaps or crypto extensions is what QEMU uses. */
 static void
-judge_repeated (const Judge *j, Qcow2ExtensionHistory *history)
+judge_repeated (const Judge *j)
 {
   const guint32 magic = j->e->magic;
 
-  for (guint i = 0; i < history->n; i++)
-    {
-      if (history->magics[i] != magic)
-        continue;
-
-      if (magic == QCOW2_EXTENSION_BITMAPS || magic == QCOW2_EXTENSION_CRYPTO)
-        ADD (ERROR, "EXT-08", 0,
-             "there is an extension of this type before this one, and only "
-             "the last one counts");
-      else
-        ADD (WARNING, "EXT-08", 0,
-             "there is an extension of this type before this one");
-      return;
-    }
-
-  if (history->n < QCOW2_EXTENSION_HISTORY)
-    history->magics[history->n++] = magic;
+  if (magic == QCOW2_EXTENSION_BITMAPS || magic == QCOW2_EXTENSION_CRYPTO)
+    ADD (ERROR, "EXT-08", 0, QCOW2_ABSENT, NULL,
+         "there is an extension of this type before this one, and only the "
+         "last one counts");
+  else
+    ADD (WARNING, "EXT-08", 0, QCOW2_ABSENT, NULL,
+         "there is an extension of this type before this one");
 }
 
 static void
 judge_characters (const Judge *j)
 {
   if (j->e->bytes != NULL && !qcow2_string_is_printable (j->e->bytes))
-    ADD (WARNING, "HDR-30", AT_DATA,
+    ADD (WARNING, "HDR-30", AT_DATA, QCOW2_ABSENT, NULL,
          "the string has control or format characters");
 }
 
@@ -80,10 +71,10 @@ judge_backing_format (const Judge *j)
   const guint32 length = j->e->length;
 
   if (j->header->backing_file_offset == 0)
-    ADD (WARNING, "EXT-10", 0, "there is no backing file");
+    ADD (WARNING, "EXT-10", 0, QCOW2_ABSENT, NULL, "there is no backing file");
   if (length == 0 || length > QEMU_MAX_BACKING_FORMAT)
-    ADD (WARNING, "EXT-10", AT_LENGTH, "length %u is not in 1..%u", length,
-         QEMU_MAX_BACKING_FORMAT);
+    ADD (WARNING, "EXT-10", AT_LENGTH, length, "1..15",
+         "length %u is not in 1..%u", length, QEMU_MAX_BACKING_FORMAT);
   judge_characters (j);
 }
 
@@ -93,9 +84,11 @@ judge_data_file (const Judge *j)
   const guint64 features = j->header->incompatible_features;
 
   if ((features & QCOW2_INCOMPATIBLE_DATA_FILE) == 0)
-    ADD (WARNING, "EXT-14", 0, "the external data file bit is clear");
+    ADD (WARNING, "EXT-14", 0, QCOW2_ABSENT, NULL,
+         "the external data file bit is clear");
   if (j->e->length == 0)
-    ADD (WARNING, "EXT-14", AT_LENGTH, "the file name is empty");
+    ADD (WARNING, "EXT-14", AT_LENGTH, j->e->length, "at least 1",
+         "the file name is empty");
   judge_characters (j);
 }
 
@@ -106,8 +99,8 @@ judge_features (const Judge *j)
   guint64 seen[QCOW2_N_FEATURE_TYPES] = { 0 };
 
   if (j->e->length % FEATURE_ROW != 0)
-    ADD (WARNING, "EXT-11", AT_LENGTH, "length %u is not a multiple of %u",
-         j->e->length, FEATURE_ROW);
+    ADD (WARNING, "EXT-11", AT_LENGTH, j->e->length, "a multiple of 48",
+         "length %u is not a multiple of %u", j->e->length, FEATURE_ROW);
 
   for (guint row = 0; row < n; row++)
     {
@@ -116,20 +109,20 @@ judge_features (const Judge *j)
 
       qcow2_extension_get_feature (j->e, row, &feature);
       if (!qcow2_string_is_printable (feature.name))
-        ADD (WARNING, "HDR-30", at + 2,
+        ADD (WARNING, "HDR-30", at + 2, QCOW2_ABSENT, NULL,
              "the feature name has control or format characters");
       if (feature.type >= QCOW2_N_FEATURE_TYPES
           || feature.bit >= QCOW2_MASK_BITS)
         {
-          ADD (WARNING, "EXT-11", at, "type %u, bit %u is no feature bit",
-               feature.type, feature.bit);
+          ADD (WARNING, "EXT-11", at, feature.bit, "types 0..2, bits 0..63",
+               "type %u, bit %u is no feature bit", feature.type, feature.bit);
           continue;
         }
 
       const guint64 mask = G_GUINT64_CONSTANT (1) << feature.bit;
       if ((seen[feature.type] & mask) != 0)
-        ADD (WARNING, "EXT-11", at, "type %u, bit %u has a name already",
-             feature.type, feature.bit);
+        ADD (WARNING, "EXT-11", at, feature.bit, "each bit once",
+             "type %u, bit %u has a name already", feature.type, feature.bit);
       seen[feature.type] |= mask;
     }
 }
@@ -141,28 +134,30 @@ judge_crypto (const Judge *j)
   const guint64 length = j->e->crypto.crypto_header_length;
 
   if (j->header->crypt_method != QCOW2_CRYPT_LUKS)
-    ADD (ERROR, "EXT-13", 0, "crypt_method is %u, not %u (luks)",
-         j->header->crypt_method, QCOW2_CRYPT_LUKS);
+    ADD (ERROR, "EXT-13", 0, j->header->crypt_method, "2",
+         "crypt_method is %u, not %u (luks)", j->header->crypt_method,
+         QCOW2_CRYPT_LUKS);
   if (j->e->length != CRYPTO_LENGTH)
     {
-      ADD (ERROR, "EXT-13", AT_LENGTH, "length %u is not %u", j->e->length,
-           CRYPTO_LENGTH);
+      ADD (ERROR, "EXT-13", AT_LENGTH, j->e->length, "16",
+           "length %u is not %u", j->e->length, CRYPTO_LENGTH);
       return;
     }
   if (j->e->n_decoded < 2)
     return; /* the file ends first: EXT-15 */
 
   if (offset == 0 || offset % j->header->cluster_size != 0)
-    ADD (ERROR, "EXT-13", AT_DATA,
+    ADD (ERROR, "EXT-13", AT_DATA, offset, "the start of a cluster",
          "crypto_header_offset " QCOW2_X " is not the start of a cluster",
          offset);
   if (length < LUKS_HEADER_LENGTH)
-    ADD (ERROR, "EXT-13", AT_DATA + 8,
+    ADD (ERROR, "EXT-13", AT_DATA + 8, length, "at least 592",
          "crypto_header_length " QCOW2_U " is less than the %u of a LUKS "
          "header",
          length, LUKS_HEADER_LENGTH);
   else if (offset > j->file_size || length > j->file_size - offset)
-    ADD (ERROR, "EXT-13", AT_DATA + 8,
+    ADD (ERROR, "EXT-13", AT_DATA + 8, length,
+         "at most what is left of the file",
          "the LUKS header, " QCOW2_U " bytes at " QCOW2_X
          ", does not end in the file, which has " QCOW2_U " bytes",
          length, offset, j->file_size);
@@ -177,16 +172,17 @@ judge_directory_size (const Judge *j)
   const guint64 least = (guint64) b->nb_bitmaps * DIRECTORY_ENTRY_HEAD;
 
   if (size == 0)
-    ADD (ERROR, "BEXT-04", at, "bitmap_directory_size is 0");
+    ADD (ERROR, "BEXT-04", at, size, "24 for each bitmap, at most 67107840",
+         "bitmap_directory_size is 0");
   else if (size % 8 != 0)
-    ADD (ERROR, "BEXT-04", at,
+    ADD (ERROR, "BEXT-04", at, size, "a multiple of 8",
          "bitmap_directory_size " QCOW2_X " is not a multiple of 8", size);
   else if (size > QEMU_MAX_DIRECTORY_SIZE)
-    ADD (ERROR, "BEXT-04", at,
+    ADD (ERROR, "BEXT-04", at, size, "at most 67107840",
          "bitmap_directory_size " QCOW2_X " is greater than 0x%x", size,
          QEMU_MAX_DIRECTORY_SIZE);
   else if (size < least)
-    ADD (ERROR, "BEXT-04", at,
+    ADD (ERROR, "BEXT-04", at, size, "at least 24 for each bitmap",
          "bitmap_directory_size " QCOW2_X " is less than the " QCOW2_X
          " that %u bitmaps need",
          size, least, b->nb_bitmaps);
@@ -206,12 +202,14 @@ judge_directory_place (const Judge *j)
     return;
 
   if (size % 8 == 0 && offset < j->file_size && size - left < 8)
-    ADD (WARNING, "BEXT-06", AT_DATA + 16,
+    ADD (WARNING, "BEXT-06", AT_DATA + 16, offset,
+         "so that the directory ends in the file",
          "the padding at the end of the bitmap directory, " QCOW2_X
          " bytes at " QCOW2_X ", lies behind the end of the file",
          size, offset);
   else
-    ADD (ERROR, "BEXT-06", AT_DATA + 16,
+    ADD (ERROR, "BEXT-06", AT_DATA + 16, offset,
+         "so that the directory ends in the file",
          "the bitmap directory, " QCOW2_X " bytes at " QCOW2_X
          ", does not end in the file, which has " QCOW2_U " bytes",
          size, offset, j->file_size);
@@ -224,8 +222,8 @@ judge_bitmaps (const Judge *j)
 
   if (j->e->length != BITMAPS_LENGTH)
     {
-      ADD (ERROR, "EXT-12", AT_LENGTH, "length %u is not %u", j->e->length,
-           BITMAPS_LENGTH);
+      ADD (ERROR, "EXT-12", AT_LENGTH, j->e->length, "24",
+           "length %u is not %u", j->e->length, BITMAPS_LENGTH);
       if (j->e->length < BITMAPS_LENGTH)
         return;
     }
@@ -233,30 +231,61 @@ judge_bitmaps (const Judge *j)
     return; /* the file ends first: EXT-15 */
 
   if (b->nb_bitmaps == 0)
-    ADD (ERROR, "BEXT-01", AT_DATA, "nb_bitmaps is 0");
+    ADD (ERROR, "BEXT-01", AT_DATA, b->nb_bitmaps, "1..65535",
+         "nb_bitmaps is 0");
   if (b->nb_bitmaps > QEMU_MAX_BITMAPS)
-    ADD (ERROR, "BEXT-02", AT_DATA, "nb_bitmaps %u is greater than %u",
-         b->nb_bitmaps, QEMU_MAX_BITMAPS);
+    ADD (ERROR, "BEXT-02", AT_DATA, b->nb_bitmaps, "1..65535",
+         "nb_bitmaps %u is greater than %u", b->nb_bitmaps, QEMU_MAX_BITMAPS);
   if (b->reserved32 != 0)
-    ADD (ERROR, "BEXT-03", AT_DATA + 4, "reserved32 is 0x%x, not 0",
-         b->reserved32);
+    ADD (ERROR, "BEXT-03", AT_DATA + 4, b->reserved32, "0",
+         "reserved32 is 0x%x, not 0", b->reserved32);
   judge_directory_size (j);
   if (b->bitmap_directory_offset == 0
       || b->bitmap_directory_offset % j->header->cluster_size != 0)
-    ADD (ERROR, "BEXT-05", AT_DATA + 16,
+    ADD (ERROR, "BEXT-05", AT_DATA + 16, b->bitmap_directory_offset,
+         "the start of a cluster",
          "bitmap_directory_offset " QCOW2_X " is not the start of a cluster",
          b->bitmap_directory_offset);
   judge_directory_place (j);
 }
 
+/* Whether an extension of the type of EXTENSION came before it; adds it to
+ * HISTORY, which starts zeroed and goes with a walk. */
+gboolean
+qcow2_extension_is_repeated (const Qcow2Extension *extension,
+                             Qcow2ExtensionHistory *history)
+{
+  gboolean *has
+      = extension->magic == QCOW2_EXTENSION_BITMAPS  ? &history->has_bitmaps
+        : extension->magic == QCOW2_EXTENSION_CRYPTO ? &history->has_crypto
+                                                     : NULL;
+
+  if (has != NULL)
+    {
+      const gboolean repeated = *has;
+
+      *has = TRUE;
+      return repeated;
+    }
+
+  for (guint i = 0; i < history->n; i++)
+    {
+      if (history->magics[i] == extension->magic)
+        return TRUE;
+    }
+
+  if (history->n < QCOW2_EXTENSION_HISTORY)
+    history->magics[history->n++] = extension->magic;
+  return FALSE;
+}
+
 /* Adds to PROBLEMS, as bearing on PARTS, what is wrong with EXTENSION of the
- * image with HEADER in a file of FILE_SIZE bytes.  HISTORY starts
- * zeroed and goes with a walk. */
+ * image with HEADER in a file of FILE_SIZE bytes; REPEATED is what
+ * qcow2_extension_is_repeated () says of it. */
 void
 qcow2_extension_judge (const Qcow2Extension *extension,
                        const Qcow2Header *header, guint64 file_size,
-                       Qcow2ExtensionHistory *history, guint parts,
-                       Qcow2Problems *problems)
+                       gboolean repeated, guint parts, Qcow2Problems *problems)
 {
   const Judge judge = { .e = extension,
                         .header = header,
@@ -268,7 +297,8 @@ qcow2_extension_judge (const Qcow2Extension *extension,
                                      .bitmap = QCOW2_NO_INDEX } };
   const Judge *j = &judge;
 
-  judge_repeated (j, history);
+  if (repeated)
+    judge_repeated (j);
   switch (extension->magic)
     {
     case QCOW2_EXTENSION_BACKING_FORMAT:

@@ -87,6 +87,10 @@ const Qcow2Field qcow2_extension_fields[] = {
   F (magic, QCOW2_HEX_ENUM, .labels = qcow2_extension_names),
   D ("file_offset", file_offset, QCOW2_HEX),
   F (length, QCOW2_DEC),
+  QCOW2_FIELD_END
+};
+
+const Qcow2Field qcow2_data_extension_fields[] = {
   D ("data", data, QCOW2_QUOTED),
   D ("data_hex", data_hex, QCOW2_STRING, .text = "data"),
   QCOW2_FIELD_END
@@ -320,24 +324,25 @@ qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
       return;
     case AT_AREA_END:
       qcow2_problems_add (problems, &subject, "EXT-07", QCOW2_SEVERITY_NOTE,
-                          at, "the extensions end without a terminator");
+                          at, QCOW2_ABSENT, NULL,
+                          "the extensions end without a terminator");
       return;
     case AT_FILE_END:
       qcow2_problems_add (problems, &subject, "EXT-07", QCOW2_SEVERITY_WARNING,
-                          at,
+                          at, QCOW2_ABSENT, NULL,
                           "the file ends without a terminator of the "
                           "extensions");
       return;
     case NO_ROOM_FOR_HEAD:
       qcow2_problems_add (problems, &subject, "EXT-02", QCOW2_SEVERITY_ERROR,
-                          at,
+                          at, walk->area_end - at, "0, or at least 8",
                           "only " QCOW2_U " bytes are left, but magic and "
                           "length need %u",
                           walk->area_end - at, HEAD_LENGTH);
       return;
     case HEAD_CUT:
       qcow2_problems_add (problems, &subject, "EXT-15", QCOW2_SEVERITY_ERROR,
-                          at,
+                          at, QCOW2_ABSENT, NULL,
                           "the file ends at " QCOW2_X ", inside magic and "
                           "length",
                           file_end);
@@ -345,14 +350,15 @@ qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
     case AT_TERMINATOR:
       subject.parts = QCOW2_PART_EXTENSIONS;
       if (walk->length != 0)
-        qcow2_problems_add (
-            problems, &subject, "EXT-06", QCOW2_SEVERITY_WARNING, at + 4,
-            "the terminator has the length %u, not 0", walk->length);
+        qcow2_problems_add (problems, &subject, "EXT-06",
+                            QCOW2_SEVERITY_WARNING, at + 4, walk->length, "0",
+                            "the terminator has the length %u, not 0",
+                            walk->length);
       return;
     case TERMINATOR_TOO_LONG:
       subject.parts = QCOW2_PART_EXTENSIONS;
       qcow2_problems_add (problems, &subject, "EXT-06", QCOW2_SEVERITY_ERROR,
-                          at + 4,
+                          at + 4, walk->length, "0",
                           "the terminator has the length %u, but only " QCOW2_U
                           " bytes are left",
                           walk->length, walk->area_end - at - HEAD_LENGTH);
@@ -360,7 +366,8 @@ qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
     case DATA_TOO_LONG:
       subject.extension--;
       qcow2_problems_add (problems, &subject, "EXT-03", QCOW2_SEVERITY_ERROR,
-                          at + 4,
+                          at + 4, walk->length,
+                          "at most what is left of the area",
                           "length %u is greater than the " QCOW2_U
                           " bytes that are left for it",
                           walk->length, walk->area_end - at - HEAD_LENGTH);
@@ -369,10 +376,19 @@ qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
       subject.extension--;
       qcow2_problems_add (
           problems, &subject, "EXT-15", QCOW2_SEVERITY_ERROR, at + HEAD_LENGTH,
+          walk->length, "at most what is left of the file",
           "the file ends at " QCOW2_X ", inside the %u bytes of data",
           file_end, walk->length);
       return;
     }
+}
+
+/* Whether WALK, which has ended, did so where there should be more. */
+gboolean
+qcow2_extension_walk_is_cut (const Qcow2ExtensionWalk *walk)
+{
+  return walk->state != AT_TERMINATOR && walk->state != TERMINATOR_TOO_LONG
+         && walk->state != AT_AREA_END;
 }
 
 void
@@ -401,6 +417,8 @@ qcow2_extension_get_payload_fields (const Qcow2Extension *extension,
       *record = &extension->bitmaps;
       return qcow2_bitmaps_extension_fields;
     case QCOW2_PAYLOAD_DATA:
+      *record = extension;
+      return qcow2_data_extension_fields;
     case QCOW2_PAYLOAD_FEATURES:
       return NULL;
     }

@@ -65,6 +65,7 @@ typedef struct
 extern const Qcow2Label qcow2_extension_names[];
 extern const Qcow2Label qcow2_feature_types[];
 extern const Qcow2Field qcow2_extension_fields[];
+extern const Qcow2Field qcow2_data_extension_fields[];
 extern const Qcow2Field qcow2_crypto_extension_fields[];
 extern const Qcow2Field qcow2_bitmaps_extension_fields[];
 extern const Qcow2Field qcow2_feature_fields[];
@@ -79,6 +80,7 @@ gboolean qcow2_extension_walk_next (Qcow2ExtensionWalk *walk,
 void qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
                                       gboolean have_bitmaps,
                                       Qcow2Problems *problems);
+gboolean qcow2_extension_walk_is_cut (const Qcow2ExtensionWalk *walk);
 void qcow2_extension_walk_free (Qcow2ExtensionWalk *walk);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2ExtensionWalk, qcow2_extension_walk_free)
@@ -100,16 +102,20 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Qcow2Feature, qcow2_feature_clear)
 /* How many different magics are remembered to find repeated ones. */
 #define QCOW2_EXTENSION_HISTORY 64
 
-/* The magics of the extensions before the one that is judged. */
+/* The magics of the extensions of a walk so far. */
 typedef struct
 {
   guint32 magics[QCOW2_EXTENSION_HISTORY];
   guint n;
+  gboolean has_bitmaps; /* these two always, a repeated one is an error */
+  gboolean has_crypto;
 } Qcow2ExtensionHistory;
 
+gboolean qcow2_extension_is_repeated (const Qcow2Extension *extension,
+                                      Qcow2ExtensionHistory *history);
 void qcow2_extension_judge (const Qcow2Extension *extension,
                             const Qcow2Header *header, guint64 file_size,
-                            Qcow2ExtensionHistory *history, guint parts,
+                            gboolean repeated, guint parts,
                             Qcow2Problems *problems);
 
 G_END_DECLS

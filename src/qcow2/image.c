@@ -9,6 +9,9 @@
 #define AT_CRYPT_METHOD 0x20
 #define AT_AUTOCLEAR 0x58
 
+/* The byte on which QEMU holds a lock while it may write. */
+#define WRITE_PERMISSION_LOCK 101
+
 static void
 replace_string (GBytes **string, GBytes *value)
 {
@@ -49,7 +52,8 @@ take_directory (Qcow2Image *image, const Qcow2Extension *extension,
   image->bitmaps_offset = extension->file_offset + 8;
   image->has_directory = extension->n_decoded == 4;
   qcow2_extension_judge (extension, &image->header,
-                         byte_source_get_size (image->source), history,
+                         byte_source_get_size (image->source),
+                         qcow2_extension_is_repeated (extension, history),
                          QCOW2_PART_BITMAPS, image->problems);
 }
 
@@ -106,20 +110,22 @@ judge_promises (Qcow2Image *image, const Met *met)
 
   if (h->crypt_method == QCOW2_CRYPT_LUKS && !met->crypto)
     qcow2_problems_add (image->problems, &subject, "HDR-16",
-                        QCOW2_SEVERITY_ERROR, AT_CRYPT_METHOD,
+                        QCOW2_SEVERITY_ERROR, AT_CRYPT_METHOD, h->crypt_method,
+                        "0",
                         "crypt_method is %u (luks), but there is no crypto "
                         "header extension",
                         h->crypt_method);
 
   if (met->bitmaps && h->version < 3)
     qcow2_problems_add (image->problems, &subject, "HDR-25",
-                        QCOW2_SEVERITY_WARNING, AT_VERSION,
+                        QCOW2_SEVERITY_WARNING, AT_VERSION, h->version, "3",
                         "version %u cannot vouch for bitmaps, but there is a "
                         "bitmaps extension",
                         h->version);
   else if (met->bitmaps && qcow2_image_bitmaps_are_stale (image))
     qcow2_problems_add (image->problems, &subject, "HDR-25",
                         QCOW2_SEVERITY_WARNING, AT_AUTOCLEAR,
+                        h->autoclear_features, NULL,
                         "the bitmaps bit is clear, but there is a bitmaps "
                         "extension: it is out of date");
   else if (!met->bitmaps && !qcow2_image_bitmaps_are_stale (image))
@@ -128,6 +134,7 @@ judge_promises (Qcow2Image *image, const Met *met)
                       | QCOW2_PART_BITMAPS_EXTENSION;
       qcow2_problems_add (image->problems, &subject, "HDR-25",
                           QCOW2_SEVERITY_ERROR, AT_AUTOCLEAR,
+                          h->autoclear_features, NULL,
                           "the bitmaps bit is set, but no bitmaps extension "
                           "can be read");
     }
@@ -216,6 +223,15 @@ gboolean
 qcow2_image_bitmaps_are_stale (const Qcow2Image *image)
 {
   return (image->header.autoclear_features & QCOW2_AUTOCLEAR_BITMAPS) == 0;
+}
+
+/* Tells whether a running QEMU on this host has IMAGE open for writing: the
+ * values are those of byte_source_probe_lock ().  (QEMU, block/file-posix.c:
+ * a permission is a shared lock on byte 100 and its number.) */
+guint64
+qcow2_image_probe_writer (const Qcow2Image *image)
+{
+  return byte_source_probe_lock (image->source, WRITE_PERMISSION_LOCK);
 }
 
 void

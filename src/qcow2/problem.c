@@ -4,11 +4,43 @@
 
 #include "qcow2/problem.h"
 
+static const Qcow2Label severities[] = {
+  { QCOW2_SEVERITY_ERROR, "error" },
+  { QCOW2_SEVERITY_WARNING, "warning" },
+  { QCOW2_SEVERITY_NOTE, "note" },
+  { 0, NULL },
+};
+
+#define D(key, member, ...)                                                   \
+  QCOW2_DERIVED (Qcow2Problem, key, member, __VA_ARGS__)
+
+/* clang-format off */
+const Qcow2Field qcow2_problem_fields[] = {
+  D ("rule", rule, QCOW2_WORD),
+  D ("severity", severity, QCOW2_NAME, .labels = severities),
+  D ("offset", offset, QCOW2_HEX),
+  D ("message", message, QCOW2_WORD),
+  D ("bitmap", subject.bitmap, QCOW2_DEC),
+  D ("extension", subject.extension, QCOW2_DEC),
+  D ("value", value, QCOW2_DEC),
+  D ("allowed", allowed, QCOW2_WORD),
+  QCOW2_FIELD_END
+};
+/* clang-format on */
+
+/* How many findings were alike. */
+typedef struct
+{
+  const char *rule;
+  Qcow2Severity severity;
+  guint parts;
+  guint64 n;
+} Count;
+
 struct Qcow2Problems
 {
   GPtrArray *list;
-  /* By severity: rule -> how many were found. */
-  GHashTable *counts[QCOW2_SEVERITY_NOTE + 1];
+  GArray *counts; /* of Count: as few as there are rules that were broken */
   guint64 n_errors;
 };
 
@@ -22,12 +54,29 @@ problem_free (gpointer data)
   g_free (problem);
 }
 
-static guint
-count_of (const Qcow2Problems *problems, const char *rule,
-          Qcow2Severity severity)
+static gboolean
+is_same_rule (const char *a, const char *b)
 {
-  return GPOINTER_TO_UINT (
-      g_hash_table_lookup (problems->counts[severity], rule));
+  return a == b || g_str_equal (a, b);
+}
+
+/* Counts one more finding; returns how many like it there were before. */
+static guint64
+count_one (Qcow2Problems *problems, const char *rule, Qcow2Severity severity,
+           guint parts)
+{
+  for (guint i = 0; i < problems->counts->len; i++)
+    {
+      Count *count = &g_array_index (problems->counts, Count, i);
+
+      if (count->severity == severity && count->parts == parts
+          && is_same_rule (count->rule, rule))
+        return count->n++;
+    }
+
+  const Count first = { rule, severity, parts, 1 };
+  g_array_append_val (problems->counts, first);
+  return 0;
 }
 
 Qcow2Problems *
@@ -36,8 +85,7 @@ qcow2_problems_new (void)
   Qcow2Problems *problems = g_new0 (Qcow2Problems, 1);
 
   problems->list = g_ptr_array_new_with_free_func (problem_free);
-  for (guint i = 0; i < G_N_ELEMENTS (problems->counts); i++)
-    problems->counts[i] = g_hash_table_new (g_str_hash, g_str_equal);
+  problems->counts = g_array_new (FALSE, FALSE, sizeof (Count));
   return problems;
 }
 
@@ -48,23 +96,22 @@ qcow2_problems_free (Qcow2Problems *problems)
     return;
 
   g_ptr_array_unref (problems->list);
-  for (guint i = 0; i < G_N_ELEMENTS (problems->counts); i++)
-    g_hash_table_unref (problems->counts[i]);
+  g_array_unref (problems->counts);
   g_free (problems);
 }
 
 /* Adds a finding by RULE, a static string, about the structure at host offset
- * OFFSET; FORMAT makes its message.  After QCOW2_PROBLEMS_PER_RULE findings of
- * a rule and severity the rest is only counted. */
+ * OFFSET, where VALUE, or QCOW2_ABSENT, is not what is ALLOWED, a static
+ * string or NULL; FORMAT makes its message.  After QCOW2_PROBLEMS_PER_RULE
+ * findings of a rule and severity the rest is only counted. */
 void
 qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,
                     const char *rule, Qcow2Severity severity, guint64 offset,
-                    const char *format, ...)
+                    guint64 value, const char *allowed, const char *format,
+                    ...)
 {
-  const guint count = count_of (problems, rule, severity);
+  const guint64 count = count_one (problems, rule, severity, subject->parts);
 
-  g_hash_table_insert (problems->counts[severity], (gpointer) rule,
-                       GUINT_TO_POINTER (MIN (count, G_MAXUINT - 1) + 1));
   if (severity == QCOW2_SEVERITY_ERROR)
     problems->n_errors++;
   if (count >= QCOW2_PROBLEMS_PER_RULE)
@@ -75,6 +122,8 @@ qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,
   problem->severity = severity;
   problem->offset = offset;
   problem->subject = *subject;
+  problem->value = value;
+  problem->allowed = allowed;
   if (subject->name != NULL)
     g_bytes_ref (subject->name);
 
@@ -109,12 +158,24 @@ qcow2_problems_get_n_errors (const Qcow2Problems *problems)
   return problems->n_errors;
 }
 
-/* Returns how many findings of RULE and SEVERITY were counted but not kept. */
+/* Returns how many findings of RULE and SEVERITY that bear on one of PARTS
+ * were counted but not kept. */
 guint64
 qcow2_problems_get_n_suppressed (const Qcow2Problems *problems,
-                                 const char *rule, Qcow2Severity severity)
+                                 const char *rule, Qcow2Severity severity,
+                                 guint parts)
 {
-  const guint count = count_of (problems, rule, severity);
+  guint64 n = 0;
 
-  return count > QCOW2_PROBLEMS_PER_RULE ? count - QCOW2_PROBLEMS_PER_RULE : 0;
+  for (guint i = 0; i < problems->counts->len; i++)
+    {
+      const Count *count = &g_array_index (problems->counts, Count, i);
+
+      if (count->severity == severity && (count->parts & parts) != 0
+          && count->n > QCOW2_PROBLEMS_PER_RULE
+          && is_same_rule (count->rule, rule))
+        n += count->n - QCOW2_PROBLEMS_PER_RULE;
+    }
+
+  return n;
 }

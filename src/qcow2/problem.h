@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include <glib.h>
+#include "qcow2/record.h"
 
 G_BEGIN_DECLS
 
@@ -46,10 +46,14 @@ typedef struct
   Qcow2Severity severity;
   guint64 offset; /* host, bytes */
   Qcow2Subject subject;
-  char *message; /* ours: holds no text from the image */
+  guint64 value;       /* the number that is wrong, or QCOW2_ABSENT */
+  const char *allowed; /* what it may be, in words, or NULL; static */
+  char *message;       /* ours: holds no text from the image */
 } Qcow2Problem;
 
-/* How many findings of one rule and severity are kept. */
+extern const Qcow2Field qcow2_problem_fields[];
+
+/* How many findings of one rule, severity and mask of parts are kept. */
 #define QCOW2_PROBLEMS_PER_RULE 100
 
 typedef struct Qcow2Problems Qcow2Problems;
@@ -58,15 +62,15 @@ Qcow2Problems *qcow2_problems_new (void);
 void qcow2_problems_free (Qcow2Problems *problems);
 void qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,
                          const char *rule, Qcow2Severity severity,
-                         guint64 offset, const char *format, ...)
-    G_GNUC_PRINTF (6, 7);
+                         guint64 offset, guint64 value, const char *allowed,
+                         const char *format, ...) G_GNUC_PRINTF (8, 9);
 guint qcow2_problems_get_n (const Qcow2Problems *problems);
 const Qcow2Problem *qcow2_problems_get (const Qcow2Problems *problems,
                                         guint index);
 guint64 qcow2_problems_get_n_errors (const Qcow2Problems *problems);
 guint64 qcow2_problems_get_n_suppressed (const Qcow2Problems *problems,
                                          const char *rule,
-                                         Qcow2Severity severity);
+                                         Qcow2Severity severity, guint parts);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2Problems, qcow2_problems_free)
 

@@ -107,17 +107,18 @@ qcow2_record_find (const Qcow2Field *fields, const char *name)
 gboolean
 qcow2_field_is_string (const Qcow2Field *field)
 {
-  return field->format == QCOW2_STRING || field->format == QCOW2_QUOTED;
+  return field->format == QCOW2_STRING || field->format == QCOW2_QUOTED
+         || field->format == QCOW2_WORD;
 }
 
 /* Whether RECORD has a value for FIELD; a stored number always is one, and a
- * number without a label may have a word that stands for all such. */
+ * derived one without a label has none, unless a word stands for all such. */
 gboolean
 qcow2_field_has_value (const Qcow2Field *field, gconstpointer record)
 {
   if (qcow2_field_is_string (field))
-    return qcow2_field_get_string (field, record) != NULL;
-  if (field->format == QCOW2_NAME)
+    return *(gconstpointer const *) member (field, record) != NULL;
+  if (field->format == QCOW2_NAME && !field->stored)
     return field->absent != NULL
            || qcow2_label_find (field->labels,
                                 qcow2_field_get_number (field, record))
@@ -156,16 +157,21 @@ qcow2_field_get_number (const Qcow2Field *field, gconstpointer record)
     }
 }
 
-/* Returns the string in FIELD of RECORD, which keeps it; NULL if it has none.
- */
-GBytes *
-qcow2_field_get_string (const Qcow2Field *field, gconstpointer record)
+/* Returns the string in FIELD of RECORD, which has one and keeps it; LEN gets
+ * its length in bytes. */
+const char *
+qcow2_field_get_string (const Qcow2Field *field, gconstpointer record,
+                        gsize *len)
 {
-  GBytes *const *string = member (field, record);
+  const gconstpointer string = *(gconstpointer const *) member (field, record);
 
-  g_assert (qcow2_field_is_string (field));
+  g_assert (qcow2_field_is_string (field) && string != NULL);
 
-  return *string;
+  if (field->format != QCOW2_WORD)
+    return g_bytes_get_data ((GBytes *) string, len);
+
+  *len = strlen (string);
+  return string;
 }
 
 /* Returns the QCOW2_MASK_BITS names, NULL where there is none, that the image

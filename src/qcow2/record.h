@@ -19,7 +19,8 @@ typedef enum
   QCOW2_NAME,     /* enabled: a number that people know by its label alone */
   QCOW2_BOOL,     /* true */
   QCOW2_STRING,   /* raw: a GBytes from the image, NULL when there is none */
-  QCOW2_QUOTED    /* 'raw': the same */
+  QCOW2_QUOTED,   /* 'raw': the same */
+  QCOW2_WORD      /* error: a const char * of ours, NULL when there is none */
 } Qcow2Format;
 
 /* The name of a value or, in a mask, of a bit.  A table ends with a NULL
@@ -79,7 +80,8 @@ const Qcow2Field *qcow2_record_find (const Qcow2Field *fields,
 gboolean qcow2_field_is_string (const Qcow2Field *field);
 gboolean qcow2_field_has_value (const Qcow2Field *field, gconstpointer record);
 guint64 qcow2_field_get_number (const Qcow2Field *field, gconstpointer record);
-GBytes *qcow2_field_get_string (const Qcow2Field *field, gconstpointer record);
+const char *qcow2_field_get_string (const Qcow2Field *field,
+                                    gconstpointer record, gsize *len);
 const char *const *qcow2_field_get_bit_names (const Qcow2Field *field,
                                               gconstpointer record);
 const char *qcow2_label_find (const Qcow2Label *labels, guint64 value);

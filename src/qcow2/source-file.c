@@ -26,6 +26,25 @@ file_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
   return pread (self->fd, buffer, len, (off_t) offset);
 }
 
+/* Open file description locks belong to whoever opened the file, so even one
+ * of this process is seen. */
+static guint64
+file_probe_lock (ByteSource *source, guint64 offset)
+{
+#ifdef F_OFD_GETLK
+  const FileSource *self = (FileSource *) source;
+  struct flock lock = { .l_type = F_WRLCK,
+                        .l_whence = SEEK_SET,
+                        .l_start = (off_t) offset,
+                        .l_len = 1 };
+
+  if (fcntl (self->fd, F_OFD_GETLK, &lock) == 0)
+    return lock.l_type == F_UNLCK ? BYTE_SOURCE_UNLOCKED : BYTE_SOURCE_LOCKED;
+#endif
+
+  return BYTE_SOURCE_LOCK_UNKNOWN;
+}
+
 static void
 file_free (ByteSource *source)
 {
@@ -35,7 +54,8 @@ file_free (ByteSource *source)
   g_free (self);
 }
 
-static const ByteSourceClass file_class = { file_read, file_free };
+static const ByteSourceClass file_class
+    = { .read = file_read, .probe_lock = file_probe_lock, .free = file_free };
 
 /* Returns what a file that cannot hold an image is, NULL for one that can. */
 static const char *

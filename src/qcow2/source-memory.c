@@ -32,7 +32,8 @@ memory_free (ByteSource *source)
   g_free (self);
 }
 
-static const ByteSourceClass memory_class = { memory_read, memory_free };
+static const ByteSourceClass memory_class
+    = { .read = memory_read, .free = memory_free };
 
 /* Returns a source of BYTES, of which it takes a reference. */
 ByteSource *

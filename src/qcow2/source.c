@@ -75,6 +75,18 @@ byte_source_read (ByteSource *source, guint64 offset, void *buffer, gsize len,
   return TRUE;
 }
 
+/* Tells whether another open file has the byte at host offset OFFSET of SOURCE
+ * locked, without taking a lock: BYTE_SOURCE_UNLOCKED, _LOCKED or
+ * _LOCK_UNKNOWN. */
+guint64
+byte_source_probe_lock (ByteSource *source, guint64 offset)
+{
+  if (source->klass->probe_lock == NULL)
+    return BYTE_SOURCE_LOCK_UNKNOWN;
+
+  return source->klass->probe_lock (source, offset);
+}
+
 void
 byte_source_free (ByteSource *source)
 {

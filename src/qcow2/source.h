@@ -16,8 +16,15 @@ typedef struct
   /* Reads up to LEN bytes at OFFSET; 0 is the end, -1 sets errno. */
   gssize (*read) (ByteSource *source, guint64 offset, guint8 *buffer,
                   gsize len);
+  /* See byte_source_probe_lock (); NULL: nobody can tell. */
+  guint64 (*probe_lock) (ByteSource *source, guint64 offset);
   void (*free) (ByteSource *source);
 } ByteSourceClass;
+
+/* What byte_source_probe_lock () answers. */
+#define BYTE_SOURCE_UNLOCKED 0
+#define BYTE_SOURCE_LOCKED 1
+#define BYTE_SOURCE_LOCK_UNKNOWN G_MAXUINT64
 
 struct ByteSource
 {
@@ -30,6 +37,7 @@ ByteSource *byte_source_new_memory (GBytes *bytes);
 guint64 byte_source_get_size (const ByteSource *source);
 gboolean byte_source_read (ByteSource *source, guint64 offset, void *buffer,
                            gsize len, const char *what, GError **error);
+guint64 byte_source_probe_lock (ByteSource *source, guint64 offset);
 void byte_source_free (ByteSource *source);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ByteSource, byte_source_free)

@@ -134,6 +134,7 @@ qcow2_table_judge_entry (const Qcow2Table *table, const Qcow2TableEntry *entry,
     {
       broken = "BTAB-01";
       qcow2_problems_add (problems, subject, broken, QCOW2_SEVERITY_ERROR, at,
+                          entry->raw, "bits 1..8 and 56..63 clear",
                           "table entry " QCOW2_U " has reserved bits " QCOW2_X,
                           entry->index, entry->raw & RESERVED_MASK);
     }
@@ -144,7 +145,7 @@ qcow2_table_judge_entry (const Qcow2Table *table, const Qcow2TableEntry *entry,
     {
       broken = broken != NULL ? broken : "BTAB-02";
       qcow2_problems_add (problems, subject, "BTAB-02", QCOW2_SEVERITY_ERROR,
-                          at,
+                          at, entry->raw, "bit 0 clear beside an offset",
                           "table entry " QCOW2_U
                           " has the all-ones bit beside the offset " QCOW2_X,
                           entry->index, offset);
@@ -153,7 +154,7 @@ qcow2_table_judge_entry (const Qcow2Table *table, const Qcow2TableEntry *entry,
     {
       broken = broken != NULL ? broken : "BTAB-03";
       qcow2_problems_add (problems, subject, "BTAB-03", QCOW2_SEVERITY_ERROR,
-                          at,
+                          at, offset, "a multiple of the cluster size",
                           "table entry " QCOW2_U " has the offset " QCOW2_X
                           ", not a multiple of the cluster size " QCOW2_U,
                           entry->index, offset, cluster_size);
@@ -164,7 +165,8 @@ qcow2_table_judge_entry (const Qcow2Table *table, const Qcow2TableEntry *entry,
     {
       broken = broken != NULL ? broken : "BTAB-05";
       qcow2_problems_add (
-          problems, subject, "BTAB-05", QCOW2_SEVERITY_ERROR, at,
+          problems, subject, "BTAB-05", QCOW2_SEVERITY_ERROR, at, offset,
+          "so that the data end in the file",
           "table entry " QCOW2_U ": the data, " QCOW2_U " bytes at " QCOW2_X
           ", do not end in the file, which has " QCOW2_U " bytes",
           entry->index, used, offset, file_size);

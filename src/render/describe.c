@@ -4,7 +4,8 @@
 
 #include "render/describe.h"
 
-/* Gives the fields of RECORD, of the stored ones the first N_STORED. */
+/* Gives the fields of RECORD, of the stored ones the first N_STORED; for
+ * programs those that are missing are there too. */
 static void
 describe_fields (Emitter *emitter, const Qcow2Field *fields,
                  gconstpointer record, guint n_stored)
@@ -12,7 +13,10 @@ describe_fields (Emitter *emitter, const Qcow2Field *fields,
   for (; fields->name != NULL; fields++)
     {
       if (fields->stored && n_stored == 0)
-        continue;
+        {
+          emitter_null (emitter, fields->name);
+          continue;
+        }
       if (fields->stored)
         n_stored--;
 
@@ -20,26 +24,28 @@ describe_fields (Emitter *emitter, const Qcow2Field *fields,
     }
 }
 
+/* HEADING is the line above the fields, NULL for none. */
 void
-describe_header (Emitter *emitter, const Qcow2Header *header)
+describe_header (Emitter *emitter, const char *heading,
+                 const Qcow2Header *header)
 {
-  emitter_begin (emitter, EMITTER_BLOCK, "header", NULL);
+  emitter_begin (emitter, EMITTER_BLOCK, "header", heading);
   describe_fields (emitter, qcow2_header_fields, header, G_MAXUINT);
   emitter_end (emitter);
 }
 
-void
-describe_extension (Emitter *emitter, const Qcow2Extension *extension)
+static void
+describe_features (Emitter *emitter, const Qcow2Extension *extension)
 {
   const guint n_features = qcow2_extension_get_n_features (extension);
-  gconstpointer record = NULL;
-  const Qcow2Field *fields
-      = qcow2_extension_get_payload_fields (extension, &record);
 
-  emitter_begin (emitter, EMITTER_BLOCK, NULL, "Header extension:");
-  describe_fields (emitter, qcow2_extension_fields, extension, G_MAXUINT);
-  if (fields != NULL)
-    describe_fields (emitter, fields, record, extension->n_decoded);
+  if (extension->bytes == NULL)
+    {
+      emitter_null (emitter, "features");
+      return;
+    }
+
+  emitter_begin (emitter, EMITTER_LIST, "features", NULL);
   for (guint row = 0; row < n_features; row++)
     {
       g_auto (Qcow2Feature) feature = { 0 };
@@ -52,21 +58,105 @@ describe_extension (Emitter *emitter, const Qcow2Extension *extension)
   emitter_end (emitter);
 }
 
-/* Begins BITMAP and gives all its fields; its table may follow before
+void
+describe_extension (Emitter *emitter, const Qcow2Extension *extension)
+{
+  gconstpointer record = NULL;
+  const Qcow2Field *fields
+      = qcow2_extension_get_payload_fields (extension, &record);
+
+  emitter_begin (emitter, EMITTER_BLOCK, NULL, "Header extension:");
+  describe_fields (emitter, qcow2_extension_fields, extension, G_MAXUINT);
+  if (fields != NULL)
+    describe_fields (emitter, fields, record, extension->n_decoded);
+  else
+    describe_features (emitter, extension);
+  emitter_end (emitter);
+}
+
+static void
+describe_counts (Emitter *emitter, const Qcow2Bitmap *bitmap)
+{
+  if (!bitmap->has_counts)
+    {
+      emitter_null (emitter, "table_entries");
+      return;
+    }
+
+  emitter_begin (emitter, EMITTER_ROW, "table_entries", NULL);
+  describe_fields (emitter, qcow2_table_counts_fields, &bitmap->counts,
+                   G_MAXUINT);
+  emitter_end (emitter);
+}
+
+/* Begins BITMAP and gives all that is known of it; its table may follow before
  * emitter_end (). */
 void
 describe_begin_bitmap (Emitter *emitter, const Qcow2Bitmap *bitmap)
 {
   emitter_begin (emitter, EMITTER_BLOCK, NULL, NULL);
+  if (!emitter->for_programs)
+    {
+      Qcow2Bitmap shown = *bitmap;
+
+      shown.state = qcow2_bitmap_get_shown_state (bitmap);
+      describe_fields (emitter, qcow2_bitmap_fields, &shown, G_MAXUINT);
+      return;
+    }
+
   describe_fields (emitter, qcow2_bitmap_fields, bitmap, G_MAXUINT);
+  describe_counts (emitter, bitmap);
+  describe_fields (emitter, qcow2_bitmap_size_fields, bitmap, G_MAXUINT);
 }
 
-/* Begins BITMAP and gives its name alone; its table follows before
- * emitter_end (). */
+/* Begins the table of BITMAP, which follows before emitter_end ().  People see
+ * whose it is only WITH_NAME. */
 void
-describe_begin_bitmap_name (Emitter *emitter, const Qcow2Bitmap *bitmap)
+describe_begin_table (Emitter *emitter, const Qcow2Bitmap *bitmap,
+                      gboolean with_name)
 {
   emitter_begin (emitter, EMITTER_BLOCK, NULL, NULL);
-  emitter_field (emitter, qcow2_record_find (qcow2_bitmap_fields, "name"),
-                 bitmap);
+  if (with_name || emitter->for_programs)
+    describe_fields (emitter, qcow2_bitmap_table_fields, bitmap, G_MAXUINT);
+}
+
+/* Gives PROBLEM, or, when N_SUPPRESSED is not 0, that so many like it are left
+ * out. */
+void
+describe_problem (Emitter *emitter, const Qcow2Problem *problem,
+                  guint64 n_suppressed)
+{
+  static const Qcow2Field suppressed
+      = { .name = "suppressed", .format = QCOW2_DEC, .size = 8 };
+
+  emitter_begin (emitter, EMITTER_ROW, NULL, NULL);
+  describe_fields (emitter, qcow2_problem_fields, problem, G_MAXUINT);
+  if (n_suppressed > 0)
+    emitter_field (emitter, &suppressed, &n_suppressed);
+  emitter_end (emitter);
+}
+
+/* Gives what an image ends with but for its problems. */
+void
+describe_end (Emitter *emitter, const DescribeEnd *end)
+{
+  static const Qcow2Field writer = QCOW2_DERIVED (
+      DescribeEnd, "writer", writer, QCOW2_BOOL, .text = NULL);
+  static const Qcow2Field error_fields[]
+      = { QCOW2_DERIVED (DescribeEnd, "code", error_code, QCOW2_WORD,
+                         .text = NULL),
+          QCOW2_DERIVED (DescribeEnd, "message", error_message, QCOW2_WORD,
+                         .text = NULL),
+          QCOW2_FIELD_END };
+
+  emitter_field (emitter, &writer, end);
+  if (end->error_code == NULL)
+    {
+      emitter_null (emitter, "error");
+      return;
+    }
+
+  emitter_begin (emitter, EMITTER_ROW, "error", NULL);
+  describe_fields (emitter, error_fields, end, G_MAXUINT);
+  emitter_end (emitter);
 }

@@ -9,9 +9,22 @@
 
 G_BEGIN_DECLS
 
-void describe_header (Emitter *emitter, const Qcow2Header *header);
+/* What an image ends with, for programs. */
+typedef struct
+{
+  guint64 writer;            /* as byte_source_probe_lock () has it */
+  const char *error_code;    /* NULL: no error */
+  const char *error_message; /* likewise */
+} DescribeEnd;
+
+void describe_header (Emitter *emitter, const char *heading,
+                      const Qcow2Header *header);
 void describe_extension (Emitter *emitter, const Qcow2Extension *extension);
 void describe_begin_bitmap (Emitter *emitter, const Qcow2Bitmap *bitmap);
-void describe_begin_bitmap_name (Emitter *emitter, const Qcow2Bitmap *bitmap);
+void describe_begin_table (Emitter *emitter, const Qcow2Bitmap *bitmap,
+                           gboolean with_name);
+void describe_problem (Emitter *emitter, const Qcow2Problem *problem,
+                       guint64 n_suppressed);
+void describe_end (Emitter *emitter, const DescribeEnd *end);
 
 G_END_DECLS

@@ -4,11 +4,26 @@
 
 #include "render/emitter.h"
 
-/* Says that the image at PATH, one of several, is next. */
+/* Begins the image at PATH, which may be one of SEVERAL. */
 void
-emitter_image (Emitter *emitter, const char *path)
+emitter_begin_image (Emitter *emitter, const char *path, gboolean several)
 {
-  emitter->klass->image (emitter, path);
+  emitter->klass->begin_image (emitter, path, several);
+}
+
+/* Ends all groups of the image that an error has left open, and says of those
+ * of KEYS, which end with NULL, that have not come that they are not known. */
+void
+emitter_end_groups (Emitter *emitter, const char *const *keys)
+{
+  emitter->klass->end_groups (emitter, keys);
+}
+
+/* Ends the image. */
+void
+emitter_end_image (Emitter *emitter)
+{
+  emitter->klass->end_image (emitter);
 }
 
 /* Begins a GROUP, to be ended by emitter_end ().  KEY is its name for
@@ -33,6 +48,13 @@ emitter_rows (Emitter *emitter, const Qcow2TableEntry *entries,
               gsize n_entries)
 {
   emitter->klass->rows (emitter, entries, n_entries);
+}
+
+/* Says that what KEY names is not known. */
+void
+emitter_null (Emitter *emitter, const char *key)
+{
+  emitter->klass->null (emitter, key);
 }
 
 void

@@ -14,6 +14,7 @@ typedef struct Emitter Emitter;
 /* What begins; text has its own form of each. */
 typedef enum
 {
+  EMITTER_LIST,  /* an array of groups */
   EMITTER_BLOCK, /* an object: a line per field */
   EMITTER_ROW,   /* an object on one line */
   EMITTER_TABLE  /* an array of bitmap table entries */
@@ -21,13 +22,16 @@ typedef enum
 
 typedef struct
 {
-  void (*image) (Emitter *emitter, const char *path);
+  void (*begin_image) (Emitter *emitter, const char *path, gboolean several);
+  void (*end_groups) (Emitter *emitter, const char *const *keys);
+  void (*end_image) (Emitter *emitter);
   void (*begin) (Emitter *emitter, EmitterGroup group, const char *key,
                  const char *heading);
   void (*field) (Emitter *emitter, const Qcow2Field *field,
                  gconstpointer record);
   void (*rows) (Emitter *emitter, const Qcow2TableEntry *entries,
                 gsize n_entries);
+  void (*null) (Emitter *emitter, const char *key);
   void (*end) (Emitter *emitter);
   void (*free) (Emitter *emitter);
 } EmitterClass;
@@ -35,19 +39,26 @@ typedef struct
 struct Emitter
 {
   const EmitterClass *klass;
-  GString *out;         /* not owned */
-  gboolean all_columns; /* of tables */
+  GString *out;          /* not owned */
+  gboolean all_columns;  /* of tables */
+  gboolean for_programs; /* wants what people are told by messages */
 };
 
 Emitter *emitter_new_text (GString *out);
+Emitter *emitter_new_json (GString *out, gboolean indented);
+Emitter *emitter_new_json_ascii (GString *out);
 
-void emitter_image (Emitter *emitter, const char *path);
+void emitter_begin_image (Emitter *emitter, const char *path,
+                          gboolean several);
+void emitter_end_groups (Emitter *emitter, const char *const *keys);
+void emitter_end_image (Emitter *emitter);
 void emitter_begin (Emitter *emitter, EmitterGroup group, const char *key,
                     const char *heading);
 void emitter_field (Emitter *emitter, const Qcow2Field *field,
                     gconstpointer record);
 void emitter_rows (Emitter *emitter, const Qcow2TableEntry *entries,
                    gsize n_entries);
+void emitter_null (Emitter *emitter, const char *key);
 void emitter_end (Emitter *emitter);
 void emitter_free (Emitter *emitter);
 

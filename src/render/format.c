@@ -11,6 +11,7 @@
 #define NAME_WIDTH 25
 #define LABEL_UNKNOWN "<unknown>"
 #define CELL_ABSENT "-"
+#define NAME_UNREADABLE "<unreadable>"
 
 static void
 append_escapes (GString *out, const guint8 *bytes, gsize len)
@@ -56,6 +57,53 @@ format_escaped_bytes (GString *out, GBytes *string)
   const char *bytes = g_bytes_get_data (string, &len);
 
   format_escaped (out, bytes, len);
+}
+
+/* Appends the NAME of a bitmap, NULL for one that cannot be read. */
+void
+format_name (GString *out, GBytes *name)
+{
+  if (name == NULL)
+    g_string_append (out, NAME_UNREADABLE);
+  else
+    format_escaped_bytes (out, name);
+}
+
+/* Appends COUNT, which may be QCOW2_ABSENT. */
+void
+format_count (GString *out, guint64 count)
+{
+  if (count == QCOW2_ABSENT)
+    g_string_append (out, CELL_ABSENT);
+  else
+    g_string_append_printf (out, QCOW2_U, count);
+}
+
+/* Appends BYTES, which may be QCOW2_ABSENT, in the largest unit that it has
+ * one of, with one decimal, cut, if it is no whole number: 512, 64K, 1.5M. */
+void
+format_size (GString *out, guint64 bytes)
+{
+  static const char units[] = "\0KMGTPE";
+  guint unit = 0;
+
+  if (bytes == QCOW2_ABSENT)
+    {
+      g_string_append (out, CELL_ABSENT);
+      return;
+    }
+
+  while (unit < 6 && bytes >> (10 * unit) >= 1024)
+    unit++;
+
+  const guint64 whole = bytes >> (10 * unit);
+  const guint64 rest = bytes - (whole << (10 * unit));
+  g_string_append_printf (out, QCOW2_U, whole);
+  if (rest != 0)
+    g_string_append_printf (out, ".%u",
+                            (guint) ((rest >> (10 * (unit - 1))) * 10 / 1024));
+  if (unit > 0)
+    g_string_append_c (out, units[unit]);
 }
 
 /* Appends the name of bit BIT: ours in single quotes, the image's own in
@@ -114,11 +162,12 @@ label_of (const Qcow2Field *field, gconstpointer record)
 static void
 append_string (GString *out, const Qcow2Field *field, gconstpointer record)
 {
-  GBytes *string = qcow2_field_get_string (field, record);
   const char *quote = field->format == QCOW2_QUOTED ? "'" : "";
+  gsize len;
+  const char *string = qcow2_field_get_string (field, record, &len);
 
   g_string_append (out, quote);
-  format_escaped_bytes (out, string);
+  format_escaped (out, string, len);
   g_string_append (out, quote);
 }
 
@@ -168,6 +217,7 @@ append_number (GString *out, const Qcow2Field *field, gconstpointer record)
       return;
     case QCOW2_STRING:
     case QCOW2_QUOTED:
+    case QCOW2_WORD:
       g_assert_not_reached ();
     }
 }
@@ -203,24 +253,20 @@ void
 format_bare (GString *out, const Qcow2Field *field, gconstpointer record,
              FormatEnding ending)
 {
-  if (!qcow2_field_is_string (field))
-    {
-      if (field->format == QCOW2_NAME || field->format == QCOW2_BOOL)
-        append_number (out, field, record);
-      else
-        g_string_append_printf (out, QCOW2_U,
-                                qcow2_field_get_number (field, record));
-    }
-  else if (ending == FORMAT_LINES)
-    format_escaped_bytes (out, qcow2_field_get_string (field, record));
-  else
-    {
-      gsize len;
-      const char *bytes
-          = g_bytes_get_data (qcow2_field_get_string (field, record), &len);
+  const gboolean is_string = qcow2_field_is_string (field);
+  gsize len = 0;
+  const char *string
+      = is_string ? qcow2_field_get_string (field, record, &len) : NULL;
 
-      g_string_append_len (out, bytes, (gssize) len);
-    }
+  if (field->format == QCOW2_NAME || field->format == QCOW2_BOOL)
+    append_number (out, field, record);
+  else if (!is_string)
+    g_string_append_printf (out, QCOW2_U,
+                            qcow2_field_get_number (field, record));
+  else if (ending == FORMAT_LINES)
+    format_escaped (out, string, len);
+  else
+    g_string_append_len (out, string, (gssize) len);
 
   g_string_append_c (out, ending == FORMAT_LINES ? '\n' : '\0');
 }

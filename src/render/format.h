@@ -12,6 +12,9 @@ G_BEGIN_DECLS
 
 void format_escaped (GString *out, const char *bytes, gsize len);
 void format_escaped_bytes (GString *out, GBytes *string);
+void format_name (GString *out, GBytes *name);
+void format_count (GString *out, guint64 count);
+void format_size (GString *out, guint64 bytes);
 void format_value (GString *out, const Qcow2Field *field,
                    gconstpointer record);
 void format_line (GString *out, const char *name, const Qcow2Field *field,

@@ -9,8 +9,8 @@
 
 #include "render/format.h"
 
-/* Groups inside groups: a row or a table inside a block. */
-#define MAX_DEPTH 2
+/* Groups inside groups: a list of blocks with lists of rows. */
+#define MAX_DEPTH 4
 
 typedef struct
 {
@@ -23,9 +23,12 @@ typedef struct
 } TextEmitter;
 
 static void
-text_image (Emitter *emitter, const char *path)
+text_begin_image (Emitter *emitter, const char *path, gboolean several)
 {
   TextEmitter *self = (TextEmitter *) emitter;
+
+  if (!several)
+    return;
 
   if (self->after_image)
     g_string_append_c (emitter->out, '\n');
@@ -35,6 +38,19 @@ text_image (Emitter *emitter, const char *path)
 
   self->after_image = TRUE;
   self->after_block = FALSE;
+}
+
+static void
+text_end_groups (Emitter *emitter, const char *const *keys G_GNUC_UNUSED)
+{
+  TextEmitter *self = (TextEmitter *) emitter;
+
+  self->depth = 0;
+}
+
+static void
+text_end_image (Emitter *emitter G_GNUC_UNUSED)
+{
 }
 
 static void
@@ -48,6 +64,8 @@ text_begin (Emitter *emitter, EmitterGroup group, const char *key,
 
   switch (group)
     {
+    case EMITTER_LIST:
+      return;
     case EMITTER_BLOCK:
       if (self->after_block)
         g_string_append_c (emitter->out, '\n');
@@ -99,6 +117,11 @@ text_rows (Emitter *emitter, const Qcow2TableEntry *entries, gsize n_entries)
 }
 
 static void
+text_null (Emitter *emitter G_GNUC_UNUSED, const char *key G_GNUC_UNUSED)
+{
+}
+
+static void
 text_end (Emitter *emitter)
 {
   TextEmitter *self = (TextEmitter *) emitter;
@@ -114,10 +137,13 @@ text_free (Emitter *emitter)
   g_free (emitter);
 }
 
-static const EmitterClass text_class = { .image = text_image,
+static const EmitterClass text_class = { .begin_image = text_begin_image,
+                                         .end_groups = text_end_groups,
+                                         .end_image = text_end_image,
                                          .begin = text_begin,
                                          .field = text_field,
                                          .rows = text_rows,
+                                         .null = text_null,
                                          .end = text_end,
                                          .free = text_free };
 

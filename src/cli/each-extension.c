@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "cli/each-extension.h"
+
+/* Calls SHOW with DATA for each header extension of IMAGE that passes FILTER,
+ * and reports what is wrong with it and on the way to it.  What lies behind
+ * the last of them is for the caller to report.  An image whose extensions
+ * cannot be located has none to show. */
+gboolean
+each_extension (Tool *tool, Qcow2Image *image, ExtensionFilter filter,
+                ExtensionFunc show, gpointer data, GError **error)
+{
+  if (!image->has_extensions)
+    return TRUE;
+
+  g_autoptr (Qcow2ExtensionWalk) walk
+      = qcow2_extension_walk_new (image->source, &image->header);
+  const guint64 file_size = byte_source_get_size (image->source);
+  g_autoptr (GError) local_error = NULL;
+  Qcow2ExtensionHistory history = { .n = 0 };
+  ReportScope scope = REPORT_SCOPE (QCOW2_PART_EXTENSIONS);
+
+  emitter_begin (tool_get_emitter (tool), EMITTER_LIST, "extensions", NULL);
+  while (local_error == NULL)
+    {
+      g_auto (Qcow2Extension) extension = { 0 };
+
+      if (!qcow2_extension_walk_next (walk, &extension, &local_error))
+        break;
+
+      const gboolean repeated
+          = qcow2_extension_is_repeated (&extension, &history);
+      if (!filter (&extension, data))
+        continue;
+
+      qcow2_extension_judge (&extension, &image->header, file_size, repeated,
+                             QCOW2_PART_EXTENSIONS, image->problems);
+      show (tool, &extension, data, &local_error);
+
+      scope.max_extension = extension.index;
+      tool_report (tool, scope);
+      if (local_error == NULL)
+        tool_flush (tool, &local_error);
+    }
+  emitter_end (tool_get_emitter (tool));
+
+  if (local_error == NULL)
+    return TRUE;
+
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The header extensions of an image in turn. */
+
+#pragma once
+
+#include "cli/tool.h"
+
+G_BEGIN_DECLS
+
+/* Whether EXTENSION is asked for. */
+typedef gboolean (*ExtensionFilter) (const Qcow2Extension *extension,
+                                     gconstpointer data);
+
+typedef gboolean (*ExtensionFunc) (Tool *tool, const Qcow2Extension *extension,
+                                   gpointer data, GError **error);
+
+gboolean each_extension (Tool *tool, Qcow2Image *image, ExtensionFilter filter,
+                         ExtensionFunc show, gpointer data, GError **error);
+
+G_END_DECLS

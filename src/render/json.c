@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The emitter for programs: RFC 8259, one object per image, streamed. */
+
+#include "config.h"
+
+#include "render/emitter.h"
+
+#include <string.h>
+
+#include "qcow2/printable.h"
+
+/* The image, a list in it, an object in that, a list in that, an object. */
+#define MAX_DEPTH 8
+#define INDENT 4
+
+/* How many members the object of an image has that are remembered. */
+#define MAX_KEYS 8
+
+/* U+FFFD, for what is not UTF-8. */
+#define REPLACEMENT "\xef\xbf\xbd"
+
+typedef struct
+{
+  char closer;       /* of the group: ] or } */
+  gboolean one_line; /* whatever the document is like */
+  gboolean has_item;
+} Level;
+
+typedef struct
+{
+  Emitter base;
+  gboolean indented;
+  gboolean ascii; /* nothing but ASCII, and that as it is */
+  Level levels[MAX_DEPTH];
+  guint depth;
+  const char *keys[MAX_KEYS]; /* of the image's object */
+  guint n_keys;
+} JsonEmitter;
+
+static void
+append_line_break (const JsonEmitter *self)
+{
+  GString *out = self->base.out;
+
+  g_string_append_c (out, '\n');
+  for (guint i = 0; i < self->depth * INDENT; i++)
+    g_string_append_c (out, ' ');
+}
+
+static gboolean
+is_one_line (const JsonEmitter *self)
+{
+  return !self->indented
+         || (self->depth > 0 && self->levels[self->depth - 1].one_line);
+}
+
+static void
+append_escaped_unit (GString *out, gunichar c)
+{
+  if (c < 0x10000)
+    g_string_append_printf (out, "\\u%04x", c);
+  else
+    g_string_append_printf (out, "\\u%04x\\u%04x",
+                            0xd800 + ((c - 0x10000) >> 10),
+                            0xdc00 + ((c - 0x10000) & 0x3ff));
+}
+
+/* Appends the character of SIZE bytes at BYTES, which does not stay as it is.
+ */
+static void
+append_escaped (const JsonEmitter *self, const char *bytes, gsize size)
+{
+  GString *out = self->base.out;
+  static const char specials[] = "\b\t\n\f\r\"\\";
+  static const char letters[] = "btnfr\"\\";
+  const guint8 first = (guint8) *bytes;
+  const char *special = first != 0 ? strchr (specials, first) : NULL;
+
+  if (size > 1)
+    append_escaped_unit (out, g_utf8_get_char (bytes));
+  else if (special != NULL)
+    g_string_append_printf (out, "\\%c", letters[special - specials]);
+  else if (first < 0x80)
+    append_escaped_unit (out, first);
+  else
+    g_string_append (out, self->ascii ? "\\ufffd" : REPLACEMENT);
+}
+
+/* Whether the character at BYTES, PRINTABLE or not, stays as it is in a
+ * string.
+ */
+static gboolean
+stays (const JsonEmitter *self, const char *bytes, gboolean printable)
+{
+  if (*bytes == '"' || *bytes == '\\')
+    return FALSE;
+
+  return self->ascii ? (guint8) *bytes >= ' ' && (guint8) *bytes < 0x7f
+                     : printable;
+}
+
+/* Appends the string of LEN bytes at BYTES.  Returns whether it is UTF-8;
+ * where it is not, there is a replacement character. */
+static gboolean
+append_string (const JsonEmitter *self, const char *bytes, gsize len)
+{
+  GString *out = self->base.out;
+  gboolean valid = TRUE;
+
+  g_string_append_c (out, '"');
+  while (len > 0)
+    {
+      gsize size;
+      const gboolean printable
+          = qcow2_char_is_printable ((const guint8 *) bytes, len, &size);
+
+      if (stays (self, bytes, printable))
+        g_string_append_len (out, bytes, (gssize) size);
+      else
+        append_escaped (self, bytes, size);
+
+      valid = valid && (printable || size > 1 || (guint8) *bytes < 0x80);
+      bytes += size;
+      len -= size;
+    }
+  g_string_append_c (out, '"');
+  return valid;
+}
+
+static void
+append_c_string (const JsonEmitter *self, const char *string)
+{
+  append_string (self, string, strlen (string));
+}
+
+/* Begins a member called KEY of the object, or an item of the array, that has
+ * begun. */
+static void
+begin_item (JsonEmitter *self, const char *key)
+{
+  GString *out = self->base.out;
+
+  if (self->depth == 0)
+    return;
+
+  Level *level = &self->levels[self->depth - 1];
+  if (level->has_item)
+    g_string_append_c (out, ',');
+  if (!is_one_line (self))
+    append_line_break (self);
+  else if (level->has_item && self->indented)
+    g_string_append_c (out, ' ');
+  level->has_item = TRUE;
+
+  if (level->closer == ']')
+    return;
+
+  append_c_string (self, key);
+  g_string_append (out, self->indented ? ": " : ":");
+}
+
+static void
+open_level (JsonEmitter *self, char opener, char closer, gboolean one_line)
+{
+  g_assert (self->depth < MAX_DEPTH);
+
+  self->levels[self->depth].closer = closer;
+  self->levels[self->depth].one_line = one_line;
+  self->levels[self->depth].has_item = FALSE;
+  self->depth++;
+  g_string_append_c (self->base.out, opener);
+}
+
+static void
+close_level (JsonEmitter *self)
+{
+  g_assert (self->depth > 0);
+
+  const gboolean one_line = is_one_line (self);
+  const Level level = self->levels[--self->depth];
+  if (level.has_item && !one_line)
+    append_line_break (self);
+  g_string_append_c (self->base.out, level.closer);
+}
+
+/* A string that is not UTF-8 has its bytes beside it. */
+static void
+append_member_string (JsonEmitter *self, const char *key, const char *bytes,
+                      gsize len)
+{
+  GString *out = self->base.out;
+
+  begin_item (self, key);
+  if (append_string (self, bytes, len) || self->ascii)
+    return;
+
+  g_autofree char *hex_key = g_strconcat (key, "_hex", NULL);
+  begin_item (self, hex_key);
+  g_string_append_c (out, '"');
+  for (gsize i = 0; i < len; i++)
+    g_string_append_printf (out, "%02x", (guint8) bytes[i]);
+  g_string_append_c (out, '"');
+}
+
+static void
+json_begin_image (Emitter *emitter, const char *path,
+                  gboolean several G_GNUC_UNUSED)
+{
+  JsonEmitter *self = (JsonEmitter *) emitter;
+
+  open_level (self, '{', '}', FALSE);
+  append_member_string (self, "filename", path, strlen (path));
+}
+
+/* Remembers KEY, a static string, when it is one of the image's object. */
+static void
+remember_key (JsonEmitter *self, const char *key)
+{
+  if (self->depth == 1 && self->n_keys < MAX_KEYS)
+    self->keys[self->n_keys++] = key;
+}
+
+static gboolean
+has_key (const JsonEmitter *self, const char *key)
+{
+  for (guint i = 0; i < self->n_keys; i++)
+    {
+      if (g_str_equal (self->keys[i], key))
+        return TRUE;
+    }
+
+  return FALSE;
+}
+
+static void
+json_null (Emitter *emitter, const char *key)
+{
+  begin_item ((JsonEmitter *) emitter, key);
+  g_string_append (emitter->out, "null");
+}
+
+static void
+json_end_groups (Emitter *emitter, const char *const *keys)
+{
+  JsonEmitter *self = (JsonEmitter *) emitter;
+
+  while (self->depth > 1)
+    close_level (self);
+  for (; *keys != NULL; keys++)
+    {
+      if (!has_key (self, *keys))
+        json_null (emitter, *keys);
+    }
+}
+
+static void
+json_end_image (Emitter *emitter)
+{
+  JsonEmitter *self = (JsonEmitter *) emitter;
+
+  close_level (self);
+  self->n_keys = 0;
+  g_string_append_c (emitter->out, '\n');
+}
+
+static void
+json_begin (Emitter *emitter, EmitterGroup group, const char *key,
+            const char *heading G_GNUC_UNUSED)
+{
+  JsonEmitter *self = (JsonEmitter *) emitter;
+
+  remember_key (self, key);
+  begin_item (self, key);
+  switch (group)
+    {
+    case EMITTER_LIST:
+    case EMITTER_TABLE:
+      open_level (self, '[', ']', FALSE);
+      return;
+    case EMITTER_BLOCK:
+      open_level (self, '{', '}', FALSE);
+      return;
+    case EMITTER_ROW:
+      open_level (self, '{', '}', TRUE);
+      return;
+    }
+}
+
+/* Only our names: one from the image may be anything. */
+static void
+append_bit_names (JsonEmitter *self, const Qcow2Field *field, guint64 value)
+{
+  g_autofree char *key = g_strconcat (field->name, "_names", NULL);
+  GString *out = self->base.out;
+
+  begin_item (self, key);
+  open_level (self, '[', ']', TRUE);
+  for (guint bit = 0; bit < QCOW2_MASK_BITS; bit++)
+    {
+      const char *label = qcow2_label_find (field->labels, bit);
+
+      if ((value >> bit & 1) == 0)
+        continue;
+
+      begin_item (self, NULL);
+      if (label != NULL)
+        append_c_string (self, label);
+      else
+        g_string_append_printf (out, "\"bit-%u\"", bit);
+    }
+  close_level (self);
+}
+
+static void
+append_label (JsonEmitter *self, const Qcow2Field *field, guint64 value)
+{
+  const char *label = qcow2_label_find (field->labels, value);
+  const char *name = label != NULL ? label : field->absent;
+
+  if (name != NULL)
+    append_c_string (self, name);
+  else
+    g_string_append_printf (self->base.out, "%" G_GUINT64_FORMAT, value);
+}
+
+static void
+append_number (JsonEmitter *self, const Qcow2Field *field, guint64 value)
+{
+  begin_item (self, field->name);
+  if (field->format == QCOW2_NAME)
+    append_label (self, field, value);
+  else if (field->format == QCOW2_BOOL)
+    g_string_append (self->base.out, value != 0 ? "true" : "false");
+  else
+    g_string_append_printf (self->base.out, "%" G_GUINT64_FORMAT, value);
+
+  if (field->format == QCOW2_BITS)
+    append_bit_names (self, field, value);
+}
+
+static void
+json_field (Emitter *emitter, const Qcow2Field *field, gconstpointer record)
+{
+  JsonEmitter *self = (JsonEmitter *) emitter;
+
+  if (!qcow2_field_has_value (field, record))
+    {
+      json_null (emitter, field->name);
+      return;
+    }
+  if (!qcow2_field_is_string (field))
+    {
+      append_number (self, field, qcow2_field_get_number (field, record));
+      return;
+    }
+
+  gsize len;
+  const char *bytes = qcow2_field_get_string (field, record, &len);
+  append_member_string (self, field->name, bytes, len);
+}
+
+/* A row is written in one go: there may be 2^27 of them. */
+static void
+append_row (JsonEmitter *self, const Qcow2TableEntry *entry)
+{
+  GString *out = self->base.out;
+  const char *colon = self->indented ? ": " : ":";
+  const char *comma = self->indented ? ", " : ",";
+  const struct
+  {
+    const char *key;
+    guint64 value;
+  } numbers[] = { { "offset", entry->offset },
+                  { "size", entry->size },
+                  { "reserved", entry->reserved },
+                  { "guest_offset", entry->guest_offset },
+                  { "guest_length", entry->guest_length } };
+  const guint n_numbers = self->base.all_columns ? 5 : 3;
+
+  begin_item (self, NULL);
+  g_string_append_printf (
+      out, "{\"index\"%s%" G_GUINT64_FORMAT "%s\"type\"%s\"%s\"", colon,
+      entry->index, comma, colon,
+      qcow2_label_find (qcow2_entry_types, entry->type));
+  for (guint i = 0; i < n_numbers; i++)
+    {
+      g_string_append_printf (out, "%s\"%s\"%s", comma, numbers[i].key, colon);
+      if (numbers[i].value == QCOW2_ABSENT)
+        g_string_append (out, "null");
+      else
+        g_string_append_printf (out, "%" G_GUINT64_FORMAT, numbers[i].value);
+    }
+  g_string_append_c (out, '}');
+}
+
+static void
+json_rows (Emitter *emitter, const Qcow2TableEntry *entries, gsize n_entries)
+{
+  for (gsize i = 0; i < n_entries; i++)
+    append_row ((JsonEmitter *) emitter, &entries[i]);
+}
+
+static void
+json_end (Emitter *emitter)
+{
+  close_level ((JsonEmitter *) emitter);
+}
+
+static void
+json_free (Emitter *emitter)
+{
+  g_free (emitter);
+}
+
+static const EmitterClass json_class = { .begin_image = json_begin_image,
+                                         .end_groups = json_end_groups,
+                                         .end_image = json_end_image,
+                                         .begin = json_begin,
+                                         .field = json_field,
+                                         .rows = json_rows,
+                                         .null = json_null,
+                                         .end = json_end,
+                                         .free = json_free };
+
+/* Returns an emitter of JSON to OUT, which must outlive it: INDENTED for
+ * people to read, or an object a line. */
+Emitter *
+emitter_new_json (GString *out, gboolean indented)
+{
+  JsonEmitter *self = g_new0 (JsonEmitter, 1);
+
+  self->base.klass = &json_class;
+  self->base.out = out;
+  self->base.for_programs = TRUE;
+  self->indented = indented;
+  return &self->base;
+}
+
+/* Returns an emitter of indented JSON in ASCII to OUT, as Python writes it. */
+Emitter *
+emitter_new_json_ascii (GString *out)
+{
+  Emitter *emitter = emitter_new_json (out, TRUE);
+
+  ((JsonEmitter *) emitter)->ascii = TRUE;
+  return emitter;
+}
