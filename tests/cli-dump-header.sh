@@ -74,7 +74,8 @@ patch 0x12608 0000000000012001
 tool dump-header-exts "$image"
 expect "more flags than have names: the status" 0
 check "more flags than have names" grep -qxF \
-  "flags                     0x27 (['in-use', 'auto', 'bit-2', 'bit-5'])" "$out"
+  "flags                     0x27 (['in-use', 'auto', 'bit-2', 'bit-5'])" \
+  "$out"
 check "an offset and bit 0: invalid" grep -qxF \
   "1              invalid         0            73728" "$out"
 check "an offset without bit 0: serialized" grep -qxF \

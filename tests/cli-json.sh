@@ -311,7 +311,8 @@ expect_json "--at --long" 0 bitmap-table \
   '.bitmap_tables[0].bitmap_table[0] | .guest_offset == null'
 tool bitmap-table --output=json --at 75800 --count 3 "$image"
 expect_json "--at, up to the end of the file" 3 bitmap-table \
-  '.error.code == "not-found" and (.bitmap_tables[0].bitmap_table | length) == 1'
+  '.error.code == "not-found"
+    and (.bitmap_tables[0].bitmap_table | length) == 1'
 tool bitmap-table --output=json --long --index 0 "$image"
 expect_json "--long" 0 bitmap-table '.bitmap_tables[0].bitmap_table[3]
   | .guest_offset == 6291456 and .guest_length == 2097152'
