@@ -15,26 +15,6 @@ typedef struct
   gboolean json;   /* -j */
 } Request;
 
-/* Whether NAME is printed as QEMU's dumper does, which stops at one that is
- * not ASCII and lets control characters through. */
-static gboolean
-is_plain (GBytes *name)
-{
-  gsize len;
-
-  if (name == NULL)
-    return FALSE;
-
-  const char *bytes = g_bytes_get_data (name, &len);
-  for (gsize i = 0; i < len; i++)
-    {
-      if (!g_ascii_isprint (bytes[i]))
-        return FALSE;
-    }
-
-  return TRUE;
-}
-
 /* Prints the entries of the table of BITMAP.  COMPLETE becomes FALSE when some
  * of them are not in the file. */
 static gboolean
@@ -92,7 +72,7 @@ print_bitmaps (Tool *tool, Qcow2Image *image, QemuDump *dump,
         break;
 
       n++;
-      *complete = *complete && is_plain (bitmap.name);
+      *complete = *complete && qemu_dump_is_plain (bitmap.name);
       qemu_dump_begin_bitmap (dump, &bitmap);
       print_table (tool, image, dump, &bitmap, complete, &local_error);
       qemu_dump_end_bitmap (dump);

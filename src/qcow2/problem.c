@@ -103,7 +103,7 @@ qcow2_problems_free (Qcow2Problems *problems)
 /* Adds a finding by RULE, a static string, about the structure at host offset
  * OFFSET, where VALUE, or QCOW2_ABSENT, is not what is ALLOWED, a static
  * string or NULL; FORMAT makes its message.  After QCOW2_PROBLEMS_PER_RULE
- * findings of a rule and severity the rest is only counted. */
+ * findings of a rule, severity and mask of parts the rest is only counted. */
 void
 qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,
                     const char *rule, Qcow2Severity severity, guint64 offset,

@@ -219,9 +219,18 @@ qemu_dump_begin_extension (QemuDump *dump, const Qcow2Extension *extension)
     begin_text_extension (dump, extension, data);
 }
 
-static gboolean
-is_raw (const char *bytes, gsize len)
+/* Whether the NAME of a bitmap, NULL for one that cannot be read, is printed
+ * as QEMU's dumper does, which stops at one that is not ASCII and lets control
+ * characters through. */
+gboolean
+qemu_dump_is_plain (GBytes *name)
 {
+  gsize len;
+
+  if (name == NULL)
+    return FALSE;
+
+  const char *bytes = g_bytes_get_data (name, &len);
   for (gsize i = 0; i < len; i++)
     {
       if (!g_ascii_isprint (bytes[i]))
@@ -249,12 +258,10 @@ append_flags (GString *out, guint32 flags)
 static void
 append_name (GString *out, GBytes *name)
 {
-  gsize len;
-  const char *bytes = name != NULL ? g_bytes_get_data (name, &len) : NULL;
-
   g_string_append_printf (out, "%-25s ", "Bitmap name");
-  if (bytes != NULL && is_raw (bytes, len))
-    g_string_append_len (out, bytes, (gssize) len);
+  if (qemu_dump_is_plain (name))
+    g_string_append_len (out, g_bytes_get_data (name, NULL),
+                         (gssize) g_bytes_get_size (name));
   else
     format_name (out, name);
   g_string_append_c (out, '\n');

@@ -13,6 +13,7 @@ G_BEGIN_DECLS
 /* Appends to a text that the caller owns; as JSON or as text. */
 typedef struct QemuDump QemuDump;
 
+gboolean qemu_dump_is_plain (GBytes *name);
 QemuDump *qemu_dump_new (GString *out, gboolean json);
 void qemu_dump_header (QemuDump *dump, const Qcow2Header *header);
 void qemu_dump_begin_extensions (QemuDump *dump);
