@@ -28,6 +28,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/problem.h \
 	%D%/qcow2/record.c \
 	%D%/qcow2/record.h \
+	%D%/qcow2/rule.c \
+	%D%/qcow2/rule.h \
 	%D%/qcow2/source.c \
 	%D%/qcow2/source.h \
 	%D%/qcow2/source-file.c \

@@ -165,7 +165,7 @@ describe_suppressed (Emitter *emitter, const Qcow2Problem *like, guint64 n)
                               .offset = QCOW2_ABSENT,
                               .subject.bitmap = QCOW2_NO_INDEX,
                               .subject.extension = QCOW2_NO_INDEX,
-                              .value = QCOW2_ABSENT,
+                              .value = 0,
                               .message = message };
 
   describe_problem (emitter, &rest, n);

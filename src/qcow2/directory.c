@@ -200,8 +200,8 @@ judge_walk (const Qcow2Directory *directory)
       subject.structure = "bitmap";
       subject.bitmap = n - 1;
       qcow2_problems_add (
-          image->problems, &subject, "BDIR-02", QCOW2_SEVERITY_ERROR,
-          directory->pos + AT_NAME_SIZE, QCOW2_ABSENT, NULL,
+          image->problems, &subject, QCOW2_BDIR_02,
+          directory->pos + AT_NAME_SIZE, 0,
           "extra data and name go on behind " QCOW2_X ", the end of the %s",
           directory->end,
           directory->end < directory->declared_end ? "file" : "directory");
@@ -211,9 +211,8 @@ judge_walk (const Qcow2Directory *directory)
     {
       subject.structure = "bitmap";
       subject.bitmap = n;
-      qcow2_problems_add (image->problems, &subject, "BDIR-01",
-                          QCOW2_SEVERITY_ERROR, directory->pos, QCOW2_ABSENT,
-                          NULL,
+      qcow2_problems_add (image->problems, &subject, QCOW2_BDIR_01,
+                          directory->pos, 0,
                           "only " QCOW2_U " of the %u bytes of an entry's "
                           "fields are left",
                           directory->end - directory->pos, HEAD_LENGTH);
@@ -223,15 +222,15 @@ judge_walk (const Qcow2Directory *directory)
   /* When nothing of the directory is in the file, that has been said. */
   if (n != nb_bitmaps && directory->end > directory->start)
     qcow2_problems_add (
-        image->problems, &subject, "BDIR-03", QCOW2_SEVERITY_ERROR,
-        image->bitmaps_offset, n, "nb_bitmaps",
+        image->problems, &subject,
+        n > nb_bitmaps ? QCOW2_BDIR_03_MORE : QCOW2_BDIR_03_LESS,
+        image->bitmaps_offset, n,
         "the directory has " QCOW2_U " entries, but nb_bitmaps is %u", n,
         nb_bitmaps);
   else if (n == nb_bitmaps && directory->pos < directory->declared_end
            && directory->end > directory->start)
-    qcow2_problems_add (image->problems, &subject, "BDIR-04",
-                        QCOW2_SEVERITY_ERROR, directory->pos,
-                        directory->declared_end, "the end of the last entry",
+    qcow2_problems_add (image->problems, &subject, QCOW2_BDIR_04,
+                        directory->pos, directory->declared_end,
                         "the entries end here, but the directory ends "
                         "at " QCOW2_X,
                         directory->declared_end);

@@ -29,12 +29,12 @@ struct Qcow2Examiner
 /* What the examination of a table came to. */
 typedef struct
 {
-  guint64 offset;      /* host, of the table */
-  guint64 granularity; /* bytes */
-  guint32 size;        /* entries */
-  const char *broken;  /* the first rule that an entry breaks, or NULL */
-  guint64 owner;       /* index of the bitmap whose table it was */
-  gboolean whole;      /* all entries were examined */
+  guint64 offset;        /* host, of the table */
+  guint64 granularity;   /* bytes */
+  guint32 size;          /* entries */
+  Qcow2RuleIndex broken; /* the first that an entry breaks, or QCOW2_NO_RULE */
+  guint64 owner;         /* index of the bitmap whose table it was */
+  gboolean whole;        /* all entries were examined */
   Qcow2TableCounts counts;
 } Verdict;
 
@@ -148,11 +148,12 @@ judge_entries (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
 
       for (gsize i = 0; i < got; i++)
         {
-          const char *rule
+          const Qcow2RuleIndex rule
               = qcow2_table_judge_entry (table, &entries[i], data_size,
                                          &subject, examiner->image->problems);
 
-          verdict->broken = verdict->broken != NULL ? verdict->broken : rule;
+          if (verdict->broken == QCOW2_NO_RULE)
+            verdict->broken = rule;
           count_entry (&verdict->counts, &entries[i]);
         }
       start += got;
@@ -190,9 +191,9 @@ judge_unexamined (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
 
   /* What the bitmap needs and nobody has looked at cannot be trusted. */
   qcow2_problems_add (
-      examiner->image->problems, &subject, "RES-02",
-      n < n_needed ? QCOW2_SEVERITY_ERROR : QCOW2_SEVERITY_WARNING,
-      table->offset + n * 8, QCOW2_ABSENT, NULL,
+      examiner->image->problems, &subject,
+      n < n_needed ? QCOW2_RES_02 : QCOW2_RES_02_SPARE, table->offset + n * 8,
+      0,
       "the table was examined up to here only: entries " QCOW2_U " to " QCOW2_U
       " are left",
       n, n_readable - 1);
@@ -207,6 +208,7 @@ judge_table (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, GError **error)
   const Qcow2Table table = qcow2_image_get_table (image, bitmap);
   const Verdict key = { .offset = table.offset,
                         .size = bitmap->bitmap_table_size,
+                        .broken = QCOW2_NO_RULE,
                         .granularity = table.granularity };
   const Verdict *known = g_tree_lookup (examiner->verdicts, &key);
   guint64 data_size = 0;
@@ -214,13 +216,12 @@ judge_table (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, GError **error)
   if (table.offset == 0 || bitmap->name == NULL)
     return TRUE; /* BDIR-05, BDIR-02 */
 
-  if (known != NULL && known->broken != NULL)
+  if (known != NULL && known->broken != QCOW2_NO_RULE)
     {
       const Qcow2Subject subject = qcow2_bitmap_get_subject (bitmap);
 
       qcow2_problems_add (
-          image->problems, &subject, known->broken, QCOW2_SEVERITY_ERROR,
-          table.offset, QCOW2_ABSENT, NULL,
+          image->problems, &subject, known->broken, table.offset, 0,
           "the table is that of bitmap " QCOW2_U ", in which there are errors",
           known->owner);
     }
@@ -243,8 +244,8 @@ judge_table (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, GError **error)
 
   judge_unexamined (examiner, bitmap, &table, needed, n);
   if (n < needed && n < qcow2_table_get_n_readable (&table)
-      && verdict.broken == NULL)
-    verdict.broken = "RES-02";
+      && verdict.broken == QCOW2_NO_RULE)
+    verdict.broken = QCOW2_RES_02;
 
   verdict.whole = n == bitmap->bitmap_table_size;
   take_counts (&image->header, &verdict, bitmap);

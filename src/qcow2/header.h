@@ -29,6 +29,7 @@ G_BEGIN_DECLS
 
 /* Values of crypt_method. */
 #define QCOW2_CRYPT_NONE 0
+#define QCOW2_CRYPT_AES 1
 #define QCOW2_CRYPT_LUKS 2
 
 /* The masks, as the feature name table numbers them. */

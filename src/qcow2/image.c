@@ -109,32 +109,29 @@ judge_promises (Qcow2Image *image, const Met *met)
                            .bitmap = QCOW2_NO_INDEX };
 
   if (h->crypt_method == QCOW2_CRYPT_LUKS && !met->crypto)
-    qcow2_problems_add (image->problems, &subject, "HDR-16",
-                        QCOW2_SEVERITY_ERROR, AT_CRYPT_METHOD, h->crypt_method,
-                        "0",
+    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_16_MISSING,
+                        AT_CRYPT_METHOD, h->crypt_method,
                         "crypt_method is %u (luks), but there is no crypto "
                         "header extension",
                         h->crypt_method);
 
   if (met->bitmaps && h->version < 3)
-    qcow2_problems_add (image->problems, &subject, "HDR-25",
-                        QCOW2_SEVERITY_WARNING, AT_VERSION, h->version, "3",
+    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_25_VERSION,
+                        AT_VERSION, h->version,
                         "version %u cannot vouch for bitmaps, but there is a "
                         "bitmaps extension",
                         h->version);
   else if (met->bitmaps && qcow2_image_bitmaps_are_stale (image))
-    qcow2_problems_add (image->problems, &subject, "HDR-25",
-                        QCOW2_SEVERITY_WARNING, AT_AUTOCLEAR,
-                        h->autoclear_features, NULL,
+    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_25_CLEAR,
+                        AT_AUTOCLEAR, h->autoclear_features,
                         "the bitmaps bit is clear, but there is a bitmaps "
                         "extension: it is out of date");
   else if (!met->bitmaps && !qcow2_image_bitmaps_are_stale (image))
     {
       subject.parts = QCOW2_PART_HEADER | QCOW2_PART_BITMAPS
                       | QCOW2_PART_BITMAPS_EXTENSION;
-      qcow2_problems_add (image->problems, &subject, "HDR-25",
-                          QCOW2_SEVERITY_ERROR, AT_AUTOCLEAR,
-                          h->autoclear_features, NULL,
+      qcow2_problems_add (image->problems, &subject, QCOW2_HDR_25_MISSING,
+                          AT_AUTOCLEAR, h->autoclear_features,
                           "the bitmaps bit is set, but no bitmaps extension "
                           "can be read");
     }

@@ -22,7 +22,8 @@ const Qcow2Field qcow2_problem_fields[] = {
   D ("message", message, QCOW2_WORD),
   D ("bitmap", subject.bitmap, QCOW2_DEC),
   D ("extension", subject.extension, QCOW2_DEC),
-  D ("value", value, QCOW2_DEC),
+  D ("value", value, QCOW2_DEC,
+     .presence = offsetof (Qcow2Problem, has_value)),
   D ("allowed", allowed, QCOW2_WORD),
   QCOW2_FIELD_END
 };
@@ -100,30 +101,33 @@ qcow2_problems_free (Qcow2Problems *problems)
   g_free (problems);
 }
 
-/* Adds a finding by RULE, a static string, about the structure at host offset
- * OFFSET, where VALUE, or QCOW2_ABSENT, is not what is ALLOWED, a static
- * string or NULL; FORMAT makes its message.  After QCOW2_PROBLEMS_PER_RULE
- * findings of a rule, severity and mask of parts the rest is only counted. */
+/* Adds a finding by RULE about the structure at host offset OFFSET; VALUE is
+ * the number that is wrong, where the rule says what is allowed.  FORMAT makes
+ * its message.  After QCOW2_PROBLEMS_PER_RULE findings of a rule, severity and
+ * mask of parts the rest is only counted. */
 void
 qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,
-                    const char *rule, Qcow2Severity severity, guint64 offset,
-                    guint64 value, const char *allowed, const char *format,
-                    ...)
+                    Qcow2RuleIndex rule, guint64 offset, guint64 value,
+                    const char *format, ...)
 {
-  const guint64 count = count_one (problems, rule, severity, subject->parts);
+  const Qcow2Rule *row = &qcow2_rules[rule];
+  const guint64 count
+      = count_one (problems, row->id, row->severity, subject->parts);
 
-  if (severity == QCOW2_SEVERITY_ERROR)
+  if (row->severity == QCOW2_SEVERITY_ERROR)
     problems->n_errors++;
   if (count >= QCOW2_PROBLEMS_PER_RULE)
     return;
 
   Qcow2Problem *problem = g_new0 (Qcow2Problem, 1);
-  problem->rule = rule;
-  problem->severity = severity;
+  problem->index = rule;
+  problem->rule = row->id;
+  problem->severity = row->severity;
   problem->offset = offset;
   problem->subject = *subject;
+  problem->has_value = row->allowed != NULL;
   problem->value = value;
-  problem->allowed = allowed;
+  problem->allowed = row->allowed;
   if (subject->name != NULL)
     g_bytes_ref (subject->name);
 
