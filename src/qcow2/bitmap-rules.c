@@ -161,7 +161,7 @@ judge_extra_data (const Judge *j)
 }
 
 static void
-judge_name (const Judge *j, guint64 namesake)
+judge_name (const Judge *j, guint64 namesake, guint64 cut_namesake)
 {
   const Qcow2Bitmap *b = j->b;
 
@@ -173,6 +173,10 @@ judge_name (const Judge *j, guint64 namesake)
   if (namesake != b->index)
     ADD_AT (BDIR_15, b->name_offset, 0, "bitmap " QCOW2_U " has the same name",
             namesake);
+  else if (cut_namesake != b->index)
+    ADD_AT (BDIR_15_NUL, b->name_offset, 0,
+            "bitmap " QCOW2_U " has the same name up to a NUL byte",
+            cut_namesake);
 
   const guint8 *bytes = g_bytes_get_data (b->name, NULL);
   if (b->name_size > 0 && memchr (bytes, 0, b->name_size) != NULL)
@@ -182,7 +186,8 @@ judge_name (const Judge *j, guint64 namesake)
     ADD_AT (BDIR_17, b->name_offset, 0,
             "the name has control or format characters or is not UTF-8");
   if (b->bad_padding != 0)
-    ADD_AT (BDIR_16, b->bad_padding, 0, "the padding is not zero");
+    ADD_AT (BDIR_16, b->name_offset + b->name_size, 0,
+            "the padding is not zero at " QCOW2_X, b->bad_padding);
   if (b->padding_cut)
     ADD_AT (BDIR_02_PADDING, b->name_offset + b->name_size, 0,
             "the padding goes on behind the end of the directory or file");
@@ -206,10 +211,11 @@ qcow2_bitmap_get_subject (const Qcow2Bitmap *bitmap)
 /* Adds to PROBLEMS what is wrong with the directory entry of BITMAP, which is
  * not cut short, in the image with HEADER, whose cluster size is known, in a
  * file of FILE_SIZE bytes.  NAMESAKE is the index of the first bitmap of its
- * name.  What is in its table is for the table's reader. */
+ * name, CUT_NAMESAKE of the first one whose name is the same up to a NUL byte.
+ * What is in its table is for the table's reader. */
 void
 qcow2_bitmap_judge (const Qcow2Bitmap *bitmap, const Qcow2Header *header,
-                    guint64 file_size, guint64 namesake,
+                    guint64 file_size, guint64 namesake, guint64 cut_namesake,
                     Qcow2Problems *problems)
 {
   const Judge judge = { .b = bitmap,
@@ -224,5 +230,5 @@ qcow2_bitmap_judge (const Qcow2Bitmap *bitmap, const Qcow2Header *header,
   judge_flags (j);
   judge_kind (j);
   judge_extra_data (j);
-  judge_name (j, namesake);
+  judge_name (j, namesake, cut_namesake);
 }

@@ -21,10 +21,6 @@
 /* LUKS1 on-disk format: the size of the partition header. */
 #define LUKS_HEADER_LENGTH 592
 
-/* QEMU, block/qcow2.h: QCOW2_MAX_BITMAPS, QCOW2_MAX_BITMAP_DIRECTORY_SIZE. */
-#define QEMU_MAX_BITMAPS 65535
-#define QEMU_MAX_DIRECTORY_SIZE (1024 * 65535)
-
 /* The head of a directory entry, the least that an entry takes. */
 #define DIRECTORY_ENTRY_HEAD 24
 
@@ -103,7 +99,7 @@ judge_features (const Judge *j)
   const guint n = qcow2_extension_get_n_features (j->e);
   guint64 seen[QCOW2_N_FEATURE_TYPES] = { 0 };
 
-  if (j->e->length % FEATURE_ROW != 0)
+  if (j->e->bytes != NULL && j->e->length % FEATURE_ROW != 0)
     ADD (EXT_11, AT_LENGTH, j->e->length, "length %u is not a multiple of %u",
          j->e->length, FEATURE_ROW);
 
@@ -180,10 +176,10 @@ judge_directory_size (const Judge *j)
   else if (size % 8 != 0)
     ADD (BEXT_04_ALIGN, at, size,
          "bitmap_directory_size " QCOW2_X " is not a multiple of 8", size);
-  else if (size > QEMU_MAX_DIRECTORY_SIZE)
+  else if (size > QCOW2_MAX_DIRECTORY_SIZE)
     ADD (BEXT_04_LARGE, at, size,
          "bitmap_directory_size " QCOW2_X " is greater than 0x%x", size,
-         QEMU_MAX_DIRECTORY_SIZE);
+         QCOW2_MAX_DIRECTORY_SIZE);
   else if (size < least)
     ADD (BEXT_04_SMALL, at, size,
          "bitmap_directory_size " QCOW2_X " is less than the " QCOW2_X
@@ -233,9 +229,9 @@ judge_bitmaps (const Judge *j)
 
   if (b->nb_bitmaps == 0)
     ADD (BEXT_01, AT_DATA, b->nb_bitmaps, "nb_bitmaps is 0");
-  if (b->nb_bitmaps > QEMU_MAX_BITMAPS)
+  if (b->nb_bitmaps > QCOW2_MAX_BITMAPS)
     ADD (BEXT_02, AT_DATA, b->nb_bitmaps, "nb_bitmaps %u is greater than %u",
-         b->nb_bitmaps, QEMU_MAX_BITMAPS);
+         b->nb_bitmaps, QCOW2_MAX_BITMAPS);
   if (b->reserved32 != 0)
     ADD (BEXT_03, AT_DATA + 4, b->reserved32, "reserved32 is 0x%x, not 0",
          b->reserved32);

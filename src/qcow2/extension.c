@@ -385,6 +385,17 @@ qcow2_extension_walk_is_cut (const Qcow2ExtensionWalk *walk)
          && walk->state != AT_AREA_END;
 }
 
+/* Returns the host offset behind the terminator with which WALK has ended; 0
+ * when there was none or one that is no end for having a length. */
+guint64
+qcow2_extension_walk_get_rest (const Qcow2ExtensionWalk *walk)
+{
+  if (walk->state != AT_TERMINATOR || walk->length != 0)
+    return 0;
+
+  return walk->pos + HEAD_LENGTH;
+}
+
 void
 qcow2_extension_walk_free (Qcow2ExtensionWalk *walk)
 {

@@ -76,6 +76,7 @@ gboolean qcow2_header_get_extension_area (const Qcow2Header *header,
                                           guint64 *start, guint64 *end);
 gboolean qcow2_header_read_backing_file (ByteSource *source,
                                          Qcow2Header *header, GError **error);
+gboolean qcow2_header_vouches_for_bitmaps (const Qcow2Header *header);
 void qcow2_header_clear (Qcow2Header *header);
 
 /* header-rules.c */

@@ -4,20 +4,13 @@
 
 #include "qcow2/problem.h"
 
-static const Qcow2Label severities[] = {
-  { QCOW2_SEVERITY_ERROR, "error" },
-  { QCOW2_SEVERITY_WARNING, "warning" },
-  { QCOW2_SEVERITY_NOTE, "note" },
-  { 0, NULL },
-};
-
 #define D(key, member, ...)                                                   \
   QCOW2_DERIVED (Qcow2Problem, key, member, __VA_ARGS__)
 
 /* clang-format off */
 const Qcow2Field qcow2_problem_fields[] = {
   D ("rule", rule, QCOW2_WORD),
-  D ("severity", severity, QCOW2_NAME, .labels = severities),
+  D ("severity", severity, QCOW2_NAME, .labels = qcow2_severities),
   D ("offset", offset, QCOW2_HEX),
   D ("message", message, QCOW2_WORD),
   D ("bitmap", subject.bitmap, QCOW2_DEC),
@@ -137,6 +130,26 @@ qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,
   va_end (args);
 
   g_ptr_array_add (problems->list, problem);
+}
+
+/* Whether a further finding of RULE that bears on PARTS would only be counted:
+ * then its message need not be made. */
+gboolean
+qcow2_problems_is_full (const Qcow2Problems *problems, Qcow2RuleIndex rule,
+                        guint parts)
+{
+  const Qcow2Rule *row = &qcow2_rules[rule];
+
+  for (guint i = 0; i < problems->counts->len; i++)
+    {
+      const Count *count = &g_array_index (problems->counts, Count, i);
+
+      if (count->severity == row->severity && count->parts == parts
+          && is_same_rule (count->rule, row->id))
+        return count->n >= QCOW2_PROBLEMS_PER_RULE;
+    }
+
+  return FALSE;
 }
 
 /* Returns how many findings are kept. */

@@ -18,7 +18,9 @@ typedef enum
   QCOW2_PART_ALL = (1 << 3) - 1,
 
   /* That an extension is missing, which is none of the others' fault. */
-  QCOW2_PART_BITMAPS_EXTENSION = 1 << 3
+  QCOW2_PART_BITMAPS_EXTENSION = 1 << 3,
+
+  QCOW2_PART_EVERYTHING = (1 << 4) - 1
 } Qcow2Parts;
 
 /* No bitmap or extension in particular. */
@@ -61,6 +63,8 @@ void qcow2_problems_free (Qcow2Problems *problems);
 void qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,
                          Qcow2RuleIndex rule, guint64 offset, guint64 value,
                          const char *format, ...) G_GNUC_PRINTF (6, 7);
+gboolean qcow2_problems_is_full (const Qcow2Problems *problems,
+                                 Qcow2RuleIndex rule, guint parts);
 guint qcow2_problems_get_n (const Qcow2Problems *problems);
 const Qcow2Problem *qcow2_problems_get (const Qcow2Problems *problems,
                                         guint index);

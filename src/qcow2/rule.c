@@ -474,6 +474,25 @@ const Qcow2Rule qcow2_rules[QCOW2_N_RULES] = {
 };
 /* clang-format on */
 
+const Qcow2Label qcow2_severities[] = {
+  { QCOW2_SEVERITY_ERROR, "error" },
+  { QCOW2_SEVERITY_WARNING, "warning" },
+  { QCOW2_SEVERITY_NOTE, "note" },
+  { 0, NULL },
+};
+
+#define D(key, member, ...) QCOW2_DERIVED (Qcow2Rule, key, member, __VA_ARGS__)
+
+/* clang-format off */
+const Qcow2Field qcow2_rule_fields[] = {
+  D ("rule", id, QCOW2_WORD),
+  D ("severity", severity, QCOW2_NAME, .labels = qcow2_severities),
+  D ("condition", condition, QCOW2_WORD),
+  D ("allowed", allowed, QCOW2_WORD),
+  QCOW2_FIELD_END
+};
+/* clang-format on */
+
 /* Whether a rule has ID. */
 gboolean
 qcow2_rule_exists (const char *id)

@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include <glib.h>
+#include "qcow2/record.h"
 
 G_BEGIN_DECLS
 
@@ -194,6 +194,8 @@ typedef enum
 #define QCOW2_NO_RULE QCOW2_N_RULES
 
 extern const Qcow2Rule qcow2_rules[QCOW2_N_RULES];
+extern const Qcow2Label qcow2_severities[];
+extern const Qcow2Field qcow2_rule_fields[];
 
 gboolean qcow2_rule_exists (const char *id);
 
