@@ -147,7 +147,7 @@ const Qcow2Rule qcow2_rules[QCOW2_N_RULES] = {
   [QCOW2_HDR_18_END] = ROW ("HDR-18", WARNING, ACCEPTED, REPAIR,
     HOLDS "the refcount table is behind the header and ends inside the file",
     ALLOWS "the start of a cluster inside the file",
-    SAYS "QEMU does not look, and takes whatever it reads there for refcounts"),
+    SAYS "QEMU does not look, and takes what it reads there for refcounts"),
   [QCOW2_HDR_19_LARGE] = ROW ("HDR-19", WARNING, REFUSED, REPAIR,
     HOLDS "nb_snapshots is at most 65536", ALLOWS "at most 65536",
     SAYS "Snapshot table too large"),
