@@ -36,6 +36,7 @@ shell_tests = \
 	%D%/cli-bad-input.sh \
 	%D%/cli-bitmap-table.sh \
 	%D%/cli-bitmaps.sh \
+	%D%/cli-check-corpus.sh \
 	%D%/cli-completion.sh \
 	%D%/cli-damaged.sh \
 	%D%/cli-dump-header.sh \
@@ -55,7 +56,9 @@ check_PROGRAMS += $(unit_tests) %D%/mkimage
 TESTS = $(unit_tests) $(shell_tests)
 EXTRA_DIST += \
 	$(shell_tests) \
+	%D%/check-findings.py \
 	%D%/expected \
+	%D%/findings.py \
 	%D%/interop-compare.py \
 	%D%/json-check.py \
 	%D%/lib.sh \
