@@ -37,6 +37,7 @@ shell_tests = \
 	%D%/cli-bitmap-table.sh \
 	%D%/cli-bitmaps.sh \
 	%D%/cli-check-corpus.sh \
+	%D%/cli-check-rules.sh \
 	%D%/cli-completion.sh \
 	%D%/cli-damaged.sh \
 	%D%/cli-dump-header.sh \
