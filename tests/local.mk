@@ -51,6 +51,7 @@ shell_tests = \
 	%D%/cli-samples.sh \
 	%D%/cli-usage.sh \
 	%D%/cli-writer.sh \
+	%D%/interop-check.sh \
 	%D%/interop-qemu.sh
 
 check_PROGRAMS += $(unit_tests) %D%/mkimage
@@ -60,6 +61,7 @@ EXTRA_DIST += \
 	%D%/check-findings.py \
 	%D%/expected \
 	%D%/findings.py \
+	%D%/interop-check.py \
 	%D%/interop-compare.py \
 	%D%/json-check.py \
 	%D%/lib.sh \
