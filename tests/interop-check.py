@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -228,6 +229,22 @@ def is_inconsistent(image, problem):
     return done.returncode != 0 and 'inconsistent' in text_of(done)
 
 
+def ends_clean(image, problem):
+    """Of a bitmap with one table entry the end is what is missing."""
+    done = run(*findings.TOOL, 'bitmaps', '--index=%d' % problem['bitmap'],
+               '--field=bitmap_table_size', '--field=flags', image.path)
+    n_entries, flags = (int(line) for line in done.stdout.split())
+    if n_entries != 1 or flags & 1 != 0 or shutil.which('nbdinfo') is None \
+            or shutil.which('qemu-nbd') is None:
+        return True # it cannot be seen
+
+    name = image.bitmap_names()[problem['bitmap']].decode()
+    done = run('nbdinfo', '--json', '--map=qemu:dirty-bitmap:' + name, '--',
+               '[', 'qemu-nbd', '-r', '-f', 'qcow2', '-B', name, image.path,
+               ']')
+    return json.loads(done.stdout)[-1]['type'] == 0
+
+
 def fails_with_message(image, problem):
     message = re.search('"(.*)"', problem['consequence']).group(1)
     done = run('qemu-img', 'check', '-f', 'qcow2', image.copy())
@@ -255,6 +272,8 @@ VISIBLE = {
     'QEMU prints it as it is': is_printed_raw,
     'normal while a writer runs; without one QEMU calls the bitmap '
     'inconsistent and does not use its contents': is_inconsistent,
+    'QEMU reads zeros there and takes that part of the disk for clean':
+        ends_clean,
     'QEMU cannot use the disk: "data-file-raw requires a data file"':
         fails_with_message,
 }
