@@ -35,7 +35,6 @@
  * does not fit into it any more, and once more, smaller, when that fails. */
 #define BUDGET(bytes) (4 * (bytes) + 8 * (guint64) BYTE_WINDOW_SIZE)
 
-/* Text, text with all columns, indented JSON, JSON with all columns. */
 #define N_EMITTERS 4
 
 /* A source in front of another one, which counts. */
@@ -51,11 +50,13 @@ typedef struct
 {
   guint64 file_size;
   const DriveOptions *options;
+  guint ways; /* mask of DriveWays */
   DriveResult *result;
   guint64 n_rows;
 
   Qcow2Image *image;
-  Answer *answers[N_EMITTERS];
+  guint n_emitters;
+  Answer *answers[N_EMITTERS]; /* of the emitters */
   Emitter *emitters[N_EMITTERS];
   Answer *fields; /* --field */
 } Run;
@@ -130,7 +131,7 @@ take_read_error (Run *run, GError *error)
 static void
 check_answers (Run *run)
 {
-  for (guint i = 0; i < N_EMITTERS; i++)
+  for (guint i = 0; i < run->n_emitters; i++)
     answer_check (run->answers[i]);
   answer_check (run->fields);
 }
@@ -138,14 +139,14 @@ check_answers (Run *run)
 static void
 begin (Run *run, EmitterGroup group, const char *key, const char *heading)
 {
-  for (guint i = 0; i < N_EMITTERS; i++)
+  for (guint i = 0; i < run->n_emitters; i++)
     emitter_begin (run->emitters[i], group, key, heading);
 }
 
 static void
 end (Run *run)
 {
-  for (guint i = 0; i < N_EMITTERS; i++)
+  for (guint i = 0; i < run->n_emitters; i++)
     emitter_end (run->emitters[i]);
 }
 
@@ -156,6 +157,9 @@ print_fields (Run *run, const Qcow2Field *fields, gconstpointer record,
 {
   GString *out = answer_get_text (run->fields);
   g_autoptr (GString) raw = g_string_new (NULL);
+
+  if ((run->ways & DRIVE_FIELDS) == 0)
+    return;
 
   for (; fields->name != NULL; fields++)
     {
@@ -177,7 +181,7 @@ show_header (Run *run)
 {
   const Qcow2Header *header = &run->image->header;
 
-  for (guint i = 0; i < N_EMITTERS; i++)
+  for (guint i = 0; i < run->n_emitters; i++)
     describe_header (run->emitters[i], "Header:", header);
   print_fields (run, qcow2_header_fields, header, G_MAXUINT);
 }
@@ -189,7 +193,7 @@ show_extension (Run *run, const Qcow2Extension *extension)
   const Qcow2Field *fields
       = qcow2_extension_get_payload_fields (extension, &record);
 
-  for (guint i = 0; i < N_EMITTERS; i++)
+  for (guint i = 0; i < run->n_emitters; i++)
     describe_extension (run->emitters[i], extension);
 
   print_fields (run, qcow2_extension_fields, extension, G_MAXUINT);
@@ -265,7 +269,7 @@ print_rows (Run *run, const Qcow2Table *table, QemuDump *const *dumps,
       if (got == 0)
         return FALSE;
 
-      for (guint i = 0; dumps == NULL && i < N_EMITTERS; i++)
+      for (guint i = 0; dumps == NULL && i < run->n_emitters; i++)
         emitter_rows (run->emitters[i], entries, got);
       for (guint i = 0; dumps != NULL && i < 2; i++)
         qemu_dump_rows (dumps[i], entries, got);
@@ -287,7 +291,7 @@ show_rows (Run *run, const Qcow2Bitmap *bitmap)
       = table.offset != 0
         && (table.n_entries == 0 || qcow2_table_get_n_readable (&table) > 0);
 
-  for (guint i = 0; !readable && i < N_EMITTERS; i++)
+  for (guint i = 0; !readable && i < run->n_emitters; i++)
     emitter_null (run->emitters[i], "bitmap_table");
   if (!readable)
     return;
@@ -330,7 +334,7 @@ show_bitmap (Run *run, Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
   check_bitmap (bitmap, examined,
                 qcow2_problems_get_n_errors (problems) - n_errors);
 
-  for (guint i = 0; i < N_EMITTERS; i++)
+  for (guint i = 0; i < run->n_emitters; i++)
     describe_begin_bitmap (run->emitters[i], bitmap);
   show_rows (run, bitmap);
   end (run);
@@ -393,9 +397,10 @@ walk_directory (Run *run, Qcow2Directory *directory)
 
   if (error != NULL)
     take_read_error (run, error);
-  else
+  else if (!run->options->changes)
     g_assert_cmpuint (run->result->n_bitmaps, ==, n);
-  print_list (run, directory, list);
+  if ((run->ways & DRIVE_LIST) != 0)
+    print_list (run, directory, list);
 }
 
 static void
@@ -436,7 +441,7 @@ show_table_at (Run *run, guint64 offset)
   const gsize got = qcow2_table_read (&table, window, start, entries,
                                       G_N_ELEMENTS (entries), &error);
 
-  for (guint i = 0; i < N_EMITTERS; i++)
+  for (guint i = 0; i < run->n_emitters; i++)
     {
       describe_begin_table (run->emitters[i], &nobody, FALSE);
       emitter_begin (run->emitters[i], EMITTER_TABLE, "bitmap_table", NULL);
@@ -595,7 +600,7 @@ report (Run *run)
 
   n_messages = 0;
   report_findings (told, REPORT_SCOPE (G_MAXUINT));
-  for (guint i = 0; i < N_EMITTERS; i++)
+  for (guint i = 0; i < run->n_emitters; i++)
     {
       if (run->emitters[i]->for_programs)
         report_describe (told, run->emitters[i]);
@@ -613,7 +618,7 @@ static const char *const keys[]
 static void
 end_image (Run *run, const GError *error)
 {
-  for (guint i = 0; i < N_EMITTERS; i++)
+  for (guint i = 0; i < run->n_emitters; i++)
     {
       DescribeEnd the_end = { .writer = BYTE_SOURCE_LOCK_UNKNOWN };
 
@@ -630,7 +635,7 @@ end_image (Run *run, const GError *error)
 
   if (run->image != NULL)
     report (run);
-  for (guint i = 0; i < N_EMITTERS; i++)
+  for (guint i = 0; i < run->n_emitters; i++)
     emitter_end_image (run->emitters[i]);
 }
 
@@ -659,27 +664,38 @@ show_image (Run *run)
   show_extensions (run);
   show_bitmaps (run);
   show_tables_at (run);
-  dump_as_qemu (run);
+  if ((run->ways & DRIVE_DUMP) != 0)
+    dump_as_qemu (run);
   end_image (run, NULL);
+}
+
+static void
+add_emitter (Run *run, DriveWays way, const char *what)
+{
+  const gboolean text = way == DRIVE_TEXT || way == DRIVE_TEXT_LONG;
+  const gboolean with_all = way == DRIVE_TEXT_LONG || way == DRIVE_JSONL;
+
+  if ((run->ways & way) == 0)
+    return;
+
+  Answer *answer = answer_new (text ? ANSWER_TEXT : ANSWER_JSON, what);
+  GString *out = answer_get_text (answer);
+  Emitter *emitter = text ? emitter_new_text (out)
+                          : emitter_new_json (out, way == DRIVE_JSON);
+
+  emitter->all_columns = with_all;
+  emitter_begin_image (emitter, PATH, with_all);
+  run->answers[run->n_emitters] = answer;
+  run->emitters[run->n_emitters++] = emitter;
 }
 
 static void
 run_begin (Run *run)
 {
-  static const char *const whats[N_EMITTERS]
-      = { "text", "text, long", "json", "jsonl" };
-
-  for (guint i = 0; i < N_EMITTERS; i++)
-    {
-      run->answers[i]
-          = answer_new (i < 2 ? ANSWER_TEXT : ANSWER_JSON, whats[i]);
-      GString *out = answer_get_text (run->answers[i]);
-      run->emitters[i]
-          = i < 2 ? emitter_new_text (out) : emitter_new_json (out, i == 2);
-      run->emitters[i]->all_columns = i % 2 == 1;
-      emitter_begin_image (run->emitters[i], PATH, i % 2 == 1);
-    }
-
+  add_emitter (run, DRIVE_TEXT, "text");
+  add_emitter (run, DRIVE_TEXT_LONG, "text, long");
+  add_emitter (run, DRIVE_JSON, "json");
+  add_emitter (run, DRIVE_JSONL, "jsonl");
   run->fields = answer_new (ANSWER_TEXT, "--field");
   messages = answer_new (ANSWER_TEXT, "messages");
 }
@@ -687,7 +703,7 @@ run_begin (Run *run)
 static void
 run_end (Run *run)
 {
-  for (guint i = 0; i < N_EMITTERS; i++)
+  for (guint i = 0; i < run->n_emitters; i++)
     {
       answer_end (run->answers[i]);
       run->result->digest
@@ -709,6 +725,7 @@ drive_once (ByteSource *source, const DriveOptions *options)
   DriveResult result = { 0 };
   Run run = { .file_size = byte_source_get_size (source),
               .options = options,
+              .ways = options->ways != 0 ? options->ways : G_MAXUINT,
               .result = &result };
   GError *error = NULL;
 

@@ -9,11 +9,26 @@
 
 G_BEGIN_DECLS
 
+/* Ways in which an image is shown. */
+typedef enum
+{
+  DRIVE_TEXT = 1 << 0,
+  DRIVE_TEXT_LONG = 1 << 1, /* all columns of tables, one of several images */
+  DRIVE_JSON = 1 << 2,
+  DRIVE_JSONL = 1 << 3, /* all columns of tables */
+  DRIVE_FIELDS = 1 << 4,
+  DRIVE_LIST = 1 << 5,
+  DRIVE_DUMP = 1 << 6 /* as QEMU's own dumper does, text and JSON */
+} DriveWays;
+
 typedef struct
 {
+  guint ways; /* mask of DriveWays; 0: all */
   /* Called before each run, to bring the source back into the state in which
    * it was first; NULL when it has none. */
   void (*rewind) (ByteSource *source);
+  /* It may give other bytes for the same offset, or no longer all of them. */
+  gboolean changes;
   /* After so many rows of bitmap tables no more are printed; 0: all are. */
   guint64 max_rows;
   /* Whether to do it again and compare what is printed. */
