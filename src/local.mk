@@ -8,6 +8,12 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/bitmap.c \
 	%D%/qcow2/bitmap.h \
 	%D%/qcow2/bitmap-rules.c \
+	%D%/qcow2/check.c \
+	%D%/qcow2/check.h \
+	%D%/qcow2/check-clusters.c \
+	%D%/qcow2/check-clusters.h \
+	%D%/qcow2/cluster-map.c \
+	%D%/qcow2/cluster-map.h \
 	%D%/qcow2/directory.c \
 	%D%/qcow2/directory.h \
 	%D%/qcow2/error.c \
@@ -28,6 +34,12 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/problem.h \
 	%D%/qcow2/record.c \
 	%D%/qcow2/record.h \
+	%D%/qcow2/refcount.c \
+	%D%/qcow2/refcount.h \
+	%D%/qcow2/rule.c \
+	%D%/qcow2/rule.h \
+	%D%/qcow2/snapshot.c \
+	%D%/qcow2/snapshot.h \
 	%D%/qcow2/source.c \
 	%D%/qcow2/source.h \
 	%D%/qcow2/source-file.c \
@@ -37,6 +49,8 @@ bin_PROGRAMS += %D%/qcow2tool
 %C%_libqcow2meta_la_LIBADD = $(GLIB_LIBS)
 
 %C%_librender_la_SOURCES = \
+	%D%/render/advice.c \
+	%D%/render/advice.h \
 	%D%/render/bitmap-list.c \
 	%D%/render/bitmap-list.h \
 	%D%/render/describe.c \
@@ -58,6 +72,7 @@ noinst_LTLIBRARIES += %D%/libcli.la
 	%D%/cli/bitmap-block.h \
 	%D%/cli/cmd-bitmap-table.c \
 	%D%/cli/cmd-bitmaps.c \
+	%D%/cli/cmd-check.c \
 	%D%/cli/cmd-dump.c \
 	%D%/cli/cmd-dump-header.c \
 	%D%/cli/cmd-extensions.c \

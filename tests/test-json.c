@@ -301,13 +301,13 @@ test_rows (Fixture *f, UNUSED)
 static void
 test_problem (Fixture *f, UNUSED)
 {
-  const Qcow2Problem problem = { .rule = "BDIR-05",
-                                 .severity = QCOW2_SEVERITY_WARNING,
-                                 .offset = 704,
-                                 .subject.bitmap = 3,
-                                 .subject.extension = QCOW2_NO_INDEX,
-                                 .value = QCOW2_ABSENT,
-                                 .message = (char *) "what is wrong" };
+  Qcow2Problem problem = { .rule = "BDIR-05",
+                           .severity = QCOW2_SEVERITY_WARNING,
+                           .offset = 704,
+                           .subject.bitmap = 3,
+                           .subject.extension = QCOW2_NO_INDEX,
+                           .value = 5,
+                           .message = (char *) "what is wrong" };
 
   describe_problem (f->emitter, &problem, 0);
   g_assert_cmpstr (f->out->str, ==,
@@ -319,6 +319,14 @@ test_problem (Fixture *f, UNUSED)
   g_string_truncate (f->out, 0);
   describe_problem (f->emitter, &problem, 50);
   g_assert_true (g_str_has_suffix (f->out->str, ",\"suppressed\":50}"));
+
+  /* All ones is a number like any other. */
+  problem.has_value = TRUE;
+  problem.value = G_MAXUINT64;
+  g_string_truncate (f->out, 0);
+  describe_problem (f->emitter, &problem, 0);
+  g_assert_nonnull (
+      strstr (f->out->str, ",\"value\":18446744073709551615,"));
 }
 
 int

@@ -11,12 +11,10 @@ static const Qcow2Subject header = { .parts = QCOW2_PART_HEADER,
                                      .bitmap = QCOW2_NO_INDEX };
 
 static void
-add (Qcow2Problems *problems, const char *rule, Qcow2Severity severity,
-     guint n)
+add (Qcow2Problems *problems, Qcow2RuleIndex rule, guint n)
 {
   for (guint i = 0; i < n; i++)
-    qcow2_problems_add (problems, &header, rule, severity, i, i, NULL,
-                        "number %u", i);
+    qcow2_problems_add (problems, &header, rule, i, i, "number %u", i);
 }
 
 static void
@@ -46,9 +44,8 @@ test_add (void)
                                  .extension = 4,
                                  .bitmap = 5 };
 
-  qcow2_problems_add (problems, &subject, "BDIR-12", QCOW2_SEVERITY_WARNING,
-                      G_MAXUINT64, 32, "9..31", "%s is %u",
-                      "granularity_bits", 32);
+  qcow2_problems_add (problems, &subject, QCOW2_BDIR_12_QEMU, G_MAXUINT64, 32,
+                      "%s is %u", "granularity_bits", 32);
 
   const Qcow2Problem *problem = qcow2_problems_get (problems, 0);
   g_assert_cmpstr (problem->rule, ==, "BDIR-12");
@@ -59,6 +56,7 @@ test_add (void)
   g_assert_cmpuint (problem->subject.extension, ==, 4);
   g_assert_cmpuint (problem->subject.bitmap, ==, 5);
   g_assert_null (problem->subject.name);
+  g_assert_true (problem->has_value);
   g_assert_cmpuint (problem->value, ==, 32);
   g_assert_cmpstr (problem->allowed, ==, "9..31");
   g_assert_cmpstr (problem->message, ==, "granularity_bits is 32");
@@ -73,11 +71,11 @@ test_name_is_kept (void)
   Qcow2Subject subject = header;
 
   subject.name = name;
-  qcow2_problems_add (problems, &subject, "BDIR-13", QCOW2_SEVERITY_ERROR, 0,
-                      QCOW2_ABSENT, NULL, "bad");
+  qcow2_problems_add (problems, &subject, QCOW2_BDIR_15, 0, 7, "bad");
   g_bytes_unref (name);
 
   const Qcow2Problem *problem = qcow2_problems_get (problems, 0);
+  g_assert_false (problem->has_value); /* no number is allowed or not */
   g_assert_true (problem->subject.name == name);
   g_assert_cmpuint (g_bytes_get_size (problem->subject.name), ==, 3);
 }
@@ -87,13 +85,13 @@ test_order (void)
 {
   g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
 
-  add (problems, "HDR-20", QCOW2_SEVERITY_ERROR, 1);
-  add (problems, "HDR-04", QCOW2_SEVERITY_NOTE, 1);
-  add (problems, "HDR-17", QCOW2_SEVERITY_WARNING, 1);
+  add (problems, QCOW2_HDR_20, 1);
+  add (problems, QCOW2_HDR_24, 1);
+  add (problems, QCOW2_HDR_17_END, 1);
 
   g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 3);
   g_assert_cmpstr (qcow2_problems_get (problems, 0)->rule, ==, "HDR-20");
-  g_assert_cmpstr (qcow2_problems_get (problems, 1)->rule, ==, "HDR-04");
+  g_assert_cmpstr (qcow2_problems_get (problems, 1)->rule, ==, "HDR-24");
   g_assert_cmpstr (qcow2_problems_get (problems, 2)->rule, ==, "HDR-17");
 }
 
@@ -102,10 +100,10 @@ test_count_errors (void)
 {
   g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
 
-  add (problems, "HDR-20", QCOW2_SEVERITY_ERROR, 2);
-  add (problems, "HDR-21", QCOW2_SEVERITY_WARNING, 3);
-  add (problems, "HDR-24", QCOW2_SEVERITY_NOTE, 4);
-  add (problems, "HDR-28", QCOW2_SEVERITY_ERROR, 1);
+  add (problems, QCOW2_HDR_20, 2);
+  add (problems, QCOW2_HDR_21_DIRTY, 3);
+  add (problems, QCOW2_HDR_24, 4);
+  add (problems, QCOW2_HDR_28, 1);
 
   g_assert_cmpuint (qcow2_problems_get_n_errors (problems), ==, 3);
 }
@@ -115,7 +113,7 @@ test_at_cap (void)
 {
   g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
 
-  add (problems, "BTAB-01", QCOW2_SEVERITY_ERROR, 100);
+  add (problems, QCOW2_BTAB_01, 100);
 
   g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 100);
   g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BTAB-01",
@@ -130,7 +128,7 @@ test_beyond_cap (void)
 {
   g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
 
-  add (problems, "BTAB-01", QCOW2_SEVERITY_ERROR, 1000);
+  add (problems, QCOW2_BTAB_01, 1000);
 
   g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 100);
   g_assert_cmpstr (qcow2_problems_get (problems, 99)->message, ==,
@@ -146,8 +144,8 @@ test_cap_per_rule (void)
 {
   g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
 
-  add (problems, "BTAB-01", QCOW2_SEVERITY_ERROR, 150);
-  add (problems, "BTAB-02", QCOW2_SEVERITY_ERROR, 101);
+  add (problems, QCOW2_BTAB_01, 150);
+  add (problems, QCOW2_BTAB_02, 101);
 
   g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 200);
   g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BTAB-01",
@@ -164,8 +162,8 @@ test_cap_per_severity (void)
 {
   g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
 
-  add (problems, "BDIR-18", QCOW2_SEVERITY_WARNING, 120);
-  add (problems, "BDIR-18", QCOW2_SEVERITY_ERROR, 1);
+  add (problems, QCOW2_BDIR_18_IN_USE, 120);
+  add (problems, QCOW2_BDIR_18_SMALL, 1);
 
   g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 101);
   g_assert_cmpint (qcow2_problems_get (problems, 100)->severity, ==,
@@ -176,6 +174,28 @@ test_cap_per_severity (void)
   g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BDIR-18",
                                                      QCOW2_SEVERITY_ERROR, QCOW2_PART_ALL),
                     ==, 0);
+}
+
+/* Each row is there, and the rows of a rule stand together. */
+static void
+test_rules (void)
+{
+  for (guint i = 0; i < QCOW2_N_RULES; i++)
+    {
+      const Qcow2Rule *row = &qcow2_rules[i];
+
+      g_assert_nonnull (row->id);
+      g_assert_nonnull (row->condition);
+      if (i > 0 && g_str_equal (row->id, row[-1].id))
+        continue;
+
+      for (guint j = 0; j < i; j++)
+        g_assert_cmpstr (qcow2_rules[j].id, !=, row->id);
+    }
+
+  g_assert_true (qcow2_rule_exists ("BDIR-05"));
+  g_assert_false (qcow2_rule_exists ("BDIR-0"));
+  g_assert_false (qcow2_rule_exists ("bdir-05"));
 }
 
 int
@@ -192,5 +212,6 @@ main (int argc, char **argv)
   g_test_add_func ("/problem/cap/beyond", test_beyond_cap);
   g_test_add_func ("/problem/cap/per-rule", test_cap_per_rule);
   g_test_add_func ("/problem/cap/per-severity", test_cap_per_severity);
+  g_test_add_func ("/problem/rules", test_rules);
   return g_test_run ();
 }

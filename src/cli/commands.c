@@ -4,7 +4,17 @@
 
 #include "cli/commands.h"
 
+/* In the order in which they are listed. */
+/* clang-format off */
 const Command *const commands[] = {
-  &cmd_header, &cmd_extensions,  &cmd_bitmaps,          &cmd_bitmap_table,
-  &cmd_dump,   &cmd_dump_header, &cmd_dump_header_exts, NULL,
+  &cmd_header,
+  &cmd_extensions,
+  &cmd_bitmaps,
+  &cmd_bitmap_table,
+  &cmd_dump,
+  &cmd_dump_header,
+  &cmd_dump_header_exts,
+  &cmd_check,
+  NULL,
 };
+/* clang-format on */

@@ -14,6 +14,7 @@ extern const Command cmd_bitmap_table;
 extern const Command cmd_dump;
 extern const Command cmd_dump_header;
 extern const Command cmd_dump_header_exts;
+extern const Command cmd_check;
 
 extern const Command *const commands[]; /* ends with NULL */
 

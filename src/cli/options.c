@@ -112,6 +112,18 @@ output_of (const char *name)
                                         : OPTIONS_OUTPUT_TEXT;
 }
 
+/* Fails when OPTIONS name no image. */
+gboolean
+options_check_image (const Options *options, GError **error)
+{
+  if (options->operands != NULL || options->line_files != NULL
+      || options->nul_files != NULL)
+    return TRUE;
+
+  usage_error (error, "no image is given");
+  return FALSE;
+}
+
 static gboolean
 check (Options *options, const char *output, const char *format,
        GError **error)
@@ -125,12 +137,7 @@ check (Options *options, const char *output, const char *format,
     return FALSE;
 
   options->output = output_of (output);
-  if (options->operands != NULL || options->line_files != NULL
-      || options->nul_files != NULL)
-    return TRUE;
-
-  usage_error (error, "no image is given");
-  return FALSE;
+  return options->may_lack_image || options_check_image (options, error);
 }
 
 /* Parses ARGV, the arguments behind COMMAND, which takes OPERANDS and does

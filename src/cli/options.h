@@ -21,12 +21,14 @@ typedef struct
   char **line_files; /* --files-from */
   char **nul_files;  /* --files0-from */
   OptionsOutput output;
+  gboolean may_lack_image;
 } Options;
 
 gboolean options_parse (Options *options, const char *command,
                         const char *operands, const char *summary,
                         const GOptionEntry *entries, char **argv, char **help,
                         GError **error);
+gboolean options_check_image (const Options *options, GError **error);
 char *options_get_help (GOptionContext *context);
 void options_clear (Options *options);
 

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "render/advice.h"
 #include "render/describe.h"
 #include "render/format.h"
 
@@ -16,7 +17,10 @@ struct Report
 {
   Output *output;
   const char *path;
-  const Qcow2Problems *problems; /* of the image, NULL without one */
+  const Qcow2Image *image;       /* NULL when there is none */
+  const Qcow2Problems *problems; /* its own, or NULL */
+  gboolean is_answer;            /* see report_make_answer () */
+  const char *const *ignored;    /* rules, or NULL */
   GArray *pending;    /* guint: findings that were not in scope yet */
   guint n_seen;       /* findings that were looked at */
   GPtrArray *shown;   /* findings in scope, not owned */
@@ -33,6 +37,7 @@ report_new (Output *output, const char *path, const Qcow2Image *image)
 
   report->output = output;
   report->path = path;
+  report->image = image;
   report->problems = image != NULL ? image->problems : NULL;
   report->pending = g_array_new (FALSE, FALSE, sizeof (guint));
   report->shown = g_ptr_array_new ();
@@ -44,6 +49,16 @@ const char *
 report_get_path (const Report *report)
 {
   return report->path;
+}
+
+/* Makes the findings of REPORT what was asked for, so that there are no
+ * messages about them; those of the rules IGNORED, which end with NULL and
+ * must outlive it, are left out. */
+void
+report_make_answer (Report *report, const char *const *ignored)
+{
+  report->is_answer = TRUE;
+  report->ignored = ignored;
 }
 
 static gboolean
@@ -97,6 +112,12 @@ is_shown (const Report *report, const Qcow2Problem *problem)
   return FALSE;
 }
 
+static gboolean
+is_ignored (const Report *report, const char *rule)
+{
+  return report->ignored != NULL && g_strv_contains (report->ignored, rule);
+}
+
 /* Writes a message for each error in SCOPE that has none yet; warnings and
  * notes are no messages.  What is not in scope may be in a later one. */
 void
@@ -122,11 +143,11 @@ report_findings (Report *report, ReportScope scope)
           continue;
         }
 
-      if (is_shown (report, problem))
+      if (is_ignored (report, problem->rule) || is_shown (report, problem))
         continue;
 
       g_ptr_array_add (report->shown, (gpointer) problem);
-      if (problem->severity == QCOW2_SEVERITY_ERROR)
+      if (problem->severity == QCOW2_SEVERITY_ERROR && !report->is_answer)
         write_finding (report, problem);
     }
 }
@@ -155,20 +176,44 @@ has_like_before (const Report *report, guint index)
   return FALSE;
 }
 
+/* Returns how many findings like the one that is shown at INDEX were not kept,
+ * if it is the first like that, else 0. */
+static guint64
+count_rest (const Report *report, guint index)
+{
+  const Qcow2Problem *like = g_ptr_array_index (report->shown, index);
+  const guint64 n = qcow2_problems_get_n_suppressed (
+      report->problems, like->rule, like->severity, report->parts);
+
+  return n > 0 && !has_like_before (report, index) ? n : 0;
+}
+
+static void
+describe (const Report *report, Emitter *emitter, const Qcow2Problem *problem,
+          guint64 n_suppressed)
+{
+  if (report->is_answer)
+    describe_checked_problem (emitter, problem, &report->image->header,
+                              n_suppressed);
+  else
+    describe_problem (emitter, problem, n_suppressed);
+}
+
 /* Says that N findings like LIKE were not kept. */
 static void
-describe_suppressed (Emitter *emitter, const Qcow2Problem *like, guint64 n)
+describe_suppressed (const Report *report, Emitter *emitter,
+                     const Qcow2Problem *like, guint64 n)
 {
   g_autofree char *message = g_strdup_printf (QCOW2_U " more like this", n);
-  const Qcow2Problem rest = { .rule = like->rule,
+  const Qcow2Problem rest = { .index = like->index,
+                              .rule = like->rule,
                               .severity = like->severity,
                               .offset = QCOW2_ABSENT,
                               .subject.bitmap = QCOW2_NO_INDEX,
                               .subject.extension = QCOW2_NO_INDEX,
-                              .value = QCOW2_ABSENT,
                               .message = message };
 
-  describe_problem (emitter, &rest, n);
+  describe (report, emitter, &rest, n);
 }
 
 /* Gives the findings in scope, and where there were too many of a rule to keep
@@ -178,17 +223,80 @@ report_describe (const Report *report, Emitter *emitter)
 {
   emitter_begin (emitter, EMITTER_LIST, "problems", NULL);
   for (guint i = 0; i < report->shown->len; i++)
-    describe_problem (emitter, g_ptr_array_index (report->shown, i), 0);
+    describe (report, emitter, g_ptr_array_index (report->shown, i), 0);
   for (guint i = 0; i < report->shown->len; i++)
     {
-      const Qcow2Problem *like = g_ptr_array_index (report->shown, i);
-      const guint64 n = qcow2_problems_get_n_suppressed (
-          report->problems, like->rule, like->severity, report->parts);
+      const guint64 n = count_rest (report, i);
 
-      if (n > 0 && !has_like_before (report, i))
-        describe_suppressed (emitter, like, n);
+      if (n > 0)
+        describe_suppressed (report, emitter,
+                             g_ptr_array_index (report->shown, i), n);
     }
   emitter_end (emitter);
+}
+
+/* Appends LINES, indented, unless they are NULL or were SAID before. */
+static void
+print_comment (GString *out, GHashTable *said, char *lines)
+{
+  if (lines == NULL || !g_hash_table_add (said, lines))
+    return;
+
+  g_auto (GStrv) each = g_strsplit (lines, "\n", -1);
+  for (char **line = each; *line != NULL; line++)
+    g_string_append_printf (out, "    %s\n", *line);
+}
+
+/* Appends the findings in scope to OUT, for people: what follows from them and
+ * what can be done is said once. */
+void
+report_print (const Report *report, GString *out)
+{
+  g_autoptr (GHashTable) said
+      = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+  for (guint i = 0; i < report->shown->len; i++)
+    {
+      const Qcow2Problem *problem = g_ptr_array_index (report->shown, i);
+      const guint64 rest = count_rest (report, i);
+
+      format_finding (out, problem);
+      print_comment (out, said,
+                     advice_get_consequence (problem, &report->image->header));
+      print_comment (out, said,
+                     advice_get_remedy (problem, &report->image->header));
+      if (rest > 0)
+        g_string_append_printf (out,
+                                "    and " QCOW2_U " more of %s that are not "
+                                "shown\n",
+                                rest, problem->rule);
+    }
+}
+
+/* Fills in COUNTS for the findings in scope. */
+void
+report_count (const Report *report, DescribeCounts *counts)
+{
+  *counts = (DescribeCounts){ 0 };
+
+  for (guint i = 0; i < report->shown->len; i++)
+    {
+      const Qcow2Problem *problem = g_ptr_array_index (report->shown, i);
+      const guint64 n = 1 + count_rest (report, i);
+
+      switch (problem->severity)
+        {
+        case QCOW2_SEVERITY_ERROR:
+          counts->errors += n;
+          break;
+        case QCOW2_SEVERITY_WARNING:
+          counts->warnings += n;
+          break;
+        case QCOW2_SEVERITY_NOTE:
+          counts->notes += n;
+          break;
+        }
+    }
 }
 
 /* Says how many findings went without a message and frees REPORT.  Returns

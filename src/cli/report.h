@@ -5,7 +5,7 @@
 
 #include "cli/output.h"
 #include "qcow2/image.h"
-#include "render/emitter.h"
+#include "render/describe.h"
 
 G_BEGIN_DECLS
 
@@ -28,6 +28,9 @@ typedef struct Report Report;
 Report *report_new (Output *output, const char *path, const Qcow2Image *image);
 void report_findings (Report *report, ReportScope scope);
 void report_describe (const Report *report, Emitter *emitter);
+void report_make_answer (Report *report, const char *const *ignored);
+void report_print (const Report *report, GString *out);
+void report_count (const Report *report, DescribeCounts *counts);
 const char *report_get_path (const Report *report);
 gboolean report_close (Report *report);
 

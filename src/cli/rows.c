@@ -74,9 +74,8 @@ print (Tool *tool, const Qcow2Table *table, const RowOptions *options,
   emitter_end (tool_get_emitter (tool));
 
   if (printed && judging != NULL && options->count == ROWS_ALL && end < n)
-    qcow2_problems_add (judging->problems, &judging->subject, "RES-02",
-                        QCOW2_SEVERITY_ERROR, table->offset + end * 8,
-                        QCOW2_ABSENT, NULL,
+    qcow2_problems_add (judging->problems, &judging->subject, QCOW2_RES_02,
+                        table->offset + end * 8, 0,
                         "entries " QCOW2_U " to " QCOW2_U
                         " are left out: use --start and --count",
                         end, n - 1);

@@ -55,8 +55,8 @@ is_named (const Qcow2Bitmap *bitmap, const char *name)
 
 /* Whether BITMAP is one of those asked for; all are when no option was given.
  */
-static gboolean
-matches (const Selection *selection, const Qcow2Bitmap *bitmap)
+gboolean
+selection_matches (const Selection *selection, const Qcow2Bitmap *bitmap)
 {
   if (selection->name != NULL)
     return is_named (bitmap, selection->name);
@@ -115,7 +115,7 @@ search_directory (const Selection *selection, Qcow2Directory *directory,
       if (!qcow2_directory_next (directory, &bitmap, &local_error))
         break;
 
-      if (matches (selection, &bitmap))
+      if (selection_matches (selection, &bitmap))
         {
           search->n_matches++;
           search->last = bitmap.index;
@@ -139,9 +139,9 @@ search_directory (const Selection *selection, Qcow2Directory *directory,
  * are several; of a predicate 2 would be an answer, so there it is another
  * error.
  */
-static gboolean
-find (const Selection *selection, SelectionUse use, Qcow2Directory *directory,
-      guint64 *last, GError **error)
+gboolean
+selection_find (const Selection *selection, SelectionUse use,
+                Qcow2Directory *directory, guint64 *last, GError **error)
 {
   Search search = { .lookalike = QCOW2_NO_INDEX };
 
@@ -186,7 +186,7 @@ walk_up_to (const Selection *selection, const SelectionVisit *visit,
       if (!qcow2_directory_next (directory, &bitmap, &local_error)
           || bitmap.index > last)
         break;
-      if (!matches (selection, &bitmap))
+      if (!selection_matches (selection, &bitmap))
         continue;
 
       any = TRUE;
@@ -233,7 +233,8 @@ selection_visit (const Selection *selection, const SelectionVisit *visit,
   if (directory == NULL)
     return FALSE;
 
-  if (selected && !find (selection, visit->use, directory, &last, error))
+  if (selected
+      && !selection_find (selection, visit->use, directory, &last, error))
     {
       if (visit->use != SELECTION_PREDICATE)
         tool_report (tool, all);

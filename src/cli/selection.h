@@ -56,6 +56,11 @@ typedef struct
   gpointer data;       /* for both */
 } SelectionVisit;
 
+gboolean selection_matches (const Selection *selection,
+                            const Qcow2Bitmap *bitmap);
+gboolean selection_find (const Selection *selection, SelectionUse use,
+                         Qcow2Directory *directory, guint64 *last,
+                         GError **error);
 gboolean selection_visit (const Selection *selection,
                           const SelectionVisit *visit, Tool *tool,
                           Qcow2Image *image, GError **error);

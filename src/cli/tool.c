@@ -123,6 +123,7 @@ tool_parse (Tool *tool, const Command *command, const GOptionEntry *entries,
 {
   g_autofree char *help = NULL;
 
+  tool->options.may_lack_image = command->may_lack_image;
   if (!options_parse (&tool->options, command->name, command->operands,
                       command->summary, entries, argv, &help, error))
     return FALSE;
@@ -144,6 +145,24 @@ void
 tool_want_one_image (Tool *tool, const char *taker)
 {
   tool->one_image = taker;
+}
+
+/* Fails when no image was given, to a command that may do without. */
+gboolean
+tool_want_image (Tool *tool, GError **error)
+{
+  return options_check_image (&tool->options, error);
+}
+
+/* Fails when TAKER, an option, is used with an image. */
+gboolean
+tool_want_no_image (Tool *tool, const char *taker, GError **error)
+{
+  if (!options_check_image (&tool->options, NULL))
+    return TRUE;
+
+  usage_error (error, "%s takes no image", taker);
+  return FALSE;
 }
 
 /* Fails when TAKER, an option, is used with another output than text. */
@@ -175,6 +194,13 @@ void
 tool_report (Tool *tool, ReportScope scope)
 {
   report_findings (tool->report, scope);
+}
+
+/* Returns the report on the image that is being shown. */
+Report *
+tool_get_report (Tool *tool)
+{
+  return tool->report;
 }
 
 static void

@@ -20,6 +20,7 @@ typedef struct
   const char *operands; /* as the usage line has them */
   const char *summary;  /* a line in the list of commands */
   const char *keys[4];  /* what it gives of an image in JSON; ends with NULL */
+  gboolean may_lack_image; /* some option goes without */
   gboolean (*run) (Tool *tool, char **argv, GError **error);
 } Command;
 
@@ -54,6 +55,8 @@ void tool_free (Tool *tool);
 gboolean tool_parse (Tool *tool, const Command *command,
                      const GOptionEntry *entries, char **argv, GError **error);
 void tool_want_one_image (Tool *tool, const char *taker);
+gboolean tool_want_image (Tool *tool, GError **error);
+gboolean tool_want_no_image (Tool *tool, const char *taker, GError **error);
 gboolean tool_want_text (Tool *tool, const char *taker, GError **error);
 void tool_show_help (Tool *tool, const char *help, GError **error);
 
@@ -61,6 +64,7 @@ void tool_show_help (Tool *tool, const char *help, GError **error);
 gboolean tool_for_each_image (Tool *tool, ToolImageFunc show, gpointer data,
                               GError **error);
 void tool_report (Tool *tool, ReportScope scope);
+Report *tool_get_report (Tool *tool);
 gboolean tool_go_on_after (Tool *tool, GError **error);
 Emitter *tool_get_emitter (Tool *tool);
 GString *tool_get_text (Tool *tool);

@@ -35,11 +35,11 @@ typedef struct
   Qcow2Subject subject;
 } Judge;
 
-#define ADD_AT(severity, rule, offset, ...)                                   \
-  qcow2_problems_add (j->problems, &j->subject, (rule),                       \
-                      QCOW2_SEVERITY_##severity, (offset), __VA_ARGS__)
-#define ADD(severity, rule, offset, ...)                                      \
-  ADD_AT (severity, rule, j->b->file_offset + (offset), __VA_ARGS__)
+#define ADD_AT(rule, offset, ...)                                             \
+  qcow2_problems_add (j->problems, &j->subject, QCOW2_##rule, (offset),       \
+                      __VA_ARGS__)
+#define ADD(rule, offset, ...)                                                \
+  ADD_AT (rule, j->b->file_offset + (offset), __VA_ARGS__)
 
 static void
 judge_table_place (const Judge *j)
@@ -48,20 +48,22 @@ judge_table_place (const Judge *j)
   const guint64 bytes = (guint64) j->b->bitmap_table_size * 8;
 
   if (offset == 0)
-    ADD (ERROR, "BDIR-05", AT_TABLE_OFFSET, offset, "the start of a cluster",
-         "bitmap_table_offset is 0");
+    ADD (BDIR_05, AT_TABLE_OFFSET, offset, "bitmap_table_offset is 0");
   else if (offset % j->header->cluster_size != 0)
-    ADD (ERROR, "BDIR-05", AT_TABLE_OFFSET, offset, "the start of a cluster",
+    ADD (BDIR_05, AT_TABLE_OFFSET, offset,
          "bitmap_table_offset " QCOW2_X
          " is not a multiple of the cluster size " QCOW2_U,
          offset, j->header->cluster_size);
 
   if (offset > j->file_size || bytes > j->file_size - offset)
-    ADD (ERROR, "BDIR-07", AT_TABLE_OFFSET, offset,
-         "so that the table ends in the file",
-         "the bitmap table, " QCOW2_U " bytes at " QCOW2_X
-         ", does not end in the file, which has " QCOW2_U " bytes",
-         bytes, offset, j->file_size);
+    qcow2_problems_add (
+        j->problems, &j->subject,
+        offset > G_MAXINT64 || bytes > G_MAXINT64 - offset ? QCOW2_BDIR_07_WRAP
+                                                           : QCOW2_BDIR_07,
+        j->b->file_offset + AT_TABLE_OFFSET, offset,
+        "the bitmap table, " QCOW2_U " bytes at " QCOW2_X
+        ", does not end in the file, which has " QCOW2_U " bytes",
+        bytes, offset, j->file_size);
 }
 
 static void
@@ -72,14 +74,12 @@ judge_table_size (const Judge *j)
   guint64 data_size;
 
   if (size == 0)
-    ADD (ERROR, "BDIR-06", AT_TABLE_SIZE, size, "at least 1",
-         "bitmap_table_size is 0");
+    ADD (BDIR_06_EMPTY, AT_TABLE_SIZE, size, "bitmap_table_size is 0");
   else if (size > QEMU_MAX_TABLE_SIZE)
-    ADD (ERROR, "BDIR-06", AT_TABLE_SIZE, size, "1..134217728",
+    ADD (BDIR_06_HUGE, AT_TABLE_SIZE, size,
          "bitmap_table_size %u is greater than %u", size, QEMU_MAX_TABLE_SIZE);
   else if (size > QEMU_MAX_DATA_SIZE / j->header->cluster_size)
-    ADD (WARNING, "BDIR-06", AT_TABLE_SIZE, size,
-         "so that the data are at most 512 MiB",
+    ADD (BDIR_06_LARGE, AT_TABLE_SIZE, size,
          "bitmap_table_size %u stands for more than 512 MiB of bitmap", size);
 
   if (!qcow2_bitmap_get_data_size (j->b, j->header, &data_size))
@@ -90,18 +90,14 @@ judge_table_size (const Judge *j)
     return;
 
   /* A writer that is at work or was killed may have resized the disk. */
-  if (in_use)
-    ADD (WARNING, "BDIR-18", AT_TABLE_SIZE, size,
-         "as many as the virtual size needs",
-         "bitmap_table_size is %u, but the virtual size needs " QCOW2_U
-         " entries",
-         size, needed);
-  else
-    ADD (ERROR, "BDIR-18", AT_TABLE_SIZE, size,
-         "as many as the virtual size needs",
-         "bitmap_table_size is %u, but the virtual size needs " QCOW2_U
-         " entries",
-         size, needed);
+  const Qcow2RuleIndex rule = in_use          ? QCOW2_BDIR_18_IN_USE
+                              : size < needed ? QCOW2_BDIR_18_SMALL
+                                              : QCOW2_BDIR_18_LARGE;
+  qcow2_problems_add (j->problems, &j->subject, rule,
+                      j->b->file_offset + AT_TABLE_SIZE, size,
+                      "bitmap_table_size is %u, but the virtual size "
+                      "needs " QCOW2_U " entries",
+                      size, needed);
 }
 
 static void
@@ -110,14 +106,14 @@ judge_flags (const Judge *j)
   const guint32 flags = j->b->flags;
 
   if ((flags & ~QCOW2_BITMAP_KNOWN_FLAGS) != 0)
-    ADD (ERROR, "BDIR-08", AT_FLAGS, flags, "bits 0..2",
-         "flags has reserved bits 0x%x", flags & ~QCOW2_BITMAP_KNOWN_FLAGS);
+    ADD (BDIR_08, AT_FLAGS, flags, "flags has reserved bits 0x%x",
+         flags & ~QCOW2_BITMAP_KNOWN_FLAGS);
   if ((flags & QCOW2_BITMAP_EXTRA_DATA_COMPATIBLE) != 0
       && j->b->extra_data_size == 0)
-    ADD (WARNING, "BDIR-08", AT_FLAGS, flags, "bit 2 only with extra data",
+    ADD (BDIR_08_EXTRA, AT_FLAGS, flags,
          "the extra-data-compatible flag is set without extra data");
   if ((flags & QCOW2_BITMAP_IN_USE) != 0)
-    ADD (WARNING, "BDIR-09", AT_FLAGS, flags, NULL,
+    ADD (BDIR_09, AT_FLAGS, flags,
          "the in-use flag is set: the contents on disk are out of date");
 }
 
@@ -127,15 +123,14 @@ judge_kind (const Judge *j)
   const guint8 bits = j->b->granularity_bits;
 
   if (j->b->type != QCOW2_BITMAP_DIRTY_TRACKING)
-    ADD (ERROR, "BDIR-11", AT_TYPE, j->b->type, "1",
-         "type %u is not %u (dirty tracking)", j->b->type,
-         QCOW2_BITMAP_DIRTY_TRACKING);
+    ADD (BDIR_11, AT_TYPE, j->b->type, "type %u is not %u (dirty tracking)",
+         j->b->type, QCOW2_BITMAP_DIRTY_TRACKING);
   if (bits > 63)
-    ADD (ERROR, "BDIR-12", AT_GRANULARITY_BITS, bits, "0..63",
+    ADD (BDIR_12, AT_GRANULARITY_BITS, bits,
          "granularity_bits %u is greater than 63", bits);
   else if (bits < QEMU_MIN_GRANULARITY_BITS
            || bits > QEMU_MAX_GRANULARITY_BITS)
-    ADD (WARNING, "BDIR-12", AT_GRANULARITY_BITS, bits, "9..31",
+    ADD (BDIR_12_QEMU, AT_GRANULARITY_BITS, bits,
          "granularity_bits %u is not in %u..%u, as QEMU wants", bits,
          QEMU_MIN_GRANULARITY_BITS, QEMU_MAX_GRANULARITY_BITS);
 }
@@ -155,44 +150,46 @@ judge_extra_data (const Judge *j)
     g_string_append_printf (hex, "%02x", b->extra_data[i]);
 
   if ((b->flags & QCOW2_BITMAP_EXTRA_DATA_COMPATIBLE) == 0)
-    ADD (ERROR, "BDIR-14", AT_EXTRA_DATA_SIZE, b->extra_data_size, "0",
+    ADD (BDIR_14, AT_EXTRA_DATA_SIZE, b->extra_data_size,
          "%u bytes of extra data that nobody knows forbid to use the bitmap: "
          "%s%s",
          b->extra_data_size, hex->str, dots);
   else
-    ADD (WARNING, "BDIR-14", AT_EXTRA_DATA_SIZE, b->extra_data_size, "0",
+    ADD (BDIR_14_COMPATIBLE, AT_EXTRA_DATA_SIZE, b->extra_data_size,
          "%u bytes of extra data that nobody knows: %s%s", b->extra_data_size,
          hex->str, dots);
 }
 
 static void
-judge_name (const Judge *j, guint64 namesake)
+judge_name (const Judge *j, guint64 namesake, guint64 cut_namesake)
 {
   const Qcow2Bitmap *b = j->b;
 
   if (b->name_size == 0)
-    ADD (ERROR, "BDIR-13", AT_NAME_SIZE, b->name_size, "1..1023",
-         "name_size is 0");
+    ADD (BDIR_13_EMPTY, AT_NAME_SIZE, b->name_size, "name_size is 0");
   else if (b->name_size > QEMU_MAX_NAME_SIZE)
-    ADD (WARNING, "BDIR-13", AT_NAME_SIZE, b->name_size, "1..1023",
+    ADD (BDIR_13_LONG, AT_NAME_SIZE, b->name_size,
          "name_size %u is greater than %u", b->name_size, QEMU_MAX_NAME_SIZE);
   if (namesake != b->index)
-    ADD_AT (ERROR, "BDIR-15", b->name_offset, namesake, NULL,
-            "bitmap " QCOW2_U " has the same name", namesake);
+    ADD_AT (BDIR_15, b->name_offset, 0, "bitmap " QCOW2_U " has the same name",
+            namesake);
+  else if (cut_namesake != b->index)
+    ADD_AT (BDIR_15_NUL, b->name_offset, 0,
+            "bitmap " QCOW2_U " has the same name up to a NUL byte",
+            cut_namesake);
 
   const guint8 *bytes = g_bytes_get_data (b->name, NULL);
   if (b->name_size > 0 && memchr (bytes, 0, b->name_size) != NULL)
-    ADD_AT (WARNING, "BDIR-17", b->name_offset, QCOW2_ABSENT, NULL,
+    ADD_AT (BDIR_17_NUL, b->name_offset, 0,
             "the name has a NUL byte, at which QEMU cuts it");
   else if (!qcow2_string_is_printable (b->name))
-    ADD_AT (NOTE, "BDIR-17", b->name_offset, QCOW2_ABSENT, NULL,
+    ADD_AT (BDIR_17, b->name_offset, 0,
             "the name has control or format characters or is not UTF-8");
   if (b->bad_padding != 0)
-    ADD_AT (WARNING, "BDIR-16", b->bad_padding, QCOW2_ABSENT, NULL,
-            "the padding is not zero");
+    ADD_AT (BDIR_16, b->name_offset + b->name_size, 0,
+            "the padding is not zero at " QCOW2_X, b->bad_padding);
   if (b->padding_cut)
-    ADD_AT (WARNING, "BDIR-02", b->name_offset + b->name_size, QCOW2_ABSENT,
-            NULL,
+    ADD_AT (BDIR_02_PADDING, b->name_offset + b->name_size, 0,
             "the padding goes on behind the end of the directory or file");
 }
 
@@ -200,11 +197,13 @@ judge_name (const Judge *j, guint64 namesake)
 Qcow2Subject
 qcow2_bitmap_get_subject (const Qcow2Bitmap *bitmap)
 {
-  const Qcow2Subject subject = { .parts = QCOW2_PART_BITMAPS,
-                                 .structure = "bitmap",
-                                 .extension = QCOW2_NO_INDEX,
-                                 .bitmap = bitmap->index,
-                                 .name = bitmap->name };
+  const Qcow2Subject subject
+      = { .parts = QCOW2_PART_BITMAPS,
+          .structure = "bitmap",
+          .extension = QCOW2_NO_INDEX,
+          .bitmap = bitmap->index,
+          .name = bitmap->name,
+          .in_use = (bitmap->flags & QCOW2_BITMAP_IN_USE) != 0 };
 
   return subject;
 }
@@ -212,10 +211,11 @@ qcow2_bitmap_get_subject (const Qcow2Bitmap *bitmap)
 /* Adds to PROBLEMS what is wrong with the directory entry of BITMAP, which is
  * not cut short, in the image with HEADER, whose cluster size is known, in a
  * file of FILE_SIZE bytes.  NAMESAKE is the index of the first bitmap of its
- * name.  What is in its table is for the table's reader. */
+ * name, CUT_NAMESAKE of the first one whose name is the same up to a NUL byte.
+ * What is in its table is for the table's reader. */
 void
 qcow2_bitmap_judge (const Qcow2Bitmap *bitmap, const Qcow2Header *header,
-                    guint64 file_size, guint64 namesake,
+                    guint64 file_size, guint64 namesake, guint64 cut_namesake,
                     Qcow2Problems *problems)
 {
   const Judge judge = { .b = bitmap,
@@ -230,5 +230,5 @@ qcow2_bitmap_judge (const Qcow2Bitmap *bitmap, const Qcow2Header *header,
   judge_flags (j);
   judge_kind (j);
   judge_extra_data (j);
-  judge_name (j, namesake);
+  judge_name (j, namesake, cut_namesake);
 }

@@ -26,6 +26,8 @@ const Qcow2Label qcow2_bitmap_states[] = {
   QCOW2_DERIVED (Qcow2Bitmap, #member, member, __VA_ARGS__)
 
 #define C(member) QCOW2_DERIVED (Qcow2TableCounts, #member, member, QCOW2_DEC)
+#define S(member)                                                             \
+  QCOW2_DERIVED (Qcow2BitmapSummary, #member, member, QCOW2_DEC)
 
 /* clang-format off */
 const Qcow2Field qcow2_bitmap_fields[] = {
@@ -64,6 +66,14 @@ const Qcow2Field qcow2_table_counts_fields[] = {
   C (all_ones),
   C (all_zeroes),
   C (reserved),
+  QCOW2_FIELD_END
+};
+
+const Qcow2Field qcow2_bitmap_summary_fields[] = {
+  S (usable),
+  S (in_use),
+  S (stale),
+  S (damaged),
   QCOW2_FIELD_END
 };
 /* clang-format on */
@@ -112,9 +122,17 @@ divide_up (guint64 number, guint64 divisor)
   return number / divisor + (number % divisor != 0);
 }
 
+/* Returns how many bits BITMAP, whose granularity is known, has for the
+ * virtual size in HEADER: one for each granule, also for a last one that is
+ * cut. */
+guint64
+qcow2_bitmap_get_n_bits (const Qcow2Bitmap *bitmap, const Qcow2Header *header)
+{
+  return divide_up (header->size, bitmap->granularity);
+}
+
 /* Gives in SIZE how many bytes of data BITMAP has for the virtual size in
- * HEADER: a bit for each granule, also for a last one that is cut.  Returns
- * FALSE when granularity_bits is none. */
+ * HEADER.  Returns FALSE when granularity_bits is none. */
 gboolean
 qcow2_bitmap_get_data_size (const Qcow2Bitmap *bitmap,
                             const Qcow2Header *header, guint64 *size)
@@ -122,7 +140,7 @@ qcow2_bitmap_get_data_size (const Qcow2Bitmap *bitmap,
   if (bitmap->granularity == QCOW2_ABSENT)
     return FALSE;
 
-  *size = divide_up (divide_up (header->size, bitmap->granularity), 8);
+  *size = divide_up (qcow2_bitmap_get_n_bits (bitmap, header), 8);
   return TRUE;
 }
 

@@ -71,6 +71,17 @@ typedef struct
   guint64 dirty_bytes; /* of the guest, or QCOW2_ABSENT */
 } Qcow2Bitmap;
 
+/* How many of the bitmaps that were asked for are in which state. */
+typedef struct
+{
+  guint64 usable;
+  guint64 in_use;
+  guint64 stale;
+  guint64 damaged;
+} Qcow2BitmapSummary;
+
+extern const Qcow2Field qcow2_bitmap_summary_fields[];
+
 extern const Qcow2Label qcow2_bitmap_states[];
 extern const Qcow2Field qcow2_bitmap_fields[];
 extern const Qcow2Field qcow2_bitmap_size_fields[];
@@ -81,6 +92,8 @@ void qcow2_bitmap_clear (Qcow2Bitmap *bitmap);
 Qcow2BitmapState qcow2_bitmap_get_shown_state (const Qcow2Bitmap *bitmap);
 const char *qcow2_bitmap_get_state_word (const Qcow2Bitmap *bitmap);
 void qcow2_bitmap_set_state (Qcow2Bitmap *bitmap, Qcow2BitmapState state);
+guint64 qcow2_bitmap_get_n_bits (const Qcow2Bitmap *bitmap,
+                                 const Qcow2Header *header);
 gboolean qcow2_bitmap_get_data_size (const Qcow2Bitmap *bitmap,
                                      const Qcow2Header *header, guint64 *size);
 guint64 qcow2_bitmap_get_n_needed (const Qcow2Header *header,
@@ -89,7 +102,7 @@ guint64 qcow2_bitmap_get_n_needed (const Qcow2Header *header,
 /* bitmap-rules.c */
 void qcow2_bitmap_judge (const Qcow2Bitmap *bitmap, const Qcow2Header *header,
                          guint64 file_size, guint64 namesake,
-                         Qcow2Problems *problems);
+                         guint64 cut_namesake, Qcow2Problems *problems);
 Qcow2Subject qcow2_bitmap_get_subject (const Qcow2Bitmap *bitmap);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Qcow2Bitmap, qcow2_bitmap_clear)

@@ -13,11 +13,6 @@
 #define HEAD_LENGTH 24
 #define AT_NAME_SIZE 18
 
-/* No more is examined, whatever the image says (QEMU, block/qcow2.h:
- * QCOW2_MAX_BITMAPS, QCOW2_MAX_BITMAP_DIRECTORY_SIZE). */
-#define MAX_BITMAPS 65535
-#define MAX_DIRECTORY_SIZE (1024 * 65535)
-
 #define DIGEST_LENGTH 32 /* SHA-256 */
 
 /* Where the walk stands; all but WALKING are ends. */
@@ -42,12 +37,21 @@ struct Qcow2Directory
   guint64 index; /* of the next entry */
   WalkState state;
 
-  GArray *namesakes; /* guint32: for each bitmap the first one of its name */
+  GArray *namesakes; /* Namesakes, for each bitmap */
 };
+
+/* The first bitmaps that have the name of a bitmap, or have it up to the first
+ * NUL byte: indexes. */
+typedef struct
+{
+  guint32 whole;
+  guint32 cut;
+} Namesakes;
 
 /* A bitmap's name, for finding equal ones. */
 typedef struct
 {
+  guint8 cut_digest[DIGEST_LENGTH]; /* up to the first NUL byte */
   guint8 digest[DIGEST_LENGTH];
   guint32 index;
 } Name;
@@ -145,19 +149,22 @@ compare_names (gconstpointer a, gconstpointer b)
 {
   const Name *left = a;
   const Name *right = b;
-  const gint order = memcmp (left->digest, right->digest, DIGEST_LENGTH);
+  const gint by_cut
+      = memcmp (left->cut_digest, right->cut_digest, DIGEST_LENGTH);
+  const gint by_whole = memcmp (left->digest, right->digest, DIGEST_LENGTH);
 
-  if (order != 0)
-    return order;
+  if (by_cut != 0)
+    return by_cut;
+  if (by_whole != 0)
+    return by_whole;
 
   return left->index < right->index ? -1 : left->index > right->index;
 }
 
 static void
-digest_name (GChecksum *checksum, GBytes *name, guint8 *digest)
+digest_bytes (GChecksum *checksum, const guint8 *bytes, gsize len,
+              guint8 *digest)
 {
-  gsize len;
-  const guint8 *bytes = g_bytes_get_data (name, &len);
   gsize size = DIGEST_LENGTH;
 
   g_checksum_reset (checksum);
@@ -165,20 +172,57 @@ digest_name (GChecksum *checksum, GBytes *name, guint8 *digest)
   g_checksum_get_digest (checksum, digest, &size);
 }
 
+static void
+digest_name (GChecksum *checksum, GBytes *bytes, Name *name)
+{
+  gsize len;
+  const guint8 *data = g_bytes_get_data (bytes, &len);
+  const guint8 *nul = len > 0 ? memchr (data, 0, len) : NULL;
+
+  digest_bytes (checksum, data, len, name->digest);
+  if (nul == NULL)
+    memcpy (name->cut_digest, name->digest, DIGEST_LENGTH);
+  else
+    digest_bytes (checksum, data, (gsize) (nul - data), name->cut_digest);
+}
+
+/* Gives in CUT the lowest index of the names that begin NAMES and are equal up
+ * to a NUL byte; returns how many they are. */
+static guint
+measure_cut_group (const Name *names, guint n, guint32 *cut)
+{
+  guint len = 0;
+
+  *cut = names[0].index;
+  for (; len < n; len++)
+    {
+      if (memcmp (names[len].cut_digest, names[0].cut_digest, DIGEST_LENGTH)
+          != 0)
+        break;
+      *cut = MIN (*cut, names[len].index);
+    }
+
+  return len;
+}
+
 /* Fills namesakes from NAMES, whose order it changes. */
 static void
 find_namesakes (Qcow2Directory *directory, GArray *names)
 {
-  guint32 first = 0;
+  const Name *all = (const Name *) names->data;
+  Namesakes first = { 0 };
+  guint group_end = 0;
 
   g_array_sort (names, compare_names);
   for (guint i = 0; i < names->len; i++)
     {
-      const Name *name = &g_array_index (names, Name, i);
+      const Name *name = &all[i];
 
+      if (i == group_end)
+        group_end += measure_cut_group (name, names->len - i, &first.cut);
       if (i == 0 || memcmp (name[-1].digest, name->digest, DIGEST_LENGTH) != 0)
-        first = name->index;
-      g_array_index (directory->namesakes, guint32, name->index) = first;
+        first.whole = name->index;
+      g_array_index (directory->namesakes, Namesakes, name->index) = first;
     }
 }
 
@@ -200,8 +244,8 @@ judge_walk (const Qcow2Directory *directory)
       subject.structure = "bitmap";
       subject.bitmap = n - 1;
       qcow2_problems_add (
-          image->problems, &subject, "BDIR-02", QCOW2_SEVERITY_ERROR,
-          directory->pos + AT_NAME_SIZE, QCOW2_ABSENT, NULL,
+          image->problems, &subject, QCOW2_BDIR_02,
+          directory->pos + AT_NAME_SIZE, 0,
           "extra data and name go on behind " QCOW2_X ", the end of the %s",
           directory->end,
           directory->end < directory->declared_end ? "file" : "directory");
@@ -211,9 +255,8 @@ judge_walk (const Qcow2Directory *directory)
     {
       subject.structure = "bitmap";
       subject.bitmap = n;
-      qcow2_problems_add (image->problems, &subject, "BDIR-01",
-                          QCOW2_SEVERITY_ERROR, directory->pos, QCOW2_ABSENT,
-                          NULL,
+      qcow2_problems_add (image->problems, &subject, QCOW2_BDIR_01,
+                          directory->pos, 0,
                           "only " QCOW2_U " of the %u bytes of an entry's "
                           "fields are left",
                           directory->end - directory->pos, HEAD_LENGTH);
@@ -223,15 +266,16 @@ judge_walk (const Qcow2Directory *directory)
   /* When nothing of the directory is in the file, that has been said. */
   if (n != nb_bitmaps && directory->end > directory->start)
     qcow2_problems_add (
-        image->problems, &subject, "BDIR-03", QCOW2_SEVERITY_ERROR,
-        image->bitmaps_offset, n, "nb_bitmaps",
+        image->problems, &subject,
+        n > nb_bitmaps ? QCOW2_BDIR_03_MORE : QCOW2_BDIR_03_LESS,
+        image->bitmaps_offset, n,
         "the directory has " QCOW2_U " entries, but nb_bitmaps is %u", n,
         nb_bitmaps);
   else if (n == nb_bitmaps && directory->pos < directory->declared_end
            && directory->end > directory->start)
-    qcow2_problems_add (image->problems, &subject, "BDIR-04",
-                        QCOW2_SEVERITY_ERROR, directory->pos,
-                        directory->declared_end, "the end of the last entry",
+    qcow2_problems_add (image->problems, &subject, QCOW2_BDIR_04,
+                        MIN (directory->pos, directory->end),
+                        directory->declared_end,
                         "the entries end here, but the directory ends "
                         "at " QCOW2_X,
                         directory->declared_end);
@@ -250,15 +294,16 @@ survey (Qcow2Directory *directory, GError **error)
     {
       g_auto (Qcow2Bitmap) bitmap = { 0 };
       Name name = { .index = directory->namesakes->len };
+      const Namesakes none = { name.index, name.index };
 
       if (!qcow2_directory_next (directory, &bitmap, &local_error))
         break;
 
-      g_array_append_val (directory->namesakes, name.index);
+      g_array_append_val (directory->namesakes, none);
       if (bitmap.name == NULL)
         continue;
 
-      digest_name (checksum, bitmap.name, name.digest);
+      digest_name (checksum, bitmap.name, &name);
       g_array_append_val (names, name);
     }
 
@@ -286,8 +331,8 @@ qcow2_directory_open (Qcow2Image *image, GError **error)
   const guint64 size = image->bitmaps.bitmap_directory_size;
 
   directory->image = image;
-  directory->max_entries = MAX_BITMAPS;
-  directory->namesakes = g_array_new (FALSE, FALSE, sizeof (guint32));
+  directory->max_entries = QCOW2_MAX_BITMAPS;
+  directory->namesakes = g_array_new (FALSE, FALSE, sizeof (Namesakes));
   directory->state = AT_END;
 
   /* At offset 0 lies the header, never a directory. */
@@ -297,8 +342,8 @@ qcow2_directory_open (Qcow2Image *image, GError **error)
 
   directory->start = start;
   directory->declared_end = start + MIN (size, G_MAXUINT64 - start);
-  directory->window = byte_window_new (image->source,
-                                       start + MIN (size, MAX_DIRECTORY_SIZE));
+  directory->window = byte_window_new (
+      image->source, start + MIN (size, QCOW2_MAX_DIRECTORY_SIZE));
   directory->end = byte_window_get_end (directory->window);
   qcow2_directory_rewind (directory);
 
@@ -319,14 +364,27 @@ qcow2_directory_open_counted (Qcow2Image *image,
   const guint64 size = byte_source_get_size (image->source);
 
   directory->image = image;
-  directory->namesakes = g_array_new (FALSE, FALSE, sizeof (guint32));
-  directory->max_entries = MIN (extension->nb_bitmaps, MAX_BITMAPS);
+  directory->namesakes = g_array_new (FALSE, FALSE, sizeof (Namesakes));
+  directory->max_entries = MIN (extension->nb_bitmaps, QCOW2_MAX_BITMAPS);
   directory->start = MIN (extension->bitmap_directory_offset, size);
   directory->declared_end = size;
   directory->end = size;
   directory->window = byte_window_new (image->source, size);
   qcow2_directory_rewind (directory);
   return directory;
+}
+
+/* Gives in BITMAP, which the caller clears, entry INDEX of DIRECTORY, which is
+ * at host offset OFFSET.  The walk goes on behind it.  Returns FALSE as
+ * qcow2_directory_next () does. */
+gboolean
+qcow2_directory_read (Qcow2Directory *directory, guint64 index, guint64 offset,
+                      Qcow2Bitmap *bitmap, GError **error)
+{
+  qcow2_directory_rewind (directory);
+  directory->pos = offset;
+  directory->index = index;
+  return qcow2_directory_next (directory, bitmap, error);
 }
 
 /* Returns how many entries there are. */
@@ -345,7 +403,19 @@ qcow2_directory_get_namesake (const Qcow2Directory *directory, guint64 index)
   if (index >= directory->namesakes->len)
     return index;
 
-  return g_array_index (directory->namesakes, guint32, index);
+  return g_array_index (directory->namesakes, Namesakes, index).whole;
+}
+
+/* Likewise, of the first bitmap whose name is equal up to the first NUL byte,
+ * where QEMU takes a name to end. */
+guint64
+qcow2_directory_get_cut_namesake (const Qcow2Directory *directory,
+                                  guint64 index)
+{
+  if (index >= directory->namesakes->len)
+    return index;
+
+  return g_array_index (directory->namesakes, Namesakes, index).cut;
 }
 
 void

@@ -17,9 +17,14 @@ qcow2_directory_open_counted (Qcow2Image *image,
 void qcow2_directory_rewind (Qcow2Directory *directory);
 gboolean qcow2_directory_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap,
                                GError **error);
+gboolean qcow2_directory_read (Qcow2Directory *directory, guint64 index,
+                               guint64 offset, Qcow2Bitmap *bitmap,
+                               GError **error);
 guint64 qcow2_directory_get_n (const Qcow2Directory *directory);
 guint64 qcow2_directory_get_namesake (const Qcow2Directory *directory,
                                       guint64 index);
+guint64 qcow2_directory_get_cut_namesake (const Qcow2Directory *directory,
+                                          guint64 index);
 void qcow2_directory_free (Qcow2Directory *directory);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2Directory, qcow2_directory_free)

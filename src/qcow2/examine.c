@@ -5,7 +5,8 @@
 #include "qcow2/examine.h"
 
 /* A table of more entries than its bitmap needs is examined as far as QEMU
- * would go (block/qcow2-bitmap.c: BME_MAX_PHYS_SIZE). */
+ * would go, and one entry further (block/qcow2-bitmap.c: BME_MAX_PHYS_SIZE).
+ */
 #define QEMU_MAX_DATA_SIZE (512 * 1024 * 1024)
 
 /* The most of all tables of an image that is examined, in bytes. */
@@ -18,23 +19,26 @@ struct Qcow2Examiner
 {
   Qcow2Image *image;
   const Qcow2Directory *directory;
+  Qcow2Problems *problems; /* those of the image, or as was set */
   gboolean all_damaged;
   ByteWindow *window;
   guint64 bytes_left;  /* of MAX_TABLE_BYTES */
   GTree *verdicts;     /* of Verdict, its own key */
   gboolean has_probed; /* for a writer */
   gboolean has_writer;
+  Qcow2ExaminerWatch watch; /* may be NULL */
+  gpointer watch_data;
 };
 
 /* What the examination of a table came to. */
 typedef struct
 {
-  guint64 offset;      /* host, of the table */
-  guint64 granularity; /* bytes */
-  guint32 size;        /* entries */
-  const char *broken;  /* the first rule that an entry breaks, or NULL */
-  guint64 owner;       /* index of the bitmap whose table it was */
-  gboolean whole;      /* all entries were examined */
+  guint64 offset;        /* host, of the table */
+  guint64 granularity;   /* bytes */
+  guint32 size;          /* entries */
+  Qcow2RuleIndex broken; /* the first that an entry breaks, or QCOW2_NO_RULE */
+  guint64 owner;         /* index of the bitmap whose table it was */
+  gboolean whole;        /* all entries were examined */
   Qcow2TableCounts counts;
 } Verdict;
 
@@ -83,11 +87,37 @@ qcow2_examiner_new (Qcow2Image *image, const Qcow2Directory *directory)
 
   examiner->image = image;
   examiner->directory = directory;
+  examiner->problems = image->problems;
   examiner->all_damaged = qcow2_image_bitmaps_are_damaged (image);
   examiner->window = byte_window_new (image->source, G_MAXUINT64);
   examiner->bytes_left = MAX_TABLE_BYTES;
   examiner->verdicts = g_tree_new_full (compare_verdicts, NULL, NULL, g_free);
   return examiner;
+}
+
+/* Has each entry of a table shown to WATCH, with DATA, when it is judged; a
+ * table that several bitmaps have is judged once. */
+void
+qcow2_examiner_set_watch (Qcow2Examiner *examiner, Qcow2ExaminerWatch watch,
+                          gpointer data)
+{
+  examiner->watch = watch;
+  examiner->watch_data = data;
+}
+
+/* Has what is wrong with further bitmaps added to PROBLEMS, which must outlive
+ * EXAMINER, instead of the image's. */
+void
+qcow2_examiner_set_problems (Qcow2Examiner *examiner, Qcow2Problems *problems)
+{
+  examiner->problems = problems;
+}
+
+/* Returns how many bytes of tables were examined. */
+guint64
+qcow2_examiner_get_n_bytes (const Qcow2Examiner *examiner)
+{
+  return MAX_TABLE_BYTES - examiner->bytes_left;
 }
 
 /* Adds what is wrong with the directory entry of BITMAP to the image's
@@ -101,12 +131,11 @@ qcow2_examiner_judge_entry (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap)
   if (bitmap->name == NULL)
     return;
 
-  const guint64 namesake
-      = qcow2_directory_get_namesake (examiner->directory, bitmap->index);
-
-  qcow2_bitmap_judge (bitmap, &image->header,
-                      byte_source_get_size (image->source), namesake,
-                      image->problems);
+  qcow2_bitmap_judge (
+      bitmap, &image->header, byte_source_get_size (image->source),
+      qcow2_directory_get_namesake (examiner->directory, bitmap->index),
+      qcow2_directory_get_cut_namesake (examiner->directory, bitmap->index),
+      examiner->problems);
 }
 
 static void
@@ -136,6 +165,7 @@ judge_entries (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
 {
   const Qcow2Subject subject = qcow2_bitmap_get_subject (bitmap);
   Qcow2TableEntry entries[BLOCK];
+  Qcow2RuleIndex broken[BLOCK];
 
   for (guint64 start = 0; start < n;)
     {
@@ -148,13 +178,14 @@ judge_entries (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
 
       for (gsize i = 0; i < got; i++)
         {
-          const char *rule
-              = qcow2_table_judge_entry (table, &entries[i], data_size,
-                                         &subject, examiner->image->problems);
-
-          verdict->broken = verdict->broken != NULL ? verdict->broken : rule;
+          broken[i] = qcow2_table_judge_entry (table, &entries[i], data_size,
+                                               &subject, examiner->problems);
+          if (verdict->broken == QCOW2_NO_RULE)
+            verdict->broken = broken[i];
           count_entry (&verdict->counts, &entries[i]);
         }
+      if (examiner->watch != NULL)
+        examiner->watch (bitmap, entries, broken, got, examiner->watch_data);
       start += got;
     }
 
@@ -190,9 +221,9 @@ judge_unexamined (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
 
   /* What the bitmap needs and nobody has looked at cannot be trusted. */
   qcow2_problems_add (
-      examiner->image->problems, &subject, "RES-02",
-      n < n_needed ? QCOW2_SEVERITY_ERROR : QCOW2_SEVERITY_WARNING,
-      table->offset + n * 8, QCOW2_ABSENT, NULL,
+      examiner->problems, &subject,
+      n < n_needed ? QCOW2_RES_02 : QCOW2_RES_02_SPARE, table->offset + n * 8,
+      0,
       "the table was examined up to here only: entries " QCOW2_U " to " QCOW2_U
       " are left",
       n, n_readable - 1);
@@ -207,6 +238,7 @@ judge_table (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, GError **error)
   const Qcow2Table table = qcow2_image_get_table (image, bitmap);
   const Verdict key = { .offset = table.offset,
                         .size = bitmap->bitmap_table_size,
+                        .broken = QCOW2_NO_RULE,
                         .granularity = table.granularity };
   const Verdict *known = g_tree_lookup (examiner->verdicts, &key);
   guint64 data_size = 0;
@@ -214,13 +246,12 @@ judge_table (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, GError **error)
   if (table.offset == 0 || bitmap->name == NULL)
     return TRUE; /* BDIR-05, BDIR-02 */
 
-  if (known != NULL && known->broken != NULL)
+  if (known != NULL && known->broken != QCOW2_NO_RULE)
     {
       const Qcow2Subject subject = qcow2_bitmap_get_subject (bitmap);
 
       qcow2_problems_add (
-          image->problems, &subject, known->broken, QCOW2_SEVERITY_ERROR,
-          table.offset, QCOW2_ABSENT, NULL,
+          examiner->problems, &subject, known->broken, table.offset, 0,
           "the table is that of bitmap " QCOW2_U ", in which there are errors",
           known->owner);
     }
@@ -234,7 +265,7 @@ judge_table (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, GError **error)
   const guint64 needed = qcow2_bitmap_get_n_needed (&image->header, data_size);
   const guint64 n = MIN (
       MIN (qcow2_table_get_n_readable (&table), examiner->bytes_left / 8),
-      MAX (needed, QEMU_MAX_DATA_SIZE / image->header.cluster_size));
+      MAX (needed, QEMU_MAX_DATA_SIZE / image->header.cluster_size + 1));
   Verdict verdict = key;
   verdict.owner = bitmap->index;
   examiner->bytes_left -= n * 8; /* even if that fails: work is bounded */
@@ -243,8 +274,8 @@ judge_table (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, GError **error)
 
   judge_unexamined (examiner, bitmap, &table, needed, n);
   if (n < needed && n < qcow2_table_get_n_readable (&table)
-      && verdict.broken == NULL)
-    verdict.broken = "RES-02";
+      && verdict.broken == QCOW2_NO_RULE)
+    verdict.broken = QCOW2_RES_02;
 
   verdict.whole = n == bitmap->bitmap_table_size;
   take_counts (&image->header, &verdict, bitmap);
@@ -271,7 +302,7 @@ state_of (const Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
 {
   if (damaged || examiner->all_damaged || bitmap->name == NULL)
     return QCOW2_BITMAP_STATE_DAMAGED;
-  if (qcow2_image_bitmaps_are_stale (examiner->image))
+  if (!qcow2_header_vouches_for_bitmaps (&examiner->image->header))
     return QCOW2_BITMAP_STATE_STALE;
   if ((bitmap->flags & QCOW2_BITMAP_IN_USE) != 0)
     return QCOW2_BITMAP_STATE_IN_USE;
@@ -288,7 +319,7 @@ gboolean
 qcow2_examiner_examine (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
                         GError **error)
 {
-  const Qcow2Problems *problems = examiner->image->problems;
+  const Qcow2Problems *problems = examiner->problems;
   const guint64 before = qcow2_problems_get_n_errors (problems);
 
   qcow2_examiner_judge_entry (examiner, bitmap);

@@ -11,10 +11,22 @@ G_BEGIN_DECLS
 /* Remembers the tables that it has read: several bitmaps may share one. */
 typedef struct Qcow2Examiner Qcow2Examiner;
 
+/* Is shown the N_ENTRIES entries of BITMAP's table that were just judged:
+ * BROKEN has for each the rule that it breaks, or QCOW2_NO_RULE. */
+typedef void (*Qcow2ExaminerWatch) (const Qcow2Bitmap *bitmap,
+                                    const Qcow2TableEntry *entries,
+                                    const Qcow2RuleIndex *broken,
+                                    gsize n_entries, gpointer data);
+
 Qcow2Examiner *qcow2_examiner_new (Qcow2Image *image,
                                    const Qcow2Directory *directory);
 gboolean qcow2_examiner_examine (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
                                  GError **error);
+void qcow2_examiner_set_watch (Qcow2Examiner *examiner,
+                               Qcow2ExaminerWatch watch, gpointer data);
+void qcow2_examiner_set_problems (Qcow2Examiner *examiner,
+                                  Qcow2Problems *problems);
+guint64 qcow2_examiner_get_n_bytes (const Qcow2Examiner *examiner);
 void qcow2_examiner_judge_entry (Qcow2Examiner *examiner,
                                  const Qcow2Bitmap *bitmap);
 void qcow2_examiner_free (Qcow2Examiner *examiner);

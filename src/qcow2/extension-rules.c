@@ -21,10 +21,6 @@
 /* LUKS1 on-disk format: the size of the partition header. */
 #define LUKS_HEADER_LENGTH 592
 
-/* QEMU, block/qcow2.h: QCOW2_MAX_BITMAPS, QCOW2_MAX_BITMAP_DIRECTORY_SIZE. */
-#define QEMU_MAX_BITMAPS 65535
-#define QEMU_MAX_DIRECTORY_SIZE (1024 * 65535)
-
 /* The head of a directory entry, the least that an entry takes. */
 #define DIRECTORY_ENTRY_HEAD 24
 
@@ -37,32 +33,37 @@ typedef struct
   Qcow2Subject subject;
 } Judge;
 
-#define ADD(severity, rule, offset, ...)                                      \
-  qcow2_problems_add (j->problems, &j->subject, (rule),                       \
-                      QCOW2_SEVERITY_##severity,                              \
+#define ADD(rule, offset, ...)                                                \
+  qcow2_problems_add (j->problems, &j->subject, QCOW2_##rule,                 \
                       j->e->file_offset + (offset), __VA_ARGS__)
 
 /* Only the last of several bitmaps or crypto extensions is what QEMU uses. */
 static void
 judge_repeated (const Judge *j)
 {
-  const guint32 magic = j->e->magic;
-
-  if (magic == QCOW2_EXTENSION_BITMAPS || magic == QCOW2_EXTENSION_CRYPTO)
-    ADD (ERROR, "EXT-08", 0, QCOW2_ABSENT, NULL,
-         "there is an extension of this type before this one, and only the "
-         "last one counts");
-  else
-    ADD (WARNING, "EXT-08", 0, QCOW2_ABSENT, NULL,
-         "there is an extension of this type before this one");
+  switch (j->e->magic)
+    {
+    case QCOW2_EXTENSION_BITMAPS:
+      ADD (EXT_08_BITMAPS, 0, 0,
+           "there is an extension of this type before this one, and only the "
+           "last one counts");
+      return;
+    case QCOW2_EXTENSION_CRYPTO:
+      ADD (EXT_08_CRYPTO, 0, 0,
+           "there is an extension of this type before this one, and only the "
+           "last one counts");
+      return;
+    default:
+      ADD (EXT_08, 0, 0, "there is an extension of this type before this one");
+      return;
+    }
 }
 
 static void
 judge_characters (const Judge *j)
 {
   if (j->e->bytes != NULL && !qcow2_string_is_printable (j->e->bytes))
-    ADD (WARNING, "HDR-30", AT_DATA, QCOW2_ABSENT, NULL,
-         "the string has control or format characters");
+    ADD (HDR_30, AT_DATA, 0, "the string has control or format characters");
 }
 
 static void
@@ -71,10 +72,12 @@ judge_backing_format (const Judge *j)
   const guint32 length = j->e->length;
 
   if (j->header->backing_file_offset == 0)
-    ADD (WARNING, "EXT-10", 0, QCOW2_ABSENT, NULL, "there is no backing file");
-  if (length == 0 || length > QEMU_MAX_BACKING_FORMAT)
-    ADD (WARNING, "EXT-10", AT_LENGTH, length, "1..15",
-         "length %u is not in 1..%u", length, QEMU_MAX_BACKING_FORMAT);
+    ADD (EXT_10_ALONE, 0, 0, "there is no backing file");
+  if (length == 0)
+    ADD (EXT_10_EMPTY, AT_LENGTH, length, "length is 0");
+  else if (length > QEMU_MAX_BACKING_FORMAT)
+    ADD (EXT_10_LONG, AT_LENGTH, length, "length %u is greater than %u",
+         length, QEMU_MAX_BACKING_FORMAT);
   judge_characters (j);
 }
 
@@ -84,11 +87,9 @@ judge_data_file (const Judge *j)
   const guint64 features = j->header->incompatible_features;
 
   if ((features & QCOW2_INCOMPATIBLE_DATA_FILE) == 0)
-    ADD (WARNING, "EXT-14", 0, QCOW2_ABSENT, NULL,
-         "the external data file bit is clear");
+    ADD (EXT_14_BIT, 0, 0, "the external data file bit is clear");
   if (j->e->length == 0)
-    ADD (WARNING, "EXT-14", AT_LENGTH, j->e->length, "at least 1",
-         "the file name is empty");
+    ADD (EXT_14_EMPTY, AT_LENGTH, j->e->length, "the file name is empty");
   judge_characters (j);
 }
 
@@ -98,9 +99,9 @@ judge_features (const Judge *j)
   const guint n = qcow2_extension_get_n_features (j->e);
   guint64 seen[QCOW2_N_FEATURE_TYPES] = { 0 };
 
-  if (j->e->length % FEATURE_ROW != 0)
-    ADD (WARNING, "EXT-11", AT_LENGTH, j->e->length, "a multiple of 48",
-         "length %u is not a multiple of %u", j->e->length, FEATURE_ROW);
+  if (j->e->bytes != NULL && j->e->length % FEATURE_ROW != 0)
+    ADD (EXT_11, AT_LENGTH, j->e->length, "length %u is not a multiple of %u",
+         j->e->length, FEATURE_ROW);
 
   for (guint row = 0; row < n; row++)
     {
@@ -109,20 +110,20 @@ judge_features (const Judge *j)
 
       qcow2_extension_get_feature (j->e, row, &feature);
       if (!qcow2_string_is_printable (feature.name))
-        ADD (WARNING, "HDR-30", at + 2, QCOW2_ABSENT, NULL,
+        ADD (HDR_30, at + 2, 0,
              "the feature name has control or format characters");
       if (feature.type >= QCOW2_N_FEATURE_TYPES
           || feature.bit >= QCOW2_MASK_BITS)
         {
-          ADD (WARNING, "EXT-11", at, feature.bit, "types 0..2, bits 0..63",
-               "type %u, bit %u is no feature bit", feature.type, feature.bit);
+          ADD (EXT_11, at, feature.bit, "type %u, bit %u is no feature bit",
+               feature.type, feature.bit);
           continue;
         }
 
       const guint64 mask = G_GUINT64_CONSTANT (1) << feature.bit;
       if ((seen[feature.type] & mask) != 0)
-        ADD (WARNING, "EXT-11", at, feature.bit, "each bit once",
-             "type %u, bit %u has a name already", feature.type, feature.bit);
+        ADD (EXT_11, at, feature.bit, "type %u, bit %u has a name already",
+             feature.type, feature.bit);
       seen[feature.type] |= mask;
     }
 }
@@ -134,30 +135,29 @@ judge_crypto (const Judge *j)
   const guint64 length = j->e->crypto.crypto_header_length;
 
   if (j->header->crypt_method != QCOW2_CRYPT_LUKS)
-    ADD (ERROR, "EXT-13", 0, j->header->crypt_method, "2",
+    ADD (EXT_13_METHOD, 0, j->header->crypt_method,
          "crypt_method is %u, not %u (luks)", j->header->crypt_method,
          QCOW2_CRYPT_LUKS);
   if (j->e->length != CRYPTO_LENGTH)
     {
-      ADD (ERROR, "EXT-13", AT_LENGTH, j->e->length, "16",
-           "length %u is not %u", j->e->length, CRYPTO_LENGTH);
+      ADD (EXT_13_LENGTH, AT_LENGTH, j->e->length, "length %u is not %u",
+           j->e->length, CRYPTO_LENGTH);
       return;
     }
   if (j->e->n_decoded < 2)
     return; /* the file ends first: EXT-15 */
 
   if (offset == 0 || offset % j->header->cluster_size != 0)
-    ADD (ERROR, "EXT-13", AT_DATA, offset, "the start of a cluster",
+    ADD (EXT_13_PLACE, AT_DATA, offset,
          "crypto_header_offset " QCOW2_X " is not the start of a cluster",
          offset);
   if (length < LUKS_HEADER_LENGTH)
-    ADD (ERROR, "EXT-13", AT_DATA + 8, length, "at least 592",
+    ADD (EXT_13_SHORT, AT_DATA + 8, length,
          "crypto_header_length " QCOW2_U " is less than the %u of a LUKS "
          "header",
          length, LUKS_HEADER_LENGTH);
   else if (offset > j->file_size || length > j->file_size - offset)
-    ADD (ERROR, "EXT-13", AT_DATA + 8, length,
-         "at most what is left of the file",
+    ADD (EXT_13_END, AT_DATA + 8, length,
          "the LUKS header, " QCOW2_U " bytes at " QCOW2_X
          ", does not end in the file, which has " QCOW2_U " bytes",
          length, offset, j->file_size);
@@ -172,17 +172,16 @@ judge_directory_size (const Judge *j)
   const guint64 least = (guint64) b->nb_bitmaps * DIRECTORY_ENTRY_HEAD;
 
   if (size == 0)
-    ADD (ERROR, "BEXT-04", at, size, "24 for each bitmap, at most 67107840",
-         "bitmap_directory_size is 0");
+    ADD (BEXT_04_EMPTY, at, size, "bitmap_directory_size is 0");
   else if (size % 8 != 0)
-    ADD (ERROR, "BEXT-04", at, size, "a multiple of 8",
+    ADD (BEXT_04_ALIGN, at, size,
          "bitmap_directory_size " QCOW2_X " is not a multiple of 8", size);
-  else if (size > QEMU_MAX_DIRECTORY_SIZE)
-    ADD (ERROR, "BEXT-04", at, size, "at most 67107840",
+  else if (size > QCOW2_MAX_DIRECTORY_SIZE)
+    ADD (BEXT_04_LARGE, at, size,
          "bitmap_directory_size " QCOW2_X " is greater than 0x%x", size,
-         QEMU_MAX_DIRECTORY_SIZE);
+         QCOW2_MAX_DIRECTORY_SIZE);
   else if (size < least)
-    ADD (ERROR, "BEXT-04", at, size, "at least 24 for each bitmap",
+    ADD (BEXT_04_SMALL, at, size,
          "bitmap_directory_size " QCOW2_X " is less than the " QCOW2_X
          " that %u bitmaps need",
          size, least, b->nb_bitmaps);
@@ -202,14 +201,12 @@ judge_directory_place (const Judge *j)
     return;
 
   if (size % 8 == 0 && offset < j->file_size && size - left < 8)
-    ADD (WARNING, "BEXT-06", AT_DATA + 16, offset,
-         "so that the directory ends in the file",
+    ADD (BEXT_06_PADDING, AT_DATA + 16, offset,
          "the padding at the end of the bitmap directory, " QCOW2_X
          " bytes at " QCOW2_X ", lies behind the end of the file",
          size, offset);
   else
-    ADD (ERROR, "BEXT-06", AT_DATA + 16, offset,
-         "so that the directory ends in the file",
+    ADD (BEXT_06, AT_DATA + 16, offset,
          "the bitmap directory, " QCOW2_X " bytes at " QCOW2_X
          ", does not end in the file, which has " QCOW2_U " bytes",
          size, offset, j->file_size);
@@ -222,8 +219,8 @@ judge_bitmaps (const Judge *j)
 
   if (j->e->length != BITMAPS_LENGTH)
     {
-      ADD (ERROR, "EXT-12", AT_LENGTH, j->e->length, "24",
-           "length %u is not %u", j->e->length, BITMAPS_LENGTH);
+      ADD (EXT_12, AT_LENGTH, j->e->length, "length %u is not %u",
+           j->e->length, BITMAPS_LENGTH);
       if (j->e->length < BITMAPS_LENGTH)
         return;
     }
@@ -231,19 +228,19 @@ judge_bitmaps (const Judge *j)
     return; /* the file ends first: EXT-15 */
 
   if (b->nb_bitmaps == 0)
-    ADD (ERROR, "BEXT-01", AT_DATA, b->nb_bitmaps, "1..65535",
-         "nb_bitmaps is 0");
-  if (b->nb_bitmaps > QEMU_MAX_BITMAPS)
-    ADD (ERROR, "BEXT-02", AT_DATA, b->nb_bitmaps, "1..65535",
-         "nb_bitmaps %u is greater than %u", b->nb_bitmaps, QEMU_MAX_BITMAPS);
+    ADD (BEXT_01, AT_DATA, b->nb_bitmaps, "nb_bitmaps is 0");
+  if (b->nb_bitmaps > QCOW2_MAX_BITMAPS)
+    ADD (BEXT_02, AT_DATA, b->nb_bitmaps, "nb_bitmaps %u is greater than %u",
+         b->nb_bitmaps, QCOW2_MAX_BITMAPS);
   if (b->reserved32 != 0)
-    ADD (ERROR, "BEXT-03", AT_DATA + 4, b->reserved32, "0",
-         "reserved32 is 0x%x, not 0", b->reserved32);
+    ADD (BEXT_03, AT_DATA + 4, b->reserved32, "reserved32 is 0x%x, not 0",
+         b->reserved32);
   judge_directory_size (j);
-  if (b->bitmap_directory_offset == 0
-      || b->bitmap_directory_offset % j->header->cluster_size != 0)
-    ADD (ERROR, "BEXT-05", AT_DATA + 16, b->bitmap_directory_offset,
-         "the start of a cluster",
+  if (b->bitmap_directory_offset == 0)
+    ADD (BEXT_05_ZERO, AT_DATA + 16, b->bitmap_directory_offset,
+         "bitmap_directory_offset is 0");
+  else if (b->bitmap_directory_offset % j->header->cluster_size != 0)
+    ADD (BEXT_05_ALIGN, AT_DATA + 16, b->bitmap_directory_offset,
          "bitmap_directory_offset " QCOW2_X " is not the start of a cluster",
          b->bitmap_directory_offset);
   judge_directory_place (j);

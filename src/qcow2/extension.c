@@ -323,26 +323,23 @@ qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
     case WALKING:
       return;
     case AT_AREA_END:
-      qcow2_problems_add (problems, &subject, "EXT-07", QCOW2_SEVERITY_NOTE,
-                          at, QCOW2_ABSENT, NULL,
+      qcow2_problems_add (problems, &subject, QCOW2_EXT_07_AREA, at, 0,
                           "the extensions end without a terminator");
       return;
     case AT_FILE_END:
-      qcow2_problems_add (problems, &subject, "EXT-07", QCOW2_SEVERITY_WARNING,
-                          at, QCOW2_ABSENT, NULL,
+      qcow2_problems_add (problems, &subject, QCOW2_EXT_07_FILE, at, 0,
                           "the file ends without a terminator of the "
                           "extensions");
       return;
     case NO_ROOM_FOR_HEAD:
-      qcow2_problems_add (problems, &subject, "EXT-02", QCOW2_SEVERITY_ERROR,
-                          at, walk->area_end - at, "0, or at least 8",
+      qcow2_problems_add (problems, &subject, QCOW2_EXT_02, at,
+                          walk->area_end - at,
                           "only " QCOW2_U " bytes are left, but magic and "
                           "length need %u",
                           walk->area_end - at, HEAD_LENGTH);
       return;
     case HEAD_CUT:
-      qcow2_problems_add (problems, &subject, "EXT-15", QCOW2_SEVERITY_ERROR,
-                          at, QCOW2_ABSENT, NULL,
+      qcow2_problems_add (problems, &subject, QCOW2_EXT_15, at, HEAD_LENGTH,
                           "the file ends at " QCOW2_X ", inside magic and "
                           "length",
                           file_end);
@@ -350,24 +347,22 @@ qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
     case AT_TERMINATOR:
       subject.parts = QCOW2_PART_EXTENSIONS;
       if (walk->length != 0)
-        qcow2_problems_add (problems, &subject, "EXT-06",
-                            QCOW2_SEVERITY_WARNING, at + 4, walk->length, "0",
-                            "the terminator has the length %u, not 0",
-                            walk->length);
+        qcow2_problems_add (
+            problems, &subject, QCOW2_EXT_06, at + 4, walk->length,
+            "the terminator has the length %u, not 0", walk->length);
       return;
     case TERMINATOR_TOO_LONG:
       subject.parts = QCOW2_PART_EXTENSIONS;
-      qcow2_problems_add (problems, &subject, "EXT-06", QCOW2_SEVERITY_ERROR,
-                          at + 4, walk->length, "0",
+      qcow2_problems_add (problems, &subject, QCOW2_EXT_06_LONG, at + 4,
+                          walk->length,
                           "the terminator has the length %u, but only " QCOW2_U
                           " bytes are left",
                           walk->length, walk->area_end - at - HEAD_LENGTH);
       return;
     case DATA_TOO_LONG:
       subject.extension--;
-      qcow2_problems_add (problems, &subject, "EXT-03", QCOW2_SEVERITY_ERROR,
-                          at + 4, walk->length,
-                          "at most what is left of the area",
+      qcow2_problems_add (problems, &subject, QCOW2_EXT_03, at + 4,
+                          walk->length,
                           "length %u is greater than the " QCOW2_U
                           " bytes that are left for it",
                           walk->length, walk->area_end - at - HEAD_LENGTH);
@@ -375,8 +370,7 @@ qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
     case DATA_CUT:
       subject.extension--;
       qcow2_problems_add (
-          problems, &subject, "EXT-15", QCOW2_SEVERITY_ERROR, at + HEAD_LENGTH,
-          walk->length, "at most what is left of the file",
+          problems, &subject, QCOW2_EXT_15, at + HEAD_LENGTH, walk->length,
           "the file ends at " QCOW2_X ", inside the %u bytes of data",
           file_end, walk->length);
       return;
@@ -389,6 +383,17 @@ qcow2_extension_walk_is_cut (const Qcow2ExtensionWalk *walk)
 {
   return walk->state != AT_TERMINATOR && walk->state != TERMINATOR_TOO_LONG
          && walk->state != AT_AREA_END;
+}
+
+/* Returns the host offset behind the terminator with which WALK has ended; 0
+ * when there was none or one that is no end for having a length. */
+guint64
+qcow2_extension_walk_get_rest (const Qcow2ExtensionWalk *walk)
+{
+  if (walk->state != AT_TERMINATOR || walk->length != 0)
+    return 0;
+
+  return walk->pos + HEAD_LENGTH;
 }
 
 void

@@ -70,6 +70,11 @@ extern const Qcow2Field qcow2_crypto_extension_fields[];
 extern const Qcow2Field qcow2_bitmaps_extension_fields[];
 extern const Qcow2Field qcow2_feature_fields[];
 
+/* No more of a bitmap directory is examined, whatever the image says (QEMU,
+ * block/qcow2.h: QCOW2_MAX_BITMAPS, QCOW2_MAX_BITMAP_DIRECTORY_SIZE). */
+#define QCOW2_MAX_BITMAPS 65535
+#define QCOW2_MAX_DIRECTORY_SIZE (1024 * 65535)
+
 /* A walk of the extension area, from its start to its end. */
 typedef struct Qcow2ExtensionWalk Qcow2ExtensionWalk;
 
@@ -81,6 +86,7 @@ void qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
                                       gboolean have_bitmaps,
                                       Qcow2Problems *problems);
 gboolean qcow2_extension_walk_is_cut (const Qcow2ExtensionWalk *walk);
+guint64 qcow2_extension_walk_get_rest (const Qcow2ExtensionWalk *walk);
 void qcow2_extension_walk_free (Qcow2ExtensionWalk *walk);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2ExtensionWalk, qcow2_extension_walk_free)

@@ -67,15 +67,9 @@ static const Qcow2Subject header_and_bitmaps
         .extension = QCOW2_NO_INDEX,
         .bitmap = QCOW2_NO_INDEX };
 
-#define ERROR(subject, rule, offset, ...)                                     \
-  qcow2_problems_add (j->problems, &(subject), (rule), QCOW2_SEVERITY_ERROR,  \
-                      (offset), __VA_ARGS__)
-#define WARNING(rule, offset, ...)                                            \
-  qcow2_problems_add (j->problems, &header_alone, (rule),                     \
-                      QCOW2_SEVERITY_WARNING, (offset), __VA_ARGS__)
-#define NOTE(rule, offset, ...)                                               \
-  qcow2_problems_add (j->problems, &header_alone, (rule),                     \
-                      QCOW2_SEVERITY_NOTE, (offset), __VA_ARGS__)
+#define ADD(subject, rule, offset, ...)                                       \
+  qcow2_problems_add (j->problems, &(subject), QCOW2_##rule, (offset),        \
+                      __VA_ARGS__)
 
 static gboolean
 is_aligned (const Judge *j, guint64 offset)
@@ -96,17 +90,16 @@ judge_cluster_bits (const Judge *j)
 
   if (h->cluster_size == QCOW2_ABSENT
       || h->cluster_bits > QEMU_MAX_CLUSTER_BITS)
-    ERROR (header_framing, "HDR-04", AT_CLUSTER_BITS, h->cluster_bits, "9..21",
-           "cluster_bits %u is not in 9..%u", h->cluster_bits,
-           QEMU_MAX_CLUSTER_BITS);
+    ADD (header_framing, HDR_04, AT_CLUSTER_BITS, h->cluster_bits,
+         "cluster_bits %u is not in 9..%u", h->cluster_bits,
+         QEMU_MAX_CLUSTER_BITS);
 
   if ((h->incompatible_features & QCOW2_INCOMPATIBLE_EXTENDED_L2) != 0
       && h->cluster_size != QCOW2_ABSENT
       && h->cluster_bits < MIN_EXTENDED_L2_CLUSTER_BITS)
-    ERROR (header_alone, "HDR-05", AT_CLUSTER_BITS, h->cluster_bits,
-           "at least 14",
-           "cluster_bits %u is less than the %u that extended L2 entries need",
-           h->cluster_bits, MIN_EXTENDED_L2_CLUSTER_BITS);
+    ADD (header_alone, HDR_05, AT_CLUSTER_BITS, h->cluster_bits,
+         "cluster_bits %u is less than the %u that extended L2 entries need",
+         h->cluster_bits, MIN_EXTENDED_L2_CLUSTER_BITS);
 }
 
 static void
@@ -116,23 +109,20 @@ judge_header_length (const Judge *j)
   const guint32 length = h->header_length;
 
   if (h->version >= 3 && length < QCOW2_V3_HEADER_LENGTH)
-    ERROR (header_framing, "HDR-06", AT_HEADER_LENGTH, length, "at least 104",
-           "header_length %u is less than %u", length, QCOW2_V3_HEADER_LENGTH);
+    ADD (header_framing, HDR_06, AT_HEADER_LENGTH, length,
+         "header_length %u is less than %u", length, QCOW2_V3_HEADER_LENGTH);
   else if (length % 8 != 0)
-    ERROR (header_framing, "HDR-07", AT_HEADER_LENGTH, length,
-           "a multiple of 8", "header_length %u is not a multiple of 8",
-           length);
+    ADD (header_framing, HDR_07, AT_HEADER_LENGTH, length,
+         "header_length %u is not a multiple of 8", length);
   else if (h->cluster_size != QCOW2_ABSENT && length > h->cluster_size)
-    ERROR (header_framing, "HDR-08", AT_HEADER_LENGTH, length,
-           "at most the cluster size",
-           "header_length %u is greater than the cluster size " QCOW2_U,
-           length, h->cluster_size);
+    ADD (header_framing, HDR_08, AT_HEADER_LENGTH, length,
+         "header_length %u is greater than the cluster size " QCOW2_U, length,
+         h->cluster_size);
   else if (length > j->file_size)
-    ERROR (header_framing, "HDR-03", AT_HEADER_LENGTH, length,
-           "at most the file size",
-           "header_length %u is greater than the file, which has " QCOW2_U
-           " bytes",
-           length, j->file_size);
+    ADD (header_framing, HDR_03, AT_HEADER_LENGTH, length,
+         "header_length %u is greater than the file, which has " QCOW2_U
+         " bytes",
+         length, j->file_size);
 }
 
 static void
@@ -147,46 +137,42 @@ judge_backing_file (const Judge *j)
 
   if (offset < h->header_length)
     {
-      ERROR (header_framing, "HDR-12", AT_BACKING_FILE_OFFSET, offset,
-             "0, or header_length to the cluster size",
-             "backing_file_offset " QCOW2_X " lies inside the header, which "
-             "ends at 0x%x",
-             offset, h->header_length);
+      ADD (header_framing, HDR_12_INSIDE, AT_BACKING_FILE_OFFSET, offset,
+           "backing_file_offset " QCOW2_X " lies inside the header, which "
+           "ends at 0x%x",
+           offset, h->header_length);
       return;
     }
   if (offset > h->cluster_size)
     {
-      ERROR (header_framing, "HDR-12", AT_BACKING_FILE_OFFSET, offset,
-             "0, or header_length to the cluster size",
-             "backing_file_offset " QCOW2_X
-             " lies outside of the first cluster, which ends at " QCOW2_X,
-             offset, h->cluster_size);
+      ADD (header_framing, HDR_12_OUTSIDE, AT_BACKING_FILE_OFFSET, offset,
+           "backing_file_offset " QCOW2_X
+           " lies outside of the first cluster, which ends at " QCOW2_X,
+           offset, h->cluster_size);
       return;
     }
 
   if (size > MAX_BACKING_FILE_SIZE)
-    ERROR (header_alone, "HDR-13", AT_BACKING_FILE_SIZE, size, "1..1023",
-           "backing_file_size 0x%x is greater than 0x%x", size,
-           MAX_BACKING_FILE_SIZE);
+    ADD (header_alone, HDR_13_LONG, AT_BACKING_FILE_SIZE, size,
+         "backing_file_size 0x%x is greater than 0x%x", size,
+         MAX_BACKING_FILE_SIZE);
   else if (size > h->cluster_size - offset)
-    ERROR (header_alone, "HDR-12", AT_BACKING_FILE_OFFSET, size,
-           "at most what is left of the first cluster",
-           "the backing file name, 0x%x bytes at " QCOW2_X
-           ", does not end in the first cluster, which ends at " QCOW2_X,
-           size, offset, h->cluster_size);
+    ADD (header_alone, HDR_12_END, AT_BACKING_FILE_OFFSET, size,
+         "the backing file name, 0x%x bytes at " QCOW2_X
+         ", does not end in the first cluster, which ends at " QCOW2_X,
+         size, offset, h->cluster_size);
   else if (!is_inside (j, offset, size))
-    ERROR (header_alone, "HDR-03", MIN (offset, j->file_size), size,
-           "at most what is left of the file",
-           "the backing file name, 0x%x bytes, does not end in the file, "
-           "which has " QCOW2_U " bytes",
-           size, j->file_size);
+    ADD (header_alone, HDR_03, MIN (offset, j->file_size), size,
+         "the backing file name, 0x%x bytes, does not end in the file, "
+         "which has " QCOW2_U " bytes",
+         size, j->file_size);
 
   if (size == 0)
-    WARNING ("HDR-13", AT_BACKING_FILE_SIZE, size, "1..1023",
-             "backing_file_size is 0 although there is a backing_file_offset");
+    ADD (header_alone, HDR_13_EMPTY, AT_BACKING_FILE_SIZE, size,
+         "backing_file_size is 0 although there is a backing_file_offset");
   if (h->backing_file != NULL && !qcow2_string_is_printable (h->backing_file))
-    WARNING ("HDR-30", offset, QCOW2_ABSENT, NULL,
-             "the backing file name has control or format characters");
+    ADD (header_alone, HDR_30, offset, 0,
+         "the backing file name has control or format characters");
 }
 
 static void
@@ -196,13 +182,13 @@ judge_size (const Judge *j)
 
   if (h->size > G_MAXINT64)
     {
-      ERROR (header_alone, "HDR-15", AT_SIZE, h->size, "at most 2^63 - 1",
-             "size " QCOW2_U " is greater than 2^63 - 1", h->size);
+      ADD (header_alone, HDR_15_HUGE, AT_SIZE, h->size,
+           "size " QCOW2_U " is greater than 2^63 - 1", h->size);
       return;
     }
   if (h->size % 512 != 0)
-    WARNING ("HDR-15", AT_SIZE, h->size, "a multiple of 512",
-             "size " QCOW2_U " is not a multiple of 512", h->size);
+    ADD (header_alone, HDR_15_SECTOR, AT_SIZE, h->size,
+         "size " QCOW2_U " is not a multiple of 512", h->size);
   if (h->cluster_size == QCOW2_ABSENT)
     return;
 
@@ -213,55 +199,99 @@ judge_size (const Judge *j)
   const guint64 rest = h->size & ((G_GUINT64_CONSTANT (1) << shift) - 1);
   const guint64 needed = (h->size >> shift) + (rest != 0);
   if (h->l1_size < needed)
-    WARNING ("HDR-15", AT_SIZE, h->l1_size, "enough L1 entries for size",
-             "size " QCOW2_U " needs " QCOW2_U
-             " L1 entries, but l1_size is %u",
-             h->size, needed, h->l1_size);
+    ADD (header_alone, HDR_15_L1, AT_SIZE, h->l1_size,
+         "size " QCOW2_U " needs " QCOW2_U " L1 entries, but l1_size is %u",
+         h->size, needed, h->l1_size);
+}
+
+/* Whether the SIZE bytes at OFFSET, 0 or the start of a cluster, go on behind
+ * the last offset there is, as QEMU has it. */
+static gboolean
+is_misplaced (const Judge *j, guint64 offset, guint64 size)
+{
+  return !is_aligned (j, offset) || offset > G_MAXINT64
+         || size > G_MAXINT64 - offset;
+}
+
+static void
+judge_l1_table (const Judge *j)
+{
+  const Qcow2Header *h = j->h;
+  const guint64 offset = h->l1_table_offset;
+  const guint64 bytes = (guint64) h->l1_size * 8;
+
+  if (h->l1_size == 0)
+    return;
+
+  if (bytes > QEMU_MAX_L1_BYTES)
+    ADD (header_alone, HDR_17_LARGE, AT_L1_TABLE_OFFSET, h->l1_size,
+         "the L1 table has %u entries, more than 32 MiB", h->l1_size);
+  else if (is_misplaced (j, offset, bytes))
+    ADD (header_alone, HDR_17_PLACE, AT_L1_TABLE_OFFSET, offset,
+         "l1_table_offset " QCOW2_X " is not the start of a cluster", offset);
+  else if (offset == 0 || !is_inside (j, offset, bytes))
+    ADD (header_alone, HDR_17_END, AT_L1_TABLE_OFFSET, offset,
+         "the L1 table, %u entries at " QCOW2_X
+         ", is not behind the header and inside the file, which has " QCOW2_U
+         " bytes",
+         h->l1_size, offset, j->file_size);
+}
+
+static void
+judge_refcount_table (const Judge *j)
+{
+  const Qcow2Header *h = j->h;
+  const guint64 offset = h->refcount_table_offset;
+  const guint64 bytes = h->refcount_table_clusters * h->cluster_size;
+
+  if (bytes == 0)
+    ADD (header_alone, HDR_18_EMPTY, AT_REFCOUNT_TABLE_OFFSET, bytes,
+         "refcount_table_clusters is 0");
+  else if (bytes > QEMU_MAX_REFTABLE_BYTES)
+    ADD (header_alone, HDR_18_LARGE, AT_REFCOUNT_TABLE_OFFSET, bytes,
+         "the refcount table has %u clusters, more than 8 MiB",
+         h->refcount_table_clusters);
+  else if (is_misplaced (j, offset, bytes))
+    ADD (header_alone, HDR_18_PLACE, AT_REFCOUNT_TABLE_OFFSET, offset,
+         "refcount_table_offset " QCOW2_X " is not the start of a cluster",
+         offset);
+  else if (offset == 0 || !is_inside (j, offset, bytes))
+    ADD (header_alone, HDR_18_END, AT_REFCOUNT_TABLE_OFFSET, offset,
+         "the refcount table, %u clusters at " QCOW2_X
+         ", is not behind the header and inside the file, which has " QCOW2_U
+         " bytes",
+         h->refcount_table_clusters, offset, j->file_size);
+}
+
+static void
+judge_snapshot_table (const Judge *j)
+{
+  const Qcow2Header *h = j->h;
+  const guint64 offset = h->snapshot_offset;
+
+  if (h->nb_snapshots > QEMU_MAX_SNAPSHOTS)
+    ADD (header_alone, HDR_19_LARGE, AT_NB_SNAPSHOTS, h->nb_snapshots,
+         "nb_snapshots %u is greater than %u", h->nb_snapshots,
+         QEMU_MAX_SNAPSHOTS);
+  if (is_misplaced (j, offset, 0))
+    ADD (header_alone, HDR_19_PLACE, AT_SNAPSHOT_OFFSET, offset,
+         "snapshot_offset " QCOW2_X " is not the start of a cluster", offset);
+  else if (h->nb_snapshots > 0 && !is_inside (j, offset, 1))
+    ADD (header_alone, HDR_19_END, AT_SNAPSHOT_OFFSET, offset,
+         "snapshot_offset " QCOW2_X
+         " is not inside the file, which has " QCOW2_U " bytes",
+         offset, j->file_size);
 }
 
 static void
 judge_tables (const Judge *j)
 {
-  const Qcow2Header *h = j->h;
-  const guint64 l1_bytes = (guint64) h->l1_size * 8;
-
-  if (h->cluster_size == QCOW2_ABSENT)
+  if (j->h->cluster_size == QCOW2_ABSENT)
     return;
 
-  if (h->l1_size != 0
-      && (h->l1_table_offset == 0 || !is_aligned (j, h->l1_table_offset)
-          || l1_bytes > QEMU_MAX_L1_BYTES
-          || !is_inside (j, h->l1_table_offset, l1_bytes)))
-    WARNING ("HDR-17", AT_L1_TABLE_OFFSET, h->l1_table_offset,
-             "the start of a cluster inside the file",
-             "the L1 table, %u entries at " QCOW2_X
-             ", is not one of at most 32 MiB at the start of a cluster inside "
-             "the file",
-             h->l1_size, h->l1_table_offset);
-
-  const guint64 refcount_bytes = h->refcount_table_clusters * h->cluster_size;
-  if (h->refcount_table_offset == 0
-      || !is_aligned (j, h->refcount_table_offset) || refcount_bytes == 0
-      || refcount_bytes > QEMU_MAX_REFTABLE_BYTES
-      || !is_inside (j, h->refcount_table_offset, refcount_bytes))
-    WARNING ("HDR-18", AT_REFCOUNT_TABLE_OFFSET, h->refcount_table_offset,
-             "the start of a cluster inside the file",
-             "the refcount table, %u clusters at " QCOW2_X
-             ", is not one of at most 8 MiB at the start of a cluster inside "
-             "the file",
-             h->refcount_table_clusters, h->refcount_table_offset);
-
-  if (h->nb_snapshots > QEMU_MAX_SNAPSHOTS)
-    WARNING ("HDR-19", AT_NB_SNAPSHOTS, h->nb_snapshots, "at most 65536",
-             "nb_snapshots %u is greater than %u", h->nb_snapshots,
-             QEMU_MAX_SNAPSHOTS);
-  if (!is_aligned (j, h->snapshot_offset) || h->snapshot_offset > G_MAXINT64
-      || (h->nb_snapshots > 0 && !is_inside (j, h->snapshot_offset, 1)))
-    WARNING ("HDR-19", AT_SNAPSHOT_OFFSET, h->snapshot_offset,
-             "the start of a cluster inside the file",
-             "snapshot_offset " QCOW2_X
-             " is not the start of a cluster inside the file",
-             h->snapshot_offset);
+  judge_l1_table (j);
+  judge_refcount_table (j);
+  judge_snapshot_table (j);
 }
 
 static void
@@ -272,39 +302,38 @@ judge_features (const Judge *j)
   const guint64 unknown = incompatible & ~QCOW2_INCOMPATIBLE_KNOWN;
 
   if (unknown != 0)
-    ERROR (header_and_bitmaps, "HDR-20", AT_INCOMPATIBLE, incompatible,
-           "bits 0..4", "incompatible_features has unknown bits " QCOW2_X,
-           unknown);
+    ADD (header_and_bitmaps, HDR_20, AT_INCOMPATIBLE, incompatible,
+         "incompatible_features has unknown bits " QCOW2_X, unknown);
   if ((incompatible & QCOW2_INCOMPATIBLE_DIRTY) != 0)
-    WARNING ("HDR-21", AT_INCOMPATIBLE, incompatible, NULL,
-             "the dirty bit is set");
+    ADD (header_alone, HDR_21_DIRTY, AT_INCOMPATIBLE, incompatible,
+         "the dirty bit is set");
   if ((incompatible & QCOW2_INCOMPATIBLE_CORRUPT) != 0)
-    WARNING ("HDR-21", AT_INCOMPATIBLE, incompatible, NULL,
-             "the corrupt bit is set");
+    ADD (header_alone, HDR_21_CORRUPT, AT_INCOMPATIBLE, incompatible,
+         "the corrupt bit is set");
   if ((incompatible & QCOW2_INCOMPATIBLE_DATA_FILE) != 0
       && h->nb_snapshots > 0)
-    WARNING ("HDR-22", AT_NB_SNAPSHOTS, h->nb_snapshots, "0",
-             "nb_snapshots is %u, but an image with an external data file "
-             "cannot have snapshots",
-             h->nb_snapshots);
+    ADD (header_alone, HDR_22, AT_NB_SNAPSHOTS, h->nb_snapshots,
+         "nb_snapshots is %u, but an image with an external data file "
+         "cannot have snapshots",
+         h->nb_snapshots);
   if ((h->compatible_features & ~QCOW2_COMPATIBLE_KNOWN) != 0)
-    NOTE ("HDR-24", AT_COMPATIBLE, h->compatible_features, "bit 0",
-          "compatible_features has unknown bits " QCOW2_X,
-          h->compatible_features & ~QCOW2_COMPATIBLE_KNOWN);
+    ADD (header_alone, HDR_24, AT_COMPATIBLE, h->compatible_features,
+         "compatible_features has unknown bits " QCOW2_X,
+         h->compatible_features & ~QCOW2_COMPATIBLE_KNOWN);
   if ((h->autoclear_features & ~QCOW2_AUTOCLEAR_KNOWN) != 0)
-    WARNING ("HDR-27", AT_AUTOCLEAR, h->autoclear_features, "bits 0..1",
-             "autoclear_features has unknown bits " QCOW2_X,
-             h->autoclear_features & ~QCOW2_AUTOCLEAR_KNOWN);
+    ADD (header_alone, HDR_27, AT_AUTOCLEAR, h->autoclear_features,
+         "autoclear_features has unknown bits " QCOW2_X,
+         h->autoclear_features & ~QCOW2_AUTOCLEAR_KNOWN);
 
   if ((h->autoclear_features & QCOW2_AUTOCLEAR_RAW_DATA) == 0)
     return;
   if ((incompatible & QCOW2_INCOMPATIBLE_DATA_FILE) == 0)
-    ERROR (header_alone, "HDR-26", AT_AUTOCLEAR, h->autoclear_features, NULL,
-           "the raw external data bit is set without an external data file");
+    ADD (header_alone, HDR_26_FILE, AT_AUTOCLEAR, h->autoclear_features,
+         "the raw external data bit is set without an external data file");
   else if (h->backing_file_offset != 0)
-    ERROR (header_alone, "HDR-26", AT_AUTOCLEAR, h->autoclear_features, NULL,
-           "the raw external data bit is set although there is a backing "
-           "file");
+    ADD (header_alone, HDR_26_BACKING, AT_AUTOCLEAR, h->autoclear_features,
+         "the raw external data bit is set although there is a backing "
+         "file");
 }
 
 static void
@@ -315,19 +344,21 @@ judge_compression (const Judge *j)
       = (h->incompatible_features & QCOW2_INCOMPATIBLE_COMPRESSION) != 0;
 
   if (bit && !qcow2_header_has_compression_type (h))
-    ERROR (header_alone, "HDR-23", AT_INCOMPATIBLE, h->header_length,
-           "greater than 104",
-           "the compression type bit is set, but header_length %u leaves no "
-           "room for compression_type",
-           h->header_length);
+    ADD (header_alone, HDR_23_SET, AT_INCOMPATIBLE, h->header_length,
+         "the compression type bit is set, but header_length %u leaves no "
+         "room for compression_type",
+         h->header_length);
   else if (h->compression_type > 1)
-    ERROR (header_alone, "HDR-23", AT_COMPRESSION_TYPE, h->compression_type,
-           "0..1", "compression_type %u is not in 0..1", h->compression_type);
-  else if (bit != (h->compression_type != 0))
-    ERROR (header_alone, "HDR-23", AT_COMPRESSION_TYPE, h->compression_type,
-           "as the compression type bit has it",
-           "compression_type is %u, but the compression type bit is %s",
-           h->compression_type, bit ? "set" : "clear");
+    ADD (header_alone, HDR_23_UNKNOWN, AT_COMPRESSION_TYPE,
+         h->compression_type, "compression_type %u is not in 0..1",
+         h->compression_type);
+  else if (bit && h->compression_type == 0)
+    ADD (header_alone, HDR_23_SET, AT_COMPRESSION_TYPE, h->compression_type,
+         "compression_type is 0, but the compression type bit is set");
+  else if (!bit && h->compression_type != 0)
+    ADD (header_alone, HDR_23_CLEAR, AT_COMPRESSION_TYPE, h->compression_type,
+         "compression_type is %u, but the compression type bit is clear",
+         h->compression_type);
 }
 
 static void
@@ -336,13 +367,14 @@ judge_numbers (const Judge *j)
   const Qcow2Header *h = j->h;
 
   if (h->refcount_bits == QCOW2_ABSENT)
-    ERROR (header_alone, "HDR-28", AT_REFCOUNT_ORDER, h->refcount_order,
-           "0..6", "refcount_order %u is greater than 6", h->refcount_order);
-  if (h->crypt_method != QCOW2_CRYPT_NONE
-      && h->crypt_method != QCOW2_CRYPT_LUKS)
-    WARNING ("HDR-16", AT_CRYPT_METHOD, h->crypt_method, "0, 2",
-             "crypt_method %u is %s", h->crypt_method,
-             h->crypt_method == 1 ? "obsolete" : "unknown");
+    ADD (header_alone, HDR_28, AT_REFCOUNT_ORDER, h->refcount_order,
+         "refcount_order %u is greater than 6", h->refcount_order);
+  if (h->crypt_method == QCOW2_CRYPT_AES)
+    ADD (header_alone, HDR_16_OBSOLETE, AT_CRYPT_METHOD, h->crypt_method,
+         "crypt_method %u is obsolete", h->crypt_method);
+  else if (h->crypt_method > QCOW2_CRYPT_LUKS)
+    ADD (header_alone, HDR_16_UNKNOWN, AT_CRYPT_METHOD, h->crypt_method,
+         "crypt_method %u is unknown", h->crypt_method);
 }
 
 /* Looks at the header's bytes behind the last field that is known. */
@@ -369,8 +401,8 @@ judge_tail (const Judge *j, ByteSource *source, GError **error)
       if (bytes[i] == 0)
         continue;
 
-      WARNING ("HDR-11", AT_PADDING + i, bytes[i], "0",
-               "the padding is not zero");
+      ADD (header_alone, HDR_11, AT_PADDING + i, bytes[i],
+           "the padding is not zero");
       break;
     }
 
@@ -380,9 +412,9 @@ judge_tail (const Judge *j, ByteSource *source, GError **error)
   g_autoptr (GString) hex = g_string_new (NULL);
   for (gsize i = n_padding; i < len; i++)
     g_string_append_printf (hex, "%02x", bytes[i]);
-  NOTE ("HDR-09", AT_UNKNOWN_FIELDS, QCOW2_ABSENT, NULL,
-        QCOW2_U " bytes of unknown fields: %s%s", end - AT_UNKNOWN_FIELDS,
-        hex->str, end - AT_PADDING > sizeof bytes ? "..." : "");
+  ADD (header_alone, HDR_09, AT_UNKNOWN_FIELDS, 0,
+       QCOW2_U " bytes of unknown fields: %s%s", end - AT_UNKNOWN_FIELDS,
+       hex->str, end - AT_PADDING > sizeof bytes ? "..." : "");
   return TRUE;
 }
 

@@ -29,6 +29,7 @@ G_BEGIN_DECLS
 
 /* Values of crypt_method. */
 #define QCOW2_CRYPT_NONE 0
+#define QCOW2_CRYPT_AES 1
 #define QCOW2_CRYPT_LUKS 2
 
 /* The masks, as the feature name table numbers them. */
@@ -75,6 +76,7 @@ gboolean qcow2_header_get_extension_area (const Qcow2Header *header,
                                           guint64 *start, guint64 *end);
 gboolean qcow2_header_read_backing_file (ByteSource *source,
                                          Qcow2Header *header, GError **error);
+gboolean qcow2_header_vouches_for_bitmaps (const Qcow2Header *header);
 void qcow2_header_clear (Qcow2Header *header);
 
 /* header-rules.c */

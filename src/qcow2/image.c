@@ -109,32 +109,29 @@ judge_promises (Qcow2Image *image, const Met *met)
                            .bitmap = QCOW2_NO_INDEX };
 
   if (h->crypt_method == QCOW2_CRYPT_LUKS && !met->crypto)
-    qcow2_problems_add (image->problems, &subject, "HDR-16",
-                        QCOW2_SEVERITY_ERROR, AT_CRYPT_METHOD, h->crypt_method,
-                        "0",
+    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_16_MISSING,
+                        AT_CRYPT_METHOD, h->crypt_method,
                         "crypt_method is %u (luks), but there is no crypto "
                         "header extension",
                         h->crypt_method);
 
   if (met->bitmaps && h->version < 3)
-    qcow2_problems_add (image->problems, &subject, "HDR-25",
-                        QCOW2_SEVERITY_WARNING, AT_VERSION, h->version, "3",
+    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_25_VERSION,
+                        AT_VERSION, h->version,
                         "version %u cannot vouch for bitmaps, but there is a "
                         "bitmaps extension",
                         h->version);
-  else if (met->bitmaps && qcow2_image_bitmaps_are_stale (image))
-    qcow2_problems_add (image->problems, &subject, "HDR-25",
-                        QCOW2_SEVERITY_WARNING, AT_AUTOCLEAR,
-                        h->autoclear_features, NULL,
+  else if (met->bitmaps && !qcow2_header_vouches_for_bitmaps (h))
+    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_25_CLEAR,
+                        AT_AUTOCLEAR, h->autoclear_features,
                         "the bitmaps bit is clear, but there is a bitmaps "
                         "extension: it is out of date");
-  else if (!met->bitmaps && !qcow2_image_bitmaps_are_stale (image))
+  else if (!met->bitmaps && qcow2_header_vouches_for_bitmaps (h))
     {
       subject.parts = QCOW2_PART_HEADER | QCOW2_PART_BITMAPS
                       | QCOW2_PART_BITMAPS_EXTENSION;
-      qcow2_problems_add (image->problems, &subject, "HDR-25",
-                          QCOW2_SEVERITY_ERROR, AT_AUTOCLEAR,
-                          h->autoclear_features, NULL,
+      qcow2_problems_add (image->problems, &subject, QCOW2_HDR_25_MISSING,
+                          AT_AUTOCLEAR, h->autoclear_features,
                           "the bitmaps bit is set, but no bitmaps extension "
                           "can be read");
     }
@@ -214,15 +211,6 @@ qcow2_image_bitmaps_are_damaged (const Qcow2Image *image)
     }
 
   return FALSE;
-}
-
-/* Whether nothing vouches for the bitmaps of IMAGE: a program that does not
- * know them may have written to it since (qcow2 spec, autoclear_features bit
- * 0, which version 2 does not have). */
-gboolean
-qcow2_image_bitmaps_are_stale (const Qcow2Image *image)
-{
-  return (image->header.autoclear_features & QCOW2_AUTOCLEAR_BITMAPS) == 0;
 }
 
 /* Tells whether a running QEMU on this host has IMAGE open for writing: the

@@ -23,7 +23,6 @@ typedef struct
 Qcow2Image *qcow2_image_open (ByteSource *source, GError **error);
 gboolean qcow2_image_bitmaps_are_damaged (const Qcow2Image *image);
 guint64 qcow2_image_probe_writer (const Qcow2Image *image);
-gboolean qcow2_image_bitmaps_are_stale (const Qcow2Image *image);
 void qcow2_image_free (Qcow2Image *image);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2Image, qcow2_image_free)

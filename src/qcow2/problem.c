@@ -4,25 +4,19 @@
 
 #include "qcow2/problem.h"
 
-static const Qcow2Label severities[] = {
-  { QCOW2_SEVERITY_ERROR, "error" },
-  { QCOW2_SEVERITY_WARNING, "warning" },
-  { QCOW2_SEVERITY_NOTE, "note" },
-  { 0, NULL },
-};
-
 #define D(key, member, ...)                                                   \
   QCOW2_DERIVED (Qcow2Problem, key, member, __VA_ARGS__)
 
 /* clang-format off */
 const Qcow2Field qcow2_problem_fields[] = {
   D ("rule", rule, QCOW2_WORD),
-  D ("severity", severity, QCOW2_NAME, .labels = severities),
+  D ("severity", severity, QCOW2_NAME, .labels = qcow2_severities),
   D ("offset", offset, QCOW2_HEX),
   D ("message", message, QCOW2_WORD),
   D ("bitmap", subject.bitmap, QCOW2_DEC),
   D ("extension", subject.extension, QCOW2_DEC),
-  D ("value", value, QCOW2_DEC),
+  D ("value", value, QCOW2_DEC,
+     .presence = offsetof (Qcow2Problem, has_value)),
   D ("allowed", allowed, QCOW2_WORD),
   QCOW2_FIELD_END
 };
@@ -100,30 +94,33 @@ qcow2_problems_free (Qcow2Problems *problems)
   g_free (problems);
 }
 
-/* Adds a finding by RULE, a static string, about the structure at host offset
- * OFFSET, where VALUE, or QCOW2_ABSENT, is not what is ALLOWED, a static
- * string or NULL; FORMAT makes its message.  After QCOW2_PROBLEMS_PER_RULE
- * findings of a rule, severity and mask of parts the rest is only counted. */
+/* Adds a finding by RULE about the structure at host offset OFFSET; VALUE is
+ * the number that is wrong, where the rule says what is allowed.  FORMAT makes
+ * its message.  After QCOW2_PROBLEMS_PER_RULE findings of a rule, severity and
+ * mask of parts the rest is only counted. */
 void
 qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,
-                    const char *rule, Qcow2Severity severity, guint64 offset,
-                    guint64 value, const char *allowed, const char *format,
-                    ...)
+                    Qcow2RuleIndex rule, guint64 offset, guint64 value,
+                    const char *format, ...)
 {
-  const guint64 count = count_one (problems, rule, severity, subject->parts);
+  const Qcow2Rule *row = &qcow2_rules[rule];
+  const guint64 count
+      = count_one (problems, row->id, row->severity, subject->parts);
 
-  if (severity == QCOW2_SEVERITY_ERROR)
+  if (row->severity == QCOW2_SEVERITY_ERROR)
     problems->n_errors++;
   if (count >= QCOW2_PROBLEMS_PER_RULE)
     return;
 
   Qcow2Problem *problem = g_new0 (Qcow2Problem, 1);
-  problem->rule = rule;
-  problem->severity = severity;
+  problem->index = rule;
+  problem->rule = row->id;
+  problem->severity = row->severity;
   problem->offset = offset;
   problem->subject = *subject;
+  problem->has_value = row->allowed != NULL;
   problem->value = value;
-  problem->allowed = allowed;
+  problem->allowed = row->allowed;
   if (subject->name != NULL)
     g_bytes_ref (subject->name);
 
@@ -133,6 +130,26 @@ qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,
   va_end (args);
 
   g_ptr_array_add (problems->list, problem);
+}
+
+/* Whether a further finding of RULE that bears on PARTS would only be counted:
+ * then its message need not be made. */
+gboolean
+qcow2_problems_is_full (const Qcow2Problems *problems, Qcow2RuleIndex rule,
+                        guint parts)
+{
+  const Qcow2Rule *row = &qcow2_rules[rule];
+
+  for (guint i = 0; i < problems->counts->len; i++)
+    {
+      const Count *count = &g_array_index (problems->counts, Count, i);
+
+      if (count->severity == row->severity && count->parts == parts
+          && is_same_rule (count->rule, row->id))
+        return count->n >= QCOW2_PROBLEMS_PER_RULE;
+    }
+
+  return FALSE;
 }
 
 /* Returns how many findings are kept. */

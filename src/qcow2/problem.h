@@ -5,15 +5,9 @@
 #pragma once
 
 #include "qcow2/record.h"
+#include "qcow2/rule.h"
 
 G_BEGIN_DECLS
-
-typedef enum
-{
-  QCOW2_SEVERITY_ERROR,   /* the structure cannot be trusted */
-  QCOW2_SEVERITY_WARNING, /* suspicious, or only QEMU refuses it */
-  QCOW2_SEVERITY_NOTE
-} Qcow2Severity;
 
 /* The parts of an image on which a finding bears, a mask. */
 typedef enum
@@ -24,7 +18,9 @@ typedef enum
   QCOW2_PART_ALL = (1 << 3) - 1,
 
   /* That an extension is missing, which is none of the others' fault. */
-  QCOW2_PART_BITMAPS_EXTENSION = 1 << 3
+  QCOW2_PART_BITMAPS_EXTENSION = 1 << 3,
+
+  QCOW2_PART_EVERYTHING = (1 << 4) - 1
 } Qcow2Parts;
 
 /* No bitmap or extension in particular. */
@@ -38,17 +34,21 @@ typedef struct
   guint64 extension;     /* index, or QCOW2_NO_INDEX */
   guint64 bitmap;        /* index, or QCOW2_NO_INDEX */
   GBytes *name;          /* of that bitmap, from the image; may be NULL */
+  gboolean in_use;       /* that bitmap is marked so */
 } Qcow2Subject;
 
 typedef struct
 {
-  const char *rule; /* "BDIR-05"; static */
+  Qcow2RuleIndex index; /* in qcow2_rules */
+  const char *rule;     /* as it has them, this and what is allowed; may be
+                           NULL, as has_value tells */
+  const char *allowed;
   Qcow2Severity severity;
   guint64 offset; /* host, bytes */
   Qcow2Subject subject;
-  guint64 value;       /* the number that is wrong, or QCOW2_ABSENT */
-  const char *allowed; /* what it may be, in words, or NULL; static */
-  char *message;       /* ours: holds no text from the image */
+  gboolean has_value;
+  guint64 value; /* the number that is wrong */
+  char *message; /* ours: holds no text from the image */
 } Qcow2Problem;
 
 extern const Qcow2Field qcow2_problem_fields[];
@@ -61,9 +61,10 @@ typedef struct Qcow2Problems Qcow2Problems;
 Qcow2Problems *qcow2_problems_new (void);
 void qcow2_problems_free (Qcow2Problems *problems);
 void qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,
-                         const char *rule, Qcow2Severity severity,
-                         guint64 offset, guint64 value, const char *allowed,
-                         const char *format, ...) G_GNUC_PRINTF (8, 9);
+                         Qcow2RuleIndex rule, guint64 offset, guint64 value,
+                         const char *format, ...) G_GNUC_PRINTF (6, 7);
+gboolean qcow2_problems_is_full (const Qcow2Problems *problems,
+                                 Qcow2RuleIndex rule, guint parts);
 guint qcow2_problems_get_n (const Qcow2Problems *problems);
 const Qcow2Problem *qcow2_problems_get (const Qcow2Problems *problems,
                                         guint index);

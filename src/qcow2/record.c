@@ -116,6 +116,14 @@ qcow2_field_is_string (const Qcow2Field *field)
 gboolean
 qcow2_field_has_value (const Qcow2Field *field, gconstpointer record)
 {
+  if (field->presence != 0)
+    {
+      gboolean present;
+
+      memcpy (&present, (const guint8 *) record + field->presence,
+              sizeof present);
+      return present;
+    }
   if (qcow2_field_is_string (field))
     return *(gconstpointer const *) member (field, record) != NULL;
   if (field->format == QCOW2_NAME && !field->stored)

@@ -47,6 +47,8 @@ typedef struct
   const Qcow2Label *labels; /* names of values or bits, or NULL */
   gsize bit_names;          /* in the struct: the char *[QCOW2_MASK_BITS] by
                                which the image itself calls bits; 0: none */
+  gsize presence;           /* in the struct: a gboolean, whether there is a
+                               value; 0: the value itself tells */
   const char *text;         /* the name in text, "" to leave the field out,
                                NULL: as NAME */
   const char *absent;       /* in text when there is no value, or NULL */

@@ -113,10 +113,20 @@ qcow2_table_read (const Qcow2Table *table, ByteWindow *window, guint64 start,
   return n;
 }
 
+/* Notes in FIRST that RULE is broken, unless another was before it. */
+static Qcow2RuleIndex
+note_broken (Qcow2RuleIndex *first, Qcow2RuleIndex rule)
+{
+  if (*first == QCOW2_NO_RULE)
+    *first = rule;
+
+  return rule;
+}
+
 /* Adds to PROBLEMS what is wrong with ENTRY of TABLE, a table for DATA_SIZE
  * bytes of bitmap data.  Returns the rule that it breaks, the first of
- * several, or NULL. */
-const char *
+ * several, or QCOW2_NO_RULE. */
+Qcow2RuleIndex
 qcow2_table_judge_entry (const Qcow2Table *table, const Qcow2TableEntry *entry,
                          guint64 data_size, const Qcow2Subject *subject,
                          Qcow2Problems *problems)
@@ -125,52 +135,39 @@ qcow2_table_judge_entry (const Qcow2Table *table, const Qcow2TableEntry *entry,
   const guint64 file_size = byte_source_get_size (table->source);
   const guint64 cluster_size = table->header->cluster_size;
   const guint64 offset = entry->offset;
-  const char *broken = NULL;
+  Qcow2RuleIndex broken = QCOW2_NO_RULE;
 
   if (entry->raw == 0)
-    return NULL;
+    return QCOW2_NO_RULE;
 
   if ((entry->raw & RESERVED_MASK) != 0)
-    {
-      broken = "BTAB-01";
-      qcow2_problems_add (problems, subject, broken, QCOW2_SEVERITY_ERROR, at,
-                          entry->raw, "bits 1..8 and 56..63 clear",
-                          "table entry " QCOW2_U " has reserved bits " QCOW2_X,
-                          entry->index, entry->raw & RESERVED_MASK);
-    }
+    qcow2_problems_add (problems, subject,
+                        note_broken (&broken, QCOW2_BTAB_01), at, entry->raw,
+                        "table entry " QCOW2_U " has reserved bits " QCOW2_X,
+                        entry->index, entry->raw & RESERVED_MASK);
   if (entry->type != QCOW2_ENTRY_SERIALIZED)
     return broken;
 
   if ((entry->raw & ALL_ONES) != 0)
-    {
-      broken = broken != NULL ? broken : "BTAB-02";
-      qcow2_problems_add (problems, subject, "BTAB-02", QCOW2_SEVERITY_ERROR,
-                          at, entry->raw, "bit 0 clear beside an offset",
-                          "table entry " QCOW2_U
-                          " has the all-ones bit beside the offset " QCOW2_X,
-                          entry->index, offset);
-    }
+    qcow2_problems_add (problems, subject,
+                        note_broken (&broken, QCOW2_BTAB_02), at, entry->raw,
+                        "table entry " QCOW2_U
+                        " has the all-ones bit beside the offset " QCOW2_X,
+                        entry->index, offset);
   if (offset % cluster_size != 0)
-    {
-      broken = broken != NULL ? broken : "BTAB-03";
-      qcow2_problems_add (problems, subject, "BTAB-03", QCOW2_SEVERITY_ERROR,
-                          at, offset, "a multiple of the cluster size",
-                          "table entry " QCOW2_U " has the offset " QCOW2_X
-                          ", not a multiple of the cluster size " QCOW2_U,
-                          entry->index, offset, cluster_size);
-    }
+    qcow2_problems_add (problems, subject,
+                        note_broken (&broken, QCOW2_BTAB_03), at, offset,
+                        "table entry " QCOW2_U " has the offset " QCOW2_X
+                        ", not a multiple of the cluster size " QCOW2_U,
+                        entry->index, offset, cluster_size);
 
   const guint64 used = bytes_used (entry, data_size, cluster_size);
   if (offset > file_size || used > file_size - offset)
-    {
-      broken = broken != NULL ? broken : "BTAB-05";
-      qcow2_problems_add (
-          problems, subject, "BTAB-05", QCOW2_SEVERITY_ERROR, at, offset,
-          "so that the data end in the file",
-          "table entry " QCOW2_U ": the data, " QCOW2_U " bytes at " QCOW2_X
-          ", do not end in the file, which has " QCOW2_U " bytes",
-          entry->index, used, offset, file_size);
-    }
+    qcow2_problems_add (
+        problems, subject, note_broken (&broken, QCOW2_BTAB_05), at, offset,
+        "table entry " QCOW2_U ": the data, " QCOW2_U " bytes at " QCOW2_X
+        ", do not end in the file, which has " QCOW2_U " bytes",
+        entry->index, used, offset, file_size);
 
   return broken;
 }

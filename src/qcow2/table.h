@@ -45,10 +45,10 @@ guint64 qcow2_table_get_n_readable (const Qcow2Table *table);
 gsize qcow2_table_read (const Qcow2Table *table, ByteWindow *window,
                         guint64 start, Qcow2TableEntry *entries,
                         gsize n_entries, GError **error);
-const char *qcow2_table_judge_entry (const Qcow2Table *table,
-                                     const Qcow2TableEntry *entry,
-                                     guint64 data_size,
-                                     const Qcow2Subject *subject,
-                                     Qcow2Problems *problems);
+Qcow2RuleIndex qcow2_table_judge_entry (const Qcow2Table *table,
+                                        const Qcow2TableEntry *entry,
+                                        guint64 data_size,
+                                        const Qcow2Subject *subject,
+                                        Qcow2Problems *problems);
 
 G_END_DECLS

@@ -4,6 +4,8 @@
 
 #include "render/describe.h"
 
+#include "render/advice.h"
+
 /* Gives the fields of RECORD, of the stored ones the first N_STORED; for
  * programs those that are missing are there too. */
 static void
@@ -120,19 +122,98 @@ describe_begin_table (Emitter *emitter, const Qcow2Bitmap *bitmap,
     describe_fields (emitter, qcow2_bitmap_table_fields, bitmap, G_MAXUINT);
 }
 
+static void
+begin_problem (Emitter *emitter, const Qcow2Problem *problem)
+{
+  emitter_begin (emitter, EMITTER_ROW, NULL, NULL);
+  describe_fields (emitter, qcow2_problem_fields, problem, G_MAXUINT);
+}
+
+static void
+end_problem (Emitter *emitter, guint64 n_suppressed)
+{
+  static const Qcow2Field suppressed
+      = { .name = "suppressed", .format = QCOW2_DEC, .size = 8 };
+
+  if (n_suppressed > 0)
+    emitter_field (emitter, &suppressed, &n_suppressed);
+  emitter_end (emitter);
+}
+
 /* Gives PROBLEM, or, when N_SUPPRESSED is not 0, that so many like it are left
  * out. */
 void
 describe_problem (Emitter *emitter, const Qcow2Problem *problem,
                   guint64 n_suppressed)
 {
-  static const Qcow2Field suppressed
-      = { .name = "suppressed", .format = QCOW2_DEC, .size = 8 };
+  begin_problem (emitter, problem);
+  end_problem (emitter, n_suppressed);
+}
+
+/* What is said about a finding or a rule besides. */
+typedef struct
+{
+  const char *consequence;
+  const char *remedy;
+  const char *told_as;
+} Advice;
+
+#define ADVICE(member)                                                        \
+  QCOW2_DERIVED (Advice, #member, member, QCOW2_WORD, .text = NULL)
+
+/* Gives PROBLEM of the image with HEADER like describe_problem (), with what
+ * follows from it and what can be done. */
+void
+describe_checked_problem (Emitter *emitter, const Qcow2Problem *problem,
+                          const Qcow2Header *header, guint64 n_suppressed)
+{
+  static const Qcow2Field fields[]
+      = { ADVICE (consequence), ADVICE (remedy), QCOW2_FIELD_END };
+  const gboolean is_rest = n_suppressed > 0;
+  g_autofree char *consequence
+      = is_rest ? NULL : advice_get_consequence (problem, header);
+  g_autofree char *remedy
+      = is_rest ? NULL : advice_get_remedy (problem, header);
+  const Advice advice = { .consequence = consequence, .remedy = remedy };
+
+  begin_problem (emitter, problem);
+  describe_fields (emitter, fields, &advice, G_MAXUINT);
+  end_problem (emitter, n_suppressed);
+}
+
+/* Gives COUNTS of findings and how many BITMAPS are in which state, for
+ * programs. */
+void
+describe_summary (Emitter *emitter, const DescribeCounts *counts,
+                  const Qcow2BitmapSummary *bitmaps)
+{
+#define COUNT(member)                                                         \
+  QCOW2_DERIVED (DescribeCounts, #member, member, QCOW2_DEC)
+  static const Qcow2Field fields[]
+      = { COUNT (errors), COUNT (warnings), COUNT (notes), QCOW2_FIELD_END };
+
+  emitter_begin (emitter, EMITTER_BLOCK, "summary", NULL);
+  describe_fields (emitter, fields, counts, G_MAXUINT);
+  emitter_begin (emitter, EMITTER_ROW, "bitmaps", NULL);
+  describe_fields (emitter, qcow2_bitmap_summary_fields, bitmaps, G_MAXUINT);
+  emitter_end (emitter);
+  emitter_end (emitter);
+}
+
+/* Gives RULE, for programs. */
+void
+describe_rule (Emitter *emitter, const Qcow2Rule *rule)
+{
+  static const Qcow2Field fields[] = { ADVICE (consequence), ADVICE (remedy),
+                                       ADVICE (told_as), QCOW2_FIELD_END };
+  g_autofree char *consequence = advice_describe_effect (rule);
+  const Advice advice = { .consequence = consequence,
+                          .remedy = advice_describe_remedy (rule),
+                          .told_as = rule->told_as };
 
   emitter_begin (emitter, EMITTER_ROW, NULL, NULL);
-  describe_fields (emitter, qcow2_problem_fields, problem, G_MAXUINT);
-  if (n_suppressed > 0)
-    emitter_field (emitter, &suppressed, &n_suppressed);
+  describe_fields (emitter, qcow2_rule_fields, rule, G_MAXUINT);
+  describe_fields (emitter, fields, &advice, G_MAXUINT);
   emitter_end (emitter);
 }
 

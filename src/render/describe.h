@@ -9,6 +9,14 @@
 
 G_BEGIN_DECLS
 
+/* How many findings of each severity there were. */
+typedef struct
+{
+  guint64 errors;
+  guint64 warnings;
+  guint64 notes;
+} DescribeCounts;
+
 /* What an image ends with, for programs. */
 typedef struct
 {
@@ -25,6 +33,12 @@ void describe_begin_table (Emitter *emitter, const Qcow2Bitmap *bitmap,
                            gboolean with_name);
 void describe_problem (Emitter *emitter, const Qcow2Problem *problem,
                        guint64 n_suppressed);
+void describe_checked_problem (Emitter *emitter, const Qcow2Problem *problem,
+                               const Qcow2Header *header,
+                               guint64 n_suppressed);
+void describe_summary (Emitter *emitter, const DescribeCounts *counts,
+                       const Qcow2BitmapSummary *bitmaps);
+void describe_rule (Emitter *emitter, const Qcow2Rule *rule);
 void describe_end (Emitter *emitter, const DescribeEnd *end);
 
 G_END_DECLS

@@ -335,6 +335,19 @@ append_subject (GString *out, const Qcow2Subject *subject)
   g_string_append_c (out, '\'');
 }
 
+/* Appends PROBLEM as a line of a check has it: how bad, by which rule, where,
+ * what it is about and what is wrong. */
+void
+format_finding (GString *out, const Qcow2Problem *problem)
+{
+  g_string_append_printf (
+      out, "%s %s " QCOW2_X " ",
+      qcow2_label_find (qcow2_severities, problem->severity), problem->rule,
+      problem->offset);
+  append_subject (out, &problem->subject);
+  g_string_append_printf (out, ": %s\n", problem->message);
+}
+
 /* Appends PROBLEM as a message has it, without a newline: where, what it is
  * about, what is wrong, and the rule. */
 void

@@ -19,6 +19,7 @@ void format_value (GString *out, const Qcow2Field *field,
                    gconstpointer record);
 void format_line (GString *out, const char *name, const Qcow2Field *field,
                   gconstpointer record);
+void format_finding (GString *out, const Qcow2Problem *problem);
 void format_table_heading (GString *out, gboolean all_columns);
 void format_table_row (GString *out, const Qcow2TableEntry *entry,
                        gboolean all_columns);

@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "qcow2/check-clusters.h"
+
+#include "qcow2/cluster-map.h"
+#include "qcow2/refcount.h"
+#include "qcow2/snapshot.h"
+
+/* Host offsets of header fields that point to structures. */
+#define AT_L1_TABLE_OFFSET 0x28
+#define AT_REFCOUNT_TABLE_OFFSET 0x30
+#define AT_SNAPSHOT_OFFSET 0x40
+#define AT_EXTENSION_DATA 8    /* in an extension */
+#define AT_DIRECTORY_OFFSET 16 /* in the data of the bitmaps extension */
+
+/* QEMU, block/qcow2.h: QCOW_MAX_L1_SIZE. */
+#define MAX_L1_BYTES (32 * 1024 * 1024)
+
+/* Bounds of work: rounds, bytes of tables read in all but the first of them,
+ * refcounts. */
+#define MAX_ROUNDS 16
+#define MAX_REPEATED_BYTES (1024 * 1024 * 1024)
+#define MAX_REFCOUNT_WORK (1 << 26)
+
+static const char *const kind_names[] = {
+  [QCOW2_RUN_HEADER] = "header",
+  [QCOW2_RUN_L1_TABLE] = "L1 table",
+  [QCOW2_RUN_REFCOUNT_TABLE] = "refcount table",
+  [QCOW2_RUN_REFCOUNT_BLOCK] = "refcount block",
+  [QCOW2_RUN_SNAPSHOT_TABLE] = "snapshot table",
+  [QCOW2_RUN_CRYPTO_HEADER] = "crypto header",
+  [QCOW2_RUN_DIRECTORY] = "bitmap directory",
+  [QCOW2_RUN_TABLE] = "table",
+  [QCOW2_RUN_DATA] = "data",
+};
+
+struct Qcow2ClusterCheck
+{
+  Qcow2Image *image;
+  guint64 cluster_size;
+  guint64 file_size;
+  Qcow2Directory *directory; /* while a round is finished */
+  Qcow2ClusterMap *map;
+  Qcow2Refcounts *refcounts; /* NULL when they cannot be located */
+  GArray *wanted;            /* guint64, of each bitmap that was asked for the
+                                host offset of its entry, of others 0 */
+
+  gboolean has_crypto;
+  guint64 crypto_pointer; /* host, of the extension's data */
+  Qcow2CryptoExtension crypto;
+
+  guint rounds; /* that were finished */
+  guint64 cost; /* bytes of tables read in a round */
+  gboolean gave_up_refcounts;
+};
+
+/* Returns a check of IMAGE, which must outlive it; NULL when the image does
+ * not say how large a cluster is. */
+Qcow2ClusterCheck *
+qcow2_cluster_check_new (Qcow2Image *image)
+{
+  if (image->header.cluster_size == QCOW2_ABSENT)
+    return NULL;
+
+  Qcow2ClusterCheck *check = g_new0 (Qcow2ClusterCheck, 1);
+  check->image = image;
+  check->cluster_size = image->header.cluster_size;
+  check->file_size = byte_source_get_size (image->source);
+  check->map = qcow2_cluster_map_new ();
+  check->refcounts = qcow2_refcounts_new (image);
+  check->wanted = g_array_new (FALSE, TRUE, sizeof (guint64));
+  return check;
+}
+
+/* Adds the clusters of SIZE bytes at host offset OFFSET, as far as they are in
+ * the file; POINTER is where OFFSET stands.  What does not start with a
+ * cluster has been judged by its own rules. */
+static void
+add (Qcow2ClusterCheck *check, Qcow2RunKind kind, guint64 bitmap,
+     guint64 offset, guint64 size, guint64 pointer)
+{
+  if (offset % check->cluster_size != 0 || offset >= check->file_size)
+    return;
+
+  const guint64 bytes = MIN (size, check->file_size - offset);
+  const Qcow2Run run
+      = { .start = offset / check->cluster_size,
+          .n = (guint32) MIN (G_MAXUINT32, qcow2_bitmap_get_n_needed (
+                                               &check->image->header, bytes)),
+          .pointer = pointer,
+          .bitmap = (guint32) MIN (bitmap, QCOW2_RUN_NO_BITMAP) & 0xffffff,
+          .kind = kind & 0x7f };
+
+  qcow2_cluster_map_add (check->map, run);
+}
+
+/* Makes the LUKS header that EXTENSION, a whole crypto extension, points to
+ * one of the structures. */
+void
+qcow2_cluster_check_set_crypto (Qcow2ClusterCheck *check,
+                                const Qcow2Extension *extension)
+{
+  check->has_crypto = extension->crypto.crypto_header_offset != 0;
+  check->crypto = extension->crypto;
+  check->crypto_pointer = extension->file_offset + AT_EXTENSION_DATA;
+}
+
+/* Adds the table of BITMAP; only what is WANTED has findings. */
+void
+qcow2_cluster_check_add_bitmap (Qcow2ClusterCheck *check,
+                                const Qcow2Bitmap *bitmap, gboolean wanted)
+{
+  if (bitmap->index >= check->wanted->len)
+    g_array_set_size (check->wanted, (guint) bitmap->index + 1);
+
+  if (wanted)
+    g_array_index (check->wanted, guint64, bitmap->index)
+        = bitmap->file_offset;
+  if (bitmap->name != NULL && bitmap->bitmap_table_offset != 0)
+    add (check, QCOW2_RUN_TABLE, bitmap->index, bitmap->bitmap_table_offset,
+         (guint64) bitmap->bitmap_table_size * 8, bitmap->file_offset);
+}
+
+/* Adds the data clusters of those of the N_ENTRIES entries of BITMAP's table
+ * that break no rule, as BROKEN has it: QCOW2_NO_RULE. */
+void
+qcow2_cluster_check_add_entries (Qcow2ClusterCheck *check,
+                                 const Qcow2Bitmap *bitmap,
+                                 const Qcow2TableEntry *entries,
+                                 const Qcow2RuleIndex *broken, gsize n_entries)
+{
+  for (gsize i = 0; i < n_entries; i++)
+    {
+      if (entries[i].type == QCOW2_ENTRY_SERIALIZED
+          && broken[i] == QCOW2_NO_RULE)
+        add (check, QCOW2_RUN_DATA, bitmap->index, entries[i].offset,
+             check->cluster_size,
+             bitmap->bitmap_table_offset + entries[i].index * 8);
+    }
+}
+
+/* Says how many bytes of tables are read in a round, to bound how many rounds
+ * there are. */
+void
+qcow2_cluster_check_set_cost (Qcow2ClusterCheck *check, guint64 bytes)
+{
+  check->cost = bytes;
+}
+
+static gboolean
+add_refcount_structures (Qcow2ClusterCheck *check, GError **error)
+{
+  const Qcow2Header *h = &check->image->header;
+
+  if (check->refcounts == NULL)
+    return TRUE;
+
+  const guint64 n = qcow2_refcounts_get_n_blocks (check->refcounts);
+  add (check, QCOW2_RUN_REFCOUNT_TABLE, QCOW2_NO_INDEX,
+       h->refcount_table_offset, n * 8, AT_REFCOUNT_TABLE_OFFSET);
+  for (guint64 i = 0; i < n; i++)
+    {
+      guint64 offset;
+
+      if (!qcow2_refcounts_get_block (check->refcounts, i, &offset, error))
+        return FALSE;
+      if (offset != 0)
+        add (check, QCOW2_RUN_REFCOUNT_BLOCK, QCOW2_NO_INDEX, offset,
+             check->cluster_size, h->refcount_table_offset + i * 8);
+    }
+
+  return TRUE;
+}
+
+static gboolean
+add_snapshot_table (Qcow2ClusterCheck *check, GError **error)
+{
+  const guint64 offset = check->image->header.snapshot_offset;
+  guint64 size;
+
+  if (check->image->header.nb_snapshots == 0 || offset == 0
+      || offset >= check->file_size)
+    return TRUE;
+  if (!qcow2_snapshot_table_get_size (check->image, &size, error))
+    return FALSE;
+
+  add (check, QCOW2_RUN_SNAPSHOT_TABLE, QCOW2_NO_INDEX, offset, size,
+       AT_SNAPSHOT_OFFSET);
+  return TRUE;
+}
+
+/* Adds all structures but the bitmaps. */
+static gboolean
+add_structures (Qcow2ClusterCheck *check, GError **error)
+{
+  const Qcow2Image *image = check->image;
+  const Qcow2Header *h = &image->header;
+
+  add (check, QCOW2_RUN_HEADER, QCOW2_NO_INDEX, 0, 1, 0);
+  if (h->l1_table_offset != 0 && (guint64) h->l1_size * 8 <= MAX_L1_BYTES)
+    add (check, QCOW2_RUN_L1_TABLE, QCOW2_NO_INDEX, h->l1_table_offset,
+         (guint64) h->l1_size * 8, AT_L1_TABLE_OFFSET);
+  if (check->has_crypto)
+    add (check, QCOW2_RUN_CRYPTO_HEADER, QCOW2_NO_INDEX,
+         check->crypto.crypto_header_offset,
+         check->crypto.crypto_header_length, check->crypto_pointer);
+  if (image->has_directory && image->bitmaps.bitmap_directory_offset != 0)
+    add (check, QCOW2_RUN_DIRECTORY, QCOW2_NO_INDEX,
+         image->bitmaps.bitmap_directory_offset,
+         MIN (image->bitmaps.bitmap_directory_size, QCOW2_MAX_DIRECTORY_SIZE),
+         image->bitmaps_offset + AT_DIRECTORY_OFFSET);
+
+  return add_refcount_structures (check, error)
+         && add_snapshot_table (check, error);
+}
+
+/* Whether RUN is a bitmap's that was asked for. */
+static gboolean
+is_wanted (const Qcow2ClusterCheck *check, const Qcow2Run *run)
+{
+  return run->bitmap != QCOW2_RUN_NO_BITMAP
+         && g_array_index (check->wanted, guint64, run->bitmap) != 0;
+}
+
+/* Fills SUBJECT for a finding about RUN but for a name.  Returns FALSE when
+ * that is a bitmap's that was not asked for. */
+static gboolean
+fill_subject (const Qcow2ClusterCheck *check, const Qcow2Run *run,
+              Qcow2Subject *subject)
+{
+  const gboolean is_bitmap = run->bitmap != QCOW2_RUN_NO_BITMAP;
+
+  if (is_bitmap && !is_wanted (check, run))
+    return FALSE;
+
+  *subject = (Qcow2Subject){
+    .parts = is_bitmap || run->kind == QCOW2_RUN_DIRECTORY ? QCOW2_PART_BITMAPS
+                                                           : QCOW2_PART_HEADER,
+    .structure = is_bitmap ? "bitmap" : kind_names[run->kind],
+    .extension = QCOW2_NO_INDEX,
+    .bitmap = is_bitmap ? run->bitmap : QCOW2_NO_INDEX,
+  };
+  return TRUE;
+}
+
+/* Reads the entry of the bitmap of SUBJECT again for its name, which all of
+ * 65535 together would be too much to remember. */
+static void
+add_name (const Qcow2ClusterCheck *check, Qcow2Subject *subject,
+          Qcow2Bitmap *bitmap)
+{
+  if (subject->bitmap == QCOW2_NO_INDEX)
+    return;
+
+  const guint64 offset
+      = g_array_index (check->wanted, guint64, subject->bitmap);
+  if (qcow2_directory_read (check->directory, subject->bitmap, offset, bitmap,
+                            NULL))
+    {
+      subject->name = bitmap->name;
+      subject->in_use = (bitmap->flags & QCOW2_BITMAP_IN_USE) != 0;
+    }
+}
+
+/* Whose finding it is that ONE and OTHER overlap: a bitmap's rather than the
+ * directory's, and the directory's rather than another structure's. */
+static gboolean
+choose_subject (const Qcow2ClusterCheck *check, const Qcow2Run *one,
+                const Qcow2Run *other, Qcow2Subject *subject)
+{
+  const gboolean other_first
+      = !is_wanted (check, one)
+        && (is_wanted (check, other) || other->kind == QCOW2_RUN_DIRECTORY);
+
+  return fill_subject (check, other_first ? other : one, subject);
+}
+
+/* Returns what RUN is, and where what points to CLUSTER of it stands. */
+static char *
+name_run (const Qcow2Run *run, guint64 cluster)
+{
+  const guint64 pointer
+      = run->pointer
+        + (run->kind == QCOW2_RUN_DATA ? (cluster - run->start) * 8 : 0);
+
+  if (run->kind == QCOW2_RUN_HEADER)
+    return g_strdup ("the header");
+  if (run->bitmap == QCOW2_RUN_NO_BITMAP)
+    return g_strdup_printf ("the %s (by " QCOW2_X ")", kind_names[run->kind],
+                            pointer);
+
+  return g_strdup_printf ("the %s of bitmap %u (by " QCOW2_X ")",
+                          kind_names[run->kind], run->bitmap, pointer);
+}
+
+/* Adds that RUN, which starts inside OWNER, overlaps it. */
+static void
+report_overlap (const Qcow2ClusterCheck *check, const Qcow2Run *owner,
+                const Qcow2Run *run)
+{
+  const gboolean one_table = owner->kind == QCOW2_RUN_TABLE
+                             && run->kind == QCOW2_RUN_TABLE
+                             && owner->start == run->start;
+  const gboolean two_bitmaps = owner->kind == QCOW2_RUN_DATA
+                               && run->kind == QCOW2_RUN_DATA
+                               && owner->bitmap != run->bitmap;
+  const Qcow2RuleIndex rule = one_table     ? QCOW2_OVL_02_TABLE
+                              : two_bitmaps ? QCOW2_OVL_02_DATA
+                                            : QCOW2_OVL_01;
+  const guint64 offset = run->start * check->cluster_size;
+  const guint64 n = MIN (owner->start + owner->n - run->start, run->n);
+  Qcow2Problems *problems = check->image->problems;
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+  g_autofree char *first = NULL;
+  g_autofree char *second = NULL;
+  Qcow2Subject subject;
+
+  if (!choose_subject (check, run, owner, &subject))
+    return;
+
+  if (!qcow2_problems_is_full (problems, rule, subject.parts))
+    {
+      add_name (check, &subject, &bitmap);
+      first = name_run (owner, run->start);
+      second = name_run (run, run->start);
+    }
+  qcow2_problems_add (
+      problems, &subject, rule, one_table ? run->pointer : offset, 0,
+      QCOW2_X " bytes at " QCOW2_X " belong to %s as well as to %s",
+      n * check->cluster_size, offset, first, second);
+}
+
+/* OVL-01, OVL-02: looks for runs that start inside another one. */
+static void
+find_overlaps (const Qcow2ClusterCheck *check)
+{
+  const guint n = qcow2_cluster_map_get_n (check->map);
+  const Qcow2Run *owner = NULL; /* the one that goes on furthest */
+
+  for (guint i = 0; i < n; i++)
+    {
+      const Qcow2Run *run = qcow2_cluster_map_get (check->map, i);
+      const gboolean overlaps
+          = owner != NULL && run->start < owner->start + owner->n;
+
+      /* Two that were cut did so in the round before, too. */
+      if (overlaps && !(run->clipped && owner->clipped))
+        report_overlap (check, owner, run);
+      if (owner == NULL || run->start + run->n > owner->start + owner->n)
+        owner = run;
+    }
+}
+
+/* Whether refcounts of bitmaps may be wrong without anybody's fault. */
+static gboolean
+are_refcounts_doubtful (const Qcow2Image *image)
+{
+  return (image->header.incompatible_features & QCOW2_INCOMPATIBLE_DIRTY) != 0
+         || !qcow2_header_vouches_for_bitmaps (&image->header);
+}
+
+static void
+report_refcount (const Qcow2ClusterCheck *check, const Qcow2Run *run,
+                 guint64 cluster, guint64 n, guint64 refcount)
+{
+  const Qcow2RuleIndex rule = refcount > 1 ? QCOW2_REF_01_SHARED
+                              : are_refcounts_doubtful (check->image)
+                                  ? QCOW2_REF_01_STALE
+                                  : QCOW2_REF_01_FREE;
+  const guint64 offset = cluster * check->cluster_size;
+  Qcow2Problems *problems = check->image->problems;
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+  g_autofree char *name = NULL;
+  Qcow2Subject subject;
+
+  if (!fill_subject (check, run, &subject))
+    return;
+
+  if (!qcow2_problems_is_full (problems, rule, subject.parts))
+    {
+      add_name (check, &subject, &bitmap);
+      name = name_run (run, cluster);
+    }
+  qcow2_problems_add (problems, &subject, rule, offset, refcount,
+                      "the refcount of " QCOW2_X " bytes at " QCOW2_X
+                      ", which belong to %s, is " QCOW2_U,
+                      n * check->cluster_size, offset, name, refcount);
+}
+
+/* Looks at the refcounts of the clusters of RUN from START on. */
+static gboolean
+check_refcounts_of (const Qcow2ClusterCheck *check, const Qcow2Run *run,
+                    guint64 start, GError **error)
+{
+  const guint64 end = run->start + run->n;
+  guint64 bad = start; /* first of the clusters with the refcount LAST */
+  guint64 last = 1;
+
+  for (guint64 at = start; at < end;)
+    {
+      guint64 refcount;
+      guint64 n;
+
+      if (!qcow2_refcounts_get (check->refcounts, at, end - at, &refcount, &n,
+                                error))
+        return FALSE;
+
+      if (refcount != last)
+        {
+          if (last != 1)
+            report_refcount (check, run, bad, at - bad, last);
+          bad = at;
+          last = refcount;
+        }
+      at += n;
+    }
+
+  if (last != 1)
+    report_refcount (check, run, bad, end - bad, last);
+  return TRUE;
+}
+
+static void
+report_unexamined (const Qcow2ClusterCheck *check, guint64 cluster,
+                   const char *what)
+{
+  const Qcow2Subject subject = { .parts = QCOW2_PART_BITMAPS,
+                                 .structure = "image",
+                                 .extension = QCOW2_NO_INDEX,
+                                 .bitmap = QCOW2_NO_INDEX };
+  const guint64 offset = cluster * check->cluster_size;
+
+  qcow2_problems_add (
+      check->image->problems, &subject, QCOW2_RES_06, offset, 0,
+      "%s from " QCOW2_X " on were not examined: there are too many clusters",
+      what, offset);
+}
+
+/* REF-01: looks at the refcounts of all clusters of bitmaps, each once. */
+static gboolean
+check_refcounts (Qcow2ClusterCheck *check, GError **error)
+{
+  const guint n = qcow2_cluster_map_get_n (check->map);
+  guint64 done = 0; /* clusters before were looked at */
+
+  for (guint i = 0; i < n && !check->gave_up_refcounts; i++)
+    {
+      const Qcow2Run *run = qcow2_cluster_map_get (check->map, i);
+      const guint64 start = MAX (run->start, done);
+
+      if ((run->kind != QCOW2_RUN_DIRECTORY && !is_wanted (check, run))
+          || start >= run->start + run->n)
+        continue;
+
+      if (qcow2_refcounts_get_work (check->refcounts) > MAX_REFCOUNT_WORK)
+        {
+          report_unexamined (check, start, "refcounts");
+          check->gave_up_refcounts = TRUE;
+          return TRUE;
+        }
+      if (!check_refcounts_of (check, run, start, error))
+        return FALSE;
+      done = run->start + run->n;
+    }
+
+  return TRUE;
+}
+
+/* Judges the clusters that were added since the last round; DIRECTORY is the
+ * one of the bitmaps, and has to be rewound afterwards.  Returns whether
+ * there has to be another round, in which all bitmaps are added again; FALSE
+ * also with ERROR set to QCOW2_ERROR_READ. */
+gboolean
+qcow2_cluster_check_finish_round (Qcow2ClusterCheck *check,
+                                  Qcow2Directory *directory, GError **error)
+{
+  check->directory = directory;
+  if (!add_structures (check, error))
+    return FALSE;
+
+  qcow2_cluster_map_sort (check->map);
+  find_overlaps (check);
+  if (qcow2_cluster_map_is_crowded (check->map))
+    report_unexamined (check, qcow2_cluster_map_get_low (check->map),
+                       "further overlaps of the cluster");
+  if (check->refcounts != NULL && !check_refcounts (check, error))
+    return FALSE;
+
+  const guint64 high = qcow2_cluster_map_get_high (check->map);
+  if (high == G_MAXUINT64)
+    return FALSE;
+
+  check->rounds++;
+  if (check->rounds == MAX_ROUNDS
+      || check->rounds * check->cost > MAX_REPEATED_BYTES)
+    {
+      report_unexamined (check, high, "overlaps and refcounts");
+      return FALSE;
+    }
+
+  qcow2_cluster_map_start (check->map, high);
+  return TRUE;
+}
+
+void
+qcow2_cluster_check_free (Qcow2ClusterCheck *check)
+{
+  if (check == NULL)
+    return;
+
+  qcow2_cluster_map_free (check->map);
+  qcow2_refcounts_free (check->refcounts);
+  g_array_unref (check->wanted);
+  g_free (check);
+}

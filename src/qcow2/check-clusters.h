@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The rules about clusters, each of which belongs to one structure and is
+ * counted once: OVL-01, OVL-02 and REF-01. */
+
+#pragma once
+
+#include "qcow2/bitmap.h"
+#include "qcow2/examine.h"
+
+G_BEGIN_DECLS
+
+/* It collects, round by round, what clusters the structures of an image take,
+ * and judges them at the end of a round. */
+typedef struct Qcow2ClusterCheck Qcow2ClusterCheck;
+
+Qcow2ClusterCheck *qcow2_cluster_check_new (Qcow2Image *image);
+void qcow2_cluster_check_set_crypto (Qcow2ClusterCheck *check,
+                                     const Qcow2Extension *extension);
+void qcow2_cluster_check_add_bitmap (Qcow2ClusterCheck *check,
+                                     const Qcow2Bitmap *bitmap,
+                                     gboolean wanted);
+void qcow2_cluster_check_add_entries (Qcow2ClusterCheck *check,
+                                      const Qcow2Bitmap *bitmap,
+                                      const Qcow2TableEntry *entries,
+                                      const Qcow2RuleIndex *broken,
+                                      gsize n_entries);
+void qcow2_cluster_check_set_cost (Qcow2ClusterCheck *check, guint64 bytes);
+gboolean qcow2_cluster_check_finish_round (Qcow2ClusterCheck *check,
+                                           Qcow2Directory *directory,
+                                           GError **error);
+void qcow2_cluster_check_free (Qcow2ClusterCheck *check);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2ClusterCheck, qcow2_cluster_check_free)
+
+G_END_DECLS

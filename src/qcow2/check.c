@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "qcow2/check.h"
+
+#include "qcow2/check-clusters.h"
+#include "qcow2/examine.h"
+
+/* How much of the file is searched for bytes that should be zero: all bitmaps
+ * may end in the same cluster, which may be large. */
+#define MAX_ZERO_BYTES (512 * 1024 * 1024)
+
+/* QEMU's lock of a writer: see qcow2_image_probe_writer (). */
+#define AT_WRITE_LOCK 101
+
+typedef struct
+{
+  Qcow2Image *image;
+  const Qcow2CheckCalls *calls;
+  Qcow2BitmapSummary *summary;
+  Qcow2ClusterCheck *clusters; /* NULL when there are no clusters */
+  ByteWindow *window;
+  guint64 zero_bytes_left; /* of MAX_ZERO_BYTES */
+
+  /* Of the bitmap that is examined: the entry with its last bit. */
+  guint64 last_index;
+  gboolean has_last; /* it was met and points to data */
+  Qcow2TableEntry last;
+} Check;
+
+static void
+fail (const Check *check, GError *error)
+{
+  if (error != NULL)
+    check->calls->failed (error, check->calls->data);
+}
+
+/* Gives in OFFSET, host, the first byte from START to END that has one of the
+ * bits of MASK, or, behind START, any bit; END when there is none. */
+static gboolean
+find_nonzero (Check *check, guint64 start, guint64 end, guint8 mask,
+              const char *what, guint64 *offset, GError **error)
+{
+  byte_window_set_end (check->window, end);
+
+  for (guint64 at = start; at < end;)
+    {
+      const gsize len = (gsize) MIN (end - at, BYTE_WINDOW_SIZE);
+      const guint8 *bytes
+          = byte_window_get (check->window, at, len, what, error);
+
+      if (bytes == NULL)
+        return FALSE;
+
+      for (gsize i = 0; i < len; i++)
+        {
+          const guint8 counts = at + i == start ? mask : 0xff;
+
+          if ((bytes[i] & counts) == 0)
+            continue;
+
+          *offset = at + i;
+          return TRUE;
+        }
+      at += len;
+    }
+
+  *offset = end;
+  return TRUE;
+}
+
+static Qcow2Subject
+make_subject (guint parts, const char *structure)
+{
+  const Qcow2Subject subject = { .parts = parts,
+                                 .structure = structure,
+                                 .extension = QCOW2_NO_INDEX,
+                                 .bitmap = QCOW2_NO_INDEX };
+
+  return subject;
+}
+
+/* HDR-14: looks at what lies behind the terminator of the extensions, at host
+ * offset START, and before END. */
+static gboolean
+check_rest_of_area (Check *check, guint64 start, guint64 end, GError **error)
+{
+  const guint64 stop = MIN (end, byte_source_get_size (check->image->source));
+  const Qcow2Subject subject
+      = make_subject (QCOW2_PART_EXTENSIONS, "header extension");
+  guint64 offset;
+
+  if (!find_nonzero (check, start, stop, 0xff, "header extensions", &offset,
+                     error))
+    return FALSE;
+
+  if (offset < stop)
+    qcow2_problems_add (check->image->problems, &subject, QCOW2_HDR_14, offset,
+                        0, "there is something behind the last extension");
+  return TRUE;
+}
+
+static void
+check_extension (Check *check, const Qcow2Extension *extension,
+                 Qcow2ExtensionHistory *history)
+{
+  const Qcow2Image *image = check->image;
+  const gboolean repeated = qcow2_extension_is_repeated (extension, history);
+
+  if (extension->magic == QCOW2_EXTENSION_CRYPTO && extension->n_decoded == 2
+      && check->clusters != NULL)
+    qcow2_cluster_check_set_crypto (check->clusters, extension);
+
+  /* Whole bitmaps extensions were judged when the image was opened. */
+  if (extension->magic == QCOW2_EXTENSION_BITMAPS && extension->bytes != NULL
+      && g_bytes_get_size (extension->bytes) == extension->length)
+    return;
+
+  qcow2_extension_judge (extension, &image->header,
+                         byte_source_get_size (image->source), repeated,
+                         QCOW2_PART_EXTENSIONS, image->problems);
+}
+
+/* Whether the header is wrong in what tells where the extensions are. */
+static gboolean
+has_framing_error (const Qcow2Image *image)
+{
+  for (guint i = 0; i < qcow2_problems_get_n (image->problems); i++)
+    {
+      const Qcow2Problem *problem = qcow2_problems_get (image->problems, i);
+
+      if (problem->severity == QCOW2_SEVERITY_ERROR
+          && problem->subject.parts == QCOW2_PART_ALL)
+        return TRUE;
+    }
+
+  return FALSE;
+}
+
+static gboolean
+check_extensions (Check *check, GError **error)
+{
+  const Qcow2Image *image = check->image;
+  g_autoptr (Qcow2ExtensionWalk) walk = NULL;
+  g_autoptr (GError) local_error = NULL;
+  Qcow2ExtensionHistory history = { .n = 0 };
+  guint64 start;
+  guint64 end;
+
+  if (!image->has_extensions
+      || !qcow2_header_get_extension_area (&image->header, &start, &end))
+    return TRUE;
+
+  walk = qcow2_extension_walk_new (image->source, &image->header);
+  while (TRUE)
+    {
+      g_auto (Qcow2Extension) extension = { 0 };
+
+      if (!qcow2_extension_walk_next (walk, &extension, &local_error))
+        break;
+
+      check_extension (check, &extension, &history);
+    }
+
+  if (local_error != NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+
+  /* Where the header is wrong, so may be the end of the area. */
+  const guint64 rest = qcow2_extension_walk_get_rest (walk);
+  return rest == 0 || has_framing_error (image)
+         || check_rest_of_area (check, rest, end, error);
+}
+
+/* BDATA-03: looks at the bits behind the last one of BITMAP, which has
+ * DATA_SIZE bytes, in the cluster that has it. */
+static gboolean
+check_tail (Check *check, const Qcow2Bitmap *bitmap, guint64 data_size,
+            GError **error)
+{
+  const Qcow2TableEntry *entry = &check->last;
+  const Qcow2Header *h = &check->image->header;
+  const guint64 file_size = byte_source_get_size (check->image->source);
+  const Qcow2Subject subject = qcow2_bitmap_get_subject (bitmap);
+  const guint64 n_bits = qcow2_bitmap_get_n_bits (bitmap, h);
+  const guint64 last_byte = (data_size - 1) % h->cluster_size;
+  const guint64 start = entry->offset + last_byte + (n_bits % 8 == 0 ? 1 : 0);
+  const guint8 mask = n_bits % 8 == 0 ? 0xff : (guint8) (0xff << (n_bits % 8));
+  const guint64 end = MIN (entry->offset + h->cluster_size, file_size);
+  guint64 offset;
+
+  if (start >= end)
+    return TRUE;
+  if (end - start > check->zero_bytes_left)
+    {
+      qcow2_problems_add (check->image->problems, &subject, QCOW2_RES_06,
+                          start, 0,
+                          "the bits behind the last one that counts were not "
+                          "examined: there are too many in this image");
+      return TRUE;
+    }
+
+  check->zero_bytes_left -= end - start;
+  if (!find_nonzero (check, start, end, mask, "bitmap data", &offset, error))
+    return FALSE;
+  if (offset < end)
+    qcow2_problems_add (check->image->problems, &subject, QCOW2_BDATA_03,
+                        offset, 1,
+                        "bits behind the last of " QCOW2_U " are set", n_bits);
+  return TRUE;
+}
+
+/* Says which entry has the last bit of BITMAP; QCOW2_NO_INDEX when that cannot
+ * be told: what is in use may have been made for another virtual size. */
+static guint64
+find_last_entry (const Check *check, const Qcow2Bitmap *bitmap,
+                 guint64 *data_size)
+{
+  const Qcow2Header *h = &check->image->header;
+
+  if ((bitmap->flags & QCOW2_BITMAP_IN_USE) != 0
+      || !qcow2_bitmap_get_data_size (bitmap, h, data_size) || *data_size == 0)
+    return QCOW2_NO_INDEX;
+
+  return qcow2_bitmap_get_n_needed (h, *data_size) - 1;
+}
+
+/* A Qcow2ExaminerWatch: looks out for the last entry of the bitmap.  Bitmaps
+ * that share a table are told of once. */
+static void
+watch (const Qcow2Bitmap *bitmap, const Qcow2TableEntry *entries,
+       const Qcow2RuleIndex *broken, gsize n_entries, gpointer data)
+{
+  Check *check = data;
+  const guint64 first = entries[0].index;
+
+  if (check->clusters != NULL)
+    qcow2_cluster_check_add_entries (check->clusters, bitmap, entries, broken,
+                                     n_entries);
+  if (check->last_index < first || check->last_index - first >= n_entries)
+    return;
+
+  check->last = entries[check->last_index - first];
+  check->has_last = broken[check->last_index - first] == QCOW2_NO_RULE
+                    && check->last.type == QCOW2_ENTRY_SERIALIZED;
+}
+
+static void
+count_state (Qcow2BitmapSummary *summary, const Qcow2Bitmap *bitmap)
+{
+  switch ((Qcow2BitmapState) bitmap->state)
+    {
+    case QCOW2_BITMAP_STATE_ENABLED:
+    case QCOW2_BITMAP_STATE_DISABLED:
+      summary->usable++;
+      return;
+    case QCOW2_BITMAP_STATE_IN_USE:
+    case QCOW2_BITMAP_STATE_IN_USE_WRITER:
+      summary->in_use++;
+      return;
+    case QCOW2_BITMAP_STATE_STALE:
+      summary->stale++;
+      return;
+    case QCOW2_BITMAP_STATE_UNKNOWN:
+    case QCOW2_BITMAP_STATE_DAMAGED:
+      summary->damaged++;
+      return;
+    }
+}
+
+/* Examines BITMAP for the sake of the clusters that it takes, and, when it was
+ * asked for, of what is wrong with it. */
+static void
+check_bitmap (Check *check, Qcow2Examiner *examiner, Qcow2Problems *ignored,
+              Qcow2Bitmap *bitmap)
+{
+  const gboolean wanted = check->calls->wants (bitmap, check->calls->data);
+  guint64 data_size = 0;
+  GError *error = NULL;
+
+  check->last_index = find_last_entry (check, bitmap, &data_size);
+  check->has_last = FALSE;
+  qcow2_examiner_set_problems (examiner,
+                               wanted ? check->image->problems : ignored);
+  if (check->clusters != NULL)
+    qcow2_cluster_check_add_bitmap (check->clusters, bitmap, wanted);
+  qcow2_examiner_examine (examiner, bitmap, &error);
+  if (!wanted)
+    {
+      g_clear_error (&error);
+      return;
+    }
+
+  if (error == NULL && check->has_last)
+    check_tail (check, bitmap, data_size, &error);
+  fail (check, error);
+  count_state (check->summary, bitmap);
+}
+
+/* Reads all tables in DIRECTORY; only the FIRST time anything is judged by
+ * itself. */
+static gboolean
+walk_bitmaps (Check *check, Qcow2Directory *directory, gboolean first,
+              GError **error)
+{
+  g_autoptr (Qcow2Examiner) examiner
+      = qcow2_examiner_new (check->image, directory);
+  g_autoptr (Qcow2Problems) ignored = qcow2_problems_new ();
+  g_autoptr (GError) local_error = NULL;
+
+  qcow2_examiner_set_watch (examiner, watch, check);
+  qcow2_directory_rewind (directory);
+  while (TRUE)
+    {
+      g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+      if (!qcow2_directory_next (directory, &bitmap, &local_error))
+        break;
+
+      if (first)
+        {
+          check_bitmap (check, examiner, ignored, &bitmap);
+          continue;
+        }
+
+      check->last_index = QCOW2_NO_INDEX;
+      qcow2_examiner_set_problems (examiner, ignored);
+      qcow2_cluster_check_add_bitmap (
+          check->clusters, &bitmap,
+          check->calls->wants (&bitmap, check->calls->data));
+      qcow2_examiner_examine (examiner, &bitmap, NULL);
+    }
+
+  if (check->clusters != NULL)
+    qcow2_cluster_check_set_cost (check->clusters,
+                                  qcow2_examiner_get_n_bytes (examiner));
+  if (local_error == NULL)
+    return TRUE;
+
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
+/* Judges all bitmaps, and then the clusters of everything: in several rounds,
+ * from the start of the file to its end, when there are too many. */
+static gboolean
+check_bitmaps (Check *check, Qcow2Directory *directory, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  gboolean first = TRUE;
+
+  do
+    {
+      if (!walk_bitmaps (check, directory, first, error))
+        return FALSE;
+
+      first = FALSE;
+    }
+  while (check->clusters != NULL
+         && qcow2_cluster_check_finish_round (check->clusters, directory,
+                                              &local_error));
+
+  if (local_error == NULL)
+    return TRUE;
+
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
+static void
+check_writer (Check *check)
+{
+  const Qcow2Subject subject = make_subject (QCOW2_PART_ALL, "image");
+
+  if (qcow2_image_probe_writer (check->image) == BYTE_SOURCE_LOCKED)
+    qcow2_problems_add (check->image->problems, &subject, QCOW2_FILE_08,
+                        AT_WRITE_LOCK, 0, "somebody is writing to the image");
+}
+
+/* Judges IMAGE by all rules and adds what is wrong to its problems; DIRECTORY
+ * is that of its bitmaps, or NULL when it cannot be read.  Counts in SUMMARY,
+ * which starts zeroed, the bitmaps that CALLS wants.  What cannot be
+ * read (QCOW2_ERROR_READ) is told to CALLS, and the rest goes on. */
+void
+qcow2_image_check (Qcow2Image *image, Qcow2Directory *directory,
+                   const Qcow2CheckCalls *calls, Qcow2BitmapSummary *summary)
+{
+  Check check = { .image = image,
+                  .calls = calls,
+                  .summary = summary,
+                  .clusters = qcow2_cluster_check_new (image),
+                  .window = byte_window_new (image->source, 0),
+                  .zero_bytes_left = MAX_ZERO_BYTES };
+  GError *error = NULL;
+
+  check_writer (&check);
+  if (!check_extensions (&check, &error))
+    fail (&check, g_steal_pointer (&error));
+  if (directory != NULL && !check_bitmaps (&check, directory, &error))
+    fail (&check, g_steal_pointer (&error));
+
+  qcow2_cluster_check_free (check.clusters);
+  byte_window_free (check.window);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* All that is wrong with the metadata of an image: what its readers judge, and
+ * what needs the whole picture. */
+
+#pragma once
+
+#include "qcow2/directory.h"
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  /* Whether BITMAP was asked for: only then what is wrong with it counts. */
+  gboolean (*wants) (const Qcow2Bitmap *bitmap, gconstpointer data);
+  /* Takes an error about one structure, after which the check goes on. */
+  void (*failed) (GError *error, gpointer data);
+  gpointer data;
+} Qcow2CheckCalls;
+
+void qcow2_image_check (Qcow2Image *image, Qcow2Directory *directory,
+                        const Qcow2CheckCalls *calls,
+                        Qcow2BitmapSummary *summary);
+
+G_END_DECLS

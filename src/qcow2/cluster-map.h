@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Which clusters of an image file belong to what: runs of clusters, collected
+ * in any order, sorted, and of limited number. */
+
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* What a run of clusters holds. */
+typedef enum
+{
+  QCOW2_RUN_HEADER,
+  QCOW2_RUN_L1_TABLE,
+  QCOW2_RUN_REFCOUNT_TABLE,
+  QCOW2_RUN_REFCOUNT_BLOCK,
+  QCOW2_RUN_SNAPSHOT_TABLE,
+  QCOW2_RUN_CRYPTO_HEADER,
+  QCOW2_RUN_DIRECTORY,
+  QCOW2_RUN_TABLE, /* this and the next are a bitmap's */
+  QCOW2_RUN_DATA
+} Qcow2RunKind;
+
+#define QCOW2_RUN_NO_BITMAP 0xffffff
+
+/* Clusters are numbered from 0, the one at host offset 0. */
+typedef struct
+{
+  guint64 start;
+  guint64 pointer;     /* host offset of what points to START; behind it, for
+                          data, that to START + 1, and so on */
+  guint32 n;           /* clusters */
+  guint32 bitmap : 24; /* index, or QCOW2_RUN_NO_BITMAP */
+  guint32 kind : 7;    /* Qcow2RunKind */
+  guint32 clipped : 1; /* it begins before START */
+} Qcow2Run;
+
+/* How many runs are kept at a time. */
+#define QCOW2_CLUSTER_MAP_RUNS (1 << 19)
+
+typedef struct Qcow2ClusterMap Qcow2ClusterMap;
+
+Qcow2ClusterMap *qcow2_cluster_map_new (void);
+void qcow2_cluster_map_start (Qcow2ClusterMap *map, guint64 low);
+void qcow2_cluster_map_add (Qcow2ClusterMap *map, Qcow2Run run);
+void qcow2_cluster_map_sort (Qcow2ClusterMap *map);
+guint64 qcow2_cluster_map_get_low (const Qcow2ClusterMap *map);
+guint64 qcow2_cluster_map_get_high (const Qcow2ClusterMap *map);
+gboolean qcow2_cluster_map_is_crowded (const Qcow2ClusterMap *map);
+guint qcow2_cluster_map_get_n (const Qcow2ClusterMap *map);
+const Qcow2Run *qcow2_cluster_map_get (const Qcow2ClusterMap *map,
+                                       guint index);
+void qcow2_cluster_map_free (Qcow2ClusterMap *map);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2ClusterMap, qcow2_cluster_map_free)
+
+G_END_DECLS

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "qcow2/refcount.h"
+
+#define TABLE "refcount table"
+#define BLOCK "refcount block"
+#define ENTRY_LENGTH 8
+
+/* qcow2 spec, refcount table entry: bits 0-8 are reserved. */
+#define OFFSET_MASK G_GUINT64_CONSTANT (0xfffffffffffffe00)
+
+/* QEMU, block/qcow2.h: QCOW_MAX_REFTABLE_SIZE. */
+#define MAX_TABLE_BYTES (8 * 1024 * 1024)
+
+struct Qcow2Refcounts
+{
+  ByteSource *source;
+  guint64 cluster_size; /* bytes */
+  guint bits;           /* of a refcount */
+  guint64 table;        /* host offset */
+  guint64 n_blocks;     /* entries of the table */
+  guint64 block_covers; /* clusters */
+  ByteWindow *on_table;
+  ByteWindow *on_block;
+  guint64 block; /* host offset of the last one looked at */
+  guint64 work;  /* so far: see qcow2_refcounts_get_work () */
+};
+
+/* Returns the refcounts of IMAGE, which must outlive them, or NULL when the
+ * header does not say where they are: HDR-04, HDR-18 or HDR-28. */
+Qcow2Refcounts *
+qcow2_refcounts_new (const Qcow2Image *image)
+{
+  const Qcow2Header *h = &image->header;
+  const guint64 file_size = byte_source_get_size (image->source);
+
+  if (h->cluster_size == QCOW2_ABSENT || h->refcount_bits == QCOW2_ABSENT)
+    return NULL;
+
+  const guint64 bytes = h->refcount_table_clusters * h->cluster_size;
+  if (h->refcount_table_offset == 0
+      || h->refcount_table_offset % h->cluster_size != 0 || bytes == 0
+      || bytes > MAX_TABLE_BYTES || h->refcount_table_offset > file_size
+      || bytes > file_size - h->refcount_table_offset)
+    return NULL;
+
+  Qcow2Refcounts *refcounts = g_new0 (Qcow2Refcounts, 1);
+  refcounts->source = image->source;
+  refcounts->cluster_size = h->cluster_size;
+  refcounts->bits = (guint) h->refcount_bits;
+  refcounts->table = h->refcount_table_offset;
+  refcounts->n_blocks = bytes / ENTRY_LENGTH;
+  refcounts->block_covers = h->cluster_size * 8 / h->refcount_bits;
+  refcounts->on_table
+      = byte_window_new (image->source, refcounts->table + bytes);
+  refcounts->on_block = byte_window_new (image->source, 0);
+  return refcounts;
+}
+
+guint64
+qcow2_refcounts_get_n_blocks (const Qcow2Refcounts *refcounts)
+{
+  return refcounts->n_blocks;
+}
+
+/* Returns how much work it was so far: the refcounts that were looked at, and
+ * for each block as much as for a thousand. */
+guint64
+qcow2_refcounts_get_work (const Qcow2Refcounts *refcounts)
+{
+  return refcounts->work;
+}
+
+/* Gives in OFFSET, host, where refcount block INDEX is; 0 when there is none
+ * or none that is a whole cluster of the file.  Fails with QCOW2_ERROR_READ.
+ */
+gboolean
+qcow2_refcounts_get_block (Qcow2Refcounts *refcounts, guint64 index,
+                           guint64 *offset, GError **error)
+{
+  const guint64 size = byte_source_get_size (refcounts->source);
+  const guint8 *bytes = byte_window_get (
+      refcounts->on_table, refcounts->table + index * ENTRY_LENGTH,
+      ENTRY_LENGTH, TABLE, error);
+
+  if (bytes == NULL)
+    return FALSE;
+
+  const guint64 block = qcow2_load_be (bytes, ENTRY_LENGTH) & OFFSET_MASK;
+  const gboolean whole = block % refcounts->cluster_size == 0 && block < size
+                         && refcounts->cluster_size <= size - block;
+  *offset = whole ? block : 0;
+  return TRUE;
+}
+
+/* Returns refcount INDEX of the block that begins with BYTES; one of less than
+ * a byte has the lower bits of the byte first. */
+static guint64
+load_refcount (const guint8 *bytes, guint64 index, guint bits)
+{
+  if (bits >= 8)
+    return qcow2_load_be (bytes + index * (bits / 8), bits / 8);
+
+  const guint64 bit = index * bits;
+  return (guint64) (bytes[bit / 8] >> (bit % 8)) & ((1u << bits) - 1);
+}
+
+/* Counts how many of the refcounts INDEX and following of the block at host
+ * offset BLOCK, N at most, are equal to the first, which REFCOUNT gets. */
+static gboolean
+read_alike (Qcow2Refcounts *refcounts, guint64 block, guint64 index, guint64 n,
+            guint64 *refcount, guint64 *n_alike, GError **error)
+{
+  const guint bits = refcounts->bits;
+  const guint64 per_read = BYTE_WINDOW_SIZE / 2 * 8 / bits;
+  const guint64 first_byte = index * bits / 8;
+  const guint64 last_byte = ((index + MIN (n, per_read)) * bits - 1) / 8;
+  const guint64 skipped = first_byte * 8 / bits;
+
+  byte_window_set_end (refcounts->on_block, block + refcounts->cluster_size);
+  const guint8 *bytes
+      = byte_window_get (refcounts->on_block, block + first_byte,
+                         (gsize) (last_byte - first_byte + 1), BLOCK, error);
+  if (bytes == NULL)
+    return FALSE;
+
+  guint64 alike = 1;
+  *refcount = load_refcount (bytes, index - skipped, bits);
+  while (alike < MIN (n, per_read)
+         && load_refcount (bytes, index - skipped + alike, bits) == *refcount)
+    alike++;
+
+  refcounts->work += alike + (block != refcounts->block ? 1024 : 0);
+  refcounts->block = block;
+  *n_alike = alike;
+  return TRUE;
+}
+
+/* Gives in REFCOUNT that of CLUSTER, a cluster number, and in N_ALIKE how many
+ * clusters from there on, N_CLUSTERS at most, are known to have the same;
+ * there may be more.  What no block covers has the refcount 0.  Fails with
+ * QCOW2_ERROR_READ. */
+gboolean
+qcow2_refcounts_get (Qcow2Refcounts *refcounts, guint64 cluster,
+                     guint64 n_clusters, guint64 *refcount, guint64 *n_alike,
+                     GError **error)
+{
+  const guint64 covers = refcounts->block_covers;
+  const guint64 index = cluster / covers;
+  const guint64 n = MIN (n_clusters, covers - cluster % covers);
+  guint64 block = 0;
+
+  if (index >= refcounts->n_blocks)
+    {
+      *refcount = 0;
+      *n_alike = n_clusters;
+      return TRUE;
+    }
+  if (!qcow2_refcounts_get_block (refcounts, index, &block, error))
+    return FALSE;
+  if (block != 0)
+    return read_alike (refcounts, block, cluster % covers, n, refcount,
+                       n_alike, error);
+
+  *refcount = 0;
+  *n_alike = n;
+  return TRUE;
+}
+
+void
+qcow2_refcounts_free (Qcow2Refcounts *refcounts)
+{
+  if (refcounts == NULL)
+    return;
+
+  byte_window_free (refcounts->on_table);
+  byte_window_free (refcounts->on_block);
+  g_free (refcounts);
+}

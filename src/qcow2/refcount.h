@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How often the clusters of an image file are used, by its own account: qcow2
+ * specification, section "Host cluster management". */
+
+#pragma once
+
+#include "qcow2/image.h"
+
+G_BEGIN_DECLS
+
+typedef struct Qcow2Refcounts Qcow2Refcounts;
+
+Qcow2Refcounts *qcow2_refcounts_new (const Qcow2Image *image);
+gboolean qcow2_refcounts_get (Qcow2Refcounts *refcounts, guint64 cluster,
+                              guint64 n_clusters, guint64 *refcount,
+                              guint64 *n_alike, GError **error);
+gboolean qcow2_refcounts_get_block (Qcow2Refcounts *refcounts, guint64 index,
+                                    guint64 *offset, GError **error);
+guint64 qcow2_refcounts_get_n_blocks (const Qcow2Refcounts *refcounts);
+guint64 qcow2_refcounts_get_work (const Qcow2Refcounts *refcounts);
+void qcow2_refcounts_free (Qcow2Refcounts *refcounts);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2Refcounts, qcow2_refcounts_free)
+
+G_END_DECLS

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The rules that an image is judged by: what must hold, how bad it is when it
+ * does not, what QEMU makes of that, and what can be done. */
+
+#pragma once
+
+#include "qcow2/record.h"
+
+G_BEGIN_DECLS
+
+typedef enum
+{
+  QCOW2_SEVERITY_ERROR,   /* the structure cannot be trusted */
+  QCOW2_SEVERITY_WARNING, /* suspicious, or only QEMU refuses it */
+  QCOW2_SEVERITY_NOTE
+} Qcow2Severity;
+
+/* What QEMU does with an image that breaks a rule. */
+typedef enum
+{
+  QCOW2_EFFECT_OTHER,    /* it depends, or it is not QEMU's to say */
+  QCOW2_EFFECT_ACCEPTED, /* it opens the image */
+  QCOW2_EFFECT_REFUSED,  /* it does not */
+  QCOW2_EFFECT_AT_LOAD   /* likewise, but only by reading the bitmap's table,
+                            which it does not do of a bitmap in use */
+} Qcow2Effect;
+
+typedef enum
+{
+  QCOW2_REMEDY_NONE,
+  QCOW2_REMEDY_HIDE,   /* clear autoclear bit 0: QEMU leaves bitmaps alone */
+  QCOW2_REMEDY_REMOVE, /* the bitmap cannot be relied on */
+  QCOW2_REMEDY_REPAIR, /* qemu-img check -r */
+  QCOW2_REMEDY_COPY    /* the guest's data into a new image */
+} Qcow2Remedy;
+
+/* A way to break a rule.  Those of one rule stand together. */
+typedef struct
+{
+  const char *id; /* of the rule: "BDIR-05" */
+  Qcow2Severity severity;
+  const char *condition; /* what must hold */
+  const char *allowed;   /* what the number that is wrong may be, or NULL */
+  Qcow2Effect effect;
+  const char *words;   /* the message with which QEMU refuses, where "{name}"
+                          is the bitmap's and "{value}" what is wrong; with
+                          other effects a sentence of ours; may be NULL */
+  const char *told_as; /* the rules whose findings tell it, or NULL */
+  Qcow2Remedy remedy;
+} Qcow2Rule;
+
+/* The rows of qcow2_rules.  The first two parts of a name are the rule's id.
+ */
+typedef enum
+{
+  QCOW2_FILE_01,
+  QCOW2_FILE_02,
+  QCOW2_FILE_03,
+  QCOW2_FILE_04,
+  QCOW2_FILE_05,
+  QCOW2_FILE_06,
+  QCOW2_FILE_08,
+  QCOW2_HDR_01,
+  QCOW2_HDR_02,
+  QCOW2_HDR_03,
+  QCOW2_HDR_04,
+  QCOW2_HDR_05,
+  QCOW2_HDR_06,
+  QCOW2_HDR_07,
+  QCOW2_HDR_08,
+  QCOW2_HDR_09,
+  QCOW2_HDR_11,
+  QCOW2_HDR_12_INSIDE,
+  QCOW2_HDR_12_OUTSIDE,
+  QCOW2_HDR_12_END,
+  QCOW2_HDR_13_LONG,
+  QCOW2_HDR_13_EMPTY,
+  QCOW2_HDR_14,
+  QCOW2_HDR_15_HUGE,
+  QCOW2_HDR_15_SECTOR,
+  QCOW2_HDR_15_L1,
+  QCOW2_HDR_16_MISSING,
+  QCOW2_HDR_16_OBSOLETE,
+  QCOW2_HDR_16_UNKNOWN,
+  QCOW2_HDR_17_LARGE,
+  QCOW2_HDR_17_PLACE,
+  QCOW2_HDR_17_END,
+  QCOW2_HDR_18_EMPTY,
+  QCOW2_HDR_18_LARGE,
+  QCOW2_HDR_18_PLACE,
+  QCOW2_HDR_18_END,
+  QCOW2_HDR_19_LARGE,
+  QCOW2_HDR_19_PLACE,
+  QCOW2_HDR_19_END,
+  QCOW2_HDR_20,
+  QCOW2_HDR_21_DIRTY,
+  QCOW2_HDR_21_CORRUPT,
+  QCOW2_HDR_22,
+  QCOW2_HDR_23_UNKNOWN,
+  QCOW2_HDR_23_SET,
+  QCOW2_HDR_23_CLEAR,
+  QCOW2_HDR_24,
+  QCOW2_HDR_25_MISSING,
+  QCOW2_HDR_25_CLEAR,
+  QCOW2_HDR_25_VERSION,
+  QCOW2_HDR_26_FILE,
+  QCOW2_HDR_26_BACKING,
+  QCOW2_HDR_27,
+  QCOW2_HDR_28,
+  QCOW2_HDR_30,
+  QCOW2_EXT_02,
+  QCOW2_EXT_03,
+  QCOW2_EXT_06_LONG,
+  QCOW2_EXT_06,
+  QCOW2_EXT_07_FILE,
+  QCOW2_EXT_07_AREA,
+  QCOW2_EXT_08_BITMAPS,
+  QCOW2_EXT_08_CRYPTO,
+  QCOW2_EXT_08,
+  QCOW2_EXT_10_LONG,
+  QCOW2_EXT_10_EMPTY,
+  QCOW2_EXT_10_ALONE,
+  QCOW2_EXT_11,
+  QCOW2_EXT_12,
+  QCOW2_EXT_13_METHOD,
+  QCOW2_EXT_13_LENGTH,
+  QCOW2_EXT_13_PLACE,
+  QCOW2_EXT_13_SHORT,
+  QCOW2_EXT_13_END,
+  QCOW2_EXT_14_BIT,
+  QCOW2_EXT_14_EMPTY,
+  QCOW2_EXT_15,
+  QCOW2_BEXT_01,
+  QCOW2_BEXT_02,
+  QCOW2_BEXT_03,
+  QCOW2_BEXT_04_EMPTY,
+  QCOW2_BEXT_04_LARGE,
+  QCOW2_BEXT_04_ALIGN,
+  QCOW2_BEXT_04_SMALL,
+  QCOW2_BEXT_05_ZERO,
+  QCOW2_BEXT_05_ALIGN,
+  QCOW2_BEXT_06,
+  QCOW2_BEXT_06_PADDING,
+  QCOW2_BDIR_01,
+  QCOW2_BDIR_02,
+  QCOW2_BDIR_02_PADDING,
+  QCOW2_BDIR_03_MORE,
+  QCOW2_BDIR_03_LESS,
+  QCOW2_BDIR_04,
+  QCOW2_BDIR_05,
+  QCOW2_BDIR_06_EMPTY,
+  QCOW2_BDIR_06_HUGE,
+  QCOW2_BDIR_06_LARGE,
+  QCOW2_BDIR_07,
+  QCOW2_BDIR_07_WRAP,
+  QCOW2_BDIR_08,
+  QCOW2_BDIR_08_EXTRA,
+  QCOW2_BDIR_09,
+  QCOW2_BDIR_10,
+  QCOW2_BDIR_11,
+  QCOW2_BDIR_12,
+  QCOW2_BDIR_12_QEMU,
+  QCOW2_BDIR_13_EMPTY,
+  QCOW2_BDIR_13_LONG,
+  QCOW2_BDIR_14,
+  QCOW2_BDIR_14_COMPATIBLE,
+  QCOW2_BDIR_15,
+  QCOW2_BDIR_15_NUL,
+  QCOW2_BDIR_16,
+  QCOW2_BDIR_17_NUL,
+  QCOW2_BDIR_17,
+  QCOW2_BDIR_18_SMALL,
+  QCOW2_BDIR_18_LARGE,
+  QCOW2_BDIR_18_IN_USE,
+  QCOW2_BDIR_19,
+  QCOW2_BTAB_01,
+  QCOW2_BTAB_02,
+  QCOW2_BTAB_03,
+  QCOW2_BTAB_05,
+  QCOW2_BDATA_03,
+  QCOW2_OVL_01,
+  QCOW2_OVL_02_TABLE,
+  QCOW2_OVL_02_DATA,
+  QCOW2_REF_01_FREE,
+  QCOW2_REF_01_STALE,
+  QCOW2_REF_01_SHARED,
+  QCOW2_RES_02,
+  QCOW2_RES_02_SPARE,
+  QCOW2_RES_06,
+  QCOW2_RES_07,
+  QCOW2_N_RULES
+} Qcow2RuleIndex;
+
+#define QCOW2_NO_RULE QCOW2_N_RULES
+
+extern const Qcow2Rule qcow2_rules[QCOW2_N_RULES];
+extern const Qcow2Label qcow2_severities[];
+extern const Qcow2Field qcow2_rule_fields[];
+
+gboolean qcow2_rule_exists (const char *id);
+
+G_END_DECLS

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "qcow2/snapshot.h"
+
+#define WHAT "snapshot table"
+
+/* The fixed part of an entry and the fields in it that have lengths. */
+#define HEAD_LENGTH 40
+#define AT_ID_SIZE 12
+#define AT_NAME_SIZE 14
+#define AT_EXTRA_DATA_SIZE 36
+
+/* QEMU, block/qcow2.h: QCOW_MAX_SNAPSHOTS, QCOW_MAX_SNAPSHOTS_SIZE. */
+#define MAX_SNAPSHOTS 65536
+#define MAX_TABLE_BYTES (1024 * 65536)
+
+/* Gives in SIZE how many bytes the entries of the snapshot table of IMAGE
+ * take, as far as they are in the file and are as many as QEMU allows.  The
+ * table starts inside the file.  Fails with QCOW2_ERROR_READ. */
+gboolean
+qcow2_snapshot_table_get_size (const Qcow2Image *image, guint64 *size,
+                               GError **error)
+{
+  const guint64 start = image->header.snapshot_offset;
+  const guint64 left = byte_source_get_size (image->source) - start;
+  const guint64 end = MIN (left, MAX_TABLE_BYTES);
+  const guint32 n = MIN (image->header.nb_snapshots, MAX_SNAPSHOTS);
+  g_autoptr (ByteWindow) window = byte_window_new (image->source, start + end);
+  guint64 pos = 0;
+
+  for (guint32 i = 0; i < n && pos < end && end - pos >= HEAD_LENGTH; i++)
+    {
+      const guint8 *head
+          = byte_window_get (window, start + pos, HEAD_LENGTH, WHAT, error);
+
+      if (head == NULL)
+        return FALSE;
+
+      const guint64 entry = HEAD_LENGTH
+                            + qcow2_load_be (head + AT_EXTRA_DATA_SIZE, 4)
+                            + qcow2_load_be (head + AT_ID_SIZE, 2)
+                            + qcow2_load_be (head + AT_NAME_SIZE, 2);
+      pos += (entry + 7) / 8 * 8;
+    }
+
+  *size = MIN (pos, end);
+  return TRUE;
+}

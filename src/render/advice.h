@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What follows from a finding, and what can be done about it, in words. */
+
+#pragma once
+
+#include "qcow2/header.h"
+
+G_BEGIN_DECLS
+
+char *advice_get_consequence (const Qcow2Problem *problem,
+                              const Qcow2Header *header);
+char *advice_get_remedy (const Qcow2Problem *problem,
+                         const Qcow2Header *header);
+char *advice_describe_effect (const Qcow2Rule *rule);
+const char *advice_describe_remedy (const Qcow2Rule *rule);
+
+G_END_DECLS
