@@ -4,7 +4,8 @@
  *
  * - What is printed is text that drives no terminal, and JSON well formed.
  * - A finding lies in the file or at its end, and its message is a line.
- * - A finding of severity error is reported, and nothing else is.
+ * - A finding of severity error is reported, and nothing else is; and what a
+ *   command finds wrong is not sound to the check.
  * - An error that ends the reading is of the readers' own domain, with a
  *   message; only a read that fails makes one behind the header.
  * - No more is read than a few times what the structures can hold.
@@ -19,6 +20,7 @@
 #include "answer.h"
 #include "cli/report.h"
 #include "cli/rows.h"
+#include "qcow2/check.h"
 #include "qcow2/error.h"
 #include "qcow2/examine.h"
 #include "render/bitmap-list.h"
@@ -565,6 +567,10 @@ dump_as_qemu (Run *run)
 static void
 check_finding (const Run *run, const Qcow2Problem *problem)
 {
+  g_assert_cmpstr (problem->rule, ==, qcow2_rules[problem->index].id);
+  g_assert_cmpint (problem->severity, ==,
+                   qcow2_rules[problem->index].severity);
+
   if (problem->offset > run->file_size)
     g_error ("%s: a finding at " QCOW2_X " of " QCOW2_X " bytes: %s",
              problem->rule, problem->offset, run->file_size, problem->message);
@@ -585,26 +591,39 @@ write_message (OutputStream stream, const char *bytes, gsize len,
   return TRUE;
 }
 
-/* Reports the findings and gives them to the emitters. */
 static void
-report (Run *run)
+check_findings (Run *run)
 {
   const Qcow2Problems *problems = run->image->problems;
-  Output *output = output_new (write_message);
-  Report *told = report_new (output, PATH, run->image);
 
   run->result->n_findings = qcow2_problems_get_n (problems);
   run->result->n_errors = qcow2_problems_get_n_errors (problems);
   for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
     check_finding (run, qcow2_problems_get (problems, i));
+}
 
-  n_messages = 0;
-  report_findings (told, REPORT_SCOPE (G_MAXUINT));
+/* Gives the findings that TOLD has to the emitters for programs. */
+static void
+describe_findings (Run *run, const Report *told)
+{
   for (guint i = 0; i < run->n_emitters; i++)
     {
       if (run->emitters[i]->for_programs)
         report_describe (told, run->emitters[i]);
     }
+}
+
+/* Reports the findings as messages. */
+static void
+report (Run *run)
+{
+  Output *output = output_new (write_message);
+  Report *told = report_new (output, PATH, run->image);
+
+  check_findings (run);
+  n_messages = 0;
+  report_findings (told, REPORT_SCOPE (QCOW2_PART_EVERYTHING));
+  describe_findings (run, told);
 
   const gboolean clean = report_close (told);
   g_assert_true (clean == (run->result->n_errors == 0));
@@ -612,31 +631,62 @@ report (Run *run)
   output_free (output);
 }
 
-static const char *const keys[]
-    = { "header", "extensions", "bitmaps", "bitmap_tables", NULL };
+/* Prints the findings as an answer. */
+static void
+print_findings (Run *run, const Qcow2BitmapSummary *bitmaps)
+{
+  Output *output = output_new (write_message);
+  Report *told = report_new (output, PATH, run->image);
+  DescribeCounts counts;
 
+  check_findings (run);
+  n_messages = 0;
+  report_make_answer (told, NULL);
+  report_findings (told, REPORT_SCOPE (QCOW2_PART_EVERYTHING));
+  report_count (told, &counts);
+  g_assert_true ((counts.errors == 0) == (run->result->n_errors == 0));
+  for (guint i = 0; i < run->n_emitters; i++)
+    {
+      if (run->emitters[i]->for_programs)
+        describe_summary (run->emitters[i], &counts, bitmaps);
+      else
+        report_print (told, answer_get_text (run->answers[i]));
+    }
+  describe_findings (run, told);
+
+  report_close (told);
+  g_assert_cmpuint (n_messages, ==, 0);
+  output_free (output);
+}
+
+/* Ends the groups that are open. */
+static void
+end_groups (Run *run)
+{
+  static const char *const keys[]
+      = { "header", "extensions", "bitmaps", "bitmap_tables", NULL };
+
+  for (guint i = 0; i < run->n_emitters; i++)
+    emitter_end_groups (run->emitters[i], keys);
+}
+
+/* Ends the image, of which ERROR, or NULL, is all that is known. */
 static void
 end_image (Run *run, const GError *error)
 {
-  for (guint i = 0; i < run->n_emitters; i++)
-    {
-      DescribeEnd the_end = { .writer = BYTE_SOURCE_LOCK_UNKNOWN };
-
-      emitter_end_groups (run->emitters[i], keys);
-      if (!run->emitters[i]->for_programs)
-        continue;
-
-      if (run->image != NULL)
-        the_end.writer = qcow2_image_probe_writer (run->image);
-      the_end.error_code = error != NULL ? "error" : NULL;
-      the_end.error_message = error != NULL ? error->message : NULL;
-      describe_end (run->emitters[i], &the_end);
-    }
+  DescribeEnd the_end = { .writer = BYTE_SOURCE_LOCK_UNKNOWN };
 
   if (run->image != NULL)
-    report (run);
+    the_end.writer = qcow2_image_probe_writer (run->image);
+  the_end.error_code = error != NULL ? "error" : NULL;
+  the_end.error_message = error != NULL ? error->message : NULL;
+
   for (guint i = 0; i < run->n_emitters; i++)
-    emitter_end_image (run->emitters[i]);
+    {
+      if (run->emitters[i]->for_programs)
+        describe_end (run->emitters[i], &the_end);
+      emitter_end_image (run->emitters[i]);
+    }
 }
 
 /* Nothing can be shown. */
@@ -647,6 +697,7 @@ show_failure (Run *run, GError *error)
   g_assert_true (error->domain == QCOW2_ERROR);
   g_assert_cmpuint (strlen (error->message), >, 0);
 
+  end_groups (run);
   end_image (run, error);
   run->result->read_failed
       = g_error_matches (error, QCOW2_ERROR, QCOW2_ERROR_READ);
@@ -657,7 +708,6 @@ show_failure (Run *run, GError *error)
 static void
 show_image (Run *run)
 {
-  run->result->was_opened = TRUE;
   check_budget (run, 0, get_area_size (&run->image->header) + 4096, "header");
 
   show_header (run);
@@ -666,6 +716,47 @@ show_image (Run *run)
   show_tables_at (run);
   if ((run->ways & DRIVE_DUMP) != 0)
     dump_as_qemu (run);
+
+  end_groups (run);
+  report (run);
+  end_image (run, NULL);
+}
+
+static gboolean
+want_all (const Qcow2Bitmap *bitmap, gconstpointer data)
+{
+  Run *run = (Run *) data;
+
+  /* There are rounds, and each asks once or more. */
+  run->result->n_bitmaps = MAX (run->result->n_bitmaps, bitmap->index + 1);
+  return TRUE;
+}
+
+static void
+take_check_error (GError *error, gpointer data)
+{
+  take_read_error (data, error);
+}
+
+static void
+check_image (Run *run)
+{
+  const Qcow2CheckCalls calls
+      = { .wants = want_all, .failed = take_check_error, .data = run };
+  Qcow2BitmapSummary bitmaps = { 0 };
+  GError *error = NULL;
+  g_autoptr (Qcow2Directory) directory
+      = qcow2_directory_open (run->image, &error);
+
+  if (directory == NULL)
+    take_read_error (run, error);
+  qcow2_image_check (run->image, directory, &calls, &bitmaps);
+  g_assert_cmpuint (bitmaps.usable + bitmaps.in_use + bitmaps.stale
+                        + bitmaps.damaged,
+                    ==, run->result->n_bitmaps);
+
+  end_groups (run);
+  print_findings (run, &bitmaps);
   end_image (run, NULL);
 }
 
@@ -719,8 +810,10 @@ run_end (Run *run)
   g_clear_pointer (&messages, answer_free);
 }
 
+/* Opens the image in SOURCE and, if it is one, calls SHOW. */
 static DriveResult
-drive_once (ByteSource *source, const DriveOptions *options)
+run_once (ByteSource *source, const DriveOptions *options,
+          void (*show) (Run *run))
 {
   DriveResult result = { 0 };
   Run run = { .file_size = byte_source_get_size (source),
@@ -734,13 +827,45 @@ drive_once (ByteSource *source, const DriveOptions *options)
 
   run_begin (&run);
   run.image = qcow2_image_open (meter_new (source, &result.n_read), &error);
+  result.was_opened = run.image != NULL;
   if (run.image != NULL)
-    show_image (&run);
+    show (&run);
   else
     show_failure (&run, error);
 
   run_end (&run);
   qcow2_image_free (run.image);
+  return result;
+}
+
+/* What is wrong with KNOWN is wrong with CHECKED, the same image. */
+static void
+compare_with_check (const DriveResult *known, const DriveResult *checked)
+{
+  g_assert_true (checked->was_opened == known->was_opened);
+  if (known->read_failed || checked->read_failed)
+    return;
+
+  g_assert_cmpuint (checked->n_bitmaps, ==, known->n_bitmaps);
+  if (known->n_errors > 0)
+    g_assert_cmpuint (checked->n_errors, >, 0);
+}
+
+static DriveResult
+drive_once (ByteSource *source, const DriveOptions *options)
+{
+  DriveResult result = run_once (source, options, show_image);
+
+  if (options->ways != 0 && (options->ways & DRIVE_CHECK) == 0)
+    return result;
+
+  const DriveResult checked = run_once (source, options, check_image);
+  if (!options->changes)
+    compare_with_check (&result, &checked);
+
+  result.n_check_errors = checked.n_errors;
+  result.n_read += checked.n_read;
+  result.digest ^= checked.digest;
   return result;
 }
 

@@ -18,7 +18,8 @@ typedef enum
   DRIVE_JSONL = 1 << 3, /* all columns of tables */
   DRIVE_FIELDS = 1 << 4,
   DRIVE_LIST = 1 << 5,
-  DRIVE_DUMP = 1 << 6 /* as QEMU's own dumper does, text and JSON */
+  DRIVE_DUMP = 1 << 6, /* as QEMU's own dumper does, text and JSON */
+  DRIVE_CHECK = 1 << 7 /* the rules that need the whole picture, too */
 } DriveWays;
 
 typedef struct
@@ -42,9 +43,10 @@ typedef struct
   gboolean read_failed;
   guint64 n_bitmaps;
   guint64 n_findings;
-  guint64 n_errors; /* findings of severity error */
-  guint64 n_read;   /* bytes that the source gave */
-  guint64 digest;   /* of all that was printed */
+  guint64 n_errors;       /* findings of severity error */
+  guint64 n_check_errors; /* likewise of the check, if it was made */
+  guint64 n_read;         /* bytes that the source gave */
+  guint64 digest;         /* of all that was printed */
 } DriveResult;
 
 DriveResult drive (ByteSource *source, const DriveOptions *options);

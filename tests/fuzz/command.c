@@ -30,7 +30,9 @@ typedef enum
   PRINTS_NUL,      /* bytes as they are in the image */
   PRINTS_NOTHING,  /* a predicate */
   PRINTS_ALL_TEXT, /* all of the image is shown and judged */
-  PRINTS_ALL_JSON
+  PRINTS_ALL_JSON,
+  PRINTS_CHECK, /* findings are output, so that 2 goes without a message */
+  PRINTS_CHECK_JSON
 } Prints;
 
 typedef struct
@@ -101,6 +103,12 @@ static const Line lines[] = {
   { PRINTS_JSON, { "dump-header", "-j", IMAGE } },
   { PRINTS_DUMP, { "dump-header-exts", IMAGE } },
   { PRINTS_JSON, { "dump-header-exts", "-j", IMAGE } },
+  { PRINTS_CHECK, { "check", IMAGE } },
+  { PRINTS_CHECK_JSON, { "check", "--output=json", IMAGE } },
+  { PRINTS_CHECK_JSON, { "check", "--output=jsonl", IMAGE } },
+  { PRINTS_CHECK, { "check", "--strict", "--ignore=BDIR-18", IMAGE } },
+  { PRINTS_CHECK, { "check", "--index=0", IMAGE } },
+  { PRINTS_CHECK_JSON, { "check", "--name=b0", "--output=json", IMAGE } },
 };
 /* clang-format on */
 
@@ -182,7 +190,10 @@ check_status (const Line *line, int status, const DriveOptions *options,
   const gboolean silent = answer_get_size (messages) == 0;
   const gboolean all
       = line->prints == PRINTS_ALL_TEXT || line->prints == PRINTS_ALL_JSON;
-  const gboolean no = line->prints == PRINTS_NOTHING && status == 2;
+  const gboolean no
+      = status == 2
+        && (line->prints == PRINTS_NOTHING || line->prints == PRINTS_CHECK
+            || line->prints == PRINTS_CHECK_JSON);
 
   g_assert_cmpint (status, >=, 0);
   g_assert_cmpint (status, <=, 3);
@@ -214,6 +225,7 @@ get_kind (Prints prints)
     {
     case PRINTS_JSON:
     case PRINTS_ALL_JSON:
+    case PRINTS_CHECK_JSON:
       return ANSWER_JSON;
     case PRINTS_DUMP:
       return ANSWER_DUMP;
@@ -221,6 +233,7 @@ get_kind (Prints prints)
     case PRINTS_NUL:
     case PRINTS_NOTHING:
     case PRINTS_ALL_TEXT:
+    case PRINTS_CHECK:
       return ANSWER_TEXT;
     }
 

@@ -27,7 +27,8 @@ digest (const guint8 *data, gsize size)
 static guint
 choose_ways (guint64 sum)
 {
-  static const guint others[] = { 0, DRIVE_FIELDS, DRIVE_LIST, DRIVE_DUMP };
+  static const guint others[]
+      = { DRIVE_CHECK, DRIVE_FIELDS, DRIVE_LIST, DRIVE_DUMP };
 
   return (1u << (sum >> 40 & 3)) | others[sum >> 42 & 3];
 }
