@@ -42,6 +42,7 @@ shell_tests = \
 	%D%/cli-dump.sh \
 	%D%/cli-extensions.sh \
 	%D%/cli-header.sh \
+	%D%/cli-hostile-text.sh \
 	%D%/cli-images.sh \
 	%D%/cli-json.sh \
 	%D%/cli-list.sh \
@@ -56,6 +57,7 @@ TESTS = $(unit_tests) $(shell_tests)
 EXTRA_DIST += \
 	$(shell_tests) \
 	%D%/expected \
+	%D%/hostile-text.py \
 	%D%/interop-compare.py \
 	%D%/json-check.py \
 	%D%/lib.sh \
