@@ -728,7 +728,7 @@ def main():
     for name, data, shown in TEXTS[step // 2::step]:
         try:
             checks[what](bytes.fromhex(data), shown, ways)
-        except (KeyError, IndexError, TypeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError) as error:
             complain('it breaks off:', error)
         print(name, '; '.join(wrong), sep='\t')
         wrong.clear()
