@@ -43,6 +43,7 @@ shell_tests = \
 	%D%/cli-dump-header.sh \
 	%D%/cli-dump.sh \
 	%D%/cli-extensions.sh \
+	%D%/cli-faults.sh \
 	%D%/cli-header.sh \
 	%D%/cli-hostile-text.sh \
 	%D%/cli-images.sh \
@@ -59,6 +60,8 @@ TESTS = $(unit_tests) $(shell_tests)
 EXTRA_DIST += \
 	$(shell_tests) \
 	%D%/expected \
+	%D%/fault-shim.c \
+	%D%/faults.py \
 	%D%/hostile-text.py \
 	%D%/interop-compare.py \
 	%D%/json-check.py \
