@@ -16,6 +16,7 @@ AM_TESTS_ENVIRONMENT = \
 unit_tests = \
 	%D%/test-answer \
 	%D%/test-builder \
+	%D%/test-cut \
 	%D%/test-directory \
 	%D%/test-drive \
 	%D%/test-examine \
@@ -96,6 +97,9 @@ drive_sources = \
 unit_ldadd = src/libcli.la
 %C%_test_answer_SOURCES = %D%/test-answer.c %D%/answer.c %D%/answer.h
 %C%_test_answer_LDADD = $(GLIB_LIBS)
+%C%_test_cut_SOURCES = \
+	%D%/test-cut.c $(drive_sources) $(builder_sources)
+%C%_test_cut_LDADD = $(unit_ldadd)
 %C%_test_directory_SOURCES = %D%/test-directory.c $(builder_sources)
 %C%_test_directory_LDADD = $(unit_ldadd)
 %C%_test_drive_SOURCES = \
