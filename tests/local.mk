@@ -22,6 +22,7 @@ unit_tests = \
 	%D%/test-examine \
 	%D%/test-extension \
 	%D%/test-format \
+	%D%/test-grid \
 	%D%/test-header \
 	%D%/test-image \
 	%D%/test-image-list \
@@ -111,6 +112,9 @@ unit_ldadd = src/libcli.la
 %C%_test_extension_LDADD = $(unit_ldadd)
 %C%_test_format_SOURCES = %D%/test-format.c
 %C%_test_format_LDADD = $(unit_ldadd)
+%C%_test_grid_SOURCES = \
+	%D%/test-grid.c $(drive_sources) $(builder_sources)
+%C%_test_grid_LDADD = $(unit_ldadd)
 %C%_test_header_SOURCES = %D%/test-header.c $(builder_sources)
 %C%_test_header_LDADD = $(unit_ldadd)
 %C%_test_image_SOURCES = %D%/test-image.c $(builder_sources)
