@@ -36,6 +36,7 @@ shell_tests = \
 	%D%/cli-bad-input.sh \
 	%D%/cli-bitmap-table.sh \
 	%D%/cli-bitmaps.sh \
+	%D%/cli-check.sh \
 	%D%/cli-completion.sh \
 	%D%/cli-damaged.sh \
 	%D%/cli-dump-header.sh \
