@@ -26,6 +26,7 @@ unit_tests = \
 	%D%/test-number \
 	%D%/test-problem \
 	%D%/test-record \
+	%D%/test-snapshot \
 	%D%/test-source \
 	%D%/test-table \
 	%D%/test-text
@@ -103,6 +104,8 @@ unit_ldadd = src/libcli.la
 %C%_test_problem_LDADD = $(unit_ldadd)
 %C%_test_record_SOURCES = %D%/test-record.c
 %C%_test_record_LDADD = $(unit_ldadd)
+%C%_test_snapshot_SOURCES = %D%/test-snapshot.c $(builder_sources)
+%C%_test_snapshot_LDADD = $(unit_ldadd)
 %C%_test_source_SOURCES = %D%/test-source.c
 %C%_test_source_LDADD = $(unit_ldadd)
 %C%_test_table_SOURCES = %D%/test-table.c $(builder_sources)

@@ -30,8 +30,14 @@ qcow2_snapshot_table_get_size (const Qcow2Image *image, guint64 *size,
   g_autoptr (ByteWindow) window = byte_window_new (image->source, start + end);
   guint64 pos = 0;
 
-  for (guint32 i = 0; i < n && pos < end && end - pos >= HEAD_LENGTH; i++)
+  for (guint32 i = 0; i < n && pos < end; i++)
     {
+      if (end - pos < HEAD_LENGTH)
+        {
+          pos = end; /* of a head that is cut short, what there is */
+          break;
+        }
+
       const guint8 *head
           = byte_window_get (window, start + pos, HEAD_LENGTH, WHAT, error);
 
