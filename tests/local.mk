@@ -15,6 +15,7 @@ AM_TESTS_ENVIRONMENT = \
 
 unit_tests = \
 	%D%/test-builder \
+	%D%/test-cluster-map \
 	%D%/test-directory \
 	%D%/test-examine \
 	%D%/test-extension \
@@ -26,6 +27,7 @@ unit_tests = \
 	%D%/test-number \
 	%D%/test-problem \
 	%D%/test-record \
+	%D%/test-refcount \
 	%D%/test-snapshot \
 	%D%/test-source \
 	%D%/test-table \
@@ -82,6 +84,8 @@ builder_sources = \
 %C%_test_builder_LDADD = $(GLIB_LIBS)
 
 unit_ldadd = src/libcli.la
+%C%_test_cluster_map_SOURCES = %D%/test-cluster-map.c $(builder_sources)
+%C%_test_cluster_map_LDADD = $(unit_ldadd)
 %C%_test_directory_SOURCES = %D%/test-directory.c $(builder_sources)
 %C%_test_directory_LDADD = $(unit_ldadd)
 %C%_test_examine_SOURCES = %D%/test-examine.c $(builder_sources)
@@ -104,6 +108,8 @@ unit_ldadd = src/libcli.la
 %C%_test_problem_LDADD = $(unit_ldadd)
 %C%_test_record_SOURCES = %D%/test-record.c
 %C%_test_record_LDADD = $(unit_ldadd)
+%C%_test_refcount_SOURCES = %D%/test-refcount.c $(builder_sources)
+%C%_test_refcount_LDADD = $(unit_ldadd)
 %C%_test_snapshot_SOURCES = %D%/test-snapshot.c $(builder_sources)
 %C%_test_snapshot_LDADD = $(unit_ldadd)
 %C%_test_source_SOURCES = %D%/test-source.c
