@@ -44,6 +44,8 @@ shell_tests = \
 	%D%/cli-bad-input.sh \
 	%D%/cli-bitmap-table.sh \
 	%D%/cli-bitmaps.sh \
+	%D%/cli-check-corpus.sh \
+	%D%/cli-check-rules.sh \
 	%D%/cli-check.sh \
 	%D%/cli-completion.sh \
 	%D%/cli-damaged.sh \
@@ -67,7 +69,9 @@ check_PROGRAMS += $(unit_tests) %D%/mkimage
 TESTS = $(unit_tests) $(shell_tests)
 EXTRA_DIST += \
 	$(shell_tests) \
+	%D%/check-findings.py \
 	%D%/expected \
+	%D%/findings.py \
 	%D%/fault-shim.c \
 	%D%/faults.py \
 	%D%/hostile-text.py \
