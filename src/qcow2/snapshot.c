@@ -18,9 +18,9 @@
 #define MAX_TABLE_BYTES (1024 * 65536)
 #define MAX_EXTRA_DATA 1024
 
-/* Fills in TABLE for the snapshot table of IMAGE, which starts inside the file,
- * as far as its entries are in the file and are as many as QEMU allows.  Fails
- * with QCOW2_ERROR_READ. */
+/* Fills in TABLE for the snapshot table of IMAGE, which starts inside the
+ * file, as far as its entries are in the file and are as many as QEMU allows.
+ * Fails with QCOW2_ERROR_READ. */
 gboolean
 qcow2_snapshot_table_measure (const Qcow2Image *image,
                               Qcow2SnapshotTable *table, GError **error)
@@ -61,7 +61,7 @@ qcow2_snapshot_table_measure (const Qcow2Image *image,
       pos = (entry_end + 7) / 8 * 8;
     }
 
-  t.size = MIN (entry_end, end);
+  t.size = MIN (MAX (pos, entry_end), end);
   t.too_big = entry_end > MAX_TABLE_BYTES;
   t.cut = !t.too_big && entry_end > left;
   *table = t;
