@@ -1024,6 +1024,21 @@ test_rounds (void)
   g_assert_cmpuint (c.summary.usable, ==, 1);
 }
 
+static guint
+count_overlaps (const Checked *c)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < qcow2_problems_get_n (c->image->problems); i++)
+    {
+      const Qcow2Problem *problem = qcow2_problems_get (c->image->problems, i);
+
+      n += g_str_has_prefix (problem->rule, "OVL-");
+    }
+
+  return n;
+}
+
 /* Two long structures overlap where one round ends and another begins: that is
  * told in the first.  Behind there is some data in both. */
 static void
@@ -1054,6 +1069,7 @@ test_rounds_cut (void)
       "E OVL-01@0x%x; E OVL-01@0x%x", (guint) (middle - 9000) * CLUSTER,
       (guint) middle * CLUSTER);
   assert_clusters (&c, expected);
+  g_assert_cmpuint (count_overlaps (&c), ==, 2);
 }
 
 /* Too many in a single cluster: that is said, and what follows is looked at
