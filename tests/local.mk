@@ -41,6 +41,7 @@ shell_tests = \
 	%D%/cli-bad-input.sh \
 	%D%/cli-bitmap-table.sh \
 	%D%/cli-bitmaps.sh \
+	%D%/cli-bombs.sh \
 	%D%/cli-completion.sh \
 	%D%/cli-damaged.sh \
 	%D%/cli-dump-header.sh \
@@ -63,6 +64,7 @@ check_PROGRAMS += $(unit_tests) %D%/mkimage
 TESTS = $(unit_tests) $(shell_tests)
 EXTRA_DIST += \
 	$(shell_tests) \
+	%D%/every-image.py \
 	%D%/expected \
 	%D%/fault-shim.c \
 	%D%/faults.py \
