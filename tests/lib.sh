@@ -231,6 +231,7 @@ bitmaps --tables
 bitmap-table
 bitmap-table --long
 bitmap-table --at 0x200 --count 99
+check
 dump
 END
 }
