@@ -17,6 +17,7 @@ unit_tests = \
 	%D%/test-answer \
 	%D%/test-builder \
 	%D%/test-check \
+	%D%/test-check-clusters \
 	%D%/test-cluster-map \
 	%D%/test-cut \
 	%D%/test-directory \
@@ -114,6 +115,9 @@ drive_sources = \
 unit_ldadd = src/libcli.la
 %C%_test_check_SOURCES = %D%/test-check.c $(builder_sources)
 %C%_test_check_LDADD = $(unit_ldadd)
+%C%_test_check_clusters_SOURCES = %D%/test-check-clusters.c \
+	$(builder_sources)
+%C%_test_check_clusters_LDADD = $(unit_ldadd)
 %C%_test_cluster_map_SOURCES = %D%/test-cluster-map.c $(builder_sources)
 %C%_test_cluster_map_LDADD = $(unit_ldadd)
 %C%_test_answer_SOURCES = %D%/test-answer.c %D%/answer.c %D%/answer.h
