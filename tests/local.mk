@@ -16,6 +16,7 @@ AM_TESTS_ENVIRONMENT = \
 unit_tests = \
 	%D%/test-answer \
 	%D%/test-builder \
+	%D%/test-check \
 	%D%/test-cluster-map \
 	%D%/test-cut \
 	%D%/test-directory \
@@ -71,6 +72,7 @@ TESTS = $(unit_tests) $(shell_tests)
 EXTRA_DIST += \
 	$(shell_tests) \
 	%D%/check-findings.py \
+	%D%/check-util.h \
 	%D%/expected \
 	%D%/fault-shim.c \
 	%D%/faults.py \
@@ -108,6 +110,8 @@ drive_sources = \
 	%D%/drive.h
 
 unit_ldadd = src/libcli.la
+%C%_test_check_SOURCES = %D%/test-check.c $(builder_sources)
+%C%_test_check_LDADD = $(unit_ldadd)
 %C%_test_cluster_map_SOURCES = %D%/test-cluster-map.c $(builder_sources)
 %C%_test_cluster_map_LDADD = $(unit_ldadd)
 %C%_test_answer_SOURCES = %D%/test-answer.c %D%/answer.c %D%/answer.h
