@@ -3,8 +3,7 @@
 """What `qcow2tool check` says of QEMU, held against what qemu-img does with
 each image of the builder, and the remedies, tried on copies.
 
-What differs between versions of QEMU in no image is not looked for: a claim
-has to hold for the one that is installed.
+A claim has to hold for the version of QEMU that is installed.
 """
 
 import json
@@ -455,22 +454,22 @@ NEEDED = list(VISIBLE) + [
 def main():
     tap = findings.Tap()
     seen = set()
-    too_slow = False
-    for name in findings.names():
+    is_partial = findings.SLOW
+    for name in findings.names()[::20 if findings.SLOW else 1]:
         if TOO_LARGE.match(name):
             continue
         try:
             judge(tap, Image(name), seen)
         except TooSlow as program:
             tap.note('%s: %s takes too long' % (name, program))
-            too_slow = True
+            is_partial = True
         for left_over in os.listdir(findings.IMAGES):
             if left_over.endswith('.qcow2'):
                 os.unlink(os.path.join(findings.IMAGES, left_over))
 
     tap.ok('everything that check says was met with',
            ['not: %s' % (what,) for what in NEEDED
-            if what not in seen and not too_slow])
+            if what not in seen and not is_partial])
     return tap.finish()
 
 
