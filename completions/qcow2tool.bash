@@ -225,7 +225,18 @@ _qcow2tool_offer_values ()
         Bitmaps 'Data file' '<unknown>' ;;
     --field)
       _qcow2tool_offer_keys "$@" ;;
+    --ignore)
+      _qcow2tool_offer_rules "$@" ;;
   esac
+}
+
+_qcow2tool_offer_rules ()
+{
+  local rules
+
+  mapfile -t rules < <(command qcow2tool check --rules 2> /dev/null \
+    < /dev/null | sed -n 's/^\([A-Z]*-[0-9]*\) .*/\1/p' | sort -u)
+  _qcow2tool_offer "$@" "${rules[@]}"
 }
 
 _qcow2tool_offer_keys ()
@@ -272,6 +283,8 @@ _qcow2tool_offer_options ()
       ;;
     dump-header|dump-header-exts)
       options=(--json -j) ;;
+    check)
+      options=(--name= --index= --strict --ignore= --rules) ;;
     *)
       return ;;
   esac
@@ -304,6 +317,7 @@ _qcow2tool_survey ()
     elif [[ ! $over && ${words[i]} == -* ]]; then
       case ${words[i]} in
         --name|--index|--field|--is|--type|--start|--count|--at|--magic|\
+        --ignore|\
         --output|--files-from|--files0-from|--format|-f)
           if ((i != cword)); then
             option=${words[i]}
@@ -326,7 +340,7 @@ _qcow2tool ()
   local IFS=$' \t\n' text=${2-}
   local words cword raw typed open before command image wanted ended
   local commands=(header extensions bitmaps bitmap-table dump dump-header
-    dump-header-exts)
+    dump-header-exts check)
 
   COMPREPLY=()
   _qcow2tool_split

@@ -73,7 +73,7 @@ name_of_bitmap_0 ()
 
 complete_at 'qcow2tool ' ''
 expect_replies 'commands' header extensions bitmaps bitmap-table dump \
-  dump-header dump-header-exts help
+  dump-header dump-header-exts check help
 complete_at 'qcow2tool bi' bi
 expect_replies 'commands that begin so' bitmaps bitmap-table
 complete_at 'qcow2tool help ext' ext
@@ -94,6 +94,13 @@ expect_replies 'options of dump-header-exts' --json
 complete_at 'qcow2tool dump --' --
 expect_replies 'dump has only what all have' --output= --files-from= \
   --files0-from= --format= --force-share --help
+complete_at 'qcow2tool check --s' --s
+expect_replies 'an option of check' --strict
+complete_at 'qcow2tool check --ignore BDIR-06' BDIR-06
+expect_replies 'a rule to ignore' BDIR-06
+complete_at 'qcow2tool check --ignore=BTAB-' --ignore=BTAB-
+expect_replies 'rules to ignore, behind the equals sign' --ignore=BTAB-01 \
+  --ignore=BTAB-02 --ignore=BTAB-03 --ignore=BTAB-05
 complete_at 'qcow2tool header -- --f' --f
 expect_no_replies 'no options behind --'
 complete_at 'qcow2tool nosuch -' -

@@ -36,7 +36,8 @@ check "help names --help and --version" \
 commands=$(awk '/^Commands:/ { list = 1; next } /^$/ { list = 0 }
                 list { print $1 }' "$tmp/help")
 check "the commands of --help" test "$(echo "$commands" | tr '\n' ' ')" \
-  = "header extensions bitmaps bitmap-table dump dump-header dump-header-exts "
+  = "header extensions bitmaps bitmap-table dump dump-header dump-header-exts \
+check "
 # Its column of summaries begins behind the longest name.
 check "the summaries stand in a column" test \
   "$(awk '/^Commands:/ { list = 1; next } /^$/ { list = 0 }

@@ -16,18 +16,24 @@ AM_TESTS_ENVIRONMENT = \
 unit_tests = \
 	%D%/test-answer \
 	%D%/test-builder \
+	%D%/test-cluster-map \
+	%D%/test-cut \
 	%D%/test-directory \
 	%D%/test-drive \
 	%D%/test-examine \
 	%D%/test-extension \
 	%D%/test-format \
+	%D%/test-grid \
 	%D%/test-header \
+	%D%/test-huge \
 	%D%/test-image \
 	%D%/test-image-list \
 	%D%/test-json \
 	%D%/test-number \
 	%D%/test-problem \
 	%D%/test-record \
+	%D%/test-refcount \
+	%D%/test-snapshot \
 	%D%/test-source \
 	%D%/test-table \
 	%D%/test-text
@@ -38,12 +44,18 @@ shell_tests = \
 	%D%/cli-bad-input.sh \
 	%D%/cli-bitmap-table.sh \
 	%D%/cli-bitmaps.sh \
+	%D%/cli-check-corpus.sh \
+	%D%/cli-check-rules.sh \
+	%D%/cli-check.sh \
 	%D%/cli-completion.sh \
 	%D%/cli-damaged.sh \
 	%D%/cli-dump-header.sh \
 	%D%/cli-dump.sh \
 	%D%/cli-extensions.sh \
+	%D%/cli-faults.sh \
 	%D%/cli-header.sh \
+	%D%/cli-hostile-text.sh \
+	%D%/cli-huge.sh \
 	%D%/cli-images.sh \
 	%D%/cli-json.sh \
 	%D%/cli-list.sh \
@@ -57,7 +69,12 @@ check_PROGRAMS += $(unit_tests) %D%/mkimage
 TESTS = $(unit_tests) $(shell_tests)
 EXTRA_DIST += \
 	$(shell_tests) \
+	%D%/check-findings.py \
 	%D%/expected \
+	%D%/findings.py \
+	%D%/fault-shim.c \
+	%D%/faults.py \
+	%D%/hostile-text.py \
 	%D%/interop-compare.py \
 	%D%/json-check.py \
 	%D%/lib.sh \
@@ -89,8 +106,13 @@ drive_sources = \
 	%D%/drive.h
 
 unit_ldadd = src/libcli.la
+%C%_test_cluster_map_SOURCES = %D%/test-cluster-map.c $(builder_sources)
+%C%_test_cluster_map_LDADD = $(unit_ldadd)
 %C%_test_answer_SOURCES = %D%/test-answer.c %D%/answer.c %D%/answer.h
 %C%_test_answer_LDADD = $(GLIB_LIBS)
+%C%_test_cut_SOURCES = \
+	%D%/test-cut.c $(drive_sources) $(builder_sources)
+%C%_test_cut_LDADD = $(unit_ldadd)
 %C%_test_directory_SOURCES = %D%/test-directory.c $(builder_sources)
 %C%_test_directory_LDADD = $(unit_ldadd)
 %C%_test_drive_SOURCES = \
@@ -102,8 +124,14 @@ unit_ldadd = src/libcli.la
 %C%_test_extension_LDADD = $(unit_ldadd)
 %C%_test_format_SOURCES = %D%/test-format.c
 %C%_test_format_LDADD = $(unit_ldadd)
+%C%_test_grid_SOURCES = \
+	%D%/test-grid.c $(drive_sources) $(builder_sources)
+%C%_test_grid_LDADD = $(unit_ldadd)
 %C%_test_header_SOURCES = %D%/test-header.c $(builder_sources)
 %C%_test_header_LDADD = $(unit_ldadd)
+%C%_test_huge_SOURCES = \
+	%D%/test-huge.c $(drive_sources) $(builder_sources)
+%C%_test_huge_LDADD = $(unit_ldadd)
 %C%_test_image_SOURCES = %D%/test-image.c $(builder_sources)
 %C%_test_image_LDADD = $(unit_ldadd)
 %C%_test_image_list_SOURCES = %D%/test-image-list.c
@@ -116,6 +144,10 @@ unit_ldadd = src/libcli.la
 %C%_test_problem_LDADD = $(unit_ldadd)
 %C%_test_record_SOURCES = %D%/test-record.c
 %C%_test_record_LDADD = $(unit_ldadd)
+%C%_test_refcount_SOURCES = %D%/test-refcount.c $(builder_sources)
+%C%_test_refcount_LDADD = $(unit_ldadd)
+%C%_test_snapshot_SOURCES = %D%/test-snapshot.c $(builder_sources)
+%C%_test_snapshot_LDADD = $(unit_ldadd)
 %C%_test_source_SOURCES = %D%/test-source.c
 %C%_test_source_LDADD = $(unit_ldadd)
 %C%_test_table_SOURCES = %D%/test-table.c $(builder_sources)

@@ -604,7 +604,7 @@ static const FindingRow rules[] = {
   { "BDIR-15/twice", "two-bitmaps-one-name", NULL, "E BDIR-15@0x2c0038" },
 
   { "BDIR-16/first", "A", "0x2c001b:01", "W BDIR-16@0x2c001b" },
-  { "BDIR-16/last", "A", "0x2c003f:ff", "W BDIR-16@0x2c003f" },
+  { "BDIR-16/last", "A", "0x2c003f:ff", "W BDIR-16@0x2c003b" },
   { "BDIR-02/padding", "A", "size=0x2c003b",
     "W BEXT-06@0x210; W BDIR-02@0x2c003b" },
 

@@ -301,7 +301,7 @@ test_limit_of_unneeded (void)
   g_assert_cmpstr (found, ==, "de");
   assert_findings (f.image->problems,
                    "E BDIR-06@0x2c0008; E BDIR-18@0x2c0008; "
-                   "W RES-02@0x2b0000");
+                   "W RES-02@0x2b0008");
   g_assert_cmpuint (count_bytes (&f) - before, <, 1024 * 1024);
 }
 

@@ -149,6 +149,23 @@ qcow2_cluster_check_set_cost (Qcow2ClusterCheck *check, guint64 bytes)
   check->cost = bytes;
 }
 
+/* HDR-18: entry INDEX of the refcount table, RAW, leads nowhere. */
+static void
+report_bad_block (const Qcow2ClusterCheck *check, guint64 index, guint64 raw)
+{
+  const Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
+                                 .structure = "refcount table",
+                                 .extension = QCOW2_NO_INDEX,
+                                 .bitmap = QCOW2_NO_INDEX };
+
+  qcow2_problems_add (check->image->problems, &subject, QCOW2_HDR_18_BLOCK,
+                      check->image->header.refcount_table_offset + index * 8,
+                      raw,
+                      "entry " QCOW2_U " is " QCOW2_X
+                      ", not the start of a cluster inside the file",
+                      index, raw);
+}
+
 static gboolean
 add_refcount_structures (Qcow2ClusterCheck *check, GError **error)
 {
@@ -163,30 +180,67 @@ add_refcount_structures (Qcow2ClusterCheck *check, GError **error)
   for (guint64 i = 0; i < n; i++)
     {
       guint64 offset;
+      guint64 raw;
 
-      if (!qcow2_refcounts_get_block (check->refcounts, i, &offset, error))
+      if (!qcow2_refcounts_get_block (check->refcounts, i, &offset, &raw,
+                                      error))
         return FALSE;
       if (offset != 0)
         add (check, QCOW2_RUN_REFCOUNT_BLOCK, QCOW2_NO_INDEX, offset,
              check->cluster_size, h->refcount_table_offset + i * 8);
+      else if (raw != 0 && check->rounds == 0)
+        report_bad_block (check, i, raw);
     }
 
   return TRUE;
+}
+
+/* HDR-19, what the header alone does not tell. */
+static void
+judge_snapshot_table (const Qcow2ClusterCheck *check,
+                      const Qcow2SnapshotTable *table)
+{
+  const Qcow2Header *h = &check->image->header;
+  Qcow2Problems *problems = check->image->problems;
+  const Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
+                                 .structure = "snapshot table",
+                                 .extension = QCOW2_NO_INDEX,
+                                 .bitmap = QCOW2_NO_INDEX };
+
+  if (table->cut)
+    qcow2_problems_add (problems, &subject, QCOW2_HDR_19_END,
+                        AT_SNAPSHOT_OFFSET, h->snapshot_offset,
+                        "%u entries at " QCOW2_X
+                        " do not end in the file, which has " QCOW2_U " bytes",
+                        h->nb_snapshots, h->snapshot_offset, check->file_size);
+  if (table->too_big)
+    qcow2_problems_add (problems, &subject, QCOW2_HDR_19_SIZE,
+                        AT_SNAPSHOT_OFFSET, h->snapshot_offset,
+                        "%u entries at " QCOW2_X " have more than 64 MiB",
+                        h->nb_snapshots, h->snapshot_offset);
+  if (table->bad != QCOW2_NO_INDEX)
+    qcow2_problems_add (problems, &subject, QCOW2_HDR_19_EXTRA, table->bad_at,
+                        table->bad_size,
+                        "entry " QCOW2_U " has " QCOW2_U
+                        " bytes of extra data, more than 1024",
+                        table->bad, table->bad_size);
 }
 
 static gboolean
 add_snapshot_table (Qcow2ClusterCheck *check, GError **error)
 {
   const guint64 offset = check->image->header.snapshot_offset;
-  guint64 size;
+  Qcow2SnapshotTable table;
 
   if (check->image->header.nb_snapshots == 0 || offset == 0
       || offset >= check->file_size)
     return TRUE;
-  if (!qcow2_snapshot_table_get_size (check->image, &size, error))
+  if (!qcow2_snapshot_table_measure (check->image, &table, error))
     return FALSE;
 
-  add (check, QCOW2_RUN_SNAPSHOT_TABLE, QCOW2_NO_INDEX, offset, size,
+  if (check->rounds == 0)
+    judge_snapshot_table (check, &table);
+  add (check, QCOW2_RUN_SNAPSHOT_TABLE, QCOW2_NO_INDEX, offset, table.size,
        AT_SNAPSHOT_OFFSET);
   return TRUE;
 }

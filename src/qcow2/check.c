@@ -11,9 +11,6 @@
  * may end in the same cluster, which may be large. */
 #define MAX_ZERO_BYTES (512 * 1024 * 1024)
 
-/* QEMU's lock of a writer: see qcow2_image_probe_writer (). */
-#define AT_WRITE_LOCK 101
-
 typedef struct
 {
   Qcow2Image *image;
@@ -376,8 +373,8 @@ check_writer (Check *check)
   const Qcow2Subject subject = make_subject (QCOW2_PART_ALL, "image");
 
   if (qcow2_image_probe_writer (check->image) == BYTE_SOURCE_LOCKED)
-    qcow2_problems_add (check->image->problems, &subject, QCOW2_FILE_08,
-                        AT_WRITE_LOCK, 0, "somebody is writing to the image");
+    qcow2_problems_add (check->image->problems, &subject, QCOW2_FILE_08, 0, 0,
+                        "somebody is writing to the image");
 }
 
 /* Judges IMAGE by all rules and adds what is wrong to its problems; DIRECTORY

@@ -147,7 +147,13 @@ const Qcow2Rule qcow2_rules[QCOW2_N_RULES] = {
   [QCOW2_HDR_18_END] = ROW ("HDR-18", WARNING, ACCEPTED, REPAIR,
     HOLDS "the refcount table is behind the header and ends inside the file",
     ALLOWS "the start of a cluster inside the file",
-    SAYS "QEMU does not look, and takes whatever it reads there for refcounts"),
+    SAYS "QEMU does not look, and takes what it reads there for refcounts"),
+  [QCOW2_HDR_18_BLOCK] = ROW ("HDR-18", WARNING, ACCEPTED, COPY,
+    HOLDS "each entry of the refcount table is 0 or the start of a cluster "
+          "inside the file",
+    ALLOWS "the start of a cluster inside the file",
+    SAYS "QEMU does not look before it needs the refcounts, and takes the "
+         "image for corrupt then"),
   [QCOW2_HDR_19_LARGE] = ROW ("HDR-19", WARNING, REFUSED, REPAIR,
     HOLDS "nb_snapshots is at most 65536", ALLOWS "at most 65536",
     SAYS "Snapshot table too large"),
@@ -158,6 +164,13 @@ const Qcow2Rule qcow2_rules[QCOW2_N_RULES] = {
   [QCOW2_HDR_19_END] = ROW ("HDR-19", WARNING, OTHER, NONE,
     HOLDS "the snapshot table is inside the file",
     ALLOWS "the start of a cluster inside the file", SAYS ZEROS),
+  [QCOW2_HDR_19_SIZE] = ROW ("HDR-19", WARNING, REFUSED, NONE,
+    HOLDS "the snapshot table has at most 64 MiB",
+    ALLOWS "at most 64 MiB", SAYS "Snapshot table is too big"),
+  [QCOW2_HDR_19_EXTRA] = ROW ("HDR-19", WARNING, REFUSED, NONE,
+    HOLDS "an entry of the snapshot table has at most 1024 bytes of extra "
+          "data",
+    ALLOWS "at most 1024", SAYS "Too much extra metadata in snapshot table"),
   [QCOW2_HDR_20] = ROW ("HDR-20", ERROR, REFUSED, NONE,
     HOLDS "incompatible_features has known bits only", ALLOWS "bits 0..4",
     SAYS "Unsupported qcow2 feature(s)"),
