@@ -38,7 +38,7 @@ typedef struct
   ByteSource base;
   Record records[MAX_RECORDS];
   guint n_records;
-  guint n_holes; /* reads that gave nothing but zeroes */
+  guint n_holes; /* reads that gave nothing but zeroes, by their length */
 } SparseSource;
 
 const char *const fuzz_name = "sparse";
@@ -93,7 +93,8 @@ sparse_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
   for (guint i = 0; i < self->n_records; i++)
     any = lay_over (&self->records[i], offset, buffer, len) || any;
 
-  if (!any && self->n_holes++ >= MAX_HOLES)
+  self->n_holes += any ? 0 : 1 + (guint) len / 512;
+  if (self->n_holes > MAX_HOLES)
     {
       errno = EIO;
       return -1;

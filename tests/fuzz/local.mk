@@ -49,7 +49,7 @@ FUZZ_SECONDS = 60
 FUZZ_DIR = fuzz-corpus
 FUZZ_FLAGS =
 fuzz_flags = \
-	-max_len=16384 -timeout=10 -rss_limit_mb=512 -malloc_limit_mb=64 \
+	-max_len=16384 -timeout=25 -rss_limit_mb=512 -malloc_limit_mb=64 \
 	-print_final_stats=1 $(FUZZ_FLAGS)
 fuzz_asan_options = \
 	malloc_context_size=4:quarantine_size_mb=4:max_malloc_fill_size=64
