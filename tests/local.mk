@@ -46,6 +46,7 @@ shell_tests = \
 	%D%/cli-bad-input.sh \
 	%D%/cli-bitmap-table.sh \
 	%D%/cli-bitmaps.sh \
+	%D%/cli-bombs.sh \
 	%D%/cli-check-corpus.sh \
 	%D%/cli-check-rules.sh \
 	%D%/cli-check.sh \
@@ -74,6 +75,7 @@ EXTRA_DIST += \
 	$(shell_tests) \
 	%D%/check-findings.py \
 	%D%/check-util.h \
+	%D%/every-image.py \
 	%D%/expected \
 	%D%/fault-shim.c \
 	%D%/faults.py \

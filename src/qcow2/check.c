@@ -347,21 +347,22 @@ static void
 check_bitmaps (Check *check, Qcow2Directory *directory)
 {
   GError *error = NULL;
-  gboolean go_on = directory != NULL;
   gboolean first = TRUE;
 
+  check->summary->is_whole = directory != NULL;
   do
     {
-      if (go_on && !walk_bitmaps (check, directory, first, &error))
+      if (check->summary->is_whole
+          && !walk_bitmaps (check, directory, first, &error))
         {
           fail (check, g_steal_pointer (&error));
-          go_on = FALSE;
+          check->summary->is_whole = FALSE;
         }
       first = FALSE;
     }
   while (check->clusters != NULL
          && qcow2_cluster_check_finish_round (check->clusters, directory)
-         && go_on);
+         && check->summary->is_whole);
 }
 
 static void
