@@ -328,13 +328,13 @@ def compare_check_text(what, answer, text):
     patterns = list(check_lines_of(answer))
     summary = answer['summary']
     if summary is not None:
+        states = ['unknown'] if summary['bitmaps'] is None else [
+            '%d %s' % (summary['bitmaps'][key], key.replace('_', ' '))
+            for key in ('usable', 'in_use', 'stale', 'damaged')]
         patterns.append(re.escape('%s: %s, %s; bitmaps: %s' % (
             interop.escape(bytes_of(answer, 'filename')),
             plural(summary['errors'], 'error'),
-            plural(summary['warnings'], 'warning'),
-            ', '.join('%d %s' % (summary['bitmaps'][key],
-                                 key.replace('_', ' '))
-                      for key in summary['bitmaps']))) + '$')
+            plural(summary['warnings'], 'warning'), ', '.join(states))) + '$')
     same(what + ': how many lines', len(lines), len(patterns))
     for line, pattern in zip(lines, patterns):
         if not re.match(pattern, line):
@@ -352,6 +352,10 @@ def compare_summary(what, answer, path):
     same(what + ': counts', [summary['errors'], summary['warnings'],
                              summary['notes']], list(count.values()))
 
+    if summary['bitmaps'] is None:
+        if answer['error'] is None:
+            differ(what + ': null, but nothing is wrong', 'bitmaps')
+        return
     _, data, _ = run('bitmaps', '--output=jsonl', path)
     states = [bitmap['state']
               for bitmap in DECODER.decode(data.decode())['bitmaps'] or []]
