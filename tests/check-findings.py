@@ -125,13 +125,13 @@ def rules(table, samples):
     tap = findings.Tap()
     cases = name_cases()
     named = []
-    for row in findings.rows(table):
+    for number, row in enumerate(findings.rows(table)):
         words, _, others = row.partition(' with ')
         case, image, *rest = words.split()
         named.append(case)
         if case not in cases:
             tap.ok(case, ['there is no such rule'])
-        elif image != '-':
+        elif image != '-' and not (findings.SLOW and number % 5):
             tap.ok('%s: %s' % (case, image),
                    judge_image(image, cases[case], set(others.split())))
             tap.ok('%s: not %s' % (case, rest[0]),

@@ -14,6 +14,8 @@ import subprocess
 TOOL = shlex.split(os.environ.get('QCOW2TOOL', 'qcow2tool'))
 MKIMAGE = os.environ.get('MKIMAGE', 'mkimage')
 IMAGES = os.environ.get('IMAGES', '.')
+# Whether a wrapper makes every run slow: a part of the images has to do then.
+SLOW = bool(os.environ.get('QCOW2TOOL_SLOW'))
 
 
 class Tap:

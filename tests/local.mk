@@ -16,6 +16,8 @@ AM_TESTS_ENVIRONMENT = \
 unit_tests = \
 	%D%/test-answer \
 	%D%/test-builder \
+	%D%/test-check \
+	%D%/test-check-clusters \
 	%D%/test-cluster-map \
 	%D%/test-cut \
 	%D%/test-directory \
@@ -44,6 +46,7 @@ shell_tests = \
 	%D%/cli-bad-input.sh \
 	%D%/cli-bitmap-table.sh \
 	%D%/cli-bitmaps.sh \
+	%D%/cli-bombs.sh \
 	%D%/cli-check-corpus.sh \
 	%D%/cli-check-rules.sh \
 	%D%/cli-check.sh \
@@ -63,6 +66,7 @@ shell_tests = \
 	%D%/cli-samples.sh \
 	%D%/cli-usage.sh \
 	%D%/cli-writer.sh \
+	%D%/interop-check.sh \
 	%D%/interop-qemu.sh
 
 check_PROGRAMS += $(unit_tests) %D%/mkimage
@@ -70,11 +74,14 @@ TESTS = $(unit_tests) $(shell_tests)
 EXTRA_DIST += \
 	$(shell_tests) \
 	%D%/check-findings.py \
+	%D%/check-util.h \
+	%D%/every-image.py \
 	%D%/expected \
-	%D%/findings.py \
 	%D%/fault-shim.c \
 	%D%/faults.py \
+	%D%/findings.py \
 	%D%/hostile-text.py \
+	%D%/interop-check.py \
 	%D%/interop-compare.py \
 	%D%/json-check.py \
 	%D%/lib.sh \
@@ -106,6 +113,11 @@ drive_sources = \
 	%D%/drive.h
 
 unit_ldadd = src/libcli.la
+%C%_test_check_SOURCES = %D%/test-check.c $(builder_sources)
+%C%_test_check_LDADD = $(unit_ldadd)
+%C%_test_check_clusters_SOURCES = %D%/test-check-clusters.c \
+	$(builder_sources)
+%C%_test_check_clusters_LDADD = $(unit_ldadd)
 %C%_test_cluster_map_SOURCES = %D%/test-cluster-map.c $(builder_sources)
 %C%_test_cluster_map_LDADD = $(unit_ldadd)
 %C%_test_answer_SOURCES = %D%/test-answer.c %D%/answer.c %D%/answer.h

@@ -81,6 +81,12 @@ print_summary (Tool *tool, const DescribeCounts *counts,
   append_count (out, counts->errors, "error");
   g_string_append (out, ", ");
   append_count (out, counts->warnings, "warning");
+  if (!bitmaps->is_whole)
+    {
+      g_string_append (out, "; bitmaps: unknown\n");
+      return;
+    }
+
   g_string_append_printf (out,
                           "; bitmaps: " QCOW2_U " usable, " QCOW2_U
                           " in use, " QCOW2_U " stale, " QCOW2_U " damaged\n",

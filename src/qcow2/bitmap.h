@@ -78,6 +78,7 @@ typedef struct
   guint64 in_use;
   guint64 stale;
   guint64 damaged;
+  gboolean is_whole; /* all bitmaps could be looked at */
 } Qcow2BitmapSummary;
 
 extern const Qcow2Field qcow2_bitmap_summary_fields[];

@@ -4,7 +4,6 @@
 
 #include "qcow2/check.h"
 
-#include "qcow2/check-clusters.h"
 #include "qcow2/examine.h"
 
 /* How much of the file is searched for bytes that should be zero: all bitmaps
@@ -341,30 +340,29 @@ walk_bitmaps (Check *check, Qcow2Directory *directory, gboolean first,
   return FALSE;
 }
 
-/* Judges all bitmaps, and then the clusters of everything: in several rounds,
- * from the start of the file to its end, when there are too many. */
-static gboolean
-check_bitmaps (Check *check, Qcow2Directory *directory, GError **error)
+/* Judges all bitmaps in DIRECTORY, unless that is NULL, and then the clusters
+ * of everything: in several rounds, from the start of the file to its end,
+ * when there are too many. */
+static void
+check_bitmaps (Check *check, Qcow2Directory *directory)
 {
-  g_autoptr (GError) local_error = NULL;
+  GError *error = NULL;
   gboolean first = TRUE;
 
+  check->summary->is_whole = directory != NULL;
   do
     {
-      if (!walk_bitmaps (check, directory, first, error))
-        return FALSE;
-
+      if (check->summary->is_whole
+          && !walk_bitmaps (check, directory, first, &error))
+        {
+          fail (check, g_steal_pointer (&error));
+          check->summary->is_whole = FALSE;
+        }
       first = FALSE;
     }
   while (check->clusters != NULL
-         && qcow2_cluster_check_finish_round (check->clusters, directory,
-                                              &local_error));
-
-  if (local_error == NULL)
-    return TRUE;
-
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return FALSE;
+         && qcow2_cluster_check_finish_round (check->clusters, directory)
+         && check->summary->is_whole);
 }
 
 static void
@@ -388,16 +386,16 @@ qcow2_image_check (Qcow2Image *image, Qcow2Directory *directory,
   Check check = { .image = image,
                   .calls = calls,
                   .summary = summary,
-                  .clusters = qcow2_cluster_check_new (image),
+                  .clusters = qcow2_cluster_check_new (image, calls->failed,
+                                                       calls->data),
                   .window = byte_window_new (image->source, 0),
                   .zero_bytes_left = MAX_ZERO_BYTES };
   GError *error = NULL;
 
   check_writer (&check);
   if (!check_extensions (&check, &error))
-    fail (&check, g_steal_pointer (&error));
-  if (directory != NULL && !check_bitmaps (&check, directory, &error))
-    fail (&check, g_steal_pointer (&error));
+    fail (&check, error);
+  check_bitmaps (&check, directory);
 
   qcow2_cluster_check_free (check.clusters);
   byte_window_free (check.window);

@@ -65,6 +65,15 @@ qcow2_refcounts_get_n_blocks (const Qcow2Refcounts *refcounts)
   return refcounts->n_blocks;
 }
 
+/* Returns the first cluster behind those whose refcounts are in one block with
+ * that of CLUSTER. */
+guint64
+qcow2_refcounts_get_block_end (const Qcow2Refcounts *refcounts,
+                               guint64 cluster)
+{
+  return cluster + refcounts->block_covers - cluster % refcounts->block_covers;
+}
+
 /* Returns how much work it was so far: the refcounts that were looked at, and
  * for each block as much as for a thousand. */
 guint64

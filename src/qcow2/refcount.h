@@ -17,6 +17,8 @@ gboolean qcow2_refcounts_get (Qcow2Refcounts *refcounts, guint64 cluster,
 gboolean qcow2_refcounts_get_block (Qcow2Refcounts *refcounts, guint64 index,
                                     guint64 *offset, guint64 *raw,
                                     GError **error);
+guint64 qcow2_refcounts_get_block_end (const Qcow2Refcounts *refcounts,
+                                       guint64 cluster);
 guint64 qcow2_refcounts_get_n_blocks (const Qcow2Refcounts *refcounts);
 guint64 qcow2_refcounts_get_work (const Qcow2Refcounts *refcounts);
 void qcow2_refcounts_free (Qcow2Refcounts *refcounts);

@@ -21,8 +21,8 @@ typedef enum
   QCOW2_EFFECT_OTHER,    /* it depends, or it is not QEMU's to say */
   QCOW2_EFFECT_ACCEPTED, /* it opens the image */
   QCOW2_EFFECT_REFUSED,  /* it does not */
-  QCOW2_EFFECT_AT_LOAD   /* likewise, but only by reading the bitmap's table,
-                            which it does not do of a bitmap in use */
+  QCOW2_EFFECT_AT_LOAD   /* likewise, but only by loading the bitmap, which it
+                            does not do of a bitmap in use */
 } Qcow2Effect;
 
 typedef enum

@@ -181,8 +181,8 @@ describe_checked_problem (Emitter *emitter, const Qcow2Problem *problem,
   end_problem (emitter, n_suppressed);
 }
 
-/* Gives COUNTS of findings and how many BITMAPS are in which state, for
- * programs. */
+/* Gives COUNTS of findings and how many BITMAPS are in which state, if that is
+ * known, for programs. */
 void
 describe_summary (Emitter *emitter, const DescribeCounts *counts,
                   const Qcow2BitmapSummary *bitmaps)
@@ -194,9 +194,15 @@ describe_summary (Emitter *emitter, const DescribeCounts *counts,
 
   emitter_begin (emitter, EMITTER_BLOCK, "summary", NULL);
   describe_fields (emitter, fields, counts, G_MAXUINT);
-  emitter_begin (emitter, EMITTER_ROW, "bitmaps", NULL);
-  describe_fields (emitter, qcow2_bitmap_summary_fields, bitmaps, G_MAXUINT);
-  emitter_end (emitter);
+  if (bitmaps->is_whole)
+    {
+      emitter_begin (emitter, EMITTER_ROW, "bitmaps", NULL);
+      describe_fields (emitter, qcow2_bitmap_summary_fields, bitmaps,
+                       G_MAXUINT);
+      emitter_end (emitter);
+    }
+  else
+    emitter_null (emitter, "bitmaps");
   emitter_end (emitter);
 }
 
