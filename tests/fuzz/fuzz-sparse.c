@@ -83,7 +83,7 @@ sparse_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
   SparseSource *self = (SparseSource *) source;
   gboolean any = FALSE;
 
-  if (len > MAX_READ && source->size % 4 != 3)
+  if (len > MAX_READ && source->size % 16 != 9)
     {
       errno = EIO;
       return -1;
