@@ -32,7 +32,8 @@ EITHER_WAY = (
     'QEMU reads zeros behind the end of the file',
     'QEMU refuses what ends behind the directory; behind the end of the file',
     'QEMU refuses most such images: ',
-    'QEMU does not look, and reads the header extensions from the wrong place',
+    'QEMU reads the header extensions from the wrong place, if it opens '
+    'the image at all',
     'QEMU rounds the size down',
     'QEMU cannot read the disk: ',
     'the rest of the table was not examined',

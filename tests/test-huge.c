@@ -98,8 +98,13 @@ move_directory (HugeSource *source, guint64 offset)
 {
   image_put_be (source->image, AT_DIRECTORY_OFFSET, 8, offset);
   source->far = offset;
-  g_byte_array_append (source->piece, source->image->bytes->data + DIRECTORY,
-                       DIRECTORY_LENGTH);
+  for (guint i = 0; i < DIRECTORY_LENGTH; i++)
+    {
+      const guint8 byte
+          = (guint8) image_get_be (source->image, DIRECTORY + i, 1);
+
+      g_byte_array_append (source->piece, &byte, 1);
+    }
 }
 
 static guint64
