@@ -44,7 +44,7 @@ def compare(answer, verdict, wanted, has_others):
 
 def corpus(table):
     tap = findings.Tap()
-    for row in findings.rows(table):
+    for row in findings.rows(table)[::4 if findings.SLOW else 1]:
         name, verdict, *rest = row.split(None, 2)
         wanted = {word.strip() for word in ''.join(rest).split(';')} - {''}
         has_others = '+' in wanted

@@ -67,7 +67,7 @@ for name in $selection; do
 done
 
 for command in header extensions bitmaps 'bitmaps --tables' bitmap-table \
-    'bitmap-table --long' dump; do
+    'bitmap-table --long' dump check; do
   oracle "every image: $command" corpus "$schema" "$command" "${images[@]}"
 done
 
@@ -79,18 +79,28 @@ check "jq reads an object per image" \
 
 # The schema can tell what is wrong.  Each row: a change of a good answer.
 
+# expect_changes WHAT: the answer in good is what the schema describes, and
+# with each of the changes on standard input it is not.
+expect_changes ()
+{
+  local change
+
+  oracle "the schema takes $1 as it is" document "$schema" any < "$tmp/good"
+  while read -r change; do
+    jq "$change" "$tmp/good" > "$tmp/bad"
+    if "$python" "$srcdir/tests/json-check.py" document "$schema" any \
+        < "$tmp/bad" > /dev/null 2>&1; then
+      fail "the schema refuses $1: $change"
+    else
+      pass "the schema refuses $1: $change"
+    fi
+  done
+}
+
 image A
 tool dump --output=json "$image"
 cp "$out" "$tmp/good"
-while read -r change; do
-  jq "$change" "$tmp/good" > "$tmp/bad"
-  if "$python" "$srcdir/tests/json-check.py" document "$schema" any \
-      < "$tmp/bad" > /dev/null 2>&1; then
-    fail "the schema refuses: $change"
-  else
-    pass "the schema refuses: $change"
-  fi
-done << 'END'
+expect_changes dump << 'END'
 .header.magic = 0
 .header.version = "3"
 .header.size = -1
@@ -121,8 +131,54 @@ del(.bitmaps[0].bitmap_table)
 .bitmaps[0].bitmap_table[0].guest_offset = 0
 .bitmaps[0].table_entries.invalid = 0
 END
-oracle "the schema takes what was changed" document "$schema" any \
-  < "$tmp/good"
+
+# What check alone has is for check alone.
+
+image D05
+tool bitmaps --output=json "$image"
+cp "$out" "$tmp/good"
+expect_changes bitmaps << 'END'
+.problems[0].consequence = null
+.problems[0].remedy = null
+.problems[0].consequence = null | .problems[0].remedy = null
+.summary = null
+END
+image every-entry-bad
+tool check --output=json "$image"
+cp "$out" "$tmp/good"
+check 'something is left out' \
+  test "$(jq '[.problems[] | select(has("suppressed"))] | length' "$out")" = 3
+expect_changes check << 'END'
+del(.problems[0].consequence)
+del(.problems[0].remedy)
+.problems[0].consequence = ""
+.problems[0].remedy = ["x"]
+.problems[0].colour = "red"
+.problems[0].suppressed = 1
+del(.problems[-1].remedy)
+del(.problems[-1].suppressed)
+.problems[-1].consequence = "x"
+.problems[-1].suppressed = 0
+.problems = null
+del(.problems)
+del(.summary)
+.summary = []
+.summary.errors = -1
+.summary.errors = "1"
+del(.summary.notes)
+.summary.findings = 1
+.summary.bitmaps = []
+.summary.bitmaps.busy = 0
+del(.summary.bitmaps.in_use)
+.bitmaps = []
+.header = null
+END
+tool check --rules --output=json
+oracle 'the list of rules' rules "$schema" < "$out"
+jq '.[0].rule = "x"' "$out" > "$tmp/bad"
+check 'the schema refuses a list of other rules' \
+  test -n "$("$python" "$srcdir/tests/json-check.py" rules "$schema" \
+    < "$tmp/bad")"
 
 # The samples: the numbers are those that QEMU's dumper prints.
 
@@ -443,7 +499,7 @@ if [ -n "${QCOW2TOOL_SLOW-}${QCOW2TOOL_SANITIZED-}" ] \
 else
   : > "$tmp/after-errors"
   for command in header extensions bitmaps 'bitmaps --tables' bitmap-table \
-      dump; do
+      dump check; do
     # shellcheck disable=SC2086 # words
     reads_fail $command --output=jsonl
   done

@@ -5,6 +5,7 @@
   lines SCHEMA KIND               is each line of standard input one answer,
                                   strictly JSON and as SCHEMA says of KIND?
   document SCHEMA KIND            is all of standard input one such document?
+  rules SCHEMA                    is it a list of rules?
   corpus SCHEMA COMMAND IMAGE...  do --output=json, --output=jsonl, the text,
                                   the exit status and the bytes of each image
                                   say the same?  COMMAND is in one word.
@@ -22,6 +23,7 @@ The program is $QCOW2TOOL.  What differs is printed, and makes the status 1.
 import importlib.util
 import json
 import os
+import re
 import resource
 import select
 import shlex
@@ -154,13 +156,17 @@ class Schema:
         jsonschema.Draft202012Validator.check_schema(schema)
         if kind != 'any':
             del schema['oneOf']
-            schema['$ref'] = '#/$defs/%s-answer' % kind
+            schema['$ref'] = '#/$defs/' + (kind if kind == 'rules'
+                                           else kind + '-answer')
         self.validator = jsonschema.Draft202012Validator(schema)
 
-    def check(self, what, answer):
-        for error in self.validator.iter_errors(thin(answer)):
+    def validate(self, what, value):
+        for error in self.validator.iter_errors(value):
             differ('%s: schema: %s' % (what, '/'.join(map(str, error.path))),
                    error.message)
+
+    def check(self, what, answer):
+        self.validate(what, thin(answer))
         same(what + ': first key', next(iter(answer)), 'filename')
         same(what + ': last keys', list(answer)[-3:], LAST_KEYS)
         check_strings(what, answer)
@@ -277,6 +283,86 @@ def text_of(answer, own):
     blocks += [name_line(bitmap) + table_lines(bitmap.get('bitmap_table'))
                for bitmap in answer.get('bitmap_tables') or []]
     return '\n'.join(blocks)
+
+
+def finding_pattern(problem):
+    """What the line of PROBLEM matches.  What an answer does not have is the
+    name of the structure."""
+    structure = '[a-zA-Z0-9 ]+'
+    if problem['bitmap'] is not None:
+        structure = "bitmap %d( '.*')?" % problem['bitmap']
+    elif problem['extension'] is not None:
+        structure = 'header extension %d' % problem['extension']
+    return '%s %s 0x%x %s: %s$' % (problem['severity'], problem['rule'],
+                                   problem['offset'], structure,
+                                   re.escape(problem['message']))
+
+
+def check_lines_of(answer):
+    """Patterns for the lines that check prints of ANSWER but the last."""
+    rest = {(problem['rule'], problem['severity']): problem['suppressed']
+            for problem in answer['problems'] if 'suppressed' in problem}
+    said = set()
+    for problem in answer['problems']:
+        if 'suppressed' in problem:
+            continue
+        yield finding_pattern(problem)
+        for comment in (problem['consequence'], problem['remedy']):
+            if comment is not None and comment not in said:
+                said.add(comment)
+                for line in comment.split('\n'):
+                    yield '    ' + re.escape(line) + '$'
+        n = rest.pop((problem['rule'], problem['severity']), 0)
+        if n:
+            yield '    and %d more of %s that are not shown$' % (
+                n, problem['rule'])
+
+
+def plural(n, noun):
+    return '%d %s%s' % (n, noun, '' if n == 1 else 's')
+
+
+def compare_check_text(what, answer, text):
+    """Does check print as text what ANSWER says?"""
+    lines = text.splitlines()
+    patterns = list(check_lines_of(answer))
+    summary = answer['summary']
+    if summary is not None:
+        states = ['unknown'] if summary['bitmaps'] is None else [
+            '%d %s' % (summary['bitmaps'][key], key.replace('_', ' '))
+            for key in ('usable', 'in_use', 'stale', 'damaged')]
+        patterns.append(re.escape('%s: %s, %s; bitmaps: %s' % (
+            interop.escape(bytes_of(answer, 'filename')),
+            plural(summary['errors'], 'error'),
+            plural(summary['warnings'], 'warning'), ', '.join(states))) + '$')
+    same(what + ': how many lines', len(lines), len(patterns))
+    for line, pattern in zip(lines, patterns):
+        if not re.match(pattern, line):
+            differ(what + ': line', line, pattern)
+
+
+def compare_summary(what, answer, path):
+    """Does the summary count what is there?"""
+    summary = answer['summary']
+    if summary is None:
+        return
+    count = {'error': 0, 'warning': 0, 'note': 0}
+    for problem in answer['problems']:
+        count[problem['severity']] += problem.get('suppressed', 1)
+    same(what + ': counts', [summary['errors'], summary['warnings'],
+                             summary['notes']], list(count.values()))
+
+    if summary['bitmaps'] is None:
+        if answer['error'] is None:
+            differ(what + ': null, but nothing is wrong', 'bitmaps')
+        return
+    _, data, _ = run('bitmaps', '--output=jsonl', path)
+    states = [bitmap['state']
+              for bitmap in DECODER.decode(data.decode())['bitmaps'] or []]
+    same(what + ': states', summary['bitmaps'], {
+        'usable': states.count('enabled') + states.count('disabled'),
+        'in_use': states.count('in-use'), 'stale': states.count('stale'),
+        'damaged': states.count('damaged')})
 
 
 def without_headings(text):
@@ -452,7 +538,8 @@ def check_problems(what, answer):
 def check_null(what, answer, size):
     """null stands for what is not known, and only for that."""
     known = answer['error'] is None and expected_status(answer) == 0
-    for key in ('header', 'extensions', 'bitmaps', 'bitmap_tables'):
+    for key in ('header', 'extensions', 'bitmaps', 'bitmap_tables',
+                'summary'):
         if known and key in answer and answer[key] is None:
             differ(what + ': null, but nothing is wrong', key)
     for bitmap in answer.get('bitmaps') or answer.get('bitmap_tables') or []:
@@ -493,7 +580,9 @@ def check_corpus(schema_path, command, *paths):
 
         status, text, messages = run(*words, path)
         same(what + ': status', status, expected_status(answer))
-        same(what + ': messages', messages != b'', status != 0)
+        # Findings are what check was asked for.
+        same(what + ': messages', messages != b'',
+             answer['error'] is not None if kind == 'check' else status != 0)
         if len(data) > LONG:
             continue
 
@@ -503,7 +592,10 @@ def check_corpus(schema_path, command, *paths):
         same(what + ': json status', json_status, status)
         same(what + ': json messages', json_messages, messages)
         compare_values(what, answer, path)
-        if '--long' not in words:
+        if kind == 'check':
+            compare_check_text(what, answer, text.decode())
+            compare_summary(what, answer, path)
+        elif '--long' not in words:
             own = own_names(answer)
             if kind == 'header':
                 own = own_names(DECODER.decode(
@@ -527,6 +619,11 @@ def check_document(schema_path, kind):
     answer = parse('document', sys.stdin.buffer.read())
     Schema(schema_path, kind).check('document', answer)
     check_problems('document', answer)
+
+
+def check_rules(schema_path):
+    rules = parse('rules', sys.stdin.buffer.read())
+    Schema(schema_path, 'rules').validate('rules', rules)
 
 
 def check_stream(*paths):
@@ -819,8 +916,9 @@ def check_qemu_dump(*paths):
 
 
 COMMANDS = {'lines': check_lines, 'document': check_document,
-            'corpus': check_corpus, 'stream': check_stream,
-            'memory': check_memory, 'qemu-dump': check_qemu_dump}
+            'rules': check_rules, 'corpus': check_corpus,
+            'stream': check_stream, 'memory': check_memory,
+            'qemu-dump': check_qemu_dump}
 
 if __name__ == '__main__':
     COMMANDS[sys.argv[1]](*sys.argv[2:])

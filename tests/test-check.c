@@ -281,6 +281,7 @@ test_wants (gconstpointer data)
   g_assert_cmpuint (c.summary.in_use, ==, row->summary[1]);
   g_assert_cmpuint (c.summary.stale, ==, row->summary[2]);
   g_assert_cmpuint (c.summary.damaged, ==, row->summary[3]);
+  g_assert_true (c.summary.is_whole);
 }
 
 /* Reads that fail. */
@@ -333,6 +334,8 @@ test_fails (gconstpointer data)
   checked_set_bad (&c, row->bad, row->bad + 512);
   checked_run (&c);
   checked_assert_failed (&c, row->failed);
+  g_assert_cmpint (c.summary.is_whole, ==,
+                   !g_str_equal (row->path, "directory"));
   assert_findings (c.image->problems, row->findings);
 }
 
@@ -396,6 +399,7 @@ test_no_directory (void)
   checked_run (&c);
   assert_findings (c.image->problems, "I HDR-14@0x220; E OVL-01@0x20000");
   g_assert_cmpuint (c.summary.usable, ==, 0);
+  g_assert_false (c.summary.is_whole);
 }
 
 /* Without a cluster size there is nothing to check but the rest. */

@@ -179,6 +179,7 @@ static const FindingRow rows[] = {
   { "HDR-19/unused-behind-file", PLAIN, "0x40:0000000000040000", "" },
   { "HDR-19/behind-file", PLAIN, "0x3c:00000001 0x40:0000000000040000",
     "W HDR-19@0x40" },
+  { "HDR-19/offset-0", PLAIN, "0x3c:00000001", "W HDR-19@0x40" },
   { "HDR-19/at-file-end", PLAIN,
     "0x3c:00000001 0x40:0000000000040000 size=0x40000", "W HDR-19@0x40" },
   { "HDR-19/in-file", PLAIN,

@@ -273,10 +273,12 @@ judge_snapshot_table (const Judge *j)
   if (is_misplaced (j, offset, 0))
     ADD (header_alone, HDR_19_PLACE, AT_SNAPSHOT_OFFSET, offset,
          "snapshot_offset " QCOW2_X " is not the start of a cluster", offset);
-  else if (h->nb_snapshots > 0 && !is_inside (j, offset, 1))
+  else if (h->nb_snapshots > 0 && h->nb_snapshots <= QEMU_MAX_SNAPSHOTS
+           && (offset == 0 || !is_inside (j, offset, 1)))
     ADD (header_alone, HDR_19_END, AT_SNAPSHOT_OFFSET, offset,
          "snapshot_offset " QCOW2_X
-         " is not inside the file, which has " QCOW2_U " bytes",
+         " is not behind the header and inside the file, which has " QCOW2_U
+         " bytes",
          offset, j->file_size);
 }
 

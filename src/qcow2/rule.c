@@ -72,8 +72,8 @@ const Qcow2Rule qcow2_rules[QCOW2_N_RULES] = {
     ALLOWS "at least 104", SAYS "qcow2 header too short"),
   [QCOW2_HDR_07] = ROW ("HDR-07", ERROR, OTHER, NONE,
     HOLDS "header_length is a multiple of 8", ALLOWS "a multiple of 8",
-    SAYS "QEMU does not look, and reads the header extensions from the wrong "
-         "place"),
+    SAYS "QEMU reads the header extensions from the wrong place, if it opens "
+         "the image at all"),
   [QCOW2_HDR_08] = ROW ("HDR-08", ERROR, REFUSED, NONE,
     HOLDS "header_length is at most the cluster size",
     ALLOWS "at most the cluster size",
@@ -165,8 +165,9 @@ const Qcow2Rule qcow2_rules[QCOW2_N_RULES] = {
     ALLOWS "the start of a cluster inside the file",
     SAYS "Snapshot table offset invalid"),
   [QCOW2_HDR_19_END] = ROW ("HDR-19", WARNING, OTHER, NONE,
-    HOLDS "the snapshot table is inside the file",
-    ALLOWS "the start of a cluster inside the file", SAYS ZEROS),
+    HOLDS "the snapshot table is behind the header and ends inside the file",
+    ALLOWS "the start of a cluster inside the file",
+    SAYS "QEMU reads it all the same, as zeros behind the end of the file"),
   [QCOW2_HDR_19_SIZE] = ROW ("HDR-19", WARNING, REFUSED, REPAIR,
     HOLDS "the snapshot table has at most 64 MiB",
     ALLOWS "at most 64 MiB", SAYS "Snapshot table is too big"),
