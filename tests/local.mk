@@ -14,8 +14,10 @@ AM_TESTS_ENVIRONMENT = \
 	export MAKE='$(MAKE)' CC='$(CC)';
 
 unit_tests = \
+	%D%/test-answer \
 	%D%/test-builder \
 	%D%/test-directory \
+	%D%/test-drive \
 	%D%/test-examine \
 	%D%/test-extension \
 	%D%/test-format \
@@ -79,9 +81,21 @@ builder_sources = \
 %C%_test_builder_SOURCES = %D%/test-builder.c $(builder_sources)
 %C%_test_builder_LDADD = $(GLIB_LIBS)
 
+# Runs the program in process; what it prints is looked at by other code.
+drive_sources = \
+	%D%/answer.c \
+	%D%/answer.h \
+	%D%/drive.c \
+	%D%/drive.h
+
 unit_ldadd = src/libcli.la
+%C%_test_answer_SOURCES = %D%/test-answer.c %D%/answer.c %D%/answer.h
+%C%_test_answer_LDADD = $(GLIB_LIBS)
 %C%_test_directory_SOURCES = %D%/test-directory.c $(builder_sources)
 %C%_test_directory_LDADD = $(unit_ldadd)
+%C%_test_drive_SOURCES = \
+	%D%/test-drive.c $(drive_sources) $(builder_sources)
+%C%_test_drive_LDADD = $(unit_ldadd)
 %C%_test_examine_SOURCES = %D%/test-examine.c $(builder_sources)
 %C%_test_examine_LDADD = $(unit_ldadd)
 %C%_test_extension_SOURCES = %D%/test-extension.c $(builder_sources)

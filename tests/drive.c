@@ -1,0 +1,891 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The way of the commands through the readers and emitters, for all of them at
+ * once.  Of any image whatever:
+ *
+ * - What is printed is text that drives no terminal, and JSON well formed.
+ * - A finding lies in the file or at its end, and its message is a line.
+ * - A finding of severity error is reported, and nothing else is; and what a
+ *   command finds wrong is not sound to the check.
+ * - An error that ends the reading is of the readers' own domain, with a
+ *   message; only a read that fails makes one behind the header.
+ * - No more is read than a few times what the structures can hold.
+ * - The same image gives the same answers again. */
+
+#include "config.h"
+
+#include "drive.h"
+
+#include <string.h>
+
+#include "answer.h"
+#include "cli/report.h"
+#include "cli/rows.h"
+#include "qcow2/check.h"
+#include "qcow2/error.h"
+#include "qcow2/examine.h"
+#include "render/bitmap-list.h"
+#include "render/describe.h"
+#include "render/format.h"
+#include "render/qemu-dump.h"
+
+#define PATH "image.qcow2"
+
+/* The most of a directory that is looked at. */
+#define MAX_DIRECTORY (1024 * 65535)
+
+/* What may be read of a structure: a window is read again from where something
+ * does not fit into it any more, and once more, smaller, when that fails. */
+#define BUDGET(bytes) (4 * (bytes) + 8 * (guint64) BYTE_WINDOW_SIZE)
+
+#define N_EMITTERS 4
+
+/* A source in front of another one, which counts. */
+typedef struct
+{
+  ByteSource base;
+  ByteSource *behind; /* not owned */
+  guint64 *n_read;    /* bytes that were given */
+} Meter;
+
+/* A run; what is printed of one image by one way is an answer. */
+typedef struct
+{
+  guint64 file_size;
+  const DriveOptions *options;
+  guint ways; /* mask of DriveWays */
+  DriveResult *result;
+  guint64 n_rows;
+
+  Qcow2Image *image;
+  guint n_emitters;
+  Answer *answers[N_EMITTERS]; /* of the emitters */
+  Emitter *emitters[N_EMITTERS];
+  Answer *fields; /* --field */
+} Run;
+
+/* Where the messages of the run go: report.c has no place for data. */
+static Answer *messages;
+static guint64 n_messages;
+
+static gssize
+meter_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
+{
+  Meter *self = (Meter *) source;
+  const gssize got
+      = self->behind->klass->read (self->behind, offset, buffer, len);
+
+  g_assert_cmpint (got, <=, (gssize) len);
+  *self->n_read += got > 0 ? (guint64) got : 0;
+  return got;
+}
+
+static guint64
+meter_probe_lock (ByteSource *source, guint64 offset)
+{
+  return byte_source_probe_lock (((Meter *) source)->behind, offset);
+}
+
+static void
+meter_free (ByteSource *source)
+{
+  g_free (source);
+}
+
+static ByteSource *
+meter_new (ByteSource *behind, guint64 *n_read)
+{
+  static const ByteSourceClass meter_class = { .read = meter_read,
+                                               .probe_lock = meter_probe_lock,
+                                               .free = meter_free };
+  Meter *self = g_new0 (Meter, 1);
+
+  self->base.klass = &meter_class;
+  self->base.size = byte_source_get_size (behind);
+  self->behind = behind;
+  self->n_read = n_read;
+  return &self->base;
+}
+
+/* Ends the program when more than BUDGET (BYTES) have been read since there
+ * were N_BEFORE. */
+static void
+check_budget (const Run *run, guint64 n_before, guint64 bytes,
+              const char *what)
+{
+  const guint64 n = run->result->n_read - n_before;
+
+  if (n > BUDGET (MIN (bytes, run->file_size)))
+    g_error ("%s of at most " QCOW2_U " bytes: " QCOW2_U " were read", what,
+             bytes, n);
+}
+
+/* Takes ERROR, which ended the reading of something behind the header. */
+static void
+take_read_error (Run *run, GError *error)
+{
+  g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
+  run->result->read_failed = TRUE;
+  g_string_append_printf (answer_get_text (messages), "%s\n", error->message);
+  answer_check (messages);
+  g_error_free (error);
+}
+
+static void
+check_answers (Run *run)
+{
+  for (guint i = 0; i < run->n_emitters; i++)
+    answer_check (run->answers[i]);
+  answer_check (run->fields);
+}
+
+static void
+begin (Run *run, EmitterGroup group, const char *key, const char *heading)
+{
+  for (guint i = 0; i < run->n_emitters; i++)
+    emitter_begin (run->emitters[i], group, key, heading);
+}
+
+static void
+end (Run *run)
+{
+  for (guint i = 0; i < run->n_emitters; i++)
+    emitter_end (run->emitters[i]);
+}
+
+/* As --field does, of RECORD whose first N_STORED stored fields are there. */
+static void
+print_fields (Run *run, const Qcow2Field *fields, gconstpointer record,
+              guint n_stored)
+{
+  GString *out = answer_get_text (run->fields);
+  g_autoptr (GString) raw = g_string_new (NULL);
+
+  if ((run->ways & DRIVE_FIELDS) == 0)
+    return;
+
+  for (; fields->name != NULL; fields++)
+    {
+      if (fields->stored && n_stored-- == 0)
+        return;
+      if (!qcow2_field_has_value (fields, record))
+        continue;
+
+      format_bare (out, fields, record, FORMAT_LINES);
+      g_string_truncate (raw, 0);
+      format_bare (raw, fields, record, FORMAT_NUL);
+      g_assert_cmpuint (raw->len, >, 0);
+      g_assert_cmpint (raw->str[raw->len - 1], ==, '\0');
+    }
+}
+
+static void
+show_header (Run *run)
+{
+  const Qcow2Header *header = &run->image->header;
+
+  for (guint i = 0; i < run->n_emitters; i++)
+    describe_header (run->emitters[i], "Header:", header);
+  print_fields (run, qcow2_header_fields, header, G_MAXUINT);
+}
+
+static void
+show_extension (Run *run, const Qcow2Extension *extension)
+{
+  gconstpointer record = NULL;
+  const Qcow2Field *fields
+      = qcow2_extension_get_payload_fields (extension, &record);
+
+  for (guint i = 0; i < run->n_emitters; i++)
+    describe_extension (run->emitters[i], extension);
+
+  print_fields (run, qcow2_extension_fields, extension, G_MAXUINT);
+  if (fields != NULL)
+    print_fields (run, fields, record, extension->n_decoded);
+  check_answers (run);
+}
+
+/* How large the extension area may be. */
+static guint64
+get_area_size (const Qcow2Header *header)
+{
+  return header->cluster_size != QCOW2_ABSENT ? header->cluster_size : 0;
+}
+
+static void
+show_extensions (Run *run)
+{
+  Qcow2Image *image = run->image;
+  Qcow2ExtensionHistory history = { .n = 0 };
+  const guint64 before = run->result->n_read;
+  GError *error = NULL;
+
+  if (!image->has_extensions)
+    return;
+
+  g_autoptr (Qcow2ExtensionWalk) walk
+      = qcow2_extension_walk_new (image->source, &image->header);
+
+  begin (run, EMITTER_LIST, "extensions", NULL);
+  while (TRUE)
+    {
+      g_auto (Qcow2Extension) extension = { 0 };
+
+      if (!qcow2_extension_walk_next (walk, &extension, &error))
+        break;
+
+      const gboolean repeated
+          = qcow2_extension_is_repeated (&extension, &history);
+      qcow2_extension_judge (&extension, &image->header, run->file_size,
+                             repeated, QCOW2_PART_EXTENSIONS, image->problems);
+      show_extension (run, &extension);
+    }
+  end (run);
+
+  if (error != NULL)
+    take_read_error (run, error);
+  check_budget (run, before, get_area_size (&image->header), "extensions");
+}
+
+/* Gives the rows of TABLE to the emitters, or to DUMPS, as far as they may be
+ * printed.  Returns FALSE when a read fails. */
+static gboolean
+print_rows (Run *run, const Qcow2Table *table, QemuDump *const *dumps,
+            GError **error)
+{
+  const guint64 n = qcow2_table_get_n_readable (table);
+  const guint64 before = run->result->n_read;
+  const guint64 max = run->options->max_rows;
+  g_autoptr (ByteWindow) window = byte_window_new (table->source, 0);
+  Qcow2TableEntry entries[ROWS_BLOCK];
+
+  g_assert_cmpuint (n, <=, table->n_entries);
+  for (guint64 start = 0; start < n;)
+    {
+      const gsize wanted = (gsize) MIN (n - start, ROWS_BLOCK);
+
+      if (max != 0 && run->n_rows >= max)
+        break;
+
+      const gsize got
+          = qcow2_table_read (table, window, start, entries, wanted, error);
+      if (got == 0)
+        return FALSE;
+
+      for (guint i = 0; dumps == NULL && i < run->n_emitters; i++)
+        emitter_rows (run->emitters[i], entries, got);
+      for (guint i = 0; dumps != NULL && i < 2; i++)
+        qemu_dump_rows (dumps[i], entries, got);
+      check_answers (run);
+      run->n_rows += got;
+      start += got;
+    }
+
+  check_budget (run, before, n * 8, "bitmap table");
+  return TRUE;
+}
+
+static void
+show_rows (Run *run, const Qcow2Bitmap *bitmap)
+{
+  const Qcow2Table table = qcow2_image_get_table (run->image, bitmap);
+  GError *error = NULL;
+  const gboolean readable
+      = table.offset != 0
+        && (table.n_entries == 0 || qcow2_table_get_n_readable (&table) > 0);
+
+  for (guint i = 0; !readable && i < run->n_emitters; i++)
+    emitter_null (run->emitters[i], "bitmap_table");
+  if (!readable)
+    return;
+
+  begin (run, EMITTER_TABLE, "bitmap_table", NULL);
+  if (!print_rows (run, &table, NULL, &error))
+    take_read_error (run, error);
+  end (run);
+}
+
+static void
+check_bitmap (const Qcow2Bitmap *bitmap, gboolean was_examined,
+              guint64 n_errors)
+{
+  const Qcow2BitmapState state = bitmap->state;
+  const gboolean usable = state == QCOW2_BITMAP_STATE_ENABLED
+                          || state == QCOW2_BITMAP_STATE_DISABLED;
+
+  g_assert_cmpint (state, !=, QCOW2_BITMAP_STATE_UNKNOWN);
+  g_assert_cmpint (bitmap->usable, ==, usable);
+  if (!was_examined || n_errors > 0 || bitmap->name == NULL)
+    g_assert_cmpint (state, ==, QCOW2_BITMAP_STATE_DAMAGED);
+}
+
+static void
+show_bitmap (Run *run, Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
+             BitmapList *list)
+{
+  const Qcow2Problems *problems = run->image->problems;
+  const guint64 before = run->result->n_read;
+  const guint64 n_errors = qcow2_problems_get_n_errors (problems);
+  GError *error = NULL;
+
+  const gboolean examined = qcow2_examiner_examine (examiner, bitmap, &error);
+  check_budget (run, before, (guint64) bitmap->bitmap_table_size * 8,
+                "examined table");
+  g_assert_true (examined == (error == NULL));
+  if (!examined)
+    take_read_error (run, error);
+  check_bitmap (bitmap, examined,
+                qcow2_problems_get_n_errors (problems) - n_errors);
+
+  for (guint i = 0; i < run->n_emitters; i++)
+    describe_begin_bitmap (run->emitters[i], bitmap);
+  show_rows (run, bitmap);
+  end (run);
+
+  print_fields (run, qcow2_bitmap_fields, bitmap, G_MAXUINT);
+  print_fields (run, qcow2_bitmap_size_fields, bitmap, G_MAXUINT);
+  bitmap_list_add (list, bitmap);
+  check_answers (run);
+}
+
+/* The second walk of --list. */
+static void
+print_list (Run *run, Qcow2Directory *directory, BitmapList *list)
+{
+  g_autoptr (Answer) answer = answer_new (ANSWER_TEXT, "bitmap list");
+  GError *error = NULL;
+
+  qcow2_directory_rewind (directory);
+  while (TRUE)
+    {
+      g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+      if (!qcow2_directory_next (directory, &bitmap, &error))
+        break;
+
+      bitmap_list_print_next (list, answer_get_text (answer), &bitmap);
+      answer_check (answer);
+    }
+
+  answer_end (answer);
+  run->result->digest ^= answer_get_digest (answer);
+  if (error != NULL)
+    take_read_error (run, error);
+}
+
+static void
+walk_directory (Run *run, Qcow2Directory *directory)
+{
+  g_autoptr (Qcow2Examiner) examiner
+      = qcow2_examiner_new (run->image, directory);
+  g_autoptr (BitmapList) list = bitmap_list_new (TRUE);
+  const guint64 n = qcow2_directory_get_n (directory);
+  GError *error = NULL;
+
+  begin (run, EMITTER_LIST, "bitmaps", NULL);
+  while (TRUE)
+    {
+      g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+      if (!qcow2_directory_next (directory, &bitmap, &error))
+        break;
+
+      g_assert_cmpuint (bitmap.index, ==, run->result->n_bitmaps);
+      g_assert_cmpuint (qcow2_directory_get_namesake (directory, bitmap.index),
+                        <=, bitmap.index);
+      show_bitmap (run, examiner, &bitmap, list);
+      run->result->n_bitmaps++;
+    }
+  end (run);
+
+  if (error != NULL)
+    take_read_error (run, error);
+  else if (!run->options->changes)
+    g_assert_cmpuint (run->result->n_bitmaps, ==, n);
+  if ((run->ways & DRIVE_LIST) != 0)
+    print_list (run, directory, list);
+}
+
+static void
+show_bitmaps (Run *run)
+{
+  const Qcow2Image *image = run->image;
+  const guint64 before = run->result->n_read;
+  GError *error = NULL;
+  g_autoptr (Qcow2Directory) directory
+      = qcow2_directory_open (run->image, &error);
+
+  check_budget (run, before,
+                MIN (image->bitmaps.bitmap_directory_size, MAX_DIRECTORY),
+                "bitmap directory");
+  g_assert_true ((directory == NULL) == (error != NULL));
+  if (directory != NULL)
+    walk_directory (run, directory);
+  else
+    take_read_error (run, error);
+}
+
+/* What --at decodes: the last entries of a table that goes on to the end of
+ * the file, and that no bitmap claims. */
+static void
+show_table_at (Run *run, guint64 offset)
+{
+  static const Qcow2Bitmap nobody = { .index = QCOW2_NO_INDEX };
+  g_autoptr (ByteWindow) window = byte_window_new (run->image->source, 0);
+  const Qcow2Table table = { .source = run->image->source,
+                             .header = &run->image->header,
+                             .offset = offset,
+                             .n_entries = G_MAXUINT64,
+                             .granularity = QCOW2_ABSENT };
+  Qcow2TableEntry entries[8];
+  const guint64 n = qcow2_table_get_n_readable (&table);
+  const guint64 start = n - MIN (n, G_N_ELEMENTS (entries) / 2);
+  GError *error = NULL;
+  const gsize got = qcow2_table_read (&table, window, start, entries,
+                                      G_N_ELEMENTS (entries), &error);
+
+  for (guint i = 0; i < run->n_emitters; i++)
+    {
+      describe_begin_table (run->emitters[i], &nobody, FALSE);
+      emitter_begin (run->emitters[i], EMITTER_TABLE, "bitmap_table", NULL);
+      emitter_rows (run->emitters[i], entries, got);
+    }
+  end (run);
+  end (run);
+
+  if (error != NULL)
+    take_read_error (run, error);
+  else
+    g_assert_cmpuint (got, ==, n - start);
+}
+
+static void
+show_tables_at (Run *run)
+{
+  if (run->image->header.cluster_size == QCOW2_ABSENT)
+    return;
+
+  begin (run, EMITTER_LIST, "bitmap_tables", NULL);
+  show_table_at (run, run->file_size / 2);
+  show_table_at (run, G_MAXUINT64);
+  end (run);
+}
+
+static void
+dump_bitmaps (Run *run, QemuDump *const *dumps, Answer *const *answers,
+              const Qcow2Extension *extension)
+{
+  g_autoptr (Qcow2Directory) directory
+      = qcow2_directory_open_counted (run->image, &extension->bitmaps);
+  GError *error = NULL;
+
+  while (TRUE)
+    {
+      g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+      if (error != NULL || !qcow2_directory_next (directory, &bitmap, &error))
+        break;
+
+      const Qcow2Table table = qcow2_image_get_table (run->image, &bitmap);
+      for (guint i = 0; i < 2; i++)
+        qemu_dump_begin_bitmap (dumps[i], &bitmap);
+      print_rows (run, &table, dumps, &error);
+      for (guint i = 0; i < 2; i++)
+        {
+          qemu_dump_end_bitmap (dumps[i]);
+          answer_check (answers[i]);
+        }
+    }
+
+  if (error != NULL)
+    take_read_error (run, error);
+}
+
+static void
+dump_extension (Run *run, QemuDump *const *dumps, Answer *const *answers,
+                const Qcow2Extension *extension)
+{
+  const gboolean located = extension->n_decoded == 4
+                           && (extension->bitmaps.bitmap_directory_offset != 0
+                               || extension->bitmaps.nb_bitmaps == 0);
+
+  for (guint i = 0; i < 2; i++)
+    qemu_dump_begin_extension (dumps[i], extension);
+  if (extension->payload == QCOW2_PAYLOAD_BITMAPS && located)
+    dump_bitmaps (run, dumps, answers, extension);
+  for (guint i = 0; i < 2; i++)
+    {
+      qemu_dump_end_extension (dumps[i]);
+      answer_check (answers[i]);
+    }
+}
+
+/* dump-header, in both its forms. */
+static void
+dump_as_qemu (Run *run)
+{
+  g_autoptr (Answer) text = answer_new (ANSWER_DUMP, "dump-header");
+  g_autoptr (Answer) json = answer_new (ANSWER_JSON, "dump-header -j");
+  g_autoptr (QemuDump) text_dump
+      = qemu_dump_new (answer_get_text (text), FALSE);
+  g_autoptr (QemuDump) json_dump
+      = qemu_dump_new (answer_get_text (json), TRUE);
+  QemuDump *const dumps[] = { text_dump, json_dump };
+  Answer *const answers[] = { text, json };
+  GError *error = NULL;
+
+  if (!run->image->has_extensions)
+    return;
+
+  g_autoptr (Qcow2ExtensionWalk) walk
+      = qcow2_extension_walk_new (run->image->source, &run->image->header);
+
+  for (guint i = 0; i < 2; i++)
+    {
+      qemu_dump_header (dumps[i], &run->image->header);
+      qemu_dump_begin_extensions (dumps[i]);
+    }
+  while (TRUE)
+    {
+      g_auto (Qcow2Extension) extension = { 0 };
+
+      if (!qcow2_extension_walk_next (walk, &extension, &error))
+        break;
+
+      dump_extension (run, dumps, answers, &extension);
+    }
+  for (guint i = 0; i < 2; i++)
+    {
+      qemu_dump_end_extensions (dumps[i]);
+      answer_end (answers[i]);
+      run->result->digest ^= answer_get_digest (answers[i]);
+    }
+
+  if (error != NULL)
+    take_read_error (run, error);
+}
+
+static void
+check_finding (const Run *run, const Qcow2Problem *problem)
+{
+  g_assert_cmpstr (problem->rule, ==, qcow2_rules[problem->index].id);
+  g_assert_cmpint (problem->severity, ==,
+                   qcow2_rules[problem->index].severity);
+
+  if (problem->offset > run->file_size)
+    g_error ("%s: a finding at " QCOW2_X " of " QCOW2_X " bytes: %s",
+             problem->rule, problem->offset, run->file_size, problem->message);
+  if (*problem->message == '\0' || strchr (problem->message, '\n') != NULL)
+    g_error ("%s: no message: '%s'", problem->rule, problem->message);
+}
+
+static gboolean
+write_message (OutputStream stream, const char *bytes, gsize len,
+               GError **error G_GNUC_UNUSED)
+{
+  g_assert_cmpint (stream, ==, OUTPUT_STREAM_MESSAGES);
+  g_assert_cmpuint (len, >, 1);
+
+  g_string_append_len (answer_get_text (messages), bytes, (gssize) len);
+  answer_check (messages);
+  n_messages++;
+  return TRUE;
+}
+
+static void
+check_findings (Run *run)
+{
+  const Qcow2Problems *problems = run->image->problems;
+
+  run->result->n_findings = qcow2_problems_get_n (problems);
+  run->result->n_errors = qcow2_problems_get_n_errors (problems);
+  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
+    check_finding (run, qcow2_problems_get (problems, i));
+}
+
+/* Gives the findings that TOLD has to the emitters for programs. */
+static void
+describe_findings (Run *run, const Report *told)
+{
+  for (guint i = 0; i < run->n_emitters; i++)
+    {
+      if (run->emitters[i]->for_programs)
+        report_describe (told, run->emitters[i]);
+    }
+}
+
+/* Reports the findings as messages. */
+static void
+report (Run *run)
+{
+  Output *output = output_new (write_message);
+  Report *told = report_new (output, PATH, run->image);
+
+  check_findings (run);
+  n_messages = 0;
+  report_findings (told, REPORT_SCOPE (QCOW2_PART_EVERYTHING));
+  describe_findings (run, told);
+
+  const gboolean clean = report_close (told);
+  g_assert_true (clean == (run->result->n_errors == 0));
+  g_assert_true (clean == (n_messages == 0));
+  output_free (output);
+}
+
+/* Prints the findings as an answer. */
+static void
+print_findings (Run *run, const Qcow2BitmapSummary *bitmaps)
+{
+  Output *output = output_new (write_message);
+  Report *told = report_new (output, PATH, run->image);
+  DescribeCounts counts;
+
+  check_findings (run);
+  n_messages = 0;
+  report_make_answer (told, NULL);
+  report_findings (told, REPORT_SCOPE (QCOW2_PART_EVERYTHING));
+  report_count (told, &counts);
+  g_assert_true ((counts.errors == 0) == (run->result->n_errors == 0));
+  for (guint i = 0; i < run->n_emitters; i++)
+    {
+      if (run->emitters[i]->for_programs)
+        describe_summary (run->emitters[i], &counts, bitmaps);
+      else
+        report_print (told, answer_get_text (run->answers[i]));
+    }
+  describe_findings (run, told);
+
+  report_close (told);
+  g_assert_cmpuint (n_messages, ==, 0);
+  output_free (output);
+}
+
+/* Ends the groups that are open. */
+static void
+end_groups (Run *run)
+{
+  static const char *const keys[]
+      = { "header", "extensions", "bitmaps", "bitmap_tables", NULL };
+
+  for (guint i = 0; i < run->n_emitters; i++)
+    emitter_end_groups (run->emitters[i], keys);
+}
+
+/* Ends the image, of which ERROR, or NULL, is all that is known. */
+static void
+end_image (Run *run, const GError *error)
+{
+  DescribeEnd the_end = { .writer = BYTE_SOURCE_LOCK_UNKNOWN };
+
+  if (run->image != NULL)
+    the_end.writer = qcow2_image_probe_writer (run->image);
+  the_end.error_code = error != NULL ? "error" : NULL;
+  the_end.error_message = error != NULL ? error->message : NULL;
+
+  for (guint i = 0; i < run->n_emitters; i++)
+    {
+      if (run->emitters[i]->for_programs)
+        describe_end (run->emitters[i], &the_end);
+      emitter_end_image (run->emitters[i]);
+    }
+}
+
+/* Nothing can be shown. */
+static void
+show_failure (Run *run, GError *error)
+{
+  g_assert_nonnull (error);
+  g_assert_true (error->domain == QCOW2_ERROR);
+  g_assert_cmpuint (strlen (error->message), >, 0);
+
+  end_groups (run);
+  end_image (run, error);
+  run->result->read_failed
+      = g_error_matches (error, QCOW2_ERROR, QCOW2_ERROR_READ);
+  g_string_append_printf (answer_get_text (messages), "%s\n", error->message);
+  g_error_free (error);
+}
+
+static void
+show_image (Run *run)
+{
+  check_budget (run, 0, get_area_size (&run->image->header) + 4096, "header");
+
+  show_header (run);
+  show_extensions (run);
+  show_bitmaps (run);
+  show_tables_at (run);
+  if ((run->ways & DRIVE_DUMP) != 0)
+    dump_as_qemu (run);
+
+  end_groups (run);
+  report (run);
+  end_image (run, NULL);
+}
+
+static gboolean
+want_all (const Qcow2Bitmap *bitmap, gconstpointer data)
+{
+  Run *run = (Run *) data;
+
+  /* There are rounds, and each asks once or more. */
+  run->result->n_bitmaps = MAX (run->result->n_bitmaps, bitmap->index + 1);
+  return TRUE;
+}
+
+static void
+take_check_error (GError *error, gpointer data)
+{
+  take_read_error (data, error);
+}
+
+static void
+check_image (Run *run)
+{
+  const Qcow2CheckCalls calls
+      = { .wants = want_all, .failed = take_check_error, .data = run };
+  Qcow2BitmapSummary bitmaps = { 0 };
+  GError *error = NULL;
+  g_autoptr (Qcow2Directory) directory
+      = qcow2_directory_open (run->image, &error);
+
+  if (directory == NULL)
+    take_read_error (run, error);
+  qcow2_image_check (run->image, directory, &calls, &bitmaps);
+  g_assert_cmpuint (bitmaps.usable + bitmaps.in_use + bitmaps.stale
+                        + bitmaps.damaged,
+                    ==, run->result->n_bitmaps);
+
+  end_groups (run);
+  print_findings (run, &bitmaps);
+  end_image (run, NULL);
+}
+
+static void
+add_emitter (Run *run, DriveWays way, const char *what)
+{
+  const gboolean text = way == DRIVE_TEXT || way == DRIVE_TEXT_LONG;
+  const gboolean with_all = way == DRIVE_TEXT_LONG || way == DRIVE_JSONL;
+
+  if ((run->ways & way) == 0)
+    return;
+
+  Answer *answer = answer_new (text ? ANSWER_TEXT : ANSWER_JSON, what);
+  GString *out = answer_get_text (answer);
+  Emitter *emitter = text ? emitter_new_text (out)
+                          : emitter_new_json (out, way == DRIVE_JSON);
+
+  emitter->all_columns = with_all;
+  emitter_begin_image (emitter, PATH, with_all);
+  run->answers[run->n_emitters] = answer;
+  run->emitters[run->n_emitters++] = emitter;
+}
+
+static void
+run_begin (Run *run)
+{
+  add_emitter (run, DRIVE_TEXT, "text");
+  add_emitter (run, DRIVE_TEXT_LONG, "text, long");
+  add_emitter (run, DRIVE_JSON, "json");
+  add_emitter (run, DRIVE_JSONL, "jsonl");
+  run->fields = answer_new (ANSWER_TEXT, "--field");
+  messages = answer_new (ANSWER_TEXT, "messages");
+}
+
+static void
+run_end (Run *run)
+{
+  for (guint i = 0; i < run->n_emitters; i++)
+    {
+      answer_end (run->answers[i]);
+      run->result->digest
+          = run->result->digest * 31 + answer_get_digest (run->answers[i]);
+      emitter_free (run->emitters[i]);
+      answer_free (run->answers[i]);
+    }
+
+  answer_end (run->fields);
+  answer_end (messages);
+  run->result->digest ^= answer_get_digest (messages);
+  answer_free (run->fields);
+  g_clear_pointer (&messages, answer_free);
+}
+
+/* Opens the image in SOURCE and, if it is one, calls SHOW. */
+static DriveResult
+run_once (ByteSource *source, const DriveOptions *options,
+          void (*show) (Run *run))
+{
+  DriveResult result = { 0 };
+  Run run = { .file_size = byte_source_get_size (source),
+              .options = options,
+              .ways = options->ways != 0 ? options->ways : G_MAXUINT,
+              .result = &result };
+  GError *error = NULL;
+
+  if (options->rewind != NULL)
+    options->rewind (source);
+
+  run_begin (&run);
+  run.image = qcow2_image_open (meter_new (source, &result.n_read), &error);
+  result.was_opened = run.image != NULL;
+  if (run.image != NULL)
+    show (&run);
+  else
+    show_failure (&run, error);
+
+  run_end (&run);
+  qcow2_image_free (run.image);
+  return result;
+}
+
+/* What is wrong with KNOWN is wrong with CHECKED, the same image. */
+static void
+compare_with_check (const DriveResult *known, const DriveResult *checked)
+{
+  g_assert_true (checked->was_opened == known->was_opened);
+  if (known->read_failed || checked->read_failed)
+    return;
+
+  g_assert_cmpuint (checked->n_bitmaps, ==, known->n_bitmaps);
+  if (known->n_errors > 0)
+    g_assert_cmpuint (checked->n_errors, >, 0);
+}
+
+static DriveResult
+drive_once (ByteSource *source, const DriveOptions *options)
+{
+  DriveResult result = run_once (source, options, show_image);
+
+  if (options->ways != 0 && (options->ways & DRIVE_CHECK) == 0)
+    return result;
+
+  const DriveResult checked = run_once (source, options, check_image);
+  if (!options->changes)
+    compare_with_check (&result, &checked);
+
+  result.n_check_errors = checked.n_errors;
+  result.n_read += checked.n_read;
+  result.digest ^= checked.digest;
+  return result;
+}
+
+/* Drives the program over the image in SOURCE, which stays the caller's.  Ends
+ * the test program when something does not hold. */
+DriveResult
+drive (ByteSource *source, const DriveOptions *options)
+{
+  static const DriveOptions none = { .max_rows = 0 };
+  const DriveOptions *given = options != NULL ? options : &none;
+  const DriveResult result = drive_once (source, given);
+
+  if (given->twice)
+    {
+      const DriveResult again = drive_once (source, given);
+
+      g_assert_cmpuint (again.digest, ==, result.digest);
+      g_assert_cmpuint (again.n_findings, ==, result.n_findings);
+      g_assert_cmpuint (again.n_read, ==, result.n_read);
+    }
+
+  return result;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* An input, or the rest of one, that is the bytes of an image. */
+
+#pragma once
+
+#include "layout.h"
+
+G_BEGIN_DECLS
+
+gsize buffer_mutate (guint8 *data, gsize size, gsize max_size, guint64 seed);
+
+G_END_DECLS

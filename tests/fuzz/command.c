@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Of any command line over any image:
+ *
+ * - Its status is one of those that there are.
+ * - There are messages if and only if it is not 0, but for predicates.
+ * - What is printed drives no terminal, and JSON is well formed even then.
+ * - A command that looks at the whole image fails if that has errors. */
+
+#include "config.h"
+
+#include "command.h"
+
+#include <string.h>
+
+#include "answer.h"
+#include "cli/dispatch.h"
+
+#define IMAGE "image.qcow2"
+
+/* Nobody reads more of an answer. */
+#define MAX_OUTPUT (192 * 1024)
+
+#define MAX_ARGUMENTS 10
+
+typedef enum
+{
+  PRINTS_TEXT,
+  PRINTS_JSON,
+  PRINTS_DUMP,     /* of QEMU's: not all of the image is judged */
+  PRINTS_NUL,      /* bytes as they are in the image */
+  PRINTS_NOTHING,  /* a predicate */
+  PRINTS_ALL_TEXT, /* all of the image is shown and judged */
+  PRINTS_ALL_JSON,
+  PRINTS_CHECK, /* findings are output, so that 2 goes without a message */
+  PRINTS_CHECK_JSON
+} Prints;
+
+typedef struct
+{
+  Prints prints;
+  const char *argv[MAX_ARGUMENTS];
+} Line;
+
+#define TEXT(...)                                                             \
+  {                                                                           \
+    PRINTS_TEXT, { __VA_ARGS__, IMAGE }                                       \
+  }
+#define JSON(...)                                                             \
+  {                                                                           \
+    PRINTS_JSON, { __VA_ARGS__, "--output=json", IMAGE }                      \
+  }
+#define JSONL(...)                                                            \
+  {                                                                           \
+    PRINTS_JSON, { __VA_ARGS__, "--output=jsonl", IMAGE }                     \
+  }
+
+/* clang-format off */
+static const Line lines[] = {
+  TEXT ("header"),
+  JSON ("header"),
+  TEXT ("header", "--field=backing_file", "--field=size", "--field=magic",
+        "--field=incompatible_features", "--field=external_data_file"),
+  TEXT ("extensions"),
+  JSON ("extensions"),
+  JSONL ("extensions", "--magic=bitmaps"),
+  TEXT ("extensions", "--magic=<unknown>"),
+  TEXT ("extensions", "--magic=0x12345678"),
+  TEXT ("extensions", "--index=1"),
+  TEXT ("extensions", "--index=0", "--field=data", "--field=name"),
+  TEXT ("extensions", "--magic=bitmaps", "--field=nb_bitmaps",
+        "--field=bitmap_directory_offset"),
+  TEXT ("extensions", "--magic=crypto header", "--field=data_hex"),
+  TEXT ("bitmaps"),
+  JSON ("bitmaps"),
+  JSONL ("bitmaps", "--tables"),
+  TEXT ("bitmaps", "--tables"),
+  TEXT ("bitmaps", "--list"),
+  TEXT ("bitmaps", "--list", "--long"),
+  TEXT ("bitmaps", "--names"),
+  { PRINTS_NUL, { "bitmaps", "--names", "-0", IMAGE } },
+  TEXT ("bitmaps", "--index=0"),
+  JSON ("bitmaps", "--index=1"),
+  TEXT ("bitmaps", "--name=b0"),
+  TEXT ("bitmaps", "--name=\\x00"),
+  TEXT ("bitmaps", "--index=0", "--field=state", "--field=name",
+        "--field=granularity", "--field=disk_bytes"),
+  { PRINTS_NUL, { "bitmaps", "--index=0", "--field=name", "-0", IMAGE } },
+  { PRINTS_NOTHING, { "bitmaps", "--index=0", "--is=usable", IMAGE } },
+  { PRINTS_NOTHING, { "bitmaps", "--name=b0", "--is=in-use", IMAGE } },
+  TEXT ("bitmap-table"),
+  JSON ("bitmap-table"),
+  JSONL ("bitmap-table", "--long"),
+  TEXT ("bitmap-table", "--long"),
+  TEXT ("bitmap-table", "--index=0", "--start=1", "--count=2"),
+  TEXT ("bitmap-table", "--name=b0", "--type=serialized", "--type=all-ones"),
+  TEXT ("bitmap-table", "--at=0x200", "--count=4"),
+  JSON ("bitmap-table", "--at=0xfffffffffffffff8", "--count=1"),
+  JSON ("bitmap-table", "--at=7", "--count=8E", "--start=3"),
+  { PRINTS_ALL_TEXT, { "dump", IMAGE } },
+  { PRINTS_ALL_JSON, { "dump", "--output=json", IMAGE } },
+  { PRINTS_ALL_JSON, { "dump", "--output=jsonl", IMAGE } },
+  { PRINTS_DUMP, { "dump-header", IMAGE } },
+  { PRINTS_JSON, { "dump-header", "-j", IMAGE } },
+  { PRINTS_DUMP, { "dump-header-exts", IMAGE } },
+  { PRINTS_JSON, { "dump-header-exts", "-j", IMAGE } },
+  { PRINTS_CHECK, { "check", IMAGE } },
+  { PRINTS_CHECK_JSON, { "check", "--output=json", IMAGE } },
+  { PRINTS_CHECK_JSON, { "check", "--output=jsonl", IMAGE } },
+  { PRINTS_CHECK, { "check", "--strict", "--ignore=BDIR-18", IMAGE } },
+  { PRINTS_CHECK, { "check", "--index=0", IMAGE } },
+  { PRINTS_CHECK_JSON, { "check", "--name=b0", "--output=json", IMAGE } },
+};
+/* clang-format on */
+
+/* A source that the program may free, in front of one that stays. */
+typedef struct
+{
+  ByteSource base;
+  ByteSource *behind;
+} Loan;
+
+/* Of the command line that runs: the program's entry has no place for data. */
+static ByteSource *image;
+static Answer *output;
+static Answer *messages;
+static guint64 n_printed;
+static gboolean prints_nul;
+static gboolean was_cut;
+
+static gssize
+loan_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
+{
+  ByteSource *behind = ((Loan *) source)->behind;
+
+  return behind->klass->read (behind, offset, buffer, len);
+}
+
+static void
+loan_free (ByteSource *source)
+{
+  g_free (source);
+}
+
+/* The program's way to an image. */
+ByteSource *
+byte_source_open_file (const char *path, GError **error G_GNUC_UNUSED)
+{
+  static const ByteSourceClass loan_class
+      = { .read = loan_read, .free = loan_free };
+  Loan *loan = g_new0 (Loan, 1);
+
+  g_assert_cmpstr (path, ==, IMAGE);
+  loan->base.klass = &loan_class;
+  loan->base.size = byte_source_get_size (image);
+  loan->behind = image;
+  return &loan->base;
+}
+
+static gboolean
+write_output (OutputStream stream, const char *bytes, gsize len,
+              GError **error)
+{
+  if (stream == OUTPUT_STREAM_MESSAGES)
+    {
+      g_string_append_len (answer_get_text (messages), bytes, (gssize) len);
+      answer_check (messages);
+      return TRUE;
+    }
+
+  n_printed += len;
+  if (n_printed > MAX_OUTPUT)
+    {
+      was_cut = TRUE;
+      g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_PIPE, "nobody reads");
+      return FALSE;
+    }
+  if (!prints_nul)
+    {
+      g_string_append_len (answer_get_text (output), bytes, (gssize) len);
+      answer_check (output);
+    }
+
+  return TRUE;
+}
+
+static void
+check_status (const Line *line, int status, const DriveOptions *options,
+              const DriveResult *known)
+{
+  const gboolean silent = answer_get_size (messages) == 0;
+  const gboolean all
+      = line->prints == PRINTS_ALL_TEXT || line->prints == PRINTS_ALL_JSON;
+  const gboolean no
+      = status == 2
+        && (line->prints == PRINTS_NOTHING || line->prints == PRINTS_CHECK
+            || line->prints == PRINTS_CHECK_JSON);
+
+  g_assert_cmpint (status, >=, 0);
+  g_assert_cmpint (status, <=, 3);
+  if (was_cut)
+    {
+      g_assert_cmpint (status, ==, 1);
+      return;
+    }
+
+  if (!no && silent != (status == 0))
+    g_error ("status %d %s messages", status, silent ? "without" : "with");
+  if (line->prints == PRINTS_NOTHING)
+    g_assert_cmpuint (n_printed, ==, 0);
+  if (options->changes)
+    return;
+
+  if (!known->was_opened)
+    g_assert_cmpint (status, ==, 1);
+  if (all && known->n_errors > 0)
+    g_assert_cmpint (status, !=, 0);
+  if (all && known->n_errors == 0 && !known->read_failed && known->was_opened)
+    g_assert_cmpint (status, ==, 0);
+}
+
+static AnswerKind
+get_kind (Prints prints)
+{
+  switch (prints)
+    {
+    case PRINTS_JSON:
+    case PRINTS_ALL_JSON:
+    case PRINTS_CHECK_JSON:
+      return ANSWER_JSON;
+    case PRINTS_DUMP:
+      return ANSWER_DUMP;
+    case PRINTS_TEXT:
+    case PRINTS_NUL:
+    case PRINTS_NOTHING:
+    case PRINTS_ALL_TEXT:
+    case PRINTS_CHECK:
+      return ANSWER_TEXT;
+    }
+
+  g_assert_not_reached ();
+}
+
+guint
+command_get_n (void)
+{
+  return G_N_ELEMENTS (lines);
+}
+
+/* Runs command line NUMBER, modulo how many there are, over SOURCE, of which
+ * the drive has KNOWN what it is. */
+void
+command_run (ByteSource *source, guint number, const DriveOptions *options,
+             const DriveResult *known)
+{
+  const Line *line = &lines[number % G_N_ELEMENTS (lines)];
+  g_autofree char *what = g_strjoinv (" ", (char **) line->argv);
+  char *argv[MAX_ARGUMENTS + 2] = { (char *) "qcow2tool" };
+
+  for (guint i = 0; line->argv[i] != NULL; i++)
+    argv[i + 1] = (char *) line->argv[i];
+  if (options->rewind != NULL)
+    options->rewind (source);
+
+  image = source;
+  output = answer_new (get_kind (line->prints), what);
+  messages = answer_new (ANSWER_TEXT, "messages");
+  n_printed = 0;
+  prints_nul = line->prints == PRINTS_NUL;
+  was_cut = FALSE;
+
+  check_status (line, dispatch (argv, write_output), options, known);
+  if (!was_cut)
+    answer_end (output);
+  answer_end (messages);
+  g_clear_pointer (&output, answer_free);
+  g_clear_pointer (&messages, answer_free);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Runs the program's command lines in process, over a source instead of a
+ * file: byte_source_open_file () is defined here, so that the linker leaves
+ * that of src out. */
+
+#pragma once
+
+#include "drive.h"
+
+G_BEGIN_DECLS
+
+guint command_get_n (void);
+void command_run (ByteSource *source, guint number,
+                  const DriveOptions *options, const DriveResult *known);
+
+G_END_DECLS

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The input says when and how reading goes wrong; behind that it is the
+ * file. */
+
+#include "config.h"
+
+#include "fuzz.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "buffer.h"
+
+#define MAX_ROWS 1024
+
+/* Two faults of six bytes each: kind, number of the read from which on it
+ * holds, offset in the file, and how much. */
+#define N_FAULTS 2
+#define FAULT_SIZE 6
+#define FAULTS_SIZE (N_FAULTS * FAULT_SIZE)
+
+typedef enum
+{
+  FAULT_NONE,
+  FAULT_ONCE,      /* that read fails */
+  FAULT_EVER,      /* it and all behind it fail */
+  FAULT_SECTOR,    /* reads fail that touch these bytes */
+  FAULT_SHORT,     /* reads give a few bytes each */
+  FAULT_INTERRUPT, /* every other read is interrupted */
+  FAULT_SHRINK,    /* the file ends at the offset */
+  FAULT_CHANGE,    /* a byte there is another */
+  N_FAULT_KINDS
+} FaultKind;
+
+typedef struct
+{
+  FaultKind kind;
+  guint64 first; /* read */
+  guint64 offset;
+  guint8 amount;
+} Fault;
+
+typedef struct
+{
+  ByteSource base;
+  const guint8 *data;
+  Fault faults[N_FAULTS];
+  guint64 n_reads;
+} FaultySource;
+
+const char *const fuzz_name = "faults";
+
+/* Whether the read of *LEN bytes at OFFSET goes on in spite of FAULT, which
+ * may make it shorter. */
+static gboolean
+survives (const FaultySource *self, const Fault *fault, guint64 offset,
+          gsize *len)
+{
+  const guint64 bad_end = fault->offset + fault->amount;
+
+  if (self->n_reads < fault->first)
+    return TRUE;
+
+  switch (fault->kind)
+    {
+    case FAULT_ONCE:
+      errno = EIO;
+      return self->n_reads != fault->first;
+    case FAULT_EVER:
+      errno = ENXIO;
+      return FALSE;
+    case FAULT_SECTOR:
+      errno = EIO;
+      return offset >= bad_end || fault->offset >= offset + *len;
+    case FAULT_INTERRUPT:
+      errno = EINTR;
+      return self->n_reads % 2 != 0;
+    case FAULT_SHORT:
+      *len = MIN (*len, 16 + (gsize) fault->amount);
+      return TRUE;
+    case FAULT_SHRINK:
+      *len = MIN (*len, fault->offset - MIN (offset, fault->offset));
+      return TRUE;
+    case FAULT_NONE:
+    case FAULT_CHANGE:
+    case N_FAULT_KINDS:
+      return TRUE;
+    }
+
+  g_assert_not_reached ();
+}
+
+static gssize
+faulty_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
+{
+  FaultySource *self = (FaultySource *) source;
+
+  for (guint i = 0; i < N_FAULTS; i++)
+    {
+      if (!survives (self, &self->faults[i], offset, &len))
+        {
+          self->n_reads++;
+          return -1;
+        }
+    }
+
+  memcpy (buffer, self->data + offset, len);
+  for (guint i = 0; i < N_FAULTS; i++)
+    {
+      const Fault *fault = &self->faults[i];
+
+      if (fault->kind == FAULT_CHANGE && self->n_reads >= fault->first
+          && fault->offset >= offset && fault->offset - offset < len)
+        buffer[fault->offset - offset] ^= fault->amount;
+    }
+
+  self->n_reads++;
+  return (gssize) len;
+}
+
+static void
+faulty_rewind (ByteSource *source)
+{
+  ((FaultySource *) source)->n_reads = 0;
+}
+
+static Fault
+decode_fault (const guint8 *bytes)
+{
+  const Fault fault = { .kind = (FaultKind) (bytes[0] % N_FAULT_KINDS),
+                        .first = bytes[1],
+                        .offset = (guint64) bytes[2] << 8 | bytes[3],
+                        .amount = bytes[4] };
+
+  return fault;
+}
+
+int
+LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
+{
+  static const ByteSourceClass faulty_class = { .read = faulty_read };
+  const DriveOptions options
+      = { .rewind = faulty_rewind, .max_rows = MAX_ROWS, .changes = TRUE };
+  FaultySource source = { .base.klass = &faulty_class };
+
+  if (size < FAULTS_SIZE)
+    return 0;
+
+  source.base.size = size - FAULTS_SIZE;
+  source.data = data + FAULTS_SIZE;
+  for (guint i = 0; i < N_FAULTS; i++)
+    source.faults[i] = decode_fault (data + i * FAULT_SIZE);
+
+  fuzz_drive (&source.base, data, size, &options);
+  return 0;
+}
+
+gsize
+LLVMFuzzerCustomMutator (guint8 *data, gsize size, gsize max_size,
+                         unsigned int seed)
+{
+  if (size < FAULTS_SIZE || seed % 3 == 0)
+    return LLVMFuzzerMutate (data, size, max_size);
+
+  if (seed % 3 == 1)
+    {
+      LLVMFuzzerMutate (data, FAULTS_SIZE, FAULTS_SIZE);
+      return size;
+    }
+
+  return FAULTS_SIZE
+         + buffer_mutate (data + FAULTS_SIZE, size - FAULTS_SIZE,
+                          max_size - FAULTS_SIZE, seed | 1ull << 40);
+}
+
+/* A variant for each kind of fault, at one of the first reads. */
+GBytes *
+fuzz_get_seed (const Image *image, guint variant)
+{
+  guint8 faults[FAULTS_SIZE] = { (guint8) variant };
+
+  if (variant >= N_FAULT_KINDS || image->size > FUZZ_MAX_SIZE - FAULTS_SIZE)
+    return NULL;
+
+  g_autoptr (GBytes) bytes = image_get_bytes (image);
+  const guint8 *data = g_bytes_get_data (bytes, NULL);
+  GByteArray *seed = g_byte_array_new ();
+
+  faults[1] = (guint8) (variant * 3);
+  faults[2] = (guint8) (image->size >> 9);
+  faults[4] = 1;
+  g_byte_array_append (seed, faults, sizeof faults);
+  g_byte_array_append (seed, data, (guint) image->size);
+  return g_byte_array_free_to_bytes (seed);
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The input is a file of any size: its size in 8 bytes, then records of an
+ * offset (8 bytes), a length (2 bytes) and so many bytes, which lie over
+ * zeroes; the last record wins.  It reaches what no file that fits into memory
+ * has: tables of 2^32 entries, offsets at 2^63. */
+
+#include "config.h"
+
+#include "fuzz.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "layout.h"
+
+#define MAX_ROWS 1024
+
+#define HEAD_SIZE 10
+
+/* More records are not looked at. */
+#define MAX_RECORDS 256
+
+/* Longer reads fail: readers that look ahead do without.  So do reads from
+ * where no record is, when there were so many: a walk through zeroes finds
+ * nothing new, but takes its time. */
+#define MAX_READ 8192
+#define MAX_HOLES 256
+
+typedef struct
+{
+  guint64 offset;
+  gsize len;
+  const guint8 *bytes; /* in the input */
+} Record;
+
+typedef struct
+{
+  ByteSource base;
+  Record records[MAX_RECORDS];
+  guint n_records;
+  guint n_holes; /* reads that gave nothing but zeroes */
+} SparseSource;
+
+const char *const fuzz_name = "sparse";
+
+static guint64
+load_be (const guint8 *bytes, guint width)
+{
+  guint64 value = 0;
+
+  for (guint i = 0; i < width; i++)
+    value = value << 8 | bytes[i];
+
+  return value;
+}
+
+static void
+store_be (guint8 *bytes, guint width, guint64 value)
+{
+  for (guint i = 0; i < width; i++)
+    bytes[i] = (guint8) (value >> 8 * (width - 1 - i));
+}
+
+/* Copies what RECORD has of the LEN bytes at OFFSET; returns whether it has
+ * any. */
+static gboolean
+lay_over (const Record *record, guint64 offset, guint8 *buffer, gsize len)
+{
+  const guint64 start = MAX (offset, record->offset);
+  const guint64 end = MIN (offset + len, record->offset + record->len);
+
+  if (start >= end)
+    return FALSE;
+
+  memcpy (buffer + (start - offset), record->bytes + (start - record->offset),
+          end - start);
+  return TRUE;
+}
+
+static gssize
+sparse_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
+{
+  SparseSource *self = (SparseSource *) source;
+  gboolean any = FALSE;
+
+  if (len > MAX_READ)
+    {
+      errno = EIO;
+      return -1;
+    }
+
+  memset (buffer, 0, len);
+  for (guint i = 0; i < self->n_records; i++)
+    any = lay_over (&self->records[i], offset, buffer, len) || any;
+
+  if (!any && self->n_holes++ >= MAX_HOLES)
+    {
+      errno = EIO;
+      return -1;
+    }
+
+  return (gssize) len;
+}
+
+static void
+sparse_rewind (ByteSource *source)
+{
+  ((SparseSource *) source)->n_holes = 0;
+}
+
+/* Takes the records of the input of SIZE bytes in DATA.  No file is larger
+ * than off_t can say. */
+static void
+sparse_decode (SparseSource *self, const guint8 *data, gsize size)
+{
+  self->base.size = load_be (data, 8) & G_MAXINT64;
+  self->n_records = 0;
+  for (gsize at = 8; size - at >= HEAD_SIZE && self->n_records < MAX_RECORDS;)
+    {
+      Record *record = &self->records[self->n_records++];
+      const gsize len = load_be (data + at + 8, 2);
+
+      record->offset = load_be (data + at, 8) & G_MAXINT64;
+      record->len = MIN (len, size - at - HEAD_SIZE);
+      record->bytes = data + at + HEAD_SIZE;
+      at += HEAD_SIZE + record->len;
+    }
+}
+
+int
+LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
+{
+  static const ByteSourceClass sparse_class = { .read = sparse_read };
+  const DriveOptions options
+      = { .rewind = sparse_rewind, .max_rows = MAX_ROWS };
+  SparseSource source = { .base.klass = &sparse_class };
+
+  if (size < 8)
+    return 0;
+
+  sparse_decode (&source, data, size);
+  fuzz_drive (&source.base, data, size, &options);
+  return 0;
+}
+
+/* An input that is changed in place; new records come behind. */
+typedef struct
+{
+  LayoutImage base;
+  SparseSource source;
+  guint8 *data;
+  gsize size; /* of the input */
+  gsize max_size;
+} SparseImage;
+
+static guint64
+sparse_get (const LayoutImage *image, guint64 offset, guint width)
+{
+  const SparseSource *source = &((const SparseImage *) image)->source;
+  guint8 bytes[8] = { 0 };
+
+  for (guint i = 0; i < source->n_records; i++)
+    lay_over (&source->records[i], offset, bytes, width);
+
+  return load_be (bytes, width);
+}
+
+static void
+append_record (SparseImage *self, guint64 offset, guint width, guint64 value)
+{
+  guint8 *to = self->data + self->size;
+
+  if (width == 0 || self->max_size - self->size < HEAD_SIZE + width)
+    return;
+
+  store_be (to, 8, offset);
+  store_be (to + 8, 2, width);
+  store_be (to + HEAD_SIZE, width, value);
+  self->size += HEAD_SIZE + width;
+  sparse_decode (&self->source, self->data, self->size);
+}
+
+/* Whether the bytes are all in RECORD. */
+static gboolean
+has_all (const Record *record, guint64 offset, guint width)
+{
+  return offset >= record->offset && record->len >= width
+         && offset - record->offset <= record->len - width;
+}
+
+static void
+sparse_put (LayoutImage *image, guint64 offset, guint width, guint64 value)
+{
+  SparseImage *self = (SparseImage *) image;
+
+  for (guint i = self->source.n_records; i > 0; i--)
+    {
+      const Record *record = &self->source.records[i - 1];
+
+      if (has_all (record, offset, width))
+        {
+          const gsize at = (gsize) (record->bytes - self->data);
+
+          store_be (self->data + at + (offset - record->offset), width, value);
+          return;
+        }
+    }
+
+  append_record (self, offset, width, value);
+}
+
+static void
+sparse_resize (LayoutImage *image, guint64 size)
+{
+  SparseImage *self = (SparseImage *) image;
+  static const guint bits[] = { 63, 55, 43, 41, 33, 32, 31, 21 };
+
+  /* Sizes are cheap here. */
+  if (layout_random (image, 2) == 0)
+    size = (G_GUINT64_CONSTANT (1)
+            << bits[layout_random (image, G_N_ELEMENTS (bits))])
+           - layout_random (image, 2);
+
+  store_be (self->data, 8, size);
+  sparse_decode (&self->source, self->data, self->size);
+  image->size = self->source.base.size;
+}
+
+gsize
+LLVMFuzzerCustomMutator (guint8 *data, gsize size, gsize max_size,
+                         unsigned int seed)
+{
+  if (size < 8 || seed % 3 == 0)
+    return LLVMFuzzerMutate (data, size, max_size);
+
+  SparseImage image = { .base = { .get = sparse_get,
+                                  .put = sparse_put,
+                                  .resize = sparse_resize,
+                                  .random = seed | 1ull << 40 },
+                        .data = data,
+                        .size = size,
+                        .max_size = max_size };
+
+  sparse_decode (&image.source, data, size);
+  image.base.size = image.source.base.size;
+  layout_mutate (&image.base);
+  return image.size;
+}
+
+/* Zeroes that are worth a new record. */
+#define GAP 32
+
+static gsize
+count_zeroes (const GByteArray *bytes, gsize at)
+{
+  gsize n = 0;
+
+  while (at + n < bytes->len && bytes->data[at + n] == 0)
+    n++;
+
+  return n;
+}
+
+/* Returns where the record that begins at AT ends. */
+static gsize
+find_end (const GByteArray *bytes, gsize at)
+{
+  const gsize most = MIN (bytes->len, at + 1024);
+  gsize end = at;
+
+  while (end < most)
+    {
+      const gsize n = count_zeroes (bytes, end);
+
+      if (n >= GAP || end + n == bytes->len)
+        return end;
+      end += n + 1;
+    }
+
+  return MIN (end, most);
+}
+
+/* One variant: the image as records, unless they are too many. */
+GBytes *
+fuzz_get_seed (const Image *image, guint variant)
+{
+  const GByteArray *bytes = image->bytes;
+  g_autoptr (GByteArray) seed = g_byte_array_new ();
+  guint8 head[HEAD_SIZE];
+
+  if (variant > 0)
+    return NULL;
+
+  store_be (head, 8, image->size);
+  g_byte_array_append (seed, head, 8);
+  for (gsize at = count_zeroes (bytes, 0); at < bytes->len;)
+    {
+      const gsize end = find_end (bytes, at);
+
+      store_be (head, 8, at);
+      store_be (head + 8, 2, end - at);
+      g_byte_array_append (seed, head, HEAD_SIZE);
+      g_byte_array_append (seed, bytes->data + at, (guint) (end - at));
+      if (seed->len > FUZZ_MAX_SIZE / 2)
+        return NULL;
+
+      at = end + count_zeroes (bytes, end);
+    }
+
+  return g_byte_array_free_to_bytes (g_steal_pointer (&seed));
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The fuzz targets.  Each is a program of its own: what an input means, how a
+ * seed is made of an image, how an input is mutated. */
+
+#pragma once
+
+#include "drive.h"
+#include "image-builder.h"
+
+G_BEGIN_DECLS
+
+/* No input is longer. */
+#define FUZZ_MAX_SIZE 16384
+
+/* A target's own, in fuzz-*.c. */
+extern const char *const fuzz_name;
+int LLVMFuzzerTestOneInput (const guint8 *data, gsize size);
+gsize LLVMFuzzerCustomMutator (guint8 *data, gsize size, gsize max_size,
+                               unsigned int seed);
+GBytes *fuzz_get_seed (const Image *image, guint variant);
+
+/* libFuzzer's, or that of replay.c. */
+gsize LLVMFuzzerMutate (guint8 *data, gsize size, gsize max_size);
+
+/* drive-input.c */
+void fuzz_drive (ByteSource *source, const guint8 *data, gsize size,
+                 const DriveOptions *options);
+
+/* seeds.c */
+typedef void (*FuzzSeedFunc) (const char *name, GBytes *seed, gpointer data);
+
+void fuzz_for_each_seed (FuzzSeedFunc func, gpointer data);
+
+G_END_DECLS

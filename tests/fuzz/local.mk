@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Fuzz targets, and programs that run them over what is known.
+
+fuzz_names = image sparse faults
+fuzz_targets = \
+	%D%/fuzz-faults \
+	%D%/fuzz-image \
+	%D%/fuzz-sparse
+replay_programs = \
+	%D%/replay-faults \
+	%D%/replay-image \
+	%D%/replay-sparse
+
+check_PROGRAMS += $(replay_programs)
+TESTS += $(replay_programs)
+EXTRA_DIST += \
+	%D%/corpus \
+	%D%/fuzz.dict
+
+fuzz_sources = \
+	%D%/buffer.c \
+	%D%/buffer.h \
+	%D%/command.c \
+	%D%/command.h \
+	%D%/drive-input.c \
+	%D%/fuzz.h \
+	%D%/layout.c \
+	%D%/layout.h \
+	$(drive_sources)
+replay_sources = \
+	%D%/replay.c \
+	%D%/seeds.c \
+	$(fuzz_sources) \
+	$(builder_sources)
+
+%C%_replay_faults_SOURCES = %D%/fuzz-faults.c $(replay_sources)
+%C%_replay_faults_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
+%C%_replay_faults_LDADD = $(unit_ldadd)
+%C%_replay_image_SOURCES = %D%/fuzz-image.c $(replay_sources)
+%C%_replay_image_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
+%C%_replay_image_LDADD = $(unit_ldadd)
+%C%_replay_sparse_SOURCES = %D%/fuzz-sparse.c $(replay_sources)
+%C%_replay_sparse_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
+%C%_replay_sparse_LDADD = $(unit_ldadd)
+
+# How long each target runs under "make fuzz", and where it keeps what it
+# finds.
+FUZZ_SECONDS = 60
+FUZZ_DIR = fuzz-corpus
+FUZZ_FLAGS = \
+	-max_len=16384 -timeout=10 -rss_limit_mb=512 -malloc_limit_mb=64 \
+	-use_value_profile=1 -print_final_stats=1
+FUZZ_ASAN_OPTIONS = malloc_context_size=4:quarantine_size_mb=16
+
+.PHONY: fuzz
+if FUZZING
+noinst_PROGRAMS += $(fuzz_targets)
+
+# Only what is fuzzed is watched: the judge of its output is not.
+fuzz_cflags = -std=gnu11 $(WARN_CFLAGS) $(GLIB_CFLAGS)
+fuzz_ldflags = $(AM_LDFLAGS) -fsanitize=fuzzer
+
+%C%_fuzz_faults_SOURCES = \
+	%D%/fuzz-faults.c $(fuzz_sources) tests/image-bytes.c
+%C%_fuzz_faults_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
+%C%_fuzz_faults_CFLAGS = $(fuzz_cflags)
+%C%_fuzz_faults_LDFLAGS = $(fuzz_ldflags)
+%C%_fuzz_faults_LDADD = $(unit_ldadd)
+%C%_fuzz_image_SOURCES = \
+	%D%/fuzz-image.c $(fuzz_sources) tests/image-bytes.c
+%C%_fuzz_image_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
+%C%_fuzz_image_CFLAGS = $(fuzz_cflags)
+%C%_fuzz_image_LDFLAGS = $(fuzz_ldflags)
+%C%_fuzz_image_LDADD = $(unit_ldadd)
+%C%_fuzz_sparse_SOURCES = \
+	%D%/fuzz-sparse.c $(fuzz_sources) tests/image-bytes.c
+%C%_fuzz_sparse_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
+%C%_fuzz_sparse_CFLAGS = $(fuzz_cflags)
+%C%_fuzz_sparse_LDFLAGS = $(fuzz_ldflags)
+%C%_fuzz_sparse_LDADD = $(unit_ldadd)
+
+fuzz: $(fuzz_targets) $(replay_programs)
+	@for name in $(fuzz_names); do \
+	  echo "== fuzz-$$name, $(FUZZ_SECONDS) s"; \
+	  found=$(FUZZ_DIR)/$$name; seeds=$(FUZZ_DIR)/seeds-$$name; \
+	  kept=$(srcdir)/tests/fuzz/corpus/$$name; \
+	  $(MKDIR_P) "$$found" "$$seeds" \
+	    && tests/fuzz/replay-$$name --write "$$seeds" \
+	    && ASAN_OPTIONS="$(FUZZ_ASAN_OPTIONS):$$ASAN_OPTIONS" \
+	      tests/fuzz/fuzz-$$name $(FUZZ_FLAGS) \
+	      -dict=$(srcdir)/tests/fuzz/fuzz.dict \
+	      -max_total_time=$(FUZZ_SECONDS) \
+	      -artifact_prefix="$(FUZZ_DIR)/$$name-" \
+	      "$$found" "$$seeds" "$$kept" \
+	    || exit 1; \
+	done
+else
+fuzz:
+	@echo 'make fuzz needs a build configured with --enable-fuzzing' >&2
+	@exit 1
+endif
