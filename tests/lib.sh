@@ -27,6 +27,9 @@
 #   copy NAME COPY          sets $image: a copy of that image, to patch
 #   patch OFFSET HEX...     writes bytes into $image
 #   names                   the names of the builder's images, one per line
+#   text_ways, json_ways    the ways to have an image read, a command and its
+#                           options per line: those that print text, and those
+#                           that take --output=json
 #   check NAME COMMAND...   COMMAND is true
 #   pass, fail NAME [WHY]   a result by hand
 #   skip NAME REASON        a result that cannot be had here
@@ -167,6 +170,35 @@ patch ()
 names ()
 {
   "$MKIMAGE" --list | cut -f 1
+}
+
+# Whatever is to hold for all commands is tested with these: a new command has
+# its lines here.
+json_ways ()
+{
+  cat << 'END'
+header
+extensions
+bitmaps
+bitmaps --tables
+bitmap-table
+bitmap-table --long
+bitmap-table --at 0x200 --count 99
+dump
+END
+}
+
+text_ways ()
+{
+  json_ways
+  cat << 'END'
+bitmaps --list --long
+bitmaps --names
+dump-header
+dump-header -j
+dump-header-exts
+dump-header-exts -j
+END
 }
 
 # QCOW2TOOL may be several words: a program that runs another.

@@ -16,11 +16,13 @@ AM_TESTS_ENVIRONMENT = \
 unit_tests = \
 	%D%/test-answer \
 	%D%/test-builder \
+	%D%/test-cut \
 	%D%/test-directory \
 	%D%/test-drive \
 	%D%/test-examine \
 	%D%/test-extension \
 	%D%/test-format \
+	%D%/test-grid \
 	%D%/test-header \
 	%D%/test-image \
 	%D%/test-image-list \
@@ -43,7 +45,9 @@ shell_tests = \
 	%D%/cli-dump-header.sh \
 	%D%/cli-dump.sh \
 	%D%/cli-extensions.sh \
+	%D%/cli-faults.sh \
 	%D%/cli-header.sh \
+	%D%/cli-hostile-text.sh \
 	%D%/cli-images.sh \
 	%D%/cli-json.sh \
 	%D%/cli-list.sh \
@@ -58,6 +62,9 @@ TESTS = $(unit_tests) $(shell_tests)
 EXTRA_DIST += \
 	$(shell_tests) \
 	%D%/expected \
+	%D%/fault-shim.c \
+	%D%/faults.py \
+	%D%/hostile-text.py \
 	%D%/interop-compare.py \
 	%D%/json-check.py \
 	%D%/lib.sh \
@@ -91,6 +98,9 @@ drive_sources = \
 unit_ldadd = src/libcli.la
 %C%_test_answer_SOURCES = %D%/test-answer.c %D%/answer.c %D%/answer.h
 %C%_test_answer_LDADD = $(GLIB_LIBS)
+%C%_test_cut_SOURCES = \
+	%D%/test-cut.c $(drive_sources) $(builder_sources)
+%C%_test_cut_LDADD = $(unit_ldadd)
 %C%_test_directory_SOURCES = %D%/test-directory.c $(builder_sources)
 %C%_test_directory_LDADD = $(unit_ldadd)
 %C%_test_drive_SOURCES = \
@@ -102,6 +112,9 @@ unit_ldadd = src/libcli.la
 %C%_test_extension_LDADD = $(unit_ldadd)
 %C%_test_format_SOURCES = %D%/test-format.c
 %C%_test_format_LDADD = $(unit_ldadd)
+%C%_test_grid_SOURCES = \
+	%D%/test-grid.c $(drive_sources) $(builder_sources)
+%C%_test_grid_LDADD = $(unit_ldadd)
 %C%_test_header_SOURCES = %D%/test-header.c $(builder_sources)
 %C%_test_header_LDADD = $(unit_ldadd)
 %C%_test_image_SOURCES = %D%/test-image.c $(builder_sources)

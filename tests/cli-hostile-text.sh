@@ -1,0 +1,48 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Text from an image, from the names of files and from the command line is
+# harmless wherever it is shown: it neither drives a terminal nor forges a line
+# nor breaks JSON, and what it looks like is known byte by byte.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+require python3
+export QCOW2TOOL
+
+# Under valgrind a run takes a second: two texts.
+step=${QCOW2TOOL_SLOW:+48}
+step=${step:-1}
+
+# oracle WHAT: a result for each text.
+oracle ()
+{
+  local name what
+
+  python3 "$srcdir/tests/hostile-text.py" "$1" "$step" "$(text_ways)" \
+    2> "$tmp/log" | while IFS=$'\t' read -r name what; do
+    if [ -z "$what" ]; then
+      pass "$1: $name"
+    else
+      fail "$1: $name" "$what"
+    fi
+  done
+  if [ "${PIPESTATUS[0]}" = 0 ]; then
+    pass "$1: all texts"
+  else
+    fail "$1: all texts" "$(cat "$tmp/log")"
+  fi
+}
+
+mkdir "$tmp/files"
+cd "$tmp/files" || exit 1
+
+oracle image
+if : > $'\xff' 2> /dev/null; then
+  oracle path
+else
+  skip "path" "the file system takes no name that is not UTF-8"
+fi
+oracle words
+
+done_testing

@@ -1,0 +1,262 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The oracle of cli-faults.sh: reads that fail, in the program itself.
+
+  faults.py SHIM STEP LINES IMAGE...
+
+SHIM is fault-shim.c as a shared object.  Whatever LINES, the ways to have an
+image read, do with the first image, and a few of them with the others: each
+read in turn fails in every way, until there is no such read any more; where
+there are many, the first ones.  Of the reads, every STEP-th is taken.  The program is $QCOW2TOOL, the folder for files
+is the current one.  Prints a line for each way: what it is, and behind a tab
+what is wrong.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+TOOL = shlex.split(os.environ.get('QCOW2TOOL', 'qcow2tool'))
+
+IMAGE = 'image.qcow2'
+OTHER = 'other.qcow2'
+LOG = 'log'
+
+# More reads than this are no longer tried one by one.
+MANY = 40
+
+# What a message says of a read that failed, and of a file that ended early.
+IO_ERROR = 'cannot read: %s [FILE-04]' % os.strerror(5)
+SHRANK = 'the file shrank from %d bytes while it was read [FILE-05]'
+MESSAGE = re.compile(r'qcow2tool: (\S+): 0x([0-9a-f]+): ([a-z0-9 \']+): (.*)')
+
+# The ways that are tried with all images but the first.
+FEW = ['header --output=json', 'extensions', 'extensions --output=json',
+       'bitmaps --list --long', 'bitmap-table --output=jsonl', 'dump',
+       'dump --output=json', 'dump-header -j']
+
+wrong = []
+
+
+def complain(what, *values):
+    wrong.append(what + ' ' + ', '.join(repr(value)[:300]
+                                        for value in values))
+
+
+class Run:
+    """The program with PRELOAD in its environment."""
+
+    def __init__(self, way, shim=None, **settings):
+        environment = dict(os.environ)
+        if shim is not None:
+            environment['LD_PRELOAD'] = shim
+        for name, value in settings.items():
+            environment['FAULT_' + name.upper()] = str(value)
+        if os.path.exists(LOG):
+            os.unlink(LOG)
+        done = subprocess.run(TOOL + way.split() + [IMAGE],
+                              stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env=environment, check=False)
+        self.status = done.returncode
+        self.output = done.stdout.decode()
+        self.messages = done.stderr.decode()
+        self.answer = None
+        # (offset, size) of each read that met a fault
+        self.met = []
+        if os.path.exists(LOG):
+            with open(LOG, encoding='ascii') as file:
+                self.met = [tuple(map(int, line.split())) for line in file]
+
+    def equals(self, other):
+        return (self.status, self.output, self.messages) == (
+            other.status, other.output, other.messages)
+
+
+class Way:
+    """A way to have an image read, and what it comes to without faults."""
+
+    def __init__(self, way, shim):
+        self.way = way
+        self.shim = shim
+        self.size = os.path.getsize(IMAGE)
+        self.whole = self.run('none', 0, 0)
+        self.is_json = '--output=json' in way
+        self.is_line = '--output=jsonl' in way
+
+    def run(self, kind, first, last, size=0):
+        return Run(self.way, self.shim, file=IMAGE, kind=kind, first=first,
+                   last=last, size=size, other=OTHER, log=LOG)
+
+    def check_json(self, what, run):
+        """One valid document, with the keys that it always has."""
+        try:
+            answer = json.loads(run.output)
+        except ValueError as error:
+            complain(what + ': not JSON:', error, run.output)
+            return
+        if list(answer) != list(json.loads(self.whole.output)):
+            complain(what + ': keys', list(answer))
+        if self.is_line != (run.output.count('\n') == 1):
+            complain(what + ': lines', run.output)
+        run.answer = answer
+
+    def check_documents(self, what, run):
+        """dump-header -j prints two, dump-header-exts -j one."""
+        n = 1 if 'exts' in self.way else 2
+        text = run.output
+        try:
+            for _ in range(n if text else 0):
+                _, end = json.JSONDecoder().raw_decode(text)
+                text = text[end:].lstrip()
+            if text:
+                complain(what + ': behind the JSON:', text)
+        except ValueError as error:
+            complain(what + ': not JSON:', error, run.output)
+
+    def check_order(self, what, run):
+        """Status, messages and syntax are in order, whatever they say."""
+        if run.status not in (0, 1, 2, 3):
+            complain(what + ': status', run.status)
+        if (run.status == 0) != (run.messages == ''):
+            complain(what + ': status and messages', run.status, run.messages)
+        for line in run.messages.splitlines(True):
+            if not line.startswith('qcow2tool: ') or not line.endswith('\n'):
+                complain(what + ': a stray message', line)
+        if self.is_json:
+            self.check_json(what, run)
+        elif self.way.endswith('-j'):
+            self.check_documents(what, run)
+
+    def check_told(self, what, run, reason):
+        """A message says that a read failed, where it did, and why."""
+        met = {offset for offset, _ in run.met}
+        told = 0
+        for line in run.messages.splitlines():
+            match = MESSAGE.fullmatch(line)
+            if match is None or match.group(4) != reason:
+                continue
+            told += 1
+            if match.group(1) != IMAGE:
+                complain(what + ': not about the image:', line)
+            if reason == IO_ERROR and int(match.group(2), 16) not in met:
+                complain(what + ': no read failed there:', line, sorted(met))
+        if told == 0 or told > 10:
+            complain(what + ': not told', reason, run.messages)
+
+    def check_text(self, what, run):
+        """What was printed before and behind it is what is there."""
+        lines = self.whole.output.splitlines()
+        for line in run.output.splitlines():
+            if line in lines or line == '%-25s damaged' % 'state':
+                continue
+            # In a list the widths of columns may differ, and what could not
+            # be read is unknown.
+            words = [word for word in line.split()
+                     if word not in ('-', 'damaged')]
+            if '--list' in self.way and any(
+                    set(words) <= set(row.split()) for row in lines):
+                continue
+            complain(what + ': a line that was not there:', line)
+
+    def check_failed(self, what, run, reason):
+        """It says that it could not do it."""
+        if run.status != 1:
+            complain(what + ': status', run.status, run.messages)
+        self.check_told(what, run, reason)
+        if self.is_json:
+            error = (run.answer or {}).get('error') or {}
+            if error.get('code') != 'read' \
+                    or not error['message'].endswith(reason):
+                complain(what + ': error', error)
+        elif not self.way.endswith('-j'):
+            self.check_text(what, run)
+
+    def check_same(self, what, run):
+        if not run.equals(self.whole):
+            complain(what + ': another answer', run.status, run.messages,
+                     run.output)
+
+    def check_harmless(self, n):
+        """What happens to every program now and then."""
+        for kind in 'eintr', 'short':
+            run = self.run(kind, n, n)
+            self.check_same('%s of read %d' % (kind, n), run)
+        return bool(run.met)
+
+    def check_fault(self, kind, n, reason):
+        """The N-th read alone fails, which it may get over, and all from the
+        N-th on, which it cannot."""
+        for last in n, 1 << 30:
+            run = self.run(kind, n, last)
+            what = '%s of read %d%s' % (kind, n, '+' if last > n else '')
+            self.check_order(what, run)
+            if last > n or not run.equals(self.whole):
+                self.check_failed(what, run, reason)
+
+    def check_shrink(self, n):
+        """The file ends where the read does not expect it, and stays so."""
+        for size in '=0', '=105', '0', '7':
+            run = self.run('shrink', n, n, size)
+            shutil.copyfile('sound', IMAGE)
+            what = 'shrink to %s at read %d' % (size, n)
+            self.check_order(what, run)
+            if not run.equals(self.whole):
+                self.check_failed(what, run, SHRANK % self.size)
+            elif size == '0' and run.met[0][1] > 0:
+                complain(what + ': nothing was missing')
+
+    def check_change(self, n):
+        """Another image is there, of which nobody can say what to expect."""
+        run = self.run('change', n, n)
+        shutil.copyfile('sound', IMAGE)
+        self.check_order('change at read %d' % n, run)
+
+    def check(self, step):
+        run = self.run('rough', 1, 1 << 30)
+        self.check_same('rough reads', run)
+        if len(run.met) < 6:
+            complain('the shim was not there')
+            return
+        n = 1
+        while n <= MANY and self.check_harmless(n):
+            self.check_fault('eio', n, IO_ERROR)
+            self.check_fault('eof', n, SHRANK % self.size)
+            self.check_shrink(n)
+            self.check_change(n)
+            n += step
+        if n == 1:
+            complain('no read')
+
+
+def check_image(path, ways, shim, step, other):
+    name = os.path.basename(path).replace('.qcow2', '')
+    if name.startswith('many'):
+        ways, step = ['bitmaps --output=json', 'dump'], MANY - 1
+    # A copy with the holes filled.
+    shutil.copyfile(path, 'sound')
+    shutil.copyfile(path, IMAGE)
+    shutil.copyfile(other, OTHER)
+    for way in ways:
+        try:
+            Way(way, shim).check(step)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            complain('it breaks off:', error)
+        print('%s: %s' % (name, way), '; '.join(wrong[:5]), sep='\t')
+        wrong.clear()
+
+
+def main():
+    shim, step, lines, *paths = sys.argv[1:]
+    ways = lines.split('\n')
+    for index, path in enumerate(paths):
+        check_image(path, FEW if index > 0 else ways, shim, int(step),
+                    paths[index - 1])
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Each number in the metadata, alone and beside the one that belongs to it, at
+ * every value where a count, an offset or a shift could go wrong; and each
+ * limit, on both sides of it.  Where the numbers are, how wide they are and
+ * what their limits are was copied by hand from the specification. */
+
+#include "config.h"
+
+#include "drive.h"
+
+#include "test-util.h"
+
+/* Rows of tables that are printed; more of them are no other case. */
+#define MAX_ROWS 600
+
+#define MAX_U64 G_MAXUINT64
+#define TWO_TO(n) (G_GUINT64_CONSTANT (1) << (n))
+
+typedef struct
+{
+  const char *base;
+  guint64 offset; /* in the image */
+  guint width;    /* bytes */
+} Field;
+
+/* clang-format off */
+#define HEADER_V2(base)                                                       \
+  { base, 0, 4 }, { base, 4, 4 }, { base, 8, 8 }, { base, 16, 4 },            \
+  { base, 20, 4 }, { base, 24, 8 }, { base, 32, 4 }, { base, 36, 4 },         \
+  { base, 40, 8 }, { base, 48, 8 }, { base, 56, 4 }, { base, 60, 4 },         \
+  { base, 64, 8 }
+#define HEADER(base)                                                          \
+  HEADER_V2 (base), { base, 72, 8 }, { base, 80, 8 }, { base, 88, 8 },        \
+  { base, 96, 4 }, { base, 100, 4 }, { base, 104, 1 }, { base, 105, 1 },      \
+  { base, 111, 1 }
+#define EXTENSION(base, at) { base, (at), 4 }, { base, (at) + 4, 4 }
+#define FEATURE(base, at) { base, (at), 1 }, { base, (at) + 1, 1 }
+#define BITMAPS_EXTENSION(base, at)                                           \
+  { base, (at), 4 }, { base, (at) + 4, 4 }, { base, (at) + 8, 8 },            \
+  { base, (at) + 16, 8 }
+#define CRYPTO_EXTENSION(base, at) { base, (at), 8 }, { base, (at) + 8, 8 }
+#define DIRECTORY_ENTRY(base, at)                                             \
+  { base, (at), 8 }, { base, (at) + 8, 4 }, { base, (at) + 12, 4 },           \
+  { base, (at) + 16, 1 }, { base, (at) + 17, 1 }, { base, (at) + 18, 2 },     \
+  { base, (at) + 20, 4 }
+#define TABLE_ENTRY(base, at) { base, (at), 8 }
+#define SNAPSHOT(base, at)                                                    \
+  { base, (at), 8 }, { base, (at) + 8, 4 }, { base, (at) + 12, 2 },           \
+  { base, (at) + 14, 2 }, { base, (at) + 32, 4 }, { base, (at) + 36, 4 }
+
+/* Where things lie in the builder's images: its tests say so. */
+static const Field fields[] = {
+  HEADER ("A"), EXTENSION ("A", 0x70), FEATURE ("A", 0x78),
+  EXTENSION ("A", 0x1f8), BITMAPS_EXTENSION ("A", 0x200),
+  EXTENSION ("A", 0x218),
+  DIRECTORY_ENTRY ("A", 0x2c0000), DIRECTORY_ENTRY ("A", 0x2c0020),
+  TABLE_ENTRY ("A", 0x2a0000), TABLE_ENTRY ("A", 0x2b0000),
+
+  HEADER ("B"), EXTENSION ("B", 0x70), BITMAPS_EXTENSION ("B", 0x78),
+  EXTENSION ("B", 0x90), DIRECTORY_ENTRY ("B", 0x12800),
+  TABLE_ENTRY ("B", 0x12600), TABLE_ENTRY ("B", 0x12608),
+  TABLE_ENTRY ("B", 0x12618),
+
+  HEADER_V2 ("V2"), EXTENSION ("V2", 72),
+  HEADER ("BK"), EXTENSION ("BK", 0x70), EXTENSION ("BK", 0x80),
+  HEADER ("L"), EXTENSION ("L", 0x70), CRYPTO_EXTENSION ("L", 0x78),
+  HEADER ("DF"), EXTENSION ("DF", 0x70),
+  HEADER ("S"), SNAPSHOT ("S", 0x50000),
+  DIRECTORY_ENTRY ("extra-data-compatible", 0x70000),
+};
+
+/* An offset, and what lies there is as long as the other says. */
+static const struct
+{
+  Field offset, size;
+  guint step; /* of values beside a value; 0: each other one */
+} pairs[] = {
+  { { "BK", 8, 8 }, { "BK", 16, 4 } },            /* backing file name */
+  { { "A", 40, 8 }, { "A", 36, 4 } },             /* L1 table */
+  { { "A", 48, 8 }, { "A", 56, 4 } },             /* refcount table */
+  { { "S", 64, 8 }, { "S", 60, 4 } },             /* snapshot table */
+  { { "L", 0x78, 8 }, { "L", 0x80, 8 } },         /* LUKS header */
+  { { "A", 0x2c0000, 8 }, { "A", 0x2c0008, 4 }, 8 }, /* bitmap table */
+  { { "B", 0x88, 8 }, { "B", 0x80, 8 }, 8 },         /* bitmap directory */
+  { { "B", 0x12800, 8 }, { "B", 0x12808, 4 }, 8 },
+  /* Not offset and size, but they are multiplied, added or shifted. */
+  { { "B", 24, 8 }, { "B", 20, 4 } },             /* size, cluster_bits */
+  { { "B", 24, 8 }, { "B", 0x12811, 1 } },        /* size, granularity */
+  { { "B", 20, 4 }, { "B", 0x12811, 1 } },        /* cluster_bits, likewise */
+  { { "A", 0x2c0014, 4 }, { "A", 0x2c0012, 2 } }, /* extra data, name */
+  { { "A", 0x208, 8 }, { "A", 0x200, 4 } },       /* directory, nb_bitmaps */
+  { { "A", 100, 4 }, { "A", 0x74, 4 } },          /* header, extension */
+};
+
+/* clang-format on */
+
+/* The values: powers of two and what is beside them; sizes of structures;
+ * limits; what makes 32 and 64 bits wrap.  Cut to the width of the field. */
+static const guint64 values[] = {
+  0,
+  1,
+  2,
+  3,
+  7,
+  8,
+  9,
+  21,
+  22,
+  23,
+  24,
+  25,
+  30,
+  31,
+  32,
+  33,
+  63,
+  64,
+  65,
+  71,
+  72,
+  103,
+  104,
+  105,
+  111,
+  112,
+  113,
+  120,
+  127,
+  128,
+  129,
+  255,
+  256,
+  511,
+  512,
+  513,
+  1023,
+  1024,
+  4096,
+  8192,
+  32767,
+  32768,
+  65535,
+  65536,
+  65537,
+  0x40000,
+  0x2a0000,
+  0x2c0000,
+  0x2c0040, /* the size of A */
+  0x2c0041,
+  67107839, /* the largest bitmap directory: 1024 * 65535 */
+  67107840,
+  67107841,
+  0x8000000, /* the longest bitmap table */
+  0x8000001,
+  0x1fffffff, /* times 8 is 2^32 - 8 */
+  0x20000000,
+  0x20000001,
+  0x7fffffff,
+  0x80000000,
+  0x80000001,
+  0xffff0000,
+  0xffffffe5, /* with 24 and a name of 3 bytes it is 2^32 */
+  0xfffffff8,
+  0xffffffff,
+  TWO_TO (32),
+  TWO_TO (32) + 1,
+  TWO_TO (32) + 65536,
+  TWO_TO (40),
+  TWO_TO (55),
+  TWO_TO (56) - 512, /* the largest offset of a table entry */
+  TWO_TO (56),
+  TWO_TO (60), /* times 16 is 0 */
+  TWO_TO (61), /* times 8 is 0 */
+  TWO_TO (62),
+  TWO_TO (63) - 65536,
+  TWO_TO (63) - 512,
+  TWO_TO (63) - 1,
+  TWO_TO (63),
+  TWO_TO (63) + 1,
+  TWO_TO (63) + 65536,
+  MAX_U64 - 0x2c003f, /* with the size of A it is 0 */
+  MAX_U64 - 65535,
+  MAX_U64 - 511,
+  MAX_U64 - 31,
+  MAX_U64 - 7,
+  MAX_U64 - 6,
+  MAX_U64,
+};
+
+/* A limit: the rule is broken with this value, or, with the last member, it is
+ * not. */
+typedef struct
+{
+  Field field;
+  guint64 value;
+  const char *finding; /* severity and rule */
+  gboolean is_kept;
+} Limit;
+
+/* clang-format off */
+#define LIMIT(base, offset, width, most, over, finding)                       \
+  { { base, offset, width }, most, finding, TRUE },                           \
+  { { base, offset, width }, over, finding, FALSE }
+
+static const Limit limits[] = {
+  LIMIT ("A", 20, 4, 9, 8, "E HDR-04"),
+  LIMIT ("A", 20, 4, 21, 22, "E HDR-04"),
+  LIMIT ("BK", 16, 4, 1023, 1024, "E HDR-13"),
+  LIMIT ("BK", 16, 4, 1, 0, "W HDR-13"),
+  LIMIT ("A", 24, 8, TWO_TO (63) - 1, TWO_TO (63), "E HDR-15"),
+  LIMIT ("A", 24, 8, 67108864, 67108865, "W HDR-15"),
+  LIMIT ("A", 32, 4, 0, 3, "W HDR-16"),
+  LIMIT ("A", 96, 4, 6, 7, "E HDR-28"),
+  LIMIT ("A", 96, 4, 6, 64, "E HDR-28"),
+  LIMIT ("A", 100, 4, 104, 103, "E HDR-06"),
+  LIMIT ("A", 100, 4, 112, 113, "E HDR-07"),
+  LIMIT ("A", 100, 4, 65536, 65544, "E HDR-08"),
+  LIMIT ("B", 100, 4, 512, 520, "E HDR-08"),
+  LIMIT ("A", 72, 8, 3, 32, "E HDR-20"),
+  LIMIT ("A", 72, 8, 0, TWO_TO (63), "E HDR-20"),
+  LIMIT ("A", 0x74, 4, 65416, 65417, "E EXT-03"), /* 0x78 to 0x10000 */
+  LIMIT ("A", 0x74, 4, 65416, MAX_U64, "E EXT-03"),
+  LIMIT ("B", 0x94, 4, 0, 8, "W EXT-06"),
+  LIMIT ("B", 0x94, 4, 360, 361, "E EXT-06"),     /* 0x98 to 0x200 */
+  LIMIT ("A", 0x79, 1, 63, 64, "W EXT-11"),
+  LIMIT ("A", 0xd8, 1, 2, 3, "W EXT-11"), /* the third row */
+  LIMIT ("A", 0x1fc, 4, 24, 23, "E EXT-12"),
+  LIMIT ("A", 0x1fc, 4, 24, 25, "E EXT-12"),
+  LIMIT ("A", 0x200, 4, 1, 0, "E BEXT-01"),
+  LIMIT ("A", 0x200, 4, 65535, 65536, "E BEXT-02"),
+  LIMIT ("A", 0x204, 4, 0, 1, "E BEXT-03"),
+  LIMIT ("A", 0x204, 4, 0, MAX_U64, "E BEXT-03"),
+  LIMIT ("A", 0x208, 8, 67107840, 67107848, "E BEXT-04"),
+  LIMIT ("A", 0x208, 8, 48, 40, "E BEXT-04"),     /* 24 for each of two */
+  LIMIT ("A", 0x208, 8, 64, 65, "E BEXT-04"),
+  LIMIT ("A", 0x208, 8, 64, 0, "E BEXT-04"),
+  LIMIT ("A", 0x210, 8, 0x2c0000, 0, "E BEXT-05"),
+  LIMIT ("A", 0x210, 8, 0x2c0000, 0x2c0200, "E BEXT-05"),
+  LIMIT ("A", 0x208, 8, 64, 72, "E BEXT-06"),
+  LIMIT ("A", 0x2c0000, 8, 0x2a0000, 0, "E BDIR-05"),
+  LIMIT ("A", 0x2c0000, 8, 0x2a0000, 0x2a0008, "E BDIR-05"),
+  LIMIT ("A", 0x2c0008, 4, 1, 0, "E BDIR-06"),
+  LIMIT ("A", 0x2c0008, 4, 0x8000000, 0x8000001, "E BDIR-06"),
+  LIMIT ("A", 0x2c0008, 4, 0x2000, 0x2001, "W BDIR-06"), /* 512 MiB */
+  LIMIT ("A", 0x2c0000, 8, 0x2c0000, 0x2d0000, "E BDIR-07"),
+  LIMIT ("A", 0x2c0008, 4, 0x4008, 0x4009, "E BDIR-07"), /* to 0x2c0040 */
+  LIMIT ("A", 0x2c000c, 4, 3, 8, "E BDIR-08"),
+  LIMIT ("A", 0x2c000c, 4, 3, TWO_TO (31), "E BDIR-08"),
+  LIMIT ("A", 0x2c0010, 1, 1, 2, "E BDIR-11"),
+  LIMIT ("A", 0x2c0010, 1, 1, 0, "E BDIR-11"),
+  LIMIT ("A", 0x2c0011, 1, 63, 64, "E BDIR-12"),
+  LIMIT ("A", 0x2c0011, 1, 31, 32, "W BDIR-12"),
+  LIMIT ("A", 0x2c0011, 1, 9, 8, "W BDIR-12"),
+  LIMIT ("A", 0x2c0012, 2, 1, 0, "E BDIR-13"),
+  LIMIT ("A", 0x2c0012, 2, 40, 41, "E BDIR-02"),         /* to 0x2c0040 */
+  LIMIT ("A", 0x2c0014, 4, 37, 38, "E BDIR-02"),         /* and 3 of name */
+  LIMIT ("A", 0x2c0014, 4, 0, 1, "E BDIR-14"),
+  LIMIT ("B", 0x12808, 4, 4, 5, "E BDIR-18"),
+  LIMIT ("B", 0x12808, 4, 4, 3, "E BDIR-18"),
+  LIMIT ("A", 0x2a0000, 8, 1, 2, "E BTAB-01"),
+  LIMIT ("A", 0x2a0000, 8, 1, 0x100, "E BTAB-01"),
+  LIMIT ("A", 0x2a0000, 8, 0x290000, TWO_TO (56), "E BTAB-01"),
+  LIMIT ("A", 0x2a0000, 8, 1, 0x290001, "E BTAB-02"),
+  LIMIT ("A", 0x2a0000, 8, 0x290000, 0x290200, "E BTAB-03"),
+  LIMIT ("A", 0x2a0000, 8, 0x2b0000, 0x2c0000, "E BTAB-05"),
+};
+/* clang-format on */
+
+static void
+put (Image *image, const Field *field, guint64 value)
+{
+  image_put_be (image, field->offset, field->width, value);
+}
+
+static void
+drive_image (const Image *image, gboolean twice)
+{
+  const DriveOptions options = { .max_rows = MAX_ROWS, .twice = twice };
+  FakeSource *source = fake_source_new (image->bytes, image->size);
+  const DriveResult result = drive (&source->base, &options);
+
+  g_assert_false (result.read_failed);
+  byte_source_free (&source->base);
+}
+
+/* Whether the field can hold VALUE in another way than the ones before it. */
+static gboolean
+fits (const Field *field, guint64 value)
+{
+  return field->width == 8 || value == MAX_U64
+         || value < TWO_TO (8 * field->width);
+}
+
+/* Each number of an image at each value. */
+static void
+test_values (gconstpointer data)
+{
+  const char *base = data;
+  const guint step = RUNNING_SLOWLY ? 7 : 1;
+  g_autoptr (Image) image = image_build (base);
+
+  for (guint i = 0; i < G_N_ELEMENTS (fields); i++)
+    {
+      if (!g_str_equal (fields[i].base, base))
+        continue;
+
+      const guint64 was
+          = image_get_be (image, fields[i].offset, fields[i].width);
+      for (guint k = i % step; k < G_N_ELEMENTS (values); k += step)
+        {
+          if (!fits (&fields[i], values[k]))
+            continue;
+
+          put (image, &fields[i], values[k]);
+          drive_image (image, TRUE);
+        }
+      put (image, &fields[i], was);
+    }
+}
+
+/* The numbers of a pair at each two values. */
+static void
+test_pair (gconstpointer data)
+{
+  const guint i = GPOINTER_TO_UINT (data);
+  const guint step = MAX (pairs[i].step, 2) * (RUNNING_SLOWLY ? 9 : 1);
+  const Field *offset = &pairs[i].offset;
+  const Field *size = &pairs[i].size;
+  g_autoptr (Image) image = image_build (offset->base);
+
+  for (guint k = 0; k < G_N_ELEMENTS (values); k++)
+    {
+      for (guint n = k % step; n < G_N_ELEMENTS (values); n += step)
+        {
+          if (!fits (offset, values[k]) || !fits (size, values[n]))
+            continue;
+
+          put (image, offset, values[k]);
+          put (image, size, values[n]);
+          drive_image (image, FALSE);
+        }
+    }
+}
+
+static void
+judge_extensions (Qcow2Image *image)
+{
+  Qcow2ExtensionHistory history = { .n = 0 };
+
+  if (!image->has_extensions)
+    return;
+
+  g_autoptr (Qcow2ExtensionWalk) walk
+      = qcow2_extension_walk_new (image->source, &image->header);
+
+  while (TRUE)
+    {
+      g_auto (Qcow2Extension) extension = { 0 };
+
+      if (!qcow2_extension_walk_next (walk, &extension, NULL))
+        break;
+
+      const gboolean repeated
+          = qcow2_extension_is_repeated (&extension, &history);
+      qcow2_extension_judge (&extension, &image->header,
+                             byte_source_get_size (image->source), repeated,
+                             QCOW2_PART_EXTENSIONS, image->problems);
+    }
+}
+
+static void
+examine_bitmaps (Qcow2Image *image)
+{
+  g_autoptr (Qcow2Directory) directory = qcow2_directory_open (image, NULL);
+  g_autoptr (Qcow2Examiner) examiner = qcow2_examiner_new (image, directory);
+
+  while (TRUE)
+    {
+      g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+      if (!qcow2_directory_next (directory, &bitmap, NULL))
+        break;
+
+      g_assert_true (qcow2_examiner_examine (examiner, &bitmap, NULL));
+    }
+}
+
+/* Whether FINDING, "E HDR-04", is among PROBLEMS. */
+static gboolean
+is_found (const Qcow2Problems *problems, const char *finding)
+{
+  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
+    {
+      const Qcow2Problem *problem = qcow2_problems_get (problems, i);
+
+      if ("EWI"[problem->severity] == *finding
+          && g_str_equal (problem->rule, finding + 2))
+        return TRUE;
+    }
+
+  return FALSE;
+}
+
+static void
+test_limit (gconstpointer data)
+{
+  const Limit *limit = data;
+  g_autoptr (Image) built = image_build (limit->field.base);
+
+  put (built, &limit->field, limit->value);
+  FakeSource *source = fake_source_new (built->bytes, built->size);
+  g_autoptr (Qcow2Image) image = qcow2_image_open (&source->base, NULL);
+
+  g_assert_nonnull (image);
+  judge_extensions (image);
+  examine_bitmaps (image);
+  g_assert_cmpint (is_found (image->problems, limit->finding), ==,
+                   !limit->is_kept);
+}
+
+static void
+add_values (void)
+{
+  const char *base = "";
+
+  for (guint i = 0; i < G_N_ELEMENTS (fields); i++)
+    {
+      if (g_str_equal (base, fields[i].base))
+        continue;
+
+      base = fields[i].base;
+      g_autofree char *path = g_strdup_printf ("/values/%s", base);
+      g_test_add_data_func (path, base, test_values);
+    }
+}
+
+static void
+add_pairs (void)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (pairs); i++)
+    {
+      g_autofree char *path = g_strdup_printf (
+          "/pairs/%s-0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER "x",
+          pairs[i].offset.base, pairs[i].offset.offset, pairs[i].size.offset);
+
+      g_test_add_data_func (path, GUINT_TO_POINTER (i), test_pair);
+    }
+}
+
+static void
+add_limits (void)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (limits); i++)
+    {
+      g_autofree char *path = g_strdup_printf (
+          "/limits/%s/%c/%s-%u", limits[i].finding + 2, *limits[i].finding,
+          limits[i].is_kept ? "kept" : "broken", i);
+
+      g_test_add_data_func (path, &limits[i], test_limit);
+    }
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  add_limits ();
+  add_values ();
+  add_pairs ();
+  return g_test_run ();
+}
