@@ -557,6 +557,35 @@ test_window_neighbours (void)
   g_assert_cmpuint (fake.n_reads, ==, 1);
 }
 
+/* What is at hand is given without a further read, in whole units. */
+static void
+test_window_some (void)
+{
+  Fake fake = FAKE (1000000);
+  g_autoptr (ByteWindow) window = byte_window_new (&fake.base, 1000000);
+  gsize n = 0;
+
+  assert_window_gives (window, 5000, 8);
+  const guint8 *bytes
+      = byte_window_get_some (window, 5001, 8, 200000, &n, "thing", NULL);
+  g_assert_cmpuint (n, ==, 131064);
+  assert_bytes_at (bytes, 5001, n);
+  byte_window_get_some (window, 5001, 8, 16, &n, "thing", NULL);
+  g_assert_cmpuint (n, ==, 16);
+  g_assert_cmpuint (fake.n_reads, ==, 1);
+
+  /* Of the next unit only a part is. */
+  bytes = byte_window_get_some (window, 5001 + 131064, 8, 24, &n, "thing",
+                                NULL);
+  g_assert_cmpuint (n, ==, 24);
+  assert_bytes_at (bytes, 5001 + 131064, n);
+  g_assert_cmpuint (fake.n_reads, ==, 2);
+
+  fake.bad_end = 1000000;
+  g_assert_null (
+      byte_window_get_some (window, 900000, 8, 8, &n, "thing", NULL));
+}
+
 static void
 test_window_moves (void)
 {
@@ -736,6 +765,7 @@ add_windows (void)
   g_test_add_func ("/window/end", test_window_end);
   g_test_add_func ("/window/block", test_window_block);
   g_test_add_func ("/window/neighbours", test_window_neighbours);
+  g_test_add_func ("/window/some", test_window_some);
   g_test_add_func ("/window/moves", test_window_moves);
   g_test_add_func ("/window/stops-at-end", test_window_stops_at_end);
   g_test_add_func ("/window/end-grows", test_window_end_grows);

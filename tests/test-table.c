@@ -417,6 +417,33 @@ add_data_tests (void)
     }
 }
 
+/* Zeroes are counted from anywhere up to the first entry that is none, or as
+ * many as were asked for; over the border of a block, too. */
+static void
+test_count_zeroes (void)
+{
+  const guint64 raw[] = { 0, 0, 1, 0, 0x10000, 0 };
+  g_auto (Fixture) f = { 0 };
+  guint64 n;
+
+  fixture_init (&f, raw, G_N_ELEMENTS (raw), 0x200000);
+  f.table.n_entries = 0x8000;
+  const guint64 wanted[] = { 2, 1, 0, 1, 0, 0x8000 - 5 };
+  for (guint64 i = 0; i < G_N_ELEMENTS (wanted); i++)
+    {
+      g_assert_true (qcow2_table_count_zeroes (&f.table, f.window, i,
+                                               0x8000 - i, &n, NULL));
+      g_assert_cmpuint (n, ==, wanted[i]);
+    }
+
+  g_assert_true (
+      qcow2_table_count_zeroes (&f.table, f.window, 5, 20000, &n, NULL));
+  g_assert_cmpuint (n, ==, 20000);
+  g_assert_true (
+      qcow2_table_count_zeroes (&f.table, f.window, 0, 1, &n, NULL));
+  g_assert_cmpuint (n, ==, 1);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -429,6 +456,7 @@ main (int argc, char **argv)
   g_test_add_func ("/table/read/n-readable", test_n_readable);
   g_test_add_func ("/table/read/long", test_long_read);
   g_test_add_func ("/table/read/error", test_read_error);
+  g_test_add_func ("/table/count-zeroes", test_count_zeroes);
   g_test_add_func ("/table/judge/cut-cluster", test_judge_cut_cluster);
   add_data_tests ();
   return g_test_run ();

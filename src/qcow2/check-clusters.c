@@ -174,18 +174,39 @@ add_refcount_structures (Qcow2ClusterCheck *check, GError **error)
   return TRUE;
 }
 
+/* HDR-19: that the table starts inside the file has been seen. */
+static void
+report_snapshots_cut (const Qcow2ClusterCheck *check)
+{
+  const Qcow2Header *h = &check->image->header;
+  const Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
+                                 .structure = "header",
+                                 .extension = QCOW2_NO_INDEX,
+                                 .bitmap = QCOW2_NO_INDEX };
+
+  qcow2_problems_add (check->image->problems, &subject, QCOW2_HDR_19_END,
+                      AT_SNAPSHOT_OFFSET, h->snapshot_offset,
+                      "the snapshot table, %u entries at " QCOW2_X
+                      ", does not end in the file, which has " QCOW2_U
+                      " bytes",
+                      h->nb_snapshots, h->snapshot_offset, check->file_size);
+}
+
 static gboolean
 add_snapshot_table (Qcow2ClusterCheck *check, GError **error)
 {
   const guint64 offset = check->image->header.snapshot_offset;
+  gboolean whole;
   guint64 size;
 
   if (check->image->header.nb_snapshots == 0 || offset == 0
       || offset >= check->file_size)
     return TRUE;
-  if (!qcow2_snapshot_table_get_size (check->image, &size, error))
+  if (!qcow2_snapshot_table_get_size (check->image, &size, &whole, error))
     return FALSE;
 
+  if (!whole && check->rounds == 0)
+    report_snapshots_cut (check);
   add (check, QCOW2_RUN_SNAPSHOT_TABLE, QCOW2_NO_INDEX, offset, size,
        AT_SNAPSHOT_OFFSET);
   return TRUE;

@@ -209,7 +209,7 @@ measure_cut_group (const Name *names, guint n, guint32 *cut)
 static void
 find_namesakes (Qcow2Directory *directory, GArray *names)
 {
-  const Name *all = (const Name *) names->data;
+  const Name *all = (gconstpointer) names->data;
   Namesakes first = { 0 };
   guint group_end = 0;
 

@@ -169,6 +169,17 @@ judge_entries (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
 
   for (guint64 start = 0; start < n;)
     {
+      guint64 zeroes;
+
+      if (!qcow2_table_count_zeroes (table, examiner->window, start, n - start,
+                                     &zeroes, error))
+        return FALSE;
+
+      verdict->counts.all_zeroes += zeroes;
+      start += zeroes;
+      if (start == n)
+        return TRUE;
+
       const gsize wanted = (gsize) MIN (n - start, BLOCK);
       const gsize got = qcow2_table_read (table, examiner->window, start,
                                           entries, wanted, error);

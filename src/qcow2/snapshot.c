@@ -17,20 +17,23 @@
 #define MAX_TABLE_BYTES (1024 * 65536)
 
 /* Gives in SIZE how many bytes the entries of the snapshot table of IMAGE
- * take, as far as they are in the file and are as many as QEMU allows.  The
- * table starts inside the file.  Fails with QCOW2_ERROR_READ. */
+ * take, as far as they are in the file and are as many as QEMU allows, and in
+ * WHOLE whether they end before the file does.  The table starts inside the
+ * file.  Fails with QCOW2_ERROR_READ. */
 gboolean
 qcow2_snapshot_table_get_size (const Qcow2Image *image, guint64 *size,
-                               GError **error)
+                               gboolean *whole, GError **error)
 {
   const guint64 start = image->header.snapshot_offset;
   const guint64 left = byte_source_get_size (image->source) - start;
   const guint64 end = MIN (left, MAX_TABLE_BYTES);
   const guint32 n = MIN (image->header.nb_snapshots, MAX_SNAPSHOTS);
   g_autoptr (ByteWindow) window = byte_window_new (image->source, start + end);
-  guint64 pos = 0;
+  guint64 pos = 0;       /* of the next entry, from START */
+  guint64 last_byte = 0; /* behind the last entry, without its padding */
+  guint32 i = 0;
 
-  for (guint32 i = 0; i < n && pos < end && end - pos >= HEAD_LENGTH; i++)
+  for (; i < n && pos < end && end - pos >= HEAD_LENGTH; i++)
     {
       const guint8 *head
           = byte_window_get (window, start + pos, HEAD_LENGTH, WHAT, error);
@@ -42,9 +45,11 @@ qcow2_snapshot_table_get_size (const Qcow2Image *image, guint64 *size,
                             + qcow2_load_be (head + AT_EXTRA_DATA_SIZE, 4)
                             + qcow2_load_be (head + AT_ID_SIZE, 2)
                             + qcow2_load_be (head + AT_NAME_SIZE, 2);
+      last_byte = pos + entry;
       pos += (entry + 7) / 8 * 8;
     }
 
   *size = MIN (pos, end);
+  *whole = last_byte <= left && (i == n || end < left);
   return TRUE;
 }

@@ -8,6 +8,6 @@
 G_BEGIN_DECLS
 
 gboolean qcow2_snapshot_table_get_size (const Qcow2Image *image, guint64 *size,
-                                        GError **error);
+                                        gboolean *whole, GError **error);
 
 G_END_DECLS

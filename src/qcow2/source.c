@@ -155,6 +155,23 @@ byte_window_get (ByteWindow *window, guint64 offset, gsize len,
   return window->bytes;
 }
 
+/* Returns the bytes at host offset OFFSET as far as they are at hand: N gets
+ * how many, a multiple of UNIT, at least one of them and at most LEN bytes.
+ * Otherwise like byte_window_get (). */
+const guint8 *
+byte_window_get_some (ByteWindow *window, guint64 offset, gsize unit,
+                      gsize len, gsize *n, const char *what, GError **error)
+{
+  const guint8 *bytes = byte_window_get (window, offset, unit, what, error);
+
+  if (bytes == NULL)
+    return NULL;
+
+  const gsize at_hand = window->len - (gsize) (offset - window->start);
+  *n = MIN (len, at_hand - at_hand % unit);
+  return bytes;
+}
+
 void
 byte_window_free (ByteWindow *window)
 {

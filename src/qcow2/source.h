@@ -52,6 +52,9 @@ guint64 byte_window_get_end (const ByteWindow *window);
 void byte_window_set_end (ByteWindow *window, guint64 end);
 const guint8 *byte_window_get (ByteWindow *window, guint64 offset, gsize len,
                                const char *what, GError **error);
+const guint8 *byte_window_get_some (ByteWindow *window, guint64 offset,
+                                    gsize unit, gsize len, gsize *n,
+                                    const char *what, GError **error);
 void byte_window_free (ByteWindow *window);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ByteWindow, byte_window_free)

@@ -4,6 +4,8 @@
 
 #include "qcow2/table.h"
 
+#include <string.h>
+
 #define WHAT "bitmap table"
 #define ENTRY_LENGTH 8
 
@@ -70,6 +72,58 @@ qcow2_table_get_n_readable (const Qcow2Table *table)
   const guint64 left = end - MIN (table->offset, end);
 
   return MIN (table->n_entries, left / ENTRY_LENGTH);
+}
+
+/* Returns how many words of 8 bytes are zero at the start of the N_WORDS that
+ * begin with BYTES. */
+static gsize
+count_zero_words (const guint8 *bytes, gsize n_words)
+{
+  for (gsize i = 0; i < n_words; i++)
+    {
+      guint64 word;
+
+      memcpy (&word, bytes + i * ENTRY_LENGTH, sizeof word);
+      if (word != 0)
+        return i;
+    }
+
+  return n_words;
+}
+
+/* Gives in N_ZEROES how many entries of TABLE from entry START on, N_ENTRIES
+ * at most and all of them readable, have no bit set, by way of WINDOW: a table
+ * of a sparse file may have very many.  Fails with QCOW2_ERROR_READ. */
+gboolean
+qcow2_table_count_zeroes (const Qcow2Table *table, ByteWindow *window,
+                          guint64 start, guint64 n_entries, guint64 *n_zeroes,
+                          GError **error)
+{
+  guint64 done = 0;
+
+  byte_window_set_end (
+      window,
+      table->offset + qcow2_table_get_n_readable (table) * ENTRY_LENGTH);
+  while (done < n_entries)
+    {
+      const gsize wanted
+          = (gsize) MIN (n_entries - done, BYTE_WINDOW_SIZE / ENTRY_LENGTH);
+      gsize n;
+      const guint8 *bytes = byte_window_get_some (
+          window, table->offset + (start + done) * ENTRY_LENGTH, ENTRY_LENGTH,
+          wanted * ENTRY_LENGTH, &n, WHAT, error);
+
+      if (bytes == NULL)
+        return FALSE;
+
+      const gsize zeroes = count_zero_words (bytes, n / ENTRY_LENGTH);
+      done += zeroes;
+      if (zeroes < n / ENTRY_LENGTH)
+        break;
+    }
+
+  *n_zeroes = done;
+  return TRUE;
 }
 
 /* Decodes up to N_ENTRIES entries of TABLE from entry START on into ENTRIES,
