@@ -16,6 +16,7 @@ AM_TESTS_ENVIRONMENT = \
 unit_tests = \
 	%D%/test-answer \
 	%D%/test-builder \
+	%D%/test-cluster-map \
 	%D%/test-cut \
 	%D%/test-directory \
 	%D%/test-drive \
@@ -30,6 +31,8 @@ unit_tests = \
 	%D%/test-number \
 	%D%/test-problem \
 	%D%/test-record \
+	%D%/test-refcount \
+	%D%/test-snapshot \
 	%D%/test-source \
 	%D%/test-table \
 	%D%/test-text
@@ -40,6 +43,7 @@ shell_tests = \
 	%D%/cli-bad-input.sh \
 	%D%/cli-bitmap-table.sh \
 	%D%/cli-bitmaps.sh \
+	%D%/cli-check.sh \
 	%D%/cli-completion.sh \
 	%D%/cli-damaged.sh \
 	%D%/cli-dump-header.sh \
@@ -101,6 +105,8 @@ unit_ldadd = src/libcli.la
 %C%_test_cut_SOURCES = \
 	%D%/test-cut.c $(drive_sources) $(builder_sources)
 %C%_test_cut_LDADD = $(unit_ldadd)
+%C%_test_cluster_map_SOURCES = %D%/test-cluster-map.c $(builder_sources)
+%C%_test_cluster_map_LDADD = $(unit_ldadd)
 %C%_test_directory_SOURCES = %D%/test-directory.c $(builder_sources)
 %C%_test_directory_LDADD = $(unit_ldadd)
 %C%_test_drive_SOURCES = \
@@ -129,6 +135,10 @@ unit_ldadd = src/libcli.la
 %C%_test_problem_LDADD = $(unit_ldadd)
 %C%_test_record_SOURCES = %D%/test-record.c
 %C%_test_record_LDADD = $(unit_ldadd)
+%C%_test_refcount_SOURCES = %D%/test-refcount.c $(builder_sources)
+%C%_test_refcount_LDADD = $(unit_ldadd)
+%C%_test_snapshot_SOURCES = %D%/test-snapshot.c $(builder_sources)
+%C%_test_snapshot_LDADD = $(unit_ldadd)
 %C%_test_source_SOURCES = %D%/test-source.c
 %C%_test_source_LDADD = $(unit_ldadd)
 %C%_test_table_SOURCES = %D%/test-table.c $(builder_sources)

@@ -33,8 +33,14 @@ qcow2_snapshot_table_get_size (const Qcow2Image *image, guint64 *size,
   guint64 last_byte = 0; /* behind the last entry, without its padding */
   guint32 i = 0;
 
-  for (; i < n && pos < end && end - pos >= HEAD_LENGTH; i++)
+  for (; i < n && pos < end; i++)
     {
+      if (end - pos < HEAD_LENGTH)
+        {
+          pos = end; /* of a head that is cut short, what there is */
+          break;
+        }
+
       const guint8 *head
           = byte_window_get (window, start + pos, HEAD_LENGTH, WHAT, error);
 

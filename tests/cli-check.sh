@@ -1,0 +1,642 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What check prints of findings, of bitmaps and of rules, and its exit status.
+
+# shellcheck source=tests/lib.sh
+. "${srcdir:-.}/tests/lib.sh"
+
+cd "$tmp" || exit 1
+
+# base NAME COPY: $image is a copy of that image in this folder.
+base ()
+{
+  copy "$1" "$2"
+  image=$2.qcow2
+}
+
+# expect_check NAME STATUS: the last run ended so, its output is what stands on
+# standard input, and it printed no messages.
+expect_check ()
+{
+  cat > expected
+  if [ "$status" = "$2" ] && [ ! -s "$err" ]; then
+    expect_file "$1" "$out"
+  else
+    fail "$1" "status $status, not $2; messages: $(cat "$err")"
+  fi
+}
+
+# expect_summary NAME STATUS TEXT: it ended so, without messages, and the last
+# line of its output is TEXT behind the name of $image.
+expect_summary ()
+{
+  local last
+
+  last=$(tail -n 1 "$out")
+  if [ "$status" = "$2" ] && [ ! -s "$err" ] && [ "$last" = "$image: $3" ]
+  then
+    pass "$1"
+  else
+    fail "$1" "status $status, not $2; '$last', not '$3'; messages: $(
+      cat "$err")"
+  fi
+}
+
+# bitmaps USABLE IN-USE STALE DAMAGED: that part of a summary.
+bitmaps ()
+{
+  echo "bitmaps: $1 usable, $2 in use, $3 stale, $4 damaged"
+}
+
+# expect_rules NAME STATUS RULE...: it ended so, without messages, and its
+# findings are of these rules, each with its severity's first letter.
+expect_rules ()
+{
+  local name=$1 want=$2
+  local rules
+
+  shift 2
+  rules=$(sed -nE 's/^(e)rror ([A-Z]+-[0-9]+) .*/\1:\2/p
+    s/^(w)arning ([A-Z]+-[0-9]+) .*/\1:\2/p
+    s/^(n)ote ([A-Z]+-[0-9]+) .*/\1:\2/p' "$out" | tr '\n' ' ')
+  if [ "$status" = "$want" ] && [ ! -s "$err" ] && [ "${rules% }" = "$*" ]
+  then
+    pass "$name"
+  else
+    fail "$name" "status $status, not $want; $rules, not $*; messages: $(
+      cat "$err")"
+  fi
+}
+
+# The text.
+
+base A clean
+tool check "$image"
+expect_check 'nothing is wrong' 0 <<< \
+  "clean.qcow2: 0 errors, 0 warnings; $(bitmaps 2 0 0 0)"
+
+# The second entry of the directory begins at 0x2c0020 with the table's offset.
+base A one
+patch 0x2c0020 00000000002b0010
+tool check "$image"
+expect_check 'one error' 2 << END
+error BDIR-05 0x2c0020 bitmap 1 'bm1': bitmap_table_offset 0x2b0010 is not a \
+multiple of the cluster size 65536
+    QEMU refuses to open this image: "Bitmap 'bm1' doesn't satisfy the \
+constraints"
+    to open it without its bitmaps, on a copy: printf '\\000' | dd of=COPY \
+bs=1 seek=95 conv=notrunc
+    undo, before anything opened it read-write: printf '\\001' | dd of=COPY \
+bs=1 seek=95 conv=notrunc
+one.qcow2: 1 error, 0 warnings; $(bitmaps 1 0 0 1)
+END
+
+# What is said to do does what it says: the image is as before in the end.
+cp one.qcow2 COPY
+sed -n "s/.*: \(printf .*\)/\1/p" "$out" > commands
+# QEMU leaves the bitmaps of such an image alone: they are stale.
+bash -c "$(sed -n 1p commands)" 2> "$err"
+image=COPY
+tool check --strict --ignore HDR-25 COPY
+check 'bitmaps are hidden by the first command' \
+  grep -q ' error.* 1 stale' <<< "$(tail -n 1 "$out")"
+tool header --field autoclear_features COPY
+expect_answer 'the first command clears bit 0' <<< 0
+bash -c "$(sed -n 2p commands)" 2> "$err"
+check 'the second command undoes it' cmp -s one.qcow2 COPY
+
+# Bit 1 is the raw external data bit: it stays.
+base external-data-file-raw raw
+patch 0x70010 02
+tool check --index 0 "$image"
+expect_rules 'an error beside another bit' 2 e:BDIR-11
+check 'other bits stay' test "$(grep -o "'.00[0-9]'" "$out" | tr -d '\n')" \
+  = "'\\002''\\003'"
+
+# Errors, warnings and notes; a comment is printed with the first it fits.
+base every-state several
+patch 0x69 01
+patch 0xc0018 0a
+tool check "$image"
+expect_rules 'several findings' 0 w:HDR-11 n:BDIR-17 w:BDIR-09 w:BDIR-09
+expect_summary 'notes are not counted' 0 "0 errors, 3 warnings; $(
+  bitmaps 2 2 0 0)"
+check 'a name is escaped' \
+  grep -q "^note BDIR-17 0xc0018 bitmap 0 '.nnabled': " "$out"
+check 'a line that is no finding is indented by four spaces' \
+  test "$(sed '$d' "$out" | grep -cvE '^(warning|note) |^    [^ ]')" = 0
+check 'a comment is printed once' \
+  test -z "$(grep '^    ' "$out" | sort | uniq -d)"
+check 'a comment follows the first finding that it is about' \
+  test "$(sed -n '/0xc004c/{n;s/^    normal while a writer .*/&/p}' "$out" \
+    | wc -l).$(grep -A1 0xc006c "$out" | grep -c '^    ')" = 1.0
+
+# Of the consequences that name the bitmap each is another.
+base A two
+patch 0x2c0010 02
+patch 0x2c0030 02
+tool check "$image"
+expect_rules 'two errors alike' 2 e:BDIR-11 e:BDIR-11
+expect_summary 'two errors in the plural' 2 "2 errors, 0 warnings; $(
+  bitmaps 0 0 0 2)"
+check 'what QEMU says names each' \
+  test "$(grep -c "^    QEMU .*\"Bitmap 'bm[01]' doesn't" "$out")" = 2
+check 'what can be done is said once' test "$(grep -c seek=95 "$out")" = 2
+
+base data-tail-bit warning
+tool check "$image"
+expect_summary 'one warning in the singular' 0 "0 errors, 1 warning; $(
+  bitmaps 2 0 0 0)"
+
+# Headings, and comments of each image.
+tool check one.qcow2 clean.qcow2 one.qcow2
+check 'several images: a heading for each' \
+  test "$(grep -n '^image: ' "$out" | tr '\n' ' ')" \
+  = '1:image: one.qcow2 8:image: clean.qcow2 11:image: one.qcow2 '
+check 'several images: a blank line between' \
+  test "$(grep -n '^$' "$out" | tr '\n' ' ')" = '7: 10: '
+check 'several images: comments for each' \
+  test "$(grep -c seek=95 "$out")" = 4
+image=one.qcow2
+expect_summary 'several images: a summary for each' 2 \
+  "1 error, 0 warnings; $(bitmaps 1 0 0 1)"
+
+path=$'a\nb\e[2J\\ \xff.qcow2'
+if cp clean.qcow2 "$path" 2> /dev/null; then
+  tool check "$path"
+  expect_check 'the path is escaped' 0 <<< \
+    "a\\nb\\x1b[2J\\\\ \\xff.qcow2: 0 errors, 0 warnings; $(bitmaps 2 0 0 0)"
+else
+  skip 'the path is escaped' 'the file system does not take it'
+fi
+
+# An image without bitmaps is nothing special.
+base no-bitmaps none
+tool check --strict "$image"
+expect_check 'no bitmaps' 0 <<< \
+  "none.qcow2: 0 errors, 0 warnings; $(bitmaps 0 0 0 0)"
+
+# The status.  Each row: what it is about, the image, a patch or -, options or
+# -, the status, the summary without the image.
+
+while IFS='|' read -r about name change options want text; do
+  base "$name" row
+  # shellcheck disable=SC2086 # words
+  [ "$change" = - ] || patch ${change/:/ }
+  [ "$options" != - ] || options=
+  # shellcheck disable=SC2086
+  tool check $options "$image"
+  expect_summary "$about" "$want" "$text"
+done << END
+clean|A|-|-|0|0 errors, 0 warnings; $(bitmaps 2 0 0 0)
+clean, strictly|A|-|--strict|0|0 errors, 0 warnings; $(bitmaps 2 0 0 0)
+a note|N01|-|-|0|0 errors, 0 warnings; $(bitmaps 2 0 0 0)
+a note, strictly|N01|-|--strict|0|0 errors, 0 warnings; $(bitmaps 2 0 0 0)
+a warning|H27|-|-|0|0 errors, 1 warning; $(bitmaps 2 0 0 0)
+a warning, strictly|H27|-|--strict|2|0 errors, 1 warning; $(bitmaps 2 0 0 0)
+the warning ignored, strictly|H27|-|--strict --ignore HDR-11|0|0 errors, \
+0 warnings; $(bitmaps 2 0 0 0)
+in use|in-use|-|-|0|0 errors, 1 warning; $(bitmaps 0 1 0 0)
+in use, strictly|in-use|-|--strict|2|0 errors, 1 warning; $(bitmaps 0 1 0 0)
+in use ignored, strictly|in-use|-|--strict --ignore BDIR-09|2|0 errors, \
+0 warnings; $(bitmaps 0 1 0 0)
+in use ignored|in-use|-|--ignore=BDIR-09|0|0 errors, \
+0 warnings; $(bitmaps 0 1 0 0)
+stale|autoclear-clear|-|-|0|0 errors, 1 warning; $(bitmaps 0 0 2 0)
+stale, strictly|autoclear-clear|-|--strict|2|0 errors, 1 warning; $(
+  bitmaps 0 0 2 0)
+stale ignored, strictly|autoclear-clear|-|--strict --ignore=HDR-25|2|\
+0 errors, 0 warnings; $(bitmaps 0 0 2 0)
+stale, one, strictly|autoclear-clear|-|--strict --name bm1|2|0 errors, \
+0 warnings; $(bitmaps 0 0 1 0)
+stale, one|autoclear-clear|-|--name bm1|0|0 errors, 0 warnings; $(
+  bitmaps 0 0 1 0)
+version 2|version-2-bitmaps|-|-|0|0 errors, 1 warning; $(bitmaps 0 0 2 0)
+disabled, strictly|disabled|-|--strict|0|0 errors, 0 warnings; $(
+  bitmaps 1 0 0 0)
+damaged|D05|-|-|2|1 error, 0 warnings; $(bitmaps 1 0 0 1)
+the only error ignored|D05|-|--ignore BDIR-07|0|0 errors, 0 warnings; $(
+  bitmaps 1 0 0 1)
+the only error ignored, strictly|D05|-|--ignore BDIR-07 --strict|2|0 errors, \
+0 warnings; $(bitmaps 1 0 0 1)
+another ignored|D05|-|--ignore BDIR-05|2|1 error, 0 warnings; $(
+  bitmaps 1 0 0 1)
+two rules ignored|D05|0x69:01|--ignore HDR-11 --strict --ignore BDIR-07 \
+--index 1|0|0 errors, 0 warnings; $(bitmaps 1 0 0 0)
+both ignored|H47|-|--ignore BDIR-18 --ignore=OVL-01|0|0 errors, 0 warnings; $(
+  bitmaps 0 0 0 2)
+the other bitmap is damaged|D05|-|--name bm1|0|0 errors, 0 warnings; $(
+  bitmaps 1 0 0 0)
+the other bitmap is damaged, by index|D05|-|--index=1|0|0 errors, \
+0 warnings; $(bitmaps 1 0 0 0)
+the damaged one|D05|-|--name=bm0|2|1 error, 0 warnings; $(bitmaps 0 0 0 1)
+the damaged one, by index|D05|-|--index 0|2|1 error, 0 warnings; $(
+  bitmaps 0 0 0 1)
+the entry behind is cut|A|0x2c0032:ffff|--index 0|0|0 errors, 0 warnings; $(
+  bitmaps 1 0 0 0)
+the entry is cut|A|0x2c0032:ffff|--index 1|2|1 error, 0 warnings; $(
+  bitmaps 0 0 0 1)
+the header is damaged|H39|-|--name bm0|0|0 errors, 0 warnings; $(
+  bitmaps 1 0 0 0)
+the header is damaged, all|H39|-|-|2|1 error, 0 warnings; $(bitmaps 2 0 0 0)
+the extension is damaged|X17|-|--name bm0|2|1 error, 0 warnings; $(
+  bitmaps 0 0 0 1)
+an unknown feature|H31|-|--name bm1|2|1 error, 0 warnings; $(bitmaps 0 0 0 1)
+two of one name|two-bitmaps-one-name|-|--name bm0|2|1 error, 0 warnings; $(
+  bitmaps 1 0 0 1)
+two of one name, the first|two-bitmaps-one-name|-|--index 0|0|0 errors, \
+0 warnings; $(bitmaps 1 0 0 0)
+two of one name, the second|two-bitmaps-one-name|-|--index 1|2|1 error, \
+0 warnings; $(bitmaps 0 0 0 1)
+a tail bit of the other, strictly|data-tail-bit|-|--strict --name bm1|0|\
+0 errors, 0 warnings; $(bitmaps 1 0 0 0)
+a tail bit, strictly|data-tail-bit|-|--strict --name bm0|2|0 errors, \
+1 warning; $(bitmaps 1 0 0 0)
+a refcount of 2|refcount-data-2|-|-|0|0 errors, 1 warning; $(bitmaps 2 0 0 0)
+a refcount of 2 elsewhere, strictly|refcount-data-2|-|--strict --name bm1|0|\
+0 errors, 0 warnings; $(bitmaps 1 0 0 0)
+a refcount of 0|refcount-data-0|-|-|2|1 error, 0 warnings; $(bitmaps 2 0 0 0)
+a refcount of 0 where it may be|refcount-data-0|0x4f:01|--ignore HDR-21|0|\
+0 errors, 1 warning; $(bitmaps 2 0 0 0)
+as qemu-img is called|A|-|-U -f qcow2|0|0 errors, 0 warnings; $(
+  bitmaps 2 0 0 0)
+END
+
+# Both bitmaps of one name are looked at: one error is in each.
+base two-bitmaps-one-name both
+patch 0x2c0010 02
+tool check --name bm0 "$image"
+expect_rules 'two of one name, both damaged' 2 e:BDIR-11 e:BDIR-15
+expect_summary 'two of one name: the summary' 2 "2 errors, 0 warnings; $(
+  bitmaps 0 0 0 2)"
+
+# An overlap is told of either owner, and of no other bitmap.  Each bitmap of
+# every-state has a cluster of data and one with its table, from 0x40000 on:
+# the second one's entry gets the first one's data.
+base every-state shared
+patch 0x70000 0000000000040000
+tool check "$image"
+expect_rules 'shared data' 2 w:BDIR-09 w:BDIR-09 e:OVL-02
+for index in 0 1; do
+  tool check --index $index "$image"
+  expect_rules "shared data: owner $index" 2 e:OVL-02
+  check "shared data: the finding of owner $index" \
+    grep -qE "^error OVL-02 0x40000 bitmap $index '[a-z]+': 0x10000 bytes \
+at 0x40000 .*bitmap 0 \\(by 0x50000\\).*bitmap 1 \\(by 0x70000\\)$" "$out"
+done
+tool check --name in-use "$image"
+expect_rules 'shared data: somebody else' 0 w:BDIR-09
+
+base entry-on-l1 on-l1
+tool check --name bm0 "$image"
+expect_rules 'data on the L1 table' 2 e:OVL-01
+tool check --name bm1 "$image"
+expect_rules 'data on the L1 table: the other' 0
+# The file ends with the last entry: the data would not be whole.
+base entry-on-directory on-directory
+truncate -s $((0x2d0000)) "$image"
+tool check --name bm0 "$image"
+expect_rules 'data on the directory' 2 e:OVL-01
+base bitmaps-share-table share-table
+for name in bm0 bm1; do
+  tool check --name $name "$image"
+  check "a shared table: $name" grep -q '^error OVL-02 0x2c0020 ' "$out"
+done
+# The snapshot table and the L1 table are nobody's business but the image's:
+# two-snapshots has both.
+base two-snapshots two-on-one
+tool header --field snapshot_offset "$image"
+patch 0x28 "$(printf '%016x' "$(cat "$out")")"
+tool check --name bm0 "$image"
+expect_rules 'an overlap without bitmaps: a bitmap' 0
+tool check "$image"
+check 'an overlap without bitmaps' grep -q '^error OVL-01 .* snapshot table' \
+  "$out"
+
+# Not a bitmap, not an image, not a rule.
+
+image A
+tool check --name bm7 "$image"
+expect_refusal 'no bitmap of that name' 3 "*: no bitmap has the name 'bm7'"
+tool check --index 2 "$image"
+expect_refusal 'no bitmap of that index' 3 '*: no bitmap has the index 2'
+tool check --index 0 none.qcow2
+expect_refusal 'no bitmaps at all' 3 '*: no bitmap has the index 0'
+image N01
+tool check --name 'a\nb' "$image"
+expect_refusal 'a name as it is shown' 3 '*use --index 0'
+tool check --name $'a\nb' "$image"
+expect 'a name in raw bytes' 0
+tool check missing.qcow2
+expect_refusal 'a missing file' 1 'missing.qcow2: cannot open: *'
+tool check .
+expect_refusal 'a folder' 1 '.: is a directory*FILE-01*'
+: > empty.qcow2
+tool check empty.qcow2
+expect_refusal 'an empty file' 1 '*FILE-02*'
+echo 'not an image' > text.qcow2
+tool check text.qcow2
+expect_refusal 'a text' 1 '*HDR-01*'
+
+tool check --ignore BDIR-99 clean.qcow2
+expect_usage 'an unknown rule' check "--ignore: *'BDIR-99'*--rules*"
+tool check --ignore bdir-05 clean.qcow2
+expect_usage 'a rule in lower case' check "--ignore: *'bdir-05'*"
+tool check --ignore '' clean.qcow2
+expect_usage 'a rule without a name' check '--ignore: *'
+tool check --ignore $'BDIR-05\n' clean.qcow2
+expect_usage 'a rule with a newline' check "--ignore: *'BDIR-05\\\\n'*"
+tool check --ignore BDIR-05,OVL-01 clean.qcow2
+expect_usage 'two rules in one' check '--ignore: *'
+tool check --ignore
+expect_usage '--ignore without a rule' check '*'
+tool check
+expect_usage 'no image' check '*'
+tool check --strict
+expect_usage 'no image but an option' check '*'
+tool check --name bm0 --index 0 clean.qcow2
+expect_usage '--name and --index' check '*--name*--index*'
+tool check --index bm0 clean.qcow2
+expect_usage '--index of a name' check '*--index*'
+tool check --tables clean.qcow2
+expect_usage 'an option of another command' check '*--tables*'
+tool check --output=json clean.qcow2 one.qcow2
+expect_usage 'json for two images names jsonl' check '*jsonl*'
+
+# Lists of images: the worst of all, where 1 is worst, then 2, then 3.
+
+kinds=(clean missing one none)
+wrong=
+for first in 0 1 2 3; do
+  for second in 0 1 2 3; do
+    for third in 0 1 2 3; do
+      tool check --index 1 "${kinds[first]}.qcow2" \
+        "${kinds[second]}.qcow2" "${kinds[third]}.qcow2"
+      case $first$second$third in
+        *1*) want=1 ;;
+        *2*) want=2 ;;
+        *3*) want=3 ;;
+        *) want=0 ;;
+      esac
+      messages=$(tr -cd 13 <<< "$first$second$third")
+      if [ "$status" != $want ] \
+          || [ "$(wc -l < "$err")" != ${#messages} ]; then
+        wrong="$wrong $first$second$third: $status;"
+      fi
+    done
+    [ -z "${QCOW2TOOL_SLOW-}" ] || break
+  done
+done
+check "mixed lists:$wrong" [ -z "$wrong" ]
+tool check --files-from=/dev/null
+expect_answer 'an empty list' < /dev/null
+printf '%s\n' clean.qcow2 one.qcow2 > list
+tool check --files-from=list
+expect_rules 'a list in a file' 2 e:BDIR-05
+
+# Findings are what was asked for, not a failure to tell: no messages.  The
+# other commands have them.
+tool bitmaps one.qcow2
+check 'bitmaps has a message' test "$status.$(wc -l < "$err")" = 2.1
+
+# Very many findings.
+
+image R01
+tool check "$image"
+grep '^error OVL-02' "$out" > shared
+check '65535 bitmaps with one table: 100 of the overlaps' \
+  test "$status.$(wc -l < shared)" = 2.100
+# The entries have 32 bytes; that of the first bitmap is at 0x300000.
+check '65535 bitmaps with one table: where' \
+  test "$(head -n 4 shared | cut -d ' ' -f 3 | tr '\n' ' ')" \
+  = '0x300020 0x300040 0x300060 0x300080 '
+check '65535 bitmaps with one table: the rest' \
+  grep -qx "    and $((65534 - 100)) more of OVL-02 that are not shown" "$out"
+check '65535 bitmaps with one table: the rest is told once' \
+  test "$(grep -c ' more of OVL-02 ' "$out")" = 1
+others=$(grep -cE '^(error|warning) ' <(grep -v OVL-02 "$out"))
+check '65535 bitmaps with one table: the summary counts all' \
+  grep -q ": $((65534 + others)) errors, " <<< "$(tail -n 1 "$out")"
+tool check --ignore OVL-02 "$image"
+check '65535 bitmaps with one table: ignored' \
+  test "$(grep -c OVL-02 "$out").$(grep -c ": $others error" "$out")" = 0.1
+
+# Somebody is writing.  A lock is the open file's: the shell's, here, which
+# goes on when the program that took it has ended.
+
+base A live
+if command -v python3 > /dev/null; then
+  exec 5<> "$image"
+  if python3 -c '
+import fcntl, struct
+fcntl.fcntl(5, getattr(fcntl, "F_OFD_SETLK", 37),
+            struct.pack("hhqqi4x", fcntl.F_RDLCK, 0, 101, 1, 0))' \
+      2> locking; then
+    tool check "$image"
+    expect_rules 'a live writer' 0 w:FILE-08
+    expect_summary 'a live writer: the summary' 0 "0 errors, 1 warning; $(
+      bitmaps 2 0 0 0)"
+    check 'a live writer: the byte that is locked' \
+      grep -q '^warning FILE-08 0x65 ' "$out"
+    tool check --strict "$image"
+    expect_rules 'a live writer, strictly' 2 w:FILE-08
+    tool check --strict --ignore FILE-08 "$image"
+    expect_rules 'a live writer that is ignored' 0
+    tool check --name bm1 "$image"
+    expect_rules 'a live writer and one bitmap' 0 w:FILE-08
+    patch 0x2c000f 03
+    tool check "$image"
+    expect_rules 'a live writer and a bitmap in use' 0 w:FILE-08 w:BDIR-09
+    expect_summary 'a live writer and a bitmap in use: the summary' 0 \
+      "0 errors, 2 warnings; $(bitmaps 1 1 0 0)"
+  else
+    skip 'a live writer' "$(tail -n 1 locking)"
+  fi
+  exec 5>&-
+  tool check "$image"
+  expect_rules 'a writer that has gone' 0 w:BDIR-09
+else
+  skip 'a live writer' 'python3 is not installed'
+fi
+
+# The rules.
+
+tool check --rules
+expect 'rules' 0
+check 'rules: no messages' [ ! -s "$err" ]
+cp "$out" rules
+check 'rules: each line is a rule or a comment' test "$(grep -cvE \
+  '^[A-Z]+-[0-9]{2} +(error|warning|note) +[^ ]|^    [^ ]' rules)" = 0
+check 'rules: no full stop' test "$(grep -c '\.$' rules)" = 0
+check 'rules: an error' grep -qE '^BDIR-05  error    bitmap_table_offset ' \
+  rules
+check 'rules: a warning' grep -qE '^BDIR-09  warning  ' rules
+check 'rules: a note' grep -qE '^BDIR-17  note     ' rules
+check 'rules: those of one rule stand together' \
+  test -z "$(grep -oE '^[A-Z]+-[0-9]+' rules | uniq | sort | uniq -d)"
+tool check --rules --strict
+expect_answer 'rules: other options do not matter' < rules
+
+# What images break is among them, with the same severity.
+for name in A D05 N01 H27 in-use T01 T13 X17 R01; do
+  image $name
+  tool check "$image"
+  sed -nE 's/^(error|warning|note) ([A-Z]+-[0-9]+) .*/\2 \1/p' "$out"
+done | sort -u > broken
+grep -oE '^[A-Z]+-[0-9]+ +[a-z]+' rules | tr -s ' ' | sort -u > known
+check 'rules: what is broken is known' \
+  test "$(wc -l < broken).$(comm -23 broken known)" = 9.
+# Each can be ignored.
+wrong=
+for rule in $(cut -d ' ' -f 1 known | uniq); do
+  tool check --ignore "$rule" clean.qcow2
+  [ "$status" = 0 ] || wrong="$wrong $rule"
+  [ -z "${QCOW2TOOL_SLOW-}" ] || break
+done
+check "rules: each can be ignored:$wrong" [ -z "$wrong" ]
+
+tool check --rules clean.qcow2
+expect_usage 'rules: with an image' check '--rules takes no image'
+tool check --rules --files-from=list
+expect_usage 'rules: with a list of images' check '--rules takes no image'
+tool check --rules --output=jsonl clean.qcow2
+expect_usage 'rules: with an image, jsonl' check '--rules takes no image'
+
+# The other output fails.
+
+if [ -c /dev/full ]; then
+  # shellcheck disable=SC2086 # it may be several words
+  $QCOW2TOOL check clean.qcow2 > /dev/full 2> "$err"
+  check 'a full disk' test "$?.$(wc -l < "$err")" = 1.1
+  # shellcheck disable=SC2086
+  $QCOW2TOOL check --rules > /dev/full 2> "$err"
+  check 'a full disk: rules' test "$?.$(wc -l < "$err")" = 1.1
+  # shellcheck disable=SC2086
+  $QCOW2TOOL check one.qcow2 > /dev/full 2> "$err"
+  check 'a full disk is worse than damage' test "$?.$(wc -l < "$err")" = 1.1
+else
+  skip 'a full disk' 'there is no /dev/full'
+fi
+
+# For programs.
+
+if ! command -v jq > /dev/null; then
+  skip 'JSON' 'jq is not installed'
+  done_testing
+fi
+
+# expect_json NAME STATUS FILTER: it ended so, without messages, and jq's
+# FILTER is true of its output.
+expect_json ()
+{
+  if [ "$status" = "$2" ] && [ ! -s "$err" ] \
+      && jq -e "$3" "$out" > "$tmp/result" 2>&1; then
+    pass "$1"
+  else
+    fail "$1" "status $status, not $2, or not $3: $(head -c 2000 "$out"); \
+messages: $(cat "$err")"
+  fi
+}
+
+tool check --output=json clean.qcow2
+expect_answer 'JSON: nothing is wrong' << 'END'
+{
+    "filename": "clean.qcow2",
+    "summary": {
+        "errors": 0,
+        "warnings": 0,
+        "notes": 0,
+        "bitmaps": {"usable": 2, "in_use": 0, "stale": 0, "damaged": 0}
+    },
+    "writer": false,
+    "error": null,
+    "problems": []
+}
+END
+tool check --output=jsonl clean.qcow2
+expect_json 'JSON: a line' 0 '.summary.bitmaps.usable == 2'
+check 'JSON: a line has no spaces' \
+  test "$(wc -l < "$out").$(grep -c ' ' "$out")" = 1.0
+
+tool check --output=json one.qcow2
+expect_json 'JSON: an error' 2 '.summary == {errors: 1, warnings: 0, notes: 0,
+    bitmaps: {usable: 1, in_use: 0, stale: 0, damaged: 1}}
+  and (.problems | length) == 1
+  and (.problems[0] | keys_unsorted == ["rule", "severity", "offset",
+      "message", "bitmap", "extension", "value", "allowed", "consequence",
+      "remedy"]
+    and .rule == "BDIR-05" and .severity == "error" and .offset == 2883616
+    and .bitmap == 1 and .extension == null and .value == 2818064
+    and (.consequence | startswith("QEMU refuses to open this image: "))
+    and (.remedy | split("\n") | length == 2
+      and all(contains("seek=95"))))'
+tool check --output=json several.qcow2
+expect_json 'JSON: warnings and notes' 0 '.summary.errors == 0
+  and .summary.warnings == 3 and .summary.notes == 1
+  and .summary.bitmaps == {usable: 2, in_use: 2, stale: 0, damaged: 0}
+  and ([.problems[].severity] | sort) == ["note", "warning", "warning",
+    "warning"]'
+expect_json 'JSON: null where there is nothing to say' 0 '.problems
+  | map(select(.rule == "HDR-11"))[0] | .bitmap == null and .remedy == null
+    and has("remedy")'
+expect_json 'JSON: comments with each finding' 0 '.problems
+  | map(select(.rule == "BDIR-09")) | length == 2
+    and all(.consequence != null and .remedy != null)'
+image H39
+tool check --output=json "$image"
+expect_json 'JSON: no remedy' 2 '.problems[0].consequence != null
+  and .problems[0].remedy == null'
+image X33
+tool check --output=json "$image"
+expect_json 'JSON: no value' 2 'any(.problems[]; .rule == "BDIR-02"
+  and .value == null and .allowed == null)'
+image version-2-bitmaps
+tool check --output=json "$image"
+expect_json 'JSON: stale' 0 '.summary.bitmaps == {usable: 0, in_use: 0,
+  stale: 2, damaged: 0}'
+image R01
+tool check --output=json "$image"
+expect_json 'JSON: what is left out' 2 '[.problems[]
+  | select(.rule == "OVL-02")] | length == 101
+    and (.[:100] | all(.consequence != null and .remedy != null
+      and (has("suppressed") | not)))
+    and (.[100] | .suppressed == 65434 and .offset == null and .bitmap == null
+      and .value == null and .allowed == null and .consequence == null
+      and .remedy == null)'
+expect_json 'JSON: what is left out is counted' 2 \
+  ".summary.errors == 65534 + $others"
+tool check --output=json --index 5 "$image"
+expect_json 'JSON: one of many' 2 '[.problems[]
+  | select(.rule == "OVL-02")] | length == 1 and .[0].bitmap == 5'
+
+tool check --output=jsonl clean.qcow2 missing.qcow2 one.qcow2 none.qcow2
+check 'JSON: a line for each image' \
+  test "$status.$(jq -c '[.filename, .summary == null, .error.code]' "$out")" \
+  = '1.["clean.qcow2",false,null]
+["missing.qcow2",true,"open"]
+["one.qcow2",false,null]
+["none.qcow2",false,null]'
+tool check --output=json --name bm7 clean.qcow2
+check 'JSON: no such bitmap' test "$status.$(wc -l < "$err").$(
+  jq -c '[.summary, .error.code, .problems]' "$out")" \
+  = '3.1.[null,"not-found",[]]'
+
+heads=$(grep -c '^[A-Z]' rules)
+tool check --rules --output=json
+expect_json 'JSON: rules' 0 "type == \"array\" and length == $heads
+  and all(keys_unsorted == [\"rule\", \"severity\", \"condition\",
+    \"allowed\", \"consequence\", \"remedy\", \"told_as\"]
+    and (.rule | test(\"^[A-Z]+-[0-9]{2}\$\")) and .condition != null
+    and (.severity | IN(\"error\", \"warning\", \"note\")))"
+expect_json 'JSON: rules as in text' 0 'map(select(.rule == "BDIR-05"))
+  | length == 1 and .[0].severity == "error"
+    and .[0].told_as == null and .[0].allowed != null'
+jq -r '.[] | .rule + " " + .severity + " " + .condition' "$out" > expected
+tr -s ' ' < rules | grep '^[A-Z]' > "$out"
+expect_file 'JSON: rules in the order of the text' "$out"
+tool check --rules --output=json
+jq -c . "$out" > expected
+tool check --rules --output=jsonl
+expect_file 'JSON: rules in a line' "$out"
+
+done_testing

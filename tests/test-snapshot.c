@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How long the snapshot table is, of which only the entries tell. */
+
+#include "config.h"
+
+#include "qcow2/snapshot.h"
+
+#include "test-util.h"
+
+/* The snapshot table of base S is at 0x50000; the patches lay it elsewhere,
+ * where the file ends by default: at 0x100000. */
+#define AT "0x40:0000000000100000 "
+
+typedef struct
+{
+  const char *path;
+  const char *base;
+  const char *patch;
+  guint64 size;
+  gboolean cut; /* the file ends before the last entry does */
+} SizeRow;
+
+/* An entry: 8 bytes, 4; 2 the size of the id, 2 that of the name; 20 more; 4
+ * the size of the extra data, which follow, then id and name; up to a multiple
+ * of 8. */
+/* clang-format off */
+static const SizeRow rows[] = {
+  /* The builder's: 24 bytes of extra data, id "1", name "snap1": 70. */
+  { "one", "S", "", 72 },
+  { "two", "two-snapshots", "", 144 },
+  { "none", "S", "0x3c:00000000", 0 },
+  { "none-at-0", "A", "", 0 },
+  { "shortest", "S", AT "size=0x200000", 40 },
+  { "many-shortest", "S", AT "0x3c:00000064 size=0x200000", 4000 },
+  { "id", "S", AT "0x10000c:0001 size=0x200000", 48 },
+  { "id-8", "S", AT "0x10000c:0008 size=0x200000", 48 },
+  { "id-9", "S", AT "0x10000c:0009 size=0x200000", 56 },
+  { "id-longest", "S", AT "0x10000c:ffff size=0x200000", 65576 },
+  { "name-longest", "S", AT "0x10000e:ffff size=0x200000", 65576 },
+  { "id-and-name", "S", AT "0x10000c:00030006 size=0x200000", 56 },
+  { "extra-16", "S", AT "0x100024:00000010 size=0x200000", 56 },
+  { "extra-1024", "S", AT "0x100024:00000400 size=0x200000", 1064 },
+  { "extra-and-strings", "S", AT "0x10000c:ffffffff 0x100024:00000401"
+    " size=0x200000", 132136 },
+  /* The second begins where the first, padded, ends. */
+  { "second-behind-padding", "S", AT "0x3c:00000002 0x10000c:0001"
+    " 0x10003c:0011 size=0x200000", 48 + 64 },
+
+  /* The file ends first. */
+  { "cut-padding", "S", AT "0x10000c:0001 size=0x100029", 41 },
+  { "cut-name", "S", AT "0x10000e:0100 size=0x100080", 128, TRUE },
+  { "cut-extra-data", "S", AT "0x100024:00010000 size=0x100100", 256, TRUE },
+  { "extra-data-4-gib", "S", AT "0x100024:ffffffff size=0x200000",
+    0x100000, TRUE },
+  { "last-head", "S", AT "0x3c:00000002 size=0x100050", 80 },
+  { "cut-head", "S", AT "0x3c:00000002 size=0x10004f", 79, TRUE },
+  { "cut-first-head", "S", AT "size=0x100027", 39, TRUE },
+  { "one-byte", "S", AT "size=0x100001", 1, TRUE },
+
+  /* No more than QEMU allows: 65536 entries, 64 MiB. */
+  { "65535", "S", AT "0x3c:0000ffff size=0x10000000", 65535 * 40 },
+  { "65536", "S", AT "0x3c:00010000 size=0x10000000", 65536 * 40 },
+  { "65537", "S", AT "0x3c:00010001 size=0x10000000", 65536 * 40 },
+  { "all-ones", "S", AT "0x3c:ffffffff size=0x10000000", 65536 * 40 },
+  { "64-mib", "S", AT "0x100024:07000000 size=0x10000000", 67108864 },
+  { "just-64-mib", "S", AT "0x100024:03ffffd8 size=0x10000000", 67108864 },
+  { "just-not-64-mib", "S", AT "0x100024:03ffffd0 size=0x10000000",
+    67108856 },
+};
+/* clang-format on */
+
+static void
+test_size (gconstpointer data)
+{
+  const SizeRow *row = data;
+  g_autoptr (Qcow2Image) image = open_image (row->base, row->patch);
+  g_autoptr (GError) error = NULL;
+  guint64 size = 77;
+  gboolean whole = 77;
+
+  g_assert_true (qcow2_snapshot_table_get_size (image, &size, &whole, &error));
+  g_assert_no_error (error);
+  g_assert_cmpuint (size, ==, row->size);
+  g_assert_cmpint (whole, ==, !row->cut);
+}
+
+/* 65536 entries are not so many reads. */
+static void
+test_few_reads (void)
+{
+  g_autoptr (Qcow2Image) image
+      = open_image ("S", AT "0x3c:00010000 size=0x10000000");
+  const guint before = ((FakeSource *) image->source)->n_reads;
+  guint64 size;
+  gboolean whole;
+
+  g_assert_true (qcow2_snapshot_table_get_size (image, &size, &whole, NULL));
+  g_assert_cmpuint (((FakeSource *) image->source)->n_reads - before, <, 100);
+}
+
+static void
+test_read_error (void)
+{
+  g_autoptr (Qcow2Image) image
+      = open_image ("S", AT "0x3c:00000003 size=0x200000");
+  g_autoptr (GError) error = NULL;
+  guint64 size = 77;
+  gboolean whole = 77;
+
+  /* In the second entry's head. */
+  ((FakeSource *) image->source)->bad_start = 0x100030;
+  ((FakeSource *) image->source)->bad_end = 0x100031;
+  g_assert_false (
+      qcow2_snapshot_table_get_size (image, &size, &whole, &error));
+  assert_fatal (error, QCOW2_ERROR_READ, "0x100028", "FILE-04");
+  g_assert_cmpuint (size, ==, 77);
+  g_assert_cmpint (whole, ==, 77);
+}
+
+/* What is between the heads is not read. */
+static void
+test_skips (void)
+{
+  g_autoptr (Qcow2Image) image
+      = open_image ("S", AT "0x3c:00000002 0x100024:00080000 size=0x200000");
+  guint64 size = 77;
+  gboolean whole;
+
+  ((FakeSource *) image->source)->bad_start = 0x140000;
+  ((FakeSource *) image->source)->bad_end = 0x150000;
+  g_assert_true (qcow2_snapshot_table_get_size (image, &size, &whole, NULL));
+  g_assert_cmpuint (size, ==, 0x80000 + 80);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_autofree char *path
+          = g_strdup_printf ("/snapshot/size/%s", rows[i].path);
+
+      g_test_add_data_func (path, &rows[i], test_size);
+    }
+  g_test_add_func ("/snapshot/few-reads", test_few_reads);
+  g_test_add_func ("/snapshot/read-error", test_read_error);
+  g_test_add_func ("/snapshot/skips", test_skips);
+  return g_test_run ();
+}
