@@ -43,6 +43,8 @@ shell_tests = \
 	%D%/cli-bad-input.sh \
 	%D%/cli-bitmap-table.sh \
 	%D%/cli-bitmaps.sh \
+	%D%/cli-check-corpus.sh \
+	%D%/cli-check-rules.sh \
 	%D%/cli-check.sh \
 	%D%/cli-completion.sh \
 	%D%/cli-damaged.sh \
@@ -65,9 +67,11 @@ check_PROGRAMS += $(unit_tests) %D%/mkimage
 TESTS = $(unit_tests) $(shell_tests)
 EXTRA_DIST += \
 	$(shell_tests) \
+	%D%/check-findings.py \
 	%D%/expected \
 	%D%/fault-shim.c \
 	%D%/faults.py \
+	%D%/findings.py \
 	%D%/hostile-text.py \
 	%D%/interop-compare.py \
 	%D%/json-check.py \
