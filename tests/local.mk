@@ -25,6 +25,7 @@ unit_tests = \
 	%D%/test-format \
 	%D%/test-grid \
 	%D%/test-header \
+	%D%/test-huge \
 	%D%/test-image \
 	%D%/test-image-list \
 	%D%/test-json \
@@ -54,6 +55,7 @@ shell_tests = \
 	%D%/cli-faults.sh \
 	%D%/cli-header.sh \
 	%D%/cli-hostile-text.sh \
+	%D%/cli-huge.sh \
 	%D%/cli-images.sh \
 	%D%/cli-json.sh \
 	%D%/cli-list.sh \
@@ -127,6 +129,9 @@ unit_ldadd = src/libcli.la
 %C%_test_grid_LDADD = $(unit_ldadd)
 %C%_test_header_SOURCES = %D%/test-header.c $(builder_sources)
 %C%_test_header_LDADD = $(unit_ldadd)
+%C%_test_huge_SOURCES = \
+	%D%/test-huge.c $(drive_sources) $(builder_sources)
+%C%_test_huge_LDADD = $(unit_ldadd)
 %C%_test_image_SOURCES = %D%/test-image.c $(builder_sources)
 %C%_test_image_LDADD = $(unit_ldadd)
 %C%_test_image_list_SOURCES = %D%/test-image-list.c
