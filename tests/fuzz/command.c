@@ -135,6 +135,12 @@ loan_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
   return behind->klass->read (behind, offset, buffer, len);
 }
 
+static guint64
+loan_probe_lock (ByteSource *source, guint64 offset)
+{
+  return byte_source_probe_lock (((Loan *) source)->behind, offset);
+}
+
 static void
 loan_free (ByteSource *source)
 {
@@ -145,8 +151,9 @@ loan_free (ByteSource *source)
 ByteSource *
 byte_source_open_file (const char *path, GError **error G_GNUC_UNUSED)
 {
-  static const ByteSourceClass loan_class
-      = { .read = loan_read, .free = loan_free };
+  static const ByteSourceClass loan_class = { .read = loan_read,
+                                              .probe_lock = loan_probe_lock,
+                                              .free = loan_free };
   Loan *loan = g_new0 (Loan, 1);
 
   g_assert_cmpstr (path, ==, IMAGE);

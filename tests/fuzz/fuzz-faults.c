@@ -14,10 +14,12 @@
 #define MAX_ROWS 1024
 
 /* Two faults of six bytes each: kind, number of the read from which on it
- * holds, offset in the file, and how much. */
+ * holds, offset in the file (2 bytes), and how much.  The last byte of the
+ * first says whether somebody is writing. */
 #define N_FAULTS 2
 #define FAULT_SIZE 6
 #define FAULTS_SIZE (N_FAULTS * FAULT_SIZE)
+#define AT_LOCK 5
 
 typedef enum
 {
@@ -45,6 +47,7 @@ typedef struct
   ByteSource base;
   const guint8 *data;
   Fault faults[N_FAULTS];
+  guint64 lock;
   guint64 n_reads;
 } FaultySource;
 
@@ -118,10 +121,25 @@ faulty_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
   return (gssize) len;
 }
 
+static guint64
+faulty_probe_lock (ByteSource *source, guint64 offset G_GNUC_UNUSED)
+{
+  return ((FaultySource *) source)->lock;
+}
+
 static void
 faulty_rewind (ByteSource *source)
 {
   ((FaultySource *) source)->n_reads = 0;
+}
+
+static guint64
+decode_lock (guint8 byte)
+{
+  static const guint64 locks[]
+      = { BYTE_SOURCE_LOCK_UNKNOWN, BYTE_SOURCE_UNLOCKED, BYTE_SOURCE_LOCKED };
+
+  return locks[byte % G_N_ELEMENTS (locks)];
 }
 
 static Fault
@@ -138,7 +156,8 @@ decode_fault (const guint8 *bytes)
 int
 LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
 {
-  static const ByteSourceClass faulty_class = { .read = faulty_read };
+  static const ByteSourceClass faulty_class
+      = { .read = faulty_read, .probe_lock = faulty_probe_lock };
   const DriveOptions options
       = { .rewind = faulty_rewind, .max_rows = MAX_ROWS, .changes = TRUE };
   FaultySource source = { .base.klass = &faulty_class };
@@ -150,6 +169,7 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   source.data = data + FAULTS_SIZE;
   for (guint i = 0; i < N_FAULTS; i++)
     source.faults[i] = decode_fault (data + i * FAULT_SIZE);
+  source.lock = decode_lock (data[AT_LOCK]);
 
   fuzz_drive (&source.base, data, size, &options);
   return 0;
@@ -189,6 +209,7 @@ fuzz_get_seed (const Image *image, guint variant)
   faults[1] = (guint8) (variant * 3);
   faults[2] = (guint8) (image->size >> 9);
   faults[4] = 1;
+  faults[AT_LOCK] = (guint8) variant;
   g_byte_array_append (seed, faults, sizeof faults);
   g_byte_array_append (seed, data, (guint) image->size);
   return g_byte_array_free_to_bytes (seed);

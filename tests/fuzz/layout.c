@@ -59,6 +59,9 @@ static const guint64 magics[] = { MAGIC_BACKING_FORMAT,
                                   0,
                                   0x12345678 };
 
+static const Field snapshot_fields[]
+    = { { 0, 8 }, { 8, 4 }, { 12, 2 }, { 14, 2 }, { 36, 4 } };
+
 /* Numbers at which a reader or the specification draws a line. */
 static const guint64 edges[] = {
   0,
@@ -424,6 +427,43 @@ repair_table_size (LayoutImage *image, const Layout *layout)
     image->put (image, 24, 8, (n * 8 * layout->cluster_size) << bits);
 }
 
+/* An entry of the refcount table, or a refcount of one of the first blocks. */
+static void
+change_refcounts (LayoutImage *image, const Layout *layout)
+{
+  const guint64 table = image->get (image, 48, 8);
+  const guint64 order = image->get (image, 96, 4);
+  const guint64 entry = table + 8 * layout_random (image, 3);
+  const guint64 block = image->get (image, entry, 8);
+  const guint64 cluster
+      = layout_random (image, image->size / layout->cluster_size % 4096 + 2);
+  const guint64 at = block + ((cluster << MIN (order, 6)) / 8);
+
+  if (layout_random (image, 3) == 0)
+    change (image, layout, entry, 8);
+  else if (layout_random (image, 3) == 0)
+    change (image, layout, at, 2);
+  else
+    image->put (image, at, 1 + (guint) layout_random (image, 2),
+                layout_random (image, 3));
+}
+
+static void
+change_snapshots (LayoutImage *image, const Layout *layout)
+{
+  const guint64 table = image->get (image, 64, 8);
+
+  if (table == 0)
+    {
+      image->put (image, 60, 4, 1 + layout_random (image, 3));
+      image->put (image, 64, 8,
+                  layout->cluster_size * layout_random (image, 20));
+      return;
+    }
+
+  change_field (image, layout, table, &PICK (image, snapshot_fields));
+}
+
 static void
 resize (LayoutImage *image, const Layout *layout)
 {
@@ -477,7 +517,7 @@ layout_mutate (LayoutImage *image)
   for (guint64 i = 0; i < n_changes; i++)
     {
       const Layout layout = find_layout (image);
-      const guint64 kind = layout_random (image, 16);
+      const guint64 kind = layout_random (image, 18);
 
       if (kind < 9 && layout.n_entries > 0)
         mutate_bitmaps (image, &layout);
@@ -493,6 +533,10 @@ layout_mutate (LayoutImage *image)
         resize (image, &layout);
       else if (kind == 14)
         change_extension (image, &layout);
+      else if (kind == 15)
+        change_refcounts (image, &layout);
+      else if (kind == 16)
+        change_snapshots (image, &layout);
       else
         change_header (image, &layout);
     }
