@@ -79,6 +79,8 @@ EXTRA_DIST += \
 	%D%/json-check.py \
 	%D%/lib.sh \
 	%D%/may-skip \
+	%D%/mutate \
+	%D%/mutate-equivalent \
 	%D%/run-unit \
 	%D%/samples \
 	%D%/test-util.h \
@@ -154,6 +156,11 @@ unit_ldadd = src/libcli.la
 %C%_test_table_LDADD = $(unit_ldadd)
 %C%_test_text_SOURCES = %D%/test-text.c
 %C%_test_text_LDADD = $(unit_ldadd)
+
+# Takes hours: MUTATE_FLAGS='--file header.c' for a part.
+.PHONY: mutate
+mutate:
+	CC='$(CC)' $(srcdir)/tests/mutate $(MUTATE_FLAGS)
 
 VALGRIND_FLAGS = -q --error-exitcode=99 --leak-check=full \
 	--show-leak-kinds=definite --errors-for-leak-kinds=definite \
