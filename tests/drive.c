@@ -571,8 +571,7 @@ check_finding (const Run *run, const Qcow2Problem *problem)
   g_assert_cmpint (problem->severity, ==,
                    qcow2_rules[problem->index].severity);
 
-  /* The byte of a lock need not be there. */
-  if (problem->offset > run->file_size && problem->index != QCOW2_FILE_08)
+  if (problem->offset > run->file_size)
     g_error ("%s: a finding at " QCOW2_X " of " QCOW2_X " bytes: %s",
              problem->rule, problem->offset, run->file_size, problem->message);
   if (*problem->message == '\0' || strchr (problem->message, '\n') != NULL)

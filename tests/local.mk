@@ -16,6 +16,7 @@ AM_TESTS_ENVIRONMENT = \
 unit_tests = \
 	%D%/test-answer \
 	%D%/test-builder \
+	%D%/test-check \
 	%D%/test-cluster-map \
 	%D%/test-cut \
 	%D%/test-directory \
@@ -63,6 +64,7 @@ shell_tests = \
 	%D%/cli-samples.sh \
 	%D%/cli-usage.sh \
 	%D%/cli-writer.sh \
+	%D%/interop-check.sh \
 	%D%/interop-qemu.sh
 
 check_PROGRAMS += $(unit_tests) %D%/mkimage
@@ -70,11 +72,13 @@ TESTS = $(unit_tests) $(shell_tests)
 EXTRA_DIST += \
 	$(shell_tests) \
 	%D%/check-findings.py \
+	%D%/check-util.h \
 	%D%/expected \
 	%D%/fault-shim.c \
 	%D%/faults.py \
 	%D%/findings.py \
 	%D%/hostile-text.py \
+	%D%/interop-check.py \
 	%D%/interop-compare.py \
 	%D%/json-check.py \
 	%D%/lib.sh \
@@ -108,6 +112,8 @@ drive_sources = \
 	%D%/drive.h
 
 unit_ldadd = src/libcli.la
+%C%_test_check_SOURCES = %D%/test-check.c $(builder_sources)
+%C%_test_check_LDADD = $(unit_ldadd)
 %C%_test_answer_SOURCES = %D%/test-answer.c %D%/answer.c %D%/answer.h
 %C%_test_answer_LDADD = $(GLIB_LIBS)
 %C%_test_cut_SOURCES = \

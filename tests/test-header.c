@@ -147,7 +147,10 @@ static const FindingRow rows[] = {
   { "HDR-16/luks", "luks-pointer", NULL, "" },
 
   { "HDR-17/no-table", PLAIN,
-    "0x18:0000000000000000 0x24:00000000 0x28:0000000000000001", "" },
+    "0x18:0000000000000000 0x24:00000000 0x28:00000007f0000000", "" },
+  { "HDR-17/no-table-unaligned", PLAIN,
+    "0x18:0000000000000000 0x24:00000000 0x28:0000000000000001",
+    "W HDR-17@0x28" },
   { "HDR-17/0", PLAIN, "0x28:0000000000000000", "W HDR-17@0x28" },
   { "HDR-17/unaligned", PLAIN, "0x28:000000000002fff8", "W HDR-17@0x28" },
   { "HDR-17/ends-with-file", PLAIN, "size=0x30008", "" },

@@ -160,7 +160,7 @@ test_blocks (void)
       assert_get (&f, i * 256 + 255, 1000, expected[i], 1);
       assert_get (&f, i * 256 + 3, 1000, expected[i], 253);
       g_assert_true (
-          qcow2_refcounts_get_block (f.refcounts, i, &offset, NULL));
+          qcow2_refcounts_get_block (f.refcounts, i, &offset, NULL, NULL));
       g_assert_cmphex (offset, ==, expected[i] != 0 ? blocks[i] : 0);
     }
 }
@@ -199,7 +199,7 @@ test_block (gconstpointer data)
   guint64 offset = 77;
 
   fixture_open (&f, "B", row->patch);
-  g_assert_true (qcow2_refcounts_get_block (f.refcounts, 0, &offset, NULL));
+  g_assert_true (qcow2_refcounts_get_block (f.refcounts, 0, &offset, NULL, NULL));
   g_assert_cmphex (offset, ==, row->block);
 }
 

@@ -17,7 +17,6 @@ typedef struct
   const char *base;
   const char *patch;
   guint64 size;
-  gboolean cut; /* the file ends before the last entry does */
 } SizeRow;
 
 /* An entry: 8 bytes, 4; 2 the size of the id, 2 that of the name; 20 more; 4
@@ -48,14 +47,14 @@ static const SizeRow rows[] = {
 
   /* The file ends first. */
   { "cut-padding", "S", AT "0x10000c:0001 size=0x100029", 41 },
-  { "cut-name", "S", AT "0x10000e:0100 size=0x100080", 128, TRUE },
-  { "cut-extra-data", "S", AT "0x100024:00010000 size=0x100100", 256, TRUE },
+  { "cut-name", "S", AT "0x10000e:0100 size=0x100080", 128 },
+  { "cut-extra-data", "S", AT "0x100024:00010000 size=0x100100", 256 },
   { "extra-data-4-gib", "S", AT "0x100024:ffffffff size=0x200000",
-    0x100000, TRUE },
+    0x100000 },
   { "last-head", "S", AT "0x3c:00000002 size=0x100050", 80 },
-  { "cut-head", "S", AT "0x3c:00000002 size=0x10004f", 79, TRUE },
-  { "cut-first-head", "S", AT "size=0x100027", 39, TRUE },
-  { "one-byte", "S", AT "size=0x100001", 1, TRUE },
+  { "cut-head", "S", AT "0x3c:00000002 size=0x10004f", 79 },
+  { "cut-first-head", "S", AT "size=0x100027", 39 },
+  { "one-byte", "S", AT "size=0x100001", 1 },
 
   /* No more than QEMU allows: 65536 entries, 64 MiB. */
   { "65535", "S", AT "0x3c:0000ffff size=0x10000000", 65535 * 40 },
@@ -75,13 +74,11 @@ test_size (gconstpointer data)
   const SizeRow *row = data;
   g_autoptr (Qcow2Image) image = open_image (row->base, row->patch);
   g_autoptr (GError) error = NULL;
-  guint64 size = 77;
-  gboolean whole = 77;
+  Qcow2SnapshotTable table = { .size = 77 };
 
-  g_assert_true (qcow2_snapshot_table_get_size (image, &size, &whole, &error));
+  g_assert_true (qcow2_snapshot_table_measure (image, &table, &error));
   g_assert_no_error (error);
-  g_assert_cmpuint (size, ==, row->size);
-  g_assert_cmpint (whole, ==, !row->cut);
+  g_assert_cmpuint (table.size, ==, row->size);
 }
 
 /* 65536 entries are not so many reads. */
@@ -91,10 +88,9 @@ test_few_reads (void)
   g_autoptr (Qcow2Image) image
       = open_image ("S", AT "0x3c:00010000 size=0x10000000");
   const guint before = ((FakeSource *) image->source)->n_reads;
-  guint64 size;
-  gboolean whole;
+  Qcow2SnapshotTable table;
 
-  g_assert_true (qcow2_snapshot_table_get_size (image, &size, &whole, NULL));
+  g_assert_true (qcow2_snapshot_table_measure (image, &table, NULL));
   g_assert_cmpuint (((FakeSource *) image->source)->n_reads - before, <, 100);
 }
 
@@ -104,17 +100,14 @@ test_read_error (void)
   g_autoptr (Qcow2Image) image
       = open_image ("S", AT "0x3c:00000003 size=0x200000");
   g_autoptr (GError) error = NULL;
-  guint64 size = 77;
-  gboolean whole = 77;
+  Qcow2SnapshotTable table = { .size = 77 };
 
   /* In the second entry's head. */
   ((FakeSource *) image->source)->bad_start = 0x100030;
   ((FakeSource *) image->source)->bad_end = 0x100031;
-  g_assert_false (
-      qcow2_snapshot_table_get_size (image, &size, &whole, &error));
+  g_assert_false (qcow2_snapshot_table_measure (image, &table, &error));
   assert_fatal (error, QCOW2_ERROR_READ, "0x100028", "FILE-04");
-  g_assert_cmpuint (size, ==, 77);
-  g_assert_cmpint (whole, ==, 77);
+  g_assert_cmpuint (table.size, ==, 77);
 }
 
 /* What is between the heads is not read. */
@@ -123,13 +116,51 @@ test_skips (void)
 {
   g_autoptr (Qcow2Image) image
       = open_image ("S", AT "0x3c:00000002 0x100024:00080000 size=0x200000");
-  guint64 size = 77;
-  gboolean whole;
+  Qcow2SnapshotTable table = { .size = 77 };
 
   ((FakeSource *) image->source)->bad_start = 0x140000;
   ((FakeSource *) image->source)->bad_end = 0x150000;
-  g_assert_true (qcow2_snapshot_table_get_size (image, &size, &whole, NULL));
-  g_assert_cmpuint (size, ==, 0x80000 + 80);
+  g_assert_true (qcow2_snapshot_table_measure (image, &table, NULL));
+  g_assert_cmpuint (table.size, ==, 0x80000 + 80);
+}
+
+/* HDR-19, as QEMU judges a table. */
+static void
+test_judged (void)
+{
+  static const struct
+  {
+    const char *patch;
+    gboolean cut;
+    gboolean too_big;
+    guint64 bad;
+  } judged[] = {
+    { AT "0x3c:00000001 size=0x100028", FALSE, FALSE, QCOW2_NO_INDEX },
+    { AT "0x3c:00000001 size=0x100027", TRUE, FALSE, QCOW2_NO_INDEX },
+    /* The padding of the last entry need not be there. */
+    { AT "0x3c:00000001 0x100024:00000001 size=0x100029", FALSE, FALSE,
+      QCOW2_NO_INDEX },
+    { AT "0x3c:00000001 0x100024:00000001 size=0x100028", TRUE, FALSE,
+      QCOW2_NO_INDEX },
+    { AT "0x3c:00000002 0x100024:00000001 size=0x100030", TRUE, FALSE,
+      QCOW2_NO_INDEX },
+    { AT "0x3c:00000001 0x100024:00000400 size=0x200000", FALSE, FALSE,
+      QCOW2_NO_INDEX },
+    { AT "0x3c:00000003 0x10004c:00000401 size=0x200000", FALSE, FALSE, 1 },
+    { AT "0x3c:00000001 0x100024:03ffffd8 size=0x10000000", FALSE, FALSE, 0 },
+    { AT "0x3c:00000001 0x100024:03ffffd9 size=0x10000000", FALSE, TRUE, 0 },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (judged); i++)
+    {
+      g_autoptr (Qcow2Image) image = open_image ("S", judged[i].patch);
+      Qcow2SnapshotTable table;
+
+      g_assert_true (qcow2_snapshot_table_measure (image, &table, NULL));
+      g_assert_cmpint (table.cut, ==, judged[i].cut);
+      g_assert_cmpint (table.too_big, ==, judged[i].too_big);
+      g_assert_cmpuint (table.bad, ==, judged[i].bad);
+    }
 }
 
 int
@@ -146,5 +177,6 @@ main (int argc, char **argv)
   g_test_add_func ("/snapshot/few-reads", test_few_reads);
   g_test_add_func ("/snapshot/read-error", test_read_error);
   g_test_add_func ("/snapshot/skips", test_skips);
+  g_test_add_func ("/snapshot/judged", test_judged);
   return g_test_run ();
 }

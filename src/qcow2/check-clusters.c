@@ -39,11 +39,16 @@ static const char *const kind_names[] = {
 struct Qcow2ClusterCheck
 {
   Qcow2Image *image;
+  Qcow2CheckFailed failed;
+  gpointer failed_data;
   guint64 cluster_size;
   guint64 file_size;
   Qcow2Directory *directory; /* while a round is finished */
   Qcow2ClusterMap *map;
   Qcow2Refcounts *refcounts; /* NULL when they cannot be located */
+  guint64 n_blocks;          /* entries of their table that can be read */
+  guint64 n_counted;         /* clusters whose refcounts these tell of */
+  guint64 refcounts_done;    /* clusters before were looked at */
   GArray *wanted;            /* guint64, of each bitmap that was asked for the
                                 host offset of its entry, of others 0 */
 
@@ -51,25 +56,34 @@ struct Qcow2ClusterCheck
   guint64 crypto_pointer; /* host, of the extension's data */
   Qcow2CryptoExtension crypto;
 
+  guint64 snapshots_size; /* of their table, 0 when there is none */
+
   guint rounds; /* that were finished */
   guint64 cost; /* bytes of tables read in a round */
   gboolean gave_up_refcounts;
 };
 
 /* Returns a check of IMAGE, which must outlive it; NULL when the image does
- * not say how large a cluster is. */
+ * not say how large a cluster is.  What cannot be read (QCOW2_ERROR_READ) is
+ * told to FAILED with DATA, and the rest goes on. */
 Qcow2ClusterCheck *
-qcow2_cluster_check_new (Qcow2Image *image)
+qcow2_cluster_check_new (Qcow2Image *image, Qcow2CheckFailed failed,
+                         gpointer data)
 {
   if (image->header.cluster_size == QCOW2_ABSENT)
     return NULL;
 
   Qcow2ClusterCheck *check = g_new0 (Qcow2ClusterCheck, 1);
   check->image = image;
+  check->failed = failed;
+  check->failed_data = data;
   check->cluster_size = image->header.cluster_size;
   check->file_size = byte_source_get_size (image->source);
   check->map = qcow2_cluster_map_new ();
   check->refcounts = qcow2_refcounts_new (image);
+  if (check->refcounts != NULL)
+    check->n_blocks = qcow2_refcounts_get_n_blocks (check->refcounts);
+  check->n_counted = G_MAXUINT64;
   check->wanted = g_array_new (FALSE, TRUE, sizeof (guint64));
   return check;
 }
@@ -149,72 +163,122 @@ qcow2_cluster_check_set_cost (Qcow2ClusterCheck *check, guint64 bytes)
   check->cost = bytes;
 }
 
-static gboolean
-add_refcount_structures (Qcow2ClusterCheck *check, GError **error)
-{
-  const Qcow2Header *h = &check->image->header;
-
-  if (check->refcounts == NULL)
-    return TRUE;
-
-  const guint64 n = qcow2_refcounts_get_n_blocks (check->refcounts);
-  add (check, QCOW2_RUN_REFCOUNT_TABLE, QCOW2_NO_INDEX,
-       h->refcount_table_offset, n * 8, AT_REFCOUNT_TABLE_OFFSET);
-  for (guint64 i = 0; i < n; i++)
-    {
-      guint64 offset;
-
-      if (!qcow2_refcounts_get_block (check->refcounts, i, &offset, error))
-        return FALSE;
-      if (offset != 0)
-        add (check, QCOW2_RUN_REFCOUNT_BLOCK, QCOW2_NO_INDEX, offset,
-             check->cluster_size, h->refcount_table_offset + i * 8);
-    }
-
-  return TRUE;
-}
-
-/* HDR-19: that the table starts inside the file has been seen. */
+/* HDR-18: entry INDEX of the refcount table, RAW, leads nowhere. */
 static void
-report_snapshots_cut (const Qcow2ClusterCheck *check)
+report_bad_block (const Qcow2ClusterCheck *check, guint64 index, guint64 raw)
 {
-  const Qcow2Header *h = &check->image->header;
   const Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
-                                 .structure = "header",
+                                 .structure = "refcount table",
                                  .extension = QCOW2_NO_INDEX,
                                  .bitmap = QCOW2_NO_INDEX };
 
-  qcow2_problems_add (check->image->problems, &subject, QCOW2_HDR_19_END,
-                      AT_SNAPSHOT_OFFSET, h->snapshot_offset,
-                      "the snapshot table, %u entries at " QCOW2_X
-                      ", does not end in the file, which has " QCOW2_U
-                      " bytes",
-                      h->nb_snapshots, h->snapshot_offset, check->file_size);
+  qcow2_problems_add (check->image->problems, &subject, QCOW2_HDR_18_BLOCK,
+                      check->image->header.refcount_table_offset + index * 8,
+                      raw,
+                      "entry " QCOW2_U " is " QCOW2_X
+                      ", not the start of a cluster inside the file",
+                      index, raw);
 }
 
-static gboolean
-add_snapshot_table (Qcow2ClusterCheck *check, GError **error)
+static void
+tell (const Qcow2ClusterCheck *check, GError *error)
+{
+  check->failed (error, check->failed_data);
+}
+
+/* Behind an entry of the refcount table that cannot be read no blocks are
+ * looked for. */
+static void
+add_refcount_structures (Qcow2ClusterCheck *check)
+{
+  const Qcow2Header *h = &check->image->header;
+  GError *error = NULL;
+
+  if (check->refcounts == NULL)
+    return;
+
+  add (check, QCOW2_RUN_REFCOUNT_TABLE, QCOW2_NO_INDEX,
+       h->refcount_table_offset,
+       qcow2_refcounts_get_n_blocks (check->refcounts) * 8,
+       AT_REFCOUNT_TABLE_OFFSET);
+  for (guint64 i = 0; i < check->n_blocks; i++)
+    {
+      guint64 offset;
+      guint64 raw;
+
+      if (!qcow2_refcounts_get_block (check->refcounts, i, &offset, &raw,
+                                      &error))
+        {
+          tell (check, error);
+          check->n_blocks = i;
+          check->n_counted
+              = i * qcow2_refcounts_get_block_end (check->refcounts, 0);
+          return;
+        }
+      if (offset != 0)
+        add (check, QCOW2_RUN_REFCOUNT_BLOCK, QCOW2_NO_INDEX, offset,
+             check->cluster_size, h->refcount_table_offset + i * 8);
+      else if (raw != 0 && check->rounds == 0)
+        report_bad_block (check, i, raw);
+    }
+}
+
+/* HDR-19, what the header alone does not tell. */
+static void
+judge_snapshot_table (const Qcow2ClusterCheck *check,
+                      const Qcow2SnapshotTable *table)
+{
+  const Qcow2Header *h = &check->image->header;
+  Qcow2Problems *problems = check->image->problems;
+  const Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
+                                 .structure = "snapshot table",
+                                 .extension = QCOW2_NO_INDEX,
+                                 .bitmap = QCOW2_NO_INDEX };
+
+  if (table->cut)
+    qcow2_problems_add (problems, &subject, QCOW2_HDR_19_END,
+                        AT_SNAPSHOT_OFFSET, h->snapshot_offset,
+                        "%u entries at " QCOW2_X
+                        " do not end in the file, which has " QCOW2_U " bytes",
+                        h->nb_snapshots, h->snapshot_offset, check->file_size);
+  if (table->too_big)
+    qcow2_problems_add (problems, &subject, QCOW2_HDR_19_SIZE,
+                        AT_SNAPSHOT_OFFSET, h->snapshot_offset,
+                        "%u entries at " QCOW2_X " have more than 64 MiB",
+                        h->nb_snapshots, h->snapshot_offset);
+  if (table->bad != QCOW2_NO_INDEX)
+    qcow2_problems_add (problems, &subject, QCOW2_HDR_19_EXTRA, table->bad_at,
+                        table->bad_size,
+                        "entry " QCOW2_U " has " QCOW2_U
+                        " bytes of extra data, more than 1024",
+                        table->bad, table->bad_size);
+}
+
+/* Finds out how long the snapshot table is. */
+static void
+measure_snapshots (Qcow2ClusterCheck *check)
 {
   const guint64 offset = check->image->header.snapshot_offset;
-  gboolean whole;
-  guint64 size;
+  Qcow2SnapshotTable table;
+  GError *error = NULL;
 
   if (check->image->header.nb_snapshots == 0 || offset == 0
       || offset >= check->file_size)
-    return TRUE;
-  if (!qcow2_snapshot_table_get_size (check->image, &size, &whole, error))
-    return FALSE;
+    return;
 
-  if (!whole && check->rounds == 0)
-    report_snapshots_cut (check);
-  add (check, QCOW2_RUN_SNAPSHOT_TABLE, QCOW2_NO_INDEX, offset, size,
-       AT_SNAPSHOT_OFFSET);
-  return TRUE;
+  if (!qcow2_snapshot_table_measure (check->image, &table, &error))
+    {
+      tell (check, error);
+      return;
+    }
+
+  check->snapshots_size = table.size;
+  judge_snapshot_table (check, &table);
 }
 
 /* Adds all structures but the bitmaps. */
-static gboolean
-add_structures (Qcow2ClusterCheck *check, GError **error)
+static void
+add_structures (Qcow2ClusterCheck *check)
 {
   const Qcow2Image *image = check->image;
   const Qcow2Header *h = &image->header;
@@ -233,8 +297,11 @@ add_structures (Qcow2ClusterCheck *check, GError **error)
          MIN (image->bitmaps.bitmap_directory_size, QCOW2_MAX_DIRECTORY_SIZE),
          image->bitmaps_offset + AT_DIRECTORY_OFFSET);
 
-  return add_refcount_structures (check, error)
-         && add_snapshot_table (check, error);
+  add_refcount_structures (check);
+  if (check->rounds == 0)
+    measure_snapshots (check);
+  add (check, QCOW2_RUN_SNAPSHOT_TABLE, QCOW2_NO_INDEX, h->snapshot_offset,
+       check->snapshots_size, AT_SNAPSHOT_OFFSET);
 }
 
 /* Whether RUN is a bitmap's that was asked for. */
@@ -410,12 +477,30 @@ report_refcount (const Qcow2ClusterCheck *check, const Qcow2Run *run,
                       n * check->cluster_size, offset, name, refcount);
 }
 
-/* Looks at the refcounts of the clusters of RUN from START on. */
-static gboolean
-check_refcounts_of (const Qcow2ClusterCheck *check, const Qcow2Run *run,
-                    guint64 start, GError **error)
+/* Gives in REFCOUNT that of cluster AT, and in N how many of the clusters
+ * before END are known to have the same.  Those of a block that cannot be read
+ * are taken for sound, and are not looked at again. */
+static void
+get_refcount (Qcow2ClusterCheck *check, guint64 at, guint64 end,
+              guint64 *refcount, guint64 *n)
 {
-  const guint64 end = run->start + run->n;
+  GError *error = NULL;
+
+  if (qcow2_refcounts_get (check->refcounts, at, end - at, refcount, n,
+                           &error))
+    return;
+
+  tell (check, error);
+  check->refcounts_done = qcow2_refcounts_get_block_end (check->refcounts, at);
+  *refcount = 1;
+  *n = MIN (end, check->refcounts_done) - at;
+}
+
+/* Looks at the refcounts of the clusters of RUN from START to before END. */
+static void
+check_refcounts_of (Qcow2ClusterCheck *check, const Qcow2Run *run,
+                    guint64 start, guint64 end)
+{
   guint64 bad = start; /* first of the clusters with the refcount LAST */
   guint64 last = 1;
 
@@ -424,10 +509,7 @@ check_refcounts_of (const Qcow2ClusterCheck *check, const Qcow2Run *run,
       guint64 refcount;
       guint64 n;
 
-      if (!qcow2_refcounts_get (check->refcounts, at, end - at, &refcount, &n,
-                                error))
-        return FALSE;
-
+      get_refcount (check, at, end, &refcount, &n);
       if (refcount != last)
         {
           if (last != 1)
@@ -440,7 +522,6 @@ check_refcounts_of (const Qcow2ClusterCheck *check, const Qcow2Run *run,
 
   if (last != 1)
     report_refcount (check, run, bad, end - bad, last);
-  return TRUE;
 }
 
 static void
@@ -460,54 +541,49 @@ report_unexamined (const Qcow2ClusterCheck *check, guint64 cluster,
 }
 
 /* REF-01: looks at the refcounts of all clusters of bitmaps, each once. */
-static gboolean
-check_refcounts (Qcow2ClusterCheck *check, GError **error)
+static void
+check_refcounts (Qcow2ClusterCheck *check)
 {
   const guint n = qcow2_cluster_map_get_n (check->map);
-  guint64 done = 0; /* clusters before were looked at */
 
   for (guint i = 0; i < n && !check->gave_up_refcounts; i++)
     {
       const Qcow2Run *run = qcow2_cluster_map_get (check->map, i);
-      const guint64 start = MAX (run->start, done);
+      const guint64 start = MAX (run->start, check->refcounts_done);
+      const guint64 end = MIN (run->start + run->n, check->n_counted);
 
       if ((run->kind != QCOW2_RUN_DIRECTORY && !is_wanted (check, run))
-          || start >= run->start + run->n)
+          || start >= end)
         continue;
 
       if (qcow2_refcounts_get_work (check->refcounts) > MAX_REFCOUNT_WORK)
         {
           report_unexamined (check, start, "refcounts");
           check->gave_up_refcounts = TRUE;
-          return TRUE;
+          return;
         }
-      if (!check_refcounts_of (check, run, start, error))
-        return FALSE;
-      done = run->start + run->n;
+      check_refcounts_of (check, run, start, end);
+      check->refcounts_done = MAX (end, check->refcounts_done);
     }
-
-  return TRUE;
 }
 
 /* Judges the clusters that were added since the last round; DIRECTORY is the
- * one of the bitmaps, and has to be rewound afterwards.  Returns whether
- * there has to be another round, in which all bitmaps are added again; FALSE
- * also with ERROR set to QCOW2_ERROR_READ. */
+ * one of the bitmaps, NULL when there is none, and has to be rewound
+ * afterwards.  Returns whether there has to be another round, in which all
+ * bitmaps are added again. */
 gboolean
 qcow2_cluster_check_finish_round (Qcow2ClusterCheck *check,
-                                  Qcow2Directory *directory, GError **error)
+                                  Qcow2Directory *directory)
 {
   check->directory = directory;
-  if (!add_structures (check, error))
-    return FALSE;
-
+  add_structures (check);
   qcow2_cluster_map_sort (check->map);
   find_overlaps (check);
   if (qcow2_cluster_map_is_crowded (check->map))
     report_unexamined (check, qcow2_cluster_map_get_low (check->map),
                        "further overlaps of the cluster");
-  if (check->refcounts != NULL && !check_refcounts (check, error))
-    return FALSE;
+  if (check->refcounts != NULL)
+    check_refcounts (check);
 
   const guint64 high = qcow2_cluster_map_get_high (check->map);
   if (high == G_MAXUINT64)

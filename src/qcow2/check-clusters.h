@@ -9,11 +9,16 @@
 
 G_BEGIN_DECLS
 
+/* Takes an error about one structure, after which the check goes on. */
+typedef void (*Qcow2CheckFailed) (GError *error, gpointer data);
+
 /* It collects, round by round, what clusters the structures of an image take,
  * and judges them at the end of a round. */
 typedef struct Qcow2ClusterCheck Qcow2ClusterCheck;
 
-Qcow2ClusterCheck *qcow2_cluster_check_new (Qcow2Image *image);
+Qcow2ClusterCheck *qcow2_cluster_check_new (Qcow2Image *image,
+                                            Qcow2CheckFailed failed,
+                                            gpointer data);
 void qcow2_cluster_check_set_crypto (Qcow2ClusterCheck *check,
                                      const Qcow2Extension *extension);
 void qcow2_cluster_check_add_bitmap (Qcow2ClusterCheck *check,
@@ -26,8 +31,7 @@ void qcow2_cluster_check_add_entries (Qcow2ClusterCheck *check,
                                       gsize n_entries);
 void qcow2_cluster_check_set_cost (Qcow2ClusterCheck *check, guint64 bytes);
 gboolean qcow2_cluster_check_finish_round (Qcow2ClusterCheck *check,
-                                           Qcow2Directory *directory,
-                                           GError **error);
+                                           Qcow2Directory *directory);
 void qcow2_cluster_check_free (Qcow2ClusterCheck *check);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2ClusterCheck, qcow2_cluster_check_free)

@@ -4,15 +4,11 @@
 
 #include "qcow2/check.h"
 
-#include "qcow2/check-clusters.h"
 #include "qcow2/examine.h"
 
 /* How much of the file is searched for bytes that should be zero: all bitmaps
  * may end in the same cluster, which may be large. */
 #define MAX_ZERO_BYTES (512 * 1024 * 1024)
-
-/* QEMU's lock of a writer: see qcow2_image_probe_writer (). */
-#define AT_WRITE_LOCK 101
 
 typedef struct
 {
@@ -344,30 +340,28 @@ walk_bitmaps (Check *check, Qcow2Directory *directory, gboolean first,
   return FALSE;
 }
 
-/* Judges all bitmaps, and then the clusters of everything: in several rounds,
- * from the start of the file to its end, when there are too many. */
-static gboolean
-check_bitmaps (Check *check, Qcow2Directory *directory, GError **error)
+/* Judges all bitmaps in DIRECTORY, unless that is NULL, and then the clusters
+ * of everything: in several rounds, from the start of the file to its end,
+ * when there are too many. */
+static void
+check_bitmaps (Check *check, Qcow2Directory *directory)
 {
-  g_autoptr (GError) local_error = NULL;
+  GError *error = NULL;
+  gboolean go_on = directory != NULL;
   gboolean first = TRUE;
 
   do
     {
-      if (!walk_bitmaps (check, directory, first, error))
-        return FALSE;
-
+      if (go_on && !walk_bitmaps (check, directory, first, &error))
+        {
+          fail (check, g_steal_pointer (&error));
+          go_on = FALSE;
+        }
       first = FALSE;
     }
   while (check->clusters != NULL
-         && qcow2_cluster_check_finish_round (check->clusters, directory,
-                                              &local_error));
-
-  if (local_error == NULL)
-    return TRUE;
-
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return FALSE;
+         && qcow2_cluster_check_finish_round (check->clusters, directory)
+         && go_on);
 }
 
 static void
@@ -376,8 +370,8 @@ check_writer (Check *check)
   const Qcow2Subject subject = make_subject (QCOW2_PART_ALL, "image");
 
   if (qcow2_image_probe_writer (check->image) == BYTE_SOURCE_LOCKED)
-    qcow2_problems_add (check->image->problems, &subject, QCOW2_FILE_08,
-                        AT_WRITE_LOCK, 0, "somebody is writing to the image");
+    qcow2_problems_add (check->image->problems, &subject, QCOW2_FILE_08, 0, 0,
+                        "somebody is writing to the image");
 }
 
 /* Judges IMAGE by all rules and adds what is wrong to its problems; DIRECTORY
@@ -391,16 +385,16 @@ qcow2_image_check (Qcow2Image *image, Qcow2Directory *directory,
   Check check = { .image = image,
                   .calls = calls,
                   .summary = summary,
-                  .clusters = qcow2_cluster_check_new (image),
+                  .clusters = qcow2_cluster_check_new (image, calls->failed,
+                                                       calls->data),
                   .window = byte_window_new (image->source, 0),
                   .zero_bytes_left = MAX_ZERO_BYTES };
   GError *error = NULL;
 
   check_writer (&check);
   if (!check_extensions (&check, &error))
-    fail (&check, g_steal_pointer (&error));
-  if (directory != NULL && !check_bitmaps (&check, directory, &error))
-    fail (&check, g_steal_pointer (&error));
+    fail (&check, error);
+  check_bitmaps (&check, directory);
 
   qcow2_cluster_check_free (check.clusters);
   byte_window_free (check.window);

@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include "qcow2/check-clusters.h"
 #include "qcow2/directory.h"
 
 G_BEGIN_DECLS
@@ -12,8 +13,7 @@ typedef struct
 {
   /* Whether BITMAP was asked for: only then what is wrong with it counts. */
   gboolean (*wants) (const Qcow2Bitmap *bitmap, gconstpointer data);
-  /* Takes an error about one structure, after which the check goes on. */
-  void (*failed) (GError *error, gpointer data);
+  Qcow2CheckFailed failed;
   gpointer data;
 } Qcow2CheckCalls;
 

@@ -220,16 +220,13 @@ judge_l1_table (const Judge *j)
   const guint64 offset = h->l1_table_offset;
   const guint64 bytes = (guint64) h->l1_size * 8;
 
-  if (h->l1_size == 0)
-    return;
-
   if (bytes > QEMU_MAX_L1_BYTES)
     ADD (header_alone, HDR_17_LARGE, AT_L1_TABLE_OFFSET, h->l1_size,
          "the L1 table has %u entries, more than 32 MiB", h->l1_size);
   else if (is_misplaced (j, offset, bytes))
     ADD (header_alone, HDR_17_PLACE, AT_L1_TABLE_OFFSET, offset,
          "l1_table_offset " QCOW2_X " is not the start of a cluster", offset);
-  else if (offset == 0 || !is_inside (j, offset, bytes))
+  else if (bytes > 0 && (offset == 0 || !is_inside (j, offset, bytes)))
     ADD (header_alone, HDR_17_END, AT_L1_TABLE_OFFSET, offset,
          "the L1 table, %u entries at " QCOW2_X
          ", is not behind the header and inside the file, which has " QCOW2_U

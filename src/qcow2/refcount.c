@@ -65,6 +65,15 @@ qcow2_refcounts_get_n_blocks (const Qcow2Refcounts *refcounts)
   return refcounts->n_blocks;
 }
 
+/* Returns the first cluster behind those whose refcounts are in one block with
+ * that of CLUSTER. */
+guint64
+qcow2_refcounts_get_block_end (const Qcow2Refcounts *refcounts,
+                               guint64 cluster)
+{
+  return cluster + refcounts->block_covers - cluster % refcounts->block_covers;
+}
+
 /* Returns how much work it was so far: the refcounts that were looked at, and
  * for each block as much as for a thousand. */
 guint64
@@ -74,11 +83,11 @@ qcow2_refcounts_get_work (const Qcow2Refcounts *refcounts)
 }
 
 /* Gives in OFFSET, host, where refcount block INDEX is; 0 when there is none
- * or none that is a whole cluster of the file.  Fails with QCOW2_ERROR_READ.
- */
+ * or none that is a whole cluster of the file, in which case RAW, unless NULL,
+ * has what the table says.  Fails with QCOW2_ERROR_READ. */
 gboolean
 qcow2_refcounts_get_block (Qcow2Refcounts *refcounts, guint64 index,
-                           guint64 *offset, GError **error)
+                           guint64 *offset, guint64 *raw, GError **error)
 {
   const guint64 size = byte_source_get_size (refcounts->source);
   const guint8 *bytes = byte_window_get (
@@ -88,10 +97,13 @@ qcow2_refcounts_get_block (Qcow2Refcounts *refcounts, guint64 index,
   if (bytes == NULL)
     return FALSE;
 
-  const guint64 block = qcow2_load_be (bytes, ENTRY_LENGTH) & OFFSET_MASK;
+  const guint64 entry = qcow2_load_be (bytes, ENTRY_LENGTH);
+  const guint64 block = entry & OFFSET_MASK;
   const gboolean whole = block % refcounts->cluster_size == 0 && block < size
                          && refcounts->cluster_size <= size - block;
   *offset = whole ? block : 0;
+  if (raw != NULL)
+    *raw = entry;
   return TRUE;
 }
 
@@ -158,7 +170,7 @@ qcow2_refcounts_get (Qcow2Refcounts *refcounts, guint64 cluster,
       *n_alike = n_clusters;
       return TRUE;
     }
-  if (!qcow2_refcounts_get_block (refcounts, index, &block, error))
+  if (!qcow2_refcounts_get_block (refcounts, index, &block, NULL, error))
     return FALSE;
   if (block != 0)
     return read_alike (refcounts, block, cluster % covers, n, refcount,

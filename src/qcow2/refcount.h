@@ -15,7 +15,10 @@ gboolean qcow2_refcounts_get (Qcow2Refcounts *refcounts, guint64 cluster,
                               guint64 n_clusters, guint64 *refcount,
                               guint64 *n_alike, GError **error);
 gboolean qcow2_refcounts_get_block (Qcow2Refcounts *refcounts, guint64 index,
-                                    guint64 *offset, GError **error);
+                                    guint64 *offset, guint64 *raw,
+                                    GError **error);
+guint64 qcow2_refcounts_get_block_end (const Qcow2Refcounts *refcounts,
+                                       guint64 cluster);
 guint64 qcow2_refcounts_get_n_blocks (const Qcow2Refcounts *refcounts);
 guint64 qcow2_refcounts_get_work (const Qcow2Refcounts *refcounts);
 void qcow2_refcounts_free (Qcow2Refcounts *refcounts);

@@ -14,6 +14,9 @@
 #define ZEROS "QEMU reads zeros behind the end of the file"
 #define CLEAN                                                                 \
   "QEMU reads zeros there and takes that part of the disk for clean"
+#define CUT_SHORT                                                             \
+  "QEMU refuses what ends behind the directory; behind the end of the file "  \
+  "it reads zeros"
 #define SPECIFICATION "the specification's own rule: QEMU does not look"
 
 /* What a row says, in this order: id, severity, effect, remedy, condition,
@@ -117,9 +120,9 @@ const Qcow2Rule qcow2_rules[QCOW2_N_RULES] = {
     ALLOWS "0",
     SAYS "QEMU cannot read the disk: \"Missing CRYPTO header for crypt method "
          "2\""),
-  [QCOW2_HDR_16_OBSOLETE] = ROW ("HDR-16", WARNING, ACCEPTED, COPY,
+  [QCOW2_HDR_16_OBSOLETE] = ROW ("HDR-16", WARNING, ACCEPTED, NONE,
     HOLDS "crypt_method is not 1, the obsolete AES method", ALLOWS "0, 2",
-    SAYS "only qemu-img still reads such a disk"),
+    SAYS "only qemu-img still reads such a disk, and needs its key for it"),
   [QCOW2_HDR_16_UNKNOWN] = ROW ("HDR-16", WARNING, REFUSED, NONE,
     HOLDS "crypt_method is 0, 1 or 2", ALLOWS "0, 2",
     SAYS "Unsupported encryption method"),
@@ -144,10 +147,16 @@ const Qcow2Rule qcow2_rules[QCOW2_N_RULES] = {
     HOLDS "refcount_table_offset is the start of a cluster",
     ALLOWS "the start of a cluster inside the file",
     SAYS "Reference count table offset invalid"),
-  [QCOW2_HDR_18_END] = ROW ("HDR-18", WARNING, ACCEPTED, REPAIR,
+  [QCOW2_HDR_18_END] = ROW ("HDR-18", WARNING, ACCEPTED, COPY,
     HOLDS "the refcount table is behind the header and ends inside the file",
     ALLOWS "the start of a cluster inside the file",
     SAYS "QEMU does not look, and takes what it reads there for refcounts"),
+  [QCOW2_HDR_18_BLOCK] = ROW ("HDR-18", WARNING, ACCEPTED, COPY,
+    HOLDS "each entry of the refcount table is 0 or the start of a cluster "
+          "inside the file",
+    ALLOWS "the start of a cluster inside the file",
+    SAYS "QEMU does not look before it needs the refcounts, and takes the "
+         "image for corrupt then"),
   [QCOW2_HDR_19_LARGE] = ROW ("HDR-19", WARNING, REFUSED, REPAIR,
     HOLDS "nb_snapshots is at most 65536", ALLOWS "at most 65536",
     SAYS "Snapshot table too large"),
@@ -158,6 +167,13 @@ const Qcow2Rule qcow2_rules[QCOW2_N_RULES] = {
   [QCOW2_HDR_19_END] = ROW ("HDR-19", WARNING, OTHER, NONE,
     HOLDS "the snapshot table is inside the file",
     ALLOWS "the start of a cluster inside the file", SAYS ZEROS),
+  [QCOW2_HDR_19_SIZE] = ROW ("HDR-19", WARNING, REFUSED, NONE,
+    HOLDS "the snapshot table has at most 64 MiB",
+    ALLOWS "at most 64 MiB", SAYS "Snapshot table is too big"),
+  [QCOW2_HDR_19_EXTRA] = ROW ("HDR-19", WARNING, REFUSED, NONE,
+    HOLDS "an entry of the snapshot table has at most 1024 bytes of extra "
+          "data",
+    ALLOWS "at most 1024", SAYS "Too much extra metadata in snapshot table"),
   [QCOW2_HDR_20] = ROW ("HDR-20", ERROR, REFUSED, NONE,
     HOLDS "incompatible_features has known bits only", ALLOWS "bits 0..4",
     SAYS "Unsupported qcow2 feature(s)"),
@@ -314,18 +330,21 @@ const Qcow2Rule qcow2_rules[QCOW2_N_RULES] = {
     HOLDS "bitmap_directory_offset is the start of a cluster",
     ALLOWS "the start of a cluster",
     SAYS "invalid bitmap directory offset"),
-  [QCOW2_BEXT_06] = ROW ("BEXT-06", ERROR, REFUSED, HIDE,
+  [QCOW2_BEXT_06] = ROW ("BEXT-06", ERROR, OTHER, HIDE,
     HOLDS "the bitmap directory ends inside the file",
-    ALLOWS "so that the directory ends in the file"),
+    ALLOWS "so that the directory ends in the file",
+    SAYS "QEMU refuses most such images: it reads zeros behind the end of the "
+         "file"),
   [QCOW2_BEXT_06_PADDING] = ROW ("BEXT-06", WARNING, ACCEPTED, NONE,
     HOLDS "the padding of the bitmap directory ends inside the file",
     ALLOWS "so that the directory ends in the file", SAYS ZEROS),
 
-  [QCOW2_BDIR_01] = ROW ("BDIR-01", ERROR, REFUSED, HIDE,
-    HOLDS "24 bytes are left for the fields of an entry",
+  [QCOW2_BDIR_01] = ROW ("BDIR-01", ERROR, OTHER, HIDE,
+    HOLDS "24 bytes are left for the fields of an entry", SAYS CUT_SHORT,
     TOLD_AS "BEXT-04 or BEXT-06 as well, which cannot hold then"),
-  [QCOW2_BDIR_02] = ROW ("BDIR-02", ERROR, REFUSED, HIDE,
-    HOLDS "extra data and name of an entry end inside the directory"),
+  [QCOW2_BDIR_02] = ROW ("BDIR-02", ERROR, OTHER, HIDE,
+    HOLDS "extra data and name of an entry end inside the directory",
+    SAYS CUT_SHORT),
   [QCOW2_BDIR_02_PADDING] = ROW ("BDIR-02", WARNING, ACCEPTED, NONE,
     HOLDS "the padding of an entry ends inside the directory and the file",
     TOLD_AS "BEXT-04 or BEXT-06 as well, which cannot hold then",
@@ -391,11 +410,12 @@ const Qcow2Rule qcow2_rules[QCOW2_N_RULES] = {
   [QCOW2_BDIR_14_COMPATIBLE] = ROW ("BDIR-14", WARNING, REFUSED, HIDE,
     HOLDS "there is no extra data", ALLOWS "0",
     SAYS "Bitmap extra data is not supported"),
-  [QCOW2_BDIR_15] = ROW ("BDIR-15", ERROR, REFUSED, HIDE,
+  [QCOW2_BDIR_15] = ROW ("BDIR-15", ERROR, AT_LOAD, HIDE,
     HOLDS "no other bitmap has the name",
     SAYS "Bitmap already exists: {name}"),
-  [QCOW2_BDIR_15_NUL] = ROW ("BDIR-15", WARNING, REFUSED, HIDE,
-    HOLDS "no other bitmap has the name up to a NUL byte"),
+  [QCOW2_BDIR_15_NUL] = ROW ("BDIR-15", WARNING, AT_LOAD, HIDE,
+    HOLDS "no other bitmap has the name up to a NUL byte",
+    SAYS "Bitmap already exists"),
   [QCOW2_BDIR_16] = ROW ("BDIR-16", WARNING, ACCEPTED, NONE,
     HOLDS "the padding of an entry is zero", SAYS SPECIFICATION),
   [QCOW2_BDIR_17_NUL] = ROW ("BDIR-17", WARNING, ACCEPTED, NONE,

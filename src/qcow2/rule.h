@@ -21,8 +21,8 @@ typedef enum
   QCOW2_EFFECT_OTHER,    /* it depends, or it is not QEMU's to say */
   QCOW2_EFFECT_ACCEPTED, /* it opens the image */
   QCOW2_EFFECT_REFUSED,  /* it does not */
-  QCOW2_EFFECT_AT_LOAD   /* likewise, but only by reading the bitmap's table,
-                            which it does not do of a bitmap in use */
+  QCOW2_EFFECT_AT_LOAD   /* likewise, but only by loading the bitmap, which it
+                            does not do of a bitmap in use */
 } Qcow2Effect;
 
 typedef enum
@@ -89,9 +89,12 @@ typedef enum
   QCOW2_HDR_18_LARGE,
   QCOW2_HDR_18_PLACE,
   QCOW2_HDR_18_END,
+  QCOW2_HDR_18_BLOCK,
   QCOW2_HDR_19_LARGE,
   QCOW2_HDR_19_PLACE,
   QCOW2_HDR_19_END,
+  QCOW2_HDR_19_SIZE,
+  QCOW2_HDR_19_EXTRA,
   QCOW2_HDR_20,
   QCOW2_HDR_21_DIRTY,
   QCOW2_HDR_21_CORRUPT,

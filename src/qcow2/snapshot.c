@@ -12,50 +12,58 @@
 #define AT_NAME_SIZE 14
 #define AT_EXTRA_DATA_SIZE 36
 
-/* QEMU, block/qcow2.h: QCOW_MAX_SNAPSHOTS, QCOW_MAX_SNAPSHOTS_SIZE. */
+/* QEMU, block/qcow2.h: QCOW_MAX_SNAPSHOTS, QCOW_MAX_SNAPSHOTS_SIZE,
+ * QCOW_MAX_SNAPSHOT_EXTRA_DATA. */
 #define MAX_SNAPSHOTS 65536
 #define MAX_TABLE_BYTES (1024 * 65536)
+#define MAX_EXTRA_DATA 1024
 
-/* Gives in SIZE how many bytes the entries of the snapshot table of IMAGE
- * take, as far as they are in the file and are as many as QEMU allows, and in
- * WHOLE whether they end before the file does.  The table starts inside the
- * file.  Fails with QCOW2_ERROR_READ. */
+/* Fills in TABLE for the snapshot table of IMAGE, which starts inside the
+ * file, as far as its entries are in the file and are as many as QEMU allows.
+ * Fails with QCOW2_ERROR_READ. */
 gboolean
-qcow2_snapshot_table_get_size (const Qcow2Image *image, guint64 *size,
-                               gboolean *whole, GError **error)
+qcow2_snapshot_table_measure (const Qcow2Image *image,
+                              Qcow2SnapshotTable *table, GError **error)
 {
   const guint64 start = image->header.snapshot_offset;
   const guint64 left = byte_source_get_size (image->source) - start;
   const guint64 end = MIN (left, MAX_TABLE_BYTES);
   const guint32 n = MIN (image->header.nb_snapshots, MAX_SNAPSHOTS);
   g_autoptr (ByteWindow) window = byte_window_new (image->source, start + end);
+  Qcow2SnapshotTable t = { .bad = QCOW2_NO_INDEX };
   guint64 pos = 0;       /* of the next entry, from START */
-  guint64 last_byte = 0; /* behind the last entry, without its padding */
-  guint32 i = 0;
+  guint64 entry_end = 0; /* of the last one, without its padding */
 
-  for (; i < n && pos < end; i++)
+  for (guint32 i = 0; i < n && entry_end <= end; i++)
     {
-      if (end - pos < HEAD_LENGTH)
+      if (end - MIN (pos, end) < HEAD_LENGTH)
         {
-          pos = end; /* of a head that is cut short, what there is */
+          entry_end = pos + HEAD_LENGTH;
           break;
         }
 
       const guint8 *head
           = byte_window_get (window, start + pos, HEAD_LENGTH, WHAT, error);
-
       if (head == NULL)
         return FALSE;
 
-      const guint64 entry = HEAD_LENGTH
-                            + qcow2_load_be (head + AT_EXTRA_DATA_SIZE, 4)
-                            + qcow2_load_be (head + AT_ID_SIZE, 2)
-                            + qcow2_load_be (head + AT_NAME_SIZE, 2);
-      last_byte = pos + entry;
-      pos += (entry + 7) / 8 * 8;
+      const guint64 extra = qcow2_load_be (head + AT_EXTRA_DATA_SIZE, 4);
+      if (extra > MAX_EXTRA_DATA && t.bad == QCOW2_NO_INDEX)
+        {
+          t.bad = i;
+          t.bad_at = start + pos + AT_EXTRA_DATA_SIZE;
+          t.bad_size = extra;
+        }
+
+      entry_end = pos + HEAD_LENGTH + extra
+                  + qcow2_load_be (head + AT_ID_SIZE, 2)
+                  + qcow2_load_be (head + AT_NAME_SIZE, 2);
+      pos = (entry_end + 7) / 8 * 8;
     }
 
-  *size = MIN (pos, end);
-  *whole = last_byte <= left && (i == n || end < left);
+  t.size = MIN (MAX (pos, entry_end), end);
+  t.too_big = entry_end > MAX_TABLE_BYTES;
+  t.cut = !t.too_big && entry_end > left;
+  *table = t;
   return TRUE;
 }

@@ -56,7 +56,7 @@ advice_get_consequence (const Qcow2Problem *problem, const Qcow2Header *header)
   if (is_about_bitmaps (rule) && !qcow2_header_vouches_for_bitmaps (header))
     return g_strdup ("QEMU does not look: it hides the bitmaps of this image");
   if (rule->effect == QCOW2_EFFECT_AT_LOAD && problem->subject.in_use)
-    return g_strdup ("QEMU does not look at the table of a bitmap in use");
+    return g_strdup ("QEMU does not load a bitmap in use");
 
   switch (rule->effect)
     {

@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A check as a whole: what is looked at behind the last bit and behind the
+ * last extension, whose findings there are, and how it goes on after reads
+ * that fail. */
+
+#include "config.h"
+
+#include "qcow2/check.h"
+
+#include "check-util.h"
+
+/* clang-format off */
+static const FindingRow findings[] = {
+  { "sound/A", "A", NULL, "" },
+  { "sound/B", "B", NULL, "" },
+  { "sound/backing", "backing-file", NULL, "" },
+  { "sound/snapshots", "two-snapshots", NULL, "" },
+  { "sound/luks", "luks-pointer", NULL, "" },
+  { "sound/2-mib", "cluster-2m", NULL, "" },
+  { "sound/no-bitmaps", "no-bitmaps", NULL, "" },
+  { "sound/version-2", "V2", NULL, "" },
+  { "sound/many", "many-bitmaps", NULL, "" },
+
+  /* What stands behind the terminator: that of A is at 0x218, and the area
+   * ends at 0x10000. */
+  { "rest/first", "A", "0x220:01", "I HDR-14@0x220" },
+  { "rest/last", "A", "0xffff:80", "I HDR-14@0xffff" },
+  { "rest/behind", "A", "0x10000:0000000000020000", "" },
+  { "rest/only-the-first", "A", "0x400:01 0x500:02", "I HDR-14@0x400" },
+  { "rest/terminator-length", "A", "0x21c:00000008 0x300:01",
+    "W EXT-06@0x21c" },
+  { "rest/backing-name", "backing-file", "", "" },
+  { "rest/of-file", "A", "size=0x221 0x220:01",
+    "W HDR-17@0x28; W HDR-18@0x30; E BEXT-06@0x210; I HDR-14@0x220" },
+  { "rest/file-ends", "A", "size=0x220",
+    "W HDR-17@0x28; W HDR-18@0x30; E BEXT-06@0x210" },
+  { "rest/512", "B", "0x1ff:ff", "I HDR-14@0x1ff" },
+  /* The area may end elsewhere. */
+  { "rest/wrong-header", "A", "0x220:01 0x48:8000000000000000",
+    "E HDR-20@0x48; I HDR-14@0x220" },
+
+  /* The last bits.  bm0 of A has a bit for each 64 KiB of the disk, in a
+   * cluster at 0x290000. */
+  { "tail/1-bit", "A", "0x18:0000000000010000 0x2c0011:10 0x2c0031:10"
+    " 0x290000:01 0x290001:00*16", "" },
+  { "tail/1-bit/second", "A", "0x18:0000000000010000 0x2c0031:10"
+    " 0x290000:03 0x290001:00*16", "W BDATA-03@0x290000" },
+  { "tail/1-bit/last", "A", "0x18:0000000000010000 0x2c0031:10"
+    " 0x290000:81 0x290001:00*16", "W BDATA-03@0x290000" },
+  { "tail/2-bits", "A", "0x18:0000000000020000 0x290000:03"
+    " 0x290001:00*16", "" },
+  { "tail/2-bits/next", "A", "0x18:0000000000020000 0x290000:04"
+    " 0x290001:00*16", "W BDATA-03@0x290000" },
+  { "tail/3-bits", "A", "0x18:0000000000030000 0x290000:07"
+    " 0x290001:00*16", "" },
+  { "tail/3-bits/next", "A", "0x18:0000000000030000 0x290000:0f"
+    " 0x290001:00*16", "W BDATA-03@0x290000" },
+  { "tail/4-bits", "A", "0x18:0000000000040000 0x290000:0f"
+    " 0x290001:00*16", "" },
+  { "tail/4-bits/next", "A", "0x18:0000000000040000 0x290000:1f"
+    " 0x290001:00*16", "W BDATA-03@0x290000" },
+  { "tail/5-bits", "A", "0x18:0000000000050000 0x290000:1f"
+    " 0x290001:00*16", "" },
+  { "tail/5-bits/next", "A", "0x18:0000000000050000 0x290000:20"
+    " 0x290001:00*16", "W BDATA-03@0x290000" },
+  { "tail/6-bits", "A", "0x18:0000000000060000 0x290000:3f"
+    " 0x290001:00*16", "" },
+  { "tail/6-bits/next", "A", "0x18:0000000000060000 0x290000:7f"
+    " 0x290001:00*16", "W BDATA-03@0x290000" },
+  { "tail/7-bits", "A", "0x18:0000000000070000 0x290000:7f"
+    " 0x290001:00*16", "" },
+  { "tail/7-bits/next", "A", "0x18:0000000000070000 0x290000:80"
+    " 0x290001:00*16", "W BDATA-03@0x290000" },
+  { "tail/8-bits", "A", "0x18:0000000000080000 0x290000:ff"
+    " 0x290001:00*16", "" },
+  { "tail/8-bits/next", "A", "0x18:0000000000080000 0x290000:ff01"
+    " 0x290002:00*16", "W BDATA-03@0x290001" },
+  { "tail/9-bits", "A", "0x18:0000000000090000 0x290000:ff01"
+    " 0x290002:00*16", "" },
+  { "tail/9-bits/next", "A", "0x18:0000000000090000 0x290000:0002"
+    " 0x290002:00*16", "W BDATA-03@0x290001" },
+  { "tail/sector-of-a-granule", "A", "0x18:0000000000010200 0x290000:03"
+    " 0x290001:00*16", "" },
+  { "tail/1024-bits", "A", "0x290000:ff*128", "" },
+  { "tail/1024-bits/next", "A", "0x290000:ff*129", "W BDATA-03@0x290080" },
+  /* The first one alone is told, wherever it is in the cluster. */
+  { "tail/last-byte", "A", "0x29ffff:80", "W BDATA-03@0x29ffff" },
+  { "tail/several", "A", "0x290100:01 0x290200:ff 0x29ffff:01",
+    "W BDATA-03@0x290100" },
+  { "tail/behind", "A", "0x2a0008:0000000000000001", "" },
+
+  /* Up to the end of the cluster there is nothing behind. */
+  { "tail/full", "B", "0x12400:ff*512", "" },
+  { "tail/full-but-for-one", "B", "0x18:00000000007ffe00 0x12400:00*512"
+    " 0x125ff:7f", "" },
+  { "tail/full-but-for-one/set", "B", "0x18:00000000007ffe00"
+    " 0x12400:00*512 0x125ff:80", "W BDATA-03@0x125ff" },
+  /* Other entries have no end, and one that is not data has no bits. */
+  { "tail/other-entries", "B", "0x18:00000000007ffe00 0x12000:ff*1024"
+    " 0x12400:00*512", "" },
+  { "tail/all-ones", "B", "0x18:00000000007ffe00 0x12400:00*512"
+    " 0x12618:0000000000000001", "" },
+  { "tail/all-zeroes", "B", "0x18:00000000007ffe00 0x12400:ff*512"
+    " 0x12618:0000000000000000", "" },
+  /* With fewer bits another entry is the last one, here the second: 512 bytes
+   * of data are 2 MiB of disk. */
+  { "tail/unneeded-entry", "B", "0x18:00000000003ffe00 0x12600:00*24"
+    " 0x12608:0000000000012200 0x12200:ff*512",
+    "E BDIR-18@0x12808; W BDATA-03@0x123ff" },
+  { "tail/missing-entry", "B", "0x12808:00000003 0x12400:ff*512"
+    " 0x18:00000000007ffe00", "E BDIR-18@0x12808" },
+
+  /* Of an entry that is wrong the cluster is not to be trusted. */
+  { "tail/reserved-bit", "A", "0x2a0000:0000000000290002 0x290080:01",
+    "E BTAB-01@0x2a0000" },
+  { "tail/ones-and-offset", "A", "0x2a0000:0000000000290001 0x290080:01",
+    "E BTAB-02@0x2a0000" },
+  { "tail/unaligned", "A", "0x2a0000:0000000000290200 0x290280:01",
+    "E BTAB-03@0x2a0000" },
+  { "tail/in-use", "A", "0x2c000f:03 0x290080:01", "W BDIR-09@0x2c000c" },
+  { "tail/stale", "A", "0x58:0000000000000000 0x290080:01",
+    "W HDR-25@0x58; W BDATA-03@0x290080" },
+  { "tail/granularity-64", "A", "0x2c0011:40 0x290080:01",
+    "E BDIR-12@0x2c0011" },
+  { "tail/table-at-0", "A", "0x2c0000:0000000000000000 0x290080:01",
+    "E BDIR-05@0x2c0000" },
+
+  /* The file may end in the cluster: at 0x2d0000 it has 128 bytes of data, and
+   * some more. */
+  { "tail/file-ends", "A", "0x2a0000:00000000002d0000 0x2d0000:00*127"
+    " 0x2d007f:01", "E REF-01@0x2d0000" },
+  { "tail/file-ends-behind", "A", "0x2a0000:00000000002d0000"
+    " 0x2d0000:00*160", "E REF-01@0x2d0000" },
+  { "tail/file-ends-behind/set", "A", "0x2a0000:00000000002d0000"
+    " 0x2d0000:00*160 0x2d009f:01", "E REF-01@0x2d0000;"
+    " W BDATA-03@0x2d009f" },
+  { "tail/file-ends-before", "A", "0x2a0000:00000000002d0000"
+    " 0x2d0000:00*127", "E BTAB-05@0x2a0000" },
+
+  /* 16384 bits in a cluster of 2 MiB at 0x800000. */
+  { "tail/2-mib/first", "cluster-2m", "0x800800:01",
+    "W BDATA-03@0x800800" },
+  { "tail/2-mib/last", "cluster-2m", "0x9fffff:01",
+    "W BDATA-03@0x9fffff" },
+  { "tail/2-mib/sound", "cluster-2m", "0x8007ff:ff", "" },
+  /* Behind a block that is read at once, and at its end. */
+  { "tail/2-mib/128-kib", "cluster-2m", "0x820000:01",
+    "W BDATA-03@0x820000" },
+  { "tail/2-mib/block", "cluster-2m", "0x8207ff:01", "W BDATA-03@0x8207ff" },
+  { "tail/2-mib/next-block", "cluster-2m", "0x820800:01",
+    "W BDATA-03@0x820800" },
+
+  /* Two bitmaps with one table are told of once. */
+  { "tail/shared-table", "A", "0x2c0020:00000000002a0000 0x2c0031:10"
+    " 0x290080:01", "W BDATA-03@0x290080; E OVL-02@0x2c0020" },
+
+  /* The clusters are counted in 64 KiB. */
+  { "refcount/0-of-data", "refcount-data-0", NULL, "E REF-01@0x290000" },
+  { "refcount/2-of-data", "refcount-data-2", NULL, "W REF-01@0x290000" },
+  { "refcount/0-of-table", "refcount-table-0", NULL, "E REF-01@0x2a0000" },
+  { "refcount/0-of-directory", "refcount-directory-0", NULL,
+    "E REF-01@0x2c0000" },
+  { "refcount/0-of-all", "refcount-all-zeroes", NULL,
+    "E REF-01@0x290000; E REF-01@0x2a0000; E REF-01@0x2b0000;"
+    " E REF-01@0x2c0000" },
+  /* Nobody has promised anything. */
+  { "refcount/dirty", "refcount-data-0", "0x4f:01",
+    "W HDR-21@0x48; W REF-01@0x290000" },
+  { "refcount/stale", "refcount-data-0", "0x58:0000000000000000",
+    "W HDR-25@0x58; W REF-01@0x290000" },
+  { "refcount/shared-and-dirty", "refcount-data-2", "0x4f:01",
+    "W HDR-21@0x48; W REF-01@0x290000" },
+  /* Of the guest's clusters it is not our business: 0x50000 is one. */
+  { "refcount/guest", "A", "0x2000a:0000", "" },
+  { "refcount/header", "A", "0x20000:0000", "" },
+  { "refcount/no-table", "A", "0x30:0000000000000000", "W HDR-18@0x30" },
+};
+/* clang-format on */
+
+static void
+test_findings (gconstpointer data)
+{
+  const FindingRow *row = data;
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, row->base, row->patch);
+  checked_run (&c);
+  g_assert_cmpuint (c.failed->len, ==, 0);
+  assert_findings (c.image->problems, row->findings);
+}
+
+/* No byte is read behind the end of a cluster whose last bit is the bitmap's.
+ */
+static void
+test_full_tail_is_not_read (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, "B", NULL);
+  checked_set_bad (&c, 0x12400, 0x12600);
+  checked_run (&c);
+  g_assert_cmpuint (c.failed->len, ==, 0);
+}
+
+/* The message has the number of bits, the finding the bitmap. */
+static void
+test_tail_message (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, "A", "0x290080:01");
+  checked_run (&c);
+  g_assert_cmpuint (qcow2_problems_get_n (c.image->problems), ==, 1);
+
+  const Qcow2Problem *problem = qcow2_problems_get (c.image->problems, 0);
+  g_assert_nonnull (strstr (problem->message, " 1024 "));
+  g_assert_cmpuint (problem->subject.bitmap, ==, 0);
+  assert_string (problem->subject.name, "bm0");
+  g_assert_cmpint (problem->subject.parts, ==, QCOW2_PART_BITMAPS);
+}
+
+typedef struct
+{
+  const char *path;
+  const char *base;
+  const char *patch;
+  guint64 only;
+  guint64 summary[4]; /* usable, in use, stale, damaged */
+  const char *findings;
+} WantRow;
+
+/* clang-format off */
+static const WantRow wants[] = {
+  { "all", "every-state", NULL, QCOW2_NO_INDEX, { 2, 2, 0, 0 },
+    "W BDIR-09@0xc004c; W BDIR-09@0xc006c" },
+  { "usable", "every-state", NULL, 1, { 1, 0, 0, 0 }, "" },
+  { "in-use", "every-state", NULL, 2, { 0, 1, 0, 0 },
+    "W BDIR-09@0xc004c" },
+  { "none", "every-state", NULL, 4, { 0, 0, 0, 0 }, "" },
+  { "stale", "A", "0x58:0000000000000000", 1, { 0, 0, 1, 0 },
+    "W HDR-25@0x58" },
+  { "damaged", "A", "0x2c0010:02", 0, { 0, 0, 0, 1 },
+    "E BDIR-11@0x2c0010" },
+  { "other-damaged", "A", "0x2c0010:02", 1, { 1, 0, 0, 0 }, "" },
+  { "other-entry", "A", "0x2a0000:8000000000000000", 1, { 1, 0, 0, 0 }, "" },
+  { "other-tail", "A", "0x290080:01", 1, { 1, 0, 0, 0 }, "" },
+  { "own-tail", "A", "0x290080:01", 0, { 1, 0, 0, 0 },
+    "W BDATA-03@0x290080" },
+  { "other-refcount", "refcount-data-0", NULL, 1, { 1, 0, 0, 0 }, "" },
+  { "own-refcount", "refcount-data-0", NULL, 0, { 1, 0, 0, 0 },
+    "E REF-01@0x290000" },
+  { "refcount-of-directory", "refcount-all-zeroes", NULL, 1, { 1, 0, 0, 0 },
+    "E REF-01@0x2b0000; E REF-01@0x2c0000" },
+  /* A table whose errors were met before is named. */
+  { "table-of-another", "A", "0x2a0000:8000000000000000"
+    " 0x2c0020:00000000002a0000 0x2c0031:10", 1, { 0, 0, 0, 1 },
+    "E BTAB-01@0x2a0000; E OVL-02@0x2c0020" },
+  { "cut-entry", "A", "0x2c0032:ffff", 0, { 1, 0, 0, 0 },
+    "E BDIR-02@0x2c0032" },
+};
+/* clang-format on */
+
+static void
+test_wants (gconstpointer data)
+{
+  const WantRow *row = data;
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, row->base, row->patch);
+  c.only = row->only;
+  checked_run (&c);
+  assert_findings (c.image->problems, row->findings);
+  g_assert_cmpuint (c.summary.usable, ==, row->summary[0]);
+  g_assert_cmpuint (c.summary.in_use, ==, row->summary[1]);
+  g_assert_cmpuint (c.summary.stale, ==, row->summary[2]);
+  g_assert_cmpuint (c.summary.damaged, ==, row->summary[3]);
+}
+
+/* Reads that fail. */
+
+typedef struct
+{
+  const char *path;
+  const char *base;
+  const char *patch;
+  guint64 bad;        /* the first of 512 bytes that cannot be read */
+  const char *failed; /* where, of each error that is told */
+  const char *findings;
+} FailRow;
+
+/* In each image there is something that has to be found all the same. */
+#define L1_ON_TABLE_1 "0x28:00000000002b0000"
+/* clang-format off */
+static const FailRow fails[] = {
+  { "table", "A", "0x2c0031:00 " L1_ON_TABLE_1, 0x2a0000, "0x2a0000",
+    "W BDIR-12@0x2c0031; E BDIR-18@0x2c0028; E OVL-01@0x2b0000" },
+  { "second-table", "A", "0x290080:01", 0x2b0000, "0x2b0000",
+    "W BDATA-03@0x290080" },
+  { "tail", "A", L1_ON_TABLE_1, 0x290200, "0x290080", "E OVL-01@0x2b0000" },
+  { "refcount-block", "A", L1_ON_TABLE_1, 0x20000, "0x20052",
+    "E OVL-01@0x2b0000" },
+  { "refcount-table", "A", L1_ON_TABLE_1, 0x10000, "0x10000",
+    "E OVL-01@0x2b0000" },
+  { "snapshots", "two-snapshots", "0x28:00000000000a0000", 0x60000,
+    "0x60000", "E OVL-01@0xa0000" },
+  /* The first entry, at 0x2c0000, has 256 KiB of extra data. */
+  { "directory", "A", "0x28:0000000000020000 0x220:01"
+    " 0x208:0000000000040040 0x2c000c:00000006 0x2c0014:00040000"
+    " 0x2c0018:00*40 0x300018:626d300000000000 0x300020:00000000002b0000"
+    "0000000100000002011000030000000062" "6d310000000000", 0x300000,
+    "0x300018", "I HDR-14@0x220; E OVL-01@0x20000; E REF-01@0x2d0000" },
+  { "extensions", "A", "0x2a0000:8000000000290000", 0, "0x70",
+    "E BTAB-01@0x2a0000" },
+  { "rest-of-area", "A", "0x2a0000:8000000000290000", 0x8000, "0x220",
+    "E BTAB-01@0x2a0000" },
+};
+/* clang-format on */
+
+static void
+test_fails (gconstpointer data)
+{
+  const FailRow *row = data;
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, row->base, row->patch);
+  checked_set_bad (&c, row->bad, row->bad + 512);
+  checked_run (&c);
+  checked_assert_failed (&c, row->failed);
+  assert_findings (c.image->problems, row->findings);
+}
+
+/* A bitmap whose table cannot be read counts as damaged. */
+static void
+test_fails_summary (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, "A", NULL);
+  checked_set_bad (&c, 0x2a0000, 0x2a0001);
+  checked_run (&c);
+  g_assert_cmpuint (c.summary.damaged, ==, 1);
+  g_assert_cmpuint (c.summary.usable, ==, 1);
+}
+
+/* Nobody asked for that bitmap. */
+static void
+test_fails_elsewhere (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, "A", NULL);
+  c.only = 1;
+  checked_set_bad (&c, 0x2a0000, 0x2a0001);
+  checked_run (&c);
+  g_assert_cmpuint (c.failed->len, ==, 0);
+  g_assert_cmpuint (c.summary.usable, ==, 1);
+}
+
+/* Each block of refcounts that cannot be read is told once, and others are
+ * looked at.  B has 150 clusters; with refcounts of 64 bits a block has 64 of
+ * them.  Bitmap data are at 0x12000, 0x12200 and 0x12400, the table is at
+ * 0x12600 and the directory at 0x12800: clusters 144 to 148, in the third
+ * block, and after a patch 10 and 70 in the other two. */
+static void
+test_fails_by_block (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, "B",
+                "0x60:00000006 0x200:00*512 0x200:0000000000000400"
+                " 0x208:0000000000012a00 0x210:0000000000012c00"
+                " 0x12a00:0000000000000002*64 0x12c00:0000000000000001*64"
+                " 0x12600:0000000000001400 0x12608:0000000000001800"
+                " 0x12610:0000000000008c00");
+  checked_set_bad (&c, 0x400, 0x600);
+  checked_run (&c);
+  checked_assert_failed (&c, "0x450");
+  assert_findings (c.image->problems, "W REF-01@0x8c00");
+}
+
+/* Without a directory the other structures are checked. */
+static void
+test_no_directory (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, "A", "0x28:0000000000020000 0x220:01");
+  g_clear_pointer (&c.directory, qcow2_directory_free);
+  checked_run (&c);
+  assert_findings (c.image->problems, "I HDR-14@0x220; E OVL-01@0x20000");
+  g_assert_cmpuint (c.summary.usable, ==, 0);
+}
+
+/* Without a cluster size there is nothing to check but the rest. */
+static void
+test_no_clusters (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, "A", "0x14:00000020");
+  checked_run (&c);
+  assert_findings (c.image->problems, "E HDR-04@0x14");
+}
+
+/* 256 clusters of 2 MiB that should be zero are looked at, no more.  The
+ * bitmaps have one table of as many entries as their number, of which only the
+ * first is needed, so that each is one for itself. */
+static void
+test_budget_of_zeros (void)
+{
+  const guint n_bitmaps = 260;
+  const guint64 directory = 0xc00000;
+  g_autoptr (Image) image = build_patched ("cluster-2m", NULL);
+  g_auto (Checked) c = { 0 };
+  guint n_unexamined = 0;
+
+  for (guint i = 0; i < n_bitmaps; i++)
+    {
+      const guint64 at = directory + i * 32;
+
+      image_put_be (image, at, 8, 0xa00000);
+      image_put_be (image, at + 8, 4, i + 1);
+      image_put_be (image, at + 12, 4, 2);
+      image_put_be (image, at + 16, 4, 0x01100004);
+      image_put_be (image, at + 20, 4, 0);
+      image_put_be (image, at + 24, 4, i);
+      image_put_be (image, at + 28, 4, 0);
+    }
+  /* The bitmaps extension stands behind the feature table. */
+  image_put_be (image, 0x200, 4, n_bitmaps);
+  image_put_be (image, 0x208, 8, n_bitmaps * 32);
+
+  checked_open_source (&c, fake_source_new (image->bytes, image->size));
+  checked_run (&c);
+  for (guint i = 0; i < qcow2_problems_get_n (c.image->problems); i++)
+    {
+      const Qcow2Problem *problem = qcow2_problems_get (c.image->problems, i);
+
+      g_assert_cmpstr (problem->rule, !=, "BDATA-03");
+      if (g_str_equal (problem->rule, "RES-06"))
+        {
+          n_unexamined++;
+          g_assert_cmphex (problem->offset, ==, 0x800800);
+          g_assert_cmpuint (problem->subject.bitmap, >=, 256);
+        }
+    }
+  /* 2 MiB but for 2048 bytes go into 512 MiB 256 times. */
+  g_assert_cmpuint (n_unexamined, ==, n_bitmaps - 256);
+}
+
+#define ADD_ROWS(prefix, rows, test)                                          \
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)                             \
+    {                                                                         \
+      g_autofree char *path                                                   \
+          = g_strdup_printf ("/check/%s/%s", prefix, (rows)[i].path);         \
+                                                                              \
+      g_test_add_data_func (path, &(rows)[i], test);                          \
+    }
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  add_rows ("/check/findings", findings, G_N_ELEMENTS (findings),
+            test_findings);
+  g_test_add_func ("/check/tail/not-read", test_full_tail_is_not_read);
+  g_test_add_func ("/check/tail/message", test_tail_message);
+  ADD_ROWS ("wants", wants, test_wants);
+  ADD_ROWS ("fails", fails, test_fails);
+  g_test_add_func ("/check/fails/summary", test_fails_summary);
+  g_test_add_func ("/check/fails/elsewhere", test_fails_elsewhere);
+  g_test_add_func ("/check/fails/by-block", test_fails_by_block);
+  g_test_add_func ("/check/no-directory", test_no_directory);
+  g_test_add_func ("/check/no-clusters", test_no_clusters);
+  if (!RUNNING_SLOWLY)
+    g_test_add_func ("/check/budget/zeros", test_budget_of_zeros);
+  return g_test_run ();
+}
