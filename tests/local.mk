@@ -17,12 +17,14 @@ unit_tests = \
 	%D%/test-answer \
 	%D%/test-builder \
 	%D%/test-check \
+	%D%/test-check-clusters \
 	%D%/test-cluster-map \
 	%D%/test-cut \
 	%D%/test-directory \
 	%D%/test-drive \
 	%D%/test-examine \
 	%D%/test-extension \
+	%D%/test-findings \
 	%D%/test-format \
 	%D%/test-grid \
 	%D%/test-header \
@@ -114,6 +116,9 @@ drive_sources = \
 unit_ldadd = src/libcli.la
 %C%_test_check_SOURCES = %D%/test-check.c $(builder_sources)
 %C%_test_check_LDADD = $(unit_ldadd)
+%C%_test_check_clusters_SOURCES = %D%/test-check-clusters.c \
+	$(builder_sources)
+%C%_test_check_clusters_LDADD = $(unit_ldadd)
 %C%_test_answer_SOURCES = %D%/test-answer.c %D%/answer.c %D%/answer.h
 %C%_test_answer_LDADD = $(GLIB_LIBS)
 %C%_test_cut_SOURCES = \
@@ -130,6 +135,8 @@ unit_ldadd = src/libcli.la
 %C%_test_examine_LDADD = $(unit_ldadd)
 %C%_test_extension_SOURCES = %D%/test-extension.c $(builder_sources)
 %C%_test_extension_LDADD = $(unit_ldadd)
+%C%_test_findings_SOURCES = %D%/test-findings.c $(builder_sources)
+%C%_test_findings_LDADD = $(unit_ldadd)
 %C%_test_format_SOURCES = %D%/test-format.c
 %C%_test_format_LDADD = $(unit_ldadd)
 %C%_test_grid_SOURCES = \

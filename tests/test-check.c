@@ -35,7 +35,10 @@ static const FindingRow findings[] = {
   { "rest/file-ends", "A", "size=0x220",
     "W HDR-17@0x28; W HDR-18@0x30; E BEXT-06@0x210" },
   { "rest/512", "B", "0x1ff:ff", "I HDR-14@0x1ff" },
-  /* The area may end elsewhere. */
+  /* The area ends elsewhere, if the clusters have 4 MiB. */
+  { "rest/wrong-clusters", "H09", NULL,
+    "E HDR-04@0x14; W HDR-17@0x28; W HDR-18@0x30; E BEXT-05@0x210;"
+    " E BDIR-05@0x2c0000; E BTAB-03@0x2a0000; E BDIR-05@0x2c0020" },
   { "rest/wrong-header", "A", "0x220:01 0x48:8000000000000000",
     "E HDR-20@0x48; I HDR-14@0x220" },
 
@@ -101,6 +104,10 @@ static const FindingRow findings[] = {
   { "tail/all-ones", "B", "0x18:00000000007ffe00 0x12400:00*512"
     " 0x12618:0000000000000001", "" },
   { "tail/all-zeroes", "B", "0x18:00000000007ffe00 0x12400:ff*512"
+    " 0x12618:0000000000000000", "" },
+  /* What stands at such places behind offset 0, in the header, is no data. */
+  { "tail/all-ones/1024-bits", "A", "0x2a0000:0000000000000001", "" },
+  { "tail/all-zeroes/13248-bits", "B", "0x18:0000000000678000"
     " 0x12618:0000000000000000", "" },
   /* With fewer bits another entry is the last one, here the second: 512 bytes
    * of data are 2 MiB of disk. */

@@ -64,7 +64,7 @@ typedef struct
 /* Less than a byte: the lower bits belong to the lower cluster.  More: the
  * first byte is the highest. */
 static const WidthRow widths[] = {
-  { "1", "0x60:00000000 0x400:a501", { 1, 0, 1, 0, 0, 1, 0, 1, 1 }, 4096 },
+  { "1", "0x60:00000000 0x400:0d01", { 1, 0, 1, 1, 0, 0, 0, 0, 1 }, 4096 },
   { "2", "0x60:00000001 0x400:e41b02", { 0, 1, 2, 3, 3, 2, 1, 0, 2 }, 2048 },
   { "4",
     "0x60:00000002 0x400:21f0438765",
@@ -177,6 +177,7 @@ static const BlockRow block_rows[] = {
   /* Bits 0 to 8 are reserved. */
   { "reserved-bits", "0x200:00000000000005ff", 0x400 },
   { "high", "0x200:0000000100000400", 0 },
+  { "high-byte", "0x200:0100000000000400", 0 },
   { "all-ones", "0x200:ffffffffffffffff", 0 },
   { "last", "0x200:fffffffffffffe00", 0 },
   { "at-end", "0x200:0000000000012a00 size=0x12a00", 0 },

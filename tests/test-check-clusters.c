@@ -1,0 +1,1232 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Which structures overlap, and the refcounts of bitmaps: each pair of
+ * structures, images at random against a second opinion, and images that are
+ * too large to look at in one go. */
+
+#include "config.h"
+
+#include "qcow2/check-clusters.h"
+
+#include "check-util.h"
+#include "qcow2/cluster-map.h"
+
+#define KIB G_GUINT64_CONSTANT (1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+#define CLUSTER 512
+
+#define BITMAPS_EXTENSION 0x23852875u
+#define CRYPTO_EXTENSION 0x0537be77u
+
+static gboolean
+is_about_clusters (const Qcow2Problem *problem)
+{
+  return g_str_has_prefix (problem->rule, "OVL-")
+         || g_str_equal (problem->rule, "REF-01")
+         || g_str_equal (problem->rule, "RES-06");
+}
+
+/* Asserts that the findings of C about clusters are those in EXPECTED. */
+static void
+assert_clusters (const Checked *c, const char *expected)
+{
+  g_autoptr (GPtrArray) found = g_ptr_array_new_with_free_func (g_free);
+
+  for (guint i = 0; i < qcow2_problems_get_n (c->image->problems); i++)
+    {
+      const Qcow2Problem *problem = qcow2_problems_get (c->image->problems, i);
+
+      if (is_about_clusters (problem))
+        g_ptr_array_add (found,
+                         finding_text ("EWI"[problem->severity],
+                                       problem -> rule, problem -> offset));
+    }
+
+  g_autofree char *text = join_findings (found);
+  g_assert_cmpstr (text, ==, expected);
+}
+
+/* Each pair of structures, in an image that has all of them: clusters of 64
+ * KiB, from 0 on header, refcount table, refcount block, L1 table, that of the
+ * snapshot, snapshot table, 32 of LUKS, data and table of bm0, table of bm1,
+ * directory.  The crypto extension's data are at 0x78, those of the bitmaps
+ * extension at 0x90. */
+
+static const guint8 some_data[] = { 0x0f };
+
+static const BitmapSpec two_bitmaps[] = {
+  { .name = "bm0",
+    .flags = 2,
+    .type = 1,
+    .granularity_bits = 16,
+    .data = some_data,
+    .data_size = sizeof some_data },
+  { .name = "bm1", .flags = 2, .type = 1, .granularity_bits = 15 },
+};
+
+static FakeSource *
+open_everything (const char *patch)
+{
+  const ImageSpec spec = { .size = 64 * MIB,
+                           .crypt_method = 2,
+                           .n_snapshots = 1,
+                           .bitmaps = two_bitmaps,
+                           .n_bitmaps = G_N_ELEMENTS (two_bitmaps) };
+  g_autoptr (Image) image = image_build_spec (&spec);
+
+  /* Data on the directory have to be whole. */
+  image_truncate (image, 0x2a0000);
+  image_patch (image, patch);
+  return fake_source_new (image->bytes, image->size);
+}
+
+#define L1 "the L1 table (by 0x28)"
+#define REFCOUNTS "the refcount table (by 0x30)"
+#define BLOCK "the refcount block (by 0x10000)"
+#define BLOCK_2 "the refcount block (by 0x10008)"
+#define SNAPSHOTS "the snapshot table (by 0x40)"
+#define CRYPTO "the crypto header (by 0x78)"
+#define DIRECTORY "the bitmap directory (by 0xa0)"
+#define TABLE_0 "the table of bitmap 0 (by 0x290000)"
+#define TABLE_1 "the table of bitmap 1 (by 0x290020)"
+#define DATA_0 "the data of bitmap 0 (by 0x270000)"
+#define DATA_1 "the data of bitmap 1 (by 0x280000)"
+
+/* The shortest LUKS header, there. */
+#define CRYPTO_AT(offset) "0x80:0000000000000250 0x78:" offset
+
+typedef struct
+{
+  const char *path;
+  const char *patch;
+  guint64 offset; /* of the shared cluster */
+  const char *first;
+  const char *second;
+  guint64 at; /* of the finding; 0: OFFSET */
+} PairRow;
+
+/* clang-format off */
+static const PairRow pairs[] = {
+  { "l1/refcount-table", "0x28:0000000000010000", 0x10000, L1, REFCOUNTS, 0 },
+  { "l1/refcount-block", "0x28:0000000000020000", 0x20000, L1, BLOCK, 0 },
+  { "l1/snapshots", "0x28:0000000000050000", 0x50000, L1, SNAPSHOTS, 0 },
+  { "l1/snapshots-inside", "0x24:00004001", 0x50000, L1, SNAPSHOTS, 0 },
+  { "l1/crypto", "0x28:0000000000060000", 0x60000, L1, CRYPTO, 0 },
+  { "l1/in-crypto", "0x28:0000000000250000", 0x250000, CRYPTO, L1, 0 },
+  { "l1/directory", "0x28:0000000000290000", 0x290000, L1, DIRECTORY, 0 },
+  { "l1/table", "0x28:0000000000270000", 0x270000, L1, TABLE_0, 0 },
+  { "l1/data", "0x28:0000000000260000", 0x260000, L1, DATA_0, 0 },
+
+  { "block/refcount-table", "0x10008:0000000000010000", 0x10000, REFCOUNTS,
+    BLOCK_2, 0 },
+  { "block/block", "0x10008:0000000000020000", 0x20000, BLOCK, BLOCK_2, 0 },
+  { "block/snapshots", "0x10008:0000000000050000", 0x50000, BLOCK_2,
+    SNAPSHOTS, 0 },
+  { "block/crypto", "0x10008:0000000000060000", 0x60000, BLOCK_2, CRYPTO, 0 },
+  { "block/directory", "0x10008:0000000000290000", 0x290000, BLOCK_2,
+    DIRECTORY, 0 },
+  { "block/table", "0x10008:0000000000280000", 0x280000, BLOCK_2, TABLE_1,
+    0 },
+  { "block/data", "0x10008:0000000000260000", 0x260000, BLOCK_2, DATA_0, 0 },
+
+  { "crypto/refcount-table", CRYPTO_AT ("0000000000010000"), 0x10000,
+    REFCOUNTS, CRYPTO, 0 },
+  { "crypto/snapshots", CRYPTO_AT ("0000000000050000"), 0x50000, SNAPSHOTS,
+    CRYPTO, 0 },
+  { "crypto/directory", CRYPTO_AT ("0000000000290000"), 0x290000, CRYPTO,
+    DIRECTORY, 0 },
+  { "crypto/table", CRYPTO_AT ("0000000000270000"), 0x270000, CRYPTO,
+    TABLE_0, 0 },
+  { "crypto/data", CRYPTO_AT ("0000000000260000"), 0x260000, CRYPTO, DATA_0,
+    0 },
+
+  { "snapshots/refcount-table", "0x40:0000000000010000", 0x10000, REFCOUNTS,
+    SNAPSHOTS, 0 },
+  { "snapshots/directory", "0x40:0000000000290000", 0x290000, SNAPSHOTS,
+    DIRECTORY, 0 },
+  { "snapshots/table", "0x40:0000000000270000", 0x270000, SNAPSHOTS, TABLE_0,
+    0 },
+
+  { "directory/refcount-table", "0xa0:0000000000010000", 0x10000, REFCOUNTS,
+    DIRECTORY, 0 },
+  { "directory/table", "0x290020:0000000000290000", 0x290000, DIRECTORY,
+    TABLE_1, 0 },
+  { "table/refcount-table", "0x290020:0000000000010000", 0x10000, REFCOUNTS,
+    TABLE_1, 0 },
+  { "table/table", "0x290020:0000000000270000", 0x270000, TABLE_0, TABLE_1,
+    0x290020 },
+  { "table/table-inside", "0x290008:00002001", 0x280000, TABLE_0, TABLE_1,
+    0 },
+
+  { "data/refcount-table", "0x270000:0000000000010000", 0x10000, REFCOUNTS,
+    DATA_0, 0 },
+  { "data/snapshots", "0x270000:0000000000050000", 0x50000, SNAPSHOTS, DATA_0,
+    0 },
+  { "data/in-crypto", "0x270000:0000000000070000", 0x70000, CRYPTO, DATA_0,
+    0 },
+  { "data/directory", "0x270000:0000000000290000", 0x290000, DIRECTORY,
+    DATA_0, 0 },
+  { "data/own-table", "0x270000:0000000000270000", 0x270000, TABLE_0, DATA_0,
+    0 },
+  { "data/other-table", "0x270000:0000000000280000", 0x280000, TABLE_1,
+    DATA_0, 0 },
+  { "data/data", "0x280000:0000000000260000", 0x260000, DATA_0, DATA_1, 0 },
+  { "data/data-of-one", "0x290008:00000002 0x270008:0000000000260000",
+    0x260000, DATA_0, "the data of bitmap 0 (by 0x270008)", 0 },
+};
+/* clang-format on */
+
+static guint64
+get_bitmap (const char *owner)
+{
+  const char *number = strstr (owner, "of bitmap ");
+
+  return number != NULL
+             ? g_ascii_strtoull (number + strlen ("of bitmap "), NULL, 10)
+             : QCOW2_NO_INDEX;
+}
+
+static const char *
+get_rule (const char *first, const char *second)
+{
+  const gboolean tables = g_str_has_prefix (first, "the table")
+                          && g_str_has_prefix (second, "the table");
+  const gboolean data = g_str_has_prefix (first, "the data")
+                        && g_str_has_prefix (second, "the data");
+
+  return tables || (data && get_bitmap (first) != get_bitmap (second))
+             ? "OVL-02"
+             : "OVL-01";
+}
+
+static const Qcow2Problem *
+find_message (const Checked *c, const char *message)
+{
+  const Qcow2Problem *found = NULL;
+
+  for (guint i = 0; i < qcow2_problems_get_n (c->image->problems); i++)
+    {
+      const Qcow2Problem *problem = qcow2_problems_get (c->image->problems, i);
+
+      if (g_str_equal (problem->message, message))
+        {
+          g_assert_null (found);
+          found = problem;
+        }
+    }
+
+  if (found == NULL)
+    g_error ("nothing says: %s", message);
+  return found;
+}
+
+static void
+test_pair (gconstpointer data)
+{
+  const PairRow *row = data;
+  const gboolean inside = g_str_has_suffix (row->path, "table-inside");
+  const guint64 bitmap = get_bitmap (row->second) != QCOW2_NO_INDEX
+                             ? get_bitmap (row->second)
+                             : get_bitmap (row->first);
+  const gboolean is_bitmap = bitmap != QCOW2_NO_INDEX;
+  const gboolean is_directory = g_str_equal (row->second, DIRECTORY);
+  g_autofree char *message
+      = g_strdup_printf ("0x10000 bytes at 0x%" G_GINT64_MODIFIER
+                         "x belong to %s as well as to %s",
+                         row->offset, row->first, row->second);
+  g_auto (Checked) c = { 0 };
+
+  checked_open_source (&c, open_everything (row->patch));
+  checked_run (&c);
+
+  const Qcow2Problem *problem = find_message (&c, message);
+  g_assert_cmpstr (problem->rule, ==,
+                   inside ? "OVL-01" : get_rule (row->first, row->second));
+  g_assert_cmpint (problem->severity, ==, QCOW2_SEVERITY_ERROR);
+  g_assert_cmphex (problem->offset, ==, row->at != 0 ? row->at : row->offset);
+  g_assert_cmpuint (problem->subject.bitmap, ==, bitmap);
+  g_assert_cmpuint (problem->subject.extension, ==, QCOW2_NO_INDEX);
+  g_assert_cmpint (problem->subject.parts, ==,
+                   is_bitmap || is_directory ? QCOW2_PART_BITMAPS
+                                             : QCOW2_PART_HEADER);
+  if (is_bitmap)
+    assert_string (problem->subject.name, bitmap == 0 ? "bm0" : "bm1");
+  else
+    g_assert_null (problem->subject.name);
+}
+
+/* Nothing overlaps, or what would is not in the file, or is no cluster's. */
+static const char *const no_pairs[] = {
+  "",
+  "0x24:00004000",                               /* an L1 of two clusters */
+  "0x24:00000000 0x28:0000000000010000",         /* an L1 without entries */
+  "0x24:00400001 0x28:0000000000040000",         /* more than 32 MiB */
+  "0x28:00000000002a0000",                       /* where the file ends */
+  "0x28:0000000000010200",                       /* not a cluster's start */
+  "0x3c:00000000 0x40:0000000000010000",         /* no snapshots */
+  "0x80:0000000000200000",                       /* 32 clusters of LUKS */
+  "0x90:00000000 0x98:0000000000000000",         /* an empty directory */
+  "0x290028:00002000",                           /* a table of a cluster */
+  "0x270000:0000000000000000",                   /* no data */
+  "0x270000:0000000000010001",                   /* data that are wrong */
+  "0x270000:8000000000010000",                   /* likewise */
+  "0x270000:0000000000010200",                   /* likewise */
+  "0x290028:00000000 0x290020:0000000000010000", /* a table of nothing */
+  "0x10008:0000000000010200",                    /* half a block */
+  "0x38:00000000",                               /* no refcounts */
+};
+
+static void
+test_no_pair (void)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (no_pairs); i++)
+    {
+      g_auto (Checked) c = { 0 };
+
+      checked_open_source (&c, open_everything (no_pairs[i]));
+      checked_run (&c);
+      assert_clusters (&c, "");
+    }
+}
+
+/* Whoever was asked for has the finding; nobody else's is told but those of
+ * other structures. */
+static void
+test_wants (void)
+{
+  static const struct
+  {
+    const char *patch;
+    const char *findings[3]; /* when 0, 1 or no bitmap is asked for */
+    guint64 bitmaps[3];
+  } rows[] = {
+    { "0x280000:0000000000260000",
+      { "E OVL-02@0x260000", "E OVL-02@0x260000", "" },
+      { 0, 1, 9 } },
+    { "0x290020:0000000000270000 0x290031:10",
+      { "E OVL-02@0x290020", "E OVL-02@0x290020", "" },
+      { 0, 1, 9 } },
+    { "0x270000:0000000000280000",
+      { "E OVL-01@0x280000", "E OVL-01@0x280000", "" },
+      { 0, 1, 9 } },
+    { "0x270000:0000000000050000",
+      { "E OVL-01@0x50000", "", "" },
+      { 0, 9, 9 } },
+    { "0x270000:0000000000290000",
+      { "E OVL-01@0x290000", "E OVL-01@0x290000", "E OVL-01@0x290000" },
+      { 0, QCOW2_NO_INDEX, QCOW2_NO_INDEX } },
+    { "0x28:0000000000050000",
+      { "E OVL-01@0x50000", "E OVL-01@0x50000", "E OVL-01@0x50000" },
+      { QCOW2_NO_INDEX, QCOW2_NO_INDEX, QCOW2_NO_INDEX } },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
+    for (guint only = 0; only < 3; only++)
+      {
+        g_auto (Checked) c = { 0 };
+
+        checked_open_source (&c, open_everything (rows[i].patch));
+        c.only = only;
+        checked_run (&c);
+        assert_clusters (&c, rows[i].findings[only]);
+        for (guint k = 0; k < qcow2_problems_get_n (c.image->problems); k++)
+          {
+            const Qcow2Problem *problem
+                = qcow2_problems_get (c.image->problems, k);
+
+            if (g_str_has_prefix (problem->rule, "OVL-"))
+              g_assert_cmpuint (problem->subject.bitmap, ==,
+                                rows[i].bitmaps[only]);
+          }
+      }
+}
+
+/* Images at random.  The second opinion notes, cluster by cluster, who claims
+ * it, and reads refcounts bit by bit. */
+
+#define MAX_CLUSTERS 200
+#define N_BITMAPS 4
+
+/* In the image that is changed: see make_random (). */
+#define AT_CRYPTO 0x70
+#define AT_BITMAPS 0x88
+
+typedef struct
+{
+  guint64 start; /* of the structure, cluster */
+  char *name;    /* as in messages, of this cluster */
+  gint bitmap;   /* -1: not a bitmap's */
+  gboolean has_refcount;
+} Claim;
+
+typedef struct
+{
+  const Image *image;
+  GArray *claims[MAX_CLUSTERS]; /* of Claim */
+} Opinion;
+
+static void
+claim_clear (gpointer data)
+{
+  g_free (((Claim *) data)->name);
+}
+
+static guint64
+get (const Opinion *o, guint64 offset, guint width)
+{
+  return image_get_be (o->image, offset, width);
+}
+
+/* NAME is the structure; each cluster of data has a pointer of its own. */
+static void
+claim (Opinion *o, const char *name, gint bitmap, guint64 offset, guint64 size,
+       guint64 pointer)
+{
+  if (offset % CLUSTER != 0)
+    return;
+
+  for (guint64 at = offset; at < o->image->size && at - offset < size;
+       at += CLUSTER)
+    {
+      g_autoptr (GString) full = g_string_new ("the ");
+
+      g_string_append (full, name);
+      if (bitmap >= 0)
+        g_string_append_printf (full, " of bitmap %d", bitmap);
+      if (at > 0)
+        g_string_append_printf (full, " (by 0x%" G_GINT64_MODIFIER "x)",
+                                pointer);
+
+      const Claim c
+          = { .start = offset / CLUSTER,
+              .name = g_strdup (full->str),
+              .bitmap = bitmap,
+              .has_refcount
+              = bitmap >= 0 || g_str_equal (name, "bitmap directory") };
+      g_array_append_val (o->claims[at / CLUSTER], c);
+    }
+}
+
+static gboolean
+has_refcounts (const Opinion *o)
+{
+  const guint64 table = get (o, 0x30, 8);
+
+  return table != 0 && table % CLUSTER == 0
+         && table + CLUSTER <= o->image->size;
+}
+
+static guint64
+get_block (const Opinion *o, guint64 index)
+{
+  const guint64 block
+      = get (o, get (o, 0x30, 8) + index * 8, 8) & ~(guint64) 0x1ff;
+
+  return block <= o->image->size && o->image->size - block >= CLUSTER ? block
+                                                                      : 0;
+}
+
+static guint64
+get_refcount (const Opinion *o, guint64 cluster)
+{
+  const guint64 bits = G_GUINT64_CONSTANT (1) << get (o, 0x60, 4);
+  const guint64 per_block = CLUSTER * 8 / bits;
+  const guint64 at = cluster % per_block * bits;
+  guint64 value = 0;
+
+  if (cluster / per_block >= CLUSTER / 8)
+    return 0;
+
+  const guint64 block = get_block (o, cluster / per_block);
+  if (block == 0)
+    return 0;
+  if (bits >= 8)
+    return get (o, block + at / 8, (guint) bits / 8);
+
+  for (guint i = 0; i < bits; i++)
+    value |= (get (o, block + (at + i) / 8, 1) >> ((at + i) % 8) & 1) << i;
+  return value;
+}
+
+static void
+claim_refcounts (Opinion *o)
+{
+  const guint64 table = get (o, 0x30, 8);
+
+  if (!has_refcounts (o))
+    return;
+
+  claim (o, "refcount table", -1, table, CLUSTER, 0x30);
+  for (guint i = 0; i < CLUSTER / 8; i++)
+    {
+      if (get_block (o, i) != 0)
+        claim (o, "refcount block", -1, get_block (o, i), CLUSTER,
+               table + i * 8);
+    }
+}
+
+static void
+claim_snapshots (Opinion *o)
+{
+  const guint64 start = get (o, 0x40, 8);
+  guint64 at = start;
+
+  if (start == 0 || start >= o->image->size)
+    return;
+
+  for (guint64 i = 0; i < get (o, 0x3c, 4) && at < o->image->size; i++)
+    {
+      if (at + 40 > o->image->size)
+        {
+          at = o->image->size;
+          break;
+        }
+
+      at += 40 + get (o, at + 36, 4) + get (o, at + 12, 2)
+            + get (o, at + 14, 2) + 7;
+      at -= at % 8;
+    }
+  claim (o, "snapshot table", -1, start, at - start, 0x40);
+}
+
+/* Returns how many bytes of data the bitmap with the entry AT has. */
+static guint64
+get_data_size (const Opinion *o, guint64 at)
+{
+  const guint64 granularity = G_GUINT64_CONSTANT (1) << get (o, at + 17, 1);
+  const guint64 n_bits = (get (o, 0x18, 8) + granularity - 1) / granularity;
+
+  return (n_bits + 7) / 8;
+}
+
+static void
+claim_data (Opinion *o, gint bitmap, guint64 at)
+{
+  const guint64 table = get (o, at, 8);
+  const guint64 data_size = get_data_size (o, at);
+
+  for (guint64 i = 0; i < get (o, at + 8, 4); i++)
+    {
+      if (table + i * 8 + 8 > o->image->size)
+        return;
+
+      const guint64 entry = get (o, table + i * 8, 8);
+      const guint64 begin = i * CLUSTER;
+      const guint64 used
+          = begin < data_size ? MIN (data_size - begin, CLUSTER) : 0;
+
+      /* Bits 9 to 55 are the offset, all others have to be clear. */
+      if (entry != 0 && (entry & G_GUINT64_CONSTANT (0xff000000000001ff)) == 0
+          && entry + used <= o->image->size)
+        claim (o, "data", bitmap, entry, CLUSTER, table + i * 8);
+    }
+}
+
+/* Entries of the directory have 32 bytes here.  A table that several bitmaps
+ * have is the first one's as far as data are concerned. */
+static void
+claim_bitmaps (Opinion *o)
+{
+  const guint64 directory = get (o, AT_BITMAPS + 24, 8);
+
+  claim (o, "bitmap directory", -1, directory, get (o, AT_BITMAPS + 16, 8),
+         AT_BITMAPS + 24);
+  for (gint i = 0; i < N_BITMAPS; i++)
+    {
+      const guint64 at = directory + (guint64) i * 32;
+      gboolean is_first = TRUE;
+
+      for (guint64 other = directory; other < at; other += 32)
+        is_first = is_first
+                   && (get (o, other, 8) != get (o, at, 8)
+                       || get (o, other + 8, 4) != get (o, at + 8, 4)
+                       || get (o, other + 17, 1) != get (o, at + 17, 1));
+
+      claim (o, "table", i, get (o, at, 8), get (o, at + 8, 4) * 8, at);
+      if (is_first)
+        claim_data (o, i, at);
+    }
+}
+
+static void
+opinion_form (Opinion *o, const Image *image)
+{
+  o->image = image;
+  for (guint i = 0; i < MAX_CLUSTERS; i++)
+    {
+      o->claims[i] = g_array_new (FALSE, FALSE, sizeof (Claim));
+      g_array_set_clear_func (o->claims[i], claim_clear);
+    }
+
+  claim (o, "header", -1, 0, 1, 0);
+  if (get (o, 0x28, 8) != 0)
+    claim (o, "L1 table", -1, get (o, 0x28, 8), get (o, 0x24, 4) * 8, 0x28);
+  if (get (o, AT_CRYPTO + 8, 8) != 0)
+    claim (o, "crypto header", -1, get (o, AT_CRYPTO + 8, 8),
+           get (o, AT_CRYPTO + 16, 8), AT_CRYPTO + 8);
+  claim_refcounts (o);
+  claim_snapshots (o);
+  claim_bitmaps (o);
+}
+
+static void
+opinion_clear (Opinion *o)
+{
+  for (guint i = 0; i < MAX_CLUSTERS; i++)
+    g_array_unref (o->claims[i]);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Opinion, opinion_clear)
+
+/* Whether of the claims to CLUSTER there is one of NAME; START gets where that
+ * structure begins. */
+static gboolean
+find_claim (const Opinion *o, guint64 cluster, const char *name,
+            guint64 *start)
+{
+  for (guint i = 0; i < o->claims[cluster]->len; i++)
+    {
+      const Claim *c = &g_array_index (o->claims[cluster], Claim, i);
+
+      if (g_str_equal (c->name, name))
+        {
+          *start = c->start;
+          return TRUE;
+        }
+    }
+
+  return FALSE;
+}
+
+/* Reads "0x200 bytes at 0x400" at the start of TEXT; returns what follows. */
+static const char *
+scan_range (const char *text, guint64 *first, guint64 *n)
+{
+  char *end;
+
+  const guint64 size = g_ascii_strtoull (text, &end, 0);
+  g_assert_true (g_str_has_prefix (end, " bytes at 0x"));
+  const guint64 offset = g_ascii_strtoull (end + 10, &end, 0);
+
+  g_assert_cmpuint (offset % CLUSTER, ==, 0);
+  g_assert_cmpuint (size % CLUSTER, ==, 0);
+  g_assert_cmpuint (size, >, 0);
+  *first = offset / CLUSTER;
+  *n = size / CLUSTER;
+  g_assert_cmpuint (*first + *n, <=, MAX_CLUSTERS);
+  return end;
+}
+
+/* Asserts that what PROBLEM says of an overlap is right, and marks the
+ * clusters in TOLD. */
+static void
+take_overlap (const Opinion *o, const Qcow2Problem *problem, gboolean *told)
+{
+  guint64 first;
+  guint64 n;
+  guint64 start_1 = 0;
+  guint64 start_2 = 0;
+
+  const char *text = scan_range (problem->message, &first, &n);
+  g_assert_true (g_str_has_prefix (text, " belong to "));
+  g_auto (GStrv) owners
+      = g_strsplit (text + strlen (" belong to "), " as well as to ", -1);
+
+  g_assert_cmpuint (g_strv_length (owners), ==, 2);
+  g_assert_true (find_claim (o, first, owners[0], &start_1));
+  g_assert_true (find_claim (o, first, owners[1], &start_2));
+
+  const gboolean tables = g_str_has_prefix (owners[0], "the table")
+                          && g_str_has_prefix (owners[1], "the table");
+  g_assert_cmpstr (problem->rule, ==,
+                   tables && start_1 != start_2
+                       ? "OVL-01"
+                       : get_rule (owners[0], owners[1]));
+  /* Of two that begin in one place the second is what was met first. */
+  if (!tables || start_1 != start_2)
+    g_assert_cmpuint (problem->offset, ==, first * CLUSTER);
+  for (guint64 i = 0; i < n; i++)
+    told[first + i] = TRUE;
+}
+
+static void
+take_refcount (const Opinion *o, const Qcow2Problem *problem, gboolean *told)
+{
+  const char *const begin = "the refcount of ";
+  guint64 first;
+  guint64 n;
+
+  g_assert_true (g_str_has_prefix (problem->message, begin));
+  scan_range (problem->message + strlen (begin), &first, &n);
+  const guint64 refcount
+      = g_ascii_strtoull (strrchr (problem->message, ' '), NULL, 10);
+
+  g_assert_cmpuint (problem->offset, ==, first * CLUSTER);
+  g_assert_cmpuint (problem->value, ==, refcount);
+  g_assert_cmpint (problem->severity, ==,
+                   refcount == 0 ? QCOW2_SEVERITY_ERROR
+                                 : QCOW2_SEVERITY_WARNING);
+  for (guint64 i = first; i < first + n; i++)
+    {
+      g_assert_false (told[i]);
+      g_assert_cmpuint (get_refcount (o, i), ==, refcount);
+      told[i] = TRUE;
+    }
+}
+
+/* Whether bitmap ONLY, or, when that is negative, anybody, has a share of
+ * CLUSTER; WITH_DIRECTORY that counts, too. */
+static gboolean
+is_claimed (const Opinion *o, guint cluster, gint only, gboolean with_refcount)
+{
+  for (guint i = 0; i < o->claims[cluster]->len; i++)
+    {
+      const Claim *c = &g_array_index (o->claims[cluster], Claim, i);
+
+      if (with_refcount
+              ? c->has_refcount
+                    && (only < 0 || c->bitmap == only || c->bitmap < 0)
+              : only < 0 || c->bitmap == only)
+        return TRUE;
+    }
+
+  return FALSE;
+}
+
+static gboolean
+has_too_many (const Checked *c)
+{
+  const Qcow2Problems *problems = c->image->problems;
+  static const char *const rules[] = { "OVL-01", "OVL-02", "REF-01" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (rules); i++)
+    for (gint s = QCOW2_SEVERITY_ERROR; s <= QCOW2_SEVERITY_NOTE; s++)
+      {
+        if (qcow2_problems_get_n_suppressed (
+                problems, rules[i], (Qcow2Severity) s, QCOW2_PART_EVERYTHING)
+            > 0)
+          return TRUE;
+      }
+
+  return FALSE;
+}
+
+/* Compares the findings of C with the opinion on IMAGE; returns whether that
+ * could be done. */
+static gboolean
+compare (const Checked *c, const Image *image, gint only)
+{
+  gboolean shared[MAX_CLUSTERS] = { FALSE };
+  gboolean miscounted[MAX_CLUSTERS] = { FALSE };
+  g_auto (Opinion) o = { 0 };
+
+  if (has_too_many (c))
+    return FALSE;
+
+  opinion_form (&o, image);
+  for (guint i = 0; i < qcow2_problems_get_n (c->image->problems); i++)
+    {
+      const Qcow2Problem *problem = qcow2_problems_get (c->image->problems, i);
+
+      g_assert_cmpstr (problem->rule, !=, "RES-06");
+      if (g_str_has_prefix (problem->rule, "OVL-")
+          && (only < 0 || problem->subject.bitmap == (guint64) only))
+        take_overlap (&o, problem, shared);
+      else if (g_str_equal (problem->rule, "REF-01"))
+        take_refcount (&o, problem, miscounted);
+    }
+
+  for (guint i = 0; i < MAX_CLUSTERS; i++)
+    {
+      const gboolean counts = is_claimed (&o, i, only, TRUE);
+
+      g_assert_cmpint (shared[i], ==,
+                       o.claims[i]->len > 1
+                           && is_claimed (&o, i, only, FALSE));
+      g_assert_cmpint (miscounted[i], ==,
+                       counts && has_refcounts (&o)
+                           && get_refcount (&o, i) != 1);
+    }
+  return TRUE;
+}
+
+static gboolean
+chance (gint percent)
+{
+  return g_test_rand_int_range (0, 100) < percent;
+}
+
+/* Returns the start of some cluster, or, rarely, what is none. */
+static guint64
+random_offset (const Image *image)
+{
+  const gint32 n = (gint32) (image->size / CLUSTER) + 3;
+  const guint64 offset = (guint64) g_test_rand_int_range (1, n) * CLUSTER;
+
+  return chance (4) ? offset + 8 : offset;
+}
+
+static void
+change_tables (Image *image, guint64 directory)
+{
+  for (gint i = 0; i < N_BITMAPS; i++)
+    {
+      const guint64 at = directory + (guint64) i * 32;
+      const guint64 table = image_get_be (image, at, 8);
+
+      for (guint k = 0; k < 100; k++)
+        {
+          if (chance (7))
+            image_put_be (image, table + k * 8, 8,
+                          random_offset (image)
+                              | (chance (5) ? (guint64) 1 : 0)
+                              | (chance (5) ? (guint64) 1 << 60 : 0));
+        }
+      image_put_be (image, at + 8, 4,
+                    (guint64) g_test_rand_int_range (1, 130));
+      image_put_be (image, at + 17, 1,
+                    (guint64) g_test_rand_int_range (9, 12));
+      if (chance (20))
+        image_put_be (image, at, 8, random_offset (image));
+    }
+
+  /* One has another's table, with or without the rest. */
+  if (chance (15))
+    {
+      image_put_be (image, directory + 64, 8,
+                    image_get_be (image, directory, 8));
+      image_put_be (image, directory + 72, 4,
+                    image_get_be (image, directory + 8, 4));
+    }
+}
+
+static void
+change_structures (Image *image)
+{
+  const guint64 refcounts = image_get_be (image, 0x30, 8);
+
+  image_put_be (image, 0x60, 4, (guint64) g_test_rand_int_range (0, 7));
+  for (guint i = 0; i < 64; i++)
+    {
+      if (chance (3))
+        image_put_be (image, refcounts + i * 8, 8, random_offset (image));
+    }
+  if (chance (30))
+    image_put_be (image, 0x28, 8, random_offset (image));
+  if (chance (30))
+    image_put_be (image, 0x24, 4, (guint64) g_test_rand_int_range (0, 400));
+  if (chance (10))
+    image_put_be (image, 0x30, 8, random_offset (image));
+  if (chance (30))
+    image_put_be (image, 0x40, 8, random_offset (image));
+  image_put_be (image, 0x3c, 4, (guint64) g_test_rand_int_range (0, 4));
+  image_put_be (image, AT_CRYPTO + 8, 8,
+                chance (50) ? 0 : random_offset (image));
+  image_put_be (image, AT_CRYPTO + 16, 8,
+                (guint64) g_test_rand_int_range (0, 3000));
+}
+
+/* Returns an image of 512-byte clusters whose pointers are changed at random,
+ * but for those on the way to the entries of the directory. */
+static Image *
+make_random (void)
+{
+  static const ExtensionSpec crypto[] = { { CRYPTO_EXTENSION, 16, NULL } };
+  static const BitmapSpec bitmaps[N_BITMAPS] = {
+    { .name = "b0", .type = 1, .granularity_bits = 9, .table_size = 100 },
+    { .name = "b1", .type = 1, .granularity_bits = 9, .table_size = 100 },
+    { .name = "b2", .type = 1, .granularity_bits = 9, .table_size = 100 },
+    { .name = "b3", .type = 1, .granularity_bits = 9, .table_size = 100 },
+  };
+  const ImageSpec spec = { .cluster_bits = 9,
+                           .size = MIB,
+                           .n_snapshots = 1,
+                           .bitmaps = bitmaps,
+                           .n_bitmaps = N_BITMAPS,
+                           .extensions = crypto,
+                           .n_extensions = 1 };
+  Image *image = image_build_spec (&spec);
+  const guint64 directory = image_get_be (image, 0x70 + 24, 8);
+
+  /* The builder puts the crypto extension last; both have fixed lengths. */
+  image_put_be (image, AT_CRYPTO, 4, CRYPTO_EXTENSION);
+  image_put_be (image, AT_CRYPTO + 4, 4, 16);
+  image_put_be (image, AT_BITMAPS, 4, BITMAPS_EXTENSION);
+  image_put_be (image, AT_BITMAPS + 4, 4, 24);
+  image_put_be (image, AT_BITMAPS + 8, 8, (guint64) N_BITMAPS << 32);
+  image_put_be (image, AT_BITMAPS + 16, 8, N_BITMAPS * 32);
+  image_put_be (image, AT_BITMAPS + 24, 8, directory);
+
+  image_truncate (
+      image,
+      image->size + (guint64) g_test_rand_int_range (CLUSTER, 20 * CLUSTER));
+  change_tables (image, directory);
+  change_structures (image);
+  return image;
+}
+
+static void
+test_random (void)
+{
+  const guint n_images = RUNNING_SLOWLY ? 50 : 3000;
+  guint n_compared = 0;
+
+  for (guint i = 0; i < n_images; i++)
+    {
+      g_autoptr (Image) image = make_random ();
+      const gint only = chance (30) ? g_test_rand_int_range (0, 4) : -1;
+      g_auto (Checked) c = { 0 };
+
+      g_assert_cmpuint (image->size, <, MAX_CLUSTERS * CLUSTER);
+      checked_open_source (&c, fake_source_new (image->bytes, image->size));
+      g_assert_cmpuint (qcow2_directory_get_n (c.directory), ==, N_BITMAPS);
+      if (only >= 0)
+        c.only = (guint64) only;
+      checked_run (&c);
+      n_compared += compare (&c, image, only);
+    }
+
+  g_test_message ("%u of %u images were compared", n_compared, n_images);
+  g_assert_cmpuint (n_compared, >=, n_images / 2);
+}
+
+/* Large images: clusters of 512 bytes and refcounts of one bit, in the order
+ * header, refcount table, its blocks, L1 table, directory, and whatever. */
+
+#define N_LARGE 600000u
+#define FIRST_BLOCK 6
+#define N_LARGE_BLOCKS 320
+#define LARGE_L1 (FIRST_BLOCK + N_LARGE_BLOCKS)
+#define LARGE_DIRECTORY (LARGE_L1 + 1)
+#define LARGE_TABLE (LARGE_DIRECTORY + 1)
+#define LARGE_DATA (LARGE_TABLE + N_LARGE * 8 / CLUSTER + 10)
+
+static void
+put_large_bitmap (Image *image, guint index, guint64 cluster, guint64 size)
+{
+  const guint64 at = LARGE_DIRECTORY * CLUSTER + (guint64) index * 32;
+
+  image_put_be (image, at, 8, cluster * CLUSTER);
+  image_put_be (image, at + 8, 4, size);
+  image_put_be (image, at + 16, 4, 0x01090001);
+  image_put_be (image, at + 24, 1, 'a' + index);
+  image_put_be (image, at + 31, 1, 0);
+}
+
+/* Returns an image of a size with N_BITMAPS, whose entries have to be put, and
+ * N_BLOCKS blocks of refcounts that are all 1. */
+static Image *
+build_large (guint64 size, guint n_bitmaps, guint n_blocks)
+{
+  Image *image = image_new ();
+
+  image_put_bytes (image, 0, "QFI\xfb", 4);
+  image_put_be (image, 4, 4, 3);
+  image_put_be (image, 20, 4, 9);
+  image_put_be (image, 24, 8, size);
+  image_put_be (image, 36, 4, 1);
+  image_put_be (image, 40, 8, LARGE_L1 * CLUSTER);
+  image_put_be (image, 48, 8, CLUSTER);
+  image_put_be (image, 56, 4, FIRST_BLOCK - 1);
+  image_put_be (image, 88, 8, 1);
+  image_put_be (image, 100, 4, 104);
+  image_put_be (image, 104, 4, BITMAPS_EXTENSION);
+  image_put_be (image, 108, 4, 24);
+  image_put_be (image, 112, 4, n_bitmaps);
+  image_put_be (image, 120, 8, n_bitmaps * 32);
+  image_put_be (image, 128, 8, LARGE_DIRECTORY * CLUSTER);
+  for (guint i = 0; i < n_blocks; i++)
+    {
+      const guint64 block = (FIRST_BLOCK + (guint64) i) * CLUSTER;
+
+      image_put_be (image, CLUSTER + i * 8, 8, block);
+      for (guint64 at = block; at < block + CLUSTER; at += 8)
+        image_put_be (image, at, 8, G_MAXUINT64);
+    }
+
+  return image;
+}
+
+static void
+put_entry (Image *image, guint64 table, guint64 index, guint64 cluster)
+{
+  image_put_be (image, table * CLUSTER + index * 8, 8, cluster * CLUSTER);
+}
+
+static void
+free_cluster (Image *image, guint64 cluster)
+{
+  const guint64 at = FIRST_BLOCK * CLUSTER + cluster / 8;
+  const guint64 byte = image_get_be (image, at, 1);
+
+  image_put_be (image, at, 1, byte & ~(G_GUINT64_CONSTANT (1) << cluster % 8));
+}
+
+static void
+check_large (Checked *c, const Image *image)
+{
+  checked_open_source (c, fake_source_new (image->bytes, image->size));
+  checked_run (c);
+  g_assert_cmpuint (c->failed->len, ==, 0);
+}
+
+/* More than can be kept at a time, in any order, none beside another: three
+ * pairs of entries share a cluster, and three refcounts are 0. */
+static void
+test_rounds (void)
+{
+  g_autoptr (Image) image = build_large (N_LARGE * 2 * MIB, 1, N_LARGE_BLOCKS);
+  g_autofree guint32 *order = g_new (guint32, N_LARGE);
+  g_auto (Checked) c = { 0 };
+  const guint64 last = LARGE_DATA + 2 * (guint64) (N_LARGE - 1);
+
+  put_large_bitmap (image, 0, LARGE_TABLE, N_LARGE);
+  for (guint32 i = 0; i < N_LARGE; i++)
+    order[i] = i;
+  for (guint32 i = N_LARGE - 1; i > 0; i--)
+    {
+      const guint32 other
+          = (guint32) g_test_rand_int_range (0, (gint32) i + 1);
+      const guint32 swapped = order[i];
+
+      order[i] = order[other];
+      order[other] = swapped;
+    }
+  for (guint32 i = 0; i < N_LARGE; i++)
+    {
+      guint64 k = order[i];
+
+      k = k == 1 ? 0 : k == 300001 ? 300000 : k == N_LARGE - 2 ? k + 1 : k;
+      put_entry (image, LARGE_TABLE, i, LARGE_DATA + 2 * k);
+    }
+  free_cluster (image, LARGE_DATA + 4);
+  free_cluster (image, LARGE_DATA + 2 * 300002);
+  free_cluster (image, last);
+  image_truncate (image, (last + 1) * CLUSTER);
+
+  check_large (&c, image);
+  g_autofree char *expected = g_strdup_printf (
+      "E OVL-01@0x%x; E OVL-01@0x%x; E OVL-01@0x%x; "
+      "E REF-01@0x%x; E REF-01@0x%x; E REF-01@0x%x",
+      LARGE_DATA * CLUSTER, (guint) last * CLUSTER,
+      (LARGE_DATA + 2 * 300000) * CLUSTER, (guint) last * CLUSTER,
+      (LARGE_DATA + 4) * CLUSTER, (LARGE_DATA + 2 * 300002) * CLUSTER);
+  g_autoptr (GPtrArray) words = g_ptr_array_new_with_free_func (g_free);
+  g_auto (GStrv) split = g_strsplit (expected, "; ", -1);
+  for (guint i = 0; split[i] != NULL; i++)
+    g_ptr_array_add (words, g_strdup (split[i]));
+  g_autofree char *sorted = join_findings (words);
+  assert_clusters (&c, sorted);
+
+  /* It took several rounds, and the bitmap was counted in one. */
+  g_assert_cmpuint (checked_get_source (&c)->n_bytes, >, N_LARGE * 8 * 2);
+  g_assert_cmpuint (c.summary.usable, ==, 1);
+}
+
+static guint
+count_overlaps (const Checked *c)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < qcow2_problems_get_n (c->image->problems); i++)
+    {
+      const Qcow2Problem *problem = qcow2_problems_get (c->image->problems, i);
+
+      n += g_str_has_prefix (problem->rule, "OVL-");
+    }
+
+  return n;
+}
+
+/* Two long structures overlap where one round ends and another begins: that is
+ * told in the first.  Behind there is some data in both. */
+static void
+test_rounds_cut (void)
+{
+  /* With the table they are in the middle of what can be kept. */
+  const guint64 n_before = QCOW2_CLUSTER_MAP_RUNS / 2 - 1;
+  const guint64 middle = LARGE_DATA + 2 * n_before + 20000;
+  g_autoptr (Image) image = build_large (N_LARGE * 2 * MIB, 1, N_LARGE_BLOCKS);
+  g_auto (Checked) c = { 0 };
+
+  put_large_bitmap (image, 0, LARGE_TABLE, N_LARGE);
+  for (guint64 i = 0; i < N_LARGE; i++)
+    put_entry (image, LARGE_TABLE, i,
+               i < n_before    ? LARGE_DATA + 2 * i
+               : i == n_before ? middle
+                               : middle + 20000 + 2 * (i - n_before));
+  image_put_be (image, 36, 4, 15000 * CLUSTER / 8);
+  image_put_be (image, 40, 8, (middle - 10000) * CLUSTER);
+  image_put_be (image, 136, 4, CRYPTO_EXTENSION);
+  image_put_be (image, 140, 4, 16);
+  image_put_be (image, 144, 8, (middle - 9000) * CLUSTER);
+  image_put_be (image, 152, 8, 18000 * CLUSTER);
+  image_truncate (image, (middle + 20000 + 2 * N_LARGE) * CLUSTER);
+
+  check_large (&c, image);
+  g_autofree char *expected = g_strdup_printf (
+      "E OVL-01@0x%x; E OVL-01@0x%x", (guint) (middle - 9000) * CLUSTER,
+      (guint) middle * CLUSTER);
+  assert_clusters (&c, expected);
+  g_assert_cmpuint (count_overlaps (&c), ==, 2);
+}
+
+/* Too many in a single cluster: that is said, and what follows is looked at
+ * all the same. */
+static void
+test_crowd (void)
+{
+  const guint64 n = (1 << 19) + 10;
+  g_autoptr (Image) image = build_large (N_LARGE * 2 * MIB, 2, N_LARGE_BLOCKS);
+  g_auto (Checked) c = { 0 };
+
+  put_large_bitmap (image, 0, LARGE_TABLE, n);
+  put_large_bitmap (image, 1, LARGE_DATA, 1);
+  for (guint64 i = 0; i < n; i++)
+    put_entry (image, LARGE_TABLE, i, LARGE_DATA + (i == n - 1 ? 7 : 5));
+  put_entry (image, LARGE_DATA, 0, LARGE_DATA + 7);
+  free_cluster (image, LARGE_DATA + 7);
+  image_truncate (image, (LARGE_DATA + 8) * CLUSTER);
+
+  check_large (&c, image);
+  g_autofree char *expected = g_strdup_printf (
+      "E OVL-01@0x%x; E OVL-02@0x%x; E REF-01@0x%x; W RES-06@0x%x",
+      (LARGE_DATA + 5) * CLUSTER, (LARGE_DATA + 7) * CLUSTER,
+      (LARGE_DATA + 7) * CLUSTER, (LARGE_DATA + 5) * CLUSTER);
+  assert_clusters (&c, expected);
+}
+
+static guint
+count_unexamined (const Checked *c, guint64 *offset)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < qcow2_problems_get_n (c->image->problems); i++)
+    {
+      const Qcow2Problem *problem = qcow2_problems_get (c->image->problems, i);
+
+      if (!g_str_equal (problem->rule, "RES-06"))
+        continue;
+
+      n++;
+      *offset = problem->offset;
+    }
+
+  return n;
+}
+
+/* 16 rounds are made, no more. */
+static void
+test_budget_of_rounds (void)
+{
+  const guint half = QCOW2_CLUSTER_MAP_RUNS / 2;
+  const guint64 n = 18 * half;
+  const guint64 data = LARGE_TABLE + n * 8 / CLUSTER + 1;
+  g_autoptr (Image) image = build_large (n * 2 * MIB, 1, 1);
+  g_auto (Checked) c = { 0 };
+  guint64 offset = 0;
+
+  image_put_be (image, 48, 8, 0);
+  put_large_bitmap (image, 0, LARGE_TABLE, n);
+  for (guint64 i = 0; i < n; i++)
+    put_entry (image, LARGE_TABLE, i, data + 2 * i);
+  image_truncate (image, (data + 2 * n) * CLUSTER);
+
+  check_large (&c, image);
+  g_assert_cmpuint (count_unexamined (&c, &offset), ==, 1);
+  /* Each takes half of what can be kept at least. */
+  g_assert_cmpuint (offset / CLUSTER, >=, data + 2 * (16 * half - 1));
+  g_assert_cmpuint (checked_get_source (&c)->n_bytes, >, 15 * n * 8);
+  g_assert_cmpuint (checked_get_source (&c)->n_bytes, <, 18 * n * 8);
+}
+
+/* Nor is more read than 1 GiB of tables beside the first round: a second table
+ * has 512 MiB of zeroes, which the disk needs. */
+static void
+test_budget_of_bytes (void)
+{
+  const guint n = 1100000;
+  const guint64 n_zeroes = 512 * MIB / 8;
+  const guint64 data = LARGE_TABLE + n * 8 / CLUSTER + 1;
+  const guint64 second = data + 2 * n;
+  g_autoptr (Image) image = build_large (n_zeroes * 2 * MIB, 2, 1);
+  g_auto (Checked) c = { 0 };
+  guint64 offset = 0;
+
+  image_put_be (image, 48, 8, 0);
+  put_large_bitmap (image, 0, LARGE_TABLE, n);
+  put_large_bitmap (image, 1, second, n_zeroes);
+  for (guint64 i = 0; i < n; i++)
+    put_entry (image, LARGE_TABLE, i, data + 2 * i);
+  image_truncate (image, second * CLUSTER + 512 * MIB);
+
+  check_large (&c, image);
+  g_assert_cmpuint (count_unexamined (&c, &offset), ==, 1);
+  g_assert_cmpuint (offset / CLUSTER, >, data + QCOW2_CLUSTER_MAP_RUNS);
+  g_assert_cmpuint (offset / CLUSTER, <, data + 2 * n);
+  g_assert_cmpuint (checked_get_source (&c)->n_bytes, >, 1000 * MIB);
+  g_assert_cmpuint (checked_get_source (&c)->n_bytes, <, 1300 * MIB);
+}
+
+/* 2^26 refcounts are looked at: as many as the first table has clusters.  All
+ * blocks are one. */
+static void
+test_budget_of_refcounts (void)
+{
+  const guint64 n_entries = G_MAXUINT32;
+  const guint64 n_clusters = 1 << 26;
+  const guint64 first = 2048;
+  const guint64 n_blocks = (2 * n_clusters + first) / 4096 + 1;
+  g_autoptr (Image) image = build_large (MIB, 2, 1);
+  g_auto (Checked) c = { 0 };
+  guint64 offset = 0;
+
+  put_large_bitmap (image, 0, first, n_entries);
+  put_large_bitmap (image, 1, first + n_clusters, n_entries);
+  /* The refcount table is behind the directory. */
+  image_put_be (image, 48, 8, LARGE_TABLE * CLUSTER);
+  image_put_be (image, 56, 4, (n_blocks * 8 + CLUSTER - 1) / CLUSTER);
+  for (guint64 i = 0; i < n_blocks; i++)
+    image_put_be (image, LARGE_TABLE * CLUSTER + i * 8, 8,
+                  FIRST_BLOCK * CLUSTER);
+  image_truncate (image, (first + 2 * n_clusters) * CLUSTER);
+
+  check_large (&c, image);
+  g_assert_cmpuint (count_unexamined (&c, &offset), ==, 1);
+  g_assert_cmpuint (offset / CLUSTER, ==, first + n_clusters);
+}
+
+static void
+test_free_null (void)
+{
+  qcow2_cluster_check_free (NULL);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  for (gsize i = 0; i < G_N_ELEMENTS (pairs); i++)
+    {
+      g_autofree char *path
+          = g_strdup_printf ("/check-clusters/pair/%s", pairs[i].path);
+
+      g_test_add_data_func (path, &pairs[i], test_pair);
+    }
+  g_test_add_func ("/check-clusters/no-pair", test_no_pair);
+  g_test_add_func ("/check-clusters/wants", test_wants);
+  g_test_add_func ("/check-clusters/random", test_random);
+  g_test_add_func ("/check-clusters/free-null", test_free_null);
+  if (RUNNING_SLOWLY)
+    return g_test_run ();
+
+  g_test_add_func ("/check-clusters/rounds", test_rounds);
+  g_test_add_func ("/check-clusters/rounds/cut", test_rounds_cut);
+  g_test_add_func ("/check-clusters/crowd", test_crowd);
+  g_test_add_func ("/check-clusters/budget/rounds", test_budget_of_rounds);
+  g_test_add_func ("/check-clusters/budget/bytes", test_budget_of_bytes);
+  g_test_add_func ("/check-clusters/budget/refcounts",
+                   test_budget_of_refcounts);
+  return g_test_run ();
+}
