@@ -42,9 +42,7 @@ EITHER_WAY = (
 
 # Images of which check says less, or more, than QEMU.
 KNOWN = {
-    'snapshot-extra-data-huge': 'snapshots are not judged',
-    'snapshots-65536': 'snapshots are not judged',
-    'l1-size-0-offset-unaligned': 'a table without entries is not judged',
+    'snapshots-65536': 'a snapshot table in the header is not judged',
     'size-max-signed': 'QEMU cannot even count the L1 entries, and says so',
     'size-one-sector-short-of-entry':
         'QEMU has rounded the size down, which is said, too',
@@ -201,6 +199,17 @@ def is_cured_by_writing(image, problem):
     return not left(copy, [problem])
 
 
+def is_corrupt_when_written(image, problem):
+    # It is the first block that is needed.
+    table, = image.fields('refcount_table_offset')
+    if problem['offset'] != int(table):
+        return True
+    copy = image.copy()
+    write_a_sector(copy)
+    info = json.loads(qemu_info(copy).stdout)
+    return info['format-specific']['data']['corrupt']
+
+
 def cannot_be_written(image, _):
     return write_a_sector(image.copy()).returncode != 0
 
@@ -268,6 +277,8 @@ VISIBLE = {
         is_cured_by_writing,
     'QEMU has met damage, and opens the image only for reading':
         cannot_be_written,
+    'QEMU does not look before it needs the refcounts, and takes the image '
+    'for corrupt then': is_corrupt_when_written,
     'QEMU cuts the name there': is_cut_name,
     'QEMU prints it as it is': is_printed_raw,
     'normal while a writer runs; without one QEMU calls the bitmap '

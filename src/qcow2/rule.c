@@ -167,10 +167,10 @@ const Qcow2Rule qcow2_rules[QCOW2_N_RULES] = {
   [QCOW2_HDR_19_END] = ROW ("HDR-19", WARNING, OTHER, NONE,
     HOLDS "the snapshot table is inside the file",
     ALLOWS "the start of a cluster inside the file", SAYS ZEROS),
-  [QCOW2_HDR_19_SIZE] = ROW ("HDR-19", WARNING, REFUSED, NONE,
+  [QCOW2_HDR_19_SIZE] = ROW ("HDR-19", WARNING, REFUSED, REPAIR,
     HOLDS "the snapshot table has at most 64 MiB",
     ALLOWS "at most 64 MiB", SAYS "Snapshot table is too big"),
-  [QCOW2_HDR_19_EXTRA] = ROW ("HDR-19", WARNING, REFUSED, NONE,
+  [QCOW2_HDR_19_EXTRA] = ROW ("HDR-19", WARNING, REFUSED, REPAIR,
     HOLDS "an entry of the snapshot table has at most 1024 bytes of extra "
           "data",
     ALLOWS "at most 1024", SAYS "Too much extra metadata in snapshot table"),
