@@ -46,18 +46,8 @@ done
 
 mkdir "$tmp/files"
 cd "$tmp/files" || exit 1
-python3 "$srcdir/tests/faults.py" "$tmp/fault-shim.so" "$step" "$ways" \
-  "${images[@]}" 2> "$tmp/log" | while IFS=$'\t' read -r name what; do
-  if [ -z "$what" ]; then
-    pass "$name"
-  else
-    fail "$name" "$what"
-  fi
-done
-if [ "${PIPESTATUS[0]}" = 0 ]; then
-  pass "all ways"
-else
-  fail "all ways" "$(cat "$tmp/log")"
-fi
+results python3 "$srcdir/tests/faults.py" "$tmp/fault-shim.so" "$step" \
+  "$ways" "${images[@]}"
+[ "$n_results" -gt 0 ] || fail "there were results"
 
 done_testing

@@ -730,7 +730,7 @@ def main():
             checks[what](bytes.fromhex(data), shown, ways)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             complain('it breaks off:', error)
-        print(name, '; '.join(wrong), sep='\t')
+        print('%s: %s' % (what, name), '; '.join(wrong[:5]), sep='\t')
         wrong.clear()
 
 

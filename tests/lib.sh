@@ -31,6 +31,12 @@
 #                           options per line: those that print text, and those
 #                           that take --output=json
 #   check NAME COMMAND...   COMMAND is true
+#   results COMMAND...      COMMAND prints a line for each result: its name, and
+#                           behind a tab what is wrong, if anything is; lines
+#                           that begin with a # are for people.  $n_results is
+#                           how many there were
+#   limit_memory            sets $memory to what programs may have, in bytes, or
+#                           to 0 where that cannot be limited; is a result
 #   pass, fail NAME [WHY]   a result by hand
 #   skip NAME REASON        a result that cannot be had here
 #   skip_all REASON         none of this file's can
@@ -133,6 +139,47 @@ check ()
     pass "$name"
   else
     fail "$name" "false: $*"
+  fi
+}
+
+results ()
+{
+  local name what
+
+  n_results=0
+  "$@" 2> "$tmp/log" | while IFS=$'\t' read -r name what; do
+    if [ "${name:0:1}" = '#' ]; then
+      echo "$name"
+      continue
+    fi
+    n_results=$((n_results + 1))
+    if [ -z "$what" ]; then
+      pass "$name"
+    else
+      fail "$name" "$what"
+    fi
+  done
+  if [ "${PIPESTATUS[0]}" != 0 ]; then
+    fail "there were all results" "$(cat "$tmp/log")"
+  fi
+}
+
+# Not for programs that run others or reserve addresses by the terabyte.
+# shellcheck disable=SC2034 # it is for who calls this
+limit_memory ()
+{
+  local words
+
+  memory=0
+  read -r -a words <<< "$QCOW2TOOL"
+  if [ "${#words[@]}" != 1 ] || [ -n "${QCOW2TOOL_SANITIZED-}" ]; then
+    skip "in 64 MiB of memory" "the program is run by another or sanitized"
+  elif (ulimit -v 65536 && ! python3 -c 'bytearray(1 << 27)') 2> /dev/null
+  then
+    memory=$((64 << 20))
+    pass "in 64 MiB of memory"
+  else
+    fail "in 64 MiB of memory" "there is no limit on memory"
   fi
 }
 

@@ -50,6 +50,7 @@ shell_tests = \
 	%D%/cli-check-corpus.sh \
 	%D%/cli-check-rules.sh \
 	%D%/cli-check.sh \
+	%D%/cli-bombs.sh \
 	%D%/cli-completion.sh \
 	%D%/cli-damaged.sh \
 	%D%/cli-dump-header.sh \
@@ -75,6 +76,7 @@ EXTRA_DIST += \
 	$(shell_tests) \
 	%D%/check-findings.py \
 	%D%/check-util.h \
+	%D%/every-image.py \
 	%D%/expected \
 	%D%/fault-shim.c \
 	%D%/faults.py \

@@ -1,0 +1,270 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The oracle of cli-damaged.sh and cli-bombs.sh: whatever is in an image, the
+program ends in good order, in time and in little memory, and what it prints is
+harmless and whole.
+
+  every-image.py SECONDS BYTES DIRECTORY TEXT JSON
+
+Each image of DIRECTORY whose name is a word of standard input, by each of the
+ways TEXT, one per line, and by each of the ways JSON with --output=jsonl; with
+--output=json by the last of these, which shows most, and the others in turn.
+No run may take more than SECONDS, unless it prints more than 64 MiB, or BYTES
+of memory, if that is not 0.  The program is $QCOW2TOOL.
+Prints a line for each image: its name, and behind a tab what is wrong; then
+one that begins with a # and says which run took longest.
+"""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+TOOL = shlex.split(os.environ.get('QCOW2TOOL', 'qcow2tool'))
+
+# Behind so much output a run is ended; of more than that, only the start is
+# looked at.
+MUCH = 64 << 20
+LONG = 4 << 20
+
+NOT_ASCII = bytes(range(0x80, 0x100))
+
+# So many images are given to one program that prints an object per line.
+BATCH = 16
+
+# What could do anything to a terminal: controls, C1, bidirectional and
+# zero-width characters, tags.
+BAD = re.compile('[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e'
+                 '\u2060-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]')
+# What QEMU's own dumper lets through in extension data.
+DUMPED = '\t\r\x0b\x0c'
+# Lines of text begin with a name of ours, or are rows.
+FORGED = re.compile('^(?![a-z0-9_]+ |Bitmap name |Bitmap table |INDEX STATE '
+                    '|Header:\n|Header extension:\n).+$', re.MULTILINE)
+# Those of check are findings, comments on them, and a summary at the end.
+FORGED_CHECK = re.compile(r'^(?!(error|warning|note) [A-Z]+-[0-9]+ |    '
+                          r'|\S+: [0-9]+ errors?, [0-9]+ warnings?; ).+$',
+                          re.MULTILINE)
+
+STATUS_OF_ERROR = {'open': 1, 'not-qcow2': 1, 'unsupported': 1,
+                   'truncated': 1, 'read': 1, 'corrupt': 2, 'ambiguous': 2,
+                   'not-found': 3}
+
+seconds, n_bytes = int(sys.argv[1]), int(sys.argv[2])
+slowest = (0, 'nothing')
+
+if n_bytes:
+    # This costs less than doing it between fork and exec.
+    TOOL[:0] = ['sh', '-c', 'ulimit -v %d && exec "$@"' % (n_bytes >> 10),
+                'sh']
+
+
+class Run:
+    """One run of the program; what is wrong with it is in WRONG."""
+
+    def __init__(self, way, *paths):
+        self.way = way
+        self.wrong = []
+        begin = time.monotonic()
+        with tempfile.TemporaryFile() as messages:
+            process = subprocess.Popen(
+                TOOL + way.split() + list(paths), stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=messages)
+            timer = threading.Timer(seconds, process.kill)
+            timer.start()
+            self.output = self.read(process.stdout)
+            self.is_cut = len(self.output) > MUCH
+            if self.is_cut:
+                process.kill()
+            process.stdout.close()
+            self.status = process.wait()
+            timer.cancel()
+            messages.seek(0)
+            self.messages = messages.read()
+        self.note_time(time.monotonic() - begin, paths)
+        if not self.is_cut:
+            self.check_end()
+        self.check_messages()
+        self.check_output()
+
+    @staticmethod
+    def read(file):
+        """What is in FILE, or the start of it."""
+        blocks = []
+        size = 0
+        while size <= MUCH:
+            blocks.append(file.read(1 << 20))
+            if not blocks[-1]:
+                break
+            size += len(blocks[-1])
+        return b''.join(blocks)
+
+    def note_time(self, taken, paths):
+        global slowest
+        if taken >= seconds:
+            self.complain('more than %d seconds' % seconds)
+        if not self.is_cut:
+            what = '%s of %s' % (self.way, os.path.basename(paths[0]))
+            slowest = max(slowest, (taken, what))
+
+    def complain(self, what, value=None):
+        if value is not None:
+            what += ' ' + repr(value)[:300]
+        self.wrong.append(self.way + ': ' + what)
+
+    def check_end(self):
+        if self.status not in (0, 1, 2, 3):
+            self.complain('status %d,' % self.status, self.messages)
+        # What check finds is its output.
+        is_told = self.messages != b'' or (
+            self.status == 2 and self.way.split()[0] == 'check')
+        if (self.status == 0) == is_told:
+            self.complain('status %d, messages' % self.status, self.messages)
+
+    def check_messages(self):
+        text = self.decode(self.messages)
+        lines = text.splitlines(True)
+        if len(lines) > 400:
+            self.complain('a flood of messages')
+        if BAD.search(text):
+            self.complain('messages not escaped', text)
+        for line in lines:
+            if not line.startswith('qcow2tool: ') or not line.endswith('\n'):
+                self.complain('a stray message', line)
+
+    def check_output(self):
+        start = self.output[:LONG]
+        if len(start) < len(self.output):
+            # Whole lines, or at least whole characters.
+            start = start[:start.rfind(b'\n') + 1] or start.rstrip(NOT_ASCII)
+        text = self.decode(start)
+        if self.way in ('dump-header', 'dump-header-exts'):
+            text = text.translate(dict.fromkeys(map(ord, DUMPED)))
+        elif '--names' not in self.way and ' -j' not in self.way \
+                and '--output=' not in self.way:
+            self.check_lines(text)
+        if BAD.search(text):
+            self.complain('output not escaped', BAD.search(text).group())
+        if self.status == 1 and '--output=' not in self.way and text:
+            self.complain('output of what is no image', text)
+
+    def check_lines(self, text):
+        is_check = self.way.split()[0] == 'check'
+        forged = (FORGED_CHECK if is_check else FORGED).search(text)
+        if forged:
+            self.complain('a forged line', forged.group())
+
+    def decode(self, data):
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            self.complain('not UTF-8')
+            return data.decode(errors='replace')
+
+    def check_answer(self, text, path, check_status=True):
+        """Whether TEXT is the object of PATH, and goes with the status."""
+        try:
+            answer = json.loads(text)
+            if answer['filename'] != path:
+                self.complain('the answer is about', answer['filename'])
+            error = answer['error']
+            if error is not None:
+                status = STATUS_OF_ERROR[error['code']]
+            else:
+                status = 2 if any(problem['severity'] == 'error'
+                                  for problem in answer['problems']) else 0
+            if check_status and status != self.status:
+                self.complain('status %d is not that of' % self.status,
+                              (error, answer['problems']))
+            return status
+        except (ValueError, KeyError, TypeError) as error:
+            self.complain('no answer: %r:' % error, text)
+        return 1
+
+    def check_documents(self, n):
+        """QEMU's dumper prints several."""
+        text = self.decode(self.output)
+        try:
+            for _ in range(n if text else 0):
+                _, end = json.JSONDecoder().raw_decode(text)
+                text = text[end:].lstrip('\n')
+            if text:
+                self.complain('behind the JSON:', text)
+        except ValueError as error:
+            self.complain('no JSON: %r:' % error, text)
+
+
+def check_json(way, path, status):
+    run = Run(way + ' --output=json', path)
+    if not run.is_cut:
+        run.check_answer(run.output, path)
+        if status not in (None, run.status):
+            run.complain('status %d, but text has' % run.status, status)
+    return run.wrong
+
+
+def check_image(path, text_ways, json_ways):
+    wrong = []
+    statuses = {}
+    for way in text_ways:
+        run = Run(way, path)
+        statuses[way] = None if run.is_cut else run.status
+        if ' -j' in way and not run.is_cut:
+            run.check_documents(1 if 'exts' in way else 2)
+        wrong += run.wrong
+    # All of it is damaged when a part of it is.
+    parts = [statuses.get(way) for way in ('header', 'extensions', 'bitmaps')]
+    if None not in parts and statuses.get('dump') is not None:
+        worst = 1 if 1 in parts else max(parts)
+        if statuses['dump'] != worst:
+            wrong.append('dump: status %d, its parts have %r'
+                         % (statuses['dump'], parts))
+    for way in json_ways:
+        wrong += check_json(way, path, statuses.get(way))
+    return wrong
+
+
+def check_batch(paths, json_ways):
+    """What is wrong with the images together, which is one of them's."""
+    wrong = []
+    for way in json_ways:
+        run = Run(way + ' --output=jsonl', *paths)
+        lines = run.output.split(b'\n')
+        rest = lines.pop()
+        if not run.is_cut and (rest != b'' or len(lines) != len(paths)):
+            run.complain('%d lines for %d images' % (len(lines), len(paths)))
+        statuses = [run.check_answer(line, path, False)
+                    for line, path in zip(lines, paths)]
+        worst = 1 if 1 in statuses else max(statuses, default=0)
+        if not run.is_cut and run.status != worst:
+            run.complain('status %d, the worst is' % run.status, worst)
+        wrong += run.wrong
+    return wrong
+
+
+def main():
+    directory, text_ways, json_ways = sys.argv[3:]
+    text_ways = text_ways.splitlines()
+    json_ways = json_ways.splitlines()
+    batch = []
+    names = [name for name in sys.stdin.read().split()
+             if os.path.exists(os.path.join(directory, name + '.qcow2'))]
+    for index, name in enumerate(names):
+        path = os.path.join(directory, name + '.qcow2')
+        turn = json_ways[index % len(json_ways)]
+        wrong = check_image(path, text_ways, {turn, json_ways[-1]})
+        batch.append(path)
+        if len(batch) == BATCH or index == len(names) - 1:
+            wrong += check_batch(batch, json_ways)
+            batch = []
+        print(name, '; '.join(wrong[:5]), sep='\t')
+    print('# slowest: %.2f s, %s' % slowest)
+
+
+if __name__ == '__main__':
+    main()
