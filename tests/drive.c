@@ -33,6 +33,9 @@
 /* The most of a directory that is looked at. */
 #define MAX_DIRECTORY (1024 * 65535)
 
+/* What counts of a file for how much of it may be checked. */
+#define MAX_CHECKED (1024 * 1024 * 1024)
+
 /* What may be read of a structure: a window is read again from where something
  * does not fit into it any more, and once more, smaller, when that fails. */
 #define BUDGET(bytes) (4 * (bytes) + 8 * (guint64) BYTE_WINDOW_SIZE)
@@ -335,6 +338,7 @@ show_bitmap (Run *run, Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
     take_read_error (run, error);
   check_bitmap (bitmap, examined,
                 qcow2_problems_get_n_errors (problems) - n_errors);
+  run->result->n_usable += bitmap->usable != 0;
 
   for (guint i = 0; i < run->n_emitters; i++)
     describe_begin_bitmap (run->emitters[i], bitmap);
@@ -738,6 +742,17 @@ take_check_error (GError *error, gpointer data)
   take_read_error (data, error);
 }
 
+/* How much the check may read: of each bitmap its table, and of that the
+ * refcounts; and all of it in two rounds, which no small file needs more of.
+ */
+static guint64
+get_most_checked (const Run *run)
+{
+  const guint64 size = MIN (run->file_size, MAX_CHECKED);
+
+  return (16 + 8 * run->result->n_bitmaps) * size;
+}
+
 static void
 check_image (Run *run)
 {
@@ -754,6 +769,8 @@ check_image (Run *run)
   g_assert_cmpuint (bitmaps.usable + bitmaps.in_use + bitmaps.stale
                         + bitmaps.damaged,
                     ==, run->result->n_bitmaps);
+  run->result->n_usable = bitmaps.usable;
+  g_assert_cmpuint (run->result->n_read, <=, BUDGET (get_most_checked (run)));
 
   end_groups (run);
   print_findings (run, &bitmaps);
@@ -847,6 +864,7 @@ compare_with_check (const DriveResult *known, const DriveResult *checked)
     return;
 
   g_assert_cmpuint (checked->n_bitmaps, ==, known->n_bitmaps);
+  g_assert_cmpuint (checked->n_usable, ==, known->n_usable);
   if (known->n_errors > 0)
     g_assert_cmpuint (checked->n_errors, >, 0);
 }

@@ -42,6 +42,7 @@ typedef struct
   gboolean was_opened; /* there is an image */
   gboolean read_failed;
   guint64 n_bitmaps;
+  guint64 n_usable; /* of them */
   guint64 n_findings;
   guint64 n_errors;       /* findings of severity error */
   guint64 n_check_errors; /* likewise of the check, if it was made */

@@ -43,14 +43,16 @@ replay_sources = \
 %C%_replay_sparse_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
 %C%_replay_sparse_LDADD = $(unit_ldadd)
 
-# How long each target runs under "make fuzz", and where it keeps what it
-# finds.
+# How long each target runs under "make fuzz", where it keeps what it finds,
+# and more of libFuzzer's flags: of two that are alike the last one counts.
 FUZZ_SECONDS = 60
 FUZZ_DIR = fuzz-corpus
-FUZZ_FLAGS = \
-	-max_len=16384 -timeout=10 -rss_limit_mb=512 -malloc_limit_mb=64 \
-	-use_value_profile=1 -print_final_stats=1
-FUZZ_ASAN_OPTIONS = malloc_context_size=4:quarantine_size_mb=16
+FUZZ_FLAGS =
+fuzz_flags = \
+	-max_len=16384 -timeout=25 -rss_limit_mb=512 -malloc_limit_mb=64 \
+	-print_final_stats=1 $(FUZZ_FLAGS)
+fuzz_asan_options = \
+	malloc_context_size=4:quarantine_size_mb=4:max_malloc_fill_size=64
 
 .PHONY: fuzz
 if FUZZING
@@ -86,8 +88,8 @@ fuzz: $(fuzz_targets) $(replay_programs)
 	  kept=$(srcdir)/tests/fuzz/corpus/$$name; \
 	  $(MKDIR_P) "$$found" "$$seeds" \
 	    && tests/fuzz/replay-$$name --write "$$seeds" \
-	    && ASAN_OPTIONS="$(FUZZ_ASAN_OPTIONS):$$ASAN_OPTIONS" \
-	      tests/fuzz/fuzz-$$name $(FUZZ_FLAGS) \
+	    && ASAN_OPTIONS="$(fuzz_asan_options):$$ASAN_OPTIONS" \
+	      tests/fuzz/fuzz-$$name $(fuzz_flags) \
 	      -dict=$(srcdir)/tests/fuzz/fuzz.dict \
 	      -max_total_time=$(FUZZ_SECONDS) \
 	      -artifact_prefix="$(FUZZ_DIR)/$$name-" \
