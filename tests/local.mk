@@ -32,6 +32,7 @@ unit_tests = \
 	%D%/test-image \
 	%D%/test-image-list \
 	%D%/test-json \
+	%D%/test-message \
 	%D%/test-number \
 	%D%/test-problem \
 	%D%/test-record \
@@ -155,6 +156,8 @@ unit_ldadd = src/libcli.la
 %C%_test_image_list_LDADD = $(unit_ldadd)
 %C%_test_json_SOURCES = %D%/test-json.c
 %C%_test_json_LDADD = $(unit_ldadd)
+%C%_test_message_SOURCES = %D%/test-message.c $(builder_sources)
+%C%_test_message_LDADD = $(unit_ldadd)
 %C%_test_number_SOURCES = %D%/test-number.c
 %C%_test_number_LDADD = $(unit_ldadd)
 %C%_test_problem_SOURCES = %D%/test-problem.c
