@@ -321,6 +321,10 @@ static const EndRow ends[] = {
   { { "BDIR-03/none-said", "A", "0x200:00000000",
       "E BEXT-01@0x200; E BDIR-03@0x200" }, 2 },
 
+  /* Nothing of it is in the file, and nothing should be. */
+  { { "BDIR-04/empty-behind-file", "A",
+      "0x200:00000000 0x210:00000000002d0000 size=0x2d0000",
+      "E BEXT-01@0x200; E BEXT-06@0x210" }, 0 },
   /* What is left is too short for an entry. */
   { { "BDIR-04/8-bytes", "A", "0x208:0000000000000048 size=0x2d0000",
       "E BDIR-04@0x2c0040" }, 2 },

@@ -60,6 +60,12 @@ static const Row rows[] = {
     "the bitmap table, 0 bytes at 0x7fffffffffffffff, does not end in the "
     "file, which has 2883648 bytes" },
 
+  /* Whose end it is. */
+  { "cut-entry/directory", "A", "0x208:0000000000000038", QCOW2_BDIR_02,
+    "extra data and name go on behind 0x2c0038, the end of the directory" },
+  { "cut-entry/file", "A", "size=0x2c003a", QCOW2_BDIR_02,
+    "extra data and name go on behind 0x2c003a, the end of the file" },
+
   { "table-entry/reserved", "A", "0x2a0000:8000000000290101", QCOW2_BTAB_01,
     "table entry 0 has reserved bits 0x8000000000000100" },
 };
