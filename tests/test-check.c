@@ -180,6 +180,17 @@ static const FindingRow findings[] = {
   /* Of the guest's clusters it is not our business: 0x50000 is one. */
   { "refcount/guest", "A", "0x2000a:0000", "" },
   { "refcount/header", "A", "0x20000:0000", "" },
+  /* Two bitmaps have the same table, which is too short for both: it holds no
+   * entry that breaks a rule. */
+  { "shared/short-table", "A",
+    "0x18:0000001000000000 0x2c0020:00000000002a0000 0x2c0031:10",
+    "W HDR-15@0x18; E BDIR-18@0x2c0008; E BDIR-18@0x2c0028; "
+    "E OVL-02@0x2c0020" },
+  /* More clusters than there are numbers of 32 bits. */
+  { "overlap/2-32-clusters", "luks-pointer",
+    "0x80:0001000000010000 size=0x2000000000000",
+    "E OVL-01@0x240000; E OVL-01@0x250000; E OVL-01@0x260000; "
+    "E OVL-01@0x270000" },
   { "refcount/no-table", "A", "0x30:0000000000000000", "W HDR-18@0x30" },
 };
 /* clang-format on */

@@ -715,6 +715,55 @@ test_read_error_long_payload (void)
   assert_fatal (error, QCOW2_ERROR_READ, "0x78", "FILE-04");
 }
 
+/* Whether the walk has ended where there should be more. */
+static void
+test_is_cut (void)
+{
+  static const struct
+  {
+    const char *base;
+    const char *patch;
+    gboolean is_cut;
+  } rows[] = {
+    { "A", NULL, FALSE },
+    { "A", "0x218:00000000ffffffff", FALSE },
+    { "X57", NULL, FALSE },
+    { "A", "size=504", TRUE },
+    { "A", "size=509", TRUE },
+    { "DF", "size=123", TRUE },
+    { "A", "0x74:ffffffff", TRUE },
+    { PLAIN, "0x8:0000000000000071 0x10:00000001 0x71:62", TRUE },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_auto (Walk) walk = { 0 };
+      gboolean more = TRUE;
+
+      walk_begin (&walk, rows[i].base, rows[i].patch);
+      while (more)
+        {
+          g_auto (Qcow2Extension) e = { 0 };
+
+          more = qcow2_extension_walk_next (walk.walk, &e, NULL);
+        }
+      g_assert_cmpint (qcow2_extension_walk_is_cut (walk.walk), ==,
+                       rows[i].is_cut);
+    }
+}
+
+/* Of other data, however long, no row is one of a feature table. */
+static void
+test_no_features (void)
+{
+  g_auto (Walk) walk = { 0 };
+  g_auto (Qcow2Extension) e = { 0 };
+
+  walk_begin (&walk, PLAIN, "0x70:1234567800000060");
+  assert_next (&walk, &e, 0x12345678, 0x70, 96);
+  g_assert_cmpuint (qcow2_extension_get_n_features (&e), ==, 0);
+}
+
 static void
 test_free_null (void)
 {
@@ -732,6 +781,7 @@ add_walks (void)
                    test_walk_after_terminator);
   g_test_add_func ("/extension/walk/too-long", test_walk_too_long);
   g_test_add_func ("/extension/walk/cut", test_walk_cut);
+  g_test_add_func ("/extension/walk/is-cut", test_is_cut);
   g_test_add_func ("/extension/walk/many", test_many);
   g_test_add_func ("/extension/walk/free-null", test_free_null);
   g_test_add_func ("/extension/read-error/head", test_read_error_head);
@@ -749,6 +799,7 @@ add_payloads (void)
   g_test_add_func ("/extension/payload/short", test_short_payload);
   g_test_add_func ("/extension/payload/no-fields", test_no_payload_fields);
   g_test_add_func ("/extension/payload/features", test_features);
+  g_test_add_func ("/extension/payload/no-features", test_no_features);
   g_test_add_func ("/extension/payload/features-partial-row",
                    test_features_partial_row);
   g_test_add_func ("/extension/payload/data-or-hex", test_data_or_hex);

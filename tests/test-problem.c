@@ -123,6 +123,24 @@ test_at_cap (void)
 
 /* The first hundred stay; the others are counted, as errors too: a bitmap
  * with the 101st of a kind is as damaged as the one with the first. */
+/* Full: what is added from now on is only counted. */
+static void
+test_is_full (void)
+{
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+
+  add (problems, QCOW2_HDR_11, 99);
+  g_assert_false (
+      qcow2_problems_is_full (problems, QCOW2_HDR_11, QCOW2_PART_HEADER));
+  add (problems, QCOW2_HDR_11, 1);
+  g_assert_true (
+      qcow2_problems_is_full (problems, QCOW2_HDR_11, QCOW2_PART_HEADER));
+  g_assert_false (
+      qcow2_problems_is_full (problems, QCOW2_HDR_11, QCOW2_PART_BITMAPS));
+  g_assert_false (
+      qcow2_problems_is_full (problems, QCOW2_HDR_09, QCOW2_PART_HEADER));
+}
+
 static void
 test_beyond_cap (void)
 {
@@ -209,6 +227,7 @@ main (int argc, char **argv)
   g_test_add_func ("/problem/order", test_order);
   g_test_add_func ("/problem/count-errors", test_count_errors);
   g_test_add_func ("/problem/cap/at", test_at_cap);
+  g_test_add_func ("/problem/cap/is-full", test_is_full);
   g_test_add_func ("/problem/cap/beyond", test_beyond_cap);
   g_test_add_func ("/problem/cap/per-rule", test_cap_per_rule);
   g_test_add_func ("/problem/cap/per-severity", test_cap_per_severity);
