@@ -186,11 +186,33 @@ static const FindingRow findings[] = {
     "0x18:0000001000000000 0x2c0020:00000000002a0000 0x2c0031:10",
     "W HDR-15@0x18; E BDIR-18@0x2c0008; E BDIR-18@0x2c0028; "
     "E OVL-02@0x2c0020" },
+  /* Likewise one of 8195 entries, of which 8194 are needed and looked at. */
+  { "shared/spare-entry", "A",
+    "0x18:0000020020000000 0x2c0000:000000000030000000002003 0x2c0011:09 "
+    "0x2c0020:000000000030000000002003 0x2c0031:09 size=0x400000",
+    "W HDR-15@0x18; W BDIR-06@0x2c0008; W BDIR-06@0x2c0028; "
+    "E BDIR-18@0x2c0008; E BDIR-18@0x2c0028; W RES-02@0x310010; "
+    "E OVL-02@0x2c0020; E REF-01@0x300000" },
   /* More clusters than there are numbers of 32 bits. */
   { "overlap/2-32-clusters", "luks-pointer",
     "0x80:0001000000010000 size=0x2000000000000",
     "E OVL-01@0x240000; E OVL-01@0x250000; E OVL-01@0x260000; "
     "E OVL-01@0x270000" },
+  /* A crypto extension that is cut short hides no LUKS header. */
+  { "overlap/second-luks-pointer", "luks-pointer",
+    "0x230:0537be77000000080000000000050000 0x250000:0000000000040000",
+    "E EXT-08@0x230; E EXT-13@0x234; E OVL-01@0x40000; "
+    "W BDATA-03@0x40084" },
+  /* Nor does one that does not fit. */
+  { "second-luks-pointer-too-long", "luks-pointer", "0x230:0537be77ffffffff",
+    "E EXT-08@0x230; E EXT-03@0x234; E EXT-13@0x234" },
+  /* The table of an entry that is cut short is not looked at. */
+  { "cut-entry", "A", "0x2c0012:ffff 0x2a0000:8000000000290000",
+    "E BDIR-02@0x2c0012" },
+  { "snapshots/behind-file", "S", "0x40:0000000100000000", "W HDR-19@0x40" },
+  /* Only the dirty bit makes refcounts doubtful. */
+  { "refcount/other-feature", "refcount-data-0",
+    "0x48:0000000000000008 0x68:01", "E REF-01@0x290000" },
   { "refcount/no-table", "A", "0x30:0000000000000000", "W HDR-18@0x30" },
 };
 /* clang-format on */
@@ -218,6 +240,52 @@ test_full_tail_is_not_read (void)
   checked_set_bad (&c, 0x12400, 0x12600);
   checked_run (&c);
   g_assert_cmpuint (c.failed->len, ==, 0);
+}
+
+/* What is known of the refcounts of one block says nothing of the next one:
+ * the directory of B, of one long entry, is moved to the last cluster of the
+ * first block and the first one of the second, which is all zeroes. */
+static void
+test_unreadable_block (void)
+{
+  g_auto (Checked) c = { 0 };
+  gboolean found = FALSE;
+
+  checked_open (&c, "B",
+                "0x80:0000000000000208000000000001fe00 0x208:0000000000030000 "
+                "0x1fe00:00000000000126000000000400000002010901f000000000 "
+                "0x1fe18:61*496 size=0x30200");
+  checked_set_bad (&c, 0x5fe, 0x600);
+  checked_run (&c);
+  g_assert_cmpuint (c.failed->len, ==, 1);
+  for (guint i = 0; i < qcow2_problems_get_n (c.image->problems); i++)
+    {
+      const Qcow2Problem *p = qcow2_problems_get (c.image->problems, i);
+
+      found = found
+              || (g_str_equal (p->rule, "REF-01") && p->offset == 0x20000);
+    }
+  g_assert_true (found);
+}
+
+/* A directory is as long as it may be, whatever it is said to be: what lies
+ * 256 MiB behind its start is not in it. */
+static void
+test_long_directory (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, "A",
+                "0x208:0000000020000000 0x2a0000:0000000010000000 "
+                "size=0x20000000");
+  checked_run (&c);
+  for (guint i = 0; i < qcow2_problems_get_n (c.image->problems); i++)
+    {
+      const Qcow2Problem *p = qcow2_problems_get (c.image->problems, i);
+
+      g_assert_false (g_str_equal (p->rule, "OVL-01")
+                      && p->offset == 0x10000000);
+    }
 }
 
 /* The message has the number of bits, the finding the bitmap. */
@@ -482,6 +550,8 @@ main (int argc, char **argv)
   add_rows ("/check/findings", findings, G_N_ELEMENTS (findings),
             test_findings);
   g_test_add_func ("/check/tail/not-read", test_full_tail_is_not_read);
+  g_test_add_func ("/check/long-directory", test_long_directory);
+  g_test_add_func ("/check/unreadable-block", test_unreadable_block);
   g_test_add_func ("/check/tail/message", test_tail_message);
   ADD_ROWS ("wants", wants, test_wants);
   ADD_ROWS ("fails", fails, test_fails);

@@ -81,6 +81,7 @@ static const FindingRow states[] = {
   { "stale-before-in-use", "every-state", "0x58:0000000000000000", "ssss" },
   { "in-use-before-disabled", "in-use", NULL, "i" },
   { "disabled", "disabled", NULL, "o" },
+  { "disabled-but-for-a-flag", "A", "0x2c000c:00000004", "oe" },
   { "damaged-before-stale", "A", "0x58:00*8 0x2c0010:02", "ds" },
   { "damaged-before-in-use", "in-use-damaged", NULL, "d" },
 

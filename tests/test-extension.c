@@ -131,6 +131,8 @@ static const FindingRow rows[] = {
     "E EXT-13@0x80" },
 
   { "EXT-14/bit-clear", "DF", "0x48:0000000000000000", "W EXT-14@0x70" },
+  { "EXT-14/other-bit", "DF", "0x48:0000000000000001",
+    "W EXT-14@0x70; W HDR-21@0x48" },
   { "EXT-14/empty", "data-file-name-empty", NULL, "W EXT-14@0x74" },
   { "EXT-14/newline", "DF", "0x79:0a", "W HDR-30@0x78" },
 
@@ -173,6 +175,9 @@ static const FindingRow rows[] = {
   { "BEXT-06/at-file-end", "A", "size=0x2c0000", "E BEXT-06@0x210" },
   { "BEXT-06/behind-file", "A", "0x210:00000007f0000000",
     "E BEXT-06@0x210" },
+  { "BEXT-06/empty-behind-file", "A",
+    "0x208:000000000000000000000007f0000000",
+    "E BEXT-04@0x208; E BEXT-06@0x210" },
   { "BEXT-06/wraps", "A", "0x210:ffffffffffff0000", "E BEXT-06@0x210" },
 };
 /* clang-format on */
@@ -752,6 +757,16 @@ test_is_cut (void)
     }
 }
 
+/* A type without a name is a number all the same. */
+static void
+test_unknown_feature_type (void)
+{
+  const Qcow2Feature feature = { .type = 9 };
+  const Qcow2Field *type = qcow2_record_find (qcow2_feature_fields, "type");
+
+  g_assert_true (qcow2_field_has_value (type, &feature));
+}
+
 /* Of other data, however long, no row is one of a feature table. */
 static void
 test_no_features (void)
@@ -800,6 +815,8 @@ add_payloads (void)
   g_test_add_func ("/extension/payload/no-fields", test_no_payload_fields);
   g_test_add_func ("/extension/payload/features", test_features);
   g_test_add_func ("/extension/payload/no-features", test_no_features);
+  g_test_add_func ("/extension/payload/unknown-feature-type",
+                   test_unknown_feature_type);
   g_test_add_func ("/extension/payload/features-partial-row",
                    test_features_partial_row);
   g_test_add_func ("/extension/payload/data-or-hex", test_data_or_hex);

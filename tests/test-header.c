@@ -71,6 +71,8 @@ static const FindingRow rows[] = {
     "E HDR-05@0x14; W HDR-15@0x18" },
   { "HDR-05/14", PLAIN, "0x14:0000000e 0x48:0000000000000010",
     "W HDR-15@0x18" },
+  /* Of no cluster nobody can say that it is too small. */
+  { "HDR-05/8", "X", "0x14:00000008", "E HDR-04@0x14" },
   { "HDR-05/bit-clear", PLAIN, "0x14:0000000d 0x24:00000008" GROWN,
     "" },
 

@@ -22,8 +22,30 @@ typedef struct
  * at 0x70000.  Its table entries are at 0x2a0000. */
 #define EXTRA "extra-data-compatible"
 
+/* Eight bytes of zeroes. */
+#define Z8 "0000000000000000"
+#define Z64 Z8 Z8 Z8 Z8 Z8 Z8 Z8 Z8
+
 /* clang-format off */
 static const Row rows[] = {
+  /* Up to 64 bytes of unknown fields are shown. */
+  { "unknown-fields/64", "no-extensions", "0x64:000000b0", QCOW2_HDR_09,
+    "64 bytes of unknown fields: " Z64 },
+  { "unknown-fields/72", "no-extensions", "0x64:000000b8", QCOW2_HDR_09,
+    "72 bytes of unknown fields: " Z64 "..." },
+
+  { "compatible-bits", "A", "0x50:0000000000000003", QCOW2_HDR_24,
+    "compatible_features has unknown bits 0x2" },
+
+  /* An L1 table that goes on behind 2^63 - 1, and one that ends before. */
+  { "l1-table/ends-behind-2-63", "A", "0x24:00002000 0x28:7fffffffffff0000",
+    QCOW2_HDR_17_PLACE,
+    "l1_table_offset 0x7fffffffffff0000 is not the start of a cluster" },
+  { "l1-table/ends-before-2-63", "A", "0x24:00001fff 0x28:7fffffffffff0000",
+    QCOW2_HDR_17_END,
+    "the L1 table, 8191 entries at 0x7fffffffffff0000, is not behind the "
+    "header and inside the file, which has 2883648 bytes" },
+
   /* Bits of flags that have a name are no reserved ones. */
   { "flags", "A", "0x2c000c:0000000b", QCOW2_BDIR_08,
     "flags has reserved bits 0x8", TRUE },

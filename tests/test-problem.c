@@ -138,7 +138,19 @@ test_is_full (void)
   g_assert_false (
       qcow2_problems_is_full (problems, QCOW2_HDR_11, QCOW2_PART_BITMAPS));
   g_assert_false (
-      qcow2_problems_is_full (problems, QCOW2_HDR_09, QCOW2_PART_HEADER));
+      qcow2_problems_is_full (problems, QCOW2_HDR_27, QCOW2_PART_HEADER));
+}
+
+static void
+test_cap_per_parts (void)
+{
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  Qcow2Subject subject = header;
+
+  subject.parts = QCOW2_PART_BITMAPS;
+  add (problems, QCOW2_HDR_11, 100);
+  qcow2_problems_add (problems, &subject, QCOW2_HDR_11, 0, 0, "one");
+  g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 101);
 }
 
 static void
@@ -228,6 +240,7 @@ main (int argc, char **argv)
   g_test_add_func ("/problem/count-errors", test_count_errors);
   g_test_add_func ("/problem/cap/at", test_at_cap);
   g_test_add_func ("/problem/cap/is-full", test_is_full);
+  g_test_add_func ("/problem/cap/per-parts", test_cap_per_parts);
   g_test_add_func ("/problem/cap/beyond", test_beyond_cap);
   g_test_add_func ("/problem/cap/per-rule", test_cap_per_rule);
   g_test_add_func ("/problem/cap/per-severity", test_cap_per_severity);
