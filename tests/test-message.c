@@ -36,6 +36,8 @@ static const Row rows[] = {
 
   { "compatible-bits", "A", "0x50:0000000000000003", QCOW2_HDR_24,
     "compatible_features has unknown bits 0x2" },
+  { "autoclear-bits", "A", "0x58:0000000000000005", QCOW2_HDR_27,
+    "autoclear_features has unknown bits 0x4" },
 
   /* An L1 table that goes on behind 2^63 - 1, and one that ends before. */
   { "l1-table/ends-behind-2-63", "A", "0x24:00002000 0x28:7fffffffffff0000",

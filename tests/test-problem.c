@@ -139,6 +139,35 @@ test_is_full (void)
       qcow2_problems_is_full (problems, QCOW2_HDR_11, QCOW2_PART_BITMAPS));
   g_assert_false (
       qcow2_problems_is_full (problems, QCOW2_HDR_27, QCOW2_PART_HEADER));
+
+  /* One rule, a warning and an error. */
+  add (problems, QCOW2_HDR_13_EMPTY, 100);
+  g_assert_false (qcow2_problems_is_full (problems, QCOW2_HDR_13_LONG,
+                                          QCOW2_PART_HEADER));
+}
+
+/* What was not kept is counted by severity and parts. */
+static void
+test_suppressed (void)
+{
+  static const struct
+  {
+    Qcow2Severity severity;
+    guint parts;
+    guint64 n;
+  } rows[] = {
+    { QCOW2_SEVERITY_WARNING, QCOW2_PART_HEADER, 7 },
+    { QCOW2_SEVERITY_WARNING, QCOW2_PART_ALL, 7 },
+    { QCOW2_SEVERITY_WARNING, QCOW2_PART_BITMAPS, 0 },
+    { QCOW2_SEVERITY_ERROR, QCOW2_PART_HEADER, 0 },
+  };
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+
+  add (problems, QCOW2_HDR_11, 107);
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
+    g_assert_cmpuint (qcow2_problems_get_n_suppressed (
+                          problems, "HDR-11", rows[i].severity, rows[i].parts),
+                      ==, rows[i].n);
 }
 
 static void
@@ -241,6 +270,7 @@ main (int argc, char **argv)
   g_test_add_func ("/problem/cap/at", test_at_cap);
   g_test_add_func ("/problem/cap/is-full", test_is_full);
   g_test_add_func ("/problem/cap/per-parts", test_cap_per_parts);
+  g_test_add_func ("/problem/cap/suppressed", test_suppressed);
   g_test_add_func ("/problem/cap/beyond", test_beyond_cap);
   g_test_add_func ("/problem/cap/per-rule", test_cap_per_rule);
   g_test_add_func ("/problem/cap/per-severity", test_cap_per_severity);
