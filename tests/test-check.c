@@ -242,6 +242,18 @@ test_full_tail_is_not_read (void)
   g_assert_cmpuint (c.failed->len, ==, 0);
 }
 
+/* The bitmaps extension is judged once. */
+static void
+test_bitmaps_extension (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, "A", "0x204:00000001");
+  checked_run (&c);
+  g_assert_cmpuint (qcow2_problems_get_n (c.image->problems), ==, 1);
+  assert_findings (c.image->problems, "E BEXT-03@0x204");
+}
+
 /* What is known of the refcounts of one block says nothing of the next one:
  * the directory of B, of one long entry, is moved to the last cluster of the
  * first block and the first one of the second, which is all zeroes. */
@@ -550,6 +562,7 @@ main (int argc, char **argv)
   add_rows ("/check/findings", findings, G_N_ELEMENTS (findings),
             test_findings);
   g_test_add_func ("/check/tail/not-read", test_full_tail_is_not_read);
+  g_test_add_func ("/check/bitmaps-extension", test_bitmaps_extension);
   g_test_add_func ("/check/long-directory", test_long_directory);
   g_test_add_func ("/check/unreadable-block", test_unreadable_block);
   g_test_add_func ("/check/tail/message", test_tail_message);

@@ -776,10 +776,35 @@ add_strings (void)
   g_test_add_func ("/header/unknown-fields/many", test_many_unknown_fields);
 }
 
+/* A name right behind the header, where no extension has room. */
+static void
+test_backing_file_behind_header (void)
+{
+  g_autoptr (Qcow2Image) image
+      = open_image (PLAIN, BACKING ("0000000000000070", "00000001") " 0x70:62");
+
+  assert_string (image->header.backing_file, "b");
+}
+
+/* What else it is can be told when no more than its signature is there. */
+static void
+test_short_signature (void)
+{
+  FakeSource *source = open_source ("looks-like-qed", "size=4");
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (qcow2_image_open (&source->base, &error));
+  g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_QCOW2);
+  g_assert_nonnull (strstr (error->message, "(a QED image)"));
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/header/backing-file/behind-header",
+                   test_backing_file_behind_header);
+  g_test_add_func ("/header/short-signature", test_short_signature);
   add_reading ();
   add_strings ();
   for (gsize i = 0; i < G_N_ELEMENTS (areas); i++)
