@@ -374,6 +374,19 @@ test_get_table (void)
   g_assert_cmpuint (table.granularity, ==, 512);
 }
 
+/* Where nobody can be seen, there is no writer. */
+static void
+test_no_writer (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+  fixture_open (&f, "in-use", NULL);
+  g_assert_true (examine_next (&f, &bitmap));
+  g_assert_cmpuint (bitmap.state, ==, QCOW2_BITMAP_STATE_IN_USE);
+  g_assert_false (bitmap.has_writer);
+}
+
 static void
 test_free_null (void)
 {
@@ -404,6 +417,7 @@ main (int argc, char **argv)
     }
   g_test_add_func ("/examine/read-error", test_read_error);
   g_test_add_func ("/examine/table", test_get_table);
+  g_test_add_func ("/examine/no-writer", test_no_writer);
   g_test_add_func ("/examine/free-null", test_free_null);
   return g_test_run ();
 }
