@@ -209,6 +209,10 @@ static const FindingRow findings[] = {
   /* The table of an entry that is cut short is not looked at. */
   { "cut-entry", "A", "0x2c0012:ffff 0x2a0000:8000000000290000",
     "E BDIR-02@0x2c0012" },
+  { "bitmaps-extension-too-long", "A", "0x1fc:ffffffff",
+    "E EXT-03@0x1fc; E EXT-12@0x1fc; E HDR-25@0x58" },
+  { "snapshots/at-file-end", "S", "0x40:0000000000100000 size=0x100000",
+    "W HDR-19@0x40" },
   { "snapshots/behind-file", "S", "0x40:0000000100000000", "W HDR-19@0x40" },
   /* Only the dirty bit makes refcounts doubtful. */
   { "refcount/other-feature", "refcount-data-0",

@@ -374,6 +374,20 @@ test_get_table (void)
   g_assert_cmpuint (table.granularity, ==, 512);
 }
 
+static void
+test_count_reserved (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+  fixture_open (&f, "A", "0x2a0000:8000000000290000");
+  g_assert_true (examine_next (&f, &bitmap));
+  g_assert_cmpuint (bitmap.counts.reserved, ==, 1);
+  g_assert_cmpuint (bitmap.counts.serialized, ==, 1);
+  g_assert_true (examine_next (&f, &bitmap));
+  g_assert_cmpuint (bitmap.counts.reserved, ==, 0);
+}
+
 /* Where nobody can be seen, there is no writer. */
 static void
 test_no_writer (void)
@@ -417,6 +431,7 @@ main (int argc, char **argv)
     }
   g_test_add_func ("/examine/read-error", test_read_error);
   g_test_add_func ("/examine/table", test_get_table);
+  g_test_add_func ("/examine/count/reserved", test_count_reserved);
   g_test_add_func ("/examine/no-writer", test_no_writer);
   g_test_add_func ("/examine/free-null", test_free_null);
   return g_test_run ();

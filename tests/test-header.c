@@ -786,6 +786,16 @@ test_backing_file_behind_header (void)
   assert_string (image->header.backing_file, "b");
 }
 
+static void
+test_backing_file_at_the_end (void)
+{
+  g_autoptr (Qcow2Image) image = open_image (
+      PLAIN,
+      BACKING ("0000000000000200", "00000004") " 0x200:62617365 size=0x204");
+
+  assert_string (image->header.backing_file, "base");
+}
+
 /* What else it is can be told when no more than its signature is there. */
 static void
 test_short_signature (void)
@@ -804,6 +814,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/header/backing-file/behind-header",
                    test_backing_file_behind_header);
+  g_test_add_func ("/header/backing-file/at-the-end",
+                   test_backing_file_at_the_end);
   g_test_add_func ("/header/short-signature", test_short_signature);
   add_reading ();
   add_strings ();

@@ -613,12 +613,14 @@ test_feature_names (void)
 {
   g_autoptr (Qcow2Image) sound = open_image ("A", NULL);
   g_autoptr (Qcow2Image) bit_64 = open_image ("A", "0x78:0040");
+  g_autoptr (Qcow2Image) empty = open_image ("A", "0x7a:00");
   g_autoptr (Qcow2Image) type_3 = open_image ("A", "0x78:0300");
 
   g_assert_cmpstr (sound->header.feature_names[0][0], ==, "dirty bit");
   g_assert_cmpstr (sound->header.feature_names[1][0], ==, "lazy refcounts");
   g_assert_null (bit_64->header.feature_names[0][0]);
   g_assert_cmpstr (bit_64->header.feature_names[1][0], ==, "lazy refcounts");
+  g_assert_null (empty->header.feature_names[0][0]);
   g_assert_null (type_3->header.feature_names[0][0]);
 }
 
