@@ -213,6 +213,21 @@ static const FindingRow findings[] = {
     "E EXT-03@0x1fc; E EXT-12@0x1fc; E HDR-25@0x58" },
   { "snapshots/at-file-end", "S", "0x40:0000000000100000 size=0x100000",
     "W HDR-19@0x40" },
+  { "cut-entry/table", "A", "0x2c0012:ffff 0x2c0000:0000000000030000",
+    "E BDIR-02@0x2c0012" },
+  /* As many entries as are needed are looked at; the one behind is spare. */
+  { "spare-entry", "A",
+    "0x18:0000020020000000 0x2c0000:000000000030000000002003 0x2c0011:09 "
+    "0x310008:0000000000000001 0x310010:8000000000000000 size=0x400000",
+    "W HDR-15@0x18; W BDIR-06@0x2c0008; E BDIR-18@0x2c0008; "
+    "E BDIR-18@0x2c0028; W RES-02@0x310010; E REF-01@0x300000" },
+  /* The data of one bitmap and the table of another, which begins later. */
+  { "overlap/table-in-data", "A",
+    "0x18:0000001000000000 0x2c0000:000000000030000000000002 "
+    "0x2c0020:000000000032000000000002 0x2c0031:10 "
+    "0x300000:00000000003100000000000000320000 size=0x400000",
+    "W HDR-15@0x18; E OVL-01@0x320000; E REF-01@0x300000; "
+    "E REF-01@0x310000" },
   { "snapshots/behind-file", "S", "0x40:0000000100000000", "W HDR-19@0x40" },
   /* Only the dirty bit makes refcounts doubtful. */
   { "refcount/other-feature", "refcount-data-0",
@@ -244,6 +259,19 @@ test_full_tail_is_not_read (void)
   checked_set_bad (&c, 0x12400, 0x12600);
   checked_run (&c);
   g_assert_cmpuint (c.failed->len, ==, 0);
+}
+
+/* A writer hides nothing of what lies behind the extensions. */
+static void
+test_writer (void)
+{
+  FakeSource *source = open_source ("A", "0x220:01");
+  g_auto (Checked) c = { 0 };
+
+  fake_source_lock (source);
+  checked_open_source (&c, source);
+  checked_run (&c);
+  assert_findings (c.image->problems, "W FILE-08@0x0; I HDR-14@0x220");
 }
 
 /* The bitmaps extension is judged once. */
@@ -568,6 +596,7 @@ main (int argc, char **argv)
   g_test_add_func ("/check/tail/not-read", test_full_tail_is_not_read);
   g_test_add_func ("/check/bitmaps-extension", test_bitmaps_extension);
   g_test_add_func ("/check/long-directory", test_long_directory);
+  g_test_add_func ("/check/writer", test_writer);
   g_test_add_func ("/check/unreadable-block", test_unreadable_block);
   g_test_add_func ("/check/tail/message", test_tail_message);
   ADD_ROWS ("wants", wants, test_wants);

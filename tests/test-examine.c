@@ -374,6 +374,23 @@ test_get_table (void)
   g_assert_cmpuint (table.granularity, ==, 512);
 }
 
+/* A writer is seen in what is in use. */
+static void
+test_writer (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+  const gboolean in_use[] = { FALSE, FALSE, TRUE, TRUE };
+
+  fixture_open (&f, "every-state", NULL);
+  fake_source_lock ((FakeSource *) f.image->source);
+  for (guint i = 0; i < 4; i++)
+    {
+      g_assert_true (examine_next (&f, &bitmap));
+      g_assert_cmpint (bitmap.has_writer != 0, ==, in_use[i]);
+    }
+}
+
 static void
 test_count_reserved (void)
 {
@@ -432,6 +449,7 @@ main (int argc, char **argv)
   g_test_add_func ("/examine/read-error", test_read_error);
   g_test_add_func ("/examine/table", test_get_table);
   g_test_add_func ("/examine/count/reserved", test_count_reserved);
+  g_test_add_func ("/examine/writer", test_writer);
   g_test_add_func ("/examine/no-writer", test_no_writer);
   g_test_add_func ("/examine/free-null", test_free_null);
   return g_test_run ();

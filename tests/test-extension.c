@@ -757,6 +757,21 @@ test_is_cut (void)
     }
 }
 
+/* Behind the last extension there is no rest where there is no terminator. */
+static void
+test_no_rest (void)
+{
+  g_auto (Walk) walk = { 0 };
+  g_auto (Qcow2Extension) e = { 0 };
+
+  walk_begin (&walk, PLAIN,
+              "0x8:0000000000000078 0x10:00000001 0x70:1234567800000000 "
+              "0x78:62");
+  assert_next (&walk, &e, 0x12345678, 0x70, 0);
+  assert_end (&walk);
+  g_assert_cmpuint (qcow2_extension_walk_get_rest (walk.walk), ==, 0);
+}
+
 /* A type without a name is a number all the same. */
 static void
 test_unknown_feature_type (void)
@@ -797,6 +812,7 @@ add_walks (void)
   g_test_add_func ("/extension/walk/too-long", test_walk_too_long);
   g_test_add_func ("/extension/walk/cut", test_walk_cut);
   g_test_add_func ("/extension/walk/is-cut", test_is_cut);
+  g_test_add_func ("/extension/walk/no-rest", test_no_rest);
   g_test_add_func ("/extension/walk/many", test_many);
   g_test_add_func ("/extension/walk/free-null", test_free_null);
   g_test_add_func ("/extension/read-error/head", test_read_error_head);
