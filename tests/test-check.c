@@ -228,6 +228,9 @@ static const FindingRow findings[] = {
     "0x300000:00000000003100000000000000320000 size=0x400000",
     "W HDR-15@0x18; E OVL-01@0x320000; E REF-01@0x300000; "
     "E REF-01@0x310000" },
+  { "overlap/l1-table-32-mib", "A", "0x24:00400000 size=0x4000000",
+    "E OVL-01@0x290000; E OVL-01@0x2a0000; E OVL-01@0x2b0000; "
+    "E OVL-01@0x2c0000" },
   { "snapshots/behind-file", "S", "0x40:0000000100000000", "W HDR-19@0x40" },
   /* Only the dirty bit makes refcounts doubtful. */
   { "refcount/other-feature", "refcount-data-0",
