@@ -214,6 +214,9 @@ static const FindingRow rows[] = {
     "W HDR-25@0x58" },
   { "HDR-25/version-2", "version-2-bitmaps", NULL, "W HDR-25@0x4" },
 
+  { "HDR-26/another-bit", PLAIN,
+    "0x48:0000000000000001 0x58:0000000000000002",
+    "W HDR-21@0x48; E HDR-26@0x58" },
   { "HDR-26/no-data-file", PLAIN, "0x58:0000000000000002", "E HDR-26@0x58" },
   { "HDR-26/data-file", PLAIN, "0x48:0000000000000004 0x58:0000000000000002",
     "" },

@@ -84,6 +84,10 @@ static const Row rows[] = {
     "the bitmap table, 0 bytes at 0x7fffffffffffffff, does not end in the "
     "file, which has 2883648 bytes" },
 
+  { "overlap", "A", "0x2a0000:00000000002a0000", QCOW2_OVL_01,
+    "0x10000 bytes at 0x2a0000 belong to the table of bitmap 0 (by 0x2c0000) "
+    "as well as to the data of bitmap 0 (by 0x2a0000)", FALSE },
+
   /* Whose end it is. */
   { "cut-entry/directory", "A", "0x208:0000000000000038", QCOW2_BDIR_02,
     "extra data and name go on behind 0x2c0038, the end of the directory" },
