@@ -231,6 +231,10 @@ static const FindingRow findings[] = {
   { "overlap/l1-table-32-mib", "A", "0x24:00400000 size=0x4000000",
     "E OVL-01@0x290000; E OVL-01@0x2a0000; E OVL-01@0x2b0000; "
     "E OVL-01@0x2c0000" },
+  /* A second bitmaps extension, too short: all that is left is the header. */
+  { "overlap/luks-and-l1-table", "luks-pointer",
+    "0x28:0000000000040000 0x230:23852875000000080000000100000000",
+    "E EXT-08@0x230; E EXT-12@0x234; E OVL-01@0x40000" },
   { "snapshots/behind-file", "S", "0x40:0000000100000000", "W HDR-19@0x40" },
   /* Only the dirty bit makes refcounts doubtful. */
   { "refcount/other-feature", "refcount-data-0",

@@ -139,6 +139,7 @@ test_judged (void)
   } judged[] = {
     { AT "0x3c:00000001 size=0x100028", FALSE, FALSE, QCOW2_NO_INDEX },
     { AT "0x3c:00000001 size=0x100027", TRUE, FALSE, QCOW2_NO_INDEX },
+    { AT "0x3c:00000002 size=0x100028", TRUE, FALSE, QCOW2_NO_INDEX },
     /* Of two entries with too much extra data the first one. */
     { AT "0x3c:00000002 0x100024:00000401 0x100454:00000500 size=0x200000",
       FALSE, FALSE, 0 },
