@@ -732,7 +732,7 @@ test_is_cut (void)
     const char *base;
     const char *patch;
     gboolean is_cut;
-  } rows[] = {
+  } ends[] = {
     { "A", NULL, FALSE },
     { "A", "0x218:00000000ffffffff", FALSE },
     { "X57", NULL, FALSE },
@@ -743,12 +743,12 @@ test_is_cut (void)
     { PLAIN, "0x8:0000000000000071 0x10:00000001 0x71:62", TRUE },
   };
 
-  for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
+  for (guint i = 0; i < G_N_ELEMENTS (ends); i++)
     {
       g_auto (Walk) walk = { 0 };
       gboolean more = TRUE;
 
-      walk_begin (&walk, rows[i].base, rows[i].patch);
+      walk_begin (&walk, ends[i].base, ends[i].patch);
       while (more)
         {
           g_auto (Qcow2Extension) e = { 0 };
@@ -756,7 +756,7 @@ test_is_cut (void)
           more = qcow2_extension_walk_next (walk.walk, &e, NULL);
         }
       g_assert_cmpint (qcow2_extension_walk_is_cut (walk.walk), ==,
-                       rows[i].is_cut);
+                       ends[i].is_cut);
     }
 }
 
