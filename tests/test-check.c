@@ -281,6 +281,17 @@ test_writer (void)
   assert_findings (c.image->problems, "W FILE-08@0x0; I HDR-14@0x220");
 }
 
+/* A table that starts where the file ends is told of once. */
+static void
+test_snapshots_at_file_end (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, "S", "0x40:0000000000100000 size=0x100000");
+  checked_run (&c);
+  g_assert_cmpuint (qcow2_problems_get_n (c.image->problems), ==, 1);
+}
+
 /* The bitmaps extension is judged once. */
 static void
 test_bitmaps_extension (void)
@@ -603,6 +614,8 @@ main (int argc, char **argv)
   g_test_add_func ("/check/tail/not-read", test_full_tail_is_not_read);
   g_test_add_func ("/check/bitmaps-extension", test_bitmaps_extension);
   g_test_add_func ("/check/long-directory", test_long_directory);
+  g_test_add_func ("/check/snapshots-at-file-end",
+                   test_snapshots_at_file_end);
   g_test_add_func ("/check/writer", test_writer);
   g_test_add_func ("/check/unreadable-block", test_unreadable_block);
   g_test_add_func ("/check/tail/message", test_tail_message);
