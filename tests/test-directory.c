@@ -601,6 +601,23 @@ test_read_error_in_extra_data (void)
   assert_fatal (error, QCOW2_ERROR_READ, "0x70018", "FILE-04");
 }
 
+/* Likewise of a directory that nobody has walked before. */
+static void
+test_read_error_in_first_walk (void)
+{
+  g_autoptr (Qcow2Image) image = open_image ("extra-data-compatible", NULL);
+  g_autoptr (GError) error = NULL;
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+  ((FakeSource *) image->source)->bad_start = 0x70018;
+  ((FakeSource *) image->source)->bad_end = 0x70019;
+  Qcow2Directory *directory
+      = qcow2_directory_open_counted (image, &image->bitmaps);
+  g_assert_false (qcow2_directory_next (directory, &bitmap, &error));
+  assert_fatal (error, QCOW2_ERROR_READ, "0x70018", "FILE-04");
+  qcow2_directory_free (directory);
+}
+
 static void
 test_free_null (void)
 {
@@ -828,6 +845,8 @@ add_entries (void)
   g_test_add_func ("/directory/many", test_many);
   g_test_add_func ("/directory/read-error/head", test_read_error);
   g_test_add_func ("/directory/read-error/name", test_read_error_in_name);
+  g_test_add_func ("/directory/read-error/first-walk",
+                   test_read_error_in_first_walk);
   g_test_add_func ("/directory/read-error/extra-data",
                    test_read_error_in_extra_data);
   g_test_add_func ("/directory/free-null", test_free_null);
