@@ -24,6 +24,7 @@ unit_tests = \
 	%D%/test-drive \
 	%D%/test-examine \
 	%D%/test-extension \
+	%D%/test-findings \
 	%D%/test-format \
 	%D%/test-grid \
 	%D%/test-header \
@@ -31,6 +32,7 @@ unit_tests = \
 	%D%/test-image \
 	%D%/test-image-list \
 	%D%/test-json \
+	%D%/test-message \
 	%D%/test-number \
 	%D%/test-problem \
 	%D%/test-record \
@@ -86,6 +88,8 @@ EXTRA_DIST += \
 	%D%/json-check.py \
 	%D%/lib.sh \
 	%D%/may-skip \
+	%D%/mutate \
+	%D%/mutate-equivalent \
 	%D%/run-unit \
 	%D%/samples \
 	%D%/test-util.h \
@@ -118,13 +122,13 @@ unit_ldadd = src/libcli.la
 %C%_test_check_clusters_SOURCES = %D%/test-check-clusters.c \
 	$(builder_sources)
 %C%_test_check_clusters_LDADD = $(unit_ldadd)
-%C%_test_cluster_map_SOURCES = %D%/test-cluster-map.c $(builder_sources)
-%C%_test_cluster_map_LDADD = $(unit_ldadd)
 %C%_test_answer_SOURCES = %D%/test-answer.c %D%/answer.c %D%/answer.h
 %C%_test_answer_LDADD = $(GLIB_LIBS)
 %C%_test_cut_SOURCES = \
 	%D%/test-cut.c $(drive_sources) $(builder_sources)
 %C%_test_cut_LDADD = $(unit_ldadd)
+%C%_test_cluster_map_SOURCES = %D%/test-cluster-map.c $(builder_sources)
+%C%_test_cluster_map_LDADD = $(unit_ldadd)
 %C%_test_directory_SOURCES = %D%/test-directory.c $(builder_sources)
 %C%_test_directory_LDADD = $(unit_ldadd)
 %C%_test_drive_SOURCES = \
@@ -134,6 +138,8 @@ unit_ldadd = src/libcli.la
 %C%_test_examine_LDADD = $(unit_ldadd)
 %C%_test_extension_SOURCES = %D%/test-extension.c $(builder_sources)
 %C%_test_extension_LDADD = $(unit_ldadd)
+%C%_test_findings_SOURCES = %D%/test-findings.c $(builder_sources)
+%C%_test_findings_LDADD = $(unit_ldadd)
 %C%_test_format_SOURCES = %D%/test-format.c
 %C%_test_format_LDADD = $(unit_ldadd)
 %C%_test_grid_SOURCES = \
@@ -150,6 +156,8 @@ unit_ldadd = src/libcli.la
 %C%_test_image_list_LDADD = $(unit_ldadd)
 %C%_test_json_SOURCES = %D%/test-json.c
 %C%_test_json_LDADD = $(unit_ldadd)
+%C%_test_message_SOURCES = %D%/test-message.c $(builder_sources)
+%C%_test_message_LDADD = $(unit_ldadd)
 %C%_test_number_SOURCES = %D%/test-number.c
 %C%_test_number_LDADD = $(unit_ldadd)
 %C%_test_problem_SOURCES = %D%/test-problem.c
@@ -166,6 +174,11 @@ unit_ldadd = src/libcli.la
 %C%_test_table_LDADD = $(unit_ldadd)
 %C%_test_text_SOURCES = %D%/test-text.c
 %C%_test_text_LDADD = $(unit_ldadd)
+
+# Takes hours: MUTATE_FLAGS='--file header.c' for a part.
+.PHONY: mutate
+mutate:
+	CC='$(CC)' $(srcdir)/tests/mutate $(MUTATE_FLAGS)
 
 VALGRIND_FLAGS = -q --error-exitcode=99 --leak-check=full \
 	--show-leak-kinds=definite --errors-for-leak-kinds=definite \

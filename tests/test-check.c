@@ -180,6 +180,65 @@ static const FindingRow findings[] = {
   /* Of the guest's clusters it is not our business: 0x50000 is one. */
   { "refcount/guest", "A", "0x2000a:0000", "" },
   { "refcount/header", "A", "0x20000:0000", "" },
+  /* Two bitmaps have the same table, which is too short for both: it holds no
+   * entry that breaks a rule. */
+  { "shared/short-table", "A",
+    "0x18:0000001000000000 0x2c0020:00000000002a0000 0x2c0031:10",
+    "W HDR-15@0x18; E BDIR-18@0x2c0008; E BDIR-18@0x2c0028; "
+    "E OVL-02@0x2c0020" },
+  /* Likewise one of 8195 entries, of which 8194 are needed and looked at. */
+  { "shared/spare-entry", "A",
+    "0x18:0000020020000000 0x2c0000:000000000030000000002003 0x2c0011:09 "
+    "0x2c0020:000000000030000000002003 0x2c0031:09 size=0x400000",
+    "W HDR-15@0x18; W BDIR-06@0x2c0008; W BDIR-06@0x2c0028; "
+    "E BDIR-18@0x2c0008; E BDIR-18@0x2c0028; W RES-02@0x310010; "
+    "E OVL-02@0x2c0020; E REF-01@0x300000" },
+  /* More clusters than there are numbers of 32 bits. */
+  { "overlap/2-32-clusters", "luks-pointer",
+    "0x80:0001000000010000 size=0x2000000000000",
+    "E OVL-01@0x240000; E OVL-01@0x250000; E OVL-01@0x260000; "
+    "E OVL-01@0x270000" },
+  /* A crypto extension that is cut short hides no LUKS header. */
+  { "overlap/second-luks-pointer", "luks-pointer",
+    "0x230:0537be77000000080000000000050000 0x250000:0000000000040000",
+    "E EXT-08@0x230; E EXT-13@0x234; E OVL-01@0x40000; "
+    "W BDATA-03@0x40084" },
+  /* Nor does one that does not fit. */
+  { "second-luks-pointer-too-long", "luks-pointer", "0x230:0537be77ffffffff",
+    "E EXT-08@0x230; E EXT-03@0x234; E EXT-13@0x234" },
+  /* The table of an entry that is cut short is not looked at. */
+  { "cut-entry", "A", "0x2c0012:ffff 0x2a0000:8000000000290000",
+    "E BDIR-02@0x2c0012" },
+  { "bitmaps-extension-too-long", "A", "0x1fc:ffffffff",
+    "E EXT-03@0x1fc; E EXT-12@0x1fc; E HDR-25@0x58" },
+  { "snapshots/at-file-end", "S", "0x40:0000000000100000 size=0x100000",
+    "W HDR-19@0x40" },
+  { "cut-entry/table", "A", "0x2c0012:ffff 0x2c0000:0000000000030000",
+    "E BDIR-02@0x2c0012" },
+  /* As many entries as are needed are looked at; the one behind is spare. */
+  { "spare-entry", "A",
+    "0x18:0000020020000000 0x2c0000:000000000030000000002003 0x2c0011:09 "
+    "0x310008:0000000000000001 0x310010:8000000000000000 size=0x400000",
+    "W HDR-15@0x18; W BDIR-06@0x2c0008; E BDIR-18@0x2c0008; "
+    "E BDIR-18@0x2c0028; W RES-02@0x310010; E REF-01@0x300000" },
+  /* The data of one bitmap and the table of another, which begins later. */
+  { "overlap/table-in-data", "A",
+    "0x18:0000001000000000 0x2c0000:000000000030000000000002 "
+    "0x2c0020:000000000032000000000002 0x2c0031:10 "
+    "0x300000:00000000003100000000000000320000 size=0x400000",
+    "W HDR-15@0x18; E OVL-01@0x320000; E REF-01@0x300000; "
+    "E REF-01@0x310000" },
+  { "overlap/l1-table-32-mib", "A", "0x24:00400000 size=0x4000000",
+    "E OVL-01@0x290000; E OVL-01@0x2a0000; E OVL-01@0x2b0000; "
+    "E OVL-01@0x2c0000" },
+  /* A second bitmaps extension, too short: all that is left is the header. */
+  { "overlap/luks-and-l1-table", "luks-pointer",
+    "0x28:0000000000040000 0x230:23852875000000080000000100000000",
+    "E EXT-08@0x230; E EXT-12@0x234; E OVL-01@0x40000" },
+  { "snapshots/behind-file", "S", "0x40:0000000100000000", "W HDR-19@0x40" },
+  /* Only the dirty bit makes refcounts doubtful. */
+  { "refcount/other-feature", "refcount-data-0",
+    "0x48:0000000000000008 0x68:01", "E REF-01@0x290000" },
   { "refcount/no-table", "A", "0x30:0000000000000000", "W HDR-18@0x30" },
 };
 /* clang-format on */
@@ -207,6 +266,88 @@ test_full_tail_is_not_read (void)
   checked_set_bad (&c, 0x12400, 0x12600);
   checked_run (&c);
   g_assert_cmpuint (c.failed->len, ==, 0);
+}
+
+/* A writer hides nothing of what lies behind the extensions. */
+static void
+test_writer (void)
+{
+  FakeSource *source = open_source ("A", "0x220:01");
+  g_auto (Checked) c = { 0 };
+
+  fake_source_lock (source);
+  checked_open_source (&c, source);
+  checked_run (&c);
+  assert_findings (c.image->problems, "W FILE-08@0x0; I HDR-14@0x220");
+}
+
+/* A table that starts where the file ends is told of once. */
+static void
+test_snapshots_at_file_end (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, "S", "0x40:0000000000100000 size=0x100000");
+  checked_run (&c);
+  g_assert_cmpuint (qcow2_problems_get_n (c.image->problems), ==, 1);
+}
+
+/* The bitmaps extension is judged once. */
+static void
+test_bitmaps_extension (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, "A", "0x204:00000001");
+  checked_run (&c);
+  g_assert_cmpuint (qcow2_problems_get_n (c.image->problems), ==, 1);
+  assert_findings (c.image->problems, "E BEXT-03@0x204");
+}
+
+/* What is known of the refcounts of one block says nothing of the next one:
+ * the directory of B, of one long entry, is moved to the last cluster of the
+ * first block and the first one of the second, which is all zeroes. */
+static void
+test_unreadable_block (void)
+{
+  g_auto (Checked) c = { 0 };
+  gboolean found = FALSE;
+
+  checked_open (&c, "B",
+                "0x80:0000000000000208000000000001fe00 0x208:0000000000030000 "
+                "0x1fe00:00000000000126000000000400000002010901f000000000 "
+                "0x1fe18:61*496 size=0x30200");
+  checked_set_bad (&c, 0x5fe, 0x600);
+  checked_run (&c);
+  g_assert_cmpuint (c.failed->len, ==, 1);
+  for (guint i = 0; i < qcow2_problems_get_n (c.image->problems); i++)
+    {
+      const Qcow2Problem *p = qcow2_problems_get (c.image->problems, i);
+
+      found = found
+              || (g_str_equal (p->rule, "REF-01") && p->offset == 0x20000);
+    }
+  g_assert_true (found);
+}
+
+/* A directory is as long as it may be, whatever it is said to be: what lies
+ * 256 MiB behind its start is not in it. */
+static void
+test_long_directory (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, "A",
+                "0x208:0000000020000000 0x2a0000:0000000010000000 "
+                "size=0x20000000");
+  checked_run (&c);
+  for (guint i = 0; i < qcow2_problems_get_n (c.image->problems); i++)
+    {
+      const Qcow2Problem *p = qcow2_problems_get (c.image->problems, i);
+
+      g_assert_false (g_str_equal (p->rule, "OVL-01")
+                      && p->offset == 0x10000000);
+    }
 }
 
 /* The message has the number of bits, the finding the bitmap. */
@@ -475,6 +616,12 @@ main (int argc, char **argv)
   add_rows ("/check/findings", findings, G_N_ELEMENTS (findings),
             test_findings);
   g_test_add_func ("/check/tail/not-read", test_full_tail_is_not_read);
+  g_test_add_func ("/check/bitmaps-extension", test_bitmaps_extension);
+  g_test_add_func ("/check/long-directory", test_long_directory);
+  g_test_add_func ("/check/snapshots-at-file-end",
+                   test_snapshots_at_file_end);
+  g_test_add_func ("/check/writer", test_writer);
+  g_test_add_func ("/check/unreadable-block", test_unreadable_block);
   g_test_add_func ("/check/tail/message", test_tail_message);
   ADD_ROWS ("wants", wants, test_wants);
   ADD_ROWS ("fails", fails, test_fails);

@@ -172,7 +172,8 @@ test_merge_no_tables (void)
 
   add (map, QCOW2_RUN_TABLE, 4, 10, 1, 800);
   add (map, QCOW2_RUN_TABLE, 4, 11, 1, 808);
-  assert_runs (map, "10+1@800 11+1@808");
+  add (map, QCOW2_RUN_DATA, 4, 12, 1, 816);
+  assert_runs (map, "10+1@800 11+1@808 12+1@816");
 }
 
 static void

@@ -308,6 +308,9 @@ static const EndRow ends[] = {
       "E BDIR-02@0x2c0012" }, 1 },
   { { "BDIR-02/extra-data-wraps-to-0", "A", "0x2c0014:ffffffe5",
       "E BDIR-02@0x2c0012" }, 1 },
+  /* The last of as many entries as are read. */
+  { { "BDIR-02/last-of-65535", "many-same-name", "0x4fffd2:ffff",
+      "E BDIR-02@0x4fffd2" }, 65535 },
   { { "BDIR-02/fits", "A", "0x2c0034:00000005", "" }, 2 },
 
   { { "BDIR-03/more", "A", "0x200:00000001", "E BDIR-03@0x200" }, 2 },
@@ -318,6 +321,10 @@ static const EndRow ends[] = {
   { { "BDIR-03/none-said", "A", "0x200:00000000",
       "E BEXT-01@0x200; E BDIR-03@0x200" }, 2 },
 
+  /* Nothing of it is in the file, and nothing should be. */
+  { { "BDIR-04/empty-behind-file", "A",
+      "0x200:00000000 0x210:00000000002d0000 size=0x2d0000",
+      "E BEXT-01@0x200; E BEXT-06@0x210" }, 0 },
   /* What is left is too short for an entry. */
   { { "BDIR-04/8-bytes", "A", "0x208:0000000000000048 size=0x2d0000",
       "E BDIR-04@0x2c0040" }, 2 },
@@ -475,6 +482,58 @@ test_namesakes (void)
                       expected[i]);
 }
 
+/* What the name of each of N_NAMES bitmaps is: a letter, a NUL byte, and a
+ * letter. */
+#define N_NAMES 120
+
+static guint64
+find_first (const char (*names)[3], guint64 index, gsize len)
+{
+  guint64 i = 0;
+
+  while (memcmp (names[i], names[index], len) != 0)
+    i++;
+  return i;
+}
+
+/* Names that are equal up to a NUL byte, or as a whole, in no order. */
+static void
+check_cut_namesakes (guint n_names)
+{
+  g_auto (Fixture) f = { .built = image_build ("A") };
+  char names[N_NAMES][3];
+  guint64 at = NEW;
+
+  for (guint i = 0; i < n_names; i++)
+    {
+      const guint64 name = at + 24;
+
+      names[i][0] = (char) ('a' + i * 7 % 11);
+      names[i][1] = '\0';
+      names[i][2] = (char) ('a' + i * i % 5);
+      at = put_entry (f.built, at, 0, 3, names[i][0]);
+      memcpy (f.built->bytes->data + name, names[i], 3);
+    }
+  put_extension (f.built, n_names, at - NEW, NEW);
+  fixture_open (&f);
+
+  for (guint64 i = 0; i < n_names; i++)
+    {
+      g_assert_cmpuint (qcow2_directory_get_namesake (f.directory, i), ==,
+                        find_first (names, i, 3));
+      g_assert_cmpuint (qcow2_directory_get_cut_namesake (f.directory, i), ==,
+                        find_first (names, i, 1));
+    }
+}
+
+static void
+test_cut_namesakes (void)
+{
+  for (guint n = 1; n < 20; n++)
+    check_cut_namesakes (n);
+  check_cut_namesakes (N_NAMES);
+}
+
 /* Names are equal as bytes only: not when one begins with the other, and not
  * up to a NUL. */
 static void
@@ -539,6 +598,35 @@ test_read_error_in_name (void)
 }
 
 static void
+test_read_error_in_extra_data (void)
+{
+  g_autoptr (Qcow2Image) image = open_image ("extra-data-compatible", NULL);
+  g_autoptr (GError) error = NULL;
+
+  ((FakeSource *) image->source)->bad_start = 0x70018;
+  ((FakeSource *) image->source)->bad_end = 0x70019;
+  g_assert_null (qcow2_directory_open (image, &error));
+  assert_fatal (error, QCOW2_ERROR_READ, "0x70018", "FILE-04");
+}
+
+/* Likewise of a directory that nobody has walked before. */
+static void
+test_read_error_in_first_walk (void)
+{
+  g_autoptr (Qcow2Image) image = open_image ("extra-data-compatible", NULL);
+  g_autoptr (GError) error = NULL;
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+  ((FakeSource *) image->source)->bad_start = 0x70018;
+  ((FakeSource *) image->source)->bad_end = 0x70019;
+  Qcow2Directory *directory
+      = qcow2_directory_open_counted (image, &image->bitmaps);
+  g_assert_false (qcow2_directory_next (directory, &bitmap, &error));
+  assert_fatal (error, QCOW2_ERROR_READ, "0x70018", "FILE-04");
+  qcow2_directory_free (directory);
+}
+
+static void
 test_free_null (void)
 {
   qcow2_directory_free (NULL);
@@ -569,6 +657,9 @@ static const FindingRow rules[] = {
   { "BDIR-07/ends-with-file", "table-ends-at-eof", NULL, "" },
   { "BDIR-07/behind-file", "table-one-byte-past-eof", NULL,
     "E BDIR-07@0x2c0020" },
+  { "BDIR-07/empty-at-the-end", "A",
+    "0x2c0000:00000000002d000000000000 size=0x2d0000",
+    "E BDIR-06@0x2c0008; E BDIR-18@0x2c0008" },
   { "BDIR-07/wraps", "A", "0x2c0000:ffffffffffff0000",
     "E BDIR-07@0x2c0000" },
 
@@ -598,6 +689,8 @@ static const FindingRow rules[] = {
   { "BDIR-13/65535", "name-65535-bytes", NULL, "W BDIR-13@0x300012" },
 
   { "BDIR-14/forbids", "D47", NULL, "E BDIR-14@0x2c0014" },
+  { "BDIR-14/auto-forbids", "D47", "0x2c000c:00000002",
+    "E BDIR-14@0x2c0014" },
   { "BDIR-14/compatible", "D47", "0x2c000c:00000004",
     "W BDIR-14@0x2c0014" },
 
@@ -715,6 +808,31 @@ test_usable (void)
     }
 }
 
+/* A writer shows in what is in use, and nowhere else. */
+static void
+test_shown_state (void)
+{
+  static const char *const words[][2] = {
+    [QCOW2_BITMAP_STATE_DAMAGED] = { "damaged", "damaged" },
+    [QCOW2_BITMAP_STATE_STALE] = { "stale", "stale" },
+    [QCOW2_BITMAP_STATE_IN_USE] = { "in-use", "in-use+writer" },
+    [QCOW2_BITMAP_STATE_DISABLED] = { "disabled", "disabled" },
+    [QCOW2_BITMAP_STATE_ENABLED] = { "enabled", "enabled" },
+  };
+
+  for (guint state = 0; state < G_N_ELEMENTS (words); state++)
+    {
+      for (guint writer = 0; writer < 2 && words[state][0] != NULL; writer++)
+        {
+          const Qcow2Bitmap bitmap
+              = { .state = state, .has_writer = writer != 0 };
+
+          g_assert_cmpstr (qcow2_bitmap_get_state_word (&bitmap), ==,
+                           words[state][writer]);
+        }
+    }
+}
+
 static void
 add_entries (void)
 {
@@ -735,6 +853,10 @@ add_entries (void)
   g_test_add_func ("/directory/many", test_many);
   g_test_add_func ("/directory/read-error/head", test_read_error);
   g_test_add_func ("/directory/read-error/name", test_read_error_in_name);
+  g_test_add_func ("/directory/read-error/first-walk",
+                   test_read_error_in_first_walk);
+  g_test_add_func ("/directory/read-error/extra-data",
+                   test_read_error_in_extra_data);
   g_test_add_func ("/directory/free-null", test_free_null);
 }
 
@@ -742,6 +864,7 @@ static void
 add_namesakes (void)
 {
   g_test_add_func ("/directory/namesake/some", test_namesakes);
+  g_test_add_func ("/directory/namesake/cut", test_cut_namesakes);
   g_test_add_func ("/directory/namesake/none", test_no_namesakes);
   g_test_add_func ("/directory/namesake/cut-entry",
                    test_namesake_of_cut_entry);
@@ -764,6 +887,7 @@ main (int argc, char **argv)
   g_test_add_func ("/bitmap/data-size", test_data_size);
   g_test_add_func ("/bitmap/no-data-size", test_no_data_size);
   g_test_add_func ("/bitmap/usable", test_usable);
+  g_test_add_func ("/bitmap/shown-state", test_shown_state);
   add_rows ("/bitmap/findings", rules, G_N_ELEMENTS (rules), test_rules);
   return g_test_run ();
 }

@@ -81,6 +81,7 @@ static const FindingRow states[] = {
   { "stale-before-in-use", "every-state", "0x58:0000000000000000", "ssss" },
   { "in-use-before-disabled", "in-use", NULL, "i" },
   { "disabled", "disabled", NULL, "o" },
+  { "disabled-but-for-a-flag", "A", "0x2c000c:00000004", "oe" },
   { "damaged-before-stale", "A", "0x58:00*8 0x2c0010:02", "ds" },
   { "damaged-before-in-use", "in-use-damaged", NULL, "d" },
 
@@ -373,6 +374,50 @@ test_get_table (void)
   g_assert_cmpuint (table.granularity, ==, 512);
 }
 
+/* A writer is seen in what is in use. */
+static void
+test_writer (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+  const gboolean in_use[] = { FALSE, FALSE, TRUE, TRUE };
+
+  fixture_open (&f, "every-state", NULL);
+  fake_source_lock ((FakeSource *) f.image->source);
+  for (guint i = 0; i < 4; i++)
+    {
+      g_assert_true (examine_next (&f, &bitmap));
+      g_assert_cmpint (bitmap.has_writer != 0, ==, in_use[i]);
+    }
+}
+
+static void
+test_count_reserved (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+  fixture_open (&f, "A", "0x2a0000:8000000000290000");
+  g_assert_true (examine_next (&f, &bitmap));
+  g_assert_cmpuint (bitmap.counts.reserved, ==, 1);
+  g_assert_cmpuint (bitmap.counts.serialized, ==, 1);
+  g_assert_true (examine_next (&f, &bitmap));
+  g_assert_cmpuint (bitmap.counts.reserved, ==, 0);
+}
+
+/* Where nobody can be seen, there is no writer. */
+static void
+test_no_writer (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+  fixture_open (&f, "in-use", NULL);
+  g_assert_true (examine_next (&f, &bitmap));
+  g_assert_cmpuint (bitmap.state, ==, QCOW2_BITMAP_STATE_IN_USE);
+  g_assert_false (bitmap.has_writer);
+}
+
 static void
 test_free_null (void)
 {
@@ -403,6 +448,9 @@ main (int argc, char **argv)
     }
   g_test_add_func ("/examine/read-error", test_read_error);
   g_test_add_func ("/examine/table", test_get_table);
+  g_test_add_func ("/examine/count/reserved", test_count_reserved);
+  g_test_add_func ("/examine/writer", test_writer);
+  g_test_add_func ("/examine/no-writer", test_no_writer);
   g_test_add_func ("/examine/free-null", test_free_null);
   return g_test_run ();
 }

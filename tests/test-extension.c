@@ -131,6 +131,8 @@ static const FindingRow rows[] = {
     "E EXT-13@0x80" },
 
   { "EXT-14/bit-clear", "DF", "0x48:0000000000000000", "W EXT-14@0x70" },
+  { "EXT-14/other-bit", "DF", "0x48:0000000000000001",
+    "W EXT-14@0x70; W HDR-21@0x48" },
   { "EXT-14/empty", "data-file-name-empty", NULL, "W EXT-14@0x74" },
   { "EXT-14/newline", "DF", "0x79:0a", "W HDR-30@0x78" },
 
@@ -173,6 +175,12 @@ static const FindingRow rows[] = {
   { "BEXT-06/at-file-end", "A", "size=0x2c0000", "E BEXT-06@0x210" },
   { "BEXT-06/behind-file", "A", "0x210:00000007f0000000",
     "E BEXT-06@0x210" },
+  { "BEXT-06/empty-at-file-end", "A",
+    "0x208:000000000000000000000000002d0000 size=0x2d0000",
+    "E BEXT-04@0x208" },
+  { "BEXT-06/empty-behind-file", "A",
+    "0x208:000000000000000000000007f0000000",
+    "E BEXT-04@0x208; E BEXT-06@0x210" },
   { "BEXT-06/wraps", "A", "0x210:ffffffffffff0000", "E BEXT-06@0x210" },
 };
 /* clang-format on */
@@ -715,6 +723,80 @@ test_read_error_long_payload (void)
   assert_fatal (error, QCOW2_ERROR_READ, "0x78", "FILE-04");
 }
 
+/* Whether the walk has ended where there should be more. */
+static void
+test_is_cut (void)
+{
+  static const struct
+  {
+    const char *base;
+    const char *patch;
+    gboolean is_cut;
+  } ends[] = {
+    { "A", NULL, FALSE },
+    { "A", "0x218:00000000ffffffff", FALSE },
+    { "X57", NULL, FALSE },
+    { "A", "size=504", TRUE },
+    { "A", "size=509", TRUE },
+    { "DF", "size=123", TRUE },
+    { "A", "0x74:ffffffff", TRUE },
+    { PLAIN, "0x8:0000000000000071 0x10:00000001 0x71:62", TRUE },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (ends); i++)
+    {
+      g_auto (Walk) walk = { 0 };
+      gboolean more = TRUE;
+
+      walk_begin (&walk, ends[i].base, ends[i].patch);
+      while (more)
+        {
+          g_auto (Qcow2Extension) e = { 0 };
+
+          more = qcow2_extension_walk_next (walk.walk, &e, NULL);
+        }
+      g_assert_cmpint (qcow2_extension_walk_is_cut (walk.walk), ==,
+                       ends[i].is_cut);
+    }
+}
+
+/* Behind the last extension there is no rest where there is no terminator. */
+static void
+test_no_rest (void)
+{
+  g_auto (Walk) walk = { 0 };
+  g_auto (Qcow2Extension) e = { 0 };
+
+  walk_begin (&walk, PLAIN,
+              "0x8:0000000000000078 0x10:00000001 0x70:1234567800000000 "
+              "0x78:62");
+  assert_next (&walk, &e, 0x12345678, 0x70, 0);
+  assert_end (&walk);
+  g_assert_cmpuint (qcow2_extension_walk_get_rest (walk.walk), ==, 0);
+}
+
+/* A type without a name is a number all the same. */
+static void
+test_unknown_feature_type (void)
+{
+  const Qcow2Feature feature = { .type = 9 };
+  const Qcow2Field *type = qcow2_record_find (qcow2_feature_fields, "type");
+
+  g_assert_true (qcow2_field_has_value (type, &feature));
+}
+
+/* Of other data, however long, no row is one of a feature table. */
+static void
+test_no_features (void)
+{
+  g_auto (Walk) walk = { 0 };
+  g_auto (Qcow2Extension) e = { 0 };
+
+  walk_begin (&walk, PLAIN, "0x70:1234567800000060");
+  assert_next (&walk, &e, 0x12345678, 0x70, 96);
+  g_assert_cmpuint (qcow2_extension_get_n_features (&e), ==, 0);
+}
+
 static void
 test_free_null (void)
 {
@@ -732,6 +814,8 @@ add_walks (void)
                    test_walk_after_terminator);
   g_test_add_func ("/extension/walk/too-long", test_walk_too_long);
   g_test_add_func ("/extension/walk/cut", test_walk_cut);
+  g_test_add_func ("/extension/walk/is-cut", test_is_cut);
+  g_test_add_func ("/extension/walk/no-rest", test_no_rest);
   g_test_add_func ("/extension/walk/many", test_many);
   g_test_add_func ("/extension/walk/free-null", test_free_null);
   g_test_add_func ("/extension/read-error/head", test_read_error_head);
@@ -749,6 +833,9 @@ add_payloads (void)
   g_test_add_func ("/extension/payload/short", test_short_payload);
   g_test_add_func ("/extension/payload/no-fields", test_no_payload_fields);
   g_test_add_func ("/extension/payload/features", test_features);
+  g_test_add_func ("/extension/payload/no-features", test_no_features);
+  g_test_add_func ("/extension/payload/unknown-feature-type",
+                   test_unknown_feature_type);
   g_test_add_func ("/extension/payload/features-partial-row",
                    test_features_partial_row);
   g_test_add_func ("/extension/payload/data-or-hex", test_data_or_hex);

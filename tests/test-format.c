@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "qcow2/printable.h"
+
 typedef struct
 {
   const char *path;
@@ -595,10 +597,24 @@ add_structures (void)
   g_test_add_func ("/format/problem/hostile-name", test_problem_hostile_name);
 }
 
+/* A character of which the last byte is missing is none, whatever comes
+ * behind the string. */
+static void
+test_cut_character (void)
+{
+  static const char text[] = "\xc3\xa9";
+  g_autoptr (GBytes) whole = g_bytes_new_static (text, 2);
+  g_autoptr (GBytes) cut = g_bytes_new_static (text, 1);
+
+  g_assert_true (qcow2_string_is_printable (whole));
+  g_assert_false (qcow2_string_is_printable (cut));
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/format/cut-character", test_cut_character);
   for (gsize i = 0; i < G_N_ELEMENTS (escapes); i++)
     {
       g_autofree char *path

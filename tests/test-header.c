@@ -71,6 +71,8 @@ static const FindingRow rows[] = {
     "E HDR-05@0x14; W HDR-15@0x18" },
   { "HDR-05/14", PLAIN, "0x14:0000000e 0x48:0000000000000010",
     "W HDR-15@0x18" },
+  /* Of no cluster nobody can say that it is too small. */
+  { "HDR-05/8", "X", "0x14:00000008", "E HDR-04@0x14" },
   { "HDR-05/bit-clear", PLAIN, "0x14:0000000d 0x24:00000008" GROWN,
     "" },
 
@@ -213,6 +215,9 @@ static const FindingRow rows[] = {
     "W HDR-25@0x58" },
   { "HDR-25/version-2", "version-2-bitmaps", NULL, "W HDR-25@0x4" },
 
+  { "HDR-26/another-bit", PLAIN,
+    "0x48:0000000000000001 0x58:0000000000000002",
+    "W HDR-21@0x48; E HDR-26@0x58" },
   { "HDR-26/no-data-file", PLAIN, "0x58:0000000000000002", "E HDR-26@0x58" },
   { "HDR-26/data-file", PLAIN, "0x48:0000000000000004 0x58:0000000000000002",
     "" },
@@ -775,10 +780,47 @@ add_strings (void)
   g_test_add_func ("/header/unknown-fields/many", test_many_unknown_fields);
 }
 
+/* A name right behind the header, where no extension has room. */
+static void
+test_backing_file_behind_header (void)
+{
+  g_autoptr (Qcow2Image) image
+      = open_image (PLAIN, BACKING ("0000000000000070", "00000001") " 0x70:62");
+
+  assert_string (image->header.backing_file, "b");
+}
+
+static void
+test_backing_file_at_the_end (void)
+{
+  g_autoptr (Qcow2Image) image = open_image (
+      PLAIN,
+      BACKING ("0000000000000200", "00000004") " 0x200:62617365 size=0x204");
+
+  assert_string (image->header.backing_file, "base");
+}
+
+/* What else it is can be told when no more than its signature is there. */
+static void
+test_short_signature (void)
+{
+  FakeSource *source = open_source ("looks-like-qed", "size=4");
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (qcow2_image_open (&source->base, &error));
+  g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_QCOW2);
+  g_assert_nonnull (strstr (error->message, "(a QED image)"));
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/header/backing-file/behind-header",
+                   test_backing_file_behind_header);
+  g_test_add_func ("/header/backing-file/at-the-end",
+                   test_backing_file_at_the_end);
+  g_test_add_func ("/header/short-signature", test_short_signature);
   add_reading ();
   add_strings ();
   for (gsize i = 0; i < G_N_ELEMENTS (areas); i++)

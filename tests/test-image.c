@@ -606,6 +606,24 @@ add_damage (void)
   g_test_add_func ("/image/slow-source", test_slow_source);
 }
 
+/* What is no feature bit has no name to give: neither a bit behind the last
+ * one, which is not the first of the next type, nor a type that is none. */
+static void
+test_feature_names (void)
+{
+  g_autoptr (Qcow2Image) sound = open_image ("A", NULL);
+  g_autoptr (Qcow2Image) bit_64 = open_image ("A", "0x78:0040");
+  g_autoptr (Qcow2Image) empty = open_image ("A", "0x7a:00");
+  g_autoptr (Qcow2Image) type_3 = open_image ("A", "0x78:0300");
+
+  g_assert_cmpstr (sound->header.feature_names[0][0], ==, "dirty bit");
+  g_assert_cmpstr (sound->header.feature_names[1][0], ==, "lazy refcounts");
+  g_assert_null (bit_64->header.feature_names[0][0]);
+  g_assert_cmpstr (bit_64->header.feature_names[1][0], ==, "lazy refcounts");
+  g_assert_null (empty->header.feature_names[0][0]);
+  g_assert_null (type_3->header.feature_names[0][0]);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -614,6 +632,7 @@ main (int argc, char **argv)
   g_test_add_func ("/image/directory/none", test_no_directory);
   g_test_add_func ("/image/directory/last-extension",
                    test_last_bitmaps_extension);
+  g_test_add_func ("/image/feature-names", test_feature_names);
   g_test_add_func ("/image/no-extensions", test_no_extensions);
   g_test_add_func ("/image/last-string", test_last_string);
   g_test_add_func ("/image/stale", test_stale);

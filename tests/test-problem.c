@@ -123,6 +123,65 @@ test_at_cap (void)
 
 /* The first hundred stay; the others are counted, as errors too: a bitmap
  * with the 101st of a kind is as damaged as the one with the first. */
+/* Full: what is added from now on is only counted. */
+static void
+test_is_full (void)
+{
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+
+  add (problems, QCOW2_HDR_11, 99);
+  g_assert_false (
+      qcow2_problems_is_full (problems, QCOW2_HDR_11, QCOW2_PART_HEADER));
+  add (problems, QCOW2_HDR_11, 1);
+  g_assert_true (
+      qcow2_problems_is_full (problems, QCOW2_HDR_11, QCOW2_PART_HEADER));
+  g_assert_false (
+      qcow2_problems_is_full (problems, QCOW2_HDR_11, QCOW2_PART_BITMAPS));
+  g_assert_false (
+      qcow2_problems_is_full (problems, QCOW2_HDR_27, QCOW2_PART_HEADER));
+
+  /* One rule, a warning and an error. */
+  add (problems, QCOW2_HDR_13_EMPTY, 100);
+  g_assert_false (qcow2_problems_is_full (problems, QCOW2_HDR_13_LONG,
+                                          QCOW2_PART_HEADER));
+}
+
+/* What was not kept is counted by severity and parts. */
+static void
+test_suppressed (void)
+{
+  static const struct
+  {
+    Qcow2Severity severity;
+    guint parts;
+    guint64 n;
+  } rows[] = {
+    { QCOW2_SEVERITY_WARNING, QCOW2_PART_HEADER, 7 },
+    { QCOW2_SEVERITY_WARNING, QCOW2_PART_ALL, 7 },
+    { QCOW2_SEVERITY_WARNING, QCOW2_PART_BITMAPS, 0 },
+    { QCOW2_SEVERITY_ERROR, QCOW2_PART_HEADER, 0 },
+  };
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+
+  add (problems, QCOW2_HDR_11, 107);
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
+    g_assert_cmpuint (qcow2_problems_get_n_suppressed (
+                          problems, "HDR-11", rows[i].severity, rows[i].parts),
+                      ==, rows[i].n);
+}
+
+static void
+test_cap_per_parts (void)
+{
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  Qcow2Subject subject = header;
+
+  subject.parts = QCOW2_PART_BITMAPS;
+  add (problems, QCOW2_HDR_11, 100);
+  qcow2_problems_add (problems, &subject, QCOW2_HDR_11, 0, 0, "one");
+  g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 101);
+}
+
 static void
 test_beyond_cap (void)
 {
@@ -209,6 +268,9 @@ main (int argc, char **argv)
   g_test_add_func ("/problem/order", test_order);
   g_test_add_func ("/problem/count-errors", test_count_errors);
   g_test_add_func ("/problem/cap/at", test_at_cap);
+  g_test_add_func ("/problem/cap/is-full", test_is_full);
+  g_test_add_func ("/problem/cap/per-parts", test_cap_per_parts);
+  g_test_add_func ("/problem/cap/suppressed", test_suppressed);
   g_test_add_func ("/problem/cap/beyond", test_beyond_cap);
   g_test_add_func ("/problem/cap/per-rule", test_cap_per_rule);
   g_test_add_func ("/problem/cap/per-severity", test_cap_per_severity);

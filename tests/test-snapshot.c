@@ -47,6 +47,8 @@ static const SizeRow rows[] = {
 
   /* The file ends first. */
   { "cut-padding", "S", AT "0x10000c:0001 size=0x100029", 41 },
+  { "cut-padding-of-two", "S", AT "0x3c:00000002 0x10000c:0001 size=0x100029",
+    41 },
   { "cut-name", "S", AT "0x10000e:0100 size=0x100080", 128 },
   { "cut-extra-data", "S", AT "0x100024:00010000 size=0x100100", 256 },
   { "extra-data-4-gib", "S", AT "0x100024:ffffffff size=0x200000",
@@ -137,6 +139,10 @@ test_judged (void)
   } judged[] = {
     { AT "0x3c:00000001 size=0x100028", FALSE, FALSE, QCOW2_NO_INDEX },
     { AT "0x3c:00000001 size=0x100027", TRUE, FALSE, QCOW2_NO_INDEX },
+    { AT "0x3c:00000002 size=0x100028", TRUE, FALSE, QCOW2_NO_INDEX },
+    /* Of two entries with too much extra data the first one. */
+    { AT "0x3c:00000002 0x100024:00000401 0x100454:00000500 size=0x200000",
+      FALSE, FALSE, 0 },
     /* The padding of the last entry need not be there. */
     { AT "0x3c:00000001 0x100024:00000001 size=0x100029", FALSE, FALSE,
       QCOW2_NO_INDEX },

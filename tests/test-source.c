@@ -229,6 +229,22 @@ test_interrupted_short_read (void)
   g_assert_cmpuint (fake.n_reads, ==, 3);
 }
 
+/* What ended an earlier read does not make the end of the file one. */
+static void
+test_end_after_interrupt (void)
+{
+  Fake fake = FAKE (1000);
+  g_autoptr (GError) error = NULL;
+  guint8 bytes[10];
+
+  fake.n_interrupts = 1;
+  fake.end = 0;
+  g_assert_false (
+      byte_source_read (&fake.base, 0, bytes, 10, "thing", &error));
+  g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
+  g_assert_nonnull (strstr (error->message, "[FILE-05]"));
+}
+
 static void
 test_io_error (void)
 {
@@ -729,6 +745,8 @@ add_reads (void)
     }
   g_test_add_func ("/source/read/short", test_short_reads);
   g_test_add_func ("/source/read/interrupted", test_interrupts);
+  g_test_add_func ("/source/read/end-after-interrupt",
+                   test_end_after_interrupt);
   g_test_add_func ("/source/read/interrupted-short",
                    test_interrupted_short_read);
   g_test_add_func ("/source/read/io-error", test_io_error);

@@ -96,6 +96,24 @@ fake_source_new (GByteArray *bytes, guint64 size)
   return self;
 }
 
+static inline guint64
+fake_probe_lock (ByteSource *source G_GNUC_UNUSED,
+                 guint64 offset G_GNUC_UNUSED)
+{
+  return BYTE_SOURCE_LOCKED;
+}
+
+/* Has somebody write to SOURCE. */
+static inline void
+fake_source_lock (FakeSource *source)
+{
+  static const ByteSourceClass locked_class = { .read = fake_read,
+                                                .probe_lock = fake_probe_lock,
+                                                .free = fake_free };
+
+  source->base.klass = &locked_class;
+}
+
 /* Returns an image of the builder with a patch, which may be NULL. */
 static inline Image *
 build_patched (const char *name, const char *patch)

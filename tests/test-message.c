@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a message says beside its rule: which numbers, how much of the bytes,
+ * whether the bitmap is in use, and of several ways to break a rule which one.
+ * The numbers are those of the patches. */
+
+#include "config.h"
+
+#include "check-util.h"
+#include "qcow2/rule.h"
+
+typedef struct
+{
+  const char *path;
+  const char *base;
+  const char *patch;
+  Qcow2RuleIndex rule;
+  const char *message;
+  gboolean in_use;
+} Row;
+
+/* Directory entries: A's are at 0x2c0000 and 0x2c0020, the one with extra data
+ * at 0x70000.  Its table entries are at 0x2a0000. */
+#define EXTRA "extra-data-compatible"
+
+/* Eight bytes of zeroes. */
+#define Z8 "0000000000000000"
+#define Z64 Z8 Z8 Z8 Z8 Z8 Z8 Z8 Z8
+
+/* clang-format off */
+static const Row rows[] = {
+  /* Up to 64 bytes of unknown fields are shown. */
+  { "unknown-fields/64", "no-extensions", "0x64:000000b0", QCOW2_HDR_09,
+    "64 bytes of unknown fields: " Z64 },
+  { "unknown-fields/72", "no-extensions", "0x64:000000b8", QCOW2_HDR_09,
+    "72 bytes of unknown fields: " Z64 "..." },
+
+  { "compatible-bits", "A", "0x50:0000000000000003", QCOW2_HDR_24,
+    "compatible_features has unknown bits 0x2" },
+  { "autoclear-bits", "A", "0x58:0000000000000005", QCOW2_HDR_27,
+    "autoclear_features has unknown bits 0x4" },
+
+  /* An L1 table that goes on behind 2^63 - 1, and one that ends before. */
+  { "l1-table/ends-behind-2-63", "A", "0x24:00002000 0x28:7fffffffffff0000",
+    QCOW2_HDR_17_PLACE,
+    "l1_table_offset 0x7fffffffffff0000 is not the start of a cluster" },
+  { "l1-table/ends-before-2-63", "A", "0x24:00001fff 0x28:7fffffffffff0000",
+    QCOW2_HDR_17_END,
+    "the L1 table, 8191 entries at 0x7fffffffffff0000, is not behind the "
+    "header and inside the file, which has 2883648 bytes" },
+
+  /* Bits of flags that have a name are no reserved ones. */
+  { "flags", "A", "0x2c000c:0000000b", QCOW2_BDIR_08,
+    "flags has reserved bits 0x8", TRUE },
+  { "flags/auto", "A", "0x2c000c:0000000a", QCOW2_BDIR_08,
+    "flags has reserved bits 0x8", FALSE },
+
+  /* Up to 32 bytes of extra data are shown. */
+  { "extra-data", EXTRA, NULL, QCOW2_BDIR_14_COMPATIBLE,
+    "13 bytes of extra data that nobody knows: deadbeef000000000000000000" },
+  { "extra-data/32", EXTRA, "0x70014:00000020", QCOW2_BDIR_14_COMPATIBLE,
+    "32 bytes of extra data that nobody knows: deadbeef00000000"
+    "0000000000623000" "0000000000060000" "0000000100000002" },
+  { "extra-data/33", EXTRA, "0x70014:00000021", QCOW2_BDIR_14_COMPATIBLE,
+    "33 bytes of extra data that nobody knows: deadbeef00000000"
+    "0000000000623000" "0000000000060000" "0000000100000002..." },
+  { "extra-data/auto", EXTRA, "0x7000c:00000002", QCOW2_BDIR_14,
+    "13 bytes of extra data that nobody knows forbid to use the bitmap: "
+    "deadbeef000000000000000000" },
+
+  /* A table that goes on behind 2^63 - 1, and one that ends there. */
+  { "table/ends-at-2-63", "A", "0x2c0000:7ffffffffffffff7", QCOW2_BDIR_07,
+    "the bitmap table, 8 bytes at 0x7ffffffffffffff7, does not end in the "
+    "file, which has 2883648 bytes" },
+  { "table/ends-behind-2-63", "A", "0x2c0000:7ffffffffffffff8",
+    QCOW2_BDIR_07_WRAP,
+    "the bitmap table, 8 bytes at 0x7ffffffffffffff8, does not end in the "
+    "file, which has 2883648 bytes" },
+  { "table/starts-at-2-63", "A", "0x2c0000:8000000000000000",
+    QCOW2_BDIR_07_WRAP,
+    "the bitmap table, 8 bytes at 0x8000000000000000, does not end in the "
+    "file, which has 2883648 bytes" },
+  { "table/empty-at-the-end", "A", "0x2c0000:7fffffffffffffff00000000",
+    QCOW2_BDIR_07,
+    "the bitmap table, 0 bytes at 0x7fffffffffffffff, does not end in the "
+    "file, which has 2883648 bytes" },
+
+  { "overlap", "A", "0x2a0000:00000000002a0000", QCOW2_OVL_01,
+    "0x10000 bytes at 0x2a0000 belong to the table of bitmap 0 (by 0x2c0000) "
+    "as well as to the data of bitmap 0 (by 0x2a0000)", FALSE },
+
+  /* Whose end it is. */
+  { "cut-entry/directory", "A", "0x208:0000000000000038", QCOW2_BDIR_02,
+    "extra data and name go on behind 0x2c0038, the end of the directory" },
+  { "cut-entry/file", "A", "size=0x2c003a", QCOW2_BDIR_02,
+    "extra data and name go on behind 0x2c003a, the end of the file" },
+
+  { "table-entry/reserved", "A", "0x2a0000:8000000000290101", QCOW2_BTAB_01,
+    "table entry 0 has reserved bits 0x8000000000000100" },
+};
+/* clang-format on */
+
+static void
+test_message (gconstpointer data)
+{
+  const Row *row = data;
+  g_autoptr (GString) others = g_string_new (NULL);
+  Checked c = { 0 };
+  gboolean found = FALSE;
+
+  checked_open (&c, row->base, row->patch);
+  checked_run (&c);
+  for (guint i = 0; i < qcow2_problems_get_n (c.image->problems); i++)
+    {
+      const Qcow2Problem *p = qcow2_problems_get (c.image->problems, i);
+
+      if (p->index != row->rule)
+        continue;
+
+      g_string_append_printf (others, "\n%s", p->message);
+      found = found
+              || (g_str_equal (p->message, row->message)
+                  && p->subject.in_use == row->in_use);
+    }
+
+  if (!found)
+    g_error ("not found; there is:%s", others->str);
+  checked_clear (&c);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_autofree char *path = g_strdup_printf ("/message/%s", rows[i].path);
+
+      g_test_add_data_func (path, &rows[i], test_message);
+    }
+
+  return g_test_run ();
+}
