@@ -608,6 +608,10 @@ test_cut_character (void)
 
   g_assert_true (qcow2_string_is_printable (whole));
   g_assert_false (qcow2_string_is_printable (cut));
+
+  gsize size;
+  g_assert_false (qcow2_char_is_printable ((const guint8 *) text, 1, &size));
+  g_assert_cmpuint (size, ==, 1);
 }
 
 int
