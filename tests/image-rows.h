@@ -549,6 +549,8 @@
   "0x48:0000000000000020 0x78:0045", NULL },
 { "feature-bit-255", "A", "A feature of bit 255, which shifts to bit 63.",
   "0x48:8000000000000000 0x78:00ff", NULL },
+{ "feature-type-3", "A", "The first feature is of the type behind the last.",
+  "0x78:03", NULL },
 { "feature-type-255", "A", "A feature of type 255.", "0x78:ff00", NULL },
 { "feature-duplicate", "A", "Two names for one feature.", "0xa8:0000", NULL },
 

@@ -303,7 +303,6 @@ qcow2_header_read_backing_file (ByteSource *source, Qcow2Header *header,
   return TRUE;
 }
 
-/* Frees what HEADER holds. */
 /* Whether HEADER says that the bitmaps are up to date.  If it does not, a
  * program that does not know them may have written to the image since (qcow2
  * spec, autoclear_features bit 0, which version 2 does not have). */
@@ -313,6 +312,7 @@ qcow2_header_vouches_for_bitmaps (const Qcow2Header *header)
   return (header->autoclear_features & QCOW2_AUTOCLEAR_BITMAPS) != 0;
 }
 
+/* Frees what HEADER holds. */
 void
 qcow2_header_clear (Qcow2Header *header)
 {
