@@ -54,21 +54,32 @@ is_same_rule (const char *a, const char *b)
   return a == b || g_str_equal (a, b);
 }
 
-/* Counts one more finding; returns how many like it there were before. */
-static guint64
-count_one (Qcow2Problems *problems, const char *rule, Qcow2Severity severity,
-           guint parts)
+/* Returns the count of findings like that, NULL when there was none. */
+static Count *
+find_count (const Qcow2Problems *problems, const Qcow2Rule *rule, guint parts)
 {
   for (guint i = 0; i < problems->counts->len; i++)
     {
       Count *count = &g_array_index (problems->counts, Count, i);
 
-      if (count->severity == severity && count->parts == parts
-          && is_same_rule (count->rule, rule))
-        return count->n++;
+      if (count->severity == rule->severity && count->parts == parts
+          && is_same_rule (count->rule, rule->id))
+        return count;
     }
 
-  const Count first = { rule, severity, parts, 1 };
+  return NULL;
+}
+
+/* Counts one more finding; returns how many like it there were before. */
+static guint64
+count_one (Qcow2Problems *problems, const Qcow2Rule *rule, guint parts)
+{
+  Count *count = find_count (problems, rule, parts);
+
+  if (count != NULL)
+    return count->n++;
+
+  const Count first = { rule->id, rule->severity, parts, 1 };
   g_array_append_val (problems->counts, first);
   return 0;
 }
@@ -104,8 +115,7 @@ qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,
                     const char *format, ...)
 {
   const Qcow2Rule *row = &qcow2_rules[rule];
-  const guint64 count
-      = count_one (problems, row->id, row->severity, subject->parts);
+  const guint64 count = count_one (problems, row, subject->parts);
 
   if (row->severity == QCOW2_SEVERITY_ERROR)
     problems->n_errors++;
@@ -138,18 +148,9 @@ gboolean
 qcow2_problems_is_full (const Qcow2Problems *problems, Qcow2RuleIndex rule,
                         guint parts)
 {
-  const Qcow2Rule *row = &qcow2_rules[rule];
+  const Count *count = find_count (problems, &qcow2_rules[rule], parts);
 
-  for (guint i = 0; i < problems->counts->len; i++)
-    {
-      const Count *count = &g_array_index (problems->counts, Count, i);
-
-      if (count->severity == row->severity && count->parts == parts
-          && is_same_rule (count->rule, row->id))
-        return count->n >= QCOW2_PROBLEMS_PER_RULE;
-    }
-
-  return FALSE;
+  return count != NULL && count->n >= QCOW2_PROBLEMS_PER_RULE;
 }
 
 /* Returns how many findings are kept. */
