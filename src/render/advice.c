@@ -46,17 +46,31 @@ is_about_bitmaps (const Qcow2Rule *rule)
          || rule->remedy == QCOW2_REMEDY_REMOVE;
 }
 
+/* Returns why QEMU does not meet with PROBLEM of the image with HEADER, NULL
+ * when it may. */
+static const char *
+get_excuse (const Qcow2Problem *problem, const Qcow2Header *header)
+{
+  const Qcow2Rule *rule = &qcow2_rules[problem->index];
+
+  if (is_about_bitmaps (rule) && !qcow2_header_vouches_for_bitmaps (header))
+    return "QEMU does not look: it hides the bitmaps of this image";
+  if (rule->effect == QCOW2_EFFECT_AT_LOAD && problem->subject.in_use)
+    return "QEMU does not load a bitmap in use";
+
+  return NULL;
+}
+
 /* Returns what follows from PROBLEM of the image with HEADER, a sentence in
  * lower case without a full stop, or NULL when there is nothing to say. */
 char *
 advice_get_consequence (const Qcow2Problem *problem, const Qcow2Header *header)
 {
   const Qcow2Rule *rule = &qcow2_rules[problem->index];
+  const char *excuse = get_excuse (problem, header);
 
-  if (is_about_bitmaps (rule) && !qcow2_header_vouches_for_bitmaps (header))
-    return g_strdup ("QEMU does not look: it hides the bitmaps of this image");
-  if (rule->effect == QCOW2_EFFECT_AT_LOAD && problem->subject.in_use)
-    return g_strdup ("QEMU does not load a bitmap in use");
+  if (excuse != NULL)
+    return g_strdup (excuse);
 
   switch (rule->effect)
     {
@@ -100,9 +114,7 @@ advice_get_remedy (const Qcow2Problem *problem, const Qcow2Header *header)
 {
   const Qcow2Rule *rule = &qcow2_rules[problem->index];
 
-  if (is_about_bitmaps (rule) && !qcow2_header_vouches_for_bitmaps (header))
-    return NULL;
-  if (rule->effect == QCOW2_EFFECT_AT_LOAD && problem->subject.in_use)
+  if (get_excuse (problem, header) != NULL)
     return NULL;
 
   switch (rule->remedy)
