@@ -109,8 +109,8 @@ check_extension (Check *check, const Qcow2Extension *extension,
     qcow2_cluster_check_set_crypto (check->clusters, extension);
 
   /* Whole bitmaps extensions were judged when the image was opened. */
-  if (extension->magic == QCOW2_EXTENSION_BITMAPS && extension->bytes != NULL
-      && g_bytes_get_size (extension->bytes) == extension->length)
+  if (extension->magic == QCOW2_EXTENSION_BITMAPS
+      && qcow2_extension_is_whole (extension))
     return;
 
   qcow2_extension_judge (extension, &image->header,
@@ -267,13 +267,14 @@ count_state (Qcow2BitmapSummary *summary, const Qcow2Bitmap *bitmap)
     }
 }
 
-/* Examines BITMAP for the sake of the clusters that it takes, and, when it was
- * asked for, of what is wrong with it. */
+/* Examines BITMAP for the sake of the clusters that it takes, and, the FIRST
+ * time, when it was asked for, of what is wrong with it. */
 static void
 check_bitmap (Check *check, Qcow2Examiner *examiner, Qcow2Problems *ignored,
-              Qcow2Bitmap *bitmap)
+              gboolean first, Qcow2Bitmap *bitmap)
 {
-  const gboolean wanted = check->calls->wants (bitmap, check->calls->data);
+  const gboolean wanted
+      = first && check->calls->wants (bitmap, check->calls->data);
   guint64 data_size = 0;
   GError *error = NULL;
 
@@ -316,18 +317,7 @@ walk_bitmaps (Check *check, Qcow2Directory *directory, gboolean first,
       if (!qcow2_directory_next (directory, &bitmap, &local_error))
         break;
 
-      if (first)
-        {
-          check_bitmap (check, examiner, ignored, &bitmap);
-          continue;
-        }
-
-      check->last_index = QCOW2_NO_INDEX;
-      qcow2_examiner_set_problems (examiner, ignored);
-      qcow2_cluster_check_add_bitmap (
-          check->clusters, &bitmap,
-          check->calls->wants (&bitmap, check->calls->data));
-      qcow2_examiner_examine (examiner, &bitmap, NULL);
+      check_bitmap (check, examiner, ignored, first, &bitmap);
     }
 
   if (check->clusters != NULL)

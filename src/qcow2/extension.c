@@ -431,6 +431,14 @@ qcow2_extension_get_payload_fields (const Qcow2Extension *extension,
   g_assert_not_reached ();
 }
 
+/* Whether all of the payload of EXTENSION is there. */
+gboolean
+qcow2_extension_is_whole (const Qcow2Extension *extension)
+{
+  return extension->bytes != NULL
+         && g_bytes_get_size (extension->bytes) == extension->length;
+}
+
 /* Returns how many whole rows the feature name table in EXTENSION has; 0 when
  * it is no such table. */
 guint

@@ -68,9 +68,7 @@ typedef struct
 static void
 take_extension (Qcow2Image *image, const Qcow2Extension *extension, Met *met)
 {
-  const gboolean whole
-      = extension->bytes != NULL
-        && g_bytes_get_size (extension->bytes) == extension->length;
+  const gboolean whole = qcow2_extension_is_whole (extension);
 
   switch (extension->magic)
     {
