@@ -15,9 +15,6 @@
 #define AT_EXTENSION_DATA 8    /* in an extension */
 #define AT_DIRECTORY_OFFSET 16 /* in the data of the bitmaps extension */
 
-/* QEMU, block/qcow2.h: QCOW_MAX_L1_SIZE. */
-#define MAX_L1_BYTES (32 * 1024 * 1024)
-
 /* Bounds of work: rounds, bytes of tables read in all but the first of them,
  * refcounts. */
 #define MAX_ROUNDS 16
@@ -121,7 +118,7 @@ qcow2_cluster_check_set_crypto (Qcow2ClusterCheck *check,
   check->crypto_pointer = extension->file_offset + AT_EXTENSION_DATA;
 }
 
-/* Adds the table of BITMAP; only what is WANTED has findings. */
+/* Adds the table of BITMAP; only what was WANTED in any round has findings. */
 void
 qcow2_cluster_check_add_bitmap (Qcow2ClusterCheck *check,
                                 const Qcow2Bitmap *bitmap, gboolean wanted)
@@ -284,7 +281,8 @@ add_structures (Qcow2ClusterCheck *check)
   const Qcow2Header *h = &image->header;
 
   add (check, QCOW2_RUN_HEADER, QCOW2_NO_INDEX, 0, 1, 0);
-  if (h->l1_table_offset != 0 && (guint64) h->l1_size * 8 <= MAX_L1_BYTES)
+  if (h->l1_table_offset != 0
+      && (guint64) h->l1_size * 8 <= QCOW2_MAX_L1_BYTES)
     add (check, QCOW2_RUN_L1_TABLE, QCOW2_NO_INDEX, h->l1_table_offset,
          (guint64) h->l1_size * 8, AT_L1_TABLE_OFFSET);
   if (check->has_crypto)

@@ -26,12 +26,8 @@
 #define AT_PADDING 0x69
 #define AT_UNKNOWN_FIELDS 0x70
 
-/* QEMU, block/qcow2.h: MAX_CLUSTER_BITS, QCOW_MAX_L1_SIZE,
- * QCOW_MAX_REFTABLE_SIZE, QCOW_MAX_SNAPSHOTS. */
+/* QEMU, block/qcow2.h: MAX_CLUSTER_BITS. */
 #define QEMU_MAX_CLUSTER_BITS 21
-#define QEMU_MAX_L1_BYTES (32 * 1024 * 1024)
-#define QEMU_MAX_REFTABLE_BYTES (8 * 1024 * 1024)
-#define QEMU_MAX_SNAPSHOTS 65536
 
 /* qcow2 spec, header: the backing file name has at most 1023 bytes. */
 #define MAX_BACKING_FILE_SIZE 1023
@@ -220,7 +216,7 @@ judge_l1_table (const Judge *j)
   const guint64 offset = h->l1_table_offset;
   const guint64 bytes = (guint64) h->l1_size * 8;
 
-  if (bytes > QEMU_MAX_L1_BYTES)
+  if (bytes > QCOW2_MAX_L1_BYTES)
     ADD (header_alone, HDR_17_LARGE, AT_L1_TABLE_OFFSET, h->l1_size,
          "the L1 table has %u entries, more than 32 MiB", h->l1_size);
   else if (is_misplaced (j, offset, bytes))
@@ -244,7 +240,7 @@ judge_refcount_table (const Judge *j)
   if (bytes == 0)
     ADD (header_alone, HDR_18_EMPTY, AT_REFCOUNT_TABLE_OFFSET, bytes,
          "refcount_table_clusters is 0");
-  else if (bytes > QEMU_MAX_REFTABLE_BYTES)
+  else if (bytes > QCOW2_MAX_REFTABLE_BYTES)
     ADD (header_alone, HDR_18_LARGE, AT_REFCOUNT_TABLE_OFFSET, bytes,
          "the refcount table has %u clusters, more than 8 MiB",
          h->refcount_table_clusters);
@@ -266,14 +262,14 @@ judge_snapshot_table (const Judge *j)
   const Qcow2Header *h = j->h;
   const guint64 offset = h->snapshot_offset;
 
-  if (h->nb_snapshots > QEMU_MAX_SNAPSHOTS)
+  if (h->nb_snapshots > QCOW2_MAX_SNAPSHOTS)
     ADD (header_alone, HDR_19_LARGE, AT_NB_SNAPSHOTS, h->nb_snapshots,
          "nb_snapshots %u is greater than %u", h->nb_snapshots,
-         QEMU_MAX_SNAPSHOTS);
+         QCOW2_MAX_SNAPSHOTS);
   if (is_misplaced (j, offset, 0))
     ADD (header_alone, HDR_19_PLACE, AT_SNAPSHOT_OFFSET, offset,
          "snapshot_offset " QCOW2_X " is not the start of a cluster", offset);
-  else if (h->nb_snapshots > 0 && h->nb_snapshots <= QEMU_MAX_SNAPSHOTS
+  else if (h->nb_snapshots > 0 && h->nb_snapshots <= QCOW2_MAX_SNAPSHOTS
            && (offset == 0 || !is_inside (j, offset, 1)))
     ADD (header_alone, HDR_19_END, AT_SNAPSHOT_OFFSET, offset,
          "snapshot_offset " QCOW2_X

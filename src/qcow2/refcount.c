@@ -11,9 +11,6 @@
 /* qcow2 spec, refcount table entry: bits 0-8 are reserved. */
 #define OFFSET_MASK G_GUINT64_CONSTANT (0xfffffffffffffe00)
 
-/* QEMU, block/qcow2.h: QCOW_MAX_REFTABLE_SIZE. */
-#define MAX_TABLE_BYTES (8 * 1024 * 1024)
-
 struct Qcow2Refcounts
 {
   ByteSource *source;
@@ -42,7 +39,8 @@ qcow2_refcounts_new (const Qcow2Image *image)
   const guint64 bytes = h->refcount_table_clusters * h->cluster_size;
   if (h->refcount_table_offset == 0
       || h->refcount_table_offset % h->cluster_size != 0 || bytes == 0
-      || bytes > MAX_TABLE_BYTES || h->refcount_table_offset > file_size
+      || bytes > QCOW2_MAX_REFTABLE_BYTES
+      || h->refcount_table_offset > file_size
       || bytes > file_size - h->refcount_table_offset)
     return NULL;
 

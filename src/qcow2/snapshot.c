@@ -12,9 +12,8 @@
 #define AT_NAME_SIZE 14
 #define AT_EXTRA_DATA_SIZE 36
 
-/* QEMU, block/qcow2.h: QCOW_MAX_SNAPSHOTS, QCOW_MAX_SNAPSHOTS_SIZE,
+/* QEMU, block/qcow2.h: QCOW_MAX_SNAPSHOTS_SIZE,
  * QCOW_MAX_SNAPSHOT_EXTRA_DATA. */
-#define MAX_SNAPSHOTS 65536
 #define MAX_TABLE_BYTES (1024 * 65536)
 #define MAX_EXTRA_DATA 1024
 
@@ -28,7 +27,7 @@ qcow2_snapshot_table_measure (const Qcow2Image *image,
   const guint64 start = image->header.snapshot_offset;
   const guint64 left = byte_source_get_size (image->source) - start;
   const guint64 end = MIN (left, MAX_TABLE_BYTES);
-  const guint32 n = MIN (image->header.nb_snapshots, MAX_SNAPSHOTS);
+  const guint32 n = MIN (image->header.nb_snapshots, QCOW2_MAX_SNAPSHOTS);
   g_autoptr (ByteWindow) window = byte_window_new (image->source, start + end);
   Qcow2SnapshotTable t = { .bad = QCOW2_NO_INDEX };
   guint64 pos = 0;       /* of the next entry, from START */
