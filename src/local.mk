@@ -55,6 +55,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/render/bitmap-list.h \
 	%D%/render/describe.c \
 	%D%/render/describe.h \
+	%D%/render/digits.c \
+	%D%/render/digits.h \
 	%D%/render/emitter.c \
 	%D%/render/emitter.h \
 	%D%/render/format.c \

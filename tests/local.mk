@@ -21,6 +21,7 @@ unit_tests = \
 	%D%/test-cluster-map \
 	%D%/test-cut \
 	%D%/test-directory \
+	%D%/test-digits \
 	%D%/test-drive \
 	%D%/test-examine \
 	%D%/test-extension \
@@ -129,6 +130,8 @@ unit_ldadd = src/libcli.la
 %C%_test_cut_LDADD = $(unit_ldadd)
 %C%_test_cluster_map_SOURCES = %D%/test-cluster-map.c $(builder_sources)
 %C%_test_cluster_map_LDADD = $(unit_ldadd)
+%C%_test_digits_SOURCES = %D%/test-digits.c
+%C%_test_digits_LDADD = $(unit_ldadd)
 %C%_test_directory_SOURCES = %D%/test-directory.c $(builder_sources)
 %C%_test_directory_LDADD = $(unit_ldadd)
 %C%_test_drive_SOURCES = \

@@ -52,6 +52,20 @@ qcow2_char_is_printable (const guint8 *bytes, gsize len, gsize *size)
   return !is_unprintable (c);
 }
 
+/* Returns how many of the LEN bytes at BYTES, from the first on, are printable
+ * ASCII characters that need no escape anywhere. */
+gsize
+qcow2_count_plain (const guint8 *bytes, gsize len)
+{
+  gsize n = 0;
+
+  while (n < len && bytes[n] >= ' ' && bytes[n] < 0x7f && bytes[n] != '"'
+         && bytes[n] != '\\')
+    n++;
+
+  return n;
+}
+
 /* Whether every character of STRING is printable. */
 gboolean
 qcow2_string_is_printable (GBytes *string)

@@ -7,11 +7,22 @@
 #include <string.h>
 
 #include "qcow2/printable.h"
+#include "render/digits.h"
 
 #define NAME_WIDTH 25
 #define LABEL_UNKNOWN "<unknown>"
 #define CELL_ABSENT "-"
 #define NAME_UNREADABLE "<unreadable>"
+
+/* Appends TEXT, and spaces until there are WIDTH characters. */
+static void
+append_left (GString *out, const char *text, guint width)
+{
+  const gsize before = out->len;
+
+  g_string_append (out, text);
+  digits_append_spaces (out, width - MIN (width, out->len - before));
+}
 
 static void
 append_escapes (GString *out, const guint8 *bytes, gsize len)
@@ -25,7 +36,10 @@ append_escapes (GString *out, const guint8 *bytes, gsize len)
       else if (bytes[i] == '\t')
         g_string_append (out, "\\t");
       else
-        g_string_append_printf (out, "\\x%02x", bytes[i]);
+        {
+          g_string_append (out, "\\x");
+          digits_append_byte (out, bytes[i]);
+        }
     }
 }
 
@@ -36,14 +50,16 @@ format_escaped (GString *out, const char *bytes, gsize len)
 {
   while (len > 0)
     {
-      gsize size;
-      const gboolean printable
-          = qcow2_char_is_printable ((const guint8 *) bytes, len, &size);
+      const guint8 *at = (const guint8 *) bytes;
+      gsize size = qcow2_count_plain (at, len);
+      const gboolean stays
+          = size > 0
+            || (qcow2_char_is_printable (at, len, &size) && *at != '\\');
 
-      if (printable && *bytes != '\\')
+      if (stays)
         g_string_append_len (out, bytes, (gssize) size);
       else
-        append_escapes (out, (const guint8 *) bytes, size);
+        append_escapes (out, at, size);
 
       bytes += size;
       len -= size;
@@ -76,7 +92,7 @@ format_count (GString *out, guint64 count)
   if (count == QCOW2_ABSENT)
     g_string_append (out, CELL_ABSENT);
   else
-    g_string_append_printf (out, QCOW2_U, count);
+    digits_append (out, count);
 }
 
 /* Appends BYTES, which may be QCOW2_ABSENT, in the largest unit that it has
@@ -98,7 +114,7 @@ format_size (GString *out, guint64 bytes)
 
   const guint64 whole = bytes >> (10 * unit);
   const guint64 rest = bytes - (whole << (10 * unit));
-  g_string_append_printf (out, QCOW2_U, whole);
+  digits_append (out, whole);
   if (rest != 0)
     g_string_append_printf (out, ".%u",
                             (guint) ((rest >> (10 * (unit - 1))) * 10 / 1024));
@@ -182,7 +198,7 @@ append_name (GString *out, const Qcow2Field *field, guint64 value)
   if (label != NULL)
     g_string_append (out, label);
   else
-    g_string_append_printf (out, QCOW2_U, value);
+    digits_append (out, value);
 }
 
 static void
@@ -193,10 +209,10 @@ append_number (GString *out, const Qcow2Field *field, gconstpointer record)
   switch (field->format)
     {
     case QCOW2_DEC:
-      g_string_append_printf (out, QCOW2_U, value);
+      digits_append (out, value);
       return;
     case QCOW2_HEX:
-      g_string_append_printf (out, QCOW2_X, value);
+      digits_append_hex (out, value);
       return;
     case QCOW2_BITS:
       append_bits (out, field, record);
@@ -238,7 +254,8 @@ void
 format_line (GString *out, const char *name, const Qcow2Field *field,
              gconstpointer record)
 {
-  g_string_append_printf (out, "%-*s ", NAME_WIDTH, name);
+  append_left (out, name, NAME_WIDTH);
+  g_string_append_c (out, ' ');
   if (qcow2_field_has_value (field, record))
     format_value (out, field, record);
   else
@@ -261,8 +278,7 @@ format_bare (GString *out, const Qcow2Field *field, gconstpointer record,
   if (field->format == QCOW2_NAME || field->format == QCOW2_BOOL)
     append_number (out, field, record);
   else if (!is_string)
-    g_string_append_printf (out, QCOW2_U,
-                            qcow2_field_get_number (field, record));
+    digits_append (out, qcow2_field_get_number (field, record));
   else if (ending == FORMAT_LINES)
     format_escaped (out, string, len);
   else
@@ -285,14 +301,25 @@ format_table_heading (GString *out, gboolean all_columns)
 }
 
 static void
-append_guest_cell (GString *out, guint64 value, const char *ending, int width)
+append_guest_cell (GString *out, guint64 value, guint width)
 {
-  char digits[24];
+  if (value == QCOW2_ABSENT)
+    append_left (out, CELL_ABSENT, width);
+  else
+    digits_append_left (out, value, width);
+}
 
-  g_snprintf (digits, sizeof digits, QCOW2_U, value);
-  g_string_append_printf (out, "%-*s%s", width,
-                          value == QCOW2_ABSENT ? CELL_ABSENT : digits,
-                          ending);
+static void
+append_more_columns (GString *out, const Qcow2TableEntry *entry)
+{
+  const gsize before = out->len;
+
+  digits_append_hex (out, entry->reserved);
+  digits_append_spaces (out, 18 - MIN (18, out->len - before));
+  g_string_append_c (out, ' ');
+  append_guest_cell (out, entry->guest_offset, 20);
+  g_string_append_c (out, ' ');
+  append_guest_cell (out, entry->guest_length, 0);
 }
 
 /* Appends the row of ENTRY in a bitmap table. */
@@ -300,22 +327,19 @@ void
 format_table_row (GString *out, const Qcow2TableEntry *entry,
                   gboolean all_columns)
 {
-  g_string_append_printf (
-      out, "%-14" G_GINT64_MODIFIER "u %-15s %-24" G_GINT64_MODIFIER "u ",
-      entry->index, qcow2_label_find (qcow2_entry_types, entry->type),
-      entry->offset);
-  if (!all_columns)
+  digits_append_left (out, entry->index, 14);
+  g_string_append_c (out, ' ');
+  append_left (out, qcow2_label_find (qcow2_entry_types, entry->type), 15);
+  g_string_append_c (out, ' ');
+  digits_append_left (out, entry->offset, 24);
+  g_string_append_c (out, ' ');
+  digits_append_left (out, entry->size, all_columns ? 10 : 0);
+  if (all_columns)
     {
-      g_string_append_printf (out, QCOW2_U "\n", entry->size);
-      return;
+      g_string_append_c (out, ' ');
+      append_more_columns (out, entry);
     }
-
-  char reserved[24];
-  g_snprintf (reserved, sizeof reserved, QCOW2_X, entry->reserved);
-  g_string_append_printf (out, "%-10" G_GINT64_MODIFIER "u %-18s ",
-                          entry->size, reserved);
-  append_guest_cell (out, entry->guest_offset, " ", 20);
-  append_guest_cell (out, entry->guest_length, "\n", 0);
+  g_string_append_c (out, '\n');
 }
 
 static void
@@ -326,7 +350,10 @@ append_subject (GString *out, const Qcow2Subject *subject)
 
   g_string_append (out, subject->structure);
   if (index != QCOW2_NO_INDEX)
-    g_string_append_printf (out, " " QCOW2_U, index);
+    {
+      g_string_append_c (out, ' ');
+      digits_append (out, index);
+    }
   if (subject->name == NULL)
     return;
 
@@ -353,7 +380,8 @@ format_finding (GString *out, const Qcow2Problem *problem)
 void
 format_problem (GString *out, const Qcow2Problem *problem)
 {
-  g_string_append_printf (out, QCOW2_X ": ", problem->offset);
+  digits_append_hex (out, problem->offset);
+  g_string_append (out, ": ");
   append_subject (out, &problem->subject);
   g_string_append_printf (out, ": %s [%s]", problem->message, problem->rule);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "qcow2/printable.h"
+#include "render/digits.h"
 
 /* The image, a list in it, an object in that, a list in that, an object. */
 #define MAX_DEPTH 8
@@ -55,14 +56,23 @@ is_one_line (const JsonEmitter *self)
 }
 
 static void
+append_unit (GString *out, guint unit)
+{
+  g_string_append (out, "\\u");
+  digits_append_byte (out, (guint8) (unit >> 8));
+  digits_append_byte (out, (guint8) unit);
+}
+
+static void
 append_escaped_unit (GString *out, gunichar c)
 {
-  if (c < 0x10000)
-    g_string_append_printf (out, "\\u%04x", c);
-  else
-    g_string_append_printf (out, "\\u%04x\\u%04x",
-                            0xd800 + ((c - 0x10000) >> 10),
-                            0xdc00 + ((c - 0x10000) & 0x3ff));
+  if (c >= 0x10000)
+    {
+      append_unit (out, 0xd800 + ((c - 0x10000) >> 10));
+      c = 0xdc00 + ((c - 0x10000) & 0x3ff);
+    }
+
+  append_unit (out, c);
 }
 
 /* Appends the character of SIZE bytes at BYTES, which does not stay as it is.
@@ -79,24 +89,31 @@ append_escaped (const JsonEmitter *self, const char *bytes, gsize size)
   if (size > 1)
     append_escaped_unit (out, g_utf8_get_char (bytes));
   else if (special != NULL)
-    g_string_append_printf (out, "\\%c", letters[special - specials]);
+    {
+      g_string_append_c (out, '\\');
+      g_string_append_c (out, letters[special - specials]);
+    }
   else if (first < 0x80)
     append_escaped_unit (out, first);
   else
     g_string_append (out, self->ascii ? "\\ufffd" : REPLACEMENT);
 }
 
-/* Whether the character at BYTES, PRINTABLE or not, stays as it is in a
- * string.
- */
+/* Appends the character at the start of the LEN bytes at BYTES, which is not
+ * plain ASCII; SIZE gets its length in bytes.  Returns whether it is UTF-8. */
 static gboolean
-stays (const JsonEmitter *self, const char *bytes, gboolean printable)
+append_character (const JsonEmitter *self, const char *bytes, gsize len,
+                  gsize *size)
 {
-  if (*bytes == '"' || *bytes == '\\')
-    return FALSE;
+  const gboolean printable
+      = qcow2_char_is_printable ((const guint8 *) bytes, len, size);
 
-  return self->ascii ? (guint8) *bytes >= ' ' && (guint8) *bytes < 0x7f
-                     : printable;
+  if (printable && *size > 1 && !self->ascii)
+    g_string_append_len (self->base.out, bytes, (gssize) *size);
+  else
+    append_escaped (self, bytes, *size);
+
+  return *size > 1 || (guint8) *bytes < 0x80;
 }
 
 /* Appends the string of LEN bytes at BYTES.  Returns whether it is UTF-8;
@@ -110,16 +127,13 @@ append_string (const JsonEmitter *self, const char *bytes, gsize len)
   g_string_append_c (out, '"');
   while (len > 0)
     {
-      gsize size;
-      const gboolean printable
-          = qcow2_char_is_printable ((const guint8 *) bytes, len, &size);
+      gsize size = qcow2_count_plain ((const guint8 *) bytes, len);
 
-      if (stays (self, bytes, printable))
+      if (size > 0)
         g_string_append_len (out, bytes, (gssize) size);
       else
-        append_escaped (self, bytes, size);
+        valid = append_character (self, bytes, len, &size) && valid;
 
-      valid = valid && (printable || size > 1 || (guint8) *bytes < 0x80);
       bytes += size;
       len -= size;
     }
@@ -198,7 +212,7 @@ append_member_string (JsonEmitter *self, const char *key, const char *bytes,
   begin_item (self, hex_key);
   g_string_append_c (out, '"');
   for (gsize i = 0; i < len; i++)
-    g_string_append_printf (out, "%02x", (guint8) bytes[i]);
+    digits_append_byte (out, (guint8) bytes[i]);
   g_string_append_c (out, '"');
 }
 
@@ -320,7 +334,7 @@ append_label (JsonEmitter *self, const Qcow2Field *field, guint64 value)
   if (name != NULL)
     append_c_string (self, name);
   else
-    g_string_append_printf (self->base.out, "%" G_GUINT64_FORMAT, value);
+    digits_append (self->base.out, value);
 }
 
 static void
@@ -332,7 +346,7 @@ append_number (JsonEmitter *self, const Qcow2Field *field, guint64 value)
   else if (field->format == QCOW2_BOOL)
     g_string_append (self->base.out, value != 0 ? "true" : "false");
   else
-    g_string_append_printf (self->base.out, "%" G_GUINT64_FORMAT, value);
+    digits_append (self->base.out, value);
 
   if (field->format == QCOW2_BITS)
     append_bit_names (self, field, value);
@@ -378,17 +392,22 @@ append_row (JsonEmitter *self, const Qcow2TableEntry *entry)
   const guint n_numbers = self->base.all_columns ? 5 : 3;
 
   begin_item (self, NULL);
-  g_string_append_printf (
-      out, "{\"index\"%s%" G_GUINT64_FORMAT "%s\"type\"%s\"%s\"", colon,
-      entry->index, comma, colon,
-      qcow2_label_find (qcow2_entry_types, entry->type));
+  g_string_append (out, "{\"index\"");
+  g_string_append (out, colon);
+  digits_append (out, entry->index);
+  g_string_append (out, comma);
+  g_string_append (out, "\"type\"");
+  g_string_append (out, colon);
+  append_c_string (self, qcow2_label_find (qcow2_entry_types, entry->type));
   for (guint i = 0; i < n_numbers; i++)
     {
-      g_string_append_printf (out, "%s\"%s\"%s", comma, numbers[i].key, colon);
+      g_string_append (out, comma);
+      append_c_string (self, numbers[i].key);
+      g_string_append (out, colon);
       if (numbers[i].value == QCOW2_ABSENT)
         g_string_append (out, "null");
       else
-        g_string_append_printf (out, "%" G_GUINT64_FORMAT, numbers[i].value);
+        digits_append (out, numbers[i].value);
     }
   g_string_append_c (out, '}');
 }
