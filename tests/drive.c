@@ -872,12 +872,16 @@ compare_with_check (const DriveResult *known, const DriveResult *checked)
 static DriveResult
 drive_once (ByteSource *source, const DriveOptions *options)
 {
-  DriveResult result = run_once (source, options, show_image);
+  const guint passes = options->ways != 0 ? options->ways : G_MAXUINT;
 
-  if (options->ways != 0 && (options->ways & DRIVE_CHECK) == 0)
-    return result;
+  if ((passes & DRIVE_CHECK) == 0)
+    return run_once (source, options, show_image);
 
   const DriveResult checked = run_once (source, options, check_image);
+  if ((passes & DRIVE_SHOW) == 0)
+    return checked;
+
+  DriveResult result = run_once (source, options, show_image);
   if (!options->changes)
     compare_with_check (&result, &checked);
 

@@ -19,7 +19,8 @@ typedef enum
   DRIVE_FIELDS = 1 << 4,
   DRIVE_LIST = 1 << 5,
   DRIVE_DUMP = 1 << 6, /* as QEMU's own dumper does, text and JSON */
-  DRIVE_CHECK = 1 << 7 /* the rules that need the whole picture, too */
+  DRIVE_SHOW = 1 << 7,  /* the image by itself, in any of the ways above */
+  DRIVE_CHECK = 1 << 8  /* the rules that need the whole picture, likewise */
 } DriveWays;
 
 typedef struct

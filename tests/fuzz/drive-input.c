@@ -6,31 +6,80 @@
 
 #include "fuzz.h"
 
+#include <string.h>
+
 #include "command.h"
 
-/* Inputs are driven a second time, to compare, if so many bits of their digest
- * are clear. */
-#define TWICE_MASK 0xf
+/* Of so many inputs one takes the whole way, and of these one in four a second
+ * time, to compare; the others take one leg of it each, so that many more of
+ * them can be tried. */
+#define WHOLE_WAY 32
+
+/* Rows of bitmap tables that a leg prints. */
+#define LEG_ROWS 48
 
 static guint64
 digest (const guint8 *data, gsize size)
 {
   guint64 sum = size;
 
-  for (gsize i = 0; i < size; i++)
-    sum = (sum ^ data[i]) * G_GUINT64_CONSTANT (0x100000001b3);
+  for (gsize i = 0; i < size; i += sizeof (guint64))
+    {
+      guint64 word = 0;
 
-  return sum ^ sum >> 29;
+      memcpy (&word, data + i, MIN (size - i, sizeof word));
+      sum = (sum ^ word) * G_GUINT64_CONSTANT (0x9e3779b97f4a7c15);
+      sum ^= sum >> 32;
+    }
+
+  return sum;
 }
 
-/* One emitter at a time is enough, and each of the others now and then. */
 static guint
-choose_ways (guint64 sum)
+choose (guint64 sum, guint bit, guint n)
 {
-  static const guint others[]
-      = { DRIVE_CHECK, DRIVE_FIELDS, DRIVE_LIST, DRIVE_DUMP };
+  return (guint) (sum >> bit) % n;
+}
 
-  return (1u << (sum >> 40 & 3)) | others[sum >> 42 & 3];
+/* All passes, by one emitter and one of the other ways. */
+static void
+drive_whole_way (ByteSource *source, guint64 sum, const DriveOptions *options)
+{
+  static const guint others[] = { 0, DRIVE_FIELDS, DRIVE_LIST, DRIVE_DUMP };
+  DriveOptions given = *options;
+
+  given.ways = DRIVE_SHOW | DRIVE_CHECK | 1u << choose (sum, 40, 4)
+               | others[choose (sum, 42, 4)];
+  given.twice = choose (sum, 44, 4) == 0;
+  const DriveResult result = drive (source, &given);
+  command_run (source, choose (sum, 8, 1 << 16), &given, &result);
+}
+
+static void
+drive_leg (ByteSource *source, guint64 sum, const DriveOptions *options)
+{
+  static const guint ways[] = { DRIVE_SHOW | DRIVE_TEXT,
+                                DRIVE_SHOW | DRIVE_TEXT_LONG,
+                                DRIVE_SHOW | DRIVE_JSON,
+                                DRIVE_SHOW | DRIVE_JSONL,
+                                DRIVE_SHOW | DRIVE_FIELDS,
+                                DRIVE_SHOW | DRIVE_LIST,
+                                DRIVE_SHOW | DRIVE_DUMP,
+                                DRIVE_CHECK,
+                                DRIVE_CHECK | DRIVE_TEXT,
+                                DRIVE_CHECK | DRIVE_JSON };
+  const guint leg = choose (sum, 40, 2 * G_N_ELEMENTS (ways));
+  DriveOptions given = *options;
+
+  given.max_rows = LEG_ROWS;
+  if (leg >= G_N_ELEMENTS (ways))
+    {
+      command_run (source, choose (sum, 8, 1 << 16), &given, NULL);
+      return;
+    }
+
+  given.ways = ways[leg];
+  drive (source, &given);
 }
 
 /* Drives the program over SOURCE, which the input of SIZE bytes in DATA
@@ -40,10 +89,9 @@ fuzz_drive (ByteSource *source, const guint8 *data, gsize size,
             const DriveOptions *options)
 {
   const guint64 sum = digest (data, size);
-  DriveOptions given = *options;
 
-  given.ways = choose_ways (sum);
-  given.twice = (sum & TWICE_MASK) == 0;
-  const DriveResult result = drive (source, &given);
-  command_run (source, (guint) (sum >> 8), &given, &result);
+  if (choose (sum, 0, WHOLE_WAY) == 0)
+    drive_whole_way (source, sum, options);
+  else
+    drive_leg (source, sum, options);
 }
