@@ -22,6 +22,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/examine.h \
 	%D%/qcow2/extension.c \
 	%D%/qcow2/extension.h \
+	%D%/qcow2/extent.c \
+	%D%/qcow2/extent.h \
 	%D%/qcow2/extension-rules.c \
 	%D%/qcow2/header.c \
 	%D%/qcow2/header.h \
@@ -53,6 +55,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/render/advice.h \
 	%D%/render/bitmap-list.c \
 	%D%/render/bitmap-list.h \
+	%D%/render/bitmap-map.c \
+	%D%/render/bitmap-map.h \
 	%D%/render/describe.c \
 	%D%/render/describe.h \
 	%D%/render/digits.c \
@@ -62,6 +66,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/render/format.c \
 	%D%/render/format.h \
 	%D%/render/json.c \
+	%D%/render/plot.c \
+	%D%/render/plot.h \
 	%D%/render/qemu-dump.c \
 	%D%/render/qemu-dump.h \
 	%D%/render/text.c
@@ -72,6 +78,7 @@ noinst_LTLIBRARIES += %D%/libcli.la
 %C%_libcli_la_SOURCES = \
 	%D%/cli/bitmap-block.c \
 	%D%/cli/bitmap-block.h \
+	%D%/cli/cmd-bitmap-map.c \
 	%D%/cli/cmd-bitmap-table.c \
 	%D%/cli/cmd-bitmaps.c \
 	%D%/cli/cmd-check.c \

@@ -347,7 +347,7 @@ show_bitmap (Run *run, Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
 
   print_fields (run, qcow2_bitmap_fields, bitmap, G_MAXUINT);
   print_fields (run, qcow2_bitmap_size_fields, bitmap, G_MAXUINT);
-  bitmap_list_add (list, bitmap);
+  bitmap_list_add (list, bitmap, run->image->header.size);
   check_answers (run);
 }
 

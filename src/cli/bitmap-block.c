@@ -7,14 +7,25 @@
 #include "cli/rows.h"
 #include "render/describe.h"
 
+/* Judges BITMAP and, if *STATS, counts what is dirty. */
+static gboolean
+examine (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, const gboolean *stats,
+         GError **error)
+{
+  return qcow2_examiner_examine (examiner, bitmap, error)
+         && (stats == NULL || !*stats
+             || qcow2_examiner_count_dirty (examiner, bitmap, error));
+}
+
 /* Shows the block of BITMAP: a SelectionFunc.  What can be read of a bitmap is
- * printed even if its table cannot. */
+ * printed even if its table cannot.  DATA is NULL or points to a gboolean:
+ * whether its contents are read, too. */
 gboolean
 bitmap_block_show (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
-                   Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
-                   gpointer data G_GNUC_UNUSED, GError **error)
+                   Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, gpointer data,
+                   GError **error)
 {
-  const gboolean examined = qcow2_examiner_examine (examiner, bitmap, error);
+  const gboolean examined = examine (examiner, bitmap, data, error);
 
   describe_begin_bitmap (tool_get_emitter (tool), bitmap);
   emitter_end (tool_get_emitter (tool));
@@ -25,10 +36,10 @@ bitmap_block_show (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
 gboolean
 bitmap_block_show_with_table (Tool *tool, Qcow2Image *image,
                               Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
-                              gpointer data G_GNUC_UNUSED, GError **error)
+                              gpointer data, GError **error)
 {
   const RowOptions all_rows = { .count = ROWS_ALL };
-  const gboolean examined = qcow2_examiner_examine (examiner, bitmap, error);
+  const gboolean examined = examine (examiner, bitmap, data, error);
 
   describe_begin_bitmap (tool_get_emitter (tool), bitmap);
   const gboolean printed = rows_print_bitmap (tool, image, bitmap, &all_rows,

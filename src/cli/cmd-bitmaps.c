@@ -19,6 +19,7 @@ typedef struct
   gboolean tables;
   gboolean list;
   gboolean all_columns;
+  gboolean stats;
   char *is;         /* --is, or NULL */
   BitmapList *rows; /* of the image that is being shown */
 } Request;
@@ -60,6 +61,8 @@ show_fields (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
           { .fields = NULL } };
 
   return qcow2_examiner_examine (examiner, bitmap, error)
+         && (!request->stats
+             || qcow2_examiner_count_dirty (examiner, bitmap, error))
          && fields_print (&request->fields, sources, tool_get_text (tool),
                           error);
 }
@@ -83,15 +86,17 @@ show_answer (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
 }
 
 static gboolean
-add_to_list (Tool *tool G_GNUC_UNUSED, Qcow2Image *image G_GNUC_UNUSED,
+add_to_list (Tool *tool G_GNUC_UNUSED, Qcow2Image *image,
              Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, gpointer data,
              GError **error)
 {
   const Request *request = data;
-  const gboolean examined = qcow2_examiner_examine (examiner, bitmap, error);
+  const gboolean known
+      = qcow2_examiner_examine (examiner, bitmap, error)
+        && qcow2_examiner_count_dirty (examiner, bitmap, error);
 
-  bitmap_list_add (request->rows, bitmap);
-  return examined;
+  bitmap_list_add (request->rows, bitmap, image->header.size);
+  return known;
 }
 
 static gboolean
@@ -111,9 +116,11 @@ get_visit (Request *request)
   SelectionVisit visit = { .use = SELECTION_ALL,
                            .key = "bitmaps",
                            .show = bitmap_block_show,
-                           .data = request };
+                           .data = &request->stats };
 
-  if (request->fields.keys != NULL)
+  if (request->tables)
+    visit.show = bitmap_block_show_with_table;
+  else if (request->fields.keys != NULL)
     {
       visit.use = SELECTION_ONE;
       visit.show = show_fields;
@@ -130,9 +137,10 @@ get_visit (Request *request)
     }
   else if (request->names)
     visit.show = show_name;
-  else if (request->tables)
-    visit.show = bitmap_block_show_with_table;
 
+  if (visit.show != bitmap_block_show
+      && visit.show != bitmap_block_show_with_table)
+    visit.data = request;
   return visit;
 }
 
@@ -162,6 +170,12 @@ check_combinations (const Request *request, GError **error)
   if (request->fields.nul && !request->names && !fields)
     {
       usage_error (error, "-0 goes with --names or --field");
+      return FALSE;
+    }
+  if (request->stats && (request->names || request->is != NULL))
+    {
+      usage_error (error, "--stats does not go with %s",
+                   request->names ? "--names" : "--is");
       return FALSE;
     }
   if (request->all_columns && !request->list)
@@ -206,10 +220,12 @@ run (Tool *tool, char **argv, GError **error)
     { "tables", 0, 0, G_OPTION_ARG_NONE, &request.tables,
       "Print each bitmap's table under it", NULL },
     { "list", 0, 0, G_OPTION_ARG_NONE, &request.list,
-      "Print a row per bitmap, for people", NULL },
+      "Print a row per bitmap, for people; reads the contents, too", NULL },
     { "long", 0, 0, G_OPTION_ARG_NONE, &request.all_columns,
       "With --list: print how many table entries there are of each type",
       NULL },
+    { "stats", 0, 0, G_OPTION_ARG_NONE, &request.stats,
+      "Read the contents, too: how many bytes of the disk are dirty", NULL },
     { "names", 0, 0, G_OPTION_ARG_NONE, &request.names,
       "Print only the names, one per line", NULL },
     { "is", 0, 0, G_OPTION_ARG_FILENAME, &request.is,

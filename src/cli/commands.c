@@ -15,6 +15,7 @@ const Command *const commands[] = {
   &cmd_dump_header,
   &cmd_dump_header_exts,
   &cmd_check,
+  &cmd_bitmap_map,
   NULL,
 };
 /* clang-format on */

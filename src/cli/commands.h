@@ -15,6 +15,7 @@ extern const Command cmd_dump;
 extern const Command cmd_dump_header;
 extern const Command cmd_dump_header_exts;
 extern const Command cmd_check;
+extern const Command cmd_bitmap_map;
 
 extern const Command *const commands[]; /* ends with NULL */
 

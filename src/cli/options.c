@@ -103,13 +103,16 @@ prepare (char *program, char **argv, const GOptionEntry *own,
 }
 
 static OptionsOutput
-output_of (const char *name)
+output_of (const Options *options, const char *name)
 {
   if (g_strcmp0 (name, "json") == 0)
     return OPTIONS_OUTPUT_JSON;
+  if (g_strcmp0 (name, "jsonl") == 0)
+    return OPTIONS_OUTPUT_JSONL;
 
-  return g_strcmp0 (name, "jsonl") == 0 ? OPTIONS_OUTPUT_JSONL
-                                        : OPTIONS_OUTPUT_TEXT;
+  return name != NULL && g_strcmp0 (name, options->more_output) == 0
+             ? OPTIONS_OUTPUT_MORE
+             : OPTIONS_OUTPUT_TEXT;
 }
 
 /* Fails when OPTIONS name no image. */
@@ -128,15 +131,15 @@ static gboolean
 check (Options *options, const char *output, const char *format,
        GError **error)
 {
-  static const char *const outputs[]
-      = { "text", "json", "jsonl", "human", NULL };
+  const char *const outputs[]
+      = { "text", "json", "jsonl", "human", options->more_output, NULL };
   static const char *const formats[] = { "qcow2", NULL };
 
   if (!usage_check_choice ("--output", output, outputs, error)
       || !usage_check_choice ("--format", format, formats, error))
     return FALSE;
 
-  options->output = output_of (output);
+  options->output = output_of (options, output);
   return options->may_lack_image || options_check_image (options, error);
 }
 
@@ -153,11 +156,13 @@ options_parse (Options *options, const char *command, const char *operands,
   gboolean force_share = FALSE;
   g_autofree char *output = NULL;
   g_autofree char *format = NULL;
+  g_autofree char *outputs
+      = g_strjoin ("|", "text|json|jsonl", options->more_output, NULL);
   /* clang-format off */
   const GOptionEntry common[] = {
     { "output", 0, 0, G_OPTION_ARG_FILENAME, &output,
       "Print text, which is the default, json for one image, or jsonl: a line "
-      "per image", "text|json|jsonl" },
+      "per image", outputs },
     { "files-from", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->line_files,
       "Read names of more images from FILE, one per line; - is standard input",
       "FILE" },

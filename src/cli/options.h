@@ -10,8 +10,9 @@ G_BEGIN_DECLS
 typedef enum
 {
   OPTIONS_OUTPUT_TEXT,
-  OPTIONS_OUTPUT_JSON, /* one indented document */
-  OPTIONS_OUTPUT_JSONL /* a line per image */
+  OPTIONS_OUTPUT_JSON,  /* one indented document */
+  OPTIONS_OUTPUT_JSONL, /* a line per image */
+  OPTIONS_OUTPUT_MORE   /* what one command has beside these */
 } OptionsOutput;
 
 /* What every command takes; arrays end with NULL or are NULL. */
@@ -21,6 +22,7 @@ typedef struct
   char **line_files; /* --files-from */
   char **nul_files;  /* --files0-from */
   OptionsOutput output;
+  const char *more_output; /* a further value of --output, or NULL */
   gboolean may_lack_image;
 } Options;
 

@@ -5,7 +5,6 @@
 #include "cli/tool.h"
 
 #include "cli/image-list.h"
-#include "cli/options.h"
 #include "cli/usage.h"
 #include "qcow2/error.h"
 #include "render/describe.h"
@@ -101,9 +100,13 @@ new_emitter (Tool *tool)
 {
   GString *text = output_get_text (tool->output);
 
+  if (tool->command->more_output != NULL)
+    return emitter_new_text (text);
+
   switch (tool->options.output)
     {
     case OPTIONS_OUTPUT_TEXT:
+    case OPTIONS_OUTPUT_MORE:
       return emitter_new_text (text);
     case OPTIONS_OUTPUT_JSON:
       return emitter_new_json (text, TRUE);
@@ -124,6 +127,7 @@ tool_parse (Tool *tool, const Command *command, const GOptionEntry *entries,
   g_autofree char *help = NULL;
 
   tool->options.may_lack_image = command->may_lack_image;
+  tool->options.more_output = command->more_output;
   if (!options_parse (&tool->options, command->name, command->operands,
                       command->summary, entries, argv, &help, error))
     return FALSE;
@@ -138,6 +142,13 @@ tool_parse (Tool *tool, const Command *command, const GOptionEntry *entries,
   if (tool->options.output == OPTIONS_OUTPUT_JSON)
     tool_want_one_image (tool, "--output=json (unlike jsonl)");
   return TRUE;
+}
+
+/* Returns what --output asks for. */
+OptionsOutput
+tool_get_output (const Tool *tool)
+{
+  return tool->options.output;
 }
 
 /* Says that TAKER, a command or an option, takes exactly one image. */
@@ -203,6 +214,15 @@ tool_get_report (Tool *tool)
   return tool->report;
 }
 
+/* Writes MESSAGE about the image that is being shown, and makes STATUS the
+ * exit status. */
+void
+tool_complain (Tool *tool, ToolStatus status, const char *message)
+{
+  tool_set_status (tool, status);
+  output_message (tool->output, report_get_path (tool->report), message);
+}
+
 static void
 report_error (Tool *tool, const char *path, const GError *error)
 {
@@ -220,7 +240,7 @@ tool_go_on_after (Tool *tool, GError **error)
     return FALSE;
 
   if (tool->n_read_errors++ < READ_ERRORS)
-    report_error (tool, report_get_path (tool->report), *error);
+    tool_complain (tool, status_of (*error), (*error)->message);
   if (tool->read_error == NULL)
     tool->read_error = g_steal_pointer (error);
   g_clear_error (error);

@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include "cli/options.h"
 #include "cli/output.h"
 #include "cli/report.h"
 #include "qcow2/image.h"
@@ -20,6 +21,9 @@ typedef struct
   const char *operands; /* as the usage line has them */
   const char *summary;  /* a line in the list of commands */
   const char *keys[4];  /* what it gives of an image in JSON; ends with NULL */
+  /* What it prints is no object of an image: it looks at --output itself,
+   * which may be this as well. */
+  const char *more_output;
   gboolean may_lack_image; /* some option goes without */
   gboolean (*run) (Tool *tool, char **argv, GError **error);
 } Command;
@@ -58,12 +62,14 @@ void tool_want_one_image (Tool *tool, const char *taker);
 gboolean tool_want_image (Tool *tool, GError **error);
 gboolean tool_want_no_image (Tool *tool, const char *taker, GError **error);
 gboolean tool_want_text (Tool *tool, const char *taker, GError **error);
+OptionsOutput tool_get_output (const Tool *tool);
 void tool_show_help (Tool *tool, const char *help, GError **error);
 
 /* Images in turn. */
 gboolean tool_for_each_image (Tool *tool, ToolImageFunc show, gpointer data,
                               GError **error);
 void tool_report (Tool *tool, ReportScope scope);
+void tool_complain (Tool *tool, ToolStatus status, const char *message);
 Report *tool_get_report (Tool *tool);
 gboolean tool_go_on_after (Tool *tool, GError **error);
 Emitter *tool_get_emitter (Tool *tool);

@@ -48,7 +48,7 @@ const Qcow2Field qcow2_bitmap_fields[] = {
 /* Behind the counts of the table. */
 const Qcow2Field qcow2_bitmap_size_fields[] = {
   D (disk_bytes, QCOW2_DEC, .text = ""),
-  D (dirty_bytes, QCOW2_DEC, .text = ""),
+  D (dirty_bytes, QCOW2_DEC),
   QCOW2_FIELD_END
 };
 

@@ -4,6 +4,9 @@
 
 #include "qcow2/examine.h"
 
+#include "qcow2/error.h"
+#include "qcow2/extent.h"
+
 /* A table of more entries than its bitmap needs is examined as far as QEMU
  * would go, and one entry further (block/qcow2-bitmap.c: BME_MAX_PHYS_SIZE).
  */
@@ -11,6 +14,10 @@
 
 /* The most of all tables of an image that is examined, in bytes. */
 #define MAX_TABLE_BYTES (1024 * 1024 * 1024)
+
+/* The most of the data of all bitmaps of an image that is counted, in bytes:
+ * they may all have the same. */
+#define MAX_DATA_BYTES (G_GUINT64_CONSTANT (4) * 1024 * 1024 * 1024)
 
 /* How many entries are decoded at a time. */
 #define BLOCK 512
@@ -23,6 +30,7 @@ struct Qcow2Examiner
   gboolean all_damaged;
   ByteWindow *window;
   guint64 bytes_left;  /* of MAX_TABLE_BYTES */
+  guint64 data_left;   /* of MAX_DATA_BYTES */
   GTree *verdicts;     /* of Verdict, its own key */
   gboolean has_probed; /* for a writer */
   gboolean has_writer;
@@ -40,6 +48,7 @@ typedef struct
   guint64 owner;         /* index of the bitmap whose table it was */
   gboolean whole;        /* all entries were examined */
   Qcow2TableCounts counts;
+  guint64 dirty_bytes; /* by the data, or QCOW2_ABSENT: not counted */
 } Verdict;
 
 static gint
@@ -91,6 +100,7 @@ qcow2_examiner_new (Qcow2Image *image, const Qcow2Directory *directory)
   examiner->all_damaged = qcow2_image_bitmaps_are_damaged (image);
   examiner->window = byte_window_new (image->source, G_MAXUINT64);
   examiner->bytes_left = MAX_TABLE_BYTES;
+  examiner->data_left = MAX_DATA_BYTES;
   examiner->verdicts = g_tree_new_full (compare_verdicts, NULL, NULL, g_free);
   return examiner;
 }
@@ -240,6 +250,18 @@ judge_unexamined (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
       n, n_readable - 1);
 }
 
+static Verdict
+get_key (const Qcow2Table *table)
+{
+  const Verdict key = { .offset = table->offset,
+                        .size = (guint32) table->n_entries,
+                        .broken = QCOW2_NO_RULE,
+                        .granularity = table->granularity,
+                        .dirty_bytes = QCOW2_ABSENT };
+
+  return key;
+}
+
 /* Judges the table of BITMAP, or repeats the verdict on it when another bitmap
  * has the same. */
 static gboolean
@@ -247,10 +269,7 @@ judge_table (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, GError **error)
 {
   const Qcow2Image *image = examiner->image;
   const Qcow2Table table = qcow2_image_get_table (image, bitmap);
-  const Verdict key = { .offset = table.offset,
-                        .size = bitmap->bitmap_table_size,
-                        .broken = QCOW2_NO_RULE,
-                        .granularity = table.granularity };
+  const Verdict key = get_key (&table);
   const Verdict *known = g_tree_lookup (examiner->verdicts, &key);
   guint64 data_size = 0;
 
@@ -342,6 +361,58 @@ qcow2_examiner_examine (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
   bitmap->has_writer
       = bitmap->state == QCOW2_BITMAP_STATE_IN_USE && has_writer (examiner);
   return was_read;
+}
+
+/* Reads the data of BITMAP into the count of VERDICT. */
+static gboolean
+count_data (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
+            Verdict *verdict, GError **error)
+{
+  const Qcow2Header *header = &examiner->image->header;
+  const guint64 n_bytes = verdict->counts.serialized * header->cluster_size;
+  Qcow2Contents contents = { .image = examiner->image, .bitmap = bitmap };
+  Qcow2ExtentTotals totals;
+
+  if (n_bytes > examiner->data_left)
+    {
+      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_READ,
+                   QCOW2_X ": bitmap " QCOW2_U
+                           ": what is dirty was not counted: the bitmaps of "
+                           "this image have more than " QCOW2_U
+                           " bytes of data",
+                   bitmap->file_offset, bitmap->index, MAX_DATA_BYTES);
+      return FALSE;
+    }
+
+  examiner->data_left -= n_bytes;
+  qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
+  if (!qcow2_contents_count (&contents, &totals, error))
+    return FALSE;
+
+  verdict->dirty_bytes = totals.dirty;
+  return TRUE;
+}
+
+/* Gives BITMAP, which was examined, how many bytes of the disk are dirty by
+ * it, if it can be used.  Fails with QCOW2_ERROR_READ. */
+gboolean
+qcow2_examiner_count_dirty (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
+                            GError **error)
+{
+  const Qcow2Table table = qcow2_image_get_table (examiner->image, bitmap);
+  const Verdict key = get_key (&table);
+
+  if (!bitmap->usable)
+    return TRUE;
+
+  Verdict *verdict = g_tree_lookup (examiner->verdicts, &key);
+  g_assert (verdict != NULL);
+  if (verdict->dirty_bytes == QCOW2_ABSENT
+      && !count_data (examiner, bitmap, verdict, error))
+    return FALSE;
+
+  bitmap->dirty_bytes = verdict->dirty_bytes;
+  return TRUE;
 }
 
 void

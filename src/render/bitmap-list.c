@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "render/bitmap-map.h"
 #include "render/format.h"
 
 /* The columns before the name; those of --long are the last three. */
@@ -22,6 +23,7 @@ typedef struct
   guint64 granularity;
   guint64 disk_bytes;
   guint64 dirty_bytes;
+  guint64 disk_size;  /* bytes of the guest */
   guint64 entries[3]; /* by type, as in the headings */
   const char *state;
 } Row;
@@ -46,6 +48,18 @@ bitmap_list_new (gboolean all_columns)
   return list;
 }
 
+/* Nobody can tell how much of nothing is dirty. */
+static void
+append_percent (GString *cell, const Row *row)
+{
+  if (row->dirty_bytes == QCOW2_ABSENT || row->disk_size == 0)
+    format_count (cell, QCOW2_ABSENT);
+  else
+    g_string_append_printf (
+        cell, "%.1f%%",
+        bitmap_map_get_percent (row->dirty_bytes, row->disk_size));
+}
+
 static void
 append_cell (GString *cell, const Row *row, guint column)
 {
@@ -66,7 +80,7 @@ append_cell (GString *cell, const Row *row, guint column)
       format_size (cell, row->dirty_bytes);
       return;
     case 4:
-      format_count (cell, QCOW2_ABSENT);
+      append_percent (cell, row);
       return;
     case 5:
       format_size (cell, row->disk_bytes);
@@ -77,9 +91,10 @@ append_cell (GString *cell, const Row *row, guint column)
     }
 }
 
-/* Adds a row for BITMAP, which was examined. */
+/* Adds a row for BITMAP, which was examined, of a disk of DISK_SIZE bytes. */
 void
-bitmap_list_add (BitmapList *list, const Qcow2Bitmap *bitmap)
+bitmap_list_add (BitmapList *list, const Qcow2Bitmap *bitmap,
+                 guint64 disk_size)
 {
   const Qcow2TableCounts *counts = &bitmap->counts;
   const gboolean known = bitmap->has_counts;
@@ -87,6 +102,7 @@ bitmap_list_add (BitmapList *list, const Qcow2Bitmap *bitmap)
                     .granularity = bitmap->granularity,
                     .disk_bytes = bitmap->disk_bytes,
                     .dirty_bytes = bitmap->dirty_bytes,
+                    .disk_size = disk_size,
                     .entries = { known ? counts->serialized : QCOW2_ABSENT,
                                  known ? counts->all_ones : QCOW2_ABSENT,
                                  known ? counts->all_zeroes : QCOW2_ABSENT },

@@ -11,7 +11,8 @@ G_BEGIN_DECLS
 typedef struct BitmapList BitmapList;
 
 BitmapList *bitmap_list_new (gboolean all_columns);
-void bitmap_list_add (BitmapList *list, const Qcow2Bitmap *bitmap);
+void bitmap_list_add (BitmapList *list, const Qcow2Bitmap *bitmap,
+                      guint64 disk_size);
 void bitmap_list_print_next (BitmapList *list, GString *out,
                              const Qcow2Bitmap *bitmap);
 void bitmap_list_free (BitmapList *list);

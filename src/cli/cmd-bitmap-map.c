@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include <langinfo.h>
+#include <locale.h>
+
+#include "cli/commands.h"
+#include "cli/number.h"
+#include "cli/selection.h"
+#include "cli/usage.h"
+#include "qcow2/error.h"
+#include "qcow2/extent.h"
+#include "render/bitmap-map.h"
+#include "render/format.h"
+#include "render/plot.h"
+
+#define PLOT_WIDTH 64
+#define PLOT_HEIGHT 16
+
+typedef struct
+{
+  Selection selection;
+  gboolean force;
+  gboolean only_dirty;
+  gboolean totals;
+  gboolean want_plot;
+
+  /* As they were typed, or NULL. */
+  char *start_text;
+  char *max_length_text;
+  char *split_text;
+  char *contains_text;
+  char *plot_size_text;
+
+  guint64 start;      /* guest offset */
+  guint64 max_length; /* bytes, or G_MAXUINT64 */
+  guint64 split;      /* bytes, or 0 */
+  guint plot_width;   /* characters */
+  guint plot_height;  /* lines */
+
+  Tool *tool;
+  BitmapMap map;
+  Plot *plot;         /* of the bitmap that is being shown */
+  gboolean has_dirty; /* likewise: something must be copied */
+} Request;
+
+static void
+request_clear (Request *request)
+{
+  selection_clear (&request->selection);
+  g_free (request->start_text);
+  g_free (request->max_length_text);
+  g_free (request->split_text);
+  g_free (request->contains_text);
+  g_free (request->plot_size_text);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Request, request_clear)
+
+/* ---- May it be used? ---- */
+
+/* Returns where IMAGE breaks RULE, which it does. */
+static guint64
+find_offset (const Qcow2Image *image, const char *rule)
+{
+  for (guint i = 0; i < qcow2_problems_get_n (image->problems); i++)
+    {
+      const Qcow2Problem *problem = qcow2_problems_get (image->problems, i);
+
+      if (g_str_equal (problem->rule, rule))
+        return problem->offset;
+    }
+
+  return 0;
+}
+
+/* Returns why BITMAP cannot be used, and where that is said. */
+static Qcow2Problem
+get_reason (const Qcow2Image *image, const Qcow2Bitmap *bitmap)
+{
+  Qcow2Problem reason = { .offset = bitmap->file_offset,
+                          .subject = qcow2_bitmap_get_subject (bitmap) };
+
+  switch (qcow2_bitmap_get_shown_state (bitmap))
+    {
+    case QCOW2_BITMAP_STATE_IN_USE:
+      reason.message = (char *) "in use: the contents in the file are not "
+                                "what the guest wrote last";
+      reason.rule = "BDIR-09";
+      break;
+    case QCOW2_BITMAP_STATE_IN_USE_WRITER:
+      reason.message = (char *) "in use by a writer that is running: the "
+                                "contents in the file are out of date";
+      reason.rule = "BDIR-09";
+      break;
+    case QCOW2_BITMAP_STATE_STALE:
+      reason.offset = find_offset (image, "HDR-25");
+      reason.message = (char *) "stale: something wrote to the image and did "
+                                "not keep it up";
+      reason.rule = "HDR-25";
+      break;
+    case QCOW2_BITMAP_STATE_UNKNOWN:
+    case QCOW2_BITMAP_STATE_DAMAGED:
+    case QCOW2_BITMAP_STATE_DISABLED:
+    case QCOW2_BITMAP_STATE_ENABLED:
+      reason.message
+          = (char *) "damaged: not all of its contents can be known";
+      reason.rule = "see qcow2tool check";
+      break;
+    }
+
+  return reason;
+}
+
+/* Fails because BITMAP cannot be used; of a predicate 2 would be an answer, so
+ * there it is another error. */
+static gboolean
+refuse (const Request *request, const Qcow2Image *image,
+        const Qcow2Bitmap *bitmap, GError **error)
+{
+  const Qcow2Problem reason = get_reason (image, bitmap);
+  g_autoptr (GString) message = g_string_new (NULL);
+
+  format_problem (message, &reason);
+  g_set_error (error, QCOW2_ERROR,
+               request->contains_text != NULL ? QCOW2_ERROR_READ
+                                              : QCOW2_ERROR_CORRUPT,
+               "%s; --force goes on all the same", message->str);
+  return FALSE;
+}
+
+/* Says that what was shown of BITMAP is not to be relied on. */
+static void
+warn (const Request *request, const Qcow2Image *image,
+      const Qcow2Bitmap *bitmap)
+{
+  const Qcow2Problem reason = get_reason (image, bitmap);
+  g_autoptr (GString) message = g_string_new (NULL);
+
+  format_problem (message, &reason);
+  tool_complain (request->tool, TOOL_DAMAGED, message->str);
+}
+
+/* ---- Answers ---- */
+
+static gboolean
+print_extent (const Qcow2Extent *extent, gpointer data, GError **error)
+{
+  Request *request = data;
+  GString *out = tool_get_text (request->tool);
+  Qcow2Extent rest = *extent;
+
+  while (bitmap_map_extent (&request->map, out, &rest))
+    {
+      if (!tool_flush (request->tool, error))
+        return FALSE;
+    }
+
+  return tool_flush (request->tool, error);
+}
+
+static gboolean
+print_map (Request *request, const Qcow2Contents *contents, GError **error)
+{
+  GString *out = tool_get_text (request->tool);
+
+  bitmap_map_begin (&request->map, out, contents->start);
+  const gboolean printed
+      = qcow2_contents_walk (contents, print_extent, request, error);
+  bitmap_map_end (&request->map, out);
+  return printed;
+}
+
+static gboolean
+print_totals (Request *request, const Qcow2Contents *contents, GError **error)
+{
+  GString *out = tool_get_text (request->tool);
+  Qcow2ExtentTotals totals;
+
+  if (!qcow2_contents_count (contents, &totals, error))
+    return FALSE;
+
+  bitmap_map_begin (&request->map, out, contents->start);
+  bitmap_map_totals (&request->map, out, &totals);
+  bitmap_map_end (&request->map, out);
+  return TRUE;
+}
+
+static gboolean
+plot_extent (const Qcow2Extent *extent, gpointer data,
+             GError **error G_GNUC_UNUSED)
+{
+  plot_add (((Request *) data)->plot, extent);
+  return TRUE;
+}
+
+/* Whether the user's terminal is one for UTF-8.  The process itself has no
+ * locale: what it prints is the same everywhere, but for this. */
+static gboolean
+is_utf8_locale (void)
+{
+  const locale_t locale = newlocale (LC_CTYPE_MASK, "", (locale_t) 0);
+
+  if (locale == (locale_t) 0)
+    return FALSE;
+
+  const gboolean utf8
+      = g_ascii_strcasecmp (nl_langinfo_l (CODESET, locale), "UTF-8") == 0;
+  freelocale (locale);
+  return utf8;
+}
+
+static gboolean
+print_plot (Request *request, const Qcow2Contents *contents, GError **error)
+{
+  const PlotShape shape = { .width = request->plot_width,
+                            .height = request->plot_height,
+                            .ascii = !is_utf8_locale (),
+                            .start = contents->start,
+                            .length = contents->length,
+                            .granularity = contents->bitmap->granularity };
+  g_autoptr (Plot) plot = plot_new (&shape);
+
+  request->plot = plot;
+  if (!qcow2_contents_walk (contents, plot_extent, request, error))
+    return FALSE;
+
+  plot_print (plot, tool_get_text (request->tool));
+  return TRUE;
+}
+
+static gboolean
+look_at_extent (const Qcow2Extent *extent, gpointer data,
+                GError **error G_GNUC_UNUSED)
+{
+  Request *request = data;
+
+  request->has_dirty = QCOW2_EXTENT_MUST_COPY (extent->type);
+  return !request->has_dirty;
+}
+
+/* --contains: what is not known has to be copied, so it counts as dirty. */
+static gboolean
+answer (Request *request, const Qcow2Contents *contents, GError **error)
+{
+  const guint64 size = contents->image->header.size;
+  g_autoptr (GError) local_error = NULL;
+
+  request->has_dirty = FALSE;
+  qcow2_contents_walk (contents, look_at_extent, request, &local_error);
+  if (local_error != NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+  if (request->has_dirty)
+    return TRUE;
+
+  if (contents->length < request->max_length)
+    {
+      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
+                   "--contains: not all of that is on the disk, which "
+                   "has " QCOW2_U " bytes",
+                   size);
+      return FALSE;
+    }
+
+  tool_set_status (request->tool, TOOL_DAMAGED);
+  return TRUE;
+}
+
+/* Shows what was asked for of CONTENTS. */
+static gboolean
+show_contents (Request *request, const Qcow2Contents *contents, GError **error)
+{
+  if (request->contains_text != NULL)
+    return answer (request, contents, error);
+  if (request->totals)
+    return print_totals (request, contents, error);
+  if (request->want_plot)
+    return print_plot (request, contents, error);
+
+  return print_map (request, contents, error);
+}
+
+/* Nothing is shown before the entry and the whole table were judged. */
+static gboolean
+show_bitmap (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
+             Qcow2Bitmap *bitmap, gpointer data, GError **error)
+{
+  Request *request = data;
+  g_autoptr (GError) examine_error = NULL;
+  g_autoptr (GError) read_error = NULL;
+  Qcow2Contents contents = { .image = image,
+                             .bitmap = bitmap,
+                             .unread = request->force ? &read_error : NULL };
+
+  if (!qcow2_examiner_examine (examiner, bitmap, &examine_error)
+      && !request->force)
+    {
+      g_propagate_error (error, g_steal_pointer (&examine_error));
+      return FALSE;
+    }
+  if (!bitmap->usable && !request->force)
+    return refuse (request, image, bitmap, error);
+
+  qcow2_contents_set_range (&contents, request->start, request->max_length);
+  if (!show_contents (request, &contents, error))
+    return FALSE;
+  if (request->contains_text != NULL)
+    return TRUE;
+
+  if (read_error == NULL)
+    read_error = g_steal_pointer (&examine_error);
+  if (read_error != NULL)
+    tool_complain (tool, TOOL_DAMAGED, read_error->message);
+  if (!bitmap->usable)
+    warn (request, image, bitmap);
+  return TRUE;
+}
+
+static gboolean
+show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
+{
+  Request *request = data;
+  const SelectionVisit visit
+      = { .use = request->contains_text != NULL ? SELECTION_PREDICATE
+                                                : SELECTION_ONE,
+          .show = show_bitmap,
+          .data = data };
+
+  return selection_visit (&request->selection, &visit, tool, image, error);
+}
+
+/* ---- The command line ---- */
+
+static gboolean
+parse_number (const char *option, const char *text, guint64 *value,
+              GError **error)
+{
+  return text == NULL || usage_parse_number (option, text, value, error);
+}
+
+/* Takes OFFSET[+LENGTH]; without LENGTH it is one byte. */
+static gboolean
+parse_contains (Request *request, GError **error)
+{
+  if (request->contains_text == NULL)
+    return TRUE;
+
+  g_auto (GStrv) parts = g_strsplit (request->contains_text, "+", 2);
+
+  request->max_length = 1;
+  if (!number_parse (parts[0], &request->start)
+      || (parts[1] != NULL && !number_parse (parts[1], &request->max_length))
+      || request->max_length == 0)
+    {
+      g_autofree char *escaped = usage_escape (request->contains_text);
+
+      usage_error (error,
+                   "--contains: '%s' is not OFFSET or OFFSET+LENGTH, of one "
+                   "byte or more",
+                   escaped);
+      return FALSE;
+    }
+
+  return TRUE;
+}
+
+static gboolean
+parse_split (Request *request, GError **error)
+{
+  if (!parse_number ("--split", request->split_text, &request->split, error))
+    return FALSE;
+  if (request->split_text == NULL || request->split > 0)
+    return TRUE;
+
+  usage_error (error, "--split: 0 bytes are no piece");
+  return FALSE;
+}
+
+/* Takes WIDTHxHEIGHT. */
+static gboolean
+parse_plot_size (Request *request, GError **error)
+{
+  guint64 width = PLOT_WIDTH;
+  guint64 height = PLOT_HEIGHT;
+
+  if (request->plot_size_text != NULL)
+    {
+      g_auto (GStrv) parts = g_strsplit (request->plot_size_text, "x", 2);
+
+      if (parts[0] == NULL || parts[1] == NULL
+          || !number_parse (parts[0], &width)
+          || !number_parse (parts[1], &height) || width == 0 || height == 0
+          || width > PLOT_MAX || height > PLOT_MAX)
+        {
+          g_autofree char *escaped = usage_escape (request->plot_size_text);
+
+          usage_error (error,
+                       "--plot-size: '%s' is not WxH, each from 1 to %u",
+                       escaped, PLOT_MAX);
+          return FALSE;
+        }
+    }
+
+  request->want_plot = request->want_plot || request->plot_size_text != NULL;
+  request->plot_width = (guint) width;
+  request->plot_height = (guint) height;
+  return TRUE;
+}
+
+/* Which of the options that say what is printed exclude which. */
+static gboolean
+check_combinations (const Request *request, OptionsOutput output,
+                    GError **error)
+{
+  const gboolean plot = request->want_plot || request->plot_size_text != NULL;
+  const char *const what = request->contains_text != NULL ? "--contains"
+                           : request->totals              ? "--totals"
+                           : plot                         ? "--plot"
+                                                          : "";
+  const gboolean map_file = output == OPTIONS_OUTPUT_MORE;
+  const char *const kinds[]
+      = { request->contains_text != NULL ? "--contains" : "",
+          request->totals ? "--totals" : "", plot ? "--plot" : "",
+          map_file ? "--output=ddrescue" : "", NULL };
+  const char *const splits[]
+      = { what, request->split_text != NULL ? "--split" : "", NULL };
+  const char *const dirties[]
+      = { request->totals ? "" : what, map_file ? "--output=ddrescue" : "",
+          request->only_dirty ? "--dirty" : "", NULL };
+  const char *const ranges[]
+      = { request->contains_text != NULL ? "--contains" : "",
+          request->start_text != NULL        ? "--start-offset"
+          : request->max_length_text != NULL ? "--max-length"
+                                             : "",
+          NULL };
+
+  if (!usage_check_exclusive (kinds, error)
+      || !usage_check_exclusive (splits, error)
+      || !usage_check_exclusive (dirties, error)
+      || !usage_check_exclusive (ranges, error))
+    return FALSE;
+
+  if (selection_is_given (&request->selection))
+    return TRUE;
+
+  usage_error (error, "bitmap-map needs --name or --index");
+  return FALSE;
+}
+
+static gboolean
+check (Request *request, OptionsOutput output, GError **error)
+{
+  return selection_parse (&request->selection, error)
+         && check_combinations (request, output, error)
+         && parse_number ("--start-offset", request->start_text,
+                          &request->start, error)
+         && parse_number ("--max-length", request->max_length_text,
+                          &request->max_length, error)
+         && parse_contains (request, error) && parse_split (request, error)
+         && parse_plot_size (request, error);
+}
+
+static BitmapMapFormat
+get_format (OptionsOutput output)
+{
+  switch (output)
+    {
+    case OPTIONS_OUTPUT_TEXT:
+      return BITMAP_MAP_TEXT;
+    case OPTIONS_OUTPUT_JSON:
+      return BITMAP_MAP_JSON;
+    case OPTIONS_OUTPUT_JSONL:
+      return BITMAP_MAP_JSONL;
+    case OPTIONS_OUTPUT_MORE:
+      return BITMAP_MAP_DDRESCUE;
+    }
+
+  g_assert_not_reached ();
+}
+
+static gboolean
+run (Tool *tool, char **argv, GError **error)
+{
+  g_auto (Request) request = { .tool = tool, .max_length = G_MAXUINT64 };
+  /* clang-format off */
+  const GOptionEntry entries[] = {
+    SELECTION_OPTIONS (&request.selection),
+    { "totals", 0, 0, G_OPTION_ARG_NONE, &request.totals,
+      "Print how much of the disk is of each type", NULL },
+    { "dirty", 0, 0, G_OPTION_ARG_NONE, &request.only_dirty,
+      "Print only what must be copied: what is dirty or unknown", NULL },
+    { "start-offset", 0, 0, G_OPTION_ARG_FILENAME, &request.start_text,
+      "Begin at guest offset OFFSET", "OFFSET" },
+    { "max-length", 0, 0, G_OPTION_ARG_FILENAME, &request.max_length_text,
+      "End after LENGTH bytes of the disk", "LENGTH" },
+    { "split", 0, 0, G_OPTION_ARG_FILENAME, &request.split_text,
+      "Cut extents into pieces of at most SIZE bytes", "SIZE" },
+    { "contains", 0, 0, G_OPTION_ARG_FILENAME, &request.contains_text,
+      "Print nothing, but exit with 0 if any byte from OFFSET on is dirty, one "
+      "or LENGTH of them, else with 2", "OFFSET[+LENGTH]" },
+    { "force", 0, 0, G_OPTION_ARG_NONE, &request.force,
+      "Go on with a bitmap that cannot be used; what cannot be read of it is "
+      "unknown", NULL },
+    { "plot", 0, 0, G_OPTION_ARG_NONE, &request.want_plot,
+      "Draw the disk, the darker the more of it is dirty", NULL },
+    { "plot-size", 0, 0, G_OPTION_ARG_FILENAME, &request.plot_size_text,
+      "Draw it in at most H lines of W characters", "WxH" },
+    { NULL }
+  };
+  /* clang-format on */
+
+  if (!tool_parse (tool, &cmd_bitmap_map, entries, argv, error))
+    return FALSE;
+
+  const OptionsOutput output = tool_get_output (tool);
+  if (!check (&request, output, error))
+    return FALSE;
+  if (request.contains_text != NULL
+      && !tool_want_text (tool, "--contains", error))
+    return FALSE;
+  if (request.want_plot && !tool_want_text (tool, "--plot", error))
+    return FALSE;
+
+  request.map.format = get_format (output);
+  request.map.only_dirty = request.only_dirty;
+  request.map.split = request.split;
+  tool_want_one_image (tool, "bitmap-map");
+  return tool_for_each_image (tool, show, &request, error);
+}
+
+const Command cmd_bitmap_map = {
+  .name = "bitmap-map",
+  .operands = "IMAGE",
+  .summary = "Print which parts of the disk a bitmap marks",
+  .more_output = "ddrescue",
+  .run = run,
+};

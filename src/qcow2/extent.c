@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "qcow2/extent.h"
+
+#include <string.h>
+
+#include "qcow2/error.h"
+#include "qcow2/examine.h"
+
+#define WHAT "bitmap data"
+
+/* How many entries are decoded at a time. */
+#define BLOCK 512
+
+/* Where a read fails, so many bytes are given up, from a multiple of it. */
+#define READ_UNIT 4096
+
+/* The most of a table that is read, in bytes; QEMU has none of so many.  What
+ * is beyond that was not examined, so that the bitmap counts as damaged. */
+#define MAX_TABLE_BYTES (1024 * 1024 * 1024)
+
+#define WORD_BITS 64
+
+typedef struct Walk Walk;
+
+/* What is done with the bits of a bitmap, from the first to the last: those
+ * from FIRST to before END are all of TYPE, or those of the bytes at BYTES,
+ * where bit FIRST is in the first 8 bytes, bit FIRST % 64 of them. */
+typedef struct
+{
+  gboolean (*take_run) (Walk *walk, guint64 first, guint64 end,
+                        Qcow2ExtentType type, GError **error);
+  gboolean (*take_bits) (Walk *walk, guint64 first, guint64 end,
+                         const guint8 *bytes, GError **error);
+} Taker;
+
+struct Walk
+{
+  const Qcow2Contents *contents;
+  const Taker *taker;
+  Qcow2Table table;
+  guint64 n_bits;     /* of the whole bitmap */
+  guint64 first;      /* bit that is wanted */
+  guint64 end;        /* behind the last bit that is wanted */
+  guint64 entry_bits; /* that an entry stands for */
+  ByteWindow *entries;
+  ByteWindow *data;
+
+  /* Of a walk over extents: the one that goes on. */
+  Qcow2ExtentFunc func;
+  gpointer func_data;
+  guint64 start; /* bit */
+  Qcow2ExtentType type;
+
+  Qcow2ExtentTotals *totals; /* of one that counts */
+};
+
+/* Takes from the disk of the image what lies at guest offset START and behind
+ * it, but at most MAX_LENGTH bytes. */
+void
+qcow2_contents_set_range (Qcow2Contents *contents, guint64 start,
+                          guint64 max_length)
+{
+  const guint64 size = contents->image->header.size;
+
+  contents->start = MIN (start, size);
+  contents->length = MIN (max_length, size - contents->start);
+}
+
+static guint64
+get_end (const Qcow2Contents *contents)
+{
+  return contents->start + contents->length;
+}
+
+/* Returns the guest offset at which granule BIT starts, the end of the disk
+ * for the one behind the last, cut at what is wanted. */
+static guint64
+to_guest (const Walk *walk, guint64 bit)
+{
+  const Qcow2Contents *contents = walk->contents;
+  const guint64 offset = bit >= walk->n_bits
+                             ? contents->image->header.size
+                             : bit * contents->bitmap->granularity;
+
+  return CLAMP (offset, contents->start, get_end (contents));
+}
+
+/* Returns the 8 bytes that begin with BYTES, of which only LEFT may be there,
+ * with bit n of the bitmap as bit n % 64. */
+static guint64
+load_word (const guint8 *bytes, guint64 left)
+{
+  guint64 word = 0;
+
+  if (left >= sizeof word)
+    memcpy (&word, bytes, sizeof word);
+  else
+    memcpy (&word, bytes, (gsize) left);
+  return GUINT64_FROM_LE (word);
+}
+
+/* Returns how many bytes at BYTES hold the bits from FIRST to before END. */
+static guint64
+get_n_bytes (guint64 first, guint64 end)
+{
+  return (end - first + first % WORD_BITS + 7) / 8;
+}
+
+/* ---- Extents ---- */
+
+/* Ends the extent that goes on at bit AT, where one of TYPE begins. */
+static gboolean
+change (Walk *walk, guint64 at, Qcow2ExtentType type, GError **error)
+{
+  const guint64 offset = to_guest (walk, walk->start);
+  const Qcow2Extent extent = { .offset = offset,
+                               .length = to_guest (walk, at) - offset,
+                               .type = walk->type };
+
+  walk->start = at;
+  walk->type = type;
+  return extent.length == 0 || walk->func (&extent, walk->func_data, error);
+}
+
+static gboolean
+extents_take_run (Walk *walk, guint64 first, guint64 end G_GNUC_UNUSED,
+                  Qcow2ExtentType type, GError **error)
+{
+  return type == walk->type || change (walk, first, type, error);
+}
+
+/* Returns which word, from number I to before N, is the first that is not
+ * EQUAL; N when all are.  They begin at BYTES, and all of them are there. */
+static guint64
+skip_equal (const guint8 *bytes, guint64 i, guint64 n, guint64 equal)
+{
+  for (; i < n; i++)
+    {
+      guint64 word;
+
+      memcpy (&word, bytes + i * 8, sizeof word);
+      if (word != equal)
+        break;
+    }
+
+  return i;
+}
+
+static gboolean
+extents_take_bits (Walk *walk, guint64 first, guint64 end, const guint8 *bytes,
+                   GError **error)
+{
+  const guint64 base = first - first % WORD_BITS;
+  const guint64 n_bytes = get_n_bytes (first, end);
+  guint64 at = first;
+
+  if (walk->type == QCOW2_EXTENT_UNKNOWN
+      && !change (walk, at,
+                  (bytes[at % WORD_BITS / 8] >> at % 8 & 1) != 0
+                      ? QCOW2_EXTENT_DIRTY
+                      : QCOW2_EXTENT_CLEAN,
+                  error))
+    return FALSE;
+
+  while (at < end)
+    {
+      const guint64 i = (at - base) / WORD_BITS;
+      const guint64 flip = walk->type == QCOW2_EXTENT_DIRTY ? G_MAXUINT64 : 0;
+      const guint64 word = load_word (bytes + i * 8, n_bytes - i * 8) ^ flip;
+      const guint64 rest = word & G_MAXUINT64 << at % WORD_BITS;
+
+      if (rest == 0)
+        {
+          at = base + skip_equal (bytes, i + 1, n_bytes / 8, flip) * WORD_BITS;
+          continue;
+        }
+
+      at = base + i * WORD_BITS + (guint64) __builtin_ctzll (rest);
+      if (at < end
+          && !change (walk, at,
+                      walk->type == QCOW2_EXTENT_DIRTY ? QCOW2_EXTENT_CLEAN
+                                                       : QCOW2_EXTENT_DIRTY,
+                      error))
+        return FALSE;
+    }
+
+  return TRUE;
+}
+
+/* ---- Totals ---- */
+
+static gboolean
+totals_take_run (Walk *walk, guint64 first, guint64 end, Qcow2ExtentType type,
+                 GError **error G_GNUC_UNUSED)
+{
+  const guint64 length = to_guest (walk, end) - to_guest (walk, first);
+
+  switch (type)
+    {
+    case QCOW2_EXTENT_CLEAN:
+      walk->totals->clean += length;
+      break;
+    case QCOW2_EXTENT_DIRTY:
+      walk->totals->dirty += length;
+      break;
+    case QCOW2_EXTENT_UNKNOWN:
+      walk->totals->unknown += length;
+      break;
+    }
+
+  return TRUE;
+}
+
+/* Returns how many of the bits from FIRST to before END are set. */
+static guint64
+count_set (guint64 first, guint64 end, const guint8 *bytes)
+{
+  const guint64 n_bytes = get_n_bytes (first, end);
+  const guint64 tail = (first % WORD_BITS + (end - first)) % WORD_BITS;
+  guint64 mask = G_MAXUINT64 << first % WORD_BITS;
+  guint64 n = 0;
+
+  for (guint64 at = 0; at < n_bytes; at += 8)
+    {
+      guint64 word = load_word (bytes + at, n_bytes - at) & mask;
+
+      if (n_bytes - at <= 8 && tail != 0)
+        word &= G_MAXUINT64 >> (WORD_BITS - tail);
+      n += (guint64) __builtin_popcountll (word);
+      mask = G_MAXUINT64;
+    }
+
+  return n;
+}
+
+/* The first and the last granule may be cut: they are counted by themselves.
+ */
+static gboolean
+totals_take_bits (Walk *walk, guint64 first, guint64 end, const guint8 *bytes,
+                  GError **error)
+{
+  const guint64 base = first - first % WORD_BITS;
+  guint64 whole_first = first;
+  guint64 whole_end = end;
+
+  for (guint i = 0; i < 2; i++)
+    {
+      const guint64 bit = i == 0 ? walk->first : walk->end - 1;
+
+      if (bit < whole_first || bit >= whole_end)
+        continue;
+
+      const gboolean set
+          = (bytes[(bit - base) / 8] >> (bit - base) % 8 & 1) != 0;
+      totals_take_run (walk, bit, bit + 1,
+                       set ? QCOW2_EXTENT_DIRTY : QCOW2_EXTENT_CLEAN, error);
+      if (i == 0)
+        whole_first = bit + 1;
+      else
+        whole_end = bit;
+    }
+
+  if (whole_first >= whole_end)
+    return TRUE;
+
+  const guint64 skipped = (whole_first - base) / WORD_BITS * 8;
+  const guint64 n = count_set (whole_first, whole_end, bytes + skipped);
+  const guint64 granularity = walk->contents->bitmap->granularity;
+  walk->totals->dirty += n * granularity;
+  walk->totals->clean += (whole_end - whole_first - n) * granularity;
+  return TRUE;
+}
+
+/* ---- The way through table and data ---- */
+
+/* Gives the bits from FIRST to before END, which are all of TYPE, as far as
+ * they are wanted. */
+static gboolean
+give_run (Walk *walk, guint64 first, guint64 end, Qcow2ExtentType type,
+          GError **error)
+{
+  const guint64 from = MAX (first, walk->first);
+  const guint64 to = MIN (end, walk->end);
+
+  return from >= to || walk->taker->take_run (walk, from, to, type, error);
+}
+
+static gboolean
+is_lenient (const Walk *walk)
+{
+  return walk->contents->unread != NULL;
+}
+
+/* Returns whether it goes on after ERROR, a read that failed, which it takes.
+ */
+static gboolean
+go_on_after (const Walk *walk, GError *read_error, GError **error)
+{
+  GError **to = is_lenient (walk) ? walk->contents->unread : error;
+
+  if (is_lenient (walk) && *to != NULL)
+    g_error_free (read_error);
+  else
+    g_propagate_error (to, read_error);
+  return is_lenient (walk);
+}
+
+/* Fails with QCOW2_ERROR_READ: what was sound a moment ago is not. */
+static gboolean
+has_changed (const Qcow2Table *table, guint64 index, GError **error)
+{
+  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_READ,
+               QCOW2_X ": bitmap table: entry " QCOW2_U
+                       " changed while it was read",
+               table->offset + index * 8, index);
+  return FALSE;
+}
+
+/* Gives the bits from FIRST to before END, which are whole bytes of the data
+ * that starts with bit BASE at host offset OFFSET, and in the file. */
+static gboolean
+give_data_in_file (Walk *walk, guint64 offset, guint64 base, guint64 first,
+                   guint64 end, GError **error)
+{
+  const guint64 last = (end - base + 7) / 8;
+  guint64 at = (first - base) / WORD_BITS * 8;
+
+  byte_window_set_end (walk->data, offset + last);
+  while (at < last)
+    {
+      const gsize unit
+          = (gsize) MIN (READ_UNIT - (offset + at) % READ_UNIT, last - at);
+      const gsize most = (gsize) MIN (last - at, BYTE_WINDOW_SIZE);
+      gsize n = unit;
+      GError *read_error = NULL;
+      const guint8 *bytes = byte_window_get_some (
+          walk->data, offset + at, unit, most, &n, WHAT, &read_error);
+      const guint64 from = MAX (first, base + at * 8);
+      const guint64 to = MIN (end, base + (at + n) * 8);
+
+      if (bytes == NULL && !go_on_after (walk, read_error, error))
+        return FALSE;
+
+      const gboolean taken
+          = bytes != NULL
+                ? walk->taker->take_bits (walk, from, to, bytes, error)
+                : give_run (walk, from, to, QCOW2_EXTENT_UNKNOWN, error);
+      if (!taken)
+        return FALSE;
+      at += n;
+    }
+
+  return TRUE;
+}
+
+/* Gives the bits of N entries, from ENTRY on, whose data lies in one piece. */
+static gboolean
+give_data (Walk *walk, const Qcow2TableEntry *entry, gsize n, GError **error)
+{
+  const guint64 base = entry->index * walk->entry_bits;
+  const guint64 first = MAX (base, walk->first);
+  const guint64 end = MIN (base + n * walk->entry_bits, walk->end);
+  const guint64 file_size = byte_source_get_size (walk->table.source);
+  const guint64 in_file = file_size - MIN (entry->offset, file_size);
+  const guint64 readable_end
+      = in_file > (end - base) / 8 ? end : MIN (end, base + in_file * 8);
+
+  if (readable_end < end && !is_lenient (walk))
+    return has_changed (&walk->table, entry->index, error);
+
+  if (first < readable_end
+      && !give_data_in_file (walk, entry->offset, base, first, readable_end,
+                             error))
+    return FALSE;
+
+  return give_run (walk, MAX (first, readable_end), end, QCOW2_EXTENT_UNKNOWN,
+                   error);
+}
+
+/* Returns how many of the N_ENTRIES entries at ENTRIES, one at least, have
+ * their data in one piece. */
+static gsize
+count_adjacent (const Qcow2TableEntry *entries, gsize n_entries)
+{
+  gsize n = 1;
+
+  while (n < n_entries && entries[n].type == QCOW2_ENTRY_SERIALIZED
+         && entries[n].reserved == 0
+         && entries[n].offset == entries[n - 1].offset + entries[n].size)
+    n++;
+
+  return n;
+}
+
+static gboolean
+is_sound (const Qcow2TableEntry *entry)
+{
+  return entry->reserved == 0 && entry->offset % entry->size == 0;
+}
+
+static gboolean
+give_entries (Walk *walk, const Qcow2TableEntry *entries, gsize n_entries,
+              GError **error)
+{
+  for (gsize i = 0; i < n_entries;)
+    {
+      const Qcow2TableEntry *entry = &entries[i];
+      const gboolean data
+          = entry->type == QCOW2_ENTRY_SERIALIZED && is_sound (entry);
+      const gsize n = data ? count_adjacent (entry, n_entries - i) : 1;
+      const guint64 first = entry->index * walk->entry_bits;
+      gboolean given;
+
+      if (!is_sound (entry) && !is_lenient (walk))
+        return has_changed (&walk->table, entry->index, error);
+
+      if (data)
+        given = give_data (walk, entry, n, error);
+      else
+        given = give_run (walk, first, first + walk->entry_bits,
+                          !is_sound (entry) ? QCOW2_EXTENT_UNKNOWN
+                          : entry->type == QCOW2_ENTRY_ALL_ONES
+                              ? QCOW2_EXTENT_DIRTY
+                              : QCOW2_EXTENT_CLEAN,
+                          error);
+      if (!given)
+        return FALSE;
+      i += n;
+    }
+
+  return TRUE;
+}
+
+/* Gives the bits of entry I and those behind it, as many as are read at once,
+ * at most up to entry END; N gets how many entries that were. */
+static gboolean
+give_block (Walk *walk, guint64 i, guint64 end, guint64 *n, GError **error)
+{
+  Qcow2TableEntry entries[BLOCK];
+  guint64 zeroes;
+  GError *read_error = NULL;
+  const gboolean counted = qcow2_table_count_zeroes (
+      &walk->table, walk->entries, i, end - i, &zeroes, &read_error);
+
+  if (!counted && !go_on_after (walk, read_error, error))
+    return FALSE;
+
+  if (counted && zeroes > 0)
+    {
+      *n = zeroes;
+      return give_run (walk, i * walk->entry_bits,
+                       (i + zeroes) * walk->entry_bits, QCOW2_EXTENT_CLEAN,
+                       error);
+    }
+
+  const gsize wanted = (gsize) MIN (end - i, BLOCK);
+  read_error = NULL;
+  *n = qcow2_table_read (&walk->table, walk->entries, i, entries, wanted,
+                         &read_error);
+  if (*n > 0)
+    return give_entries (walk, entries, (gsize) *n, error);
+  if (!go_on_after (walk, read_error, error))
+    return FALSE;
+
+  *n = wanted;
+  return give_run (walk, i * walk->entry_bits, (i + wanted) * walk->entry_bits,
+                   QCOW2_EXTENT_UNKNOWN, error);
+}
+
+/* Gives all bits that are wanted, in order, to the taker. */
+static gboolean
+give_all (Walk *walk, GError **error)
+{
+  const guint64 n_needed = (walk->end - 1) / walk->entry_bits + 1;
+  const guint64 n_readable
+      = MIN (qcow2_table_get_n_readable (&walk->table), MAX_TABLE_BYTES / 8);
+  const guint64 end = MIN (n_needed, n_readable);
+  guint64 i = walk->first / walk->entry_bits;
+
+  while (i < end)
+    {
+      guint64 n;
+
+      if (!give_block (walk, i, end, &n, error))
+        return FALSE;
+      i += n;
+    }
+
+  if (end < n_needed && !is_lenient (walk))
+    return has_changed (&walk->table, end, error);
+
+  return give_run (walk, MAX (end * walk->entry_bits, walk->first), walk->end,
+                   QCOW2_EXTENT_UNKNOWN, error);
+}
+
+/* Whether the bits of BITMAP can be found, and are about what is dirty. */
+static gboolean
+has_bits (const Qcow2Image *image, const Qcow2Bitmap *bitmap)
+{
+  return image->header.cluster_size != QCOW2_ABSENT
+         && bitmap->granularity != QCOW2_ABSENT && bitmap->name != NULL
+         && bitmap->type == QCOW2_BITMAP_DIRTY_TRACKING
+         && bitmap->bitmap_table_offset != 0;
+}
+
+/* Goes through the bits in WALK, which wants at least one byte of the disk and
+ * has its taker. */
+static gboolean
+run (Walk *walk, GError **error)
+{
+  const Qcow2Contents *contents = walk->contents;
+  const Qcow2Image *image = contents->image;
+  const guint64 granularity = contents->bitmap->granularity;
+
+  walk->table = qcow2_image_get_table (image, contents->bitmap);
+  walk->n_bits = qcow2_bitmap_get_n_bits (contents->bitmap, &image->header);
+  walk->first = contents->start / granularity;
+  walk->end = (get_end (contents) - 1) / granularity + 1;
+  walk->start = walk->first;
+  walk->entry_bits = image->header.cluster_size * 8;
+  walk->entries = byte_window_new (image->source, 0);
+  walk->data = byte_window_new (image->source, 0);
+
+  const gboolean given = give_all (walk, error);
+  byte_window_free (walk->entries);
+  byte_window_free (walk->data);
+  return given;
+}
+
+/* Calls FUNC with DATA for each extent of CONTENTS, from the first on: they
+ * adjoin each other, and neighbours are of different types.  Fails as FUNC
+ * does, and with QCOW2_ERROR_READ. */
+gboolean
+qcow2_contents_walk (const Qcow2Contents *contents, Qcow2ExtentFunc func,
+                     gpointer data, GError **error)
+{
+  static const Taker taker
+      = { .take_run = extents_take_run, .take_bits = extents_take_bits };
+  Walk walk = {
+    .contents = contents, .taker = &taker, .func = func, .func_data = data
+  };
+
+  if (contents->length == 0)
+    return TRUE;
+  if (has_bits (contents->image, contents->bitmap))
+    return run (&walk, error) && change (&walk, walk.end, walk.type, error);
+
+  const Qcow2Extent all = { .offset = contents->start,
+                            .length = contents->length,
+                            .type = QCOW2_EXTENT_UNKNOWN };
+  return func (&all, data, error);
+}
+
+/* Gives in TOTALS how much of the disk is of each type.  Fails with
+ * QCOW2_ERROR_READ. */
+gboolean
+qcow2_contents_count (const Qcow2Contents *contents, Qcow2ExtentTotals *totals,
+                      GError **error)
+{
+  static const Taker taker
+      = { .take_run = totals_take_run, .take_bits = totals_take_bits };
+  Walk walk = { .contents = contents, .taker = &taker, .totals = totals };
+
+  memset (totals, 0, sizeof *totals);
+  if (contents->length == 0)
+    return TRUE;
+  if (has_bits (contents->image, contents->bitmap))
+    return run (&walk, error);
+
+  totals->unknown = contents->length;
+  return TRUE;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The extents of a bitmap: as nbdinfo prints them, as JSON, as a map file of
+ * GNU ddrescue. */
+
+#pragma once
+
+#include "qcow2/extent.h"
+
+G_BEGIN_DECLS
+
+typedef enum
+{
+  BITMAP_MAP_TEXT,
+  BITMAP_MAP_JSON,
+  BITMAP_MAP_JSONL,
+  BITMAP_MAP_DDRESCUE
+} BitmapMapFormat;
+
+typedef struct
+{
+  BitmapMapFormat format;
+  gboolean only_dirty; /* leave out what is clean */
+  guint64 split;       /* bytes that an extent has at most; 0: any number */
+
+  gboolean has_items; /* private: something was printed */
+} BitmapMap;
+
+void bitmap_map_begin (BitmapMap *map, GString *out, guint64 start);
+gboolean bitmap_map_extent (BitmapMap *map, GString *out, Qcow2Extent *extent);
+void bitmap_map_totals (BitmapMap *map, GString *out,
+                        const Qcow2ExtentTotals *totals);
+void bitmap_map_end (BitmapMap *map, GString *out);
+
+double bitmap_map_get_percent (guint64 part, guint64 whole);
+
+G_END_DECLS
