@@ -213,7 +213,11 @@ _qcow2tool_offer_values ()
     --files-from|--files0-from)
       _qcow2tool_offer_files "$@" ;;
     --output)
-      _qcow2tool_offer "$@" text json jsonl human ;;
+      if [[ $command == bitmap-map ]]; then
+        _qcow2tool_offer "$@" text json jsonl human ddrescue
+      else
+        _qcow2tool_offer "$@" text json jsonl human
+      fi ;;
     -f|--format)
       _qcow2tool_offer "$@" qcow2 ;;
     --is)
@@ -275,8 +279,8 @@ _qcow2tool_offer_options ()
     extensions)
       options=(--magic= --index= --field= --null -0) ;;
     bitmaps)
-      options=(--name= --index= --tables --list --long --names --is= --field=
-        --null -0) ;;
+      options=(--name= --index= --tables --list --long --stats --names --is=
+        --field= --null -0) ;;
     bitmap-table)
       options=(--name= --index= --start= --count= --type= --long --at=) ;;
     dump)
@@ -285,6 +289,9 @@ _qcow2tool_offer_options ()
       options=(--json -j) ;;
     check)
       options=(--name= --index= --strict --ignore= --rules) ;;
+    bitmap-map)
+      options=(--name= --index= --totals --dirty --start-offset= --max-length=
+        --split= --contains= --force --plot --plot-size=) ;;
     *)
       return ;;
   esac
@@ -317,7 +324,7 @@ _qcow2tool_survey ()
     elif [[ ! $over && ${words[i]} == -* ]]; then
       case ${words[i]} in
         --name|--index|--field|--is|--type|--start|--count|--at|--magic|\
-        --ignore|\
+        --ignore|--start-offset|--max-length|--split|--contains|--plot-size|\
         --output|--files-from|--files0-from|--format|-f)
           if ((i != cword)); then
             option=${words[i]}
@@ -340,7 +347,7 @@ _qcow2tool ()
   local IFS=$' \t\n' text=${2-}
   local words cword raw typed open before command image wanted ended
   local commands=(header extensions bitmaps bitmap-table dump dump-header
-    dump-header-exts check)
+    dump-header-exts check bitmap-map)
 
   COMPREPLY=()
   _qcow2tool_split

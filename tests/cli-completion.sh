@@ -73,9 +73,9 @@ name_of_bitmap_0 ()
 
 complete_at 'qcow2tool ' ''
 expect_replies 'commands' header extensions bitmaps bitmap-table dump \
-  dump-header dump-header-exts check help
+  dump-header dump-header-exts check bitmap-map help
 complete_at 'qcow2tool bi' bi
-expect_replies 'commands that begin so' bitmaps bitmap-table
+expect_replies 'commands that begin so' bitmaps bitmap-table bitmap-map
 complete_at 'qcow2tool help ext' ext
 expect_replies 'commands after help' extensions
 complete_at 'qcow2tool dump-h' dump-h
@@ -326,7 +326,7 @@ name_of_bitmap_0 "$image" > "$tmp/name"
 expect_typed 'interactive: an option' \
   "qcow2tool bitmaps $image --name=-$tab" "$tmp/name"
 printf %s bitmap-table > "$tmp/name"
-expect_typed 'interactive: a command' "qcow2tool bitmap-$tab" "$tmp/name"
+expect_typed 'interactive: a command' "qcow2tool bitmap-t$tab" "$tmp/name"
 printf %s "$tmp/files/disk two.qcow2" > "$tmp/name"
 expect_typed 'interactive: a file' \
   "qcow2tool header $tmp/f${tab}disk\\ t$tab" "$tmp/name"

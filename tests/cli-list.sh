@@ -3,7 +3,8 @@
 # bitmaps --list: a row for each bitmap.
 #
 # What a row says is worked out by hand.  DISK is the clusters of the table,
-# whose entries have 8 bytes, and one cluster for each entry with data.
+# whose entries have 8 bytes, and one cluster for each entry with data.  DIRTY is
+# what the bits mark that the builder sets: 36 of A's first bitmap, say.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -19,14 +20,14 @@ list ()
 list A
 expect_answer 'A' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
-0     enabled 64K         -     -      128K bm0
-1     enabled 32K         -     -      64K  bm1
+0     enabled 64K         2.2M  3.5%   128K bm0
+1     enabled 32K         0     0.0%   64K  bm1
 END
 list every-state
 expect_answer 'columns are as wide as what is in them' << 'END'
 INDEX STATE    GRANULARITY DIRTY DIRTY% DISK NAME
-0     enabled  64K         -     -      128K enabled
-1     disabled 128K        -     -      128K disabled
+0     enabled  64K         256K  0.4%   128K enabled
+1     disabled 128K        512K  0.8%   128K disabled
 2     in-use   256K        -     -      128K in-use
 3     in-use   512K        -     -      128K in-use-disabled
 END
@@ -41,13 +42,13 @@ expect_damage 'damaged: status 2 and a message' "*: 0x2a0000: *BTAB-02]"
 expect_out 'damaged: the others are listed as well' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
 0     damaged 64K         -     -      128K bm0
-1     enabled 32K         -     -      64K  bm1
+1     enabled 32K         0     0.0%   64K  bm1
 END
 list two-bitmaps-one-name
 expect_damage 'two of one name' "*BDIR-15]"
 expect_out 'two of one name: rows' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
-0     enabled 64K         -     -      128K bm0
+0     enabled 64K         2.2M  3.5%   128K bm0
 1     damaged 32K         -     -      64K  bm0
 END
 
@@ -111,35 +112,35 @@ patch "$table" "${entries[@]}"
 tool bitmaps --list --index 0 "$image"
 expect_answer 'a wide size moves the name' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK  NAME
-0     enabled 512         -     -      64.5K long
+0     enabled 512         500K  0.1%   64.5K long
 END
 tool bitmaps --list --long "$image"
 expect_answer 'and all rows are as wide' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK  SERIALIZED ALL-ONES ALL-ZEROES NAME
-0     enabled 512         -     -      64.5K 125        0        131        long
-1     enabled 1M          -     -      1K    1          0        0          short
+0     enabled 512         500K  0.1%   64.5K 125        0        131        long
+1     enabled 1M          4M    0.8%   1K    1          0        0          short
 END
 
 # --long: entries by type.
 list B --long
 expect_answer '--long' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
-0     enabled 512         -     -      2K   3          0        1          fine
+0     enabled 512         66K   0.8%   2K   3          0        1          fine
 END
 list mixed-entries --long
 expect_answer '--long: all types' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
-0     enabled 512         -     -      2K   3          1        0          fine
+0     enabled 512         2.0M  25.8%  2K   3          1        0          fine
 END
 list all-ones-entries --long
 expect_answer '--long: only ones' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
-0     enabled 512         -     -      512  0          4        0          fine
+0     enabled 512         8M    100.0% 512  0          4        0          fine
 END
 list size-1t --long
 expect_answer '--long: 32 entries' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
-0     enabled 64K         -     -      128K 1          0        31         b0
+0     enabled 64K         256K  0.0%   128K 1          0        31         b0
 END
 
 # What is not known is -.
@@ -147,7 +148,7 @@ list directory-size-56 --long
 expect_damage 'a name that cannot be read' '*BDIR-02]'
 expect_out 'a name that cannot be read: its row' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
-0     enabled 64K         -     -      128K 1          0        0          bm0
+0     enabled 64K         2.2M  3.5%   128K 1          0        0          bm0
 1     damaged 32K         -     -      -    -          -        -          <unreadable>
 END
 list D29
@@ -168,7 +169,7 @@ name_rows ()
   list "$1"
   check "$1: a row each" test "$(wc -l < "$out")" = 3
   check "$1: escaped as everywhere" \
-    test "$(sed -n '2s/^0     enabled  64K         -     -      128K //p' \
+    test "$(sed -n '2s/^0     enabled  64K         2.2M  3.5%   128K //p' \
       "$out")" = "$2"
 }
 
@@ -187,7 +188,7 @@ patch $((directory + 24)) 65cc81e99baa78
 tool bitmaps --list --index 0 "$image"
 expect_answer 'combining and wide letters' << END
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
-0     enabled 64K         -     -      128K e$(printf '\xcc\x81\xe9\x9b\xaa')x
+0     enabled 64K         256K  0.4%   128K e$(printf '\xcc\x81\xe9\x9b\xaa')x
 END
 list D49
 expect_damage 'an empty name' '*BDIR-13]'
@@ -202,7 +203,7 @@ check 'the same bytes in locale C' cmp -s "$tmp/utf8" "$out"
 list every-state --name disabled
 expect_answer '--name' << 'END'
 INDEX STATE    GRANULARITY DIRTY DIRTY% DISK NAME
-1     disabled 128K        -     -      128K disabled
+1     disabled 128K        512K  0.8%   128K disabled
 END
 list every-state --index 2
 expect_answer '--index' << 'END'
@@ -212,7 +213,7 @@ END
 list T01 --name bm1
 expect_answer "another's damage does not count" << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
-1     enabled 32K         -     -      64K  bm1
+1     enabled 32K         0     0.0%   64K  bm1
 END
 list two-bitmaps-one-name --name bm0
 expect '--name of two: both, status 2' 2
@@ -237,14 +238,14 @@ tool bitmaps --list A.qcow2 V2.qcow2 B.qcow2
 expect_answer 'several images' << 'END'
 image: A.qcow2
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
-0     enabled 64K         -     -      128K bm0
-1     enabled 32K         -     -      64K  bm1
+0     enabled 64K         2.2M  3.5%   128K bm0
+1     enabled 32K         0     0.0%   64K  bm1
 
 image: V2.qcow2
 
 image: B.qcow2
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
-0     enabled 512         -     -      2K   fine
+0     enabled 512         66K   0.8%   2K   fine
 END
 tool bitmaps --list A.qcow2 missing B.qcow2
 expect 'a missing one among several' 1
@@ -268,6 +269,28 @@ for output in json jsonl; do
   tool bitmaps --list --output=$output A.qcow2
   expect_usage "--list and $output" bitmaps '*--list*'
 done
+
+# Dirty is a size, and the percentage that a reader of single bits finds; of a
+# bitmap that cannot be used both are unknown.
+check_dirty ()
+{
+  local clean marked unknown want=-
+
+  case $state in
+    enabled|disabled)
+      read -r clean marked unknown < <("$srcdir/tests/bitmap-bits.py" \
+        --totals "$image" "$i")
+      if [ "$clean$marked$unknown" != 000 ]; then
+        want=$(awk "BEGIN { printf \"%.1f%%\",
+          $marked / ($clean + $marked + $unknown) * 100 }")
+      fi
+      [[ $dirty =~ ^[0-9]+(\.[0-9])?[KMGTPE]?$ ]] \
+        || problems+="$name: dirty $dirty"$'\n' ;;
+    *)
+      [ "$dirty" = - ] || problems+="$name: dirty $dirty"$'\n' ;;
+  esac
+  [ "$pct" = "$want" ] || problems+="$name: $pct, not $want"$'\n'
+}
 
 # Every other image: the shell takes a row apart, and it says what a block says.  Only
 # the spaces around a name are lost in that.
@@ -301,7 +324,7 @@ for name in $selected; do
     for count in "$data" "$ones" "$zeroes"; do
       [[ $count =~ ^(-|[0-9]+)$ ]] || problems+="$name: count $count"$'\n'
     done
-    [ "$dirty$pct" = -- ] || problems+="$name: dirty $dirty $pct"$'\n'
+    check_dirty
     printf '%s %s %s\n' "$i" "$state" "$shown"
   done < <(tail -n +2 "$out") > rows
   cmp -s blocks rows || problems+="$name: $(diff blocks rows)"$'\n'

@@ -37,7 +37,7 @@ commands=$(awk '/^Commands:/ { list = 1; next } /^$/ { list = 0 }
                 list { print $1 }' "$tmp/help")
 check "the commands of --help" test "$(echo "$commands" | tr '\n' ' ')" \
   = "header extensions bitmaps bitmap-table dump dump-header dump-header-exts \
-check "
+check bitmap-map "
 # Its column of summaries begins behind the longest name.
 check "the summaries stand in a column" test \
   "$(awk '/^Commands:/ { list = 1; next } /^$/ { list = 0 }
@@ -65,8 +65,10 @@ for command in $commands; do
   check_help "help $command" help "$command"
   check "help $command is $command --help" cmp -s "$tmp/help" "$out"
   operands=IMAGE...
+  needs=()
   case $command in
     dump-header*) operands=IMAGE ;;
+    bitmap-map) operands=IMAGE needs=(--index=0) ;;
   esac
   check "the help of $command says how it is called" \
     grep -qx "  qcow2tool $command \[OPTION\.\.\.\] $operands" "$out"
@@ -108,12 +110,12 @@ for command in $commands; do
       expect_usage "$command ${long%?} is no abbreviation" "$command" \
         "*${long%?}*"
     fi
-    tool "$command" -- "$long"
+    tool "$command" "${needs[@]}" -- "$long"
     expect_refusal "$command -- $long is an image" 1 "$long: *"
     (cd "$tmp" && cp --sparse=always "$image" "./$long")
-    (cd "$tmp" && tool "$command" "$image" && sed "s|^$image: ||" "$out" \
+    (cd "$tmp" && tool "$command" "${needs[@]}" "$image" && sed "s|^$image: ||" "$out" \
       > "$tmp/plain")
-    (cd "$tmp" && tool "$command" -- "$long" \
+    (cd "$tmp" && tool "$command" "${needs[@]}" -- "$long" \
       && sed "s|^$long: ||" "$out" | cmp -s - "$tmp/plain")
     check "$command -- $long reads that file" test $? = 0
     rm -f "$tmp/$long"
@@ -134,7 +136,7 @@ for command in $commands; do
     expect_usage "$command --format='$value'" "$command" "*format*'$value'*"
   done
   # Which JSON is for one image says what is for more.
-  tool "$command" --output=json "$image" "$image"
+  tool "$command" "${needs[@]}" --output=json "$image" "$image"
   case $command in
     dump-header*)
       expect_usage "$command --output=json" "$command" '*text*'
@@ -142,6 +144,8 @@ for command in $commands; do
       expect_usage "$command takes one image" "$command" '*one image*'
       tool "$command" --output=jsonl "$image"
       expect_usage "$command --output=jsonl" "$command" '*text*' ;;
+    bitmap-map)
+      expect_usage "$command takes one image" "$command" '*one image*' ;;
     *)
       expect_usage "$command --output=json of two images" "$command" \
         '*jsonl*one image*' ;;
@@ -149,13 +153,16 @@ for command in $commands; do
   for option in '--output=text' '--output human' '-f qcow2' '--format=qcow2' \
       '--format qcow2' -U --force-share '-U -f qcow2' '-Uf qcow2'; do
     # shellcheck disable=SC2086 # an option and its value
-    tool "$command" $option "$image"
+    tool "$command" "${needs[@]}" $option "$image"
     check "$command $option" test "$status.$(wc -c < "$err")" = 0.0
     # shellcheck disable=SC2086
-    tool "$command" "$image" $option
+    tool "$command" "${needs[@]}" "$image" $option
     check "$command IMAGE $option" test "$status.$(wc -c < "$err")" = 0.0
   done
 done
+
+tool bitmap-map "$image"
+expect_usage 'bitmap-map without a bitmap' bitmap-map '*needs --name or --index*'
 
 # No command: one line, no help.
 tool

@@ -51,6 +51,13 @@ FORGED_CHECK = re.compile(r'^(?!(error|warning|note) [A-Z]+-[0-9]+ |    '
                           r'|\S+: [0-9]+ errors?, [0-9]+ warnings?; ).+$',
                           re.MULTILINE)
 
+# Those of bitmap-map: text, totals, JSON, a map file, a plot.
+FORGED_MAP = re.compile(
+    r'^(?! *[0-9]+ +[0-9]+ +[013]  (clean|dirty|unknown)$'
+    r'| *[0-9]+ +[0-9]+\.[0-9]% +[013] (clean|dirty|unknown)$'
+    r'|\[|\]|( {4})?{"|# |0x[0-9A-F]{8,} +\?   |0x[0-9A-F]+  0x[0-9A-F]+  [?+]$'
+    r'| *[0-9.]+[KMGTPE]? \||A character is ).+$', re.MULTILINE)
+
 STATUS_OF_ERROR = {'open': 1, 'not-qcow2': 1, 'unsupported': 1,
                    'truncated': 1, 'read': 1, 'corrupt': 2, 'ambiguous': 2,
                    'not-found': 3}
@@ -154,10 +161,32 @@ class Run:
             self.complain('output of what is no image', text)
 
     def check_lines(self, text):
-        is_check = self.way.split()[0] == 'check'
-        forged = (FORGED_CHECK if is_check else FORGED).search(text)
+        command = self.way.split()[0]
+        forged = {'check': FORGED_CHECK, 'bitmap-map': FORGED_MAP}.get(
+            command, FORGED).search(text)
         if forged:
             self.complain('a forged line', forged.group())
+        if command == 'bitmap-map' and not self.is_cut:
+            self.check_map(text)
+
+    def check_map(self, text):
+        """Extents cover the disk without a gap, and neighbours differ."""
+        if '--output json' in self.way and text:
+            try:
+                lines = [text] if '--output json ' in self.way \
+                    else text.splitlines()
+                for line in lines:
+                    json.loads(line)
+            except ValueError as error:
+                self.complain('no JSON: %r:' % error, text)
+        if set(self.way.split()) & {'--output', '--totals', '--plot'}:
+            return
+        end, last = 0, None
+        for line in text.splitlines():
+            offset, length, kind, _ = line.split()
+            if int(offset) != end or int(length) == 0 or kind == last:
+                self.complain('behind %d:' % end, line)
+            end, last = end + int(length), kind
 
     def decode(self, data):
         try:

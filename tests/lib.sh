@@ -241,7 +241,15 @@ text_ways ()
   json_ways
   cat << 'END'
 bitmaps --list --long
+bitmaps --stats
 bitmaps --names
+bitmap-map --index 0
+bitmap-map --index 0 --force
+bitmap-map --index 0 --totals --force
+bitmap-map --index 0 --output json --force
+bitmap-map --index 0 --output jsonl --force
+bitmap-map --index 0 --output ddrescue --force
+bitmap-map --index 0 --plot --force
 dump-header
 dump-header -j
 dump-header-exts

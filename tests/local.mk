@@ -47,6 +47,7 @@ shell_tests = \
 	%D%/check-docs.sh \
 	%D%/check-layers.sh \
 	%D%/cli-bad-input.sh \
+	%D%/cli-bitmap-map.sh \
 	%D%/cli-bitmap-table.sh \
 	%D%/cli-bitmaps.sh \
 	%D%/cli-bombs.sh \

@@ -60,57 +60,68 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Request, request_clear)
 
 /* ---- May it be used? ---- */
 
-/* Returns where IMAGE breaks RULE, which it does. */
+/* Returns where RULE is broken by BITMAP, or by IMAGE itself, which it is. */
 static guint64
-find_offset (const Qcow2Image *image, const char *rule)
+find_offset (const Qcow2Image *image, const char *rule,
+             const Qcow2Bitmap *bitmap)
 {
   for (guint i = 0; i < qcow2_problems_get_n (image->problems); i++)
     {
       const Qcow2Problem *problem = qcow2_problems_get (image->problems, i);
+      const guint64 index = problem->subject.bitmap;
 
-      if (g_str_equal (problem->rule, rule))
+      if (g_str_equal (problem->rule, rule)
+          && (index == bitmap->index || index == QCOW2_NO_INDEX))
         return problem->offset;
     }
 
-  return 0;
+  return bitmap->file_offset;
 }
 
-/* Returns why BITMAP cannot be used, and where that is said. */
-static Qcow2Problem
-get_reason (const Qcow2Image *image, const Qcow2Bitmap *bitmap)
+/* Gives in REASON why BITMAP cannot be used, but for where that is said. */
+static void
+find_reason (const Qcow2Bitmap *bitmap, Qcow2Problem *reason)
 {
-  Qcow2Problem reason = { .offset = bitmap->file_offset,
-                          .subject = qcow2_bitmap_get_subject (bitmap) };
-
   switch (qcow2_bitmap_get_shown_state (bitmap))
     {
     case QCOW2_BITMAP_STATE_IN_USE:
-      reason.message = (char *) "in use: the contents in the file are not "
-                                "what the guest wrote last";
-      reason.rule = "BDIR-09";
-      break;
+      reason->message = (char *) "in use: the contents in the file are not "
+                                 "what the guest wrote last";
+      reason->rule = "BDIR-09";
+      return;
     case QCOW2_BITMAP_STATE_IN_USE_WRITER:
-      reason.message = (char *) "in use by a writer that is running: the "
-                                "contents in the file are out of date";
-      reason.rule = "BDIR-09";
-      break;
+      reason->message = (char *) "in use by a writer that is running: the "
+                                 "contents in the file are out of date";
+      reason->rule = "BDIR-09";
+      return;
     case QCOW2_BITMAP_STATE_STALE:
-      reason.offset = find_offset (image, "HDR-25");
-      reason.message = (char *) "stale: something wrote to the image and did "
-                                "not keep it up";
-      reason.rule = "HDR-25";
-      break;
+      reason->message = (char *) "stale: nothing vouches for the contents";
+      reason->rule = "HDR-25";
+      return;
     case QCOW2_BITMAP_STATE_UNKNOWN:
     case QCOW2_BITMAP_STATE_DAMAGED:
     case QCOW2_BITMAP_STATE_DISABLED:
     case QCOW2_BITMAP_STATE_ENABLED:
-      reason.message
-          = (char *) "damaged: not all of its contents can be known";
-      reason.rule = "see qcow2tool check";
-      break;
+      reason->message
+          = (char *) "damaged: not all of the contents can be known";
+      reason->rule = "see qcow2tool check";
+      return;
     }
+}
 
-  return reason;
+/* Returns a message that says why BITMAP cannot be used, with HINT. */
+static char *
+explain (const Qcow2Image *image, const Qcow2Bitmap *bitmap, const char *hint)
+{
+  Qcow2Problem reason = { .subject = qcow2_bitmap_get_subject (bitmap) };
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  find_reason (bitmap, &reason);
+  g_autofree char *message = g_strconcat (reason.message, hint, NULL);
+  reason.message = message;
+  reason.offset = find_offset (image, reason.rule, bitmap);
+  format_problem (text, &reason);
+  return g_string_free (g_steal_pointer (&text), FALSE);
 }
 
 /* Fails because BITMAP cannot be used; of a predicate 2 would be an answer, so
@@ -119,27 +130,14 @@ static gboolean
 refuse (const Request *request, const Qcow2Image *image,
         const Qcow2Bitmap *bitmap, GError **error)
 {
-  const Qcow2Problem reason = get_reason (image, bitmap);
-  g_autoptr (GString) message = g_string_new (NULL);
+  g_autofree char *message
+      = explain (image, bitmap, " (--force goes on all the same)");
 
-  format_problem (message, &reason);
-  g_set_error (error, QCOW2_ERROR,
-               request->contains_text != NULL ? QCOW2_ERROR_READ
-                                              : QCOW2_ERROR_CORRUPT,
-               "%s; --force goes on all the same", message->str);
+  g_set_error_literal (error, QCOW2_ERROR,
+                       request->contains_text != NULL ? QCOW2_ERROR_READ
+                                                      : QCOW2_ERROR_CORRUPT,
+                       message);
   return FALSE;
-}
-
-/* Says that what was shown of BITMAP is not to be relied on. */
-static void
-warn (const Request *request, const Qcow2Image *image,
-      const Qcow2Bitmap *bitmap)
-{
-  const Qcow2Problem reason = get_reason (image, bitmap);
-  g_autoptr (GString) message = g_string_new (NULL);
-
-  format_problem (message, &reason);
-  tool_complain (request->tool, TOOL_DAMAGED, message->str);
 }
 
 /* ---- Answers ---- */
@@ -316,7 +314,11 @@ show_bitmap (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
   if (read_error != NULL)
     tool_complain (tool, TOOL_DAMAGED, read_error->message);
   if (!bitmap->usable)
-    warn (request, image, bitmap);
+    {
+      g_autofree char *message = explain (image, bitmap, "");
+
+      tool_complain (tool, TOOL_DAMAGED, message);
+    }
   return TRUE;
 }
 
@@ -352,7 +354,7 @@ parse_contains (Request *request, GError **error)
   g_auto (GStrv) parts = g_strsplit (request->contains_text, "+", 2);
 
   request->max_length = 1;
-  if (!number_parse (parts[0], &request->start)
+  if (parts[0] == NULL || !number_parse (parts[0], &request->start)
       || (parts[1] != NULL && !number_parse (parts[1], &request->max_length))
       || request->max_length == 0)
     {

@@ -103,11 +103,12 @@ describe_begin_bitmap (Emitter *emitter, const Qcow2Bitmap *bitmap)
 
       shown.state = qcow2_bitmap_get_shown_state (bitmap);
       describe_fields (emitter, qcow2_bitmap_fields, &shown, G_MAXUINT);
-      return;
     }
-
-  describe_fields (emitter, qcow2_bitmap_fields, bitmap, G_MAXUINT);
-  describe_counts (emitter, bitmap);
+  else
+    {
+      describe_fields (emitter, qcow2_bitmap_fields, bitmap, G_MAXUINT);
+      describe_counts (emitter, bitmap);
+    }
   describe_fields (emitter, qcow2_bitmap_size_fields, bitmap, G_MAXUINT);
 }
 

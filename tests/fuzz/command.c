@@ -109,6 +109,22 @@ static const Line lines[] = {
   { PRINTS_CHECK, { "check", "--strict", "--ignore=BDIR-18", IMAGE } },
   { PRINTS_CHECK, { "check", "--index=0", IMAGE } },
   { PRINTS_CHECK_JSON, { "check", "--name=b0", "--output=json", IMAGE } },
+  TEXT ("bitmaps", "--stats"),
+  JSON ("bitmaps", "--stats", "--tables"),
+  TEXT ("bitmaps", "--index=0", "--stats", "--field=dirty_bytes"),
+  TEXT ("bitmap-map", "--index=0"),
+  TEXT ("bitmap-map", "--name=b0", "--dirty", "--split=64k"),
+  TEXT ("bitmap-map", "--index=0", "--force"),
+  TEXT ("bitmap-map", "--index=1", "--force", "--totals"),
+  TEXT ("bitmap-map", "--index=0", "--force", "--start-offset=70001",
+        "--max-length=1E"),
+  TEXT ("bitmap-map", "--index=0", "--force", "--output=ddrescue"),
+  TEXT ("bitmap-map", "--index=0", "--force", "--plot"),
+  { PRINTS_NOTHING, { "bitmap-map", "--index=0", "--contains=0+1G", IMAGE } },
+  { PRINTS_NOTHING,
+    { "bitmap-map", "--index=0", "--force", "--contains=1M", IMAGE } },
+  JSON ("bitmap-map", "--index=0", "--force"),
+  JSONL ("bitmap-map", "--index=0", "--force"),
 };
 /* clang-format on */
 
