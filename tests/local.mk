@@ -25,6 +25,7 @@ unit_tests = \
 	%D%/test-drive \
 	%D%/test-examine \
 	%D%/test-extension \
+	%D%/test-extent \
 	%D%/test-findings \
 	%D%/test-format \
 	%D%/test-grid \
@@ -117,6 +118,11 @@ drive_sources = \
 	%D%/drive.c \
 	%D%/drive.h
 
+# Reads bitmaps bit by bit: what the walk over extents is tested against.
+naive_sources = \
+	%D%/naive-extents.c \
+	%D%/naive-extents.h
+
 unit_ldadd = src/libcli.la
 %C%_test_check_SOURCES = %D%/test-check.c $(builder_sources)
 %C%_test_check_LDADD = $(unit_ldadd)
@@ -141,6 +147,9 @@ unit_ldadd = src/libcli.la
 %C%_test_examine_LDADD = $(unit_ldadd)
 %C%_test_extension_SOURCES = %D%/test-extension.c $(builder_sources)
 %C%_test_extension_LDADD = $(unit_ldadd)
+%C%_test_extent_SOURCES = \
+	%D%/test-extent.c $(naive_sources) $(builder_sources)
+%C%_test_extent_LDADD = $(unit_ldadd)
 %C%_test_findings_SOURCES = %D%/test-findings.c $(builder_sources)
 %C%_test_findings_LDADD = $(unit_ldadd)
 %C%_test_format_SOURCES = %D%/test-format.c
