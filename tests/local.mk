@@ -15,6 +15,7 @@ AM_TESTS_ENVIRONMENT = \
 
 unit_tests = \
 	%D%/test-answer \
+	%D%/test-bitmap-map \
 	%D%/test-builder \
 	%D%/test-check \
 	%D%/test-check-clusters \
@@ -131,6 +132,8 @@ unit_ldadd = src/libcli.la
 %C%_test_check_clusters_LDADD = $(unit_ldadd)
 %C%_test_answer_SOURCES = %D%/test-answer.c %D%/answer.c %D%/answer.h
 %C%_test_answer_LDADD = $(GLIB_LIBS)
+%C%_test_bitmap_map_SOURCES = %D%/test-bitmap-map.c
+%C%_test_bitmap_map_LDADD = $(unit_ldadd)
 %C%_test_cut_SOURCES = \
 	%D%/test-cut.c $(drive_sources) $(builder_sources)
 %C%_test_cut_LDADD = $(unit_ldadd)
