@@ -37,6 +37,7 @@ unit_tests = \
 	%D%/test-json \
 	%D%/test-message \
 	%D%/test-number \
+	%D%/test-plot \
 	%D%/test-problem \
 	%D%/test-record \
 	%D%/test-refcount \
@@ -175,6 +176,8 @@ unit_ldadd = src/libcli.la
 %C%_test_message_LDADD = $(unit_ldadd)
 %C%_test_number_SOURCES = %D%/test-number.c
 %C%_test_number_LDADD = $(unit_ldadd)
+%C%_test_plot_SOURCES = %D%/test-plot.c
+%C%_test_plot_LDADD = $(unit_ldadd)
 %C%_test_problem_SOURCES = %D%/test-problem.c
 %C%_test_problem_LDADD = $(unit_ldadd)
 %C%_test_record_SOURCES = %D%/test-record.c
