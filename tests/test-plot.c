@@ -235,6 +235,24 @@ test_one_character (void)
   check (shape, &byte, 1, "       0 |:|\n" ASCII_SCALE ("7.9E"));
 }
 
+/* The largest disk that a header can claim. */
+static void
+test_largest (void)
+{
+  PlotShape shape = { .width = 1,
+                      .height = 1,
+                      .ascii = TRUE,
+                      .length = G_MAXUINT64,
+                      .granularity = X (8000000000000000) };
+  const Qcow2Extent all = { 0, G_MAXUINT64, DIRTY };
+
+  check (shape, &all, 1, "       0 |#|\n" ASCII_SCALE ("15.9E"));
+  shape.width = 2;
+  check (shape, &all, 1, "       0 |##|\n" ASCII_SCALE ("8E"));
+  shape.granularity = 512;
+  check (shape, &all, 1, "       0 |##|\n" ASCII_SCALE ("8E"));
+}
+
 /* As many characters as there may be, each for a byte. */
 static void
 test_max (void)
@@ -286,6 +304,7 @@ main (int argc, char **argv)
   g_test_add_func ("/plot/start", test_start);
   g_test_add_func ("/plot/size/huge", test_huge);
   g_test_add_func ("/plot/size/one-character", test_one_character);
+  g_test_add_func ("/plot/size/largest", test_largest);
   g_test_add_func ("/plot/size/max", test_max);
   g_test_add_func ("/plot/nothing", test_nothing);
   return g_test_run ();
