@@ -15,6 +15,7 @@ AM_TESTS_ENVIRONMENT = \
 
 unit_tests = \
 	%D%/test-answer \
+	%D%/test-bitmap-map \
 	%D%/test-builder \
 	%D%/test-check \
 	%D%/test-check-clusters \
@@ -25,6 +26,7 @@ unit_tests = \
 	%D%/test-drive \
 	%D%/test-examine \
 	%D%/test-extension \
+	%D%/test-extent \
 	%D%/test-findings \
 	%D%/test-format \
 	%D%/test-grid \
@@ -35,6 +37,7 @@ unit_tests = \
 	%D%/test-json \
 	%D%/test-message \
 	%D%/test-number \
+	%D%/test-plot \
 	%D%/test-problem \
 	%D%/test-record \
 	%D%/test-refcount \
@@ -118,6 +121,11 @@ drive_sources = \
 	%D%/drive.c \
 	%D%/drive.h
 
+# Reads bitmaps bit by bit: what the walk over extents is tested against.
+naive_sources = \
+	%D%/naive-extents.c \
+	%D%/naive-extents.h
+
 unit_ldadd = src/libcli.la
 %C%_test_check_SOURCES = %D%/test-check.c $(builder_sources)
 %C%_test_check_LDADD = $(unit_ldadd)
@@ -126,6 +134,8 @@ unit_ldadd = src/libcli.la
 %C%_test_check_clusters_LDADD = $(unit_ldadd)
 %C%_test_answer_SOURCES = %D%/test-answer.c %D%/answer.c %D%/answer.h
 %C%_test_answer_LDADD = $(GLIB_LIBS)
+%C%_test_bitmap_map_SOURCES = %D%/test-bitmap-map.c
+%C%_test_bitmap_map_LDADD = $(unit_ldadd)
 %C%_test_cut_SOURCES = \
 	%D%/test-cut.c $(drive_sources) $(builder_sources)
 %C%_test_cut_LDADD = $(unit_ldadd)
@@ -142,6 +152,9 @@ unit_ldadd = src/libcli.la
 %C%_test_examine_LDADD = $(unit_ldadd)
 %C%_test_extension_SOURCES = %D%/test-extension.c $(builder_sources)
 %C%_test_extension_LDADD = $(unit_ldadd)
+%C%_test_extent_SOURCES = \
+	%D%/test-extent.c $(naive_sources) $(builder_sources)
+%C%_test_extent_LDADD = $(unit_ldadd)
 %C%_test_findings_SOURCES = %D%/test-findings.c $(builder_sources)
 %C%_test_findings_LDADD = $(unit_ldadd)
 %C%_test_format_SOURCES = %D%/test-format.c
@@ -164,6 +177,8 @@ unit_ldadd = src/libcli.la
 %C%_test_message_LDADD = $(unit_ldadd)
 %C%_test_number_SOURCES = %D%/test-number.c
 %C%_test_number_LDADD = $(unit_ldadd)
+%C%_test_plot_SOURCES = %D%/test-plot.c
+%C%_test_plot_LDADD = $(unit_ldadd)
 %C%_test_problem_SOURCES = %D%/test-problem.c
 %C%_test_problem_LDADD = $(unit_ldadd)
 %C%_test_record_SOURCES = %D%/test-record.c

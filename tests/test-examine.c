@@ -418,6 +418,195 @@ test_no_writer (void)
   g_assert_false (bitmap.has_writer);
 }
 
+/* ---- What is dirty ---- */
+
+/* Examines both bitmaps of an image that has two. */
+static void
+examine_both (Fixture *f, Qcow2Bitmap *first, Qcow2Bitmap *second)
+{
+  g_assert_true (examine_next (f, first));
+  g_assert_true (examine_next (f, second));
+}
+
+static void
+count_dirty (Fixture *f, Qcow2Bitmap *bitmap)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (qcow2_examiner_count_dirty (f->examiner, bitmap, &error));
+  g_assert_no_error (error);
+}
+
+/* 36 granules of 64 KiB, and none. */
+static void
+test_count_dirty (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) first = { 0 };
+  g_auto (Qcow2Bitmap) second = { 0 };
+
+  fixture_open (&f, "A", NULL);
+  examine_both (&f, &first, &second);
+  g_assert_cmpuint (first.dirty_bytes, ==, QCOW2_ABSENT);
+  count_dirty (&f, &first);
+  count_dirty (&f, &second);
+  g_assert_cmpuint (first.dirty_bytes, ==, 36 * 65536);
+  g_assert_cmpuint (second.dirty_bytes, ==, 0);
+}
+
+/* Of what cannot be used nothing is known, and nothing is read. */
+static void
+test_count_dirty_unusable (void)
+{
+  const char *const rows[][2]
+      = { { "every-state", NULL },
+          { "A", "0x58:0000000000000000" },
+          { "A", "0x2a0000:0000000000290002 0x2c0030:00" } };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_auto (Fixture) f = { 0 };
+      g_auto (Qcow2Bitmap) bitmap = { 0 };
+      guint n = 0;
+
+      fixture_open (&f, rows[i][0], rows[i][1]);
+      while (examine_next (&f, &bitmap))
+        {
+          const FakeSource *source = (const FakeSource *) f.image->source;
+          const guint n_reads = source->n_reads;
+
+          if (bitmap.usable)
+            continue;
+
+          count_dirty (&f, &bitmap);
+          g_assert_cmpuint (bitmap.dirty_bytes, ==, QCOW2_ABSENT);
+          g_assert_cmpuint (source->n_reads, ==, n_reads);
+          n++;
+        }
+      g_assert_cmpuint (n, ==, 2);
+    }
+}
+
+/* The data of a table that two bitmaps have is read once. */
+static void
+test_count_dirty_shared (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) first = { 0 };
+  g_auto (Qcow2Bitmap) second = { 0 };
+
+  fixture_open (&f, "A", "0x2c0020:00000000002a0000 0x2c0031:10");
+  examine_both (&f, &first, &second);
+  const guint64 before = count_bytes (&f);
+  count_dirty (&f, &first);
+  const guint64 behind = count_bytes (&f);
+  count_dirty (&f, &second);
+  g_assert_cmpuint (behind, >, before);
+  g_assert_cmpuint (count_bytes (&f), ==, behind);
+  g_assert_cmpuint (first.dirty_bytes, ==, 36 * 65536);
+  g_assert_cmpuint (second.dirty_bytes, ==, 36 * 65536);
+}
+
+/* With another granularity the same bits are other bytes. */
+static void
+test_count_dirty_granularity (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) first = { 0 };
+  g_auto (Qcow2Bitmap) second = { 0 };
+
+  fixture_open (&f, "A", "0x2c0020:00000000002a0000");
+  examine_both (&f, &first, &second);
+  count_dirty (&f, &second);
+  count_dirty (&f, &first);
+  g_assert_cmpuint (first.dirty_bytes, ==, 36 * 65536);
+  g_assert_cmpuint (second.dirty_bytes, ==, 36 * 32768);
+}
+
+static void
+test_count_dirty_read_error (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) first = { 0 };
+  g_auto (Qcow2Bitmap) second = { 0 };
+  g_autoptr (GError) error = NULL;
+
+  fixture_open (&f, "A", NULL);
+  examine_both (&f, &first, &second);
+  ((FakeSource *) f.image->source)->bad_start = 0x290000;
+  ((FakeSource *) f.image->source)->bad_end = 0x290001;
+  g_assert_false (qcow2_examiner_count_dirty (f.examiner, &first, &error));
+  assert_fatal (error, QCOW2_ERROR_READ, "0x290000", "FILE-04");
+  g_assert_cmpuint (first.dirty_bytes, ==, QCOW2_ABSENT);
+  count_dirty (&f, &second);
+  g_assert_cmpuint (second.dirty_bytes, ==, 0);
+}
+
+/* Asserts that BITMAP, whose data cannot be read, is refused before it is
+ * tried, or is not. */
+static void
+check_budget (Fixture *f, Qcow2Bitmap *bitmap, gboolean refused)
+{
+  FakeSource *source = (FakeSource *) f->image->source;
+  g_autoptr (GError) error = NULL;
+
+  source->bad_start = 0x290000;
+  source->bad_end = 0x2a0000;
+  g_assert_false (qcow2_examiner_count_dirty (f->examiner, bitmap, &error));
+  g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
+  g_assert_cmpint (strstr (error->message, "FILE-04") == NULL, ==, refused);
+  g_assert_cmpuint (bitmap->dirty_bytes, ==, QCOW2_ABSENT);
+  source->bad_end = 0x290000;
+}
+
+/* A disk of 2^44 bytes has 65536 clusters of granules of 512 bytes: all of
+ * them have data, or all but one.  The other bitmap has one of 512. */
+#define SECOND_TABLE                                                          \
+  "0x18:0000100000000000 0x2c0008:00000200"                                   \
+  " 0x2c0020:0000000000300000 0x2c0028:00010000 0x2c0031:09"                  \
+  " 0x300000:0000000000290000*65536"
+
+static void
+test_count_dirty_budget (void)
+{
+  const char *const patches[]
+      = { SECOND_TABLE, SECOND_TABLE " 0x300000:0000000000000000" };
+
+  for (guint i = 0; i < 2; i++)
+    {
+      g_auto (Fixture) f = { 0 };
+      g_auto (Qcow2Bitmap) first = { 0 };
+      g_auto (Qcow2Bitmap) second = { 0 };
+
+      fixture_open (&f, "A", patches[i]);
+      examine_both (&f, &first, &second);
+      g_assert_true (first.usable && second.usable);
+      count_dirty (&f, &first);
+      check_budget (&f, &second, i == 0);
+      g_assert_cmpuint (first.dirty_bytes, ==, 36 * 65536);
+    }
+}
+
+/* One that is refused takes nothing from the others: it alone has 65537
+ * clusters. */
+static void
+test_count_dirty_refused_first (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) first = { 0 };
+  g_auto (Qcow2Bitmap) second = { 0 };
+
+  fixture_open (&f, "A",
+                SECOND_TABLE " 0x18:0000100010000000 0x2c0008:00000201"
+                             " 0x2c0028:00010001"
+                             " 0x380000:0000000000290000");
+  examine_both (&f, &first, &second);
+  g_assert_true (first.usable && second.usable);
+  check_budget (&f, &second, TRUE);
+  count_dirty (&f, &first);
+  g_assert_cmpuint (first.dirty_bytes, ==, 36 * 65536);
+}
+
 static void
 test_free_null (void)
 {
@@ -451,6 +640,14 @@ main (int argc, char **argv)
   g_test_add_func ("/examine/count/reserved", test_count_reserved);
   g_test_add_func ("/examine/writer", test_writer);
   g_test_add_func ("/examine/no-writer", test_no_writer);
+  g_test_add_func ("/examine/dirty/count", test_count_dirty);
+  g_test_add_func ("/examine/dirty/unusable", test_count_dirty_unusable);
+  g_test_add_func ("/examine/dirty/shared-table", test_count_dirty_shared);
+  g_test_add_func ("/examine/dirty/granularity", test_count_dirty_granularity);
+  g_test_add_func ("/examine/dirty/read-error", test_count_dirty_read_error);
+  g_test_add_func ("/examine/dirty/budget", test_count_dirty_budget);
+  g_test_add_func ("/examine/dirty/refused-first",
+                   test_count_dirty_refused_first);
   g_test_add_func ("/examine/free-null", test_free_null);
   return g_test_run ();
 }

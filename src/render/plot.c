@@ -124,9 +124,11 @@ static void
 print_scale (const Plot *plot, GString *out)
 {
   const char *const *characters = plot->shape.ascii ? ascii_levels : levels;
+  const guint64 size = MIN (plot->cell_size, plot->shape.length);
 
+  /* The largest disk is as long as QCOW2_ABSENT, which is no size. */
   g_string_append (out, "\nA character is ");
-  format_size (out, MIN (plot->cell_size, plot->shape.length));
+  format_size (out, MIN (size, QCOW2_ABSENT - 1));
   g_string_append_printf (out,
                           ": %s clean, %s dirty up to a third, %s up to two "
                           "thirds, %s more, %s all of it, ? unknown\n",

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Extents and totals in every format, letter by letter. */
+
+#include "config.h"
+
+#include "render/bitmap-map.h"
+
+#include <math.h>
+
+#define X(n) G_GUINT64_CONSTANT (0x##n)
+
+#define CLEAN QCOW2_EXTENT_CLEAN
+#define DIRTY QCOW2_EXTENT_DIRTY
+#define UNKNOWN QCOW2_EXTENT_UNKNOWN
+
+/* Adds all pieces of EXTENT, and asserts that none of its bytes is lost. */
+static void
+add_extent (BitmapMap *map, GString *out, Qcow2Extent extent)
+{
+  const guint64 end = extent.offset + extent.length;
+
+  while (bitmap_map_extent (map, out, &extent))
+    {
+      g_assert_cmpuint (extent.length, >, 0);
+      g_assert_cmpuint (extent.offset + extent.length, ==, end);
+    }
+}
+
+/* Asserts that the N EXTENTS are printed as EXPECTED by MAP. */
+static void
+check (BitmapMap map, const Qcow2Extent *extents, gsize n,
+       const char *expected)
+{
+  g_autoptr (GString) out = g_string_new (NULL);
+
+  bitmap_map_begin (&map, out, n > 0 ? extents[0].offset : 0);
+  for (gsize i = 0; i < n; i++)
+    add_extent (&map, out, extents[i]);
+  bitmap_map_end (&map, out);
+  g_assert_cmpstr (out->str, ==, expected);
+}
+
+static void
+check_totals (BitmapMap map, Qcow2ExtentTotals totals, const char *expected)
+{
+  g_autoptr (GString) out = g_string_new (NULL);
+
+  bitmap_map_begin (&map, out, 0);
+  bitmap_map_totals (&map, out, &totals);
+  bitmap_map_end (&map, out);
+  g_assert_cmpstr (out->str, ==, expected);
+}
+
+/* One of each type. */
+static const Qcow2Extent three[] = {
+  { 0, 65536, DIRTY },
+  { 65536, 131072, CLEAN },
+  { 196608, 1000, UNKNOWN },
+};
+
+/* The largest numbers, wider than their columns. */
+static const Qcow2Extent wide[] = {
+  { 0, G_GUINT64_CONSTANT (9999999999), CLEAN },
+  { G_GUINT64_CONSTANT (9999999999), 1, DIRTY },
+  { G_GUINT64_CONSTANT (10000000000),
+    G_GUINT64_CONSTANT (18446744063709551615), UNKNOWN },
+};
+
+/* ---- Extents ---- */
+
+static void
+test_text (void)
+{
+  const BitmapMap map = { .format = BITMAP_MAP_TEXT };
+
+  check (map, three, 3,
+         "         0       65536    1  dirty\n"
+         "     65536      131072    0  clean\n"
+         "    196608        1000    3  unknown\n");
+  check (map, wide, 3,
+         "         0  9999999999    0  clean\n"
+         "9999999999           1    1  dirty\n"
+         "10000000000  18446744063709551615    3  unknown\n");
+}
+
+static void
+test_json (void)
+{
+  const BitmapMap map = { .format = BITMAP_MAP_JSON };
+
+  check (map, three, 1,
+         "[\n"
+         "    {\"offset\": 0, \"length\": 65536, \"type\": 1,"
+         " \"description\": \"dirty\"}\n"
+         "]\n");
+  check (map, three, 3,
+         "[\n"
+         "    {\"offset\": 0, \"length\": 65536, \"type\": 1,"
+         " \"description\": \"dirty\"},\n"
+         "    {\"offset\": 65536, \"length\": 131072, \"type\": 0,"
+         " \"description\": \"clean\"},\n"
+         "    {\"offset\": 196608, \"length\": 1000, \"type\": 3,"
+         " \"description\": \"unknown\"}\n"
+         "]\n");
+}
+
+static void
+test_jsonl (void)
+{
+  const BitmapMap map = { .format = BITMAP_MAP_JSONL };
+
+  check (map, three, 3,
+         "{\"offset\":0,\"length\":65536,\"type\":1,"
+         "\"description\":\"dirty\"}\n"
+         "{\"offset\":65536,\"length\":131072,\"type\":0,"
+         "\"description\":\"clean\"}\n"
+         "{\"offset\":196608,\"length\":1000,\"type\":3,"
+         "\"description\":\"unknown\"}\n");
+}
+
+/* What must be copied has not been tried (?), the rest is finished (+). */
+static void
+test_ddrescue (void)
+{
+  const BitmapMap map = { .format = BITMAP_MAP_DDRESCUE };
+  const Qcow2Extent far[] = { { X (7fffffffffff0000), X (ffff), DIRTY } };
+
+  check (map, three, 3,
+         "# Mapfile. Created by qcow2tool\n"
+         "# current_pos  current_status  current_pass\n"
+         "0x00000000     ?               1\n"
+         "#      pos        size  status\n"
+         "0x00000000  0x00010000  ?\n"
+         "0x00010000  0x00020000  +\n"
+         "0x00030000  0x000003E8  ?\n");
+  check (map, far, 1,
+         "# Mapfile. Created by qcow2tool\n"
+         "# current_pos  current_status  current_pass\n"
+         "0x7FFFFFFFFFFF0000     ?               1\n"
+         "#      pos        size  status\n"
+         "0x7FFFFFFFFFFF0000  0x0000FFFF  ?\n");
+}
+
+/* Nothing was wanted, or nothing was left of it. */
+static void
+test_empty (void)
+{
+  const BitmapMap text = { .format = BITMAP_MAP_TEXT, .only_dirty = TRUE };
+  const BitmapMap json = { .format = BITMAP_MAP_JSON, .only_dirty = TRUE };
+  const BitmapMap jsonl = { .format = BITMAP_MAP_JSONL, .only_dirty = TRUE };
+  const BitmapMap rescue = { .format = BITMAP_MAP_DDRESCUE };
+
+  for (gsize n = 0; n < 2; n++)
+    {
+      check (text, three + 1, n, "");
+      check (json, three + 1, n, "[]\n");
+      check (jsonl, three + 1, n, "");
+    }
+  check (rescue, NULL, 0,
+         "# Mapfile. Created by qcow2tool\n"
+         "# current_pos  current_status  current_pass\n"
+         "0x00000000     ?               1\n"
+         "#      pos        size  status\n");
+}
+
+/* What is unknown must be copied, too. */
+static void
+test_only_dirty (void)
+{
+  const BitmapMap text = { .format = BITMAP_MAP_TEXT, .only_dirty = TRUE };
+  const BitmapMap json = { .format = BITMAP_MAP_JSON, .only_dirty = TRUE };
+
+  check (text, three, 3,
+         "         0       65536    1  dirty\n"
+         "    196608        1000    3  unknown\n");
+  check (json, three, 3,
+         "[\n"
+         "    {\"offset\": 0, \"length\": 65536, \"type\": 1,"
+         " \"description\": \"dirty\"},\n"
+         "    {\"offset\": 196608, \"length\": 1000, \"type\": 3,"
+         " \"description\": \"unknown\"}\n"
+         "]\n");
+}
+
+/* ---- Pieces ---- */
+
+static void
+test_split (void)
+{
+  const Qcow2Extent extents[]
+      = { { 512, 2500, DIRTY }, { 3012, 1000, CLEAN } };
+  const BitmapMap map = { .format = BITMAP_MAP_TEXT, .split = 1000 };
+  const BitmapMap exact = { .format = BITMAP_MAP_TEXT, .split = 1250 };
+  const BitmapMap larger = { .format = BITMAP_MAP_TEXT, .split = 2501 };
+
+  check (map, extents, 2,
+         "       512        1000    1  dirty\n"
+         "      1512        1000    1  dirty\n"
+         "      2512         500    1  dirty\n"
+         "      3012        1000    0  clean\n");
+  check (exact, extents, 1,
+         "       512        1250    1  dirty\n"
+         "      1762        1250    1  dirty\n");
+  check (larger, extents, 1, "       512        2500    1  dirty\n");
+}
+
+static void
+test_split_huge (void)
+{
+  const Qcow2Extent all[] = { { 0, G_MAXUINT64, DIRTY } };
+  const BitmapMap half
+      = { .format = BITMAP_MAP_TEXT, .split = X (8000000000000000) };
+  const BitmapMap most = { .format = BITMAP_MAP_TEXT, .split = G_MAXUINT64 };
+
+  check (half, all, 1,
+         "         0  9223372036854775808    1  dirty\n"
+         "9223372036854775808  9223372036854775807    1  dirty\n");
+  check (most, all, 1, "         0  18446744073709551615    1  dirty\n");
+}
+
+/* Commas stand between pieces as between extents; clean ones have none. */
+static void
+test_split_json (void)
+{
+  const BitmapMap map
+      = { .format = BITMAP_MAP_JSON, .split = 600, .only_dirty = TRUE };
+
+  check (map, three + 1, 2,
+         "[\n"
+         "    {\"offset\": 196608, \"length\": 600, \"type\": 3,"
+         " \"description\": \"unknown\"},\n"
+         "    {\"offset\": 197208, \"length\": 400, \"type\": 3,"
+         " \"description\": \"unknown\"}\n"
+         "]\n");
+}
+
+/* Each call takes one piece off and says whether there is more. */
+static void
+test_one_piece (void)
+{
+  BitmapMap map = { .format = BITMAP_MAP_JSONL, .split = 4 };
+  Qcow2Extent extent = { 10, 6, DIRTY };
+  g_autoptr (GString) out = g_string_new (NULL);
+
+  g_assert_true (bitmap_map_extent (&map, out, &extent));
+  g_assert_cmpuint (extent.offset, ==, 14);
+  g_assert_cmpuint (extent.length, ==, 2);
+  g_assert_false (bitmap_map_extent (&map, out, &extent));
+  g_assert_cmpuint (extent.offset, ==, 16);
+  g_assert_cmpuint (extent.length, ==, 0);
+  g_assert_cmpstr (out->str, ==,
+                   "{\"offset\":10,\"length\":4,\"type\":1,"
+                   "\"description\":\"dirty\"}\n"
+                   "{\"offset\":14,\"length\":2,\"type\":1,"
+                   "\"description\":\"dirty\"}\n");
+}
+
+/* ---- Totals ---- */
+
+static void
+test_totals_text (void)
+{
+  const BitmapMap map = { .format = BITMAP_MAP_TEXT };
+  const Qcow2ExtentTotals third = { .clean = 2000, .dirty = 1000 };
+  const Qcow2ExtentTotals each = { .clean = 500, .dirty = 499, .unknown = 1 };
+  const Qcow2ExtentTotals huge
+      = { .clean = X (7fffffffffffffff), .unknown = X (8000000000000000) };
+
+  check_totals (map, third,
+                "      2000  66.7%   0 clean\n"
+                "      1000  33.3%   1 dirty\n");
+  check_totals (map, each,
+                "       500  50.0%   0 clean\n"
+                "       499  49.9%   1 dirty\n"
+                "         1   0.1%   3 unknown\n");
+  check_totals (map, huge,
+                "9223372036854775807  50.0%   0 clean\n"
+                "9223372036854775808  50.0%   3 unknown\n");
+}
+
+/* A type that is not there has no row; of nothing there is none at all. */
+static void
+test_totals_one_type (void)
+{
+  const BitmapMap text = { .format = BITMAP_MAP_TEXT };
+  const BitmapMap json = { .format = BITMAP_MAP_JSON };
+  const Qcow2ExtentTotals dirty = { .dirty = 67108864 };
+  const Qcow2ExtentTotals nothing = { 0 };
+
+  check_totals (text, dirty, "  67108864 100.0%   1 dirty\n");
+  check_totals (json, dirty,
+                "[\n"
+                "    {\"size\": 67108864, \"percent\": 100, \"type\": 1,"
+                " \"description\": \"dirty\"}\n"
+                "]\n");
+  check_totals (text, nothing, "");
+  check_totals (json, nothing, "[]\n");
+}
+
+static void
+test_totals_json (void)
+{
+  const BitmapMap json = { .format = BITMAP_MAP_JSON };
+  const BitmapMap jsonl = { .format = BITMAP_MAP_JSONL };
+  const Qcow2ExtentTotals totals
+      = { .clean = 125, .dirty = 3, .unknown = 128 };
+
+  check_totals (json, totals,
+                "[\n"
+                "    {\"size\": 125, \"percent\": 48.8281, \"type\": 0,"
+                " \"description\": \"clean\"},\n"
+                "    {\"size\": 3, \"percent\": 1.17188, \"type\": 1,"
+                " \"description\": \"dirty\"},\n"
+                "    {\"size\": 128, \"percent\": 50, \"type\": 3,"
+                " \"description\": \"unknown\"}\n"
+                "]\n");
+  check_totals (jsonl, totals,
+                "{\"size\":125,\"percent\":48.8281,\"type\":0,"
+                "\"description\":\"clean\"}\n"
+                "{\"size\":3,\"percent\":1.17188,\"type\":1,"
+                "\"description\":\"dirty\"}\n"
+                "{\"size\":128,\"percent\":50,\"type\":3,"
+                "\"description\":\"unknown\"}\n");
+}
+
+/* What is left out still counts: percents are of the disk. */
+static void
+test_totals_only_dirty (void)
+{
+  const BitmapMap text = { .format = BITMAP_MAP_TEXT, .only_dirty = TRUE };
+  const BitmapMap json = { .format = BITMAP_MAP_JSON, .only_dirty = TRUE };
+  const Qcow2ExtentTotals totals
+      = { .clean = 600, .dirty = 300, .unknown = 100 };
+  const Qcow2ExtentTotals clean = { .clean = 600 };
+
+  check_totals (text, totals,
+                "       300  30.0%   1 dirty\n"
+                "       100  10.0%   3 unknown\n");
+  check_totals (text, clean, "");
+  check_totals (json, clean, "[]\n");
+}
+
+static void
+test_percent (void)
+{
+  g_assert_true (fabs (bitmap_map_get_percent (0, 7)) < 1e-9);
+  g_assert_true (fabs (bitmap_map_get_percent (7, 7) - 100) < 1e-9);
+  g_assert_true (fabs (bitmap_map_get_percent (1, 8) - 12.5) < 1e-9);
+  g_assert_true (fabs (bitmap_map_get_percent (G_MAXUINT64, G_MAXUINT64) - 100)
+                 < 1e-9);
+  g_assert_true (
+      fabs (bitmap_map_get_percent (X (4000000000000000), X (8000000000000000))
+            - 50)
+      < 1e-9);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/bitmap-map/text", test_text);
+  g_test_add_func ("/bitmap-map/json", test_json);
+  g_test_add_func ("/bitmap-map/jsonl", test_jsonl);
+  g_test_add_func ("/bitmap-map/ddrescue", test_ddrescue);
+  g_test_add_func ("/bitmap-map/empty", test_empty);
+  g_test_add_func ("/bitmap-map/only-dirty", test_only_dirty);
+  g_test_add_func ("/bitmap-map/split/text", test_split);
+  g_test_add_func ("/bitmap-map/split/huge", test_split_huge);
+  g_test_add_func ("/bitmap-map/split/json", test_split_json);
+  g_test_add_func ("/bitmap-map/split/one-piece", test_one_piece);
+  g_test_add_func ("/bitmap-map/totals/text", test_totals_text);
+  g_test_add_func ("/bitmap-map/totals/one-type", test_totals_one_type);
+  g_test_add_func ("/bitmap-map/totals/json", test_totals_json);
+  g_test_add_func ("/bitmap-map/totals/only-dirty", test_totals_only_dirty);
+  g_test_add_func ("/bitmap-map/percent", test_percent);
+  return g_test_run ();
+}
