@@ -14,6 +14,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/check-clusters.h \
 	%D%/qcow2/cluster-map.c \
 	%D%/qcow2/cluster-map.h \
+	%D%/qcow2/contents.c \
+	%D%/qcow2/contents.h \
 	%D%/qcow2/directory.c \
 	%D%/qcow2/directory.h \
 	%D%/qcow2/error.c \
@@ -22,7 +24,6 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/examine.h \
 	%D%/qcow2/extension.c \
 	%D%/qcow2/extension.h \
-	%D%/qcow2/extent.c \
 	%D%/qcow2/extent.h \
 	%D%/qcow2/extension-rules.c \
 	%D%/qcow2/header.c \
@@ -78,6 +79,8 @@ noinst_LTLIBRARIES += %D%/libcli.la
 %C%_libcli_la_SOURCES = \
 	%D%/cli/bitmap-block.c \
 	%D%/cli/bitmap-block.h \
+	%D%/cli/charset.c \
+	%D%/cli/charset.h \
 	%D%/cli/cmd-bitmap-map.c \
 	%D%/cli/cmd-bitmap-table.c \
 	%D%/cli/cmd-bitmaps.c \

@@ -26,7 +26,7 @@ unit_tests = \
 	%D%/test-drive \
 	%D%/test-examine \
 	%D%/test-extension \
-	%D%/test-extent \
+	%D%/test-contents \
 	%D%/test-findings \
 	%D%/test-format \
 	%D%/test-grid \
@@ -152,9 +152,9 @@ unit_ldadd = src/libcli.la
 %C%_test_examine_LDADD = $(unit_ldadd)
 %C%_test_extension_SOURCES = %D%/test-extension.c $(builder_sources)
 %C%_test_extension_LDADD = $(unit_ldadd)
-%C%_test_extent_SOURCES = \
-	%D%/test-extent.c $(naive_sources) $(builder_sources)
-%C%_test_extent_LDADD = $(unit_ldadd)
+%C%_test_contents_SOURCES = \
+	%D%/test-contents.c $(naive_sources) $(builder_sources)
+%C%_test_contents_LDADD = $(unit_ldadd)
 %C%_test_findings_SOURCES = %D%/test-findings.c $(builder_sources)
 %C%_test_findings_LDADD = $(unit_ldadd)
 %C%_test_format_SOURCES = %D%/test-format.c

@@ -2,15 +2,13 @@
 
 #include "config.h"
 
-#include <langinfo.h>
-#include <locale.h>
-
+#include "cli/charset.h"
 #include "cli/commands.h"
 #include "cli/number.h"
 #include "cli/selection.h"
 #include "cli/usage.h"
+#include "qcow2/contents.h"
 #include "qcow2/error.h"
-#include "qcow2/extent.h"
 #include "render/bitmap-map.h"
 #include "render/format.h"
 #include "render/plot.h"
@@ -193,28 +191,12 @@ plot_extent (const Qcow2Extent *extent, gpointer data,
   return TRUE;
 }
 
-/* Whether the user's terminal is one for UTF-8.  The process itself has no
- * locale: what it prints is the same everywhere, but for this. */
-static gboolean
-is_utf8_locale (void)
-{
-  const locale_t locale = newlocale (LC_CTYPE_MASK, "", (locale_t) 0);
-
-  if (locale == (locale_t) 0)
-    return FALSE;
-
-  const gboolean utf8
-      = g_ascii_strcasecmp (nl_langinfo_l (CODESET, locale), "UTF-8") == 0;
-  freelocale (locale);
-  return utf8;
-}
-
 static gboolean
 print_plot (Request *request, const Qcow2Contents *contents, GError **error)
 {
   const PlotShape shape = { .width = request->plot_width,
                             .height = request->plot_height,
-                            .ascii = !is_utf8_locale (),
+                            .ascii = !charset_is_utf8 (),
                             .start = contents->start,
                             .length = contents->length,
                             .granularity = contents->bitmap->granularity };

@@ -4,8 +4,8 @@
 
 #include "qcow2/examine.h"
 
+#include "qcow2/contents.h"
 #include "qcow2/error.h"
-#include "qcow2/extent.h"
 
 /* A table of more entries than its bitmap needs is examined as far as QEMU
  * would go, and one entry further (block/qcow2-bitmap.c: BME_MAX_PHYS_SIZE).

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a bitmap says about the disk: qcow2 specification, section "Dirty
- * tracking bitmaps", and "Bitmap data" for where its bits are. */
+/* Parts of the guest's disk, by what a bitmap says of them: qcow2
+ * specification, section "Dirty tracking bitmaps". */
 
 #pragma once
 
-#include "qcow2/bitmap.h"
-#include "qcow2/image.h"
+#include <glib.h>
 
 G_BEGIN_DECLS
 
@@ -34,29 +33,5 @@ typedef struct
   guint64 dirty;
   guint64 unknown;
 } Qcow2ExtentTotals;
-
-/* What is read of the contents of a bitmap. */
-typedef struct
-{
-  const Qcow2Image *image;
-  const Qcow2Bitmap *bitmap; /* examined */
-  guint64 start;             /* guest offset in bytes, inside the disk */
-  guint64 length;            /* bytes, no more than there are behind START */
-  /* NULL: a read that fails ends it.  Otherwise what cannot be read, or is
-   * wrong, is unknown, and the first error goes here. */
-  GError **unread;
-} Qcow2Contents;
-
-/* Takes an extent; those behind it are wanted only if it returns TRUE. */
-typedef gboolean (*Qcow2ExtentFunc) (const Qcow2Extent *extent, gpointer data,
-                                     GError **error);
-
-void qcow2_contents_set_range (Qcow2Contents *contents, guint64 start,
-                               guint64 max_length);
-gboolean qcow2_contents_walk (const Qcow2Contents *contents,
-                              Qcow2ExtentFunc func, gpointer data,
-                              GError **error);
-gboolean qcow2_contents_count (const Qcow2Contents *contents,
-                               Qcow2ExtentTotals *totals, GError **error);
 
 G_END_DECLS

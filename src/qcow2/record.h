@@ -5,6 +5,7 @@
 #pragma once
 
 #include <glib.h>
+#include <string.h>
 
 G_BEGIN_DECLS
 
@@ -74,6 +75,18 @@ typedef struct
   }
 
 guint64 qcow2_load_be (const guint8 *bytes, gsize size);
+
+/* Returns the 8 bytes at BYTES, the least significant first, as the bits of
+ * bitmaps are stored. */
+static inline guint64
+qcow2_load_word (const guint8 *bytes)
+{
+  guint64 word;
+
+  memcpy (&word, bytes, sizeof word);
+  return GUINT64_FROM_LE (word);
+}
+
 guint qcow2_record_decode (const Qcow2Field *fields, const guint8 *bytes,
                            gsize len, gpointer record);
 gsize qcow2_record_get_size (const Qcow2Field *fields);

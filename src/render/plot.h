@@ -5,6 +5,7 @@
 #pragma once
 
 #include "qcow2/extent.h"
+#include "qcow2/record.h"
 
 G_BEGIN_DECLS
 

@@ -2,7 +2,7 @@
 
 #include "config.h"
 
-#include "qcow2/extent.h"
+#include "qcow2/contents.h"
 
 #include <string.h>
 
@@ -93,13 +93,13 @@ to_guest (const Walk *walk, guint64 bit)
 static guint64
 load_word (const guint8 *bytes, guint64 left)
 {
-  guint64 word = 0;
+  guint8 padded[8] = { 0 };
 
-  if (left >= sizeof word)
-    memcpy (&word, bytes, sizeof word);
-  else
-    memcpy (&word, bytes, (gsize) left);
-  return GUINT64_FROM_LE (word);
+  if (left >= sizeof padded)
+    return qcow2_load_word (bytes);
+
+  memcpy (padded, bytes, (gsize) left);
+  return qcow2_load_word (padded);
 }
 
 /* Returns how many bytes at BYTES hold the bits from FIRST to before END. */
@@ -492,7 +492,7 @@ give_all (Walk *walk, GError **error)
   if (end < n_needed && !is_lenient (walk))
     return has_changed (&walk->table, end, error);
 
-  return give_run (walk, MAX (end * walk->entry_bits, walk->first), walk->end,
+  return give_run (walk, end * walk->entry_bits, walk->end,
                    QCOW2_EXTENT_UNKNOWN, error);
 }
 

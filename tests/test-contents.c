@@ -4,7 +4,7 @@
 
 #include "config.h"
 
-#include "qcow2/extent.h"
+#include "qcow2/contents.h"
 
 #include "naive-extents.h"
 #include "test-util.h"
@@ -1226,42 +1226,42 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  g_test_add_func ("/extent/bits/every-other", test_every_other);
-  g_test_add_func ("/extent/bits/borders", test_borders);
-  g_test_add_func ("/extent/bits/one", test_one_bit);
-  g_test_add_func ("/extent/entries/mixes", test_entry_mixes);
-  g_test_add_func ("/extent/entries/merge", test_merge);
-  g_test_add_func ("/extent/entries/long", test_long_table);
-  g_test_add_func ("/extent/size/beyond", test_beyond_size);
-  g_test_add_func ("/extent/size/none", test_empty_disk);
-  g_test_add_func ("/extent/size/all", test_sizes);
-  g_test_add_func ("/extent/size/coarsest", test_coarsest);
-  g_test_add_func ("/extent/range/set", test_set_range);
-  g_test_add_func ("/extent/range/all", test_ranges);
-  g_test_add_func ("/extent/range/reads-little", test_range_reads_little);
-  g_test_add_func ("/extent/range/longest-table", test_longest_table);
-  g_test_add_func ("/extent/unread/data", test_bad_data);
-  g_test_add_func ("/extent/unread/data-range", test_bad_data_range);
-  g_test_add_func ("/extent/unread/data-unaligned", test_bad_data_unaligned);
-  g_test_add_func ("/extent/unread/table", test_bad_table);
-  g_test_add_func ("/extent/unread/table-behind-zeroes",
+  g_test_add_func ("/contents/bits/every-other", test_every_other);
+  g_test_add_func ("/contents/bits/borders", test_borders);
+  g_test_add_func ("/contents/bits/one", test_one_bit);
+  g_test_add_func ("/contents/entries/mixes", test_entry_mixes);
+  g_test_add_func ("/contents/entries/merge", test_merge);
+  g_test_add_func ("/contents/entries/long", test_long_table);
+  g_test_add_func ("/contents/size/beyond", test_beyond_size);
+  g_test_add_func ("/contents/size/none", test_empty_disk);
+  g_test_add_func ("/contents/size/all", test_sizes);
+  g_test_add_func ("/contents/size/coarsest", test_coarsest);
+  g_test_add_func ("/contents/range/set", test_set_range);
+  g_test_add_func ("/contents/range/all", test_ranges);
+  g_test_add_func ("/contents/range/reads-little", test_range_reads_little);
+  g_test_add_func ("/contents/range/longest-table", test_longest_table);
+  g_test_add_func ("/contents/unread/data", test_bad_data);
+  g_test_add_func ("/contents/unread/data-range", test_bad_data_range);
+  g_test_add_func ("/contents/unread/data-unaligned", test_bad_data_unaligned);
+  g_test_add_func ("/contents/unread/table", test_bad_table);
+  g_test_add_func ("/contents/unread/table-behind-zeroes",
                    test_bad_table_behind_zeroes);
-  g_test_add_func ("/extent/unread/all", test_all_bad);
-  g_test_add_func ("/extent/unread/shrunk-file", test_shrunk_file);
-  g_test_add_func ("/extent/unread/first-error", test_first_error);
-  g_test_add_func ("/extent/missing/table", test_short_table);
-  g_test_add_func ("/extent/missing/table-behind-file",
+  g_test_add_func ("/contents/unread/all", test_all_bad);
+  g_test_add_func ("/contents/unread/shrunk-file", test_shrunk_file);
+  g_test_add_func ("/contents/unread/first-error", test_first_error);
+  g_test_add_func ("/contents/missing/table", test_short_table);
+  g_test_add_func ("/contents/missing/table-behind-file",
                    test_table_behind_file);
-  g_test_add_func ("/extent/missing/data-behind-file", test_data_behind_file);
-  g_test_add_func ("/extent/missing/cut-last-cluster", test_cut_last_cluster);
-  g_test_add_func ("/extent/wrong/entries", test_wrong_entries);
-  g_test_add_func ("/extent/wrong/unaligned", test_unaligned_offset);
-  g_test_add_func ("/extent/wrong/no-bits", test_no_bits);
-  g_test_add_func ("/extent/wrong/no-name", test_no_name);
-  g_test_add_func ("/extent/strict/data", test_strict_data);
-  g_test_add_func ("/extent/strict/table", test_strict_table);
-  g_test_add_func ("/extent/stop/any", test_stop);
-  g_test_add_func ("/extent/stop/no-bits", test_stop_no_bits);
-  g_test_add_func ("/extent/random", test_random);
+  g_test_add_func ("/contents/missing/data-behind-file", test_data_behind_file);
+  g_test_add_func ("/contents/missing/cut-last-cluster", test_cut_last_cluster);
+  g_test_add_func ("/contents/wrong/entries", test_wrong_entries);
+  g_test_add_func ("/contents/wrong/unaligned", test_unaligned_offset);
+  g_test_add_func ("/contents/wrong/no-bits", test_no_bits);
+  g_test_add_func ("/contents/wrong/no-name", test_no_name);
+  g_test_add_func ("/contents/strict/data", test_strict_data);
+  g_test_add_func ("/contents/strict/table", test_strict_table);
+  g_test_add_func ("/contents/stop/any", test_stop);
+  g_test_add_func ("/contents/stop/no-bits", test_stop_no_bits);
+  g_test_add_func ("/contents/random", test_random);
   return g_test_run ();
 }
