@@ -71,6 +71,10 @@ def demand(*command):
     return done.stdout
 
 
+def align_down(number, unit):
+    return number - number % unit
+
+
 def describe(size):
     """SIZE, a power of two, as people say it."""
     for unit in ('bytes', 'KiB', 'MiB'):
@@ -155,8 +159,10 @@ class RandomImage:
 
     def random_size(self):
         if self.is_large:
-            return self.rng.randrange(2 << 30, 12 << 30, 512)
-        return self.rng.randrange(512, 1 << self.rng.randint(11, 26), 512)
+            # qemu-img takes long for large disks in small clusters.
+            most = min(12 << 30, (2 << 30) + (self.cluster << 20))
+            return self.rng.randrange(2 << 30, most, 512)
+        return self.rng.randrange(512, 1 << self.rng.randint(13, 27), 512)
 
     def img(self, *arguments):
         self.log.append(' '.join(('qemu-img',) + arguments))
@@ -181,7 +187,7 @@ class RandomImage:
             if i % 5 == 4:
                 self.resize()
         self.use()
-        self.edit_tables()
+        self.edit()
 
     def change_a_bitmap(self):
         action = self.rng.choice(['--disable', '--enable', '--clear', '-'])
@@ -189,7 +195,8 @@ class RandomImage:
             self.bitmap(self.rng.choice(list(self.names.values())), action)
 
     def resize(self):
-        step = self.rng.randrange(512, 1 << (28 if self.is_large else 22), 512)
+        most = min(1 << (28 if self.is_large else 22), self.cluster << 13)
+        step = self.rng.randrange(512, most, 512)
         shrinks = self.rng.random() < 0.5 and step < self.size
         self.size += -step if shrinks else step
         self.img('resize', '-q', *(['--shrink'] if shrinks else []),
@@ -197,7 +204,7 @@ class RandomImage:
 
     def use(self):
         commands = []
-        for _ in range(self.rng.randint(1, 8)):
+        for _ in range(self.rng.randint(4, 12)):
             commands += ['-c', self.random_command()]
         self.log.append('qemu-io -f qcow2 %s %s'
                         % (' '.join("'%s'" % word if ' ' in word else word
@@ -213,10 +220,9 @@ class RandomImage:
         verb = self.rng.choice(['write -q', 'write -q', 'write -q -z',
                                 'write -q -z -u', 'discard -q'])
         # Zeroes and nothing at all take no room, but for their clusters'
-        # entries; and qemu-io takes less than 2 GiB.
-        most = min(1024 * self.cluster, 1 << 30)
-        if verb == 'write -q':
-            most = 1 << 18
+        # entries.
+        most = min(1024 * self.cluster if verb != 'write -q' else 1 << 18,
+                   align_down(self.size // 8, 512))
         offset = self.random_offset()
         length = min(self.random_length(most), self.size - offset)
         return '%s %d %d' % (verb, offset, length)
@@ -245,22 +251,53 @@ class RandomImage:
         if kind == 1:
             length = self.rng.randrange(512, 1 << self.rng.randint(10, 31),
                                         512)
-        return min(length, most)
+        return max(min(length, most), 512)
 
-    def edit_tables(self):
-        """QEMU writes no all-ones entries, but reads them; and as it reads
-        an entry, it reads one that was made all-zeroes."""
+    def edit(self):
+        """QEMU writes no all-ones entries, but reads them; and it would take
+        long to write what leaves many extents behind."""
         with open(self.path, 'r+b') as file:
-            for bitmap in compare.Image(self.path).bitmaps():
-                last = bitmap['bitmap_table_size'] - 1
-                count = self.rng.choice([0, 0, 1, 2, 5])
-                for i in range(count):
-                    index = self.rng.randint(0, last) if i > 0 else last
-                    value = self.rng.randint(0, 1)
-                    self.log.append('entry %d of %s is %d now' % (
-                        index, bitmap['name'].decode(), value))
-                    file.seek(bitmap['bitmap_table_offset'] + 8 * index)
-                    file.write(bytes(7) + bytes([value]))
+            image = compare.Image(self.path)
+            for bitmap in image.bitmaps():
+                self.edit_table(file, bitmap)
+                data = [(index, offset) for index, (kind, offset, _)
+                        in enumerate(image.table(bitmap))
+                        if kind == 'serialized']
+                if data and self.rng.random() < 0.6:
+                    self.edit_data(file, bitmap, *self.rng.choice(data))
+
+    def write(self, file, bitmap, what, offset, data):
+        self.log.append('%s of %s, at %d: %s' % (
+            what, bitmap['name'].decode(), offset, data.hex()))
+        file.seek(offset)
+        file.write(data)
+        file.flush()
+
+    def edit_table(self, file, bitmap):
+        last = bitmap['bitmap_table_size'] - 1
+        # All of a small bitmap is in its last entry.
+        count = self.rng.choice([0, 0, 1, 2, 5] if last > 0
+                                else [0, 0, 0, 0, 1])
+        for i in range(count):
+            index = self.rng.randint(0, last) if i > 0 else last
+            self.write(file, bitmap, 'entry %d' % index,
+                       bitmap['bitmap_table_offset'] + 8 * index,
+                       bytes(7) + bytes([self.rng.randint(0, 1)]))
+
+    def edit_data(self, file, bitmap, index, offset):
+        """Random bits and runs of them, but no bit behind the last one."""
+        n_bytes = (self.size >> bitmap['granularity_bits']) // 8
+        in_entry = min(n_bytes - index * self.cluster, self.cluster)
+        if in_entry <= 0:
+            return
+        start = self.rng.randrange(in_entry)
+        data = b''
+        for _ in range(self.rng.randint(1, 20)):
+            data += self.rng.choice([b'\0', b'\xff',
+                                     bytes([self.rng.randrange(256)])]
+                                    ) * self.rng.randint(1, 12)
+        self.write(file, bitmap, 'data', offset + start,
+                   data[:in_entry - start])
 
 
 # ---- Comparison ----
