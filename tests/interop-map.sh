@@ -50,7 +50,7 @@ random_images ()
 
 # ---- Bitmaps that are not to be used ----
 
-# $image: five entries of 2 MiB each, the last one in part; data in all of them.
+# $image: five entries of 2 MiB each, the last one in part, all with data.
 make_sound ()
 {
   image=sound.qcow2
