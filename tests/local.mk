@@ -74,6 +74,7 @@ shell_tests = \
 	%D%/cli-usage.sh \
 	%D%/cli-writer.sh \
 	%D%/interop-check.sh \
+	%D%/interop-map.sh \
 	%D%/interop-qemu.sh
 
 check_PROGRAMS += $(unit_tests) %D%/mkimage
@@ -90,6 +91,7 @@ EXTRA_DIST += \
 	%D%/hostile-text.py \
 	%D%/interop-check.py \
 	%D%/interop-compare.py \
+	%D%/interop-map.py \
 	%D%/json-check.py \
 	%D%/lib.sh \
 	%D%/may-skip \

@@ -1,0 +1,334 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What bitmap-map says is dirty is what QEMU says: random images of every
+# cluster size and granularity, held against nbdinfo and qemu-nbd; bitmaps that
+# QEMU does not use either; and the manual's recipes, which copy what is dirty.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+require qemu-img qemu-io qemu-nbd nbdinfo python3 timeout cmp
+timeout 60 nbdinfo --help | grep -q -e --totals \
+  || skip_all 'this nbdinfo has no --totals'
+
+export QCOW2TOOL
+# With it the same images are made again.
+seed=${QCOW2TOOL_SEED:-$RANDOM$RANDOM}
+
+# The recipes have names of files that need no folder.
+cd "$tmp" || exit 1
+
+map_py ()
+{
+  python3 "$srcdir/tests/interop-map.py" "$@"
+}
+
+# change COMMAND...: has to work.
+change ()
+{
+  "$@" > qemu.log 2>&1 || fail "$*" "$(cat qemu.log)"
+}
+
+io ()
+{
+  local image=$1 arguments=()
+
+  shift
+  for command; do
+    arguments+=(-c "$command")
+  done
+  change timeout 300 qemu-io -f qcow2 "${arguments[@]}" "$image"
+}
+
+random_images ()
+{
+  echo "# seed $seed"
+  results map_py random "$seed"
+  # One that takes too long on this machine has no result.
+  check 'random images: there were some' [ "$n_results" -gt 0 ]
+}
+
+# ---- Bitmaps that are not to be used ----
+
+# $image: five entries of 2 MiB each, the last one in part, all with data.
+make_sound ()
+{
+  image=sound.qcow2
+  change qemu-img create -q -f qcow2 -o cluster_size=512 "$image" 9729K
+  change qemu-img bitmap --add -g 512 "$image" b0
+  io "$image" 'write 0 1k' 'write -z 2050k 3M' 'write 6M 5k' 'write 9728k 1k'
+  change map_py export "$image" b0 sound.map
+  tool bitmap-map --name=b0 "$image"
+  expect_answer 'sound: as nbdinfo says' < sound.map
+}
+
+# says STATUS PATTERN: the last run ended so, and its messages match PATTERN:
+# that the bitmap cannot be used may follow what is wrong with it.
+says ()
+{
+  # shellcheck disable=SC2053 # the right side is a pattern
+  [[ $status = "$1" && $(cat "$err") == "qcow2tool: $image: "$2 ]]
+}
+
+fail_as_run ()
+{
+  fail "$1" "status $status; $(wc -c < "$out") bytes of output; messages: \
+$(cat "$err")"
+}
+
+# refuses NAME STATUS PATTERN: the last run did, and printed nothing.
+refuses ()
+{
+  if says "$2" "$3" && [ ! -s "$out" ]; then
+    pass "$1"
+  else
+    fail_as_run "$1"
+  fi
+}
+
+# refused NAME PATTERN: bitmap-map prints nothing of b0 of $image, for a reason
+# that matches PATTERN.
+refused ()
+{
+  local options
+
+  for options in '' --totals --dirty --output=json --output=jsonl \
+                 --output=ddrescue --plot; do
+    # shellcheck disable=SC2086 # none or one
+    tool bitmap-map $options --name=b0 "$image"
+    refuses "$1: refused${options:+, $options}" 2 "$2"
+  done
+
+  tool bitmap-map --contains=0 --name=b0 "$image"
+  refuses "$1: no answer" 1 "*: bitmap 0 'b0': *"
+}
+
+# not_exported NAME: QEMU does not use b0 of $image either.
+not_exported ()
+{
+  if map_py export "$image" b0 no.map > qemu.log 2>&1; then
+    fail "$1: QEMU does not use it either" 'it is exported'
+  else
+    check "$1: QEMU does not use it either" grep -q '^qemu-nbd: ' qemu.log
+  fi
+}
+
+# forced NAME PATTERN: with --force, what stands on standard input is printed.
+forced ()
+{
+  cat > wanted.map
+  tool bitmap-map --force --name=b0 "$image"
+  if says 2 "$2"; then
+    pass "$1: --force"
+  else
+    fail_as_run "$1: --force"
+  fi
+  expect_out "$1: --force prints what there is" < wanted.map
+  tool bitmap-map --force --dirty --name=b0 "$image"
+  grep -v clean wanted.map \
+    | expect_out "$1: --force --dirty prints what must be copied"
+}
+
+edited ()
+{
+  image=$1.qcow2
+  cp sound.qcow2 "$image"
+  change map_py edit "$1" "$image" b0
+}
+
+# A writer that was killed leaves the flag behind, and what was there before.
+killed ()
+{
+  image=killed.qcow2
+  cp sound.qcow2 "$image"
+  (
+    ulimit -c 0
+    timeout 300 qemu-io -f qcow2 -c 'write 3M 1M' -c 'sigraise 9' "$image"
+    :
+  ) > qemu.log 2>&1
+}
+
+unusable ()
+{
+  local what
+
+  make_sound
+  edited in-use
+  refused in-use "*: bitmap 0 'b0': in use: *BDIR-09*"
+  not_exported in-use
+  forced in-use "*: bitmap 0 'b0': in use: *" < sound.map
+
+  killed
+  refused killed "*: bitmap 0 'b0': in use: *BDIR-09*"
+  not_exported killed
+  forced killed "*: bitmap 0 'b0': in use: *" < sound.map
+
+  edited stale
+  refused stale "*: bitmap 0 'b0': stale: *HDR-25*"
+  not_exported stale
+  forced stale "*: bitmap 0 'b0': stale: *" < sound.map
+
+  damaged entry-reserved 1 BTAB-01
+  damaged entry-one-with-offset 1 BTAB-02
+  damaged table-too-short 4 BDIR-18
+  # Behind the end of the file QEMU reads zeroes: it takes that for clean.
+  damaged entry-behind-the-end 1 BTAB-05
+
+  edited table-unaligned
+  refused table-unaligned "*: bitmap 0 'b0': *BDIR-05*"
+  not_exported table-unaligned
+  edited type
+  refused type "*: bitmap 0 'b0': *BDIR-11*"
+  not_exported type
+}
+
+# damaged WHAT ENTRY RULE: what that entry of the table is about is not known;
+# the rest is.
+damaged ()
+{
+  edited "$1"
+  refused "$1" "*: bitmap 0 'b0': *$3*"
+  [ "$1" = entry-behind-the-end ] || not_exported "$1"
+  map_py unknown sound.map "$2" "$image" | forced "$1" "*$3*"
+}
+
+# ---- Recipes ----
+
+# As users have it, by its name.
+qcow2tool ()
+{
+  # shellcheck disable=SC2086
+  $QCOW2TOOL "$@"
+}
+
+# use DISK: what happens to it after its backup, to the last sector.
+use ()
+{
+  io "$1" 'write -P 11 0 512' 'write -P 12 1000k 300k' 'write -P 0 2M 64k' \
+    'write -z 3M 500k' 'discard 5M 1M' 'write -P 13 21503k 3k'
+}
+
+# has_mark: the target's clean part is not touched; then it is as before.
+mark='21000000'
+put_mark ()
+{
+  printf 'not copied' \
+    | dd of="$1" bs=1 seek="$mark" conv=notrunc status=none
+}
+
+# shellcheck disable=SC2317 # check () calls it
+has_mark ()
+{
+  [ "$(tail -c +$((mark + 1)) "$1" | head -c 10)" = 'not copied' ]
+}
+
+# check_copy NAME: backup.raw has become disk.raw, and what was clean is as it
+# was.
+check_copy ()
+{
+  check "$1: only what is dirty was written" has_mark backup.raw
+  dd if=full.raw of=backup.raw bs=1 count=10 skip="$mark" seek="$mark" \
+    conv=notrunc status=none
+  check "$1: the backup is the disk" cmp disk.raw backup.raw
+}
+
+# A disk in a raw file, whose bitmaps are in the image beside it.
+make_raw_disk ()
+{
+  change qemu-img create -q -f qcow2 \
+    -o data_file=disk.raw,data_file_raw=on disk.qcow2 $((21506 << 10))
+  io disk.qcow2 'write -P 1 0 21506k'
+  cp disk.raw full.raw
+  change qemu-img bitmap --add -g 32k disk.qcow2 day
+  use disk.qcow2
+  check 'recipes: the disk has changed' eval '! cmp -s disk.raw full.raw'
+}
+
+new_backup ()
+{
+  cp full.raw backup.raw
+  put_mark backup.raw
+}
+
+recipe_ddrescue ()
+{
+  if ! command -v ddrescue > /dev/null; then
+    skip 'recipe: ddrescue' 'ddrescue is not installed'
+    return
+  fi
+
+  new_backup
+  qcow2tool bitmap-map --name day --output=ddrescue disk.qcow2 > day.map &&
+    timeout 300 ddrescue -q disk.raw backup.raw day.map
+  status=$?
+  check 'recipe: ddrescue' [ "$status" = 0 ]
+  check_copy 'recipe: ddrescue'
+}
+
+recipe_dd ()
+{
+  new_backup
+  qcow2tool bitmap-map --name day --dirty disk.qcow2 |
+    while read -r offset length _; do
+      dd if=disk.raw of=backup.raw bs=1M skip="$offset" seek="$offset" \
+        count="$length" iflag=skip_bytes,count_bytes oflag=seek_bytes \
+        conv=notrunc status=none || exit
+    done
+  status=$?
+  check 'recipe: dd' [ "$status" = 0 ]
+  check_copy 'recipe: dd'
+}
+
+# An image whose data are in itself, and so is its backup.
+make_qcow2_disk ()
+{
+  rm disk.qcow2
+  change qemu-img create -q -f qcow2 disk.qcow2 $((21506 << 10))
+  io disk.qcow2 'write -P 1 0 21506k'
+  change qemu-img convert -O qcow2 disk.qcow2 full.qcow2
+  change qemu-img bitmap --add -g 32k disk.qcow2 day
+  use disk.qcow2
+  chmod a-w disk.qcow2
+  before=$(cksum < disk.qcow2)
+}
+
+# read_back NAME: what inc.qcow2 over the full backup holds.
+read_back ()
+{
+  check "$1: the image is as before" [ "$before" = "$(cksum < disk.qcow2)" ]
+  check "$1: the backups together are the disk" \
+    timeout 300 qemu-img compare -q -f qcow2 -F qcow2 disk.qcow2 inc.qcow2
+  io full.qcow2 "write -P 9 20M 4k"
+  check "$1: only what is dirty was copied" \
+    timeout 300 qemu-io -r -f qcow2 -c 'read -q -P 9 20M 4k' inc.qcow2
+  io full.qcow2 "write -P 1 20M 4k"
+}
+
+# The image as a backing file, of which what is read is kept.
+recipe_copy_on_read ()
+{
+  qemu-img create -q -f qcow2 -F qcow2 -b disk.qcow2 inc.qcow2 &&
+    qcow2tool bitmap-map --name day --dirty --split 16M disk.qcow2 |
+    while read -r offset length _; do
+      qemu-io -C -f qcow2 -c "read -q $offset $length" inc.qcow2 || exit
+    done &&
+    qemu-img rebase -u -F qcow2 -b full.qcow2 inc.qcow2
+  status=$?
+  check 'recipe: copy on read' [ "$status" = 0 ]
+  read_back 'recipe: copy on read'
+}
+
+recipes ()
+{
+  make_raw_disk
+  recipe_ddrescue
+  recipe_dd
+  make_qcow2_disk
+  recipe_copy_on_read
+}
+
+unusable
+recipes
+random_images
+
+done_testing
