@@ -138,6 +138,7 @@ done
 
 # Wherever the man page or README name an option, there is one, unless it is
 # that of another program.
+echo --map >> "$tmp/all-options" # nbdinfo's
 grep -hvE '^    (nbdinfo --size|make install|parallel --nonall)' "$pod" \
   "$srcdir/README" | grep -vE '^ *jq -c --arg |qemu-img bitmap --remove' |
   grep -oE -- '--[a-z][a-z0-9-]*' | sort -u > "$tmp/found"
@@ -286,7 +287,6 @@ pod_section 1 EXAMPLES | awk -v dir="$tmp/scripts" '
 sample multi-entry
 cat > "$tmp/setting" <<'END'
 set -u
-b=big
 incremental_backup () { echo incremental; }
 full_backup () { echo full; }
 find () { command find . "${@:2}"; }
@@ -299,7 +299,23 @@ for script in "$tmp/scripts"/*.sh; do
       'jq is not installed'
     continue
   fi
-  img=$sample list=$tmp/list bash -c '. "$1"; . "$2"' bash "$tmp/setting" \
+  # What copies wants other programs, and a bitmap that can be used.
+  img=$sample b=big
+  if grep -q bitmap-map "$script"; then
+    img=$tmp/cwd/iotest291-merged.qcow2 b=b2
+    for program in ddrescue qemu-io; do
+      if grep -qw "$program" "$script" && ! command -v "$program" > /dev/null
+      then
+        skip "the script at '$(sed -n '1s/^ *//p' "$script")'" \
+          "$program is not installed"
+        continue 2
+      fi
+    done
+    rm -f "$tmp/new.qcow2"
+    truncate -s 10M "$tmp/disk" "$tmp/backup"
+  fi
+  img=$img list=$tmp/list map=$tmp/map disk=$tmp/disk backup=$tmp/backup \
+    new=$tmp/new.qcow2 full=$img b=$b bash -c '. "$1"; . "$2"' bash "$tmp/setting" \
     "$script" > "$out" 2> "$err"
   status=$?
   expect "the script at '$(sed -n '1s/^ *//p' "$script")' runs" 0
