@@ -314,8 +314,8 @@ for script in "$tmp/scripts"/*.sh; do
     rm -f "$tmp/new.qcow2"
     truncate -s 10M "$tmp/disk" "$tmp/backup"
   fi
-  img=$img list=$tmp/list map=$tmp/map disk=$tmp/disk backup=$tmp/backup \
-    new=$tmp/new.qcow2 full=$img b=$b bash -c '. "$1"; . "$2"' bash "$tmp/setting" \
+  env img="$img" full="$img" b="$b" list="$tmp/list" map="$tmp/map" \
+    disk="$tmp/disk" backup="$tmp/backup" new="$tmp/new.qcow2" bash -c '. "$1"; . "$2"' bash "$tmp/setting" \
     "$script" > "$out" 2> "$err"
   status=$?
   expect "the script at '$(sed -n '1s/^ *//p' "$script")' runs" 0

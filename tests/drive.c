@@ -9,6 +9,8 @@
  * - An error that ends the reading is of the readers' own domain, with a
  *   message; only a read that fails makes one behind the header.
  * - No more is read than a few times what the structures can hold.
+ * - Extents cover the disk without a gap, neighbours differ, and the totals
+ *   are their sums.
  * - The same image gives the same answers again. */
 
 #include "config.h"
@@ -21,6 +23,7 @@
 #include "cli/report.h"
 #include "cli/rows.h"
 #include "qcow2/check.h"
+#include "qcow2/contents.h"
 #include "qcow2/error.h"
 #include "qcow2/examine.h"
 #include "render/bitmap-list.h"
@@ -39,6 +42,10 @@
 /* What may be read of a structure: a window is read again from where something
  * does not fit into it any more, and once more, smaller, when that fails. */
 #define BUDGET(bytes) (4 * (bytes) + 8 * (guint64) BYTE_WINDOW_SIZE)
+
+/* Bitmaps with more clusters of data, or in them more bytes, are not read. */
+#define MAX_DATA_CLUSTERS 64
+#define MAX_DATA_BYTES (256 * 1024)
 
 #define N_EMITTERS 4
 
@@ -321,6 +328,69 @@ check_bitmap (const Qcow2Bitmap *bitmap, gboolean was_examined,
     g_assert_cmpint (state, ==, QCOW2_BITMAP_STATE_DAMAGED);
 }
 
+/* What the extents of a bitmap come to. */
+typedef struct
+{
+  guint64 end; /* guest offset behind the last one */
+  Qcow2ExtentType last;
+  Qcow2ExtentTotals totals;
+} Extents;
+
+static gboolean
+take_extent (const Qcow2Extent *extent, gpointer data,
+             GError **error G_GNUC_UNUSED)
+{
+  Extents *extents = data;
+  guint64 *const total = extent->type == QCOW2_EXTENT_CLEAN
+                             ? &extents->totals.clean
+                         : extent->type == QCOW2_EXTENT_DIRTY
+                             ? &extents->totals.dirty
+                             : &extents->totals.unknown;
+
+  g_assert_cmpuint (extent->offset, ==, extents->end);
+  g_assert_cmpuint (extent->length, >, 0);
+  g_assert_true (extents->end == 0 || extents->last != extent->type);
+  extents->end += extent->length;
+  extents->last = extent->type;
+  *total += extent->length;
+  return TRUE;
+}
+
+/* Reads the contents of BITMAP, by force where it cannot be used. */
+static void
+read_contents (Run *run, const Qcow2Bitmap *bitmap)
+{
+  const Qcow2Header *header = &run->image->header;
+  const guint64 n_clusters = bitmap->counts.serialized;
+  g_autoptr (GError) unread = NULL;
+  GError *error = NULL;
+  Qcow2Contents contents = { .image = run->image,
+                             .bitmap = bitmap,
+                             .unread = bitmap->usable ? NULL : &unread };
+  Extents extents = { .end = 0 };
+  Qcow2ExtentTotals totals;
+
+  if (!bitmap->has_counts || n_clusters > MAX_DATA_CLUSTERS
+      || n_clusters * header->cluster_size > MAX_DATA_BYTES)
+    return;
+
+  qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
+  const gboolean walked
+      = qcow2_contents_walk (&contents, take_extent, &extents, &error)
+        && qcow2_contents_count (&contents, &totals, &error);
+  if (!walked)
+    {
+      take_read_error (run, error);
+      return;
+    }
+
+  g_assert_cmpuint (extents.end, ==, header->size);
+  g_assert_true (!bitmap->usable || totals.unknown == 0);
+  if (!run->options->changes && unread == NULL)
+    g_assert_cmpmem (&totals, sizeof totals, &extents.totals,
+                     sizeof extents.totals);
+}
+
 static void
 show_bitmap (Run *run, Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
              BitmapList *list)
@@ -339,6 +409,7 @@ show_bitmap (Run *run, Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
   check_bitmap (bitmap, examined,
                 qcow2_problems_get_n_errors (problems) - n_errors);
   run->result->n_usable += bitmap->usable != 0;
+  read_contents (run, bitmap);
 
   for (guint i = 0; i < run->n_emitters; i++)
     describe_begin_bitmap (run->emitters[i], bitmap);
