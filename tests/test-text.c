@@ -487,6 +487,7 @@ test_bitmap (Fixture *f, UNUSED)
                                .name_size = 2,
                                .name = name,
                                .granularity = 524288,
+                               .dirty_bytes = QCOW2_ABSENT,
                                .state = QCOW2_BITMAP_STATE_DISABLED };
 
   describe_begin_bitmap (f->emitter, &bitmap);
@@ -507,7 +508,9 @@ static void
 test_bitmap_flags (Fixture *f, UNUSED)
 {
   const Qcow2Bitmap bitmap
-      = { .flags = 0x8000000f, .state = QCOW2_BITMAP_STATE_DAMAGED };
+      = { .flags = 0x8000000f,
+          .state = QCOW2_BITMAP_STATE_DAMAGED,
+          .dirty_bytes = QCOW2_ABSENT };
 
   describe_begin_bitmap (f->emitter, &bitmap);
   emitter_end (f->emitter);
