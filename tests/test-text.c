@@ -535,7 +535,8 @@ test_bitmap_states (Fixture *f, UNUSED)
 
   for (guint i = QCOW2_BITMAP_STATE_DAMAGED; i < G_N_ELEMENTS (names); i++)
     {
-      const Qcow2Bitmap bitmap = { .state = i };
+      const Qcow2Bitmap bitmap
+          = { .state = i, .dirty_bytes = QCOW2_ABSENT };
       g_autofree char *line
           = g_strdup_printf ("\nstate                     %s\n", names[i]);
 
