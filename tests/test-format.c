@@ -384,7 +384,7 @@ test_table (void)
 
   format_table_heading (out, FALSE);
   for (guint i = 0; i < G_N_ELEMENTS (entries); i++)
-    format_table_row (out, &entries[i], FALSE);
+    format_table_rows (out, &entries[i], 1, FALSE);
   g_assert_cmpstr (
       out->str, ==,
       "Bitmap table   type            offset                   size\n"
@@ -406,7 +406,7 @@ test_table_wide (void)
                                   .guest_length = G_MAXUINT64 - 1 };
   g_autoptr (GString) out = g_string_new (NULL);
 
-  format_table_row (out, &entry, TRUE);
+  format_table_rows (out, &entry, 1, TRUE);
   g_auto (GStrv) cells = g_strsplit_set (g_strchomp (out->str), " ", -1);
   guint n = 0;
   for (guint i = 0; cells[i] != NULL; i++)
@@ -419,7 +419,7 @@ get_long_cells (const Qcow2TableEntry *entry, char *cells[8])
 {
   g_autoptr (GString) out = g_string_new (NULL);
 
-  format_table_row (out, entry, TRUE);
+  format_table_rows (out, entry, 1, TRUE);
   g_assert_true (g_str_has_suffix (out->str, "\n"));
   g_auto (GStrv) words = g_strsplit_set (g_strchomp (out->str), " ", -1);
   guint n = 0;
@@ -499,7 +499,7 @@ test_table_long_heading (void)
           { "guest_length", "66666" } };
 
   format_table_heading (heading, TRUE);
-  format_table_row (row, &entry, TRUE);
+  format_table_rows (row, &entry, 1, TRUE);
   for (guint i = 0; i < G_N_ELEMENTS (pairs); i++)
     g_assert_cmpuint (column_of (heading->str, pairs[i][0]), ==,
                       column_of (row->str, pairs[i][1]));

@@ -17,9 +17,12 @@ keep_types (Qcow2TableEntry *entries, gsize n, guint types)
 {
   gsize n_kept = 0;
 
+  if (types == 0)
+    return n;
+
   for (gsize i = 0; i < n; i++)
     {
-      if (types == 0 || (types & 1u << entries[i].type) != 0)
+      if ((types & 1u << entries[i].type) != 0)
         entries[n_kept++] = entries[i];
     }
 

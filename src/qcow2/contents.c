@@ -23,6 +23,15 @@
 
 #define WORD_BITS 64
 
+/* Functions that a processor with more instructions has a faster form of are
+ * compiled for it as well, and the right one is taken at run time. */
+#ifdef HAVE_TARGET_CLONES
+#define COUNT_CLONES                                                          \
+  __attribute__ ((target_clones ("avx2", "popcnt", "default")))
+#else
+#define COUNT_CLONES
+#endif
+
 typedef struct Walk Walk;
 
 /* What is done with the bits of a bitmap, from the first to the last: those
@@ -214,23 +223,41 @@ totals_take_run (Walk *walk, guint64 first, guint64 end, Qcow2ExtentType type,
   return TRUE;
 }
 
+/* Returns how many bits of the N_WORDS words at BYTES are set. */
+COUNT_CLONES static guint64
+count_words (const guint8 *bytes, guint64 n_words)
+{
+  guint64 n = 0;
+
+  for (guint64 i = 0; i < n_words; i++)
+    n += (guint64) __builtin_popcountll (qcow2_load_word (bytes + i * 8));
+
+  return n;
+}
+
 /* Returns how many of the bits from FIRST to before END are set. */
 static guint64
 count_set (guint64 first, guint64 end, const guint8 *bytes)
 {
+  const guint64 before = first % WORD_BITS;
   const guint64 n_bytes = get_n_bytes (first, end);
-  const guint64 tail = (first % WORD_BITS + (end - first)) % WORD_BITS;
-  guint64 mask = G_MAXUINT64 << first % WORD_BITS;
-  guint64 n = 0;
+  const guint64 n_words = (before + (end - first)) / WORD_BITS;
+  const guint64 tail = (before + (end - first)) % WORD_BITS;
+  guint64 n = count_words (bytes, n_words);
 
-  for (guint64 at = 0; at < n_bytes; at += 8)
+  if (tail != 0)
     {
-      guint64 word = load_word (bytes + at, n_bytes - at) & mask;
+      const guint64 last
+          = load_word (bytes + n_words * 8, n_bytes - n_words * 8);
+      const guint64 mask = G_MAXUINT64 >> (WORD_BITS - tail);
 
-      if (n_bytes - at <= 8 && tail != 0)
-        word &= G_MAXUINT64 >> (WORD_BITS - tail);
-      n += (guint64) __builtin_popcountll (word);
-      mask = G_MAXUINT64;
+      n += (guint64) __builtin_popcountll (last & mask);
+    }
+  if (before != 0)
+    {
+      const guint64 mask = ~(G_MAXUINT64 << before);
+
+      n -= (guint64) __builtin_popcountll (load_word (bytes, n_bytes) & mask);
     }
 
   return n;

@@ -76,6 +76,16 @@ typedef struct
 
 guint64 qcow2_load_be (const guint8 *bytes, gsize size);
 
+/* Returns the 8 bytes at BYTES, the most significant first, as a number. */
+static inline guint64
+qcow2_load_be64 (const guint8 *bytes)
+{
+  guint64 word;
+
+  memcpy (&word, bytes, sizeof word);
+  return GUINT64_FROM_BE (word);
+}
+
 /* Returns the 8 bytes at BYTES, the least significant first, as the bits of
  * bitmaps are stored. */
 static inline guint64

@@ -31,25 +31,41 @@ type_of (guint64 raw)
   return (raw & ALL_ONES) != 0 ? QCOW2_ENTRY_ALL_ONES : QCOW2_ENTRY_ALL_ZEROES;
 }
 
-/* Fills in the guest range of ENTRY: as many granules as its data has bits,
- * cut at the virtual size.  All of that may be beyond 2^64 bytes. */
-static void
-locate_guest_range (const Qcow2Table *table, Qcow2TableEntry *entry)
+/* What part of the guest's disk the entries of a table are for, if that is
+ * known. */
+typedef struct
 {
-  const guint64 size = table->header->size;
+  guint64 size;    /* of the disk, in bytes */
+  guint64 span;    /* bytes for each entry */
+  guint64 n_spans; /* entries that are for some of the disk */
+} GuestRanges;
+
+/* An entry has as many granules as its data has bits.  All of that may be
+ * beyond 2^64 bytes. */
+static GuestRanges
+get_guest_ranges (const Qcow2Table *table)
+{
+  GuestRanges ranges = { .size = table->header->size };
   const guint64 granules = table->header->cluster_size * 8;
   const gboolean endless = table->granularity == QCOW2_ABSENT
                            || granules > G_MAXUINT64 / table->granularity;
-  const guint64 span = endless ? G_MAXUINT64 : granules * table->granularity;
 
-  entry->guest_offset = QCOW2_ABSENT;
-  entry->guest_length = QCOW2_ABSENT;
-  if (table->granularity == QCOW2_ABSENT || size == 0
-      || entry->index > (size - 1) / span)
-    return;
+  ranges.span = endless ? G_MAXUINT64 : granules * table->granularity;
+  if (table->granularity != QCOW2_ABSENT && ranges.size > 0)
+    ranges.n_spans = (ranges.size - 1) / ranges.span + 1;
+  return ranges;
+}
 
-  entry->guest_offset = entry->index * span;
-  entry->guest_length = MIN (span, size - entry->guest_offset);
+/* Fills in the guest range of ENTRY, cut at the virtual size. */
+static void
+locate_guest_range (const GuestRanges *ranges, Qcow2TableEntry *entry)
+{
+  const gboolean known = entry->index < ranges->n_spans;
+  const guint64 offset = entry->index * ranges->span;
+
+  entry->guest_offset = known ? offset : QCOW2_ABSENT;
+  entry->guest_length
+      = known ? MIN (ranges->span, ranges->size - offset) : QCOW2_ABSENT;
 }
 
 /* Returns how many bytes of the cluster of ENTRY hold bits, when the whole
@@ -141,6 +157,7 @@ qcow2_table_read (const Qcow2Table *table, ByteWindow *window, guint64 start,
   if (n == 0)
     return 0;
 
+  const GuestRanges ranges = get_guest_ranges (table);
   const guint64 offset = table->offset + start * ENTRY_LENGTH;
   byte_window_set_end (window, table->offset + n_readable * ENTRY_LENGTH);
   const guint8 *bytes
@@ -150,7 +167,7 @@ qcow2_table_read (const Qcow2Table *table, ByteWindow *window, guint64 start,
 
   for (gsize i = 0; i < n; i++)
     {
-      const guint64 raw = qcow2_load_be (bytes + i * ENTRY_LENGTH, 8);
+      const guint64 raw = qcow2_load_be64 (bytes + i * ENTRY_LENGTH);
       Qcow2TableEntry *entry = &entries[i];
 
       entry->raw = raw;
@@ -161,7 +178,7 @@ qcow2_table_read (const Qcow2Table *table, ByteWindow *window, guint64 start,
       entry->reserved = raw & RESERVED_MASK;
       if (entry->type == QCOW2_ENTRY_SERIALIZED)
         entry->reserved |= raw & ALL_ONES;
-      locate_guest_range (table, entry);
+      locate_guest_range (&ranges, entry);
     }
 
   return n;
@@ -191,7 +208,7 @@ qcow2_table_judge_entry (const Qcow2Table *table, const Qcow2TableEntry *entry,
   const guint64 offset = entry->offset;
   Qcow2RuleIndex broken = QCOW2_NO_RULE;
 
-  if (entry->raw == 0)
+  if (entry->raw <= ALL_ONES)
     return QCOW2_NO_RULE;
 
   if ((entry->raw & RESERVED_MASK) != 0)

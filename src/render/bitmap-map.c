@@ -4,6 +4,8 @@
 
 #include "render/bitmap-map.h"
 
+#include <string.h>
+
 #include "render/digits.h"
 
 static const char *
@@ -76,30 +78,55 @@ end_object (const BitmapMap *map, GString *out, Qcow2ExtentType type)
   g_string_append (out, compact ? "\"}\n" : "\"}");
 }
 
+/* An extent is put together on the stack: there may be very many. */
+#define EXTENT_MAX 160
+
+static char *
+put_text (char *at, const char *text)
+{
+  const gsize len = strlen (text);
+
+  memcpy (at, text, len);
+  return at + len;
+}
+
+/* Writes spaces and VALUE to AT, at least WIDTH characters together. */
+static char *
+put_right (char *at, guint64 value, guint width)
+{
+  const guint n_spaces = width - MIN (width, digits_count (value));
+
+  memset (at, ' ', width);
+  return digits_put (at + n_spaces, value);
+}
+
 static void
 append_object (BitmapMap *map, GString *out, const Qcow2Extent *extent)
 {
   const gboolean compact = map->format == BITMAP_MAP_JSONL;
+  char text[EXTENT_MAX];
+  char *at = text;
 
   begin_object (map, out);
-  g_string_append (out, compact ? "\"offset\":" : "\"offset\": ");
-  digits_append (out, extent->offset);
-  g_string_append (out, compact ? ",\"length\":" : ", \"length\": ");
-  digits_append (out, extent->length);
+  at = put_text (at, compact ? "\"offset\":" : "\"offset\": ");
+  at = digits_put (at, extent->offset);
+  at = put_text (at, compact ? ",\"length\":" : ", \"length\": ");
+  at = digits_put (at, extent->length);
+  g_string_append_len (out, text, at - text);
   end_object (map, out, extent->type);
 }
 
 static void
 append_text (GString *out, const Qcow2Extent *extent)
 {
-  digits_append_right (out, extent->offset, 10);
-  g_string_append (out, "  ");
-  digits_append_right (out, extent->length, 10);
-  g_string_append (out, "  ");
-  digits_append_right (out, extent->type, 3);
-  g_string_append (out, "  ");
-  g_string_append (out, get_description (extent->type));
-  g_string_append_c (out, '\n');
+  char line[EXTENT_MAX];
+  char *at = put_right (line, extent->offset, 10);
+
+  at = put_right (put_text (at, "  "), extent->length, 10);
+  at = put_right (put_text (at, "  "), extent->type, 3);
+  at = put_text (put_text (at, "  "), get_description (extent->type));
+  *at++ = '\n';
+  g_string_append_len (out, line, at - line);
 }
 
 static void

@@ -4,54 +4,27 @@
 
 #include "render/digits.h"
 
-#include <string.h>
-
-/* The digits of 2^64 - 1. */
-#define MAX_DIGITS 20
-
 static const char hex_digits[] = "0123456789abcdef";
 
-/* Writes the decimal digits of VALUE so that they end before END.  Returns
- * where they start. */
-static char *
-put_decimal (char *end, guint64 value)
-{
-  static const char pairs[] = "00010203040506070809"
-                              "10111213141516171819"
-                              "20212223242526272829"
-                              "30313233343536373839"
-                              "40414243444546474849"
-                              "50515253545556575859"
-                              "60616263646566676869"
-                              "70717273747576777879"
-                              "80818283848586878889"
-                              "90919293949596979899";
-
-  for (; value >= 100; value /= 100)
-    {
-      end -= 2;
-      memcpy (end, pairs + value % 100 * 2, 2);
-    }
-  if (value >= 10)
-    {
-      end -= 2;
-      memcpy (end, pairs + value * 2, 2);
-      return end;
-    }
-
-  *--end = (char) ('0' + value);
-  return end;
-}
+const char digits_pairs[200] = { "00010203040506070809"
+                                 "10111213141516171819"
+                                 "20212223242526272829"
+                                 "30313233343536373839"
+                                 "40414243444546474849"
+                                 "50515253545556575859"
+                                 "60616263646566676869"
+                                 "70717273747576777879"
+                                 "80818283848586878889"
+                                 "90919293949596979899" };
 
 /* Appends VALUE in decimal digits to OUT. */
 void
 digits_append (GString *out, guint64 value)
 {
-  char digits[MAX_DIGITS];
-  char *const end = digits + sizeof digits;
-  const char *start = put_decimal (end, value);
+  char digits[DIGITS_MAX];
+  const char *end = digits_put (digits, value);
 
-  g_string_append_len (out, start, end - start);
+  g_string_append_len (out, digits, end - digits);
 }
 
 /* Appends N spaces to OUT. */
@@ -85,13 +58,8 @@ digits_append_left (GString *out, guint64 value, guint width)
 void
 digits_append_right (GString *out, guint64 value, guint width)
 {
-  char digits[MAX_DIGITS];
-  char *const end = digits + sizeof digits;
-  const char *start = put_decimal (end, value);
-  const gsize len = (gsize) (end - start);
-
-  digits_append_spaces (out, width - MIN (width, len));
-  g_string_append_len (out, start, (gssize) len);
+  digits_append_spaces (out, width - MIN (width, digits_count (value)));
+  digits_append (out, value);
 }
 
 /* Appends VALUE with 0x and in hexadecimal digits to OUT. */

@@ -5,8 +5,48 @@
 #pragma once
 
 #include <glib.h>
+#include <string.h>
 
 G_BEGIN_DECLS
+
+/* The digits of 2^64 - 1. */
+#define DIGITS_MAX 20
+
+/* The two digits of each number below 100. */
+extern const char digits_pairs[200];
+
+/* Returns how many decimal digits VALUE has. */
+static inline guint
+digits_count (guint64 value)
+{
+  guint n = 1;
+
+  for (; value >= 10000; value /= 10000)
+    n += 4;
+
+  return n + (value >= 10) + (value >= 100) + (value >= 1000);
+}
+
+/* Writes VALUE in decimal digits to AT, where there is room for it.  Returns
+ * where they end. */
+static inline char *
+digits_put (char *at, guint64 value)
+{
+  char *const end = at + digits_count (value);
+  char *to = end;
+
+  for (; value >= 100; value /= 100)
+    {
+      to -= 2;
+      memcpy (to, digits_pairs + value % 100 * 2, 2);
+    }
+  if (value >= 10)
+    memcpy (to - 2, digits_pairs + value * 2, 2);
+  else
+    to[-1] = (char) ('0' + value);
+
+  return end;
+}
 
 void digits_append (GString *out, guint64 value);
 void digits_append_left (GString *out, guint64 value, guint width);

@@ -300,46 +300,78 @@ format_table_heading (GString *out, gboolean all_columns)
     g_string_append (out, "size\n");
 }
 
-static void
-append_guest_cell (GString *out, guint64 value, guint width)
+/* What a row of a table may take: seven columns of at most 24 characters. */
+#define ROW_MAX (7 * 25)
+
+/* Writes VALUE to AT, and spaces behind it: one at least, and WIDTH + 1
+ * characters together.  Returns where they end. */
+static char *
+put_cell (char *at, guint64 value, guint width)
 {
-  if (value == QCOW2_ABSENT)
-    append_left (out, CELL_ABSENT, width);
-  else
-    digits_append_left (out, value, width);
+  memset (at, ' ', width + 1);
+  char *const end = digits_put (at, value);
+  *end = ' ';
+  return MAX (end + 1, at + width + 1);
 }
 
-static void
-append_more_columns (GString *out, const Qcow2TableEntry *entry)
+static char *
+put_guest_cell (char *at, guint64 value, guint width)
+{
+  if (value != QCOW2_ABSENT)
+    return put_cell (at, value, width);
+
+  memset (at, ' ', width + 1);
+  *at = *CELL_ABSENT;
+  return at + MAX (width, 1) + 1;
+}
+
+/* Writes the columns of --long behind the size. */
+static char *
+put_more_columns (char *at, const Qcow2TableEntry *entry)
+{
+  char reserved[24];
+  const gsize len = (gsize) g_snprintf (reserved, sizeof reserved, QCOW2_X " ",
+                                        entry->reserved);
+
+  memset (at, ' ', 18 + 1);
+  memcpy (at, reserved, len);
+  at += MAX (len, 18 + 1);
+  at = put_guest_cell (at, entry->guest_offset, 20);
+  return put_guest_cell (at, entry->guest_length, 0);
+}
+
+/* Appends the rows of the N_ENTRIES entries of a bitmap table at ENTRIES. */
+void
+format_table_rows (GString *out, const Qcow2TableEntry *entries,
+                   gsize n_entries, gboolean all_columns)
 {
   const gsize before = out->len;
+  char types[QCOW2_N_ENTRY_TYPES][15 + 1];
 
-  digits_append_hex (out, entry->reserved);
-  digits_append_spaces (out, 18 - MIN (18, out->len - before));
-  g_string_append_c (out, ' ');
-  append_guest_cell (out, entry->guest_offset, 20);
-  g_string_append_c (out, ' ');
-  append_guest_cell (out, entry->guest_length, 0);
-}
-
-/* Appends the row of ENTRY in a bitmap table. */
-void
-format_table_row (GString *out, const Qcow2TableEntry *entry,
-                  gboolean all_columns)
-{
-  digits_append_left (out, entry->index, 14);
-  g_string_append_c (out, ' ');
-  append_left (out, qcow2_label_find (qcow2_entry_types, entry->type), 15);
-  g_string_append_c (out, ' ');
-  digits_append_left (out, entry->offset, 24);
-  g_string_append_c (out, ' ');
-  digits_append_left (out, entry->size, all_columns ? 10 : 0);
-  if (all_columns)
+  for (guint i = 0; i < QCOW2_N_ENTRY_TYPES; i++)
     {
-      g_string_append_c (out, ' ');
-      append_more_columns (out, entry);
+      const char *label = qcow2_label_find (qcow2_entry_types, i);
+
+      memset (types[i], ' ', sizeof types[i]);
+      memcpy (types[i], label, strlen (label));
     }
-  g_string_append_c (out, '\n');
+
+  /* Written in place: there may be 2^27 of them. */
+  g_string_set_size (out, before + n_entries * ROW_MAX);
+  char *at = out->str + before;
+  for (gsize i = 0; i < n_entries; i++)
+    {
+      const Qcow2TableEntry *entry = &entries[i];
+
+      at = put_cell (at, entry->index, 14);
+      memcpy (at, types[entry->type], sizeof types[0]);
+      at = put_cell (at + sizeof types[0], entry->offset, 24);
+      at = put_cell (at, entry->size, all_columns ? 10 : 0);
+      if (all_columns)
+        at = put_more_columns (at, entry);
+      at[-1] = '\n';
+    }
+  g_string_set_size (out, (gsize) (at - out->str));
 }
 
 static void

@@ -21,8 +21,8 @@ void format_line (GString *out, const char *name, const Qcow2Field *field,
                   gconstpointer record);
 void format_finding (GString *out, const Qcow2Problem *problem);
 void format_table_heading (GString *out, gboolean all_columns);
-void format_table_row (GString *out, const Qcow2TableEntry *entry,
-                       gboolean all_columns);
+void format_table_rows (GString *out, const Qcow2TableEntry *entries,
+                        gsize n_entries, gboolean all_columns);
 void format_problem (GString *out, const Qcow2Problem *problem);
 
 /* How --field prints: a line, or raw bytes and a NUL. */

@@ -373,50 +373,92 @@ json_field (Emitter *emitter, const Qcow2Field *field, gconstpointer record)
   append_member_string (self, field->name, bytes, len);
 }
 
-/* A row is written in one go: there may be 2^27 of them. */
+/* What stands between the numbers of a row, and room for a row. */
+typedef struct
+{
+  char *before; /* each row but the first of a table */
+  const char *type;
+  const char *keys[5]; /* of the numbers */
+  guint n_keys;
+} RowStyle;
+
+#define ROW_MAX 320
+
+static char *
+put_text (char *at, const char *text)
+{
+  const gsize len = strlen (text);
+
+  memcpy (at, text, len);
+  return at + len;
+}
+
+static char *
+put_row (char *at, const RowStyle *style, const Qcow2TableEntry *entry)
+{
+  const guint64 values[] = { entry->offset, entry->size, entry->reserved,
+                             entry->guest_offset, entry->guest_length };
+
+  at = digits_put (at, entry->index);
+  at = put_text (at, style->type);
+  at = put_text (at, qcow2_label_find (qcow2_entry_types, entry->type));
+  *at++ = '"';
+  for (guint i = 0; i < style->n_keys; i++)
+    {
+      at = put_text (at, style->keys[i]);
+      at = values[i] != QCOW2_ABSENT ? digits_put (at, values[i])
+                                     : put_text (at, "null");
+    }
+  *at++ = '}';
+  return at;
+}
+
+/* Rows are written in place: there may be 2^27 of them. */
 static void
-append_row (JsonEmitter *self, const Qcow2TableEntry *entry)
+append_rows (JsonEmitter *self, const RowStyle *style,
+             const Qcow2TableEntry *entries, gsize n_entries)
 {
   GString *out = self->base.out;
-  const char *colon = self->indented ? ": " : ":";
-  const char *comma = self->indented ? ", " : ",";
-  const struct
-  {
-    const char *key;
-    guint64 value;
-  } numbers[] = { { "offset", entry->offset },
-                  { "size", entry->size },
-                  { "reserved", entry->reserved },
-                  { "guest_offset", entry->guest_offset },
-                  { "guest_length", entry->guest_length } };
-  const guint n_numbers = self->base.all_columns ? 5 : 3;
+  const gsize len_before = strlen (style->before);
 
   begin_item (self, NULL);
-  g_string_append (out, "{\"index\"");
-  g_string_append (out, colon);
-  digits_append (out, entry->index);
-  g_string_append (out, comma);
-  g_string_append (out, "\"type\"");
-  g_string_append (out, colon);
-  append_c_string (self, qcow2_label_find (qcow2_entry_types, entry->type));
-  for (guint i = 0; i < n_numbers; i++)
+  g_string_append (out, strrchr (style->before, '{'));
+  const gsize start = out->len;
+  g_string_set_size (out, start + n_entries * (ROW_MAX + len_before));
+  char *at = out->str + start;
+  for (gsize i = 0; i < n_entries; i++)
     {
-      g_string_append (out, comma);
-      append_c_string (self, numbers[i].key);
-      g_string_append (out, colon);
-      if (numbers[i].value == QCOW2_ABSENT)
-        g_string_append (out, "null");
-      else
-        digits_append (out, numbers[i].value);
+      if (i > 0)
+        at = put_text (at, style->before);
+      at = put_row (at, style, &entries[i]);
     }
-  g_string_append_c (out, '}');
+  g_string_set_size (out, (gsize) (at - out->str));
 }
 
 static void
 json_rows (Emitter *emitter, const Qcow2TableEntry *entries, gsize n_entries)
 {
-  for (gsize i = 0; i < n_entries; i++)
-    append_row ((JsonEmitter *) emitter, &entries[i]);
+  static const RowStyle compact
+      = { .before = (char *) ",{\"index\":",
+          .type = ",\"type\":\"",
+          .keys = { ",\"offset\":", ",\"size\":", ",\"reserved\":",
+                    ",\"guest_offset\":", ",\"guest_length\":" } };
+  static const RowStyle indented
+      = { .type = ", \"type\": \"",
+          .keys = { ", \"offset\": ", ", \"size\": ", ", \"reserved\": ",
+                    ", \"guest_offset\": ", ", \"guest_length\": " } };
+  JsonEmitter *self = (JsonEmitter *) emitter;
+  RowStyle style = self->indented ? indented : compact;
+  g_autofree char *before = g_strdup_printf (
+      ",\n%*s{\"index\": ", (int) (self->depth * INDENT), "");
+
+  if (n_entries == 0)
+    return;
+
+  if (self->indented)
+    style.before = before;
+  style.n_keys = emitter->all_columns ? 5 : 3;
+  append_rows (self, &style, entries, n_entries);
 }
 
 static void

@@ -112,8 +112,7 @@ text_rows (Emitter *emitter, const Qcow2TableEntry *entries, gsize n_entries)
       self->has_heading = TRUE;
     }
 
-  for (gsize i = 0; i < n_entries; i++)
-    format_table_row (emitter->out, &entries[i], emitter->all_columns);
+  format_table_rows (emitter->out, entries, n_entries, emitter->all_columns);
 }
 
 static void
