@@ -91,6 +91,8 @@ EXTRA_DIST += \
 	%D%/hostile-text.py \
 	%D%/interop-check.py \
 	%D%/interop-compare.py \
+	%D%/bench/bench.py \
+	%D%/bench/images.py \
 	%D%/interop-map.py \
 	%D%/json-check.py \
 	%D%/lib.sh \
@@ -195,6 +197,18 @@ unit_ldadd = src/libcli.la
 %C%_test_table_LDADD = $(unit_ldadd)
 %C%_test_text_SOURCES = %D%/test-text.c
 %C%_test_text_LDADD = $(unit_ldadd)
+
+# What it is compared with: tests/bench/bench.py --help.
+EXTRA_PROGRAMS = %D%/bench/null %D%/bench/peak
+%C%_bench_null_SOURCES = %D%/bench/null.c
+%C%_bench_null_LDADD = $(GLIB_LIBS)
+%C%_bench_peak_SOURCES = %D%/bench/peak.c
+CLEANFILES += $(EXTRA_PROGRAMS)
+
+.PHONY: bench
+bench: src/qcow2tool %D%/bench/null %D%/bench/peak %D%/mkimage
+	$(srcdir)/%D%/bench/bench.py src/qcow2tool %D%/bench/null \
+		%D%/bench/peak %D%/mkimage $(BENCH_TASKS)
 
 # Takes hours: MUTATE_FLAGS='--file header.c' for a part.
 .PHONY: mutate

@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Writes the images of the benchmark, byte by byte: one bitmap called b, of as
+many table entries or as much data as is wanted.
+
+  images.py KIND NUMBER FILE
+
+  table NUMBER     that many table entries, without data: in turn all-zeroes
+                   and all-ones, in runs of odd lengths
+  granules NUMBER  so many extents: every other granule is dirty
+  random NUMBER    so many bytes of data, random and the same each time
+  zeroes NUMBER, ones NUMBER
+                   so many bytes of data, all alike
+"""
+
+import os
+import random
+import struct
+import sys
+
+CLUSTER_BITS = 16
+CLUSTER = 1 << CLUSTER_BITS
+GRANULARITY_BITS = 9
+AUTO = 2
+
+
+def header(size):
+    """A version 3 header with the bitmaps extension behind it; the directory
+    is in cluster 4, the table from cluster 5 on.  The L1 table is empty, and
+    covers the disk if that is not larger than 4 TiB."""
+    l1_size = min(-(-size // (CLUSTER * CLUSTER // 8)), CLUSTER // 8)
+    fields = struct.pack('>IIQIIQIIQQIIQQQQII', 0x514649fb, 3, 0, 0,
+                         CLUSTER_BITS, size, 0, l1_size, 3 * CLUSTER, CLUSTER, 1, 0,
+                         0, 0, 0, 1, 4, 104)
+    extension = struct.pack('>IIIIQQ', 0x23852875, 24, 1, 0, 32, 4 * CLUSTER)
+    return fields + extension + bytes(8)
+
+
+def directory(n_entries):
+    return struct.pack('>QIIBBHI', 5 * CLUSTER, n_entries, AUTO, 1,
+                       GRANULARITY_BITS, 1, 0) + b'b' + bytes(7)
+
+
+def table_blocks(n_entries):
+    """Entries without data, so many that nobody can guess the next."""
+    chooser = random.Random(1)
+    block = b''.join(struct.pack('>Q', chooser.randrange(2))
+                     for _ in range(8192))
+    for start in range(0, n_entries, 8192):
+        yield block[:8 * min(8192, n_entries - start)]
+
+
+def data_block(kind, index):
+    if kind == 'random':
+        return random.Random(index).randbytes(CLUSTER)
+    return {'granules': b'\x55', 'zeroes': b'\0',
+            'ones': b'\xff'}[kind] * CLUSTER
+
+
+def write(kind, number, file):
+    if kind == 'table':
+        n_entries, n_data = number, 0
+    else:
+        if kind == 'granules':
+            number = number // 8
+        n_data = n_entries = -(-number // CLUSTER)
+    per_entry = CLUSTER * 8 << GRANULARITY_BITS
+    data = 5 + -(-8 * n_entries // CLUSTER)
+    size = n_entries * per_entry
+    if kind == 'granules':
+        size = number * 8 << GRANULARITY_BITS
+
+    file.write(header(size))
+    # The refcounts of the clusters that need one are of no interest here.
+    file.seek(4 * CLUSTER)
+    file.write(directory(n_entries))
+    file.seek(5 * CLUSTER)
+    if kind == 'table':
+        for block in table_blocks(n_entries):
+            file.write(block)
+    for index in range(n_data):
+        file.write(struct.pack('>Q', (data + index) * CLUSTER))
+    for index in range(n_data):
+        file.seek((data + index) * CLUSTER)
+        file.write(data_block(kind, index))
+    file.truncate((data + n_data) * CLUSTER)
+
+
+def main():
+    kind, number, path = sys.argv[1:]
+    with open(path, 'wb') as file:
+        write(kind, int(number), file)
+
+
+main()
