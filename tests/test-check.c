@@ -66,6 +66,9 @@ static const FindingRow findings[] = {
     " 0x290001:00*16", "" },
   { "tail/5-bits/next", "A", "0x18:0000000000050000 0x290000:20"
     " 0x290001:00*16", "W BDATA-03@0x290000" },
+  /* Of the bytes behind it every bit counts. */
+  { "tail/5-bits/byte-behind", "A", "0x18:0000000000050000 0x290000:1f01"
+    " 0x290002:00*15", "W BDATA-03@0x290001" },
   { "tail/6-bits", "A", "0x18:0000000000060000 0x290000:3f"
     " 0x290001:00*16", "" },
   { "tail/6-bits/next", "A", "0x18:0000000000060000 0x290000:7f"
