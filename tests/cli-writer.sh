@@ -292,6 +292,8 @@ if hold live.qcow2; then
 INDEX STATE         GRANULARITY DIRTY DIRTY% DISK NAME
 0     in-use+writer 64K         -     -      64K  b0
 END
+  tool bitmap-map --name=b0 live.qcow2
+  expect_refusal 'qemu-io: what is dirty' 2 "*bitmap 0 'b0': in use by a writer*"
   check 'qemu-io: it is still there' kill -0 "$holder"
   check 'qemu-io: it can write' ask 'write 0 64k' 'wrote 65536/65536'
   let_go
@@ -308,6 +310,9 @@ if hold killed.qcow2; then
   kill_holder
   expect_writer 'qemu-io that was killed' killed.qcow2 false
   expect_state 'qemu-io that was killed' killed.qcow2 in-use in-use
+  tool bitmap-map --name=b0 killed.qcow2
+  expect_refusal 'qemu-io that was killed: what is dirty' 2 \
+    "*bitmap 0 'b0': in use: *"
 else
   fail 'qemu-io holds an image to be killed'
   kill_holder
