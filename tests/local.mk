@@ -92,6 +92,7 @@ EXTRA_DIST += \
 	%D%/interop-check.py \
 	%D%/interop-compare.py \
 	%D%/bench/bench.py \
+	%D%/bitmap-bits.py \
 	%D%/bench/images.py \
 	%D%/interop-map.py \
 	%D%/json-check.py \

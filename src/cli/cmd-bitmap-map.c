@@ -319,13 +319,6 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 
 /* ---- The command line ---- */
 
-static gboolean
-parse_number (const char *option, const char *text, guint64 *value,
-              GError **error)
-{
-  return text == NULL || usage_parse_number (option, text, value, error);
-}
-
 /* Takes OFFSET[+LENGTH]; without LENGTH it is one byte. */
 static gboolean
 parse_contains (Request *request, GError **error)
@@ -355,7 +348,8 @@ parse_contains (Request *request, GError **error)
 static gboolean
 parse_split (Request *request, GError **error)
 {
-  if (!parse_number ("--split", request->split_text, &request->split, error))
+  if (!usage_parse_number ("--split", request->split_text, &request->split,
+                           error))
     return FALSE;
   if (request->split_text == NULL || request->split > 0)
     return TRUE;
@@ -440,10 +434,10 @@ check (Request *request, OptionsOutput output, GError **error)
 {
   return selection_parse (&request->selection, error)
          && check_combinations (request, output, error)
-         && parse_number ("--start-offset", request->start_text,
-                          &request->start, error)
-         && parse_number ("--max-length", request->max_length_text,
-                          &request->max_length, error)
+         && usage_parse_number ("--start-offset", request->start_text,
+                                &request->start, error)
+         && usage_parse_number ("--max-length", request->max_length_text,
+                                &request->max_length, error)
          && parse_contains (request, error) && parse_split (request, error)
          && parse_plot_size (request, error);
 }

@@ -140,13 +140,6 @@ parse_types (Request *request, GError **error)
 }
 
 static gboolean
-parse_number (const char *option, const char *text, guint64 *value,
-              GError **error)
-{
-  return text == NULL || usage_parse_number (option, text, value, error);
-}
-
-static gboolean
 check (Request *request, GError **error)
 {
   const Selection *selection = &request->selection;
@@ -157,11 +150,11 @@ check (Request *request, GError **error)
 
   if (!usage_check_exclusive (given, error)
       || !selection_parse (&request->selection, error)
-      || !parse_number ("--at", request->at_text, &request->at, error)
-      || !parse_number ("--start", request->start_text, &request->rows.start,
-                        error)
-      || !parse_number ("--count", request->count_text, &request->rows.count,
-                        error)
+      || !usage_parse_number ("--at", request->at_text, &request->at, error)
+      || !usage_parse_number ("--start", request->start_text,
+                              &request->rows.start, error)
+      || !usage_parse_number ("--count", request->count_text,
+                              &request->rows.count, error)
       || !parse_types (request, error))
     return FALSE;
 

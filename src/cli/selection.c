@@ -30,9 +30,8 @@ selection_parse (Selection *selection, GError **error)
   if (!usage_check_exclusive (given, error))
     return FALSE;
 
-  return selection->index_text == NULL
-         || usage_parse_number ("--index", selection->index_text,
-                                &selection->index, error);
+  return usage_parse_number ("--index", selection->index_text,
+                             &selection->index, error);
 }
 
 gboolean

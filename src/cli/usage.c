@@ -34,12 +34,13 @@ usage_error (GError **error, const char *format, ...)
                        message);
 }
 
-/* Parses the number TEXT that OPTION was given. */
+/* Parses the number TEXT that OPTION was given; NULL, when it was not, leaves
+ * VALUE as it is. */
 gboolean
 usage_parse_number (const char *option, const char *text, guint64 *value,
                     GError **error)
 {
-  if (number_parse (text, value))
+  if (text == NULL || number_parse (text, value))
     return TRUE;
 
   g_autofree char *escaped = usage_escape (text);

@@ -81,15 +81,6 @@ end_object (const BitmapMap *map, GString *out, Qcow2ExtentType type)
 /* An extent is put together on the stack: there may be very many. */
 #define EXTENT_MAX 160
 
-static char *
-put_text (char *at, const char *text)
-{
-  const gsize len = strlen (text);
-
-  memcpy (at, text, len);
-  return at + len;
-}
-
 /* Writes spaces and VALUE to AT, at least WIDTH characters together. */
 static char *
 put_right (char *at, guint64 value, guint width)
@@ -108,9 +99,9 @@ append_object (BitmapMap *map, GString *out, const Qcow2Extent *extent)
   char *at = text;
 
   begin_object (map, out);
-  at = put_text (at, compact ? "\"offset\":" : "\"offset\": ");
+  at = digits_put_text (at, compact ? "\"offset\":" : "\"offset\": ");
   at = digits_put (at, extent->offset);
-  at = put_text (at, compact ? ",\"length\":" : ", \"length\": ");
+  at = digits_put_text (at, compact ? ",\"length\":" : ", \"length\": ");
   at = digits_put (at, extent->length);
   g_string_append_len (out, text, at - text);
   end_object (map, out, extent->type);
@@ -122,9 +113,10 @@ append_text (GString *out, const Qcow2Extent *extent)
   char line[EXTENT_MAX];
   char *at = put_right (line, extent->offset, 10);
 
-  at = put_right (put_text (at, "  "), extent->length, 10);
-  at = put_right (put_text (at, "  "), extent->type, 3);
-  at = put_text (put_text (at, "  "), get_description (extent->type));
+  at = put_right (digits_put_text (at, "  "), extent->length, 10);
+  at = put_right (digits_put_text (at, "  "), extent->type, 3);
+  at = digits_put_text (digits_put_text (at, "  "),
+                        get_description (extent->type));
   *at++ = '\n';
   g_string_append_len (out, line, at - line);
 }

@@ -48,6 +48,17 @@ digits_put (char *at, guint64 value)
   return end;
 }
 
+/* Writes TEXT, which stands beside digits, to AT, where there is room for it.
+ * Returns where it ends. */
+static inline char *
+digits_put_text (char *at, const char *text)
+{
+  const gsize len = strlen (text);
+
+  memcpy (at, text, len);
+  return at + len;
+}
+
 void digits_append (GString *out, guint64 value);
 void digits_append_left (GString *out, guint64 value, guint width);
 void digits_append_right (GString *out, guint64 value, guint width);

@@ -385,29 +385,20 @@ typedef struct
 #define ROW_MAX 320
 
 static char *
-put_text (char *at, const char *text)
-{
-  const gsize len = strlen (text);
-
-  memcpy (at, text, len);
-  return at + len;
-}
-
-static char *
 put_row (char *at, const RowStyle *style, const Qcow2TableEntry *entry)
 {
   const guint64 values[] = { entry->offset, entry->size, entry->reserved,
                              entry->guest_offset, entry->guest_length };
 
   at = digits_put (at, entry->index);
-  at = put_text (at, style->type);
-  at = put_text (at, qcow2_label_find (qcow2_entry_types, entry->type));
+  at = digits_put_text (at, style->type);
+  at = digits_put_text (at, qcow2_label_find (qcow2_entry_types, entry->type));
   *at++ = '"';
   for (guint i = 0; i < style->n_keys; i++)
     {
-      at = put_text (at, style->keys[i]);
+      at = digits_put_text (at, style->keys[i]);
       at = values[i] != QCOW2_ABSENT ? digits_put (at, values[i])
-                                     : put_text (at, "null");
+                                     : digits_put_text (at, "null");
     }
   *at++ = '}';
   return at;
@@ -429,7 +420,7 @@ append_rows (JsonEmitter *self, const RowStyle *style,
   for (gsize i = 0; i < n_entries; i++)
     {
       if (i > 0)
-        at = put_text (at, style->before);
+        at = digits_put_text (at, style->before);
       at = put_row (at, style, &entries[i]);
     }
   g_string_set_size (out, (gsize) (at - out->str));
