@@ -314,9 +314,12 @@ for script in "$tmp/scripts"/*.sh; do
     rm -f "$tmp/new.qcow2"
     truncate -s 10M "$tmp/disk" "$tmp/backup"
   fi
-  env img="$img" full="$img" b="$b" list="$tmp/list" map="$tmp/map" \
-    disk="$tmp/disk" backup="$tmp/backup" new="$tmp/new.qcow2" bash -c '. "$1"; . "$2"' bash "$tmp/setting" \
-    "$script" > "$out" 2> "$err"
+  cat > "$tmp/variables" << END
+img='$img' full='$img' b='$b' list='$tmp/list' map='$tmp/map'
+disk='$tmp/disk' backup='$tmp/backup' new='$tmp/new.qcow2'
+END
+  cat "$tmp/variables" "$tmp/setting" "$script" > "$tmp/script"
+  bash "$tmp/script" > "$out" 2> "$err"
   status=$?
   expect "the script at '$(sed -n '1s/^ *//p' "$script")' runs" 0
   check 'without messages' [ ! -s "$err" ]
