@@ -412,19 +412,21 @@ take_byte (Answer *answer, char c, gsize at)
     }
 }
 
-/* The digest depends on where the text was looked at, too. */
-static void
-add_to_digest (Answer *answer, const char *bytes, gsize len)
+/* Returns DIGEST with the LEN bytes at BYTES added; where it was called counts,
+ * too. */
+guint64
+answer_add_to_digest (guint64 digest, const void *bytes, gsize len)
 {
   for (gsize i = 0; i < len; i += sizeof (guint64))
     {
       guint64 word = 0;
 
-      memcpy (&word, bytes + i, MIN (len - i, sizeof word));
-      answer->digest
-          = (answer->digest ^ word) * G_GUINT64_CONSTANT (0x9e3779b97f4a7c15);
-      answer->digest ^= answer->digest >> 32;
+      memcpy (&word, (const char *) bytes + i, MIN (len - i, sizeof word));
+      digest = (digest ^ word) * G_GUINT64_CONSTANT (0x9e3779b97f4a7c15);
+      digest ^= digest >> 32;
     }
+
+  return digest;
 }
 
 /* Looks at the text that was appended, and drops it.  It ends with a whole
@@ -440,7 +442,8 @@ answer_check (Answer *answer)
   check_text (answer);
   for (gsize i = 0; answer->kind == ANSWER_JSON && i < text->len; i++)
     take_byte (answer, text->str[i], i);
-  add_to_digest (answer, text->str, text->len);
+  answer->digest
+      = answer_add_to_digest (answer->digest, text->str, text->len);
   answer->size += text->len;
   answer->last = (guint8) text->str[text->len - 1];
   g_string_truncate (text, 0);

@@ -23,6 +23,7 @@ GString *answer_get_text (Answer *answer);
 void answer_check (Answer *answer);
 void answer_end (Answer *answer);
 guint64 answer_get_size (const Answer *answer);
+guint64 answer_add_to_digest (guint64 digest, const void *bytes, gsize len);
 guint64 answer_get_digest (const Answer *answer);
 void answer_free (Answer *answer);
 

@@ -20,7 +20,6 @@ typedef struct
 {
   Selection selection;
   gboolean force;
-  gboolean only_dirty;
   gboolean totals;
   gboolean want_plot;
 
@@ -33,7 +32,6 @@ typedef struct
 
   guint64 start;      /* guest offset */
   guint64 max_length; /* bytes, or G_MAXUINT64 */
-  guint64 split;      /* bytes, or 0 */
   guint plot_width;   /* characters */
   guint plot_height;  /* lines */
 
@@ -348,10 +346,10 @@ parse_contains (Request *request, GError **error)
 static gboolean
 parse_split (Request *request, GError **error)
 {
-  if (!usage_parse_number ("--split", request->split_text, &request->split,
+  if (!usage_parse_number ("--split", request->split_text, &request->map.split,
                            error))
     return FALSE;
-  if (request->split_text == NULL || request->split > 0)
+  if (request->split_text == NULL || request->map.split > 0)
     return TRUE;
 
   usage_error (error, "--split: 0 bytes are no piece");
@@ -383,7 +381,6 @@ parse_plot_size (Request *request, GError **error)
         }
     }
 
-  request->want_plot = request->want_plot || request->plot_size_text != NULL;
   request->plot_width = (guint) width;
   request->plot_height = (guint) height;
   return TRUE;
@@ -394,21 +391,21 @@ static gboolean
 check_combinations (const Request *request, OptionsOutput output,
                     GError **error)
 {
-  const gboolean plot = request->want_plot || request->plot_size_text != NULL;
   const char *const what = request->contains_text != NULL ? "--contains"
                            : request->totals              ? "--totals"
-                           : plot                         ? "--plot"
+                           : request->want_plot           ? "--plot"
                                                           : "";
   const gboolean map_file = output == OPTIONS_OUTPUT_MORE;
   const char *const kinds[]
       = { request->contains_text != NULL ? "--contains" : "",
-          request->totals ? "--totals" : "", plot ? "--plot" : "",
+          request->totals ? "--totals" : "",
+          request->want_plot ? "--plot" : "",
           map_file ? "--output=ddrescue" : "", NULL };
   const char *const splits[]
       = { what, request->split_text != NULL ? "--split" : "", NULL };
   const char *const dirties[]
       = { request->totals ? "" : what, map_file ? "--output=ddrescue" : "",
-          request->only_dirty ? "--dirty" : "", NULL };
+          request->map.only_dirty ? "--dirty" : "", NULL };
   const char *const ranges[]
       = { request->contains_text != NULL ? "--contains" : "",
           request->start_text != NULL        ? "--start-offset"
@@ -432,6 +429,7 @@ check_combinations (const Request *request, OptionsOutput output,
 static gboolean
 check (Request *request, OptionsOutput output, GError **error)
 {
+  request->want_plot = request->want_plot || request->plot_size_text != NULL;
   return selection_parse (&request->selection, error)
          && check_combinations (request, output, error)
          && usage_parse_number ("--start-offset", request->start_text,
@@ -469,7 +467,7 @@ run (Tool *tool, char **argv, GError **error)
     SELECTION_OPTIONS (&request.selection),
     { "totals", 0, 0, G_OPTION_ARG_NONE, &request.totals,
       "Print how much of the disk is of each type", NULL },
-    { "dirty", 0, 0, G_OPTION_ARG_NONE, &request.only_dirty,
+    { "dirty", 0, 0, G_OPTION_ARG_NONE, &request.map.only_dirty,
       "Print only what must be copied: what is dirty or unknown", NULL },
     { "start-offset", 0, 0, G_OPTION_ARG_FILENAME, &request.start_text,
       "Begin at guest offset OFFSET", "OFFSET" },
@@ -504,8 +502,6 @@ run (Tool *tool, char **argv, GError **error)
     return FALSE;
 
   request.map.format = get_format (output);
-  request.map.only_dirty = request.only_dirty;
-  request.map.split = request.split;
   tool_want_one_image (tool, "bitmap-map");
   return tool_for_each_image (tool, show, &request, error);
 }

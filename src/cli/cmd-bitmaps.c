@@ -113,14 +113,10 @@ print_list_row (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
 static SelectionVisit
 get_visit (Request *request)
 {
-  SelectionVisit visit = { .use = SELECTION_ALL,
-                           .key = "bitmaps",
-                           .show = bitmap_block_show,
-                           .data = &request->stats };
+  SelectionVisit visit
+      = { .use = SELECTION_ALL, .key = "bitmaps", .data = request };
 
-  if (request->tables)
-    visit.show = bitmap_block_show_with_table;
-  else if (request->fields.keys != NULL)
+  if (request->fields.keys != NULL)
     {
       visit.use = SELECTION_ONE;
       visit.show = show_fields;
@@ -137,10 +133,13 @@ get_visit (Request *request)
     }
   else if (request->names)
     visit.show = show_name;
+  else
+    {
+      visit.show
+          = request->tables ? bitmap_block_show_with_table : bitmap_block_show;
+      visit.data = &request->stats;
+    }
 
-  if (visit.show != bitmap_block_show
-      && visit.show != bitmap_block_show_with_table)
-    visit.data = request;
   return visit;
 }
 

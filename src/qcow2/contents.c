@@ -435,20 +435,20 @@ give_entries (Walk *walk, const Qcow2TableEntry *entries, gsize n_entries,
   for (gsize i = 0; i < n_entries;)
     {
       const Qcow2TableEntry *entry = &entries[i];
-      const gboolean data
-          = entry->type == QCOW2_ENTRY_SERIALIZED && is_sound (entry);
+      const gboolean sound = is_sound (entry);
+      const gboolean data = sound && entry->type == QCOW2_ENTRY_SERIALIZED;
       const gsize n = data ? count_adjacent (entry, n_entries - i) : 1;
       const guint64 first = entry->index * walk->entry_bits;
       gboolean given;
 
-      if (!is_sound (entry) && !is_lenient (walk))
+      if (!sound && !is_lenient (walk))
         return has_changed (&walk->table, entry->index, error);
 
       if (data)
         given = give_data (walk, entry, n, error);
       else
         given = give_run (walk, first, first + walk->entry_bits,
-                          !is_sound (entry) ? QCOW2_EXTENT_UNKNOWN
+                          !sound ? QCOW2_EXTENT_UNKNOWN
                           : entry->type == QCOW2_ENTRY_ALL_ONES
                               ? QCOW2_EXTENT_DIRTY
                               : QCOW2_EXTENT_CLEAN,

@@ -6,8 +6,7 @@
 
 #include "fuzz.h"
 
-#include <string.h>
-
+#include "answer.h"
 #include "command.h"
 
 /* Of so many inputs one takes the whole way, and of these one in four a second
@@ -17,23 +16,6 @@
 
 /* Rows of bitmap tables that a leg prints. */
 #define LEG_ROWS 48
-
-static guint64
-digest (const guint8 *data, gsize size)
-{
-  guint64 sum = size;
-
-  for (gsize i = 0; i < size; i += sizeof (guint64))
-    {
-      guint64 word = 0;
-
-      memcpy (&word, data + i, MIN (size - i, sizeof word));
-      sum = (sum ^ word) * G_GUINT64_CONSTANT (0x9e3779b97f4a7c15);
-      sum ^= sum >> 32;
-    }
-
-  return sum;
-}
 
 static guint
 choose (guint64 sum, guint bit, guint n)
@@ -88,7 +70,7 @@ void
 fuzz_drive (ByteSource *source, const guint8 *data, gsize size,
             const DriveOptions *options)
 {
-  const guint64 sum = digest (data, size);
+  const guint64 sum = answer_add_to_digest (size, data, size);
 
   if (choose (sum, 0, WHOLE_WAY) == 0)
     drive_whole_way (source, sum, options);
