@@ -31,6 +31,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/header-rules.c \
 	%D%/qcow2/image.c \
 	%D%/qcow2/image.h \
+	%D%/qcow2/namesakes.c \
+	%D%/qcow2/namesakes.h \
 	%D%/qcow2/printable.c \
 	%D%/qcow2/printable.h \
 	%D%/qcow2/problem.c \

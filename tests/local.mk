@@ -36,6 +36,7 @@ unit_tests = \
 	%D%/test-image-list \
 	%D%/test-json \
 	%D%/test-message \
+	%D%/test-namesakes \
 	%D%/test-number \
 	%D%/test-plot \
 	%D%/test-problem \
@@ -180,6 +181,8 @@ unit_ldadd = src/libcli.la
 %C%_test_json_LDADD = $(unit_ldadd)
 %C%_test_message_SOURCES = %D%/test-message.c $(builder_sources)
 %C%_test_message_LDADD = $(unit_ldadd)
+%C%_test_namesakes_SOURCES = %D%/test-namesakes.c
+%C%_test_namesakes_LDADD = $(unit_ldadd)
 %C%_test_number_SOURCES = %D%/test-number.c
 %C%_test_number_LDADD = $(unit_ldadd)
 %C%_test_plot_SOURCES = %D%/test-plot.c

@@ -614,6 +614,31 @@ test_cut_character (void)
   g_assert_cmpuint (size, ==, 1);
 }
 
+/* Many bytes are looked at together: each of all bytes, at each place among
+ * others, in front of none to many more. */
+static void
+test_plain_bytes (void)
+{
+  guint8 text[100];
+
+  for (guint byte = 0; byte < 256; byte++)
+    {
+      const gboolean plain
+          = byte >= 0x20 && byte <= 0x7e && byte != '"' && byte != '\\';
+
+      for (gsize len = 1; len <= sizeof text; len += 9)
+        for (gsize at = 0; at < len; at++)
+          {
+            memset (text, 'x', sizeof text);
+            text[at] = (guint8) byte;
+            g_assert_cmpuint (qcow2_count_plain (text, len), ==,
+                              plain ? len : at);
+          }
+    }
+
+  g_assert_cmpuint (qcow2_count_plain (text, 0), ==, 0);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -631,5 +656,6 @@ main (int argc, char **argv)
   g_test_add_func ("/format/escape/bytes", test_escape_bytes);
   add_values ();
   add_structures ();
+  g_test_add_func ("/format/plain-bytes", test_plain_bytes);
   return g_test_run ();
 }

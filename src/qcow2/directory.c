@@ -6,14 +6,14 @@
 
 #include <string.h>
 
+#include "qcow2/namesakes.h"
+
 #define WHAT "bitmap directory"
 
 /* The fixed part of an entry and its field name_size (qcow2 spec, bitmap
  * directory). */
 #define HEAD_LENGTH 24
 #define AT_NAME_SIZE 18
-
-#define DIGEST_LENGTH 32 /* SHA-256 */
 
 /* Where the walk stands; all but WALKING are ends. */
 typedef enum
@@ -37,24 +37,8 @@ struct Qcow2Directory
   guint64 index; /* of the next entry */
   WalkState state;
 
-  GArray *namesakes; /* Namesakes, for each bitmap */
+  Qcow2Namesakes *namesakes; /* of all entries when it was opened */
 };
-
-/* The first bitmaps that have the name of a bitmap, or have it up to the first
- * NUL byte: indexes. */
-typedef struct
-{
-  guint32 whole;
-  guint32 cut;
-} Namesakes;
-
-/* A bitmap's name, for finding equal ones. */
-typedef struct
-{
-  guint8 cut_digest[DIGEST_LENGTH]; /* up to the first NUL byte */
-  guint8 digest[DIGEST_LENGTH];
-  guint32 index;
-} Name;
 
 void
 qcow2_directory_rewind (Qcow2Directory *directory)
@@ -65,8 +49,9 @@ qcow2_directory_rewind (Qcow2Directory *directory)
 }
 
 /* Reads what follows the head of the entry at the walk's position; its SIZE
- * bytes without padding are there. */
-static gboolean
+ * bytes without padding are there.  Returns the name, which stays valid until
+ * the next call, NULL when a read fails. */
+static const guint8 *
 read_tail (Qcow2Directory *directory, Qcow2Bitmap *bitmap, guint64 size,
            GError **error)
 {
@@ -76,7 +61,7 @@ read_tail (Qcow2Directory *directory, Qcow2Bitmap *bitmap, guint64 size,
       = MIN (bitmap->extra_data_size, sizeof bitmap->extra_data);
   const guint8 *bytes = byte_window_get (window, extra, preview, WHAT, error);
   if (bytes == NULL)
-    return FALSE;
+    return NULL;
 
   memcpy (bitmap->extra_data, bytes, preview);
 
@@ -86,24 +71,20 @@ read_tail (Qcow2Directory *directory, Qcow2Bitmap *bitmap, guint64 size,
   const gsize len = (gsize) MIN (wanted, directory->end - name);
   bytes = byte_window_get (window, name, len, WHAT, error);
   if (bytes == NULL)
-    return FALSE;
+    return NULL;
 
-  bitmap->name = g_bytes_new (bytes, bitmap->name_size);
   bitmap->name_offset = name;
   bitmap->padding_cut = len < wanted;
   for (gsize i = bitmap->name_size; i < len && bitmap->bad_padding == 0; i++)
     bitmap->bad_padding = bytes[i] != 0 ? name + i : 0;
-  return TRUE;
+  return bytes;
 }
 
-/* Gives the next entry in BITMAP, which the caller clears.  When its extra
- * data or name go on behind the end of the directory or the file it has no
- * name and is the last one.  Entries beyond nb_bitmaps are given too.  Returns
- * FALSE without an error at the end, FALSE with QCOW2_ERROR_READ when a read
- * fails. */
-gboolean
-qcow2_directory_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap,
-                      GError **error)
+/* Gives the next entry in BITMAP and its name, apart, in NAME, valid until the
+ * next call.  Otherwise like qcow2_directory_next (). */
+static gboolean
+read_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap, const guint8 **name,
+           GError **error)
 {
   const guint64 left = directory->end - MIN (directory->pos, directory->end);
 
@@ -120,110 +101,61 @@ qcow2_directory_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap,
   if (head == NULL)
     return FALSE;
 
-  g_auto (Qcow2Bitmap) b = { .index = directory->index,
-                             .file_offset = directory->pos,
-                             .disk_bytes = QCOW2_ABSENT,
-                             .dirty_bytes = QCOW2_ABSENT };
+  Qcow2Bitmap b = { .index = directory->index,
+                    .file_offset = directory->pos,
+                    .disk_bytes = QCOW2_ABSENT,
+                    .dirty_bytes = QCOW2_ABSENT };
   qcow2_record_decode (qcow2_bitmap_fields, head, HEAD_LENGTH, &b);
   b.granularity = b.granularity_bits < 64
                       ? G_GUINT64_CONSTANT (1) << b.granularity_bits
                       : QCOW2_ABSENT;
 
   const guint64 size = HEAD_LENGTH + (guint64) b.extra_data_size + b.name_size;
-  if (size > left)
-    directory->state = ENTRY_CUT;
-  else if (!read_tail (directory, &b, size, error))
+  const gboolean cut = size > left;
+  *name = cut ? NULL : read_tail (directory, &b, size, error);
+  if (!cut && *name == NULL)
     return FALSE;
+
+  if (cut)
+    directory->state = ENTRY_CUT;
   else
     directory->pos
         += MIN ((size + 7) / 8 * 8, directory->declared_end - directory->pos);
-
   directory->index++;
   *bitmap = b;
-  b.name = NULL;
   return TRUE;
 }
 
-static gint
-compare_names (gconstpointer a, gconstpointer b)
+/* Gives the next entry in BITMAP, which the caller clears.  When its extra
+ * data or name go on behind the end of the directory or the file it has no
+ * name and is the last one.  Entries beyond nb_bitmaps are given too.  Returns
+ * FALSE without an error at the end, FALSE with QCOW2_ERROR_READ when a read
+ * fails. */
+gboolean
+qcow2_directory_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap,
+                      GError **error)
 {
-  const Name *left = a;
-  const Name *right = b;
-  const gint by_cut
-      = memcmp (left->cut_digest, right->cut_digest, DIGEST_LENGTH);
-  const gint by_whole = memcmp (left->digest, right->digest, DIGEST_LENGTH);
+  const guint8 *name;
 
-  if (by_cut != 0)
-    return by_cut;
-  if (by_whole != 0)
-    return by_whole;
+  if (!read_next (directory, bitmap, &name, error))
+    return FALSE;
 
-  return left->index < right->index ? -1 : left->index > right->index;
+  if (name != NULL)
+    bitmap->name = g_bytes_new (name, bitmap->name_size);
+  return TRUE;
 }
 
-static void
-digest_bytes (GChecksum *checksum, const guint8 *bytes, gsize len,
-              guint8 *digest)
+/* Gives in BITMAP, which the caller clears, entry INDEX of DIRECTORY, which is
+ * at host offset OFFSET.  The walk goes on behind it.  Returns FALSE as
+ * qcow2_directory_next () does. */
+gboolean
+qcow2_directory_read (Qcow2Directory *directory, guint64 index, guint64 offset,
+                      Qcow2Bitmap *bitmap, GError **error)
 {
-  gsize size = DIGEST_LENGTH;
-
-  g_checksum_reset (checksum);
-  g_checksum_update (checksum, bytes, (gssize) len);
-  g_checksum_get_digest (checksum, digest, &size);
-}
-
-static void
-digest_name (GChecksum *checksum, GBytes *bytes, Name *name)
-{
-  gsize len;
-  const guint8 *data = g_bytes_get_data (bytes, &len);
-  const guint8 *nul = len > 0 ? memchr (data, 0, len) : NULL;
-
-  digest_bytes (checksum, data, len, name->digest);
-  if (nul == NULL)
-    memcpy (name->cut_digest, name->digest, DIGEST_LENGTH);
-  else
-    digest_bytes (checksum, data, (gsize) (nul - data), name->cut_digest);
-}
-
-/* Gives in CUT the lowest index of the names that begin NAMES and are equal up
- * to a NUL byte; returns how many they are. */
-static guint
-measure_cut_group (const Name *names, guint n, guint32 *cut)
-{
-  guint len = 0;
-
-  *cut = names[0].index;
-  for (; len < n; len++)
-    {
-      if (memcmp (names[len].cut_digest, names[0].cut_digest, DIGEST_LENGTH)
-          != 0)
-        break;
-      *cut = MIN (*cut, names[len].index);
-    }
-
-  return len;
-}
-
-/* Fills namesakes from NAMES, whose order it changes. */
-static void
-find_namesakes (Qcow2Directory *directory, GArray *names)
-{
-  const Name *all = (gconstpointer) names->data;
-  Namesakes first = { 0 };
-  guint group_end = 0;
-
-  g_array_sort (names, compare_names);
-  for (guint i = 0; i < names->len; i++)
-    {
-      const Name *name = &all[i];
-
-      if (i == group_end)
-        group_end += measure_cut_group (name, names->len - i, &first.cut);
-      if (i == 0 || memcmp (name[-1].digest, name->digest, DIGEST_LENGTH) != 0)
-        first.whole = name->index;
-      g_array_index (directory->namesakes, Namesakes, name->index) = first;
-    }
+  qcow2_directory_rewind (directory);
+  directory->pos = offset;
+  directory->index = index;
+  return qcow2_directory_next (directory, bitmap, error);
 }
 
 /* Adds what is wrong with the directory as a whole, when the walk has ended.
@@ -281,42 +213,48 @@ judge_walk (const Qcow2Directory *directory)
                         directory->declared_end);
 }
 
-/* Walks the directory once: finds names that stand in it twice, and judges
- * the directory as a whole. */
+/* A Qcow2NamesakesRead: reads the name of an entry again. */
+static GBytes *
+read_name (guint64 index, guint64 offset, gpointer data, GError **error)
+{
+  Qcow2Bitmap bitmap = { 0 };
+
+  return qcow2_directory_read (data, index, offset, &bitmap, error)
+             ? bitmap.name
+             : NULL;
+}
+
+/* Walks the directory once: judges it as a whole, and finds names that stand
+ * in it twice. */
 static gboolean
 survey (Qcow2Directory *directory, GError **error)
 {
-  g_autoptr (GArray) names = g_array_new (FALSE, FALSE, sizeof (Name));
-  g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
   g_autoptr (GError) local_error = NULL;
 
   while (TRUE)
     {
-      g_auto (Qcow2Bitmap) bitmap = { 0 };
-      Name name = { .index = directory->namesakes->len };
-      const Namesakes none = { name.index, name.index };
+      Qcow2Bitmap bitmap;
+      const guint8 *name;
 
-      if (!qcow2_directory_next (directory, &bitmap, &local_error))
+      if (!read_next (directory, &bitmap, &name, &local_error))
         break;
 
-      g_array_append_val (directory->namesakes, none);
-      if (bitmap.name == NULL)
-        continue;
-
-      digest_name (checksum, bitmap.name, &name);
-      g_array_append_val (names, name);
+      qcow2_namesakes_add (directory->namesakes, bitmap.file_offset, name,
+                           bitmap.name_size);
     }
 
-  if (local_error != NULL)
+  if (local_error == NULL)
     {
-      g_propagate_error (error, g_steal_pointer (&local_error));
-      return FALSE;
+      judge_walk (directory);
+      qcow2_namesakes_find (directory->namesakes, read_name, directory,
+                            &local_error);
     }
-
-  find_namesakes (directory, names);
-  judge_walk (directory);
   qcow2_directory_rewind (directory);
-  return TRUE;
+  if (local_error == NULL)
+    return TRUE;
+
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
 }
 
 /* Returns the bitmap directory of IMAGE, which must outlive it, before its
@@ -332,7 +270,7 @@ qcow2_directory_open (Qcow2Image *image, GError **error)
 
   directory->image = image;
   directory->max_entries = QCOW2_MAX_BITMAPS;
-  directory->namesakes = g_array_new (FALSE, FALSE, sizeof (Namesakes));
+  directory->namesakes = qcow2_namesakes_new ();
   directory->state = AT_END;
 
   /* At offset 0 lies the header, never a directory. */
@@ -364,7 +302,7 @@ qcow2_directory_open_counted (Qcow2Image *image,
   const guint64 size = byte_source_get_size (image->source);
 
   directory->image = image;
-  directory->namesakes = g_array_new (FALSE, FALSE, sizeof (Namesakes));
+  directory->namesakes = qcow2_namesakes_new ();
   directory->max_entries = MIN (extension->nb_bitmaps, QCOW2_MAX_BITMAPS);
   directory->start = MIN (extension->bitmap_directory_offset, size);
   directory->declared_end = size;
@@ -374,24 +312,11 @@ qcow2_directory_open_counted (Qcow2Image *image,
   return directory;
 }
 
-/* Gives in BITMAP, which the caller clears, entry INDEX of DIRECTORY, which is
- * at host offset OFFSET.  The walk goes on behind it.  Returns FALSE as
- * qcow2_directory_next () does. */
-gboolean
-qcow2_directory_read (Qcow2Directory *directory, guint64 index, guint64 offset,
-                      Qcow2Bitmap *bitmap, GError **error)
-{
-  qcow2_directory_rewind (directory);
-  directory->pos = offset;
-  directory->index = index;
-  return qcow2_directory_next (directory, bitmap, error);
-}
-
 /* Returns how many entries there are. */
 guint64
 qcow2_directory_get_n (const Qcow2Directory *directory)
 {
-  return directory->namesakes->len;
+  return qcow2_namesakes_get_n (directory->namesakes);
 }
 
 /* Returns the index of the first bitmap that has the name of bitmap INDEX:
@@ -400,10 +325,7 @@ qcow2_directory_get_n (const Qcow2Directory *directory)
 guint64
 qcow2_directory_get_namesake (const Qcow2Directory *directory, guint64 index)
 {
-  if (index >= directory->namesakes->len)
-    return index;
-
-  return g_array_index (directory->namesakes, Namesakes, index).whole;
+  return qcow2_namesakes_get_whole (directory->namesakes, index);
 }
 
 /* Likewise, of the first bitmap whose name is equal up to the first NUL byte,
@@ -412,10 +334,7 @@ guint64
 qcow2_directory_get_cut_namesake (const Qcow2Directory *directory,
                                   guint64 index)
 {
-  if (index >= directory->namesakes->len)
-    return index;
-
-  return g_array_index (directory->namesakes, Namesakes, index).cut;
+  return qcow2_namesakes_get_cut (directory->namesakes, index);
 }
 
 void
@@ -425,6 +344,6 @@ qcow2_directory_free (Qcow2Directory *directory)
     return;
 
   byte_window_free (directory->window);
-  g_array_unref (directory->namesakes);
+  qcow2_namesakes_free (directory->namesakes);
   g_free (directory);
 }

@@ -4,6 +4,10 @@
 
 #include "qcow2/printable.h"
 
+/* How many bytes are looked at together, which compilers make few instructions
+ * of. */
+#define STEP 32
+
 /* Characters that drive a terminal, hide, or reorder what stands beside them:
  * controls and format characters. */
 static const struct
@@ -52,6 +56,23 @@ qcow2_char_is_printable (const guint8 *bytes, gsize len, gsize *size)
   return !is_unprintable (c);
 }
 
+static gboolean
+is_plain (guint8 byte)
+{
+  return byte >= ' ' && byte < 0x7f && byte != '"' && byte != '\\';
+}
+
+static gboolean
+are_plain (const guint8 *bytes)
+{
+  guint8 n = 0;
+
+  for (guint i = 0; i < STEP; i++)
+    n += is_plain (bytes[i]) ? 1 : 0;
+
+  return n == STEP;
+}
+
 /* Returns how many of the LEN bytes at BYTES, from the first on, are printable
  * ASCII characters that need no escape anywhere. */
 gsize
@@ -59,8 +80,9 @@ qcow2_count_plain (const guint8 *bytes, gsize len)
 {
   gsize n = 0;
 
-  while (n < len && bytes[n] >= ' ' && bytes[n] < 0x7f && bytes[n] != '"'
-         && bytes[n] != '\\')
+  while (len - n >= STEP && are_plain (bytes + n))
+    n += STEP;
+  while (n < len && is_plain (bytes[n]))
     n++;
 
   return n;
@@ -75,9 +97,9 @@ qcow2_string_is_printable (GBytes *string)
 
   while (len > 0)
     {
-      gsize size;
+      gsize size = qcow2_count_plain (bytes, len);
 
-      if (!qcow2_char_is_printable (bytes, len, &size))
+      if (size == 0 && !qcow2_char_is_printable (bytes, len, &size))
         return FALSE;
 
       bytes += size;

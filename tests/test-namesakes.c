@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "qcow2/namesakes.h"
+
+#include <string.h>
+
+#include "qcow2/error.h"
+
+/* Names as they are read again; the entry of name i is at 1000 + i. */
+typedef struct
+{
+  const char *const *names; /* NULL for one that is gone */
+  const gsize *lengths;     /* NULL: names end with a NUL byte */
+  guint64 fails;            /* index whose read fails */
+  GArray *asked;            /* guint64 */
+} Names;
+
+static GBytes *
+read_name (guint64 index, guint64 offset, gpointer data, GError **error)
+{
+  const Names *names = data;
+  const char *name = names->names[index];
+
+  g_assert_cmpuint (offset, ==, 1000 + index);
+  g_array_append_val (names->asked, index);
+  if (index == names->fails)
+    {
+      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_READ, "no");
+      return NULL;
+    }
+
+  return name != NULL ? g_bytes_new (name, names->lengths != NULL
+                                               ? names->lengths[index]
+                                               : strlen (name))
+                      : NULL;
+}
+
+static Qcow2Namesakes *
+find (Names *names, guint n)
+{
+  Qcow2Namesakes *namesakes = qcow2_namesakes_new ();
+  g_autoptr (GError) error = NULL;
+
+  names->fails = G_MAXUINT64;
+  names->asked = g_array_new (FALSE, FALSE, sizeof (guint64));
+  for (guint i = 0; i < n; i++)
+    qcow2_namesakes_add (
+        namesakes, 1000 + i, (const guint8 *) names->names[i],
+        names->lengths != NULL ? names->lengths[i] : strlen (names->names[i]));
+  g_assert_true (
+      qcow2_namesakes_find (namesakes, read_name, names, &error));
+  g_assert_no_error (error);
+  g_assert_cmpuint (qcow2_namesakes_get_n (namesakes), ==, n);
+  return namesakes;
+}
+
+static void
+assert_first (const Qcow2Namesakes *namesakes, guint64 index, guint64 whole,
+              guint64 cut)
+{
+  g_assert_cmpuint (qcow2_namesakes_get_whole (namesakes, index), ==, whole);
+  g_assert_cmpuint (qcow2_namesakes_get_cut (namesakes, index), ==, cut);
+}
+
+static void
+assert_asked (const Names *names, const guint64 *indexes, guint n)
+{
+  g_assert_cmpmem (names->asked->data, names->asked->len * sizeof (guint64),
+                   indexes, n * sizeof *indexes);
+}
+
+static void
+test_different (void)
+{
+  static const char *const all[]
+      = { "a", "b", "", "aa", "0123456789abcdef", "0123456789abcdeF",
+          "1123456789abcdef", "0123456789abcdef0" };
+  Names names = { .names = all };
+  Qcow2Namesakes *namesakes = find (&names, G_N_ELEMENTS (all));
+
+  for (guint i = 0; i < G_N_ELEMENTS (all); i++)
+    assert_first (namesakes, i, i, i);
+  assert_asked (&names, NULL, 0);
+  g_array_unref (names.asked);
+  qcow2_namesakes_free (namesakes);
+}
+
+static void
+test_equal (void)
+{
+  static const char *const all[]
+      = { "x", "0123456789abcdef-y", "x", "z", "0123456789abcdef-y", "x", "" };
+  const guint64 asked[] = { 0, 1, 2, 4, 5 };
+  Names names = { .names = all };
+  Qcow2Namesakes *namesakes = find (&names, G_N_ELEMENTS (all));
+
+  assert_first (namesakes, 0, 0, 0);
+  assert_first (namesakes, 1, 1, 1);
+  assert_first (namesakes, 2, 0, 0);
+  assert_first (namesakes, 3, 3, 3);
+  assert_first (namesakes, 4, 1, 1);
+  assert_first (namesakes, 5, 0, 0);
+  assert_first (namesakes, 6, 6, 6);
+  assert_first (namesakes, 7, 7, 7);
+  assert_asked (&names, asked, G_N_ELEMENTS (asked));
+  g_array_unref (names.asked);
+  qcow2_namesakes_free (namesakes);
+}
+
+/* Equal up to a NUL byte is not equal. */
+static void
+test_nul (void)
+{
+  static const char *const all[] = { "a\0b", "c", "a\0c", "a", "a\0c", "\0" };
+  static const gsize lengths[] = { 3, 1, 3, 1, 3, 1 };
+  Names names = { .names = all, .lengths = lengths };
+  Qcow2Namesakes *namesakes = find (&names, G_N_ELEMENTS (all));
+
+  assert_first (namesakes, 0, 0, 0);
+  assert_first (namesakes, 1, 1, 1);
+  assert_first (namesakes, 2, 2, 0);
+  assert_first (namesakes, 3, 3, 0);
+  assert_first (namesakes, 4, 2, 0);
+  assert_first (namesakes, 5, 5, 5);
+  g_array_unref (names.asked);
+  qcow2_namesakes_free (namesakes);
+}
+
+/* The inverse of how hints are mixed: x * FACTOR, then x ^ x >> 32. */
+static guint64
+unmix (guint64 value)
+{
+  const guint64 factor = G_GUINT64_CONSTANT (0x9e3779b97f4a7c15);
+  guint64 inverse = factor;
+
+  /* Each step doubles how many bits are right; three are from the start. */
+  for (guint i = 0; i < 5; i++)
+    inverse *= 2 - factor * inverse;
+  g_assert_cmphex (factor * inverse, ==, 1);
+  return (value ^ value >> 32) * inverse;
+}
+
+static guint64
+mix (guint64 value)
+{
+  value *= G_GUINT64_CONSTANT (0x9e3779b97f4a7c15);
+  return value ^ value >> 32;
+}
+
+static void
+put_word (char *at, guint64 word)
+{
+  const guint64 le = GUINT64_TO_LE (word);
+
+  memcpy (at, &le, sizeof le);
+}
+
+/* Two names that were made to look equal are looked at again, and are not. */
+static void
+test_collision (void)
+{
+  const guint64 words[] = { G_GUINT64_CONSTANT (0x3132333435363738),
+                            G_GUINT64_CONSTANT (0x4142434445464748) };
+  char one[17] = "";
+  char other[17] = "";
+  const char *const all[] = { one, other };
+  const guint64 asked[] = { 0, 1 };
+
+  /* A hint is mix (mix (16 ^ w0)) + mix (w1). */
+  const guint64 changed = words[0] ^ 1;
+  const guint64 difference
+      = mix (mix (16 ^ words[0])) - mix (mix (16 ^ changed));
+  put_word (one, words[0]);
+  put_word (one + 8, words[1]);
+  put_word (other, changed);
+  put_word (other + 8, unmix (mix (words[1]) + difference));
+  g_assert_null (memchr (other, 0, 16));
+
+  const gsize lengths[] = { 16, 16 };
+  Names names = { .names = all, .lengths = lengths };
+  Qcow2Namesakes *namesakes = find (&names, 2);
+  assert_asked (&names, asked, 2);
+  assert_first (namesakes, 0, 0, 0);
+  assert_first (namesakes, 1, 1, 1);
+  g_array_unref (names.asked);
+  qcow2_namesakes_free (namesakes);
+}
+
+/* Somebody may be writing: a name may be gone or another when it is read
+ * again, and an entry may have none at once. */
+static void
+test_gone (void)
+{
+  static const char *const later[] = { "x", NULL, "y", NULL };
+  Names names = { .names = later,
+                  .fails = G_MAXUINT64,
+                  .asked = g_array_new (FALSE, FALSE, sizeof (guint64)) };
+  Qcow2Namesakes *namesakes = qcow2_namesakes_new ();
+
+  for (guint i = 0; i < 3; i++)
+    qcow2_namesakes_add (namesakes, 1000 + i, (const guint8 *) "x", 1);
+  qcow2_namesakes_add (namesakes, 1003, NULL, 5);
+  g_assert_true (qcow2_namesakes_find (namesakes, read_name, &names, NULL));
+  g_assert_cmpuint (names.asked->len, ==, 3);
+  g_assert_cmpuint (qcow2_namesakes_get_n (namesakes), ==, 4);
+  for (guint i = 0; i < 5; i++)
+    assert_first (namesakes, i, i, i);
+  g_array_unref (names.asked);
+  qcow2_namesakes_free (namesakes);
+}
+
+static void
+test_read_fails (void)
+{
+  static const char *const all[] = { "x", "x", "x" };
+  Names names = { .names = all,
+                  .fails = 1,
+                  .asked = g_array_new (FALSE, FALSE, sizeof (guint64)) };
+  Qcow2Namesakes *namesakes = qcow2_namesakes_new ();
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < 3; i++)
+    qcow2_namesakes_add (namesakes, 1000 + i, (const guint8 *) "x", 1);
+  g_assert_false (
+      qcow2_namesakes_find (namesakes, read_name, &names, &error));
+  g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
+  g_assert_cmpuint (names.asked->len, ==, 2);
+  g_array_unref (names.asked);
+  qcow2_namesakes_free (namesakes);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/namesakes/different", test_different);
+  g_test_add_func ("/namesakes/equal", test_equal);
+  g_test_add_func ("/namesakes/nul", test_nul);
+  g_test_add_func ("/namesakes/collision", test_collision);
+  g_test_add_func ("/namesakes/gone", test_gone);
+  g_test_add_func ("/namesakes/read-fails", test_read_fails);
+  return g_test_run ();
+}
