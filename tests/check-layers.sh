@@ -216,9 +216,11 @@ forbid 'only main names standard output and standard error' \
   '*/*.[ch]' but 'cli/main.c'
 forbid 'only the file source reads files' \
   "$(calls open openat creat close dup dup2 pread read readv preadv lseek \
-    stat fstat lstat ioctl fcntl mmap 'g_(open|close|stat|fopen)' \
+    stat fstat lstat ioctl mmap 'g_(open|close|stat|fopen)' \
     'g_file_(get|test|open|read|new)[a-z_]*')" \
   '*/*.[ch]' but 'qcow2/source-file.c'
+forbid 'only the file source and main ask what a descriptor is' \
+  "$(calls fcntl)" '*/*.[ch]' but 'qcow2/source-file.c' 'cli/main.c'
 forbid 'only main writes' "$(calls write pwrite writev send ftruncate)" \
   '*/*.[ch]' but 'cli/main.c'
 

@@ -4,15 +4,38 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "cli/dispatch.h"
+
+/* What a pipe holds, in bytes, and what it should hold when much is written:
+ * then both sides wait less for each other. */
+#define USUAL_PIPE_SIZE (64 * 1024)
+#define PIPE_SIZE (1024 * 1024)
+
+/* Widens FD if it is a pipe.  Where that cannot be, output is only slower. */
+static void
+widen_pipe (int fd)
+{
+#ifdef F_SETPIPE_SZ
+  const int size = fcntl (fd, F_GETPIPE_SZ);
+
+  if (size > 0 && size < PIPE_SIZE)
+    fcntl (fd, F_SETPIPE_SZ, PIPE_SIZE);
+#else
+  (void) fd;
+#endif
+}
 
 static gboolean
 write_all (OutputStream stream, const char *bytes, gsize len, GError **error)
 {
   const int fd
       = stream == OUTPUT_STREAM_ANSWER ? STDOUT_FILENO : STDERR_FILENO;
+
+  if (len > USUAL_PIPE_SIZE)
+    widen_pipe (fd);
 
   while (len > 0)
     {

@@ -11,6 +11,7 @@ many table entries or as much data as is wanted.
   random NUMBER    so many bytes of data, random and the same each time
   zeroes NUMBER, ones NUMBER
                    so many bytes of data, all alike
+  names NUMBER     so many bitmaps with names of 1000 bytes
 """
 
 import os
@@ -24,21 +25,22 @@ GRANULARITY_BITS = 9
 AUTO = 2
 
 
-def header(size):
+def header(size, n_bitmaps=1, directory_size=32):
     """A version 3 header with the bitmaps extension behind it; the directory
-    is in cluster 4, the table from cluster 5 on.  The L1 table is empty, and
-    covers the disk if that is not larger than 4 TiB."""
+    is in cluster 4, the table behind it.  The L1 table is empty, and covers
+    the disk if that is not larger than 4 TiB."""
     l1_size = min(-(-size // (CLUSTER * CLUSTER // 8)), CLUSTER // 8)
     fields = struct.pack('>IIQIIQIIQQIIQQQQII', 0x514649fb, 3, 0, 0,
-                         CLUSTER_BITS, size, 0, l1_size, 3 * CLUSTER, CLUSTER, 1, 0,
-                         0, 0, 0, 1, 4, 104)
-    extension = struct.pack('>IIIIQQ', 0x23852875, 24, 1, 0, 32, 4 * CLUSTER)
+                         CLUSTER_BITS, size, 0, l1_size, 3 * CLUSTER, CLUSTER,
+                         1, 0, 0, 0, 0, 1, 4, 104)
+    extension = struct.pack('>IIIIQQ', 0x23852875, 24, n_bitmaps, 0,
+                            directory_size, 4 * CLUSTER)
     return fields + extension + bytes(8)
 
 
-def directory(n_entries):
-    return struct.pack('>QIIBBHI', 5 * CLUSTER, n_entries, AUTO, 1,
-                       GRANULARITY_BITS, 1, 0) + b'b' + bytes(7)
+def directory_entry(n_entries, name=b'b', table=5 * CLUSTER):
+    return struct.pack('>QIIBBHI', table, n_entries, AUTO, 1, GRANULARITY_BITS,
+                       len(name), 0) + name + bytes(-len(name) % 8)
 
 
 def table_blocks(n_entries):
@@ -57,7 +59,25 @@ def data_block(kind, index):
             'ones': b'\xff'}[kind] * CLUSTER
 
 
+def write_names(number, file):
+    """The bitmaps share a table of one entry, all zeroes."""
+    chooser = random.Random(1)
+    stem = bytes(chooser.choices(b'abcdefghijklmnopqrstuvwxyz-0123456789',
+                                 k=995))
+    size = number * len(directory_entry(1, stem + b'12345'))
+    table = 4 * CLUSTER + -(-size // CLUSTER) * CLUSTER
+
+    file.write(header(CLUSTER, number, size))
+    file.seek(4 * CLUSTER)
+    for index in range(number):
+        file.write(directory_entry(1, stem + b'%05d' % index, table))
+    file.truncate(table + CLUSTER)
+
+
 def write(kind, number, file):
+    if kind == 'names':
+        write_names(number, file)
+        return
     if kind == 'table':
         n_entries, n_data = number, 0
     else:
@@ -73,7 +93,7 @@ def write(kind, number, file):
     file.write(header(size))
     # The refcounts of the clusters that need one are of no interest here.
     file.seek(4 * CLUSTER)
-    file.write(directory(n_entries))
+    file.write(directory_entry(n_entries))
     file.seek(5 * CLUSTER)
     if kind == 'table':
         for block in table_blocks(n_entries):
