@@ -60,7 +60,7 @@ struct Walk
   /* Of a walk over extents: the one that goes on. */
   Qcow2ExtentFunc func;
   gpointer func_data;
-  guint64 start; /* bit */
+  guint64 start; /* guest offset */
   Qcow2ExtentType type;
 
   Qcow2ExtentTotals *totals; /* of one that counts */
@@ -124,12 +124,12 @@ get_n_bytes (guint64 first, guint64 end)
 static gboolean
 change (Walk *walk, guint64 at, Qcow2ExtentType type, GError **error)
 {
-  const guint64 offset = to_guest (walk, walk->start);
-  const Qcow2Extent extent = { .offset = offset,
-                               .length = to_guest (walk, at) - offset,
+  const guint64 end = to_guest (walk, at);
+  const Qcow2Extent extent = { .offset = walk->start,
+                               .length = end - walk->start,
                                .type = walk->type };
 
-  walk->start = at;
+  walk->start = end;
   walk->type = type;
   return extent.length == 0 || walk->func (&extent, walk->func_data, error);
 }
@@ -158,42 +158,62 @@ skip_equal (const guint8 *bytes, guint64 i, guint64 n, guint64 equal)
   return i;
 }
 
+/* Ends the extent that goes on at bit AT, whose successor is of the other of
+ * two types. */
+static gboolean
+flip (Walk *walk, guint64 at, GError **error)
+{
+  return change (walk, at,
+                 walk->type == QCOW2_EXTENT_DIRTY ? QCOW2_EXTENT_CLEAN
+                                                  : QCOW2_EXTENT_DIRTY,
+                 error);
+}
+
 static gboolean
 extents_take_bits (Walk *walk, guint64 first, guint64 end, const guint8 *bytes,
                    GError **error)
 {
   const guint64 base = first - first % WORD_BITS;
   const guint64 n_bytes = get_n_bytes (first, end);
-  guint64 at = first;
+  const guint64 n_words = (n_bytes + 7) / 8;
+  guint64 mask = G_MAXUINT64 << first % WORD_BITS;
 
   if (walk->type == QCOW2_EXTENT_UNKNOWN
-      && !change (walk, at,
-                  (bytes[at % WORD_BITS / 8] >> at % 8 & 1) != 0
+      && !change (walk, first,
+                  (bytes[first % WORD_BITS / 8] >> first % 8 & 1) != 0
                       ? QCOW2_EXTENT_DIRTY
                       : QCOW2_EXTENT_CLEAN,
                   error))
     return FALSE;
 
-  while (at < end)
+  for (guint64 i = 0; i < n_words; i++)
     {
-      const guint64 i = (at - base) / WORD_BITS;
-      const guint64 flip = walk->type == QCOW2_EXTENT_DIRTY ? G_MAXUINT64 : 0;
-      const guint64 word = load_word (bytes + i * 8, n_bytes - i * 8) ^ flip;
-      const guint64 rest = word & G_MAXUINT64 << at % WORD_BITS;
+      const guint64 same = walk->type == QCOW2_EXTENT_DIRTY ? G_MAXUINT64 : 0;
+      const guint64 word = load_word (bytes + i * 8, n_bytes - i * 8);
 
-      if (rest == 0)
+      if (word == same)
         {
-          at = base + skip_equal (bytes, i + 1, n_bytes / 8, flip) * WORD_BITS;
+          i = skip_equal (bytes, i + 1, n_bytes / 8, same) - 1;
+          mask = G_MAXUINT64;
           continue;
         }
 
-      at = base + i * WORD_BITS + (guint64) __builtin_ctzll (rest);
-      if (at < end
-          && !change (walk, at,
-                      walk->type == QCOW2_EXTENT_DIRTY ? QCOW2_EXTENT_CLEAN
-                                                       : QCOW2_EXTENT_DIRTY,
-                      error))
-        return FALSE;
+      /* Where a bit is not like the one before it, from those that count on:
+       * the ones before them are taken to be like what goes on. */
+      const guint64 counted = (word & mask) | (same & ~mask);
+      guint64 flips = counted ^ (counted << 1 | (same & 1));
+
+      for (; flips != 0; flips &= flips - 1)
+        {
+          const guint64 at
+              = base + i * WORD_BITS + (guint64) __builtin_ctzll (flips);
+
+          if (at >= end)
+            return TRUE;
+          if (!flip (walk, at, error))
+            return FALSE;
+        }
+      mask = G_MAXUINT64;
     }
 
   return TRUE;
@@ -546,7 +566,7 @@ run (Walk *walk, GError **error)
   walk->n_bits = qcow2_bitmap_get_n_bits (contents->bitmap, &image->header);
   walk->first = contents->start / granularity;
   walk->end = (get_end (contents) - 1) / granularity + 1;
-  walk->start = walk->first;
+  walk->start = to_guest (walk, walk->first);
   walk->entry_bits = image->header.cluster_size * 8;
   walk->entries = byte_window_new (image->source, 0);
   walk->data = byte_window_new (image->source, 0);

@@ -31,11 +31,46 @@ bitmap_map_get_percent (guint64 part, guint64 whole)
   return 100.0 * (double) part / (double) whole;
 }
 
-/* Appends a position or a size as map files have it. */
-static void
-append_map_number (GString *out, guint64 number)
+/* What an extent or a total takes at most, in bytes. */
+#define PIECE_MAX 160
+
+/* Returns where OUT ends, with room for a piece behind it: there may be very
+ * many, which are written in place. */
+static char *
+begin_piece (GString *out)
 {
-  g_string_append_printf (out, "0x%08" G_GINT64_MODIFIER "X", number);
+  const gsize len = out->len;
+
+  if (out->allocated_len - len <= PIECE_MAX)
+    {
+      g_string_set_size (out, len + PIECE_MAX);
+      g_string_truncate (out, len);
+    }
+
+  return out->str + len;
+}
+
+/* Makes OUT end at AT, behind the piece that was written. */
+static void
+end_piece (GString *out, char *at)
+{
+  *at = '\0';
+  out->len = (gsize) (at - out->str);
+}
+
+/* Writes a position or a size as map files have it, which is "0x%08X". */
+static char *
+put_map_number (char *at, guint64 number)
+{
+  guint n_digits = 8;
+
+  while (n_digits < 16 && number >> 4 * n_digits != 0)
+    n_digits++;
+
+  at = digits_put_text (at, "0x");
+  for (guint i = n_digits; i-- > 0;)
+    *at++ = "0123456789ABCDEF"[number >> 4 * i & 0xf];
+  return at;
 }
 
 /* Begins what is said of the disk from guest offset START on. */
@@ -49,104 +84,107 @@ bitmap_map_begin (BitmapMap *map, GString *out, guint64 start)
 
   g_string_append (out, "# Mapfile. Created by qcow2tool\n"
                         "# current_pos  current_status  current_pass\n");
-  append_map_number (out, start);
+  end_piece (out, put_map_number (begin_piece (out), start));
   g_string_append (out, "     ?               1\n"
                         "#      pos        size  status\n");
 }
 
 /* Begins an object, and ends the line of the one before it. */
-static void
-begin_object (BitmapMap *map, GString *out)
+static char *
+put_object_begin (BitmapMap *map, char *at)
 {
   if (map->format == BITMAP_MAP_JSON)
-    g_string_append (out, map->has_items ? ",\n    " : "\n    ");
-  g_string_append_c (out, '{');
+    at = digits_put_text (at, map->has_items ? ",\n    " : "\n    ");
+  *at++ = '{';
   map->has_items = TRUE;
+  return at;
 }
 
-/* Appends the members TYPE and description, the last ones of an object. */
-static void
-end_object (const BitmapMap *map, GString *out, Qcow2ExtentType type)
-{
-  const gboolean compact = map->format == BITMAP_MAP_JSONL;
-
-  g_string_append (out, compact ? ",\"type\":" : ", \"type\": ");
-  digits_append (out, type);
-  g_string_append (out,
-                   compact ? ",\"description\":\"" : ", \"description\": \"");
-  g_string_append (out, get_description (type));
-  g_string_append (out, compact ? "\"}\n" : "\"}");
-}
-
-/* An extent is put together on the stack: there may be very many. */
-#define EXTENT_MAX 160
-
-/* Writes spaces and VALUE to AT, at least WIDTH characters together. */
 static char *
-put_right (char *at, guint64 value, guint width)
+put_member (const BitmapMap *map, char *at, const char *key, guint64 value)
 {
-  const guint n_spaces = width - MIN (width, digits_count (value));
-
-  memset (at, ' ', width);
-  return digits_put (at + n_spaces, value);
+  *at++ = '"';
+  at = digits_put_text (at, key);
+  at = digits_put_text (at, map->format == BITMAP_MAP_JSON ? "\": " : "\":");
+  return digits_put (at, value);
 }
 
-static void
-append_object (BitmapMap *map, GString *out, const Qcow2Extent *extent)
+static char *
+put_comma (const BitmapMap *map, char *at)
+{
+  return digits_put_text (at, map->format == BITMAP_MAP_JSON ? ", " : ",");
+}
+
+/* Writes the members TYPE and description, the last ones of an object. */
+static char *
+put_object_end (const BitmapMap *map, char *at, Qcow2ExtentType type)
 {
   const gboolean compact = map->format == BITMAP_MAP_JSONL;
-  char text[EXTENT_MAX];
-  char *at = text;
 
-  begin_object (map, out);
-  at = digits_put_text (at, compact ? "\"offset\":" : "\"offset\": ");
-  at = digits_put (at, extent->offset);
-  at = digits_put_text (at, compact ? ",\"length\":" : ", \"length\": ");
-  at = digits_put (at, extent->length);
-  g_string_append_len (out, text, at - text);
-  end_object (map, out, extent->type);
+  at = put_member (map, put_comma (map, at), "type", type);
+  at = digits_put_text (put_comma (map, at), "\"description\":");
+  at = digits_put_text (at, compact ? "\"" : " \"");
+  at = digits_put_text (at, get_description (type));
+  return digits_put_text (at, compact ? "\"}\n" : "\"}");
 }
 
-static void
-append_text (GString *out, const Qcow2Extent *extent)
+static char *
+put_object (BitmapMap *map, char *at, const Qcow2Extent *extent)
 {
-  char line[EXTENT_MAX];
-  char *at = put_right (line, extent->offset, 10);
-
-  at = put_right (digits_put_text (at, "  "), extent->length, 10);
-  at = put_right (digits_put_text (at, "  "), extent->type, 3);
-  at = digits_put_text (digits_put_text (at, "  "),
-                        get_description (extent->type));
-  *at++ = '\n';
-  g_string_append_len (out, line, at - line);
+  at = put_member (map, put_object_begin (map, at), "offset", extent->offset);
+  at = put_member (map, put_comma (map, at), "length", extent->length);
+  return put_object_end (map, at, extent->type);
 }
 
-static void
-append_block (GString *out, const Qcow2Extent *extent)
+/* Returns how the line of an extent of TYPE ends. */
+static const char *
+get_line_end (Qcow2ExtentType type)
 {
-  append_map_number (out, extent->offset);
-  g_string_append (out, "  ");
-  append_map_number (out, extent->length);
-  g_string_append (out,
-                   QCOW2_EXTENT_MUST_COPY (extent->type) ? "  ?\n" : "  +\n");
+  switch (type)
+    {
+    case QCOW2_EXTENT_CLEAN:
+      return "    0  clean\n";
+    case QCOW2_EXTENT_DIRTY:
+      return "    1  dirty\n";
+    case QCOW2_EXTENT_UNKNOWN:
+      return "    3  unknown\n";
+    }
+
+  g_assert_not_reached ();
 }
 
-static void
-append_extent (BitmapMap *map, GString *out, const Qcow2Extent *extent)
+static char *
+put_line (char *at, const Qcow2Extent *extent)
+{
+  at = digits_put_right (at, extent->offset, 10);
+  at = digits_put_right (digits_put_text (at, "  "), extent->length, 10);
+  return digits_put_text (at, get_line_end (extent->type));
+}
+
+static char *
+put_block (char *at, const Qcow2Extent *extent)
+{
+  at = digits_put_text (put_map_number (at, extent->offset), "  ");
+  at = put_map_number (at, extent->length);
+  return digits_put_text (at, QCOW2_EXTENT_MUST_COPY (extent->type) ? "  ?\n"
+                                                                    : "  +\n");
+}
+
+static char *
+put_extent (BitmapMap *map, char *at, const Qcow2Extent *extent)
 {
   switch (map->format)
     {
     case BITMAP_MAP_TEXT:
-      append_text (out, extent);
-      return;
+      return put_line (at, extent);
     case BITMAP_MAP_JSON:
     case BITMAP_MAP_JSONL:
-      append_object (map, out, extent);
-      return;
+      return put_object (map, at, extent);
     case BITMAP_MAP_DDRESCUE:
-      append_block (out, extent);
-      return;
+      return put_block (at, extent);
     }
+
+  g_assert_not_reached ();
 }
 
 /* Appends the first piece of EXTENT that is not longer than an extent may be,
@@ -161,7 +199,7 @@ bitmap_map_extent (BitmapMap *map, GString *out, Qcow2Extent *extent)
 
   if (map->split != 0)
     piece.length = MIN (piece.length, map->split);
-  append_extent (map, out, &piece);
+  end_piece (out, put_extent (map, begin_piece (out), &piece));
   extent->offset += piece.length;
   extent->length -= piece.length;
   return extent->length > 0;
@@ -185,12 +223,12 @@ append_total (BitmapMap *map, GString *out, Qcow2ExtentType type, guint64 size,
       return;
     }
 
-  begin_object (map, out);
-  g_string_append (out, compact ? "\"size\":" : "\"size\": ");
-  digits_append (out, size);
-  g_string_append_printf (
-      out, compact ? ",\"percent\":%g" : ", \"percent\": %g", percent);
-  end_object (map, out, type);
+  char *at = put_object_begin (map, begin_piece (out));
+  at = put_comma (map, put_member (map, at, "size", size));
+  end_piece (out, at);
+  g_string_append_printf (out, compact ? "\"percent\":%g" : "\"percent\": %g",
+                          percent);
+  end_piece (out, put_object_end (map, begin_piece (out), type));
 }
 
 /* Appends TOTALS, a row for each type that there is. */

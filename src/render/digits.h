@@ -27,24 +27,41 @@ digits_count (guint64 value)
   return n + (value >= 10) + (value >= 100) + (value >= 1000);
 }
 
+/* Writes VALUE in decimal digits such that they end before END. */
+static inline void
+digits_put_before (char *end, guint64 value)
+{
+  for (; value >= 100; value /= 100)
+    {
+      end -= 2;
+      memcpy (end, digits_pairs + value % 100 * 2, 2);
+    }
+  if (value >= 10)
+    memcpy (end - 2, digits_pairs + value * 2, 2);
+  else
+    end[-1] = (char) ('0' + value);
+}
+
 /* Writes VALUE in decimal digits to AT, where there is room for it.  Returns
  * where they end. */
 static inline char *
 digits_put (char *at, guint64 value)
 {
   char *const end = at + digits_count (value);
-  char *to = end;
 
-  for (; value >= 100; value /= 100)
-    {
-      to -= 2;
-      memcpy (to, digits_pairs + value % 100 * 2, 2);
-    }
-  if (value >= 10)
-    memcpy (to - 2, digits_pairs + value * 2, 2);
-  else
-    to[-1] = (char) ('0' + value);
+  digits_put_before (end, value);
+  return end;
+}
 
+/* Writes VALUE in decimal digits to AT, and spaces before it until there are
+ * WIDTH characters.  Returns where they end. */
+static inline char *
+digits_put_right (char *at, guint64 value, guint width)
+{
+  char *const end = at + MAX (digits_count (value), width);
+
+  memset (at, ' ', width);
+  digits_put_before (end, value);
   return end;
 }
 
