@@ -417,31 +417,75 @@ add_data_tests (void)
     }
 }
 
-/* Zeroes are counted from anywhere up to the first entry that is none, or as
- * many as were asked for; over the border of a block, too. */
+/* Gives how many entries of F from START on, at most MOST, are plain. */
 static void
-test_count_zeroes (void)
+count (Fixture *f, guint64 start, guint64 most, guint64 n_zeroes,
+       guint64 n_plain_zeroes, guint64 n_plain_ones)
 {
-  const guint64 raw[] = { 0, 0, 1, 0, 0x10000, 0 };
+  guint64 zeroes;
+  guint64 ones;
+
+  g_assert_true (qcow2_table_count_plain (&f->table, f->window, start, most,
+                                          &zeroes, NULL, NULL));
+  g_assert_cmpuint (zeroes, ==, n_zeroes);
+  g_assert_true (qcow2_table_count_plain (&f->table, f->window, start, most,
+                                          &zeroes, &ones, NULL));
+  g_assert_cmpuint (zeroes, ==, n_plain_zeroes);
+  g_assert_cmpuint (ones, ==, n_plain_ones);
+}
+
+/* Zeroes are counted from anywhere up to the first entry that is none, or as
+ * many as were asked for; over the border of a block, too.  Likewise with ones
+ * between them. */
+static void
+test_count_plain (void)
+{
+  const guint64 raw[] = { 0, 0, 1, 0, 0x10000, 0, 1 };
   g_auto (Fixture) f = { 0 };
-  guint64 n;
 
   fixture_init (&f, raw, G_N_ELEMENTS (raw), 0x200000);
   f.table.n_entries = 0x8000;
-  const guint64 wanted[] = { 2, 1, 0, 1, 0, 0x8000 - 5 };
-  for (guint64 i = 0; i < G_N_ELEMENTS (wanted); i++)
-    {
-      g_assert_true (qcow2_table_count_zeroes (&f.table, f.window, i,
-                                               0x8000 - i, &n, NULL));
-      g_assert_cmpuint (n, ==, wanted[i]);
-    }
+  count (&f, 0, 0x8000, 2, 3, 1);
+  count (&f, 1, 0x7fff, 1, 2, 1);
+  count (&f, 2, 0x7ffe, 0, 1, 1);
+  count (&f, 3, 0x7ffd, 1, 1, 0);
+  count (&f, 4, 0x7ffc, 0, 0, 0);
+  count (&f, 5, 0x7ffb, 1, 0x7ffa, 1);
+  count (&f, 7, 0x7ff9, 0x7ff9, 0x7ff9, 0);
+  count (&f, 7, 20000, 20000, 20000, 0);
+  count (&f, 0, 1, 1, 1, 0);
+  count (&f, 0, 3, 2, 2, 1);
+  count (&f, 2, 1, 0, 0, 1);
+}
 
-  g_assert_true (
-      qcow2_table_count_zeroes (&f.table, f.window, 5, 20000, &n, NULL));
-  g_assert_cmpuint (n, ==, 20000);
-  g_assert_true (
-      qcow2_table_count_zeroes (&f.table, f.window, 0, 1, &n, NULL));
-  g_assert_cmpuint (n, ==, 1);
+/* Many are looked at together: one that is not plain, at each place, by each
+ * of its bits. */
+static void
+test_count_plain_steps (void)
+{
+  guint64 raw[200];
+
+  for (guint at = 0; at < G_N_ELEMENTS (raw); at += 7)
+    for (guint bit = 1; bit < 64; bit += 6)
+      {
+        g_auto (Fixture) f = { 0 };
+        guint n_ones = 0;
+        guint64 zeroes;
+        guint64 ones;
+
+        for (guint i = 0; i < G_N_ELEMENTS (raw); i++)
+          {
+            raw[i] = i % 3 == 0 ? 1 : 0;
+            n_ones += i < at && i % 3 == 0;
+          }
+        raw[at] |= G_GUINT64_CONSTANT (1) << bit;
+        fixture_init (&f, raw, G_N_ELEMENTS (raw), 0x200000);
+        g_assert_true (qcow2_table_count_plain (&f.table, f.window, 0,
+                                                G_N_ELEMENTS (raw), &zeroes,
+                                                &ones, NULL));
+        g_assert_cmpuint (ones, ==, n_ones);
+        g_assert_cmpuint (zeroes, ==, at - n_ones);
+      }
 }
 
 int
@@ -456,7 +500,8 @@ main (int argc, char **argv)
   g_test_add_func ("/table/read/n-readable", test_n_readable);
   g_test_add_func ("/table/read/long", test_long_read);
   g_test_add_func ("/table/read/error", test_read_error);
-  g_test_add_func ("/table/count-zeroes", test_count_zeroes);
+  g_test_add_func ("/table/count-plain/zeroes-and-ones", test_count_plain);
+  g_test_add_func ("/table/count-plain/steps", test_count_plain_steps);
   g_test_add_func ("/table/judge/cut-cluster", test_judge_cut_cluster);
   add_data_tests ();
   return g_test_run ();

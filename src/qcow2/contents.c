@@ -489,8 +489,8 @@ give_block (Walk *walk, guint64 i, guint64 end, guint64 *n, GError **error)
   Qcow2TableEntry entries[BLOCK];
   guint64 zeroes;
   GError *read_error = NULL;
-  const gboolean counted = qcow2_table_count_zeroes (
-      &walk->table, walk->entries, i, end - i, &zeroes, &read_error);
+  const gboolean counted = qcow2_table_count_plain (
+      &walk->table, walk->entries, i, end - i, &zeroes, NULL, &read_error);
 
   if (!counted && !go_on_after (walk, read_error, error))
     return FALSE;

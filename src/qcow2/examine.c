@@ -105,8 +105,9 @@ qcow2_examiner_new (Qcow2Image *image, const Qcow2Directory *directory)
   return examiner;
 }
 
-/* Has each entry of a table shown to WATCH, with DATA, when it is judged; a
- * table that several bitmaps have is judged once. */
+/* Has the entries of a table shown to WATCH, with DATA, when they are judged,
+ * not all of those without data; a table that several bitmaps have is judged
+ * once. */
 void
 qcow2_examiner_set_watch (Qcow2Examiner *examiner, Qcow2ExaminerWatch watch,
                           gpointer data)
@@ -180,13 +181,15 @@ judge_entries (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
   for (guint64 start = 0; start < n;)
     {
       guint64 zeroes;
+      guint64 ones;
 
-      if (!qcow2_table_count_zeroes (table, examiner->window, start, n - start,
-                                     &zeroes, error))
+      if (!qcow2_table_count_plain (table, examiner->window, start, n - start,
+                                    &zeroes, &ones, error))
         return FALSE;
 
       verdict->counts.all_zeroes += zeroes;
-      start += zeroes;
+      verdict->counts.all_ones += ones;
+      start += zeroes + ones;
       if (start == n)
         return TRUE;
 

@@ -42,9 +42,10 @@ typedef struct
 } Qcow2Table;
 
 guint64 qcow2_table_get_n_readable (const Qcow2Table *table);
-gboolean qcow2_table_count_zeroes (const Qcow2Table *table, ByteWindow *window,
-                                   guint64 start, guint64 n_entries,
-                                   guint64 *n_zeroes, GError **error);
+gboolean qcow2_table_count_plain (const Qcow2Table *table, ByteWindow *window,
+                                  guint64 start, guint64 n_entries,
+                                  guint64 *n_zeroes, guint64 *n_ones,
+                                  GError **error);
 gsize qcow2_table_read (const Qcow2Table *table, ByteWindow *window,
                         guint64 start, Qcow2TableEntry *entries,
                         gsize n_entries, GError **error);
