@@ -614,6 +614,34 @@ test_cut_character (void)
   g_assert_cmpuint (size, ==, 1);
 }
 
+/* The borders of what drives a terminal or hides, and what is beside them, by
+ * Unicode's categories Cc and Cf and its bidi and layout controls. */
+static void
+test_printable_borders (void)
+{
+  /* In turn the first character that is printable and the first that is not,
+   * from NUL on. */
+  static const gunichar borders[]
+      = { 0x20,   0x7f,   0xa0,   0x61c,   0x61d,   0x200b, 0x2010,
+          0x2028, 0x202f, 0x2060, 0x206a,  0xfeff,  0xff00, 0xfff9,
+          0xfffc, 0xe0000, 0xe0080 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (borders); i++)
+    for (guint before = 0; before < 2; before++)
+      {
+        char text[6];
+        gsize size;
+        const gsize len
+            = (gsize) g_unichar_to_utf8 (borders[i] - before, text);
+        const gboolean printable = (i % 2 == 0) != (before == 1);
+
+        g_assert_cmpint (qcow2_char_is_printable ((const guint8 *) text, len,
+                                                  &size),
+                         ==, printable);
+        g_assert_cmpuint (size, ==, len);
+      }
+}
+
 /* Many bytes are looked at together: each of all bytes, at each place among
  * others, in front of none to many more. */
 static void
@@ -656,6 +684,7 @@ main (int argc, char **argv)
   g_test_add_func ("/format/escape/bytes", test_escape_bytes);
   add_values ();
   add_structures ();
+  g_test_add_func ("/format/printable-borders", test_printable_borders);
   g_test_add_func ("/format/plain-bytes", test_plain_bytes);
   return g_test_run ();
 }

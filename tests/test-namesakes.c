@@ -75,8 +75,17 @@ static void
 test_different (void)
 {
   static const char *const all[]
-      = { "a", "b", "", "aa", "0123456789abcdef", "0123456789abcdeF",
-          "1123456789abcdef", "0123456789abcdef0" };
+      = { "a",
+          "b",
+          "",
+          "aa",
+          "0123456789abcdef",
+          "0123456789abcdeF",
+          "1123456789abcdef",
+          "0123456789abcdef0",
+          "0123456789abcdef0123456789abcdef",
+          "0123456789abcdef0123456789abcdeg",
+          "0123456789abcdef1123456789abcdef" };
   Names names = { .names = all };
   Qcow2Namesakes *namesakes = find (&names, G_N_ELEMENTS (all));
 

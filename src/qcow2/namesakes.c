@@ -13,14 +13,6 @@
 /* An odd number, its bits well mixed. */
 #define HINT_FACTOR G_GUINT64_CONSTANT (0x9e3779b97f4a7c15)
 
-/* The first bitmaps that have the name of a bitmap, or have it up to the first
- * NUL byte: indexes. */
-typedef struct
-{
-  guint32 whole;
-  guint32 cut;
-} First;
-
 /* Names that are equal up to the first NUL byte have the same hint; so may
  * others. */
 typedef struct
@@ -30,17 +22,17 @@ typedef struct
   guint32 index;
 } Hint;
 
-/* A name that may be another's, too. */
+/* Of a name that may be another's, too. */
 typedef struct
 {
-  guint8 cut_digest[DIGEST_LENGTH]; /* up to the first NUL byte */
-  guint8 digest[DIGEST_LENGTH];
+  guint8 bytes[DIGEST_LENGTH];
   guint32 index;
-} Name;
+} Digest;
 
 struct Qcow2Namesakes
 {
-  GArray *firsts; /* First, for each bitmap */
+  GArray *wholes; /* guint32, for each bitmap the first one of its name */
+  GArray *cuts;   /* likewise, of its name up to the first NUL byte */
   GArray *hints;  /* Hint, for each name, until they are found */
 };
 
@@ -49,7 +41,8 @@ qcow2_namesakes_new (void)
 {
   Qcow2Namesakes *namesakes = g_new (Qcow2Namesakes, 1);
 
-  namesakes->firsts = g_array_new (FALSE, FALSE, sizeof (First));
+  namesakes->wholes = g_array_new (FALSE, FALSE, sizeof (guint32));
+  namesakes->cuts = g_array_new (FALSE, FALSE, sizeof (guint32));
   namesakes->hints = g_array_new (FALSE, FALSE, sizeof (Hint));
   return namesakes;
 }
@@ -96,10 +89,10 @@ void
 qcow2_namesakes_add (Qcow2Namesakes *namesakes, guint64 offset,
                      const guint8 *name, gsize len)
 {
-  const guint32 index = namesakes->firsts->len;
-  const First itself = { index, index };
+  const guint32 index = namesakes->wholes->len;
 
-  g_array_append_val (namesakes->firsts, itself);
+  g_array_append_val (namesakes->wholes, index);
+  g_array_append_val (namesakes->cuts, index);
   if (name == NULL)
     return;
 
@@ -120,90 +113,8 @@ compare_hints (gconstpointer a, gconstpointer b)
 {
   const Hint *left = a;
   const Hint *right = b;
-  const gint by_hint = compare_numbers (left->hint, right->hint);
 
-  return by_hint != 0 ? by_hint : compare_numbers (left->index, right->index);
-}
-
-static gint
-compare_names (gconstpointer a, gconstpointer b)
-{
-  const Name *left = a;
-  const Name *right = b;
-  const gint by_cut
-      = memcmp (left->cut_digest, right->cut_digest, DIGEST_LENGTH);
-  const gint by_whole = memcmp (left->digest, right->digest, DIGEST_LENGTH);
-
-  if (by_cut != 0)
-    return by_cut;
-
-  return by_whole != 0 ? by_whole
-                       : compare_numbers (left->index, right->index);
-}
-
-static void
-digest_bytes (GChecksum *checksum, const guint8 *bytes, gsize len,
-              guint8 *digest)
-{
-  gsize size = DIGEST_LENGTH;
-
-  g_checksum_reset (checksum);
-  g_checksum_update (checksum, bytes, (gssize) len);
-  g_checksum_get_digest (checksum, digest, &size);
-}
-
-static void
-digest_name (GChecksum *checksum, GBytes *bytes, Name *name)
-{
-  gsize len;
-  const guint8 *data = g_bytes_get_data (bytes, &len);
-  const gsize cut = cut_at_nul (data, len);
-
-  digest_bytes (checksum, data, len, name->digest);
-  if (cut == len)
-    memcpy (name->cut_digest, name->digest, DIGEST_LENGTH);
-  else
-    digest_bytes (checksum, data, cut, name->cut_digest);
-}
-
-/* Gives in CUT the lowest index of the names that begin NAMES and are equal up
- * to a NUL byte; returns how many they are. */
-static guint
-measure_cut_group (const Name *names, guint n, guint32 *cut)
-{
-  guint len = 0;
-
-  *cut = names[0].index;
-  for (; len < n; len++)
-    {
-      if (memcmp (names[len].cut_digest, names[0].cut_digest, DIGEST_LENGTH)
-          != 0)
-        break;
-      *cut = MIN (*cut, names[len].index);
-    }
-
-  return len;
-}
-
-/* Finds equal ones among NAMES, whose order it changes. */
-static void
-compare_all (Qcow2Namesakes *namesakes, GArray *names)
-{
-  const Name *all = (gconstpointer) names->data;
-  First first = { 0 };
-  guint group_end = 0;
-
-  g_array_sort (names, compare_names);
-  for (guint i = 0; i < names->len; i++)
-    {
-      const Name *name = &all[i];
-
-      if (i == group_end)
-        group_end += measure_cut_group (name, names->len - i, &first.cut);
-      if (i == 0 || memcmp (name[-1].digest, name->digest, DIGEST_LENGTH) != 0)
-        first.whole = name->index;
-      g_array_index (namesakes->firsts, First, name->index) = first;
-    }
+  return compare_numbers (left->hint, right->hint);
 }
 
 static gint
@@ -240,50 +151,82 @@ keep_twins (GArray *hints)
   g_array_sort (hints, compare_indexes);
 }
 
-/* Appends to NAMES the name of HINT, if it still has one. */
-static gboolean
-add_name (GArray *names, GChecksum *checksum, const Hint *hint,
-          Qcow2NamesakesRead again, gpointer data, GError **error)
+static void
+add_digest (GArray *digests, GChecksum *checksum, const guint8 *bytes,
+            gsize len, guint32 index)
 {
-  g_autoptr (GError) local_error = NULL;
-  g_autoptr (GBytes) bytes
-      = again (hint->index, hint->offset, data, &local_error);
-  Name name = { .index = hint->index };
+  Digest digest = { .index = index };
+  gsize size = DIGEST_LENGTH;
 
-  if (local_error != NULL)
+  g_checksum_reset (checksum);
+  g_checksum_update (checksum, bytes, (gssize) len);
+  g_checksum_get_digest (checksum, digest.bytes, &size);
+  g_array_append_val (digests, digest);
+}
+
+static gint
+compare_digests (gconstpointer a, gconstpointer b)
+{
+  const Digest *left = a;
+  const Digest *right = b;
+
+  return memcmp (left->bytes, right->bytes, DIGEST_LENGTH);
+}
+
+/* Fills in FIRSTS the index of the first of those of DIGESTS that are equal.
+ * Sorting leaves them in the order of the directory. */
+static void
+find_firsts (GArray *firsts, GArray *digests)
+{
+  const Digest *all = (gconstpointer) digests->data;
+  guint32 first = 0;
+
+  g_array_sort (digests, compare_digests);
+  for (guint i = 0; i < digests->len; i++)
     {
-      g_propagate_error (error, g_steal_pointer (&local_error));
-      return FALSE;
+      if (i == 0 || compare_digests (&all[i - 1], &all[i]) != 0)
+        first = all[i].index;
+      g_array_index (firsts, guint32, all[i].index) = first;
     }
-  if (bytes == NULL)
-    return TRUE;
-
-  digest_name (checksum, bytes, &name);
-  g_array_append_val (names, name);
-  return TRUE;
 }
 
 /* Finds out which bitmaps have equal names, once, when all of them were added.
- * Those that may be equal are asked for by AGAIN, with DATA, in the order
- * of the directory, and compared by their SHA-256.  Fails as AGAIN does. */
+ * Those that may be equal are asked for by AGAIN, with DATA, in the order of
+ * the directory, and compared by their SHA-256.  Fails as AGAIN does. */
 gboolean
 qcow2_namesakes_find (Qcow2Namesakes *namesakes, Qcow2NamesakesRead again,
                       gpointer data, GError **error)
 {
   GArray *hints = namesakes->hints;
-  g_autoptr (GArray) names = g_array_new (FALSE, FALSE, sizeof (Name));
+  g_autoptr (GArray) wholes = g_array_new (FALSE, FALSE, sizeof (Digest));
+  g_autoptr (GArray) cuts = g_array_new (FALSE, FALSE, sizeof (Digest));
   g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
+  g_autoptr (GError) local_error = NULL;
 
   keep_twins (hints);
-  for (guint i = 0; i < hints->len; i++)
+  for (guint i = 0; i < hints->len && local_error == NULL; i++)
     {
-      if (!add_name (names, checksum, &g_array_index (hints, Hint, i), again,
-                     data, error))
-        return FALSE;
+      const Hint *hint = &g_array_index (hints, Hint, i);
+      g_autoptr (GBytes) name
+          = again (hint->index, hint->offset, data, &local_error);
+      gsize len;
+
+      if (name == NULL)
+        continue;
+
+      const guint8 *bytes = g_bytes_get_data (name, &len);
+      add_digest (wholes, checksum, bytes, len, hint->index);
+      add_digest (cuts, checksum, bytes, cut_at_nul (bytes, len), hint->index);
+    }
+  g_array_set_size (hints, 0);
+  if (local_error != NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
     }
 
-  compare_all (namesakes, names);
-  g_array_set_size (hints, 0);
+  find_firsts (namesakes->wholes, wholes);
+  find_firsts (namesakes->cuts, cuts);
   return TRUE;
 }
 
@@ -291,7 +234,13 @@ qcow2_namesakes_find (Qcow2Namesakes *namesakes, Qcow2NamesakesRead again,
 guint64
 qcow2_namesakes_get_n (const Qcow2Namesakes *namesakes)
 {
-  return namesakes->firsts->len;
+  return namesakes->wholes->len;
+}
+
+static guint64
+get_first (const GArray *firsts, guint64 index)
+{
+  return index < firsts->len ? g_array_index (firsts, guint32, index) : index;
 }
 
 /* Returns the index of the first bitmap that has the name of bitmap INDEX,
@@ -299,10 +248,7 @@ qcow2_namesakes_get_n (const Qcow2Namesakes *namesakes)
 guint64
 qcow2_namesakes_get_whole (const Qcow2Namesakes *namesakes, guint64 index)
 {
-  if (index >= namesakes->firsts->len)
-    return index;
-
-  return g_array_index (namesakes->firsts, First, index).whole;
+  return get_first (namesakes->wholes, index);
 }
 
 /* Likewise, of the first bitmap whose name is equal up to the first NUL byte.
@@ -310,10 +256,7 @@ qcow2_namesakes_get_whole (const Qcow2Namesakes *namesakes, guint64 index)
 guint64
 qcow2_namesakes_get_cut (const Qcow2Namesakes *namesakes, guint64 index)
 {
-  if (index >= namesakes->firsts->len)
-    return index;
-
-  return g_array_index (namesakes->firsts, First, index).cut;
+  return get_first (namesakes->cuts, index);
 }
 
 void
@@ -322,7 +265,8 @@ qcow2_namesakes_free (Qcow2Namesakes *namesakes)
   if (namesakes == NULL)
     return;
 
-  g_array_unref (namesakes->firsts);
+  g_array_unref (namesakes->wholes);
+  g_array_unref (namesakes->cuts);
   g_array_unref (namesakes->hints);
   g_free (namesakes);
 }

@@ -43,12 +43,10 @@ is_unprintable (gunichar c)
 gboolean
 qcow2_char_is_printable (const guint8 *bytes, gsize len, gsize *size)
 {
-  *size = 1;
-  if (bytes[0] < 0x80)
-    return !is_unprintable (bytes[0]);
+  const gunichar c
+      = g_utf8_get_char_validated ((const char *) bytes, (gssize) len);
 
-  const gunichar c = g_utf8_get_char_validated ((const char *) bytes,
-                                                (gssize) MIN (len, 4));
+  *size = 1;
   if (c == (gunichar) -1 || c == (gunichar) -2)
     return FALSE;
 
