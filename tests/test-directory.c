@@ -482,6 +482,76 @@ test_namesakes (void)
                       expected[i]);
 }
 
+/* Asserts that the next bitmap is the one with INDEX. */
+static void
+assert_next (Fixture *fixture, guint64 index)
+{
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+  g_assert_true (next (fixture, &bitmap));
+  g_assert_cmpuint (bitmap.index, ==, index);
+}
+
+static gboolean
+skip_to_name (Fixture *fixture, const char *name)
+{
+  return qcow2_directory_skip_to_name (fixture->directory, name,
+                                       strlen (name));
+}
+
+static void
+test_skip (void)
+{
+  static const char letters[] = "abacb";
+  g_auto (Fixture) f = { .built = image_build ("A") };
+  guint64 at = NEW;
+
+  for (guint i = 0; i < 5; i++)
+    at = put_entry (f.built, at, 0, 5, letters[i]);
+  put_extension (f.built, 5, at - NEW, NEW);
+  fixture_open (&f);
+
+  g_assert_true (skip_to_name (&f, "bbbbb"));
+  assert_next (&f, 1);
+  g_assert_true (skip_to_name (&f, "bbbbb"));
+  assert_next (&f, 4);
+  g_assert_false (skip_to_name (&f, "bbbbb"));
+  qcow2_directory_rewind (f.directory);
+  g_assert_false (skip_to_name (&f, "bbbb"));
+  g_assert_false (skip_to_name (&f, ""));
+  assert_next (&f, 0);
+
+  g_assert_true (qcow2_directory_skip_to_index (f.directory, 3));
+  assert_next (&f, 3);
+  assert_next (&f, 4);
+  g_assert_false (qcow2_directory_skip_to_index (f.directory, 4));
+  qcow2_directory_rewind (f.directory);
+  g_assert_true (qcow2_directory_skip_to_index (f.directory, 0));
+  g_assert_false (qcow2_directory_skip_to_index (f.directory, 5));
+  assert_next (&f, 0);
+}
+
+/* Where an entry without a name is, is not known, but it can be walked to. */
+static void
+test_skip_to_nameless (void)
+{
+  g_auto (Fixture) f = { .built = image_build ("A") };
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+  guint64 at = NEW;
+
+  for (guint i = 0; i < 3; i++)
+    at = put_entry (f.built, at, 0, 5, 'a');
+  put_extension (f.built, 3, at - NEW - 8, NEW);
+  fixture_open (&f);
+
+  g_assert_true (qcow2_directory_skip_to_index (f.directory, 2));
+  assert_next (&f, 0);
+  assert_next (&f, 1);
+  g_assert_true (next (&f, &bitmap));
+  g_assert_null (bitmap.name);
+  g_assert_false (next (&f, &bitmap));
+}
+
 /* What the name of each of N_NAMES bitmaps is: a letter, a NUL byte, and a
  * letter. */
 #define N_NAMES 120
@@ -889,5 +959,7 @@ main (int argc, char **argv)
   g_test_add_func ("/bitmap/usable", test_usable);
   g_test_add_func ("/bitmap/shown-state", test_shown_state);
   add_rows ("/bitmap/findings", rules, G_N_ELEMENTS (rules), test_rules);
+  g_test_add_func ("/directory/skip/names-and-indexes", test_skip);
+  g_test_add_func ("/directory/skip/nameless", test_skip_to_nameless);
   return g_test_run ();
 }

@@ -240,6 +240,38 @@ test_read_fails (void)
   qcow2_namesakes_free (namesakes);
 }
 
+/* What may have a name, from where it is asked on, and where entries are. */
+static void
+test_look_up (void)
+{
+  static const char *const all[] = { "x", "y", "x", "a\0b" };
+  static const gsize lengths[] = { 1, 1, 1, 3 };
+  Names names = { .names = all, .lengths = lengths };
+  Qcow2Namesakes *namesakes = find (&names, G_N_ELEMENTS (all));
+  const guint8 *x = (const guint8 *) "x";
+  guint64 offset;
+
+  g_assert_cmpuint (qcow2_namesakes_look_up (namesakes, x, 1, 0), ==, 0);
+  g_assert_cmpuint (qcow2_namesakes_look_up (namesakes, x, 1, 1), ==, 2);
+  g_assert_cmpuint (qcow2_namesakes_look_up (namesakes, x, 1, 2), ==, 2);
+  g_assert_cmpuint (qcow2_namesakes_look_up (namesakes, x, 1, 3), ==,
+                    G_MAXUINT64);
+  g_assert_cmpuint (qcow2_namesakes_look_up (namesakes, x, 0, 0), ==,
+                    G_MAXUINT64);
+  g_assert_cmpuint (
+      qcow2_namesakes_look_up (namesakes, (const guint8 *) "a\0c", 3, 0), ==,
+      3);
+  for (guint64 i = 0; i < G_N_ELEMENTS (all); i++)
+    {
+      g_assert_true (qcow2_namesakes_get_offset (namesakes, i, &offset));
+      g_assert_cmpuint (offset, ==, 1000 + i);
+    }
+  g_assert_false (qcow2_namesakes_get_offset (namesakes, 4, &offset));
+  g_array_unref (names.asked);
+  qcow2_namesakes_free (namesakes);
+  qcow2_namesakes_free (NULL);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -248,6 +280,7 @@ main (int argc, char **argv)
   g_test_add_func ("/namesakes/equal", test_equal);
   g_test_add_func ("/namesakes/nul", test_nul);
   g_test_add_func ("/namesakes/collision", test_collision);
+  g_test_add_func ("/namesakes/look-up", test_look_up);
   g_test_add_func ("/namesakes/gone", test_gone);
   g_test_add_func ("/namesakes/read-fails", test_read_fails);
   return g_test_run ();

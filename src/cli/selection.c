@@ -63,14 +63,27 @@ selection_matches (const Selection *selection, const Qcow2Bitmap *bitmap)
   return selection->index_text == NULL || selection->index == bitmap->index;
 }
 
+/* Moves DIRECTORY closer to the next bitmap that is asked for, if that is not
+ * any.  Returns FALSE when there is none. */
+static gboolean
+skip_others (const Selection *selection, Qcow2Directory *directory)
+{
+  if (selection->name != NULL)
+    return qcow2_directory_skip_to_name (directory, selection->name,
+                                         strlen (selection->name));
+
+  return selection->index_text == NULL
+         || qcow2_directory_skip_to_index (directory, selection->index);
+}
+
 static gboolean
 looks_like (const Qcow2Bitmap *bitmap, const char *name)
 {
-  /* Only what has an escape in it looks like another name. */
-  if (bitmap->name == NULL || strchr (name, '\\') == NULL)
+  g_autoptr (GString) shown = g_string_new (NULL);
+
+  if (bitmap->name == NULL)
     return FALSE;
 
-  g_autoptr (GString) shown = g_string_new (NULL);
   format_escaped_bytes (shown, bitmap->name);
   return g_str_equal (shown->str, name);
 }
@@ -100,9 +113,28 @@ not_found (const Selection *selection, const Search *search, GError **error)
   return FALSE;
 }
 
+/* Gives in BITMAP, which the caller clears, the next one in DIRECTORY that is
+ * asked for.  Returns FALSE without an error when there is none. */
 static gboolean
-search_directory (const Selection *selection, Qcow2Directory *directory,
-                  Search *search, GError **error)
+next_match (const Selection *selection, Qcow2Directory *directory,
+            Qcow2Bitmap *bitmap, GError **error)
+{
+  while (skip_others (selection, directory)
+         && qcow2_directory_next (directory, bitmap, error))
+    {
+      if (selection_matches (selection, bitmap))
+        return TRUE;
+
+      qcow2_bitmap_clear (bitmap);
+    }
+
+  return FALSE;
+}
+
+/* Fills SEARCH with the bitmaps asked for. */
+static gboolean
+find_matches (const Selection *selection, Qcow2Directory *directory,
+              Search *search, GError **error)
 {
   g_autoptr (GError) local_error = NULL;
 
@@ -111,16 +143,39 @@ search_directory (const Selection *selection, Qcow2Directory *directory,
     {
       g_auto (Qcow2Bitmap) bitmap = { 0 };
 
-      if (!qcow2_directory_next (directory, &bitmap, &local_error))
+      if (!next_match (selection, directory, &bitmap, &local_error))
         break;
 
-      if (selection_matches (selection, &bitmap))
-        {
-          search->n_matches++;
-          search->last = bitmap.index;
-        }
-      else if (selection->name != NULL && looks_like (&bitmap, selection->name)
-               && search->lookalike == QCOW2_NO_INDEX)
+      search->n_matches++;
+      search->last = bitmap.index;
+    }
+
+  qcow2_directory_rewind (directory);
+  if (local_error == NULL)
+    return TRUE;
+
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
+/* Fills SEARCH with the first bitmap that is shown as what was asked for. */
+static gboolean
+find_lookalike (const Selection *selection, Qcow2Directory *directory,
+                Search *search, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+
+  /* Only what has an escape in it looks like another name. */
+  if (selection->name == NULL || strchr (selection->name, '\\') == NULL)
+    return TRUE;
+
+  while (search->lookalike == QCOW2_NO_INDEX)
+    {
+      g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+      if (!qcow2_directory_next (directory, &bitmap, &local_error))
+        break;
+      if (looks_like (&bitmap, selection->name))
         search->lookalike = bitmap.index;
     }
 
@@ -144,10 +199,11 @@ selection_find (const Selection *selection, SelectionUse use,
 {
   Search search = { .lookalike = QCOW2_NO_INDEX };
 
-  if (!search_directory (selection, directory, &search, error))
+  if (!find_matches (selection, directory, &search, error))
     return FALSE;
   if (search.n_matches == 0)
-    return not_found (selection, &search, error);
+    return find_lookalike (selection, directory, &search, error)
+           && not_found (selection, &search, error);
 
   if (use != SELECTION_ALL && search.n_matches > 1)
     {
@@ -182,11 +238,9 @@ walk_up_to (const Selection *selection, const SelectionVisit *visit,
     {
       g_auto (Qcow2Bitmap) bitmap = { 0 };
 
-      if (!qcow2_directory_next (directory, &bitmap, &local_error)
+      if (!next_match (selection, directory, &bitmap, &local_error)
           || bitmap.index > last)
         break;
-      if (!selection_matches (selection, &bitmap))
-        continue;
 
       any = TRUE;
       show (tool, image, examiner, &bitmap, visit->data, &local_error);

@@ -145,6 +145,22 @@ qcow2_directory_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap,
   return TRUE;
 }
 
+/* Returns how many entries there were when DIRECTORY was opened. */
+guint64
+qcow2_directory_get_n (const Qcow2Directory *directory)
+{
+  return qcow2_namesakes_get_n (directory->namesakes);
+}
+
+/* Makes entry INDEX of DIRECTORY, which is at host offset OFFSET, the next. */
+static void
+seek (Qcow2Directory *directory, guint64 index, guint64 offset)
+{
+  qcow2_directory_rewind (directory);
+  directory->pos = offset;
+  directory->index = index;
+}
+
 /* Gives in BITMAP, which the caller clears, entry INDEX of DIRECTORY, which is
  * at host offset OFFSET.  The walk goes on behind it.  Returns FALSE as
  * qcow2_directory_next () does. */
@@ -152,10 +168,36 @@ gboolean
 qcow2_directory_read (Qcow2Directory *directory, guint64 index, guint64 offset,
                       Qcow2Bitmap *bitmap, GError **error)
 {
-  qcow2_directory_rewind (directory);
-  directory->pos = offset;
-  directory->index = index;
+  seek (directory, index, offset);
   return qcow2_directory_next (directory, bitmap, error);
+}
+
+/* Leaves out the entries before entry INDEX, if it is known where that is:
+ * it was there, with a name, when the directory was opened.  Returns FALSE
+ * when the walk is behind it, or there is none. */
+gboolean
+qcow2_directory_skip_to_index (Qcow2Directory *directory, guint64 index)
+{
+  guint64 offset;
+
+  if (index < directory->index || index >= qcow2_directory_get_n (directory))
+    return FALSE;
+
+  if (qcow2_namesakes_get_offset (directory->namesakes, index, &offset))
+    seek (directory, index, offset);
+  return TRUE;
+}
+
+/* Leaves out entries that cannot have the name of LEN bytes at NAME, likewise:
+ * the next one may have it.  Returns FALSE when there is none. */
+gboolean
+qcow2_directory_skip_to_name (Qcow2Directory *directory, const char *name,
+                              gsize len)
+{
+  const guint64 index = qcow2_namesakes_look_up (
+      directory->namesakes, (const guint8 *) name, len, directory->index);
+
+  return qcow2_directory_skip_to_index (directory, index);
 }
 
 /* Adds what is wrong with the directory as a whole, when the walk has ended.
@@ -310,13 +352,6 @@ qcow2_directory_open_counted (Qcow2Image *image,
   directory->window = byte_window_new (image->source, size);
   qcow2_directory_rewind (directory);
   return directory;
-}
-
-/* Returns how many entries there are. */
-guint64
-qcow2_directory_get_n (const Qcow2Directory *directory)
-{
-  return qcow2_namesakes_get_n (directory->namesakes);
 }
 
 /* Returns the index of the first bitmap that has the name of bitmap INDEX:

@@ -20,6 +20,10 @@ gboolean qcow2_directory_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap,
 gboolean qcow2_directory_read (Qcow2Directory *directory, guint64 index,
                                guint64 offset, Qcow2Bitmap *bitmap,
                                GError **error);
+gboolean qcow2_directory_skip_to_index (Qcow2Directory *directory,
+                                        guint64 index);
+gboolean qcow2_directory_skip_to_name (Qcow2Directory *directory,
+                                       const char *name, gsize len);
 guint64 qcow2_directory_get_n (const Qcow2Directory *directory);
 guint64 qcow2_directory_get_namesake (const Qcow2Directory *directory,
                                       guint64 index);

@@ -33,7 +33,7 @@ struct Qcow2Namesakes
 {
   GArray *wholes; /* guint32, for each bitmap the first one of its name */
   GArray *cuts;   /* likewise, of its name up to the first NUL byte */
-  GArray *hints;  /* Hint, for each name, until they are found */
+  GArray *hints;  /* Hint, for each name */
 };
 
 Qcow2Namesakes *
@@ -84,7 +84,7 @@ cut_at_nul (const guint8 *name, gsize len)
 }
 
 /* Adds the next bitmap, with the entry at host offset OFFSET and the name of
- * LEN bytes at NAME, NULL for none. */
+ * LEN bytes at NAME, NULL for none, which only the last one may have. */
 void
 qcow2_namesakes_add (Qcow2Namesakes *namesakes, guint64 offset,
                      const guint8 *name, gsize len)
@@ -126,29 +126,25 @@ compare_indexes (gconstpointer a, gconstpointer b)
   return compare_numbers (left->index, right->index);
 }
 
-/* Takes from HINTS those that are no other's, too, and leaves the rest in the
- * order of the directory: they will be read once more. */
-static void
-keep_twins (GArray *hints)
+/* Returns those of HINTS that are another's, too, in the order of the
+ * directory: their names will be read once more. */
+static GArray *
+find_twins (GArray *hints)
 {
-  Hint *all = (gpointer) hints->data;
-  guint n_kept = 0;
-  guint64 last = 0;
+  g_autoptr (GArray) sorted = g_array_copy (hints);
+  const Hint *all = (gconstpointer) sorted->data;
+  GArray *twins = g_array_new (FALSE, FALSE, sizeof (Hint));
 
-  g_array_sort (hints, compare_hints);
-  for (guint i = 0; i < hints->len; i++)
+  g_array_sort (sorted, compare_hints);
+  for (guint i = 0; i < sorted->len; i++)
     {
-      const guint64 hint = all[i].hint;
-      const gboolean twin = (i > 0 && last == hint)
-                            || (i + 1 < hints->len && all[i + 1].hint == hint);
-
-      last = hint;
-      if (twin)
-        all[n_kept++] = all[i];
+      if ((i > 0 && all[i - 1].hint == all[i].hint)
+          || (i + 1 < sorted->len && all[i + 1].hint == all[i].hint))
+        g_array_append_val (twins, all[i]);
     }
 
-  g_array_set_size (hints, n_kept);
-  g_array_sort (hints, compare_indexes);
+  g_array_sort (twins, compare_indexes);
+  return twins;
 }
 
 static void
@@ -197,16 +193,15 @@ gboolean
 qcow2_namesakes_find (Qcow2Namesakes *namesakes, Qcow2NamesakesRead again,
                       gpointer data, GError **error)
 {
-  GArray *hints = namesakes->hints;
+  g_autoptr (GArray) twins = find_twins (namesakes->hints);
   g_autoptr (GArray) wholes = g_array_new (FALSE, FALSE, sizeof (Digest));
   g_autoptr (GArray) cuts = g_array_new (FALSE, FALSE, sizeof (Digest));
   g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
   g_autoptr (GError) local_error = NULL;
 
-  keep_twins (hints);
-  for (guint i = 0; i < hints->len && local_error == NULL; i++)
+  for (guint i = 0; i < twins->len && local_error == NULL; i++)
     {
-      const Hint *hint = &g_array_index (hints, Hint, i);
+      const Hint *hint = &g_array_index (twins, Hint, i);
       g_autoptr (GBytes) name
           = again (hint->index, hint->offset, data, &local_error);
       gsize len;
@@ -218,7 +213,6 @@ qcow2_namesakes_find (Qcow2Namesakes *namesakes, Qcow2NamesakesRead again,
       add_digest (wholes, checksum, bytes, len, hint->index);
       add_digest (cuts, checksum, bytes, cut_at_nul (bytes, len), hint->index);
     }
-  g_array_set_size (hints, 0);
   if (local_error != NULL)
     {
       g_propagate_error (error, g_steal_pointer (&local_error));
@@ -227,6 +221,37 @@ qcow2_namesakes_find (Qcow2Namesakes *namesakes, Qcow2NamesakesRead again,
 
   find_firsts (namesakes->wholes, wholes);
   find_firsts (namesakes->cuts, cuts);
+  return TRUE;
+}
+
+/* Returns the index of the next bitmap, from START on, that may have the name
+ * of LEN bytes at NAME; G_MAXUINT64 when none of them has. */
+guint64
+qcow2_namesakes_look_up (const Qcow2Namesakes *namesakes, const guint8 *name,
+                         gsize len, guint64 start)
+{
+  const Hint *all = (gconstpointer) namesakes->hints->data;
+  const guint64 wanted = get_hint (name, cut_at_nul (name, len));
+
+  for (guint64 i = start; i < namesakes->hints->len; i++)
+    {
+      if (all[i].hint == wanted)
+        return i;
+    }
+
+  return G_MAXUINT64;
+}
+
+/* Gives in OFFSET, host, where the entry of bitmap INDEX is.  Returns FALSE
+ * when that has no name, or was not added. */
+gboolean
+qcow2_namesakes_get_offset (const Qcow2Namesakes *namesakes, guint64 index,
+                            guint64 *offset)
+{
+  if (index >= namesakes->hints->len)
+    return FALSE;
+
+  *offset = g_array_index (namesakes->hints, Hint, index).offset;
   return TRUE;
 }
 

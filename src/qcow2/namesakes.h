@@ -21,6 +21,10 @@ void qcow2_namesakes_add (Qcow2Namesakes *namesakes, guint64 offset,
 gboolean qcow2_namesakes_find (Qcow2Namesakes *namesakes,
                                Qcow2NamesakesRead again, gpointer data,
                                GError **error);
+guint64 qcow2_namesakes_look_up (const Qcow2Namesakes *namesakes,
+                                 const guint8 *name, gsize len, guint64 start);
+gboolean qcow2_namesakes_get_offset (const Qcow2Namesakes *namesakes,
+                                     guint64 index, guint64 *offset);
 guint64 qcow2_namesakes_get_n (const Qcow2Namesakes *namesakes);
 guint64 qcow2_namesakes_get_whole (const Qcow2Namesakes *namesakes,
                                    guint64 index);

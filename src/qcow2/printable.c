@@ -57,7 +57,7 @@ qcow2_char_is_printable (const guint8 *bytes, gsize len, gsize *size)
 static gboolean
 is_plain (guint8 byte)
 {
-  return byte >= ' ' && byte < 0x7f && byte != '"' && byte != '\\';
+  return (byte >= ' ') & (byte < 0x7f) & (byte != '"') & (byte != '\\');
 }
 
 static gboolean
@@ -66,7 +66,7 @@ are_plain (const guint8 *bytes)
   guint8 n = 0;
 
   for (guint i = 0; i < STEP; i++)
-    n += is_plain (bytes[i]) ? 1 : 0;
+    n += (guint8) is_plain (bytes[i]);
 
   return n == STEP;
 }

@@ -19,6 +19,10 @@
 #define RESERVED_MASK G_GUINT64_CONSTANT (0xff000000000001fe)
 #define ALL_ONES G_GUINT64_CONSTANT (1)
 
+/* An entry that says all ones and nothing else as qcow2_load_word () has it,
+ * which is the other way round. */
+#define ALL_ONES_WORD (ALL_ONES << 56)
+
 const Qcow2Label qcow2_entry_types[] = {
   { QCOW2_ENTRY_SERIALIZED, "serialized" },
   { QCOW2_ENTRY_ALL_ZEROES, "all-zeroes" },
@@ -94,18 +98,8 @@ qcow2_table_get_n_readable (const Qcow2Table *table)
   return MIN (table->n_entries, left / ENTRY_LENGTH);
 }
 
-static guint64
-load_in_memory_order (const guint8 *bytes)
-{
-  guint64 word;
-
-  memcpy (&word, bytes, sizeof word);
-  return word;
-}
-
-/* Returns how many of the N_WORDS words of 8 bytes that begin with BYTES, from
- * the first on, are 0 or, in memory, PLAIN; N_PLAIN gets how many of them are
- * that, if it is not 0. */
+/* Returns how many of the N_WORDS words that begin with BYTES, from the first
+ * on, are 0 or PLAIN; N_PLAIN gets how many of them are not 0. */
 static gsize
 count_plain_words (const guint8 *bytes, gsize n_words, guint64 plain,
                    gsize *n_plain)
@@ -121,7 +115,7 @@ count_plain_words (const guint8 *bytes, gsize n_words, guint64 plain,
 
       for (gsize i = 0; i < WORD_STEP; i++)
         {
-          const guint64 word = load_in_memory_order (at + i * ENTRY_LENGTH);
+          const guint64 word = qcow2_load_word (at + i * ENTRY_LENGTH);
 
           others |= word & ~plain;
           set += word != 0;
@@ -133,7 +127,7 @@ count_plain_words (const guint8 *bytes, gsize n_words, guint64 plain,
 
   for (; n < n_words; n++)
     {
-      const guint64 word = load_in_memory_order (bytes + n * ENTRY_LENGTH);
+      const guint64 word = qcow2_load_word (bytes + n * ENTRY_LENGTH);
 
       if ((word & ~plain) != 0)
         break;
@@ -153,7 +147,7 @@ qcow2_table_count_plain (const Qcow2Table *table, ByteWindow *window,
                          guint64 start, guint64 n_entries, guint64 *n_zeroes,
                          guint64 *n_ones, GError **error)
 {
-  const guint64 plain = n_ones != NULL ? GUINT64_TO_BE (ALL_ONES) : 0;
+  const guint64 plain = n_ones != NULL ? ALL_ONES_WORD : 0;
   guint64 done = 0;
   guint64 ones = 0;
 
