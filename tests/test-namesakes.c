@@ -14,11 +14,11 @@ typedef struct
   const char *const *names; /* NULL for one that is gone */
   const gsize *lengths;     /* NULL: names end with a NUL byte */
   guint64 fails;            /* index whose read fails */
-  GArray *asked;            /* guint64 */
+  GArray *asked;            /* guint32 */
 } Names;
 
 static GBytes *
-read_name (guint64 index, guint64 offset, gpointer data, GError **error)
+read_name (guint32 index, guint32 offset, gpointer data, GError **error)
 {
   const Names *names = data;
   const char *name = names->names[index];
@@ -44,7 +44,7 @@ find (Names *names, guint n)
   g_autoptr (GError) error = NULL;
 
   names->fails = G_MAXUINT64;
-  names->asked = g_array_new (FALSE, FALSE, sizeof (guint64));
+  names->asked = g_array_new (FALSE, FALSE, sizeof (guint32));
   for (guint i = 0; i < n; i++)
     qcow2_namesakes_add (
         namesakes, 1000 + i, (const guint8 *) names->names[i],
@@ -65,9 +65,9 @@ assert_first (const Qcow2Namesakes *namesakes, guint64 index, guint64 whole,
 }
 
 static void
-assert_asked (const Names *names, const guint64 *indexes, guint n)
+assert_asked (const Names *names, const guint32 *indexes, guint n)
 {
-  g_assert_cmpmem (names->asked->data, names->asked->len * sizeof (guint64),
+  g_assert_cmpmem (names->asked->data, names->asked->len * sizeof (guint32),
                    indexes, n * sizeof *indexes);
 }
 
@@ -101,7 +101,7 @@ test_equal (void)
 {
   static const char *const all[]
       = { "x", "0123456789abcdef-y", "x", "z", "0123456789abcdef-y", "x", "" };
-  const guint64 asked[] = { 0, 1, 2, 4, 5 };
+  const guint32 asked[] = { 0, 1, 2, 4, 5 };
   Names names = { .names = all };
   Qcow2Namesakes *namesakes = find (&names, G_N_ELEMENTS (all));
 
@@ -175,7 +175,7 @@ test_collision (void)
   char one[17] = "";
   char other[17] = "";
   const char *const all[] = { one, other };
-  const guint64 asked[] = { 0, 1 };
+  const guint32 asked[] = { 0, 1 };
 
   /* A hint is mix (mix (16 ^ w0)) + mix (w1). */
   const guint64 changed = words[0] ^ 1;
@@ -205,7 +205,7 @@ test_gone (void)
   static const char *const later[] = { "x", NULL, "y", NULL };
   Names names = { .names = later,
                   .fails = G_MAXUINT64,
-                  .asked = g_array_new (FALSE, FALSE, sizeof (guint64)) };
+                  .asked = g_array_new (FALSE, FALSE, sizeof (guint32)) };
   Qcow2Namesakes *namesakes = qcow2_namesakes_new ();
 
   for (guint i = 0; i < 3; i++)
@@ -226,7 +226,7 @@ test_read_fails (void)
   static const char *const all[] = { "x", "x", "x" };
   Names names = { .names = all,
                   .fails = 1,
-                  .asked = g_array_new (FALSE, FALSE, sizeof (guint64)) };
+                  .asked = g_array_new (FALSE, FALSE, sizeof (guint32)) };
   Qcow2Namesakes *namesakes = qcow2_namesakes_new ();
   g_autoptr (GError) error = NULL;
 
@@ -249,7 +249,7 @@ test_look_up (void)
   Names names = { .names = all, .lengths = lengths };
   Qcow2Namesakes *namesakes = find (&names, G_N_ELEMENTS (all));
   const guint8 *x = (const guint8 *) "x";
-  guint64 offset;
+  guint32 offset;
 
   g_assert_cmpuint (qcow2_namesakes_look_up (namesakes, x, 1, 0), ==, 0);
   g_assert_cmpuint (qcow2_namesakes_look_up (namesakes, x, 1, 1), ==, 2);

@@ -178,13 +178,13 @@ qcow2_directory_read (Qcow2Directory *directory, guint64 index, guint64 offset,
 gboolean
 qcow2_directory_skip_to_index (Qcow2Directory *directory, guint64 index)
 {
-  guint64 offset;
+  guint32 offset;
 
   if (index < directory->index || index >= qcow2_directory_get_n (directory))
     return FALSE;
 
   if (qcow2_namesakes_get_offset (directory->namesakes, index, &offset))
-    seek (directory, index, offset);
+    seek (directory, index, directory->start + offset);
   return TRUE;
 }
 
@@ -257,11 +257,13 @@ judge_walk (const Qcow2Directory *directory)
 
 /* A Qcow2NamesakesRead: reads the name of an entry again. */
 static GBytes *
-read_name (guint64 index, guint64 offset, gpointer data, GError **error)
+read_name (guint32 index, guint32 offset, gpointer data, GError **error)
 {
+  Qcow2Directory *directory = data;
   Qcow2Bitmap bitmap = { 0 };
 
-  return qcow2_directory_read (data, index, offset, &bitmap, error)
+  return qcow2_directory_read (directory, index, directory->start + offset,
+                               &bitmap, error)
              ? bitmap.name
              : NULL;
 }
@@ -281,8 +283,9 @@ survey (Qcow2Directory *directory, GError **error)
       if (!read_next (directory, &bitmap, &name, &local_error))
         break;
 
-      qcow2_namesakes_add (directory->namesakes, bitmap.file_offset, name,
-                           bitmap.name_size);
+      qcow2_namesakes_add (directory->namesakes,
+                           (guint32) (bitmap.file_offset - directory->start),
+                           name, bitmap.name_size);
     }
 
   if (local_error == NULL)

@@ -18,7 +18,7 @@
 typedef struct
 {
   guint64 hint;
-  guint64 offset; /* host, of the entry */
+  guint32 offset; /* of the entry, in the directory */
   guint32 index;
 } Hint;
 
@@ -83,10 +83,10 @@ cut_at_nul (const guint8 *name, gsize len)
   return nul != NULL ? (gsize) (nul - name) : len;
 }
 
-/* Adds the next bitmap, with the entry at host offset OFFSET and the name of
- * LEN bytes at NAME, NULL for none, which only the last one may have. */
+/* Adds the next bitmap, with the entry at OFFSET in the directory and the name
+ * of LEN bytes at NAME, NULL for none, which only the last one may have. */
 void
-qcow2_namesakes_add (Qcow2Namesakes *namesakes, guint64 offset,
+qcow2_namesakes_add (Qcow2Namesakes *namesakes, guint32 offset,
                      const guint8 *name, gsize len)
 {
   const guint32 index = namesakes->wholes->len;
@@ -242,11 +242,11 @@ qcow2_namesakes_look_up (const Qcow2Namesakes *namesakes, const guint8 *name,
   return G_MAXUINT64;
 }
 
-/* Gives in OFFSET, host, where the entry of bitmap INDEX is.  Returns FALSE
- * when that has no name, or was not added. */
+/* Gives in OFFSET where in the directory the entry of bitmap INDEX is.
+ * Returns FALSE when that has no name, or was not added. */
 gboolean
 qcow2_namesakes_get_offset (const Qcow2Namesakes *namesakes, guint64 index,
-                            guint64 *offset)
+                            guint32 *offset)
 {
   if (index >= namesakes->hints->len)
     return FALSE;

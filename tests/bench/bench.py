@@ -5,11 +5,13 @@
 bench.py TOOL NULL PEAK MKIMAGE [TASK...]
 
 Each task is run in turn by us and by a peer, a few times; what counts is the
-median of the ratios of such pairs, and the most memory that a process of either
-took, which PEAK finds.  NULL is a program that links GLib, parses options and
-does nothing.  All TASKs, or
-those whose names contain one of the words, are measured.  A peer that is
-missing is said, and the task left out.  Nothing fails because it is slow.
+median of the ratios of such pairs, and the most memory that a process of
+either took, which PEAK finds.  Where a task can be of any size it is also run
+with a sixteenth of the work: the last columns say how much longer the whole
+takes, and what memory that took.  NULL is a program that links GLib, parses
+options and does nothing.  All TASKs, or those whose names contain one of the
+words, are measured.  A peer that is missing is said, and the task left out.
+Nothing fails because it is slow.
 """
 
 import os
@@ -23,6 +25,9 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PAIRS = 5
+
+TO_PIPE = ' | cat > /dev/null'
+TO_NULL = ' > /dev/null'
 
 
 class Skip(Exception):
@@ -70,31 +75,25 @@ class Bench:
         with open('peak') as file:
             return taken, int(file.read()) * 1024
 
-    def compare(self, task, target, ours, peer, unit=1.0):
-        """Runs OURS and PEER in turn.  UNIT is how often PEER would have to be
-        run to do as much."""
+    def compare(self, task, target, ours, peer, small=None, unit=1.0):
+        """Runs OURS and PEER in turn, and SMALL, which is a sixteenth of OURS.
+        UNIT is how often PEER would have to be run to do as much."""
         pairs = [(self.run(ours), self.run(peer)) for _ in range(PAIRS)]
+        some = [self.run(small) for _ in range(PAIRS)] if small else []
+        mine = statistics.median(mine[0] for mine, _ in pairs)
         ratio = statistics.median(
             theirs[0] * unit / mine[0] for mine, theirs in pairs)
-        self.add(task, statistics.median(mine[0] for mine, _ in pairs),
-                 statistics.median(theirs[0] * unit for _, theirs in pairs),
-                 ratio, max(mine[1] for mine, _ in pairs),
-                 max(theirs[1] for _, theirs in pairs), target)
-
-    def grow(self, task, target, once, more):
-        pairs = [(self.run(once), self.run(more)) for _ in range(3)]
-        self.add(task, statistics.median(more[0] for _, more in pairs),
-                 statistics.median(once[0] for once, _ in pairs),
-                 statistics.median(once[0] / more[0] for once, more in pairs),
-                 max(more[1] for _, more in pairs),
-                 max(once[1] for once, _ in pairs), target)
-
-    def add(self, task, ours, peer, ratio, memory, peer_memory, target):
-        shown = ('%.1fx faster' % ratio if ratio >= 1
-                 else '%.2fx the time' % (1 / ratio))
-        print('%-34s %8.3f s %9.3f s  %-15s %5.1f %6.1f  %s'
-              % (task, ours, peer, shown, memory / 1e6, peer_memory / 1e6,
-                 target), flush=True)
+        growth = '%6.1fx %5.1f' % (
+            mine / statistics.median(run[0] for run in some),
+            max(run[1] for run in some) / 1e6) if some else ''
+        print('%-34s %8.3f s %8.3f s  %-15s %5.1f %6.1f  %-13s  %s' % (
+            task, mine,
+            statistics.median(theirs[0] * unit for _, theirs in pairs),
+            '%.1fx faster' % ratio if ratio >= 1
+            else '%.2fx the time' % (1 / ratio),
+            max(mine[1] for mine, _ in pairs) / 1e6,
+            max(theirs[1] for _, theirs in pairs) / 1e6, growth, target),
+              flush=True)
 
     # ---- Tasks ----
 
@@ -110,72 +109,97 @@ class Bench:
 
     def task_table(self):
         image = self.generate('table', 1 << 24)
-        table = '%s bitmap-table --name b %s' % (self.tool, image)
-        subprocess.run(table + ' > text', shell=True, check=True)
+        small = self.generate('table', 1 << 20)
+        table = self.tool + ' bitmap-table --name b %s'
+        subprocess.run(table % image + ' > text', shell=True, check=True)
         self.compare('table, 2^24 entries, to cat', '<= 1.1x',
-                     table + ' | cat > /dev/null',
-                     'cat text | cat > /dev/null')
+                     table % image + TO_PIPE, 'cat text' + TO_PIPE,
+                     table % small + TO_PIPE)
         os.unlink('text')
         for output in 'json', 'jsonl':
             form = table + ' --output=' + output
-            n = [int(subprocess.check_output(what + ' | wc -c', shell=True))
+            n = [int(subprocess.check_output(what % image + ' | wc -c',
+                                             shell=True))
                  for what in (table, form)]
             self.compare('%s, to text of as many bytes' % output, '<= 3x',
-                         form + ' | cat > /dev/null',
-                         table + ' | cat > /dev/null', n[1] / n[0])
+                         form % image + TO_PIPE, table % image + TO_PIPE,
+                         form % small + TO_PIPE, n[1] / n[0])
 
     def task_table_growth(self):
         small, large = (self.generate('table', 1 << n) for n in (24, 27))
-        table = self.tool + ' bitmap-table --name b %s | cat > /dev/null'
-        self.grow('table, 2^27 entries, to 2^24', '<= 8.5x', table % small,
-                  table % large)
+        table = self.tool + ' bitmap-table --name b %s' + TO_PIPE
+        self.compare('table, 2^27 entries, to 8 times 2^24', '<= 1.06x',
+                     table % large, table % small, unit=8)
         os.unlink(large)
 
     def task_map(self):
         want('qemu-nbd', 'nbdinfo')
         image = self.generate('granules', 1 << 22)
+        small = self.generate('granules', 1 << 18)
         peer = ('rm -f nbd pid; qemu-nbd -r -t -f qcow2 -B b -k $PWD/nbd '
                 '--pid-file=$PWD/pid %s & '
                 'until [ -s pid ]; do sleep 0.01; done; '
                 "nbdinfo --map=qemu:dirty-bitmap:b 'nbd+unix:///?socket=nbd' "
                 '%s; kill $(cat pid); wait')
-        ours = '%s bitmap-map --name b %s ' % (self.tool, image)
-        self.compare('map, 2^22 extents, to nbdinfo', '>= 5x faster',
-                     ours + '| cat > /dev/null',
-                     peer % (image, '| cat > /dev/null'))
-        self.compare('... to /dev/null', '>= 10x faster', ours + '> /dev/null',
-                     peer % (image, '> /dev/null'))
+        ours = self.tool + ' bitmap-map --name b '
+        for task, target, to in (
+                ('map, 2^22 extents, to nbdinfo', '>= 5x faster', TO_PIPE),
+                ('... to /dev/null', '>= 10x faster', TO_NULL)):
+            self.compare(task, target, ours + image + to, peer % (image, to),
+                         ours + small + to)
 
     def task_totals(self):
+        totals = self.tool + ' bitmap-map --totals --name b '
         for kind in 'random', 'ones':
-            image = self.generate(kind, 512 << 20)
+            image, small = (self.generate(kind, n << 20) for n in (512, 32))
             self.compare('totals, 512 MiB %s, to cat' % kind, '<= 1.5x',
-                         '%s bitmap-map --totals --name b %s > /dev/null'
-                         % (self.tool, image), 'cat %s > /dev/null' % image)
+                         totals + image + TO_NULL, 'cat ' + image + TO_NULL,
+                         totals + small + TO_NULL)
             os.unlink(image)
+
+    def task_names(self):
+        image, small = (self.generate('names', n) for n in (65535, 4095))
+        names = self.tool + ' bitmaps --names '
+        last = self.tool + ' bitmap-table --name %s '
+        ends = [subprocess.check_output(
+            names + path + ' | tail -n 1', shell=True, encoding='ascii')
+            for path in (image, small)]
+        peer = 'cat ' + image + TO_PIPE
+        self.compare('65,535 long names, to cat', '<= 2x',
+                     names + image + TO_PIPE, peer, names + small + TO_PIPE)
+        self.compare('table of the last of them, to cat', '<= 2x',
+                     last % ends[0].strip() + image + TO_PIPE, peer,
+                     last % ends[1].strip() + small + TO_PIPE)
 
     def task_fleet(self):
         want('qemu-img')
         image = self.build('A')
-        with open('fleet', 'w') as file:
-            file.write(10000 * (image + '\n'))
+        for name, n in ('fleet', 10000), ('few', 625):
+            with open(name, 'w') as file:
+                file.write(n * (image + '\n'))
+        ours = self.tool + ' bitmaps --output=jsonl --files-from='
         self.compare('10,000 images, to qemu-img', '>= 50x faster',
-                     self.tool + ' bitmaps --output=jsonl --files-from=fleet '
-                     '> /dev/null',
+                     ours + 'fleet' + TO_PIPE,
                      'for i in {1..100}; do '
-                     'qemu-img info --output=json %s > /dev/null; done'
-                     % image, 100)
+                     'qemu-img info --output=json %s; done' % image + TO_PIPE,
+                     ours + 'few' + TO_PIPE, 100)
 
     def task_check(self):
-        for kind, number in ('table', 1 << 24), ('granules', 1 << 22):
-            image = self.generate(kind, number)
-            self.compare('check, %s %d, to cat' % (kind, number), '<= 2x',
-                         '%s check %s > /dev/null; [ $? = 2 ]'
-                         % (self.tool, image), 'cat %s > /dev/null' % image)
+        """What is found has no refcounts, so the status is 2."""
+        check = '(%s check %%s; [ $? = 2 ])' % self.tool + TO_PIPE
+        for kind, large, small in (('table', 1 << 24, 1 << 20),
+                                   ('granules', 1 << 22, 1 << 18),
+                                   ('random', 512 << 20, 32 << 20),
+                                   ('names', 65535, 4095)):
+            images = [self.generate(kind, n) for n in (large, small)]
+            self.compare('check, %s %d, to cat' % (kind, large), '<= 2x',
+                         check % images[0], 'cat %s' % images[0] + TO_PIPE,
+                         check % images[1])
 
     def run_all(self, words):
-        print('%-34s %10s %11s  %-15s %5s %6s  %s'
-              % ('task', 'ours', 'peer', 'ratio', 'MB', 'peer', 'wanted'))
+        print('%-34s %10s %10s  %-15s %5s %6s  %-13s  %s'
+              % ('task', 'ours', 'peer', 'ratio', 'MB', 'peer', '16x work, MB',
+                 'wanted'))
         for name in dir(self):
             if name.startswith('task_') and (
                     not words or any(word in name for word in words)):
