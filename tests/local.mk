@@ -11,7 +11,7 @@ AM_TESTS_ENVIRONMENT = \
 	export LC_ALL=C.UTF-8 G_DEBUG=fatal-warnings MALLOC_PERTURB_=147; \
 	export srcdir='$(abs_top_srcdir)' builddir='$(abs_top_builddir)'; \
 	export QCOW2TOOL="$$QCOW2TOOL_WRAPPER $(abs_top_builddir)/src/qcow2tool"; \
-	export MAKE='$(MAKE)' CC='$(CC)';
+	export MAKE='$(MAKE)' CC='$(CC)' CFLAGS='$(CFLAGS)';
 
 unit_tests = \
 	%D%/test-answer \
@@ -68,6 +68,7 @@ shell_tests = \
 	%D%/cli-hostile-text.sh \
 	%D%/cli-huge.sh \
 	%D%/cli-images.sh \
+	%D%/cli-instructions.sh \
 	%D%/cli-json.sh \
 	%D%/cli-list.sh \
 	%D%/cli-output.sh \
@@ -203,7 +204,8 @@ unit_ldadd = src/libcli.la
 %C%_test_text_LDADD = $(unit_ldadd)
 
 # What it is compared with: tests/bench/bench.py --help.
-EXTRA_PROGRAMS = %D%/bench/null %D%/bench/peak
+check_PROGRAMS += %D%/bench/null
+EXTRA_PROGRAMS = %D%/bench/peak
 %C%_bench_null_SOURCES = %D%/bench/null.c
 %C%_bench_null_LDADD = $(GLIB_LIBS)
 %C%_bench_peak_SOURCES = %D%/bench/peak.c

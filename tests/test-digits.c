@@ -20,17 +20,14 @@ static void
 check_all (guint64 value)
 {
   GString *plain = g_string_new ("before ");
-  GString *left = g_string_new ("before ");
   GString *right = g_string_new ("before ");
   GString *hex = g_string_new ("before ");
 
   digits_append (plain, value);
-  digits_append_left (left, value, WIDTH);
   digits_append_right (right, value, WIDTH);
   digits_append_hex (hex, value);
 
   compare (plain, g_strdup_printf ("before %" G_GUINT64_FORMAT, value));
-  compare (left, g_strdup_printf ("before %-12" G_GINT64_MODIFIER "u", value));
   compare (right, g_strdup_printf ("before %12" G_GINT64_MODIFIER "u", value));
   compare (hex, g_strdup_printf ("before 0x%" G_GINT64_MODIFIER "x", value));
 }

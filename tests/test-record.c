@@ -273,11 +273,31 @@ test_label (void)
   g_assert_null (qcow2_label_find (kinds, G_GUINT64_CONSTANT (0x100000007)));
 }
 
+static void
+test_count_zeroes (void)
+{
+  guint8 bytes[40];
+
+  for (gsize len = 0; len <= sizeof bytes; len++)
+    {
+      memset (bytes, 0, sizeof bytes);
+      g_assert_cmpuint (qcow2_count_zeroes (bytes, len), ==, len);
+      for (gsize at = 0; at < sizeof bytes; at++)
+        {
+          memset (bytes, 0, sizeof bytes);
+          bytes[at] = at % 2 == 0 ? 0x80 : 1;
+          g_assert_cmpuint (qcow2_count_zeroes (bytes, len), ==,
+                            MIN (at, len));
+        }
+    }
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/record/load-be", test_load_be);
+  g_test_add_func ("/record/count-zeroes", test_count_zeroes);
   g_test_add_func ("/record/decode/all", test_decode);
   g_test_add_func ("/record/decode/cut", test_decode_cut);
   g_test_add_func ("/record/decode/stops", test_decode_stops);

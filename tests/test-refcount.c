@@ -165,6 +165,26 @@ test_blocks (void)
     }
 }
 
+/* An entry is used when any of its bits is set. */
+static void
+test_skip_unused (void)
+{
+  static const guint64 next[] = { 2, 2, 2, 3, 5, 5, 40, 64 };
+  static const guint64 from[] = { 0, 1, 2, 3, 4, 5, 6, 41 };
+  g_auto (Fixture) f = { 0 };
+
+  fixture_open (&f, "B",
+                "0x200:0000*256 0x217:01 0x218:80 0x22c:04 0x340:0001");
+  for (guint i = 0; i < G_N_ELEMENTS (from); i++)
+    {
+      guint64 index = from[i];
+
+      g_assert_true (
+          qcow2_refcounts_skip_unused (f.refcounts, &index, NULL));
+      g_assert_cmpuint (index, ==, next[i]);
+    }
+}
+
 typedef struct
 {
   const char *path;
@@ -496,6 +516,7 @@ main (int argc, char **argv)
   g_test_add_func ("/refcount/runs", test_runs);
   g_test_add_func ("/refcount/blocks", test_blocks);
   ADD_ROWS ("block", block_rows, test_block);
+  g_test_add_func ("/refcount/skip-unused", test_skip_unused);
   g_test_add_func ("/refcount/behind-table", test_behind_table);
   g_test_add_func ("/refcount/two-clusters", test_two_clusters);
   ADD_ROWS ("place", places, test_place);

@@ -200,11 +200,13 @@ add_refcount_structures (Qcow2ClusterCheck *check)
        AT_REFCOUNT_TABLE_OFFSET);
   for (guint64 i = 0; i < check->n_blocks; i++)
     {
-      guint64 offset;
-      guint64 raw;
+      guint64 offset = 0;
+      guint64 raw = 0;
 
-      if (!qcow2_refcounts_get_block (check->refcounts, i, &offset, &raw,
-                                      &error))
+      if (!qcow2_refcounts_skip_unused (check->refcounts, &i, &error)
+          || (i < check->n_blocks
+              && !qcow2_refcounts_get_block (check->refcounts, i, &offset,
+                                             &raw, &error)))
         {
           tell (check, error);
           check->n_blocks = i;

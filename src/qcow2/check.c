@@ -49,14 +49,14 @@ find_nonzero (Check *check, guint64 start, guint64 end, guint8 mask,
       if (bytes == NULL)
         return FALSE;
 
-      for (gsize i = 0; i < len; i++)
+      const gboolean ignored = at == start && (bytes[0] & mask) == 0;
+      const gsize skipped = ignored ? 1 : 0;
+      const gsize zeroes
+          = skipped + qcow2_count_zeroes (bytes + skipped, len - skipped);
+
+      if (zeroes < len)
         {
-          const guint8 counts = at + i == start ? mask : 0xff;
-
-          if ((bytes[i] & counts) == 0)
-            continue;
-
-          *offset = at + i;
+          *offset = at + zeroes;
           return TRUE;
         }
       at += len;

@@ -52,6 +52,20 @@ qcow2_load_be (const guint8 *bytes, gsize size)
   return value;
 }
 
+/* Returns how many of the LEN bytes at BYTES, from the first on, are 0. */
+gsize
+qcow2_count_zeroes (const guint8 *bytes, gsize len)
+{
+  gsize n = 0;
+
+  while (len - n >= 8 && qcow2_load_word (bytes + n) == 0)
+    n += 8;
+  while (n < len && bytes[n] == 0)
+    n++;
+
+  return n;
+}
+
 /* Decodes the stored FIELDS, which are packed and big-endian, from the LEN
  * bytes at BYTES into RECORD.  Stops at the first field that does not fit;
  * that one and the rest of RECORD stay as they were.  Returns how many stored

@@ -97,6 +97,8 @@ qcow2_load_word (const guint8 *bytes)
   return GUINT64_FROM_LE (word);
 }
 
+gsize qcow2_count_zeroes (const guint8 *bytes, gsize len);
+
 guint qcow2_record_decode (const Qcow2Field *fields, const guint8 *bytes,
                            gsize len, gpointer record);
 gsize qcow2_record_get_size (const Qcow2Field *fields);

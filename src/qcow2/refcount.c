@@ -80,6 +80,32 @@ qcow2_refcounts_get_work (const Qcow2Refcounts *refcounts)
   return refcounts->work;
 }
 
+/* Moves INDEX to the next entry of the table, from that one on, that is not 0,
+ * or behind the last.  Fails with QCOW2_ERROR_READ: then INDEX is of one that
+ * cannot be read. */
+gboolean
+qcow2_refcounts_skip_unused (Qcow2Refcounts *refcounts, guint64 *index,
+                             GError **error)
+{
+  while (*index < refcounts->n_blocks)
+    {
+      gsize n;
+      const guint8 *bytes = byte_window_get_some (
+          refcounts->on_table, refcounts->table + *index * ENTRY_LENGTH,
+          ENTRY_LENGTH, BYTE_WINDOW_SIZE, &n, TABLE, error);
+
+      if (bytes == NULL)
+        return FALSE;
+
+      const gsize n_zeroes = qcow2_count_zeroes (bytes, n);
+      *index += n_zeroes / ENTRY_LENGTH;
+      if (n_zeroes < n)
+        break;
+    }
+
+  return TRUE;
+}
+
 /* Gives in OFFSET, host, where refcount block INDEX is; 0 when there is none
  * or none that is a whole cluster of the file, in which case RAW, unless NULL,
  * has what the table says.  Fails with QCOW2_ERROR_READ. */
@@ -95,7 +121,7 @@ qcow2_refcounts_get_block (Qcow2Refcounts *refcounts, guint64 index,
   if (bytes == NULL)
     return FALSE;
 
-  const guint64 entry = qcow2_load_be (bytes, ENTRY_LENGTH);
+  const guint64 entry = qcow2_load_be64 (bytes);
   const guint64 block = entry & OFFSET_MASK;
   const gboolean whole = block % refcounts->cluster_size == 0 && block < size
                          && refcounts->cluster_size <= size - block;

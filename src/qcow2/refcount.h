@@ -14,6 +14,8 @@ Qcow2Refcounts *qcow2_refcounts_new (const Qcow2Image *image);
 gboolean qcow2_refcounts_get (Qcow2Refcounts *refcounts, guint64 cluster,
                               guint64 n_clusters, guint64 *refcount,
                               guint64 *n_alike, GError **error);
+gboolean qcow2_refcounts_skip_unused (Qcow2Refcounts *refcounts,
+                                      guint64 *index, GError **error);
 gboolean qcow2_refcounts_get_block (Qcow2Refcounts *refcounts, guint64 index,
                                     guint64 *offset, guint64 *raw,
                                     GError **error);

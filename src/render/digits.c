@@ -42,17 +42,6 @@ digits_append_spaces (GString *out, gsize n)
     }
 }
 
-/* Appends VALUE in decimal digits to OUT, and spaces until there are WIDTH
- * characters. */
-void
-digits_append_left (GString *out, guint64 value, guint width)
-{
-  const gsize before = out->len;
-
-  digits_append (out, value);
-  digits_append_spaces (out, width - MIN (width, out->len - before));
-}
-
 /* Appends spaces and VALUE in decimal digits to OUT, at least WIDTH characters
  * together. */
 void
@@ -62,21 +51,30 @@ digits_append_right (GString *out, guint64 value, guint width)
   digits_append (out, value);
 }
 
+/* Writes VALUE with 0x and in hexadecimal digits to AT, where there is room
+ * for it.  Returns where they end. */
+char *
+digits_put_hex (char *at, guint64 value)
+{
+  guint n_digits = 1;
+
+  while (n_digits < 16 && value >> 4 * n_digits != 0)
+    n_digits++;
+
+  at = digits_put_text (at, "0x");
+  for (guint i = n_digits; i-- > 0;)
+    *at++ = hex_digits[value >> 4 * i & 0xf];
+  return at;
+}
+
 /* Appends VALUE with 0x and in hexadecimal digits to OUT. */
 void
 digits_append_hex (GString *out, guint64 value)
 {
   char text[2 + 16];
-  char *const end = text + sizeof text;
-  char *start = end;
+  const char *end = digits_put_hex (text, value);
 
-  do
-    *--start = hex_digits[value & 0xf];
-  while ((value >>= 4) != 0);
-  *--start = 'x';
-  *--start = '0';
-
-  g_string_append_len (out, start, end - start);
+  g_string_append_len (out, text, end - text);
 }
 
 /* Appends the two hexadecimal digits of VALUE to OUT. */

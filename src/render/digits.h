@@ -76,8 +76,8 @@ digits_put_text (char *at, const char *text)
   return at + len;
 }
 
+char *digits_put_hex (char *at, guint64 value);
 void digits_append (GString *out, guint64 value);
-void digits_append_left (GString *out, guint64 value, guint width);
 void digits_append_right (GString *out, guint64 value, guint width);
 void digits_append_hex (GString *out, guint64 value);
 void digits_append_byte (GString *out, guint8 value);

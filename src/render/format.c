@@ -329,14 +329,9 @@ put_guest_cell (char *at, guint64 value, guint width)
 static char *
 put_more_columns (char *at, const Qcow2TableEntry *entry)
 {
-  char reserved[24];
-  const gsize len = (gsize) g_snprintf (reserved, sizeof reserved, QCOW2_X " ",
-                                        entry->reserved);
-
   memset (at, ' ', 18 + 1);
-  memcpy (at, reserved, len);
-  at += MAX (len, 18 + 1);
-  at = put_guest_cell (at, entry->guest_offset, 20);
+  digits_put_hex (at, entry->reserved);
+  at = put_guest_cell (at + 18 + 1, entry->guest_offset, 20);
   return put_guest_cell (at, entry->guest_length, 0);
 }
 
