@@ -643,6 +643,35 @@ test_fails_directory_selected (void)
   g_assert_cmpuint (count_findings (&c, "OVL-01", 1), ==, 1);
 }
 
+/* Wants the last bitmap, and has reads of the directory fail from then on. */
+static gboolean
+want_last (const Qcow2Bitmap *bitmap, gconstpointer data)
+{
+  FakeSource *source = (FakeSource *) ((const Checked *) data)->image->source;
+
+  if (bitmap->index != 65534)
+    return FALSE;
+
+  source->bad_start = 0x300000;
+  source->bad_end = 0x300001;
+  return TRUE;
+}
+
+/* The other bitmaps cannot be read any more. */
+static void
+test_fails_others (void)
+{
+  g_auto (Checked) c = { 0 };
+  const Qcow2CheckCalls calls
+      = { .wants = want_last, .failed = checked_failed, .data = &c };
+
+  checked_open (&c, "R01", NULL);
+  qcow2_image_check (c.image, c.directory, &calls, &c.summary);
+  checked_assert_failed (&c, "0x300000");
+  g_assert_false (c.summary.is_whole);
+  g_assert_cmpuint (c.summary.usable, ==, 1);
+}
+
 /* Each block of refcounts that cannot be read is told once, and others are
  * looked at.  B has 150 clusters; with refcounts of 64 bits a block has 64 of
  * them.  Bitmap data are at 0x12000, 0x12200 and 0x12400, the table is at
@@ -768,6 +797,7 @@ main (int argc, char **argv)
   g_test_add_func ("/check/fails/shared", test_fails_shared);
   g_test_add_func ("/check/fails/directory-selected",
                    test_fails_directory_selected);
+  g_test_add_func ("/check/fails/others", test_fails_others);
   g_test_add_func ("/check/fails/by-block", test_fails_by_block);
   g_test_add_func ("/check/no-directory", test_no_directory);
   g_test_add_func ("/check/no-clusters", test_no_clusters);
