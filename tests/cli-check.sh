@@ -302,6 +302,36 @@ for name in bm0 bm1; do
   tool check --name $name "$image"
   check "a shared table: $name" grep -q '^error OVL-02 0x2c0020 ' "$out"
 done
+# What is wrong with a table that both have is told of the one that was asked
+# for: its entry at 0x2a0000, bits behind the last one of its data at 0x290000,
+# their refcount, and that they are the L1 table at 0x30000.  Without --name it
+# is told of the first, and of the second that it has the same table.
+while IFS='|' read -r about change options want rules; do
+  base bitmaps-share-table row
+  patch 0x2c0031 10
+  patch "${change%:*}" "${change#*:}"
+  # shellcheck disable=SC2086 # words
+  tool check $options "$image"
+  # shellcheck disable=SC2086
+  expect_rules "a shared table: $about" 2 $rules
+  for index in 0 1; do
+    [ "$options" = "--index $index" ] || continue
+    check "a shared table: $about, whose it is" \
+      test "$(grep -E '^(error|warning) ' "$out" | cut -d ' ' -f 4-5 \
+        | sort -u)" = "bitmap $index"
+  done
+done << END
+an entry|0x2a0000:8000000000290200||2|e:BTAB-01 e:BTAB-03 e:BTAB-01 e:OVL-02
+the first one's entry|0x2a0000:8000000000290200|--index 0|2|e:BTAB-01 \
+e:BTAB-03 e:OVL-02
+the second one's entry|0x2a0000:8000000000290200|--index 1|2|e:BTAB-01 \
+e:BTAB-03 e:OVL-02
+bits|0x290080:01||2|w:BDATA-03 e:OVL-02
+the first one's bits|0x290080:01|--index 0|2|w:BDATA-03 e:OVL-02
+the second one's bits|0x290080:01|--index 1|2|w:BDATA-03 e:OVL-02
+the second one's refcount|0x20052:0000|--index 1|2|e:OVL-02 e:REF-01
+the second one's data|0x2a0000:0000000000030000|--index 1|2|e:OVL-01 e:OVL-02
+END
 # The snapshot table and the L1 table are nobody's business but the image's:
 # two-snapshots has both.
 base two-snapshots two-on-one
@@ -420,6 +450,13 @@ check '65535 bitmaps with one table: the summary counts all' \
 tool check --ignore OVL-02 "$image"
 check '65535 bitmaps with one table: ignored' \
   test "$(grep -c OVL-02 "$out").$(grep -c ": $others error" "$out")" = 0.1
+
+base many-share-long-table last
+patch 0x2a0008 8000000000000000
+tool check --name 00065534 "$image"
+check '65535 bitmaps with one table: the last one alone' test "$status.$(
+  grep -cE "^error (BTAB-01|OVL-02) .* bitmap 65534 '00065534': " "$out").$(
+  grep -c "table entry 1 has reserved bits" "$out")" = 2.2.1
 
 # Somebody is writing.  A lock is the open file's: the shell's, here, which
 # goes on when the program that took it has ended.

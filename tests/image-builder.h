@@ -114,7 +114,7 @@ Image *image_build (const char *name);
 GBytes *image_build_bytes (const char *name);
 gboolean image_name_exists (const char *name);
 
-/* All names, ended by one that is NULL. */
+/* All names but those of image-large.c, ended by one that is NULL. */
 ImageName *image_list_names (void);
 
 /* An image as bytes, at most 64 MiB. */
@@ -130,5 +130,14 @@ typedef struct
 } ImageBase;
 
 extern const ImageBase image_bases[];
+
+/* The images of image-large.c, which are not listed, ended by a NULL name. */
+typedef struct
+{
+  const char *name;
+  Image *(*build) (void);
+} ImageLarge;
+
+extern const ImageLarge image_large[];
 
 G_END_DECLS

@@ -180,6 +180,16 @@ find_base (const char *name)
   return NULL;
 }
 
+static const ImageLarge *
+find_large (const char *name)
+{
+  for (const ImageLarge *large = image_large; large->name != NULL; large++)
+    if (strcmp (large->name, name) == 0)
+      return large;
+
+  return NULL;
+}
+
 static const Row *
 find_row (const char *name)
 {
@@ -193,7 +203,8 @@ find_row (const char *name)
 gboolean
 image_name_exists (const char *name)
 {
-  return find_base (name) != NULL || find_row (name) != NULL;
+  return find_base (name) != NULL || find_large (name) != NULL
+         || find_row (name) != NULL;
 }
 
 Image *
@@ -203,6 +214,11 @@ image_build (const char *name)
 
   if (base != NULL)
     return image_build_spec (&base->spec);
+
+  const ImageLarge *large = find_large (name);
+
+  if (large != NULL)
+    return large->build ();
 
   const Row *row = find_row (name);
 

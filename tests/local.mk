@@ -113,6 +113,7 @@ builder_sources = \
 	%D%/image-builder.h \
 	%D%/image-bytes.c \
 	%D%/image-corpus.c \
+	%D%/image-large.c \
 	%D%/image-rows.h
 
 # Not linked with the code under test: it is the oracle.

@@ -365,6 +365,24 @@ test_names (void)
     }
 }
 
+/* They have a name, but not in the list. */
+static void
+test_large (void)
+{
+  g_autofree ImageName *names = image_list_names ();
+
+  for (const ImageLarge *large = image_large; large->name != NULL; large++)
+    {
+      g_autoptr (Image) image = image_build (large->name);
+
+      g_assert_true (image_name_exists (large->name));
+      for (guint i = 0; names[i].name != NULL; i++)
+        g_assert_cmpstr (names[i].name, !=, large->name);
+      g_assert_cmpuint (image->bytes->len, <, 64 * 1024 * 1024);
+      g_assert_cmpuint (image->size, >, 1 << 30);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -384,5 +402,6 @@ main (int argc, char **argv)
   g_test_add_func ("/builder/spec", test_spec);
   g_test_add_func ("/builder/rows", test_rows);
   g_test_add_func ("/builder/names", test_names);
+  g_test_add_func ("/builder/large", test_large);
   return g_test_run ();
 }

@@ -342,6 +342,88 @@ test_wants (void)
       }
 }
 
+/* Gives bm1 the table of bm0: of one entry, and of as many as take two
+ * clusters. */
+#define SHARED "0x290020:0000000000270000 0x290031:10"
+#define SHARED_LONG SHARED " 0x290008:00002001 0x290028:00002001"
+
+#define SHARED_DATA "the data of bitmap 1 (by 0x270000)"
+
+typedef struct
+{
+  const char *path;
+  const char *patch;
+  guint64 offset; /* of the shared cluster */
+  const char *first;
+  const char *second;
+} SharedRow;
+
+/* clang-format off */
+static const SharedRow shared_rows[] = {
+  { "data/l1", "0x28:0000000000260000 " SHARED, 0x260000, L1, SHARED_DATA },
+  { "data/directory", "0x270000:0000000000290000 " SHARED, 0x290000, DIRECTORY,
+    SHARED_DATA },
+  { "data/snapshots", "0x270000:0000000000050000 " SHARED, 0x50000, SNAPSHOTS,
+    SHARED_DATA },
+  { "table/l1", "0x28:0000000000270000 " SHARED, 0x270000, L1, TABLE_1 },
+  { "table/l1-at-start", "0x28:0000000000270000 " SHARED_LONG, 0x270000, L1,
+    TABLE_1 },
+  { "table/l1-at-end", "0x28:0000000000280000 " SHARED_LONG, 0x280000, TABLE_1,
+    L1 },
+  { "table/own-data", "0x270000:0000000000270000 " SHARED, 0x270000, TABLE_1,
+    SHARED_DATA },
+};
+/* clang-format on */
+
+/* Where two bitmaps have one table, what it shares with others is told of the
+ * one that was asked for, and, where both were, of the first. */
+static void
+test_wants_shared (gconstpointer data)
+{
+  const SharedRow *row = data;
+  g_autofree char *message
+      = g_strdup_printf ("0x10000 bytes at 0x%" G_GINT64_MODIFIER
+                         "x belong to %s as well as to %s",
+                         row->offset, row->first, row->second);
+  g_auto (Checked) c = { 0 };
+
+  checked_open_source (&c, open_everything (row->patch));
+  c.only = 1;
+  checked_run (&c);
+
+  const Qcow2Problem *problem = find_message (&c, message);
+  g_assert_cmpstr (problem->rule, ==, "OVL-01");
+  g_assert_cmphex (problem->offset, ==, row->offset);
+  g_assert_cmpuint (problem->subject.bitmap, ==, 1);
+  assert_string (problem->subject.name, "bm1");
+}
+
+/* The refcounts of block 0x20000 have two bytes: the one of cluster 0x26. */
+static void
+test_wants_shared_refcount (void)
+{
+  static const struct
+  {
+    guint64 only;
+    guint64 bitmap;
+  } rows[] = { { QCOW2_NO_INDEX, 0 }, { 0, 0 }, { 1, 1 } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_autofree char *message = g_strdup_printf (
+          "the refcount of 0x10000 bytes at 0x260000, which belong to the "
+          "data of bitmap %u (by 0x270000), is 0",
+          (guint) rows[i].bitmap);
+      g_auto (Checked) c = { 0 };
+
+      checked_open_source (&c, open_everything ("0x2004c:0000 " SHARED));
+      c.only = rows[i].only;
+      checked_run (&c);
+      g_assert_cmpuint (find_message (&c, message)->subject.bitmap, ==,
+                        rows[i].bitmap);
+    }
+}
+
 /* Images at random.  The second opinion notes, cluster by cluster, who claims
  * it, and reads refcounts bit by bit. */
 
@@ -523,10 +605,37 @@ claim_data (Opinion *o, gint bitmap, guint64 at)
     }
 }
 
-/* Entries of the directory have 32 bytes here.  A table that several bitmaps
- * have is the first one's as far as data are concerned. */
+static gboolean
+have_one_table (const Opinion *o, guint64 at, guint64 other)
+{
+  return get (o, other, 8) == get (o, at, 8)
+         && get (o, other + 8, 4) == get (o, at + 8, 4)
+         && get (o, other + 17, 1) == get (o, at + 17, 1);
+}
+
+/* Whether what the table of BITMAP points to is said to be that one's: a table
+ * that several have is ONLY's, if that is one of them, and the first one's
+ * otherwise.  Entries of the directory have 32 bytes here. */
+static gboolean
+owns_data (const Opinion *o, guint64 directory, gint bitmap, gint only)
+{
+  const guint64 at = directory + (guint64) bitmap * 32;
+
+  if (bitmap == only)
+    return TRUE;
+
+  for (gint i = 0; i < N_BITMAPS; i++)
+    {
+      if ((i < bitmap || i == only)
+          && have_one_table (o, at, directory + (guint64) i * 32))
+        return FALSE;
+    }
+
+  return TRUE;
+}
+
 static void
-claim_bitmaps (Opinion *o)
+claim_bitmaps (Opinion *o, gint only)
 {
   const guint64 directory = get (o, AT_BITMAPS + 24, 8);
 
@@ -535,22 +644,15 @@ claim_bitmaps (Opinion *o)
   for (gint i = 0; i < N_BITMAPS; i++)
     {
       const guint64 at = directory + (guint64) i * 32;
-      gboolean is_first = TRUE;
-
-      for (guint64 other = directory; other < at; other += 32)
-        is_first = is_first
-                   && (get (o, other, 8) != get (o, at, 8)
-                       || get (o, other + 8, 4) != get (o, at + 8, 4)
-                       || get (o, other + 17, 1) != get (o, at + 17, 1));
 
       claim (o, "table", i, get (o, at, 8), get (o, at + 8, 4) * 8, at);
-      if (is_first)
+      if (owns_data (o, directory, i, only))
         claim_data (o, i, at);
     }
 }
 
 static void
-opinion_form (Opinion *o, const Image *image)
+opinion_form (Opinion *o, const Image *image, gint only)
 {
   o->image = image;
   for (guint i = 0; i < MAX_CLUSTERS; i++)
@@ -567,7 +669,7 @@ opinion_form (Opinion *o, const Image *image)
            get (o, AT_CRYPTO + 16, 8), AT_CRYPTO + 8);
   claim_refcounts (o);
   claim_snapshots (o);
-  claim_bitmaps (o);
+  claim_bitmaps (o, only);
 }
 
 static void
@@ -724,7 +826,7 @@ compare (const Checked *c, const Image *image, gint only)
   if (has_too_many (c))
     return FALSE;
 
-  opinion_form (&o, image);
+  opinion_form (&o, image, only);
   for (guint i = 0; i < qcow2_problems_get_n (c->image->problems); i++)
     {
       const Qcow2Problem *problem = qcow2_problems_get (c->image->problems, i);
@@ -1024,6 +1126,38 @@ test_rounds (void)
   g_assert_cmpuint (c.summary.usable, ==, 1);
 }
 
+/* Two bitmaps have the table: in each round what it points to is the one's
+ * that was asked for. */
+static void
+test_rounds_shared (void)
+{
+  g_autoptr (Image) image = build_large (N_LARGE * 2 * MIB, 2, N_LARGE_BLOCKS);
+  g_auto (Checked) c = { 0 };
+  const guint64 last = LARGE_DATA + 2 * (guint64) (N_LARGE - 1);
+
+  put_large_bitmap (image, 0, LARGE_TABLE, N_LARGE);
+  put_large_bitmap (image, 1, LARGE_TABLE, N_LARGE);
+  for (guint32 i = 0; i < N_LARGE; i++)
+    put_entry (image, LARGE_TABLE, i, LARGE_DATA + 2 * (guint64) i);
+  free_cluster (image, LARGE_DATA);
+  free_cluster (image, last);
+  image_truncate (image, (last + 1) * CLUSTER);
+
+  checked_open_source (&c, fake_source_new (image->bytes, image->size));
+  c.only = 1;
+  checked_run (&c);
+  g_autofree char *expected = g_strdup_printf (
+      "E OVL-02@0x%x; E REF-01@0x%x; E REF-01@0x%x",
+      LARGE_DIRECTORY * CLUSTER + 32, LARGE_DATA * CLUSTER,
+      (guint) last * CLUSTER);
+  g_autoptr (GPtrArray) words = g_ptr_array_new_with_free_func (g_free);
+  g_auto (GStrv) split = g_strsplit (expected, "; ", -1);
+  for (guint i = 0; split[i] != NULL; i++)
+    g_ptr_array_add (words, g_strdup (split[i]));
+  g_autofree char *sorted = join_findings (words);
+  assert_clusters (&c, sorted);
+}
+
 static guint
 count_overlaps (const Checked *c)
 {
@@ -1216,6 +1350,15 @@ main (int argc, char **argv)
     }
   g_test_add_func ("/check-clusters/no-pair", test_no_pair);
   g_test_add_func ("/check-clusters/wants", test_wants);
+  for (gsize i = 0; i < G_N_ELEMENTS (shared_rows); i++)
+    {
+      g_autofree char *path
+          = g_strdup_printf ("/check-clusters/wants/%s", shared_rows[i].path);
+
+      g_test_add_data_func (path, &shared_rows[i], test_wants_shared);
+    }
+  g_test_add_func ("/check-clusters/wants/shared-refcount",
+                   test_wants_shared_refcount);
   g_test_add_func ("/check-clusters/random", test_random);
   g_test_add_func ("/check-clusters/free-null", test_free_null);
   if (RUNNING_SLOWLY)
@@ -1223,6 +1366,7 @@ main (int argc, char **argv)
 
   g_test_add_func ("/check-clusters/rounds", test_rounds);
   g_test_add_func ("/check-clusters/rounds/cut", test_rounds_cut);
+  g_test_add_func ("/check-clusters/rounds/shared", test_rounds_shared);
   g_test_add_func ("/check-clusters/crowd", test_crowd);
   g_test_add_func ("/check-clusters/budget/rounds", test_budget_of_rounds);
   g_test_add_func ("/check-clusters/budget/bytes", test_budget_of_bytes);

@@ -370,6 +370,9 @@ test_tail_message (void)
   g_assert_cmpint (problem->subject.parts, ==, QCOW2_PART_BITMAPS);
 }
 
+/* Gives bm1 of A the table of bm0, and its granularity. */
+#define SHARED "0x2c0020:00000000002a0000 0x2c0031:10"
+
 typedef struct
 {
   const char *path;
@@ -402,12 +405,34 @@ static const WantRow wants[] = {
     "E REF-01@0x290000" },
   { "refcount-of-directory", "refcount-all-zeroes", NULL, 1, { 1, 0, 0, 0 },
     "E REF-01@0x2b0000; E REF-01@0x2c0000" },
-  /* A table whose errors were met before is named. */
-  { "table-of-another", "A", "0x2a0000:8000000000000000"
-    " 0x2c0020:00000000002a0000 0x2c0031:10", 1, { 0, 0, 0, 1 },
-    "E BTAB-01@0x2a0000; E OVL-02@0x2c0020" },
   { "cut-entry", "A", "0x2c0032:ffff", 0, { 1, 0, 0, 0 },
     "E BDIR-02@0x2c0032" },
+
+  /* What is wrong with a table that both have is wrong with either. */
+  { "shared/sound", "A", SHARED, 1, { 1, 0, 0, 0 }, "E OVL-02@0x2c0020" },
+  { "shared/entry/first", "A", "0x2a0000:8000000000290200 " SHARED, 0,
+    { 0, 0, 0, 1 },
+    "E BTAB-01@0x2a0000; E BTAB-03@0x2a0000; E OVL-02@0x2c0020" },
+  { "shared/entry/second", "A", "0x2a0000:8000000000290200 " SHARED, 1,
+    { 0, 0, 0, 1 },
+    "E BTAB-01@0x2a0000; E BTAB-03@0x2a0000; E OVL-02@0x2c0020" },
+  { "shared/entry/none", "A", "0x2a0000:8000000000290200 " SHARED, 2,
+    { 0, 0, 0, 0 }, "" },
+  { "shared/tail/first", "A", "0x290080:01 " SHARED, 0, { 1, 0, 0, 0 },
+    "W BDATA-03@0x290080; E OVL-02@0x2c0020" },
+  { "shared/tail/second", "A", "0x290080:01 " SHARED, 1, { 1, 0, 0, 0 },
+    "W BDATA-03@0x290080; E OVL-02@0x2c0020" },
+  { "shared/tail/first-in-use", "A", "0x290080:01 0x2c000f:03 " SHARED, 1,
+    { 1, 0, 0, 0 }, "W BDATA-03@0x290080; E OVL-02@0x2c0020" },
+  { "shared/tail/second-in-use", "A", "0x290080:01 0x2c002f:01 " SHARED, 1,
+    { 0, 1, 0, 0 }, "W BDIR-09@0x2c002c; E OVL-02@0x2c0020" },
+  { "shared/refcount", "refcount-data-0", SHARED, 1, { 1, 0, 0, 0 },
+    "E REF-01@0x290000; E OVL-02@0x2c0020" },
+  { "shared/overlap", "A", "0x2a0000:0000000000030000 " SHARED, 1,
+    { 1, 0, 0, 0 }, "E OVL-01@0x30000; E OVL-02@0x2c0020" },
+  /* The first one's entry is damaged: the second one's is not. */
+  { "shared/other-entry", "A", "0x2c0010:02 " SHARED, 1, { 1, 0, 0, 0 },
+    "E OVL-02@0x2c0020" },
 };
 /* clang-format on */
 
@@ -426,6 +451,80 @@ test_wants (gconstpointer data)
   g_assert_cmpuint (c.summary.stale, ==, row->summary[2]);
   g_assert_cmpuint (c.summary.damaged, ==, row->summary[3]);
   g_assert_true (c.summary.is_whole);
+}
+
+static guint
+count_findings (const Checked *c, const char *rule, guint64 bitmap)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < qcow2_problems_get_n (c->image->problems); i++)
+    {
+      const Qcow2Problem *p = qcow2_problems_get (c->image->problems, i);
+
+      n += g_str_equal (p->rule, rule) && p->subject.bitmap == bitmap;
+    }
+
+  return n;
+}
+
+/* When nobody was asked for in particular, what is wrong with a table that
+ * both have is told of the first, and of the second that it is that one's. */
+static void
+test_shared_entry (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, "A", "0x2a0000:8000000000290200 " SHARED);
+  checked_run (&c);
+  g_assert_cmpuint (qcow2_problems_get_n (c.image->problems), ==, 4);
+  g_assert_cmpuint (count_findings (&c, "BTAB-01", 0), ==, 1);
+  g_assert_cmpuint (count_findings (&c, "BTAB-03", 0), ==, 1);
+  g_assert_cmpuint (count_findings (&c, "BTAB-01", 1), ==, 1);
+  g_assert_cmpuint (count_findings (&c, "OVL-02", 1), ==, 1);
+}
+
+static void
+test_shared_tail (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, "A", "0x290080:01 " SHARED);
+  checked_run (&c);
+  g_assert_cmpuint (qcow2_problems_get_n (c.image->problems), ==, 2);
+  g_assert_cmpuint (count_findings (&c, "BDATA-03", 0), ==, 1);
+  g_assert_cmpuint (count_findings (&c, "OVL-02", 1), ==, 1);
+}
+
+/* 65535 bitmaps have one table of 64 KiB, which is not read for each.  The
+ * directory has 2 MiB: a check of all reads it once, a check of one twice, and
+ * a few entries for their names. */
+static void
+test_shared_by_many (void)
+{
+  static const struct
+  {
+    guint64 only;
+    guint64 first; /* who has the finding about the table */
+    guint64 max_mib;
+  } rows[] = { { QCOW2_NO_INDEX, 0, 3 }, { 65534, 65534, 5 }, { 5, 5, 5 } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_auto (Checked) c = { 0 };
+
+      checked_open (&c, "many-share-long-table", "0x2a0008:8000000000000000");
+      c.only = rows[i].only;
+      const guint64 before = checked_get_source (&c)->n_bytes;
+      checked_run (&c);
+      const guint64 n_bytes = checked_get_source (&c)->n_bytes - before;
+
+      g_assert_cmpuint (count_findings (&c, "BTAB-01", rows[i].first), ==, 1);
+      g_assert_cmpuint (count_findings (&c, "OVL-02", 65534), ==, i == 1);
+      g_assert_cmpuint (count_findings (&c, "OVL-02", 5), ==, i != 1);
+      g_assert_cmpuint (n_bytes, >, 2 * 1024 * 1024);
+      g_assert_cmpuint (n_bytes, <, rows[i].max_mib * 1024 * 1024);
+    }
 }
 
 /* Reads that fail. */
@@ -507,6 +606,69 @@ test_fails_elsewhere (void)
   checked_set_bad (&c, 0x2a0000, 0x2a0001);
   checked_run (&c);
   g_assert_cmpuint (c.failed->len, ==, 0);
+  g_assert_cmpuint (c.summary.usable, ==, 1);
+}
+
+/* The table is the other one's as well. */
+static void
+test_fails_shared (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, "A", SHARED);
+  c.only = 1;
+  checked_set_bad (&c, 0x2a0000, 0x2a0001);
+  checked_run (&c);
+  checked_assert_failed (&c, "0x2a0000");
+  g_assert_cmpuint (c.summary.damaged, ==, 1);
+}
+
+/* A directory that cannot be read to its end, the name of a third bitmap: what
+ * stands before counts, whoever was asked for.  The second one's table is the
+ * first one's data. */
+static void
+test_fails_directory_selected (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, "A",
+                "0x200:00000003 0x208:0000000000100060 size=0x400000"
+                " 0x2c0020:0000000000290000"
+                " 0x2c0040:00000000003f000000000001000000040110000300100000");
+  c.only = 1;
+  checked_set_bad (&c, 0x3c0058, 0x3c005b);
+  checked_run (&c);
+  checked_assert_failed (&c, "0x3c0058");
+  g_assert_false (c.summary.is_whole);
+  g_assert_cmpuint (count_findings (&c, "OVL-01", 1), ==, 1);
+}
+
+/* Wants the last bitmap, and has reads of the directory fail from then on. */
+static gboolean
+want_last (const Qcow2Bitmap *bitmap, gconstpointer data)
+{
+  FakeSource *source = (FakeSource *) ((const Checked *) data)->image->source;
+
+  if (bitmap->index != 65534)
+    return FALSE;
+
+  source->bad_start = 0x300000;
+  source->bad_end = 0x300001;
+  return TRUE;
+}
+
+/* The other bitmaps cannot be read any more. */
+static void
+test_fails_others (void)
+{
+  g_auto (Checked) c = { 0 };
+  const Qcow2CheckCalls calls
+      = { .wants = want_last, .failed = checked_failed, .data = &c };
+
+  checked_open (&c, "R01", NULL);
+  qcow2_image_check (c.image, c.directory, &calls, &c.summary);
+  checked_assert_failed (&c, "0x300000");
+  g_assert_false (c.summary.is_whole);
   g_assert_cmpuint (c.summary.usable, ==, 1);
 }
 
@@ -627,13 +789,22 @@ main (int argc, char **argv)
   g_test_add_func ("/check/unreadable-block", test_unreadable_block);
   g_test_add_func ("/check/tail/message", test_tail_message);
   ADD_ROWS ("wants", wants, test_wants);
+  g_test_add_func ("/check/shared/entry", test_shared_entry);
+  g_test_add_func ("/check/shared/tail", test_shared_tail);
   ADD_ROWS ("fails", fails, test_fails);
   g_test_add_func ("/check/fails/summary", test_fails_summary);
   g_test_add_func ("/check/fails/elsewhere", test_fails_elsewhere);
+  g_test_add_func ("/check/fails/shared", test_fails_shared);
+  g_test_add_func ("/check/fails/directory-selected",
+                   test_fails_directory_selected);
+  g_test_add_func ("/check/fails/others", test_fails_others);
   g_test_add_func ("/check/fails/by-block", test_fails_by_block);
   g_test_add_func ("/check/no-directory", test_no_directory);
   g_test_add_func ("/check/no-clusters", test_no_clusters);
-  if (!RUNNING_SLOWLY)
-    g_test_add_func ("/check/budget/zeros", test_budget_of_zeros);
+  if (RUNNING_SLOWLY)
+    return g_test_run ();
+
+  g_test_add_func ("/check/budget/zeros", test_budget_of_zeros);
+  g_test_add_func ("/check/shared/by-many", test_shared_by_many);
   return g_test_run ();
 }

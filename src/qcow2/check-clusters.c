@@ -420,24 +420,48 @@ report_overlap (const Qcow2ClusterCheck *check, const Qcow2Run *owner,
       n * check->cluster_size, offset, first, second);
 }
 
+/* Whether RUN starts inside OWNER, which may be NULL.  Two that were cut did
+ * so in the round before, too. */
+static gboolean
+starts_inside (const Qcow2Run *run, const Qcow2Run *owner)
+{
+  return owner != NULL && run->start < owner->start + owner->n
+         && !(run->clipped && owner->clipped);
+}
+
+/* Returns the one of OWNER, which may be NULL, and RUN that goes on further.
+ */
+static const Qcow2Run *
+get_further (const Qcow2Run *owner, const Qcow2Run *run)
+{
+  return owner == NULL || run->start + run->n > owner->start + owner->n
+             ? run
+             : owner;
+}
+
 /* OVL-01, OVL-02: looks for runs that start inside another one. */
 static void
 find_overlaps (const Qcow2ClusterCheck *check)
 {
   const guint n = qcow2_cluster_map_get_n (check->map);
   const Qcow2Run *owner = NULL; /* the one that goes on furthest */
+  const Qcow2Run *known = NULL; /* likewise, without the bitmaps that nobody
+                                   asked for */
 
   for (guint i = 0; i < n; i++)
     {
       const Qcow2Run *run = qcow2_cluster_map_get (check->map, i);
-      const gboolean overlaps
-          = owner != NULL && run->start < owner->start + owner->n;
+      const gboolean is_known
+          = run->bitmap == QCOW2_RUN_NO_BITMAP || is_wanted (check, run);
 
-      /* Two that were cut did so in the round before, too. */
-      if (overlaps && !(run->clipped && owner->clipped))
+      if (starts_inside (run, owner))
         report_overlap (check, owner, run);
-      if (owner == NULL || run->start + run->n > owner->start + owner->n)
-        owner = run;
+      if (is_known && known != owner && starts_inside (run, known))
+        report_overlap (check, known, run);
+
+      owner = get_further (owner, run);
+      if (is_known)
+        known = get_further (known, run);
     }
 }
 

@@ -25,6 +25,15 @@ typedef struct
   Qcow2TableEntry last;
 } Check;
 
+/* A walk over all bitmaps. */
+typedef struct
+{
+  Qcow2Directory *directory;
+  Qcow2Examiner *examiner;
+  Qcow2Problems *ignored; /* what nobody wants to know */
+  gboolean first;         /* only then anything is judged by itself */
+} Walk;
+
 static void
 fail (const Check *check, GError *error)
 {
@@ -224,8 +233,8 @@ find_last_entry (const Check *check, const Qcow2Bitmap *bitmap,
   return qcow2_bitmap_get_n_needed (h, *data_size) - 1;
 }
 
-/* A Qcow2ExaminerWatch: looks out for the last entry of the bitmap.  Bitmaps
- * that share a table are told of once. */
+/* A Qcow2ExaminerWatch: looks out for the last entry of the bitmap.  Of those
+ * that share a table it is called for one. */
 static void
 watch (const Qcow2Bitmap *bitmap, const Qcow2TableEntry *entries,
        const Qcow2RuleIndex *broken, gsize n_entries, gpointer data)
@@ -267,24 +276,23 @@ count_state (Qcow2BitmapSummary *summary, const Qcow2Bitmap *bitmap)
     }
 }
 
-/* Examines BITMAP for the sake of the clusters that it takes, and, the FIRST
- * time, when it was asked for, of what is wrong with it. */
+/* Examines BITMAP for the sake of the clusters that it takes, and, when it was
+ * ASKED_FOR, of what is wrong with it. */
 static void
-check_bitmap (Check *check, Qcow2Examiner *examiner, Qcow2Problems *ignored,
-              gboolean first, Qcow2Bitmap *bitmap)
+check_bitmap (Check *check, const Walk *walk, gboolean asked_for,
+              Qcow2Bitmap *bitmap)
 {
-  const gboolean wanted
-      = first && check->calls->wants (bitmap, check->calls->data);
+  const gboolean wanted = walk->first && asked_for;
   guint64 data_size = 0;
   GError *error = NULL;
 
   check->last_index = find_last_entry (check, bitmap, &data_size);
   check->has_last = FALSE;
-  qcow2_examiner_set_problems (examiner,
-                               wanted ? check->image->problems : ignored);
+  qcow2_examiner_set_problems (walk->examiner, wanted ? check->image->problems
+                                                      : walk->ignored);
   if (check->clusters != NULL)
     qcow2_cluster_check_add_bitmap (check->clusters, bitmap, wanted);
-  qcow2_examiner_examine (examiner, bitmap, &error);
+  qcow2_examiner_examine (walk->examiner, bitmap, &error);
   if (!wanted)
     {
       g_clear_error (&error);
@@ -297,8 +305,38 @@ check_bitmap (Check *check, Qcow2Examiner *examiner, Qcow2Problems *ignored,
   count_state (check->summary, bitmap);
 }
 
-/* Reads all tables in DIRECTORY; only the FIRST time anything is judged by
- * itself. */
+/* Examines the bitmaps that were ASKED_FOR, or those that were not.  N_OTHERS
+ * gets how many were left out. */
+static gboolean
+walk_over (Check *check, const Walk *walk, gboolean asked_for,
+           guint64 *n_others, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+
+  *n_others = 0;
+  qcow2_directory_rewind (walk->directory);
+  while (TRUE)
+    {
+      g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+      if (!qcow2_directory_next (walk->directory, &bitmap, &local_error))
+        break;
+
+      if (check->calls->wants (&bitmap, check->calls->data) == asked_for)
+        check_bitmap (check, walk, asked_for, &bitmap);
+      else
+        (*n_others)++;
+    }
+
+  if (local_error == NULL)
+    return TRUE;
+
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
+/* Reads all tables in DIRECTORY.  A table that several bitmaps have is read
+ * for the first of them: those that were asked for come before the others. */
 static gboolean
 walk_bitmaps (Check *check, Qcow2Directory *directory, gboolean first,
               GError **error)
@@ -306,28 +344,23 @@ walk_bitmaps (Check *check, Qcow2Directory *directory, gboolean first,
   g_autoptr (Qcow2Examiner) examiner
       = qcow2_examiner_new (check->image, directory);
   g_autoptr (Qcow2Problems) ignored = qcow2_problems_new ();
-  g_autoptr (GError) local_error = NULL;
+  const Walk walk = { .directory = directory,
+                      .examiner = examiner,
+                      .ignored = ignored,
+                      .first = first };
+  guint64 n_others;
 
   qcow2_examiner_set_watch (examiner, watch, check);
-  qcow2_directory_rewind (directory);
-  while (TRUE)
-    {
-      g_auto (Qcow2Bitmap) bitmap = { 0 };
-
-      if (!qcow2_directory_next (directory, &bitmap, &local_error))
-        break;
-
-      check_bitmap (check, examiner, ignored, first, &bitmap);
-    }
+  gboolean walked = walk_over (check, &walk, TRUE, &n_others, error);
+  /* What cannot be read is told once, and ends both ways at one place. */
+  if (n_others > 0)
+    walked
+        &= walk_over (check, &walk, FALSE, &n_others, walked ? error : NULL);
 
   if (check->clusters != NULL)
     qcow2_cluster_check_set_cost (check->clusters,
                                   qcow2_examiner_get_n_bytes (examiner));
-  if (local_error == NULL)
-    return TRUE;
-
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return FALSE;
+  return walked;
 }
 
 /* Judges all bitmaps in DIRECTORY, unless that is NULL, and then the clusters

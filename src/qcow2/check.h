@@ -11,7 +11,8 @@ G_BEGIN_DECLS
 
 typedef struct
 {
-  /* Whether BITMAP was asked for: only then what is wrong with it counts. */
+  /* Whether BITMAP was asked for, TRUE or FALSE: only then what is wrong with
+   * it counts. */
   gboolean (*wants) (const Qcow2Bitmap *bitmap, gconstpointer data);
   Qcow2CheckFailed failed;
   gpointer data;
