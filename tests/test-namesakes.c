@@ -85,7 +85,12 @@ test_different (void)
           "0123456789abcdef0",
           "0123456789abcdef0123456789abcdef",
           "0123456789abcdef0123456789abcdeg",
-          "0123456789abcdef1123456789abcdef" };
+          "0123456789abcdef1123456789abcdef",
+          "c",
+          "d",
+          "e",
+          "f",
+          "g" };
   Names names = { .names = all };
   Qcow2Namesakes *namesakes = find (&names, G_N_ELEMENTS (all));
 

@@ -243,13 +243,8 @@ qcow2_table_judge_entry (const Qcow2Table *table, const Qcow2TableEntry *entry,
                          Qcow2Problems *problems)
 {
   const guint64 at = table->offset + entry->index * ENTRY_LENGTH;
-  const guint64 file_size = byte_source_get_size (table->source);
-  const guint64 cluster_size = table->header->cluster_size;
   const guint64 offset = entry->offset;
   Qcow2RuleIndex broken = QCOW2_NO_RULE;
-
-  if (entry->raw <= ALL_ONES)
-    return QCOW2_NO_RULE;
 
   if ((entry->raw & RESERVED_MASK) != 0)
     qcow2_problems_add (problems, subject,
@@ -259,6 +254,7 @@ qcow2_table_judge_entry (const Qcow2Table *table, const Qcow2TableEntry *entry,
   if (entry->type != QCOW2_ENTRY_SERIALIZED)
     return broken;
 
+  const guint64 cluster_size = table->header->cluster_size;
   if ((entry->raw & ALL_ONES) != 0)
     qcow2_problems_add (problems, subject,
                         note_broken (&broken, QCOW2_BTAB_02), at, entry->raw,
@@ -272,6 +268,7 @@ qcow2_table_judge_entry (const Qcow2Table *table, const Qcow2TableEntry *entry,
                         ", not a multiple of the cluster size " QCOW2_U,
                         entry->index, offset, cluster_size);
 
+  const guint64 file_size = byte_source_get_size (table->source);
   const guint64 used = bytes_used (entry, data_size, cluster_size);
   if (offset > file_size || used > file_size - offset)
     qcow2_problems_add (
