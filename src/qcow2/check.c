@@ -15,7 +15,8 @@ typedef struct
   Qcow2Image *image;
   const Qcow2CheckCalls *calls;
   Qcow2BitmapSummary *summary;
-  Qcow2ClusterCheck *clusters; /* NULL when there are no clusters */
+  Qcow2ClusterCheck *clusters; /* NULL when there are no clusters: no bitmap
+                                  is found then, either */
   ByteWindow *window;
   guint64 zero_bytes_left; /* of MAX_ZERO_BYTES */
 
@@ -184,12 +185,10 @@ check_tail (Check *check, const Qcow2Bitmap *bitmap, guint64 data_size,
   const guint64 n_bits = qcow2_bitmap_get_n_bits (bitmap, h);
   const guint64 last_byte = (data_size - 1) % h->cluster_size;
   const guint64 start = entry->offset + last_byte + (n_bits % 8 == 0 ? 1 : 0);
-  const guint8 mask = n_bits % 8 == 0 ? 0xff : (guint8) (0xff << (n_bits % 8));
+  const guint8 mask = (guint8) (0xff << (n_bits % 8));
   const guint64 end = MIN (entry->offset + h->cluster_size, file_size);
   guint64 offset;
 
-  if (start >= end)
-    return TRUE;
   if (end - start > check->zero_bytes_left)
     {
       qcow2_problems_add (check->image->problems, &subject, QCOW2_RES_06,
@@ -233,9 +232,8 @@ watch (const Qcow2Bitmap *bitmap, const Qcow2TableEntry *entries,
   Check *check = data;
   const guint64 first = entries[0].index;
 
-  if (check->clusters != NULL)
-    qcow2_cluster_check_add_entries (check->clusters, bitmap, entries, broken,
-                                     n_entries);
+  qcow2_cluster_check_add_entries (check->clusters, bitmap, entries, broken,
+                                   n_entries);
   if (check->last_index < first || check->last_index - first >= n_entries)
     return;
 
@@ -282,8 +280,7 @@ check_bitmap (Check *check, Qcow2Examiner *examiner, Qcow2Problems *ignored,
   check->has_last = FALSE;
   qcow2_examiner_set_problems (examiner,
                                wanted ? check->image->problems : ignored);
-  if (check->clusters != NULL)
-    qcow2_cluster_check_add_bitmap (check->clusters, bitmap, wanted);
+  qcow2_cluster_check_add_bitmap (check->clusters, bitmap, wanted);
   qcow2_examiner_examine (examiner, bitmap, &error);
   if (!wanted)
     {
