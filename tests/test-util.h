@@ -30,6 +30,7 @@ typedef struct
   gboolean *freed;    /* set when the source is freed; may be NULL */
 
   guint n_reads;
+  guint n_probes;     /* for a lock, after fake_source_lock () */
   guint64 n_bytes;    /* that reads asked for */
   guint64 last_start; /* the last read's range */
   guint64 last_end;
@@ -97,9 +98,9 @@ fake_source_new (GByteArray *bytes, guint64 size)
 }
 
 static inline guint64
-fake_probe_lock (ByteSource *source G_GNUC_UNUSED,
-                 guint64 offset G_GNUC_UNUSED)
+fake_probe_lock (ByteSource *source, guint64 offset G_GNUC_UNUSED)
 {
+  ((FakeSource *) source)->n_probes++;
   return BYTE_SOURCE_LOCKED;
 }
 
