@@ -696,6 +696,25 @@ test_read_error_in_first_walk (void)
   qcow2_directory_free (directory);
 }
 
+/* An entry that nobody has met, as it may come while somebody writes, has no
+ * namesake: here no entry has been met. */
+static void
+test_namesake_of_unknown (void)
+{
+  g_autoptr (Qcow2Image) image = open_image ("A", NULL);
+  Qcow2Directory *directory
+      = qcow2_directory_open_counted (image, &image->bitmaps);
+
+  g_assert_cmpuint (qcow2_directory_get_n (directory), ==, 0);
+  g_assert_cmpuint (qcow2_directory_get_namesake (directory, 0), ==, 0);
+  g_assert_cmpuint (qcow2_directory_get_namesake (directory, 65534), ==,
+                    65534);
+  g_assert_cmpuint (qcow2_directory_get_cut_namesake (directory, 0), ==, 0);
+  g_assert_cmpuint (qcow2_directory_get_cut_namesake (directory, 65534), ==,
+                    65534);
+  qcow2_directory_free (directory);
+}
+
 static void
 test_free_null (void)
 {
@@ -939,6 +958,7 @@ add_namesakes (void)
   g_test_add_func ("/directory/namesake/cut-entry",
                    test_namesake_of_cut_entry);
   g_test_add_func ("/directory/namesake/many", test_many_namesakes);
+  g_test_add_func ("/directory/namesake/unknown", test_namesake_of_unknown);
 }
 
 int

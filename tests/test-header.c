@@ -404,6 +404,17 @@ test_truncated_magic (void)
     assert_cut ("A", len, QCOW2_ERROR_NOT_QCOW2, "HDR-01");
 }
 
+/* What is not there is not said to be zeroes. */
+static void
+test_truncated_magic_message (void)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (open_cut ("A", 3, &error));
+  g_assert_nonnull (strstr (error->message, " only 3 of the 4 bytes "));
+  g_assert_null (strstr (error->message, "0x514649"));
+}
+
 static void
 test_truncated (void)
 {
@@ -742,6 +753,8 @@ add_reading (void)
   g_test_add_func ("/header/compression-type", test_compression_type);
   g_test_add_func ("/header/derived-sizes", test_derived_sizes);
   g_test_add_func ("/header/truncated/magic", test_truncated_magic);
+  g_test_add_func ("/header/truncated/magic-message",
+                   test_truncated_magic_message);
   g_test_add_func ("/header/truncated/version-3", test_truncated);
   g_test_add_func ("/header/truncated/version-2", test_truncated_version_2);
   g_test_add_func ("/header/truncated/behind-mandatory",
