@@ -939,6 +939,21 @@ init_bad_data (Fixture *f)
   open_file (f);
 }
 
+/* Takes as many extents as DATA, a guint, says, then fails. */
+static gboolean
+stop_after (const Qcow2Extent *extent G_GNUC_UNUSED, gpointer data,
+            GError **error)
+{
+  guint *left = data;
+
+  g_assert_cmpuint (*left, >, 0);
+  if (--*left > 0)
+    return TRUE;
+
+  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND, "enough");
+  return FALSE;
+}
+
 /* Of three units that cannot be read the first is told. */
 static void
 test_first_error (void)
@@ -995,6 +1010,42 @@ test_strict_table (void)
   assert_fatal (error, QCOW2_ERROR_READ, "0x1008", "FILE-04");
 }
 
+/* The error about an entry that is wrong by now says where it is. */
+static void
+test_strict_entry (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_autoptr (GError) error = NULL;
+  Qcow2ExtentTotals totals;
+
+  fixture_init (&f, 512, 9, 4 * 2097152, 4);
+  put_entry (&f, 3, 2);
+  open_file (&f);
+  Qcow2Contents contents = { .image = &f.image, .bitmap = &f.bitmap };
+  qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
+  g_assert_false (qcow2_contents_count (&contents, &totals, &error));
+  g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
+  g_assert_cmpstr (
+      error->message, ==,
+      "0x1018: bitmap table: entry 3 changed while it was read");
+}
+
+/* Nobody has to want to know why. */
+static void
+test_strict_without_error (void)
+{
+  g_auto (Fixture) f = { 0 };
+  guint left = 2;
+  Qcow2ExtentTotals totals;
+
+  init_bad_data (&f);
+  Qcow2Contents contents = { .image = &f.image, .bitmap = &f.bitmap };
+  qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
+  g_assert_false (qcow2_contents_count (&contents, &totals, NULL));
+  g_assert_false (qcow2_contents_walk (&contents, stop_after, &left, NULL));
+  g_assert_cmpuint (left, ==, 2);
+}
+
 /* A file that shrinks while it is read is like one that cannot be read. */
 static void
 test_shrunk_file (void)
@@ -1014,21 +1065,6 @@ test_shrunk_file (void)
   g_assert_cmpuint (totals.clean, ==, 32768 * 512);
   g_assert_cmpuint (totals.unknown, ==, 15 * 32768 * 512);
   assert_fatal (unread, QCOW2_ERROR_READ, "0x21001", "FILE-05");
-}
-
-/* Takes as many extents as DATA, a guint, says, then fails. */
-static gboolean
-stop_after (const Qcow2Extent *extent G_GNUC_UNUSED, gpointer data,
-            GError **error)
-{
-  guint *left = data;
-
-  g_assert_cmpuint (*left, >, 0);
-  if (--*left > 0)
-    return TRUE;
-
-  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND, "enough");
-  return FALSE;
 }
 
 /* It stops at any extent: of bits, of an entry, of nothing readable, the last.
@@ -1062,6 +1098,32 @@ test_stop (void)
         g_assert_no_error (unread);
         g_assert_cmpuint (left, ==, 0);
       }
+}
+
+/* And where data can be read again. */
+static void
+test_stop_behind_unread (void)
+{
+  const guint8 bytes[] = { 0x00, 0xff };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (bytes); i++)
+    {
+      g_auto (Fixture) f = { 0 };
+      g_autoptr (GError) unread = NULL;
+      g_autoptr (GError) error = NULL;
+      guint left = 1;
+
+      init_two_clusters (&f, DATA_OFFSET + 512);
+      put_entry (&f, 0, 2);
+      fill (&f, DATA_OFFSET + 512, 512, bytes[i]);
+      open_file (&f);
+      Qcow2Contents contents
+          = { .image = &f.image, .bitmap = &f.bitmap, .unread = &unread };
+      qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
+      g_assert_false (
+          qcow2_contents_walk (&contents, stop_after, &left, &error));
+      g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND);
+    }
 }
 
 /* So it does where nothing can be known. */
@@ -1260,7 +1322,11 @@ main (int argc, char **argv)
   g_test_add_func ("/contents/wrong/no-name", test_no_name);
   g_test_add_func ("/contents/strict/data", test_strict_data);
   g_test_add_func ("/contents/strict/table", test_strict_table);
+  g_test_add_func ("/contents/strict/entry", test_strict_entry);
+  g_test_add_func ("/contents/strict/without-error",
+                   test_strict_without_error);
   g_test_add_func ("/contents/stop/any", test_stop);
+  g_test_add_func ("/contents/stop/behind-unread", test_stop_behind_unread);
   g_test_add_func ("/contents/stop/no-bits", test_stop_no_bits);
   g_test_add_func ("/contents/random", test_random);
   return g_test_run ();
