@@ -557,6 +557,20 @@ test_no_clusters (void)
   assert_findings (c.image->problems, "E HDR-04@0x14");
 }
 
+/* Nor is the snapshot table looked at, in which there are 2000 bytes of extra
+ * data. */
+static void
+test_no_clusters_snapshots (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, "two-snapshots", "0x60024:000007d0 0x14:00000020");
+  const guint n_reads = checked_get_source (&c)->n_reads;
+  checked_run (&c);
+  assert_findings (c.image->problems, "E HDR-04@0x14");
+  g_assert_cmpuint (checked_get_source (&c)->n_reads, ==, n_reads);
+}
+
 /* 256 clusters of 2 MiB that should be zero are looked at, no more.  The
  * bitmaps have one table of as many entries as their number, of which only the
  * first is needed, so that each is one for itself. */
@@ -633,6 +647,7 @@ main (int argc, char **argv)
   g_test_add_func ("/check/fails/by-block", test_fails_by_block);
   g_test_add_func ("/check/no-directory", test_no_directory);
   g_test_add_func ("/check/no-clusters", test_no_clusters);
+  g_test_add_func ("/check/no-clusters/snapshots", test_no_clusters_snapshots);
   if (!RUNNING_SLOWLY)
     g_test_add_func ("/check/budget/zeros", test_budget_of_zeros);
   return g_test_run ();

@@ -368,11 +368,11 @@ give_data_in_file (Walk *walk, guint64 offset, guint64 base, guint64 first,
     {
       const gsize unit
           = (gsize) MIN (READ_UNIT - (offset + at) % READ_UNIT, last - at);
-      const gsize most = (gsize) MIN (last - at, BYTE_WINDOW_SIZE);
       gsize n = unit;
       GError *read_error = NULL;
-      const guint8 *bytes = byte_window_get_some (
-          walk->data, offset + at, unit, most, &n, WHAT, &read_error);
+      const guint8 *bytes
+          = byte_window_get_some (walk->data, offset + at, unit,
+                                  BYTE_WINDOW_SIZE, &n, WHAT, &read_error);
       const guint64 from = MAX (first, base + at * 8);
       const guint64 to = MIN (end, base + (at + n) * 8);
 
