@@ -824,6 +824,21 @@ test_data_behind_file (void)
   check_list (&f, "0+2097152:1 2097152+2097152:3");
 }
 
+/* Nor is there anything wrong with data of a file whose bytes have more bits
+ * than there are numbers: 2^61 of them are from the data on. */
+static void
+test_largest_file (void)
+{
+  g_auto (Fixture) f = { 0 };
+
+  init_two_clusters (&f, DATA_OFFSET);
+  fill (&f, DATA_OFFSET, 512, 0xff);
+  f.naive.file_size = X (2000000000000000) + DATA_OFFSET;
+  check_list (&f, "0+4194304:1");
+  f.naive.file_size = G_MAXINT64;
+  check_list (&f, "0+4194304:1");
+}
+
 /* The file may end behind the last byte that has bits. */
 static void
 test_cut_last_cluster (void)
@@ -1315,6 +1330,7 @@ main (int argc, char **argv)
   g_test_add_func ("/contents/missing/table-behind-file",
                    test_table_behind_file);
   g_test_add_func ("/contents/missing/data-behind-file", test_data_behind_file);
+  g_test_add_func ("/contents/missing/none", test_largest_file);
   g_test_add_func ("/contents/missing/cut-last-cluster", test_cut_last_cluster);
   g_test_add_func ("/contents/wrong/entries", test_wrong_entries);
   g_test_add_func ("/contents/wrong/unaligned", test_unaligned_offset);
