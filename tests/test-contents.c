@@ -824,7 +824,28 @@ test_data_behind_file (void)
   check_list (&f, "0+2097152:1 2097152+2097152:3");
 }
 
-/* Nor is there anything wrong with data of a file whose bytes have more bits
+/* What is behind the last byte of the file is in one word with bytes that are
+ * not read for it: these are bad. */
+static void
+test_range_behind_file (void)
+{
+  g_auto (Fixture) f = { 0 };
+
+  fixture_init (&f, 512, 9, 2 * 2097152, 2);
+  put_entry (&f, 0, DATA_OFFSET);
+  put_entry (&f, 1, 1);
+  f.naive.file_size = DATA_OFFSET + 10;
+  f.naive.bad_start = DATA_OFFSET + 8;
+  f.naive.bad_end = DATA_OFFSET + 10;
+  open_file (&f);
+  for (guint64 bit = 78; bit < 130; bit++)
+    {
+      check_range (&f, bit * 512, 512);
+      check_range (&f, bit * 512, G_MAXUINT64);
+    }
+}
+
+/* There is nothing wrong with data of a file whose bytes have more bits
  * than there are numbers: 2^61 of them are from the data on. */
 static void
 test_largest_file (void)
@@ -1330,6 +1351,7 @@ main (int argc, char **argv)
   g_test_add_func ("/contents/missing/table-behind-file",
                    test_table_behind_file);
   g_test_add_func ("/contents/missing/data-behind-file", test_data_behind_file);
+  g_test_add_func ("/contents/missing/range", test_range_behind_file);
   g_test_add_func ("/contents/missing/none", test_largest_file);
   g_test_add_func ("/contents/missing/cut-last-cluster", test_cut_last_cluster);
   g_test_add_func ("/contents/wrong/entries", test_wrong_entries);

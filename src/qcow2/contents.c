@@ -401,7 +401,7 @@ give_data (Walk *walk, const Qcow2TableEntry *entry, gsize n, GError **error)
   const guint64 file_size = byte_source_get_size (walk->table.source);
   const guint64 in_file = file_size - MIN (entry->offset, file_size);
   const guint64 readable_end
-      = in_file > (end - base) / 8 ? end : MIN (end, base + in_file * 8);
+      = in_file > (end - base) / 8 ? end : base + in_file * 8;
 
   if (readable_end < end && !is_lenient (walk))
     return has_changed (&walk->table, entry->index, error);
