@@ -435,6 +435,25 @@ test_long_table (void)
   check (&f);
 }
 
+/* Data in one piece is read in long pieces: 256 KiB for each block of
+ * entries, in windows of 128 KiB. */
+static void
+test_adjacent_is_read_at_once (void)
+{
+  g_auto (Fixture) f = { 0 };
+  Qcow2ExtentTotals totals;
+
+  fixture_init (&f, 512, 9, 1500 * G_GUINT64_CONSTANT (2097152), 1500);
+  for (guint64 i = 0; i < 1500; i++)
+    put_entry (&f, i, DATA_OFFSET + i * 512);
+  open_file (&f);
+  Qcow2Contents contents = { .image = &f.image, .bitmap = &f.bitmap };
+  qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
+  g_assert_true (qcow2_contents_count (&contents, &totals, NULL));
+  g_assert_cmpuint (totals.clean, ==, 1500 * G_GUINT64_CONSTANT (2097152));
+  g_assert_cmpuint (f.source->n_reads, <, 20);
+}
+
 /* ---- Sizes ---- */
 
 /* All bits are set, and all entries behind the last that is needed: nothing of
@@ -903,6 +922,25 @@ test_wrong_entries (void)
     }
 }
 
+/* Nor when its data is right behind that of the entry before it. */
+static void
+test_wrong_adjacent (void)
+{
+  const guint64 wrong[] = { 1, 2, 0x100, X (0100000000000000) };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (wrong); i++)
+    {
+      g_auto (Fixture) f = { 0 };
+
+      fixture_init (&f, 512, 9, 3 * 2097152, 3);
+      put_entry (&f, 0, DATA_OFFSET);
+      put_entry (&f, 1, (DATA_OFFSET + 512) | wrong[i]);
+      put_entry (&f, 2, DATA_OFFSET + 1024);
+      fill (&f, DATA_OFFSET, 1536, 0xff);
+      check_list (&f, "0+2097152:1 2097152+2097152:3 4194304+2097152:1");
+    }
+}
+
 static void
 test_unaligned_offset (void)
 {
@@ -1330,6 +1368,8 @@ main (int argc, char **argv)
   g_test_add_func ("/contents/entries/mixes", test_entry_mixes);
   g_test_add_func ("/contents/entries/merge", test_merge);
   g_test_add_func ("/contents/entries/long", test_long_table);
+  g_test_add_func ("/contents/entries/read-at-once",
+                   test_adjacent_is_read_at_once);
   g_test_add_func ("/contents/size/beyond", test_beyond_size);
   g_test_add_func ("/contents/size/none", test_empty_disk);
   g_test_add_func ("/contents/size/all", test_sizes);
@@ -1355,6 +1395,7 @@ main (int argc, char **argv)
   g_test_add_func ("/contents/missing/none", test_largest_file);
   g_test_add_func ("/contents/missing/cut-last-cluster", test_cut_last_cluster);
   g_test_add_func ("/contents/wrong/entries", test_wrong_entries);
+  g_test_add_func ("/contents/wrong/adjacent", test_wrong_adjacent);
   g_test_add_func ("/contents/wrong/unaligned", test_unaligned_offset);
   g_test_add_func ("/contents/wrong/no-bits", test_no_bits);
   g_test_add_func ("/contents/wrong/no-name", test_no_name);

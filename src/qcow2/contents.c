@@ -411,8 +411,7 @@ give_data (Walk *walk, const Qcow2TableEntry *entry, gsize n, GError **error)
                              error))
     return FALSE;
 
-  return give_run (walk, MAX (first, readable_end), end, QCOW2_EXTENT_UNKNOWN,
-                   error);
+  return give_run (walk, readable_end, end, QCOW2_EXTENT_UNKNOWN, error);
 }
 
 /* Returns how many of the N_ENTRIES entries at ENTRIES, one at least, have
@@ -422,8 +421,7 @@ count_adjacent (const Qcow2TableEntry *entries, gsize n_entries)
 {
   gsize n = 1;
 
-  while (n < n_entries && entries[n].type == QCOW2_ENTRY_SERIALIZED
-         && entries[n].reserved == 0
+  while (n < n_entries && entries[n].reserved == 0
          && entries[n].offset == entries[n - 1].offset + entries[n].size)
     n++;
 
