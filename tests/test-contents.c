@@ -941,6 +941,24 @@ test_wrong_adjacent (void)
     }
 }
 
+/* Data behind something else than data, in the file as in the table, counts
+ * for itself: the second cluster is right behind the offset 0. */
+static void
+test_data_behind_other (void)
+{
+  g_auto (Fixture) f = { 0 };
+
+  fixture_init (&f, 512, 9, 3 * 2097152, 3);
+  put_entry (&f, 0, 1);
+  put_entry (&f, 1, 512);
+  fill (&f, 512, 512, 0x00);
+  check_list (&f, "0+2097152:1 2097152+4194304:0");
+  put_entry (&f, 0, DATA_OFFSET | 2);
+  put_entry (&f, 1, DATA_OFFSET + 512);
+  fill (&f, DATA_OFFSET + 512, 512, 0xff);
+  check_list (&f, "0+2097152:3 2097152+2097152:1 4194304+2097152:0");
+}
+
 static void
 test_unaligned_offset (void)
 {
@@ -1396,6 +1414,7 @@ main (int argc, char **argv)
   g_test_add_func ("/contents/missing/cut-last-cluster", test_cut_last_cluster);
   g_test_add_func ("/contents/wrong/entries", test_wrong_entries);
   g_test_add_func ("/contents/wrong/adjacent", test_wrong_adjacent);
+  g_test_add_func ("/contents/entries/behind-other", test_data_behind_other);
   g_test_add_func ("/contents/wrong/unaligned", test_unaligned_offset);
   g_test_add_func ("/contents/wrong/no-bits", test_no_bits);
   g_test_add_func ("/contents/wrong/no-name", test_no_name);
