@@ -611,6 +611,8 @@ check_budget (Fixture *f, Qcow2Bitmap *bitmap, gboolean refused)
   g_assert_false (qcow2_examiner_count_dirty (f->examiner, bitmap, &error));
   g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
   g_assert_cmpint (strstr (error->message, "FILE-04") == NULL, ==, refused);
+  g_assert_cmpint (strstr (error->message, " 4294967296 bytes") != NULL, ==,
+                   refused);
   g_assert_cmpuint (bitmap->dirty_bytes, ==, QCOW2_ABSENT);
   source->bad_end = 0x290000;
 }
