@@ -321,6 +321,12 @@ static const EndRow ends[] = {
   { { "BDIR-03/none-said", "A", "0x200:00000000",
       "E BEXT-01@0x200; E BDIR-03@0x200" }, 2 },
 
+  /* One entry fills what is examined of a directory, 0x3fffc00 bytes. */
+  { { "BDIR-03/longest", "A",
+      "0x208:0000000003fffc08 0x2c000c:00000006 0x2c0012:000803fffbe0"
+      " size=0x8000000",
+      "E BEXT-04@0x208; E BDIR-03@0x200" }, 1 },
+
   /* Nothing of it is in the file, and nothing should be. */
   { { "BDIR-04/empty-behind-file", "A",
       "0x200:00000000 0x210:00000000002d0000 size=0x2d0000",

@@ -404,6 +404,23 @@ test_truncated_magic (void)
     assert_cut ("A", len, QCOW2_ERROR_NOT_QCOW2, "HDR-01");
 }
 
+/* Each of the bits that tell of an accident is told by itself. */
+static void
+test_dirty_or_corrupt (void)
+{
+  g_autoptr (Qcow2Image) dirty = open_image ("A", "0x48:0000000000000001");
+  g_autoptr (Qcow2Image) corrupt = open_image ("A", "0x48:0000000000000002");
+  g_autoptr (Qcow2Image) both = open_image ("A", "0x48:0000000000000003");
+
+  g_assert_cmpuint (qcow2_problems_get_n (dirty->problems), ==, 1);
+  g_assert_cmpstr (qcow2_problems_get (dirty->problems, 0)->message, ==,
+                   "the dirty bit is set");
+  g_assert_cmpuint (qcow2_problems_get_n (corrupt->problems), ==, 1);
+  g_assert_cmpstr (qcow2_problems_get (corrupt->problems, 0)->message, ==,
+                   "the corrupt bit is set");
+  g_assert_cmpuint (qcow2_problems_get_n (both->problems), ==, 2);
+}
+
 /* What is not there is not said to be zeroes. */
 static void
 test_truncated_magic_message (void)
@@ -755,6 +772,7 @@ add_reading (void)
   g_test_add_func ("/header/truncated/magic", test_truncated_magic);
   g_test_add_func ("/header/truncated/magic-message",
                    test_truncated_magic_message);
+  g_test_add_func ("/header/dirty-or-corrupt", test_dirty_or_corrupt);
   g_test_add_func ("/header/truncated/version-3", test_truncated);
   g_test_add_func ("/header/truncated/version-2", test_truncated_version_2);
   g_test_add_func ("/header/truncated/behind-mandatory",
