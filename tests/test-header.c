@@ -421,6 +421,23 @@ test_dirty_or_corrupt (void)
   g_assert_cmpuint (qcow2_problems_get_n (both->problems), ==, 2);
 }
 
+/* Clusters of 512 bytes are too small for extended L2 entries alone. */
+static void
+test_small_clusters (void)
+{
+  for (guint bit = 0; bit < 5; bit++)
+    {
+      g_autofree char *patch = g_strdup_printf ("0x48:%016x", 1u << bit);
+      g_autoptr (Qcow2Image) image = open_image ("B", patch);
+      gboolean found = FALSE;
+
+      for (guint i = 0; i < qcow2_problems_get_n (image->problems); i++)
+        found |= g_str_equal (qcow2_problems_get (image->problems, i)->rule,
+                              "HDR-05");
+      g_assert_cmpint (found, ==, bit == 4);
+    }
+}
+
 /* What is not there is not said to be zeroes. */
 static void
 test_truncated_magic_message (void)
@@ -773,6 +790,7 @@ add_reading (void)
   g_test_add_func ("/header/truncated/magic-message",
                    test_truncated_magic_message);
   g_test_add_func ("/header/dirty-or-corrupt", test_dirty_or_corrupt);
+  g_test_add_func ("/header/small-clusters", test_small_clusters);
   g_test_add_func ("/header/truncated/version-3", test_truncated);
   g_test_add_func ("/header/truncated/version-2", test_truncated_version_2);
   g_test_add_func ("/header/truncated/behind-mandatory",
