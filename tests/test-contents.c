@@ -843,6 +843,23 @@ test_data_behind_file (void)
   check_list (&f, "0+2097152:1 2097152+2097152:3");
 }
 
+/* Behind its data an entry has none, even if the file goes on a bit. */
+static void
+test_data_before_file_end (void)
+{
+  for (guint64 behind = 0; behind < 512; behind += 8)
+    {
+      g_auto (Fixture) f = { 0 };
+
+      fixture_init (&f, 512, 9, 2 * 2097152, 2);
+      put_entry (&f, 0, DATA_OFFSET);
+      fill (&f, DATA_OFFSET, 512, 0x00);
+      fill (&f, DATA_OFFSET + 512, 512, 0xff);
+      f.naive.file_size = DATA_OFFSET + 512 + behind;
+      check_list (&f, "0+4194304:0");
+    }
+}
+
 /* What is behind the last byte of the file is in one word with bytes that are
  * not read for it: these are bad. */
 static void
@@ -1409,6 +1426,7 @@ main (int argc, char **argv)
   g_test_add_func ("/contents/missing/table-behind-file",
                    test_table_behind_file);
   g_test_add_func ("/contents/missing/data-behind-file", test_data_behind_file);
+  g_test_add_func ("/contents/missing/little", test_data_before_file_end);
   g_test_add_func ("/contents/missing/range", test_range_behind_file);
   g_test_add_func ("/contents/missing/none", test_largest_file);
   g_test_add_func ("/contents/missing/cut-last-cluster", test_cut_last_cluster);
