@@ -1341,6 +1341,46 @@ test_budget_of_refcounts (void)
   g_assert_cmpuint (offset / CLUSTER, ==, first + n_clusters);
 }
 
+/* The last of eight clusters of the refcount table is that of the L1 table,
+ * and nothing of it is behind. */
+static void
+test_long_refcount_table (void)
+{
+  for (guint64 i = 7; i <= 8; i++)
+    {
+      g_autoptr (Image) image = build_large (MIB, 1, 0);
+      g_auto (Checked) c = { 0 };
+
+      put_large_bitmap (image, 0, LARGE_TABLE + 20, 1);
+      image_put_be (image, 40, 8, (LARGE_TABLE + i) * CLUSTER);
+      image_put_be (image, 48, 8, LARGE_TABLE * CLUSTER);
+      image_put_be (image, 56, 4, 8);
+      image_truncate (image, (LARGE_TABLE + 30) * CLUSTER);
+
+      check_large (&c, image);
+      g_assert_cmpuint (count_rule (&c, "OVL-"), ==, i == 7 ? 1 : 0);
+    }
+}
+
+/* The L1 table is in the third of four clusters of data in one piece. */
+static void
+test_inside_data (void)
+{
+  const guint64 data = LARGE_TABLE + 10;
+  g_autoptr (Image) image = build_large (4 * 2 * MIB, 1, N_LARGE_BLOCKS);
+  g_auto (Checked) c = { 0 };
+
+  put_large_bitmap (image, 0, LARGE_TABLE, 4);
+  for (guint i = 0; i < 4; i++)
+    put_entry (image, LARGE_TABLE, i, data + i);
+  image_put_be (image, 40, 8, (data + 2) * CLUSTER);
+  image_truncate (image, (data + 4) * CLUSTER);
+
+  check_large (&c, image);
+  find_message (&c, "0x200 bytes at 0x2a800 belong to the data of bitmap 0 "
+                    "(by 0x29010) as well as to the L1 table (by 0x28)");
+}
+
 static void
 test_free_null (void)
 {
@@ -1360,12 +1400,16 @@ main (int argc, char **argv)
     }
   g_test_add_func ("/check-clusters/no-pair", test_no_pair);
   g_test_add_func ("/check-clusters/wants", test_wants);
-  g_test_add_func ("/check-clusters/refcount/message", test_refcount_message);
+  g_test_add_func ("/check-clusters/refcount/message",
+                   test_refcount_message);
   g_test_add_func ("/check-clusters/refcount/two-blocks",
                    test_refcounts_of_two_blocks);
   g_test_add_func ("/check-clusters/work/overlaps", test_work_of_overlaps);
   g_test_add_func ("/check-clusters/work/refcounts", test_work_of_refcounts);
   g_test_add_func ("/check-clusters/random", test_random);
+  g_test_add_func ("/check-clusters/long-refcount-table",
+                   test_long_refcount_table);
+  g_test_add_func ("/check-clusters/inside-data", test_inside_data);
   g_test_add_func ("/check-clusters/free-null", test_free_null);
   if (RUNNING_SLOWLY)
     return g_test_run ();

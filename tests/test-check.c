@@ -242,6 +242,8 @@ static const FindingRow findings[] = {
   /* Only the dirty bit makes refcounts doubtful. */
   { "refcount/other-feature", "refcount-data-0",
     "0x48:0000000000000008 0x68:01", "E REF-01@0x290000" },
+  { "refcount/bad-block", "A", "0x10018:0000000000010200",
+    "W HDR-18@0x10018" },
   { "refcount/no-table", "A", "0x30:0000000000000000", "W HDR-18@0x30" },
 };
 /* clang-format on */
