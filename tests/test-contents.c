@@ -433,6 +433,9 @@ test_long_table (void)
   put_bit (&f, DATA_OFFSET + 1000 * 512, 77, FALSE);
   f.max_read = 1000;
   check (&f);
+  f.max_read = 0;
+  fill (&f, DATA_OFFSET, 1500 * 512, 0x00);
+  check_list (&f, "0+6143995:0");
 }
 
 /* Data in one piece is read in long pieces: 256 KiB for each block of
