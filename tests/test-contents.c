@@ -438,6 +438,27 @@ test_long_table (void)
   check_list (&f, "0+6143995:0");
 }
 
+/* The last word is cut, and so is all that is read at once: 128 KiB but for 3
+ * bytes. */
+static void
+test_cut_window (void)
+{
+  const guint8 backgrounds[] = { 0x00, 0xff };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (backgrounds); i++)
+    {
+      g_autofree char *wanted = g_strdup_printf ("0+1048556:%" G_GSIZE_FORMAT,
+                                                 i);
+      g_auto (Fixture) f = { 0 };
+
+      fixture_init (&f, 512, 0, 256 * CLUSTER_BITS - 20, 256);
+      for (guint64 k = 0; k < 256; k++)
+        put_entry (&f, k, DATA_OFFSET + k * 512);
+      fill (&f, DATA_OFFSET, 256 * 512, backgrounds[i]);
+      check_list (&f, wanted);
+    }
+}
+
 /* Data in one piece is read in long pieces: 256 KiB for each block of
  * entries, in windows of 128 KiB. */
 static void
@@ -1406,6 +1427,7 @@ main (int argc, char **argv)
   g_test_add_func ("/contents/entries/mixes", test_entry_mixes);
   g_test_add_func ("/contents/entries/merge", test_merge);
   g_test_add_func ("/contents/entries/long", test_long_table);
+  g_test_add_func ("/contents/entries/cut-window", test_cut_window);
   g_test_add_func ("/contents/entries/read-at-once",
                    test_adjacent_is_read_at_once);
   g_test_add_func ("/contents/size/beyond", test_beyond_size);

@@ -394,6 +394,45 @@ test_budget_shared (void)
                    "W BDIR-06@0x2c0048");
 }
 
+/* Of the bytes that may be examined 64 are left to the second table: that are
+ * eight entries. */
+static void
+test_rest_of_budget (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+  fixture_open (&f, "A",
+                "0x18:4000000000000000 0x2c0011:10 0x2c0031:10"
+                " 0x2c0000:0000001000000000 0x2c0008:07fffff8"
+                " 0x2c0020:0000002000000000 0x2c0028:08000000"
+                " size=0x10000000000");
+  ((FakeSource *) f.image->source)->bad_start = 0x1000000000;
+  ((FakeSource *) f.image->source)->bad_end = 0x1000000001;
+  g_assert_true (qcow2_directory_next (f.directory, &bitmap, NULL));
+  g_assert_false (qcow2_examiner_examine (f.examiner, &bitmap, NULL));
+  g_assert_true (examine_next (&f, &bitmap));
+  assert_findings (f.image->problems,
+                   "W HDR-15@0x18; W BDIR-06@0x2c0008; W BDIR-06@0x2c0028; "
+                   "E BDIR-18@0x2c0008; E RES-02@0x2000000040");
+}
+
+/* A table of 512 entries has eight clusters of 512 bytes. */
+static void
+test_disk_bytes_of_table (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+  fixture_open (&f, "B",
+                "0x12800:000000000002000000000200 0x20018:0000000000012000"
+                " size=0x30000");
+  g_assert_true (examine_next (&f, &bitmap));
+  g_assert_true (bitmap.has_counts);
+  g_assert_cmpuint (bitmap.counts.all_zeroes, ==, 511);
+  g_assert_cmpuint (bitmap.disk_bytes, ==, 9 * 512);
+}
+
 /* What cannot be read cannot be trusted. */
 static void
 test_read_error (void)
@@ -690,6 +729,8 @@ main (int argc, char **argv)
   g_test_add_func ("/examine/limit/unneeded", test_limit_of_unneeded);
   g_test_add_func ("/examine/limit/counts", test_counts_of_a_part);
   g_test_add_func ("/examine/limit/shared-table", test_budget_shared);
+  g_test_add_func ("/examine/limit/rest", test_rest_of_budget);
+  g_test_add_func ("/examine/disk-bytes/table", test_disk_bytes_of_table);
   if (!RUNNING_SLOWLY)
     {
       g_test_add_func ("/examine/limit/needed", test_needed_is_read);
