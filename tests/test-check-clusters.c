@@ -187,6 +187,14 @@ get_bitmap (const char *owner)
              : QCOW2_NO_INDEX;
 }
 
+/* Returns what kind of structure OWNER, as in messages, is: no bitmap's. */
+static char *
+get_structure (const char *owner)
+{
+  const char *name = owner + strlen ("the ");
+  return g_strndup (name, (gsize) (strstr (name, " (by ") - name));
+}
+
 static const char *
 get_rule (const char *first, const char *second)
 {
@@ -231,6 +239,8 @@ test_pair (gconstpointer data)
                              : get_bitmap (row->first);
   const gboolean is_bitmap = bitmap != QCOW2_NO_INDEX;
   const gboolean is_directory = g_str_equal (row->second, DIRECTORY);
+  g_autofree char *structure
+      = is_bitmap ? g_strdup ("bitmap") : get_structure (row->second);
   g_autofree char *message
       = g_strdup_printf ("0x10000 bytes at 0x%" G_GINT64_MODIFIER
                          "x belong to %s as well as to %s",
@@ -247,6 +257,7 @@ test_pair (gconstpointer data)
   g_assert_cmphex (problem->offset, ==, row->at != 0 ? row->at : row->offset);
   g_assert_cmpuint (problem->subject.bitmap, ==, bitmap);
   g_assert_cmpuint (problem->subject.extension, ==, QCOW2_NO_INDEX);
+  g_assert_cmpstr (problem->subject.structure, ==, structure);
   g_assert_cmpint (problem->subject.parts, ==,
                    is_bitmap || is_directory ? QCOW2_PART_BITMAPS
                                              : QCOW2_PART_HEADER);
@@ -422,6 +433,87 @@ test_wants_shared_refcount (void)
       g_assert_cmpuint (find_message (&c, message)->subject.bitmap, ==,
                         rows[i].bitmap);
     }
+}
+
+/* The finding about a refcount has the bitmap's name, and says what it is of.
+ */
+static void
+test_refcount_message (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, "refcount-data-0", NULL);
+  checked_run (&c);
+
+  const Qcow2Problem *problem = find_message (
+      &c, "the refcount of 0x10000 bytes at 0x290000, which belong to the "
+          "data of bitmap 0 (by 0x2a0000), is 0");
+  g_assert_cmpstr (problem->rule, ==, "REF-01");
+  assert_string (problem->subject.name, "bm0");
+  g_assert_cmpstr (problem->subject.structure, ==, "bitmap");
+}
+
+#define N_FINDINGS 2000
+
+/* Returns an image whose bitmap has N_FINDINGS entries, the first at cluster
+ * FIRST and the others STEP clusters apart.  Its name and what is before it in
+ * the directory are not read at once. */
+static FakeSource *
+open_with_entries (guint64 first, guint64 step, gboolean has_refcounts)
+{
+  const BitmapSpec bitmap = { .name = "b",
+                              .flags = 6,
+                              .type = 1,
+                              .granularity_bits = 9,
+                              .extra_data_size = 256 * KIB,
+                              .table_size = N_FINDINGS };
+  const ImageSpec spec = { .cluster_bits = 9,
+                           .size = N_FINDINGS * 2 * MIB,
+                           .bitmaps = &bitmap,
+                           .n_bitmaps = 1 };
+  g_autoptr (Image) image = image_build_spec (&spec);
+  const guint64 directory = image_get_be (image, 0x70 + 24, 8);
+  const guint64 table = image_get_be (image, directory, 8);
+
+  for (guint64 i = 0; i < N_FINDINGS; i++)
+    image_put_be (image, table + i * 8, 8, (first + i * step) * CLUSTER);
+  for (guint64 i = 0; i < CLUSTER && !has_refcounts; i += 8)
+    image_put_be (image, image_get_be (image, 0x30, 8) + i, 8, 0);
+  image_truncate (image, (first + N_FINDINGS * step + 1) * CLUSTER);
+  return fake_source_new (image->bytes, image->size);
+}
+
+/* For findings that are not kept no names are read: two or three reads each
+ * would be 4000 at least. */
+static void
+test_work_of_overlaps (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  checked_open_source (&c, open_with_entries (5000, 0, TRUE));
+  checked_run (&c);
+  g_assert_cmpuint (qcow2_problems_get_n_suppressed (c.image->problems,
+                                                     "OVL-01",
+                                                     QCOW2_SEVERITY_ERROR,
+                                                     QCOW2_PART_EVERYTHING),
+                    ==, N_FINDINGS - 1 - 100);
+  g_assert_cmpuint (checked_get_source (&c)->n_reads, <, 1000);
+}
+
+static void
+test_work_of_refcounts (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  checked_open_source (&c, open_with_entries (5000, 2, FALSE));
+  checked_run (&c);
+  /* The data, the table and the directory. */
+  g_assert_cmpuint (qcow2_problems_get_n_suppressed (c.image->problems,
+                                                     "REF-01",
+                                                     QCOW2_SEVERITY_ERROR,
+                                                     QCOW2_PART_EVERYTHING),
+                    ==, N_FINDINGS + 2 - 100);
+  g_assert_cmpuint (checked_get_source (&c)->n_reads, <, 1000);
 }
 
 /* Images at random.  The second opinion notes, cluster by cluster, who claims
@@ -1159,7 +1251,7 @@ test_rounds_shared (void)
 }
 
 static guint
-count_overlaps (const Checked *c)
+count_rule (const Checked *c, const char *prefix)
 {
   guint n = 0;
 
@@ -1167,10 +1259,62 @@ count_overlaps (const Checked *c)
     {
       const Qcow2Problem *problem = qcow2_problems_get (c->image->problems, i);
 
-      n += g_str_has_prefix (problem->rule, "OVL-");
+      n += g_str_has_prefix (problem->rule, prefix);
     }
 
   return n;
+}
+
+/* What was found out in the first round holds in the second: who was asked
+ * for, here the last bitmap, whose data is that of the first one's last entry,
+ * and that the snapshot table was judged. */
+static void
+test_rounds_remember (void)
+{
+  const guint64 last = LARGE_DATA + 2 * (guint64) (N_LARGE - 1);
+  g_autoptr (Image) image = build_large (N_LARGE * 2 * MIB, 3, 0);
+  g_auto (Checked) c = { 0 };
+
+  image_put_be (image, 48, 8, 0);
+  put_large_bitmap (image, 0, LARGE_TABLE, N_LARGE);
+  put_large_bitmap (image, 1, LARGE_DATA - 8, 1);
+  put_large_bitmap (image, 2, LARGE_DATA - 6, 1);
+  for (guint64 i = 0; i < N_LARGE; i++)
+    put_entry (image, LARGE_TABLE, i, LARGE_DATA + 2 * i);
+  put_entry (image, LARGE_DATA - 8, 0, last + 3);
+  put_entry (image, LARGE_DATA - 6, 0, last);
+  /* A snapshot with 2000 bytes of extra data. */
+  image_put_be (image, 60, 4, 1);
+  image_put_be (image, 64, 8, (LARGE_DATA - 4) * CLUSTER);
+  image_put_be (image, (LARGE_DATA - 4) * CLUSTER + 36, 4, 2000);
+  image_truncate (image, (last + 4) * CLUSTER);
+
+  checked_open_source (&c, fake_source_new (image->bytes, image->size));
+  c.only = 2;
+  checked_run (&c);
+  g_autofree char *expected
+      = g_strdup_printf ("E OVL-02@0x%x", (guint) last * CLUSTER);
+  assert_clusters (&c, expected);
+  g_assert_cmpuint (count_rule (&c, "HDR-19"), ==, 1);
+}
+
+/* Data whose refcounts are in two blocks are one structure with one finding.
+ * There are no blocks; each would have 4096 refcounts. */
+static void
+test_refcounts_of_two_blocks (void)
+{
+  const guint64 data = 4096 - 2;
+  g_autoptr (Image) image = build_large (3 * 2 * MIB, 1, 0);
+  g_auto (Checked) c = { 0 };
+
+  put_large_bitmap (image, 0, LARGE_TABLE, 3);
+  for (guint i = 0; i < 3; i++)
+    put_entry (image, LARGE_TABLE, i, data + i);
+  image_truncate (image, (data + 3) * CLUSTER);
+
+  check_large (&c, image);
+  find_message (&c, "the refcount of 0x600 bytes at 0x1ffc00, which belong to "
+                    "the data of bitmap 0 (by 0x29000), is 0");
 }
 
 /* Two long structures overlap where one round ends and another begins: that is
@@ -1203,7 +1347,7 @@ test_rounds_cut (void)
       "E OVL-01@0x%x; E OVL-01@0x%x", (guint) (middle - 9000) * CLUSTER,
       (guint) middle * CLUSTER);
   assert_clusters (&c, expected);
-  g_assert_cmpuint (count_overlaps (&c), ==, 2);
+  g_assert_cmpuint (count_rule (&c, "OVL-"), ==, 2);
 }
 
 /* Too many in a single cluster: that is said, and what follows is looked at
@@ -1331,6 +1475,46 @@ test_budget_of_refcounts (void)
   g_assert_cmpuint (offset / CLUSTER, ==, first + n_clusters);
 }
 
+/* The last of eight clusters of the refcount table is that of the L1 table,
+ * and nothing of it is behind. */
+static void
+test_long_refcount_table (void)
+{
+  for (guint64 i = 7; i <= 8; i++)
+    {
+      g_autoptr (Image) image = build_large (MIB, 1, 0);
+      g_auto (Checked) c = { 0 };
+
+      put_large_bitmap (image, 0, LARGE_TABLE + 20, 1);
+      image_put_be (image, 40, 8, (LARGE_TABLE + i) * CLUSTER);
+      image_put_be (image, 48, 8, LARGE_TABLE * CLUSTER);
+      image_put_be (image, 56, 4, 8);
+      image_truncate (image, (LARGE_TABLE + 30) * CLUSTER);
+
+      check_large (&c, image);
+      g_assert_cmpuint (count_rule (&c, "OVL-"), ==, i == 7 ? 1 : 0);
+    }
+}
+
+/* The L1 table is in the third of four clusters of data in one piece. */
+static void
+test_inside_data (void)
+{
+  const guint64 data = LARGE_TABLE + 10;
+  g_autoptr (Image) image = build_large (4 * 2 * MIB, 1, N_LARGE_BLOCKS);
+  g_auto (Checked) c = { 0 };
+
+  put_large_bitmap (image, 0, LARGE_TABLE, 4);
+  for (guint i = 0; i < 4; i++)
+    put_entry (image, LARGE_TABLE, i, data + i);
+  image_put_be (image, 40, 8, (data + 2) * CLUSTER);
+  image_truncate (image, (data + 4) * CLUSTER);
+
+  check_large (&c, image);
+  find_message (&c, "0x200 bytes at 0x2a800 belong to the data of bitmap 0 "
+                    "(by 0x29010) as well as to the L1 table (by 0x28)");
+}
+
 static void
 test_free_null (void)
 {
@@ -1359,7 +1543,16 @@ main (int argc, char **argv)
     }
   g_test_add_func ("/check-clusters/wants/shared-refcount",
                    test_wants_shared_refcount);
+  g_test_add_func ("/check-clusters/refcount/message",
+                   test_refcount_message);
+  g_test_add_func ("/check-clusters/refcount/two-blocks",
+                   test_refcounts_of_two_blocks);
+  g_test_add_func ("/check-clusters/work/overlaps", test_work_of_overlaps);
+  g_test_add_func ("/check-clusters/work/refcounts", test_work_of_refcounts);
   g_test_add_func ("/check-clusters/random", test_random);
+  g_test_add_func ("/check-clusters/long-refcount-table",
+                   test_long_refcount_table);
+  g_test_add_func ("/check-clusters/inside-data", test_inside_data);
   g_test_add_func ("/check-clusters/free-null", test_free_null);
   if (RUNNING_SLOWLY)
     return g_test_run ();
@@ -1367,6 +1560,7 @@ main (int argc, char **argv)
   g_test_add_func ("/check-clusters/rounds", test_rounds);
   g_test_add_func ("/check-clusters/rounds/cut", test_rounds_cut);
   g_test_add_func ("/check-clusters/rounds/shared", test_rounds_shared);
+  g_test_add_func ("/check-clusters/rounds/remember", test_rounds_remember);
   g_test_add_func ("/check-clusters/crowd", test_crowd);
   g_test_add_func ("/check-clusters/budget/rounds", test_budget_of_rounds);
   g_test_add_func ("/check-clusters/budget/bytes", test_budget_of_bytes);

@@ -242,6 +242,8 @@ static const FindingRow findings[] = {
   /* Only the dirty bit makes refcounts doubtful. */
   { "refcount/other-feature", "refcount-data-0",
     "0x48:0000000000000008 0x68:01", "E REF-01@0x290000" },
+  { "refcount/bad-block", "A", "0x10018:0000000000010200",
+    "W HDR-18@0x10018" },
   { "refcount/no-table", "A", "0x30:0000000000000000", "W HDR-18@0x30" },
 };
 /* clang-format on */
@@ -719,6 +721,20 @@ test_no_clusters (void)
   assert_findings (c.image->problems, "E HDR-04@0x14");
 }
 
+/* Nor is the snapshot table looked at, in which there are 2000 bytes of extra
+ * data. */
+static void
+test_no_clusters_snapshots (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, "two-snapshots", "0x60024:000007d0 0x14:00000020");
+  const guint n_reads = checked_get_source (&c)->n_reads;
+  checked_run (&c);
+  assert_findings (c.image->problems, "E HDR-04@0x14");
+  g_assert_cmpuint (checked_get_source (&c)->n_reads, ==, n_reads);
+}
+
 /* 256 clusters of 2 MiB that should be zero are looked at, no more.  The
  * bitmaps have one table of as many entries as their number, of which only the
  * first is needed, so that each is one for itself. */
@@ -801,6 +817,7 @@ main (int argc, char **argv)
   g_test_add_func ("/check/fails/by-block", test_fails_by_block);
   g_test_add_func ("/check/no-directory", test_no_directory);
   g_test_add_func ("/check/no-clusters", test_no_clusters);
+  g_test_add_func ("/check/no-clusters/snapshots", test_no_clusters_snapshots);
   if (RUNNING_SLOWLY)
     return g_test_run ();
 

@@ -81,7 +81,7 @@ test_order (void)
   add (map, QCOW2_RUN_DATA, 1, 7, 1, 900);
   add (map, QCOW2_RUN_DATA, 0, 7, 1, 800);
   add (map, QCOW2_RUN_TABLE, 0, 7, 2, 1000);
-  add (map, QCOW2_RUN_HEADER, QCOW2_RUN_NO_BITMAP, 7, 3, 2000);
+  add (map, QCOW2_RUN_L1_TABLE, QCOW2_RUN_NO_BITMAP, 7, 3, 2000);
   add (map, QCOW2_RUN_DATA, 5, 3, 9, 70);
   add (map, QCOW2_RUN_L1_TABLE, QCOW2_RUN_NO_BITMAP,
        G_GUINT64_CONSTANT (0x100000001), 1, 5);
@@ -333,6 +333,11 @@ test_crowd (void)
   g_assert_cmpuint (qcow2_cluster_map_get_high (map), ==, 8);
   add (map, QCOW2_RUN_TABLE, 1, 7, 1, 1);
   add (map, QCOW2_RUN_TABLE, 1, 8, 1, 1);
+  g_assert_cmpuint (qcow2_cluster_map_get_n (map), ==, QCOW2_CLUSTER_MAP_RUNS);
+
+  /* To add what there is no room for is no work. */
+  for (guint i = 0; i < 1000000; i++)
+    add (map, QCOW2_RUN_TABLE, 1, 7, 1, i);
   g_assert_cmpuint (qcow2_cluster_map_get_n (map), ==, QCOW2_CLUSTER_MAP_RUNS);
 
   qcow2_cluster_map_start (map, 8);

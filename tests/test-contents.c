@@ -433,6 +433,49 @@ test_long_table (void)
   put_bit (&f, DATA_OFFSET + 1000 * 512, 77, FALSE);
   f.max_read = 1000;
   check (&f);
+  f.max_read = 0;
+  fill (&f, DATA_OFFSET, 1500 * 512, 0x00);
+  check_list (&f, "0+6143995:0");
+}
+
+/* The last word is cut, and so is all that is read at once: 128 KiB but for 3
+ * bytes. */
+static void
+test_cut_window (void)
+{
+  const guint8 backgrounds[] = { 0x00, 0xff };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (backgrounds); i++)
+    {
+      g_autofree char *wanted = g_strdup_printf ("0+1048556:%" G_GSIZE_FORMAT,
+                                                 i);
+      g_auto (Fixture) f = { 0 };
+
+      fixture_init (&f, 512, 0, 256 * CLUSTER_BITS - 20, 256);
+      for (guint64 k = 0; k < 256; k++)
+        put_entry (&f, k, DATA_OFFSET + k * 512);
+      fill (&f, DATA_OFFSET, 256 * 512, backgrounds[i]);
+      check_list (&f, wanted);
+    }
+}
+
+/* Data in one piece is read in long pieces: 256 KiB for each block of
+ * entries, in windows of 128 KiB. */
+static void
+test_adjacent_is_read_at_once (void)
+{
+  g_auto (Fixture) f = { 0 };
+  Qcow2ExtentTotals totals;
+
+  fixture_init (&f, 512, 9, 1500 * G_GUINT64_CONSTANT (2097152), 1500);
+  for (guint64 i = 0; i < 1500; i++)
+    put_entry (&f, i, DATA_OFFSET + i * 512);
+  open_file (&f);
+  Qcow2Contents contents = { .image = &f.image, .bitmap = &f.bitmap };
+  qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
+  g_assert_true (qcow2_contents_count (&contents, &totals, NULL));
+  g_assert_cmpuint (totals.clean, ==, 1500 * G_GUINT64_CONSTANT (2097152));
+  g_assert_cmpuint (f.source->n_reads, <, 20);
 }
 
 /* ---- Sizes ---- */
@@ -824,6 +867,59 @@ test_data_behind_file (void)
   check_list (&f, "0+2097152:1 2097152+2097152:3");
 }
 
+/* Behind its data an entry has none, even if the file goes on a bit. */
+static void
+test_data_before_file_end (void)
+{
+  for (guint64 behind = 0; behind < 512; behind += 8)
+    {
+      g_auto (Fixture) f = { 0 };
+
+      fixture_init (&f, 512, 9, 2 * 2097152, 2);
+      put_entry (&f, 0, DATA_OFFSET);
+      fill (&f, DATA_OFFSET, 512, 0x00);
+      fill (&f, DATA_OFFSET + 512, 512, 0xff);
+      f.naive.file_size = DATA_OFFSET + 512 + behind;
+      check_list (&f, "0+4194304:0");
+    }
+}
+
+/* What is behind the last byte of the file is in one word with bytes that are
+ * not read for it: these are bad. */
+static void
+test_range_behind_file (void)
+{
+  g_auto (Fixture) f = { 0 };
+
+  fixture_init (&f, 512, 9, 2 * 2097152, 2);
+  put_entry (&f, 0, DATA_OFFSET);
+  put_entry (&f, 1, 1);
+  f.naive.file_size = DATA_OFFSET + 10;
+  f.naive.bad_start = DATA_OFFSET + 8;
+  f.naive.bad_end = DATA_OFFSET + 10;
+  open_file (&f);
+  for (guint64 bit = 78; bit < 130; bit++)
+    {
+      check_range (&f, bit * 512, 512);
+      check_range (&f, bit * 512, G_MAXUINT64);
+    }
+}
+
+/* There is nothing wrong with data of a file whose bytes have more bits
+ * than there are numbers: 2^61 of them are from the data on. */
+static void
+test_largest_file (void)
+{
+  g_auto (Fixture) f = { 0 };
+
+  init_two_clusters (&f, DATA_OFFSET);
+  fill (&f, DATA_OFFSET, 512, 0xff);
+  f.naive.file_size = X (2000000000000000) + DATA_OFFSET;
+  check_list (&f, "0+4194304:1");
+  f.naive.file_size = G_MAXINT64;
+  check_list (&f, "0+4194304:1");
+}
+
 /* The file may end behind the last byte that has bits. */
 static void
 test_cut_last_cluster (void)
@@ -865,6 +961,43 @@ test_wrong_entries (void)
       fill (&f, DATA_OFFSET, 512, 0xff);
       check_list (&f, "0+2097152:0 2097152+2097152:3 4194304+2097152:0");
     }
+}
+
+/* Nor when its data is right behind that of the entry before it. */
+static void
+test_wrong_adjacent (void)
+{
+  const guint64 wrong[] = { 1, 2, 0x100, X (0100000000000000) };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (wrong); i++)
+    {
+      g_auto (Fixture) f = { 0 };
+
+      fixture_init (&f, 512, 9, 3 * 2097152, 3);
+      put_entry (&f, 0, DATA_OFFSET);
+      put_entry (&f, 1, (DATA_OFFSET + 512) | wrong[i]);
+      put_entry (&f, 2, DATA_OFFSET + 1024);
+      fill (&f, DATA_OFFSET, 1536, 0xff);
+      check_list (&f, "0+2097152:1 2097152+2097152:3 4194304+2097152:1");
+    }
+}
+
+/* Data behind something else than data, in the file as in the table, counts
+ * for itself: the second cluster is right behind the offset 0. */
+static void
+test_data_behind_other (void)
+{
+  g_auto (Fixture) f = { 0 };
+
+  fixture_init (&f, 512, 9, 3 * 2097152, 3);
+  put_entry (&f, 0, 1);
+  put_entry (&f, 1, 512);
+  fill (&f, 512, 512, 0x00);
+  check_list (&f, "0+2097152:1 2097152+4194304:0");
+  put_entry (&f, 0, DATA_OFFSET | 2);
+  put_entry (&f, 1, DATA_OFFSET + 512);
+  fill (&f, DATA_OFFSET + 512, 512, 0xff);
+  check_list (&f, "0+2097152:3 2097152+2097152:1 4194304+2097152:0");
 }
 
 static void
@@ -939,6 +1072,21 @@ init_bad_data (Fixture *f)
   open_file (f);
 }
 
+/* Takes as many extents as DATA, a guint, says, then fails. */
+static gboolean
+stop_after (const Qcow2Extent *extent G_GNUC_UNUSED, gpointer data,
+            GError **error)
+{
+  guint *left = data;
+
+  g_assert_cmpuint (*left, >, 0);
+  if (--*left > 0)
+    return TRUE;
+
+  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND, "enough");
+  return FALSE;
+}
+
 /* Of three units that cannot be read the first is told. */
 static void
 test_first_error (void)
@@ -995,6 +1143,42 @@ test_strict_table (void)
   assert_fatal (error, QCOW2_ERROR_READ, "0x1008", "FILE-04");
 }
 
+/* The error about an entry that is wrong by now says where it is. */
+static void
+test_strict_entry (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_autoptr (GError) error = NULL;
+  Qcow2ExtentTotals totals;
+
+  fixture_init (&f, 512, 9, 4 * 2097152, 4);
+  put_entry (&f, 3, 2);
+  open_file (&f);
+  Qcow2Contents contents = { .image = &f.image, .bitmap = &f.bitmap };
+  qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
+  g_assert_false (qcow2_contents_count (&contents, &totals, &error));
+  g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
+  g_assert_cmpstr (
+      error->message, ==,
+      "0x1018: bitmap table: entry 3 changed while it was read");
+}
+
+/* Nobody has to want to know why. */
+static void
+test_strict_without_error (void)
+{
+  g_auto (Fixture) f = { 0 };
+  guint left = 2;
+  Qcow2ExtentTotals totals;
+
+  init_bad_data (&f);
+  Qcow2Contents contents = { .image = &f.image, .bitmap = &f.bitmap };
+  qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
+  g_assert_false (qcow2_contents_count (&contents, &totals, NULL));
+  g_assert_false (qcow2_contents_walk (&contents, stop_after, &left, NULL));
+  g_assert_cmpuint (left, ==, 2);
+}
+
 /* A file that shrinks while it is read is like one that cannot be read. */
 static void
 test_shrunk_file (void)
@@ -1014,21 +1198,6 @@ test_shrunk_file (void)
   g_assert_cmpuint (totals.clean, ==, 32768 * 512);
   g_assert_cmpuint (totals.unknown, ==, 15 * 32768 * 512);
   assert_fatal (unread, QCOW2_ERROR_READ, "0x21001", "FILE-05");
-}
-
-/* Takes as many extents as DATA, a guint, says, then fails. */
-static gboolean
-stop_after (const Qcow2Extent *extent G_GNUC_UNUSED, gpointer data,
-            GError **error)
-{
-  guint *left = data;
-
-  g_assert_cmpuint (*left, >, 0);
-  if (--*left > 0)
-    return TRUE;
-
-  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND, "enough");
-  return FALSE;
 }
 
 /* It stops at any extent: of bits, of an entry, of nothing readable, the last.
@@ -1062,6 +1231,32 @@ test_stop (void)
         g_assert_no_error (unread);
         g_assert_cmpuint (left, ==, 0);
       }
+}
+
+/* And where data can be read again. */
+static void
+test_stop_behind_unread (void)
+{
+  const guint8 bytes[] = { 0x00, 0xff };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (bytes); i++)
+    {
+      g_auto (Fixture) f = { 0 };
+      g_autoptr (GError) unread = NULL;
+      g_autoptr (GError) error = NULL;
+      guint left = 1;
+
+      init_two_clusters (&f, DATA_OFFSET + 512);
+      put_entry (&f, 0, 2);
+      fill (&f, DATA_OFFSET + 512, 512, bytes[i]);
+      open_file (&f);
+      Qcow2Contents contents
+          = { .image = &f.image, .bitmap = &f.bitmap, .unread = &unread };
+      qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
+      g_assert_false (
+          qcow2_contents_walk (&contents, stop_after, &left, &error));
+      g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND);
+    }
 }
 
 /* So it does where nothing can be known. */
@@ -1232,6 +1427,9 @@ main (int argc, char **argv)
   g_test_add_func ("/contents/entries/mixes", test_entry_mixes);
   g_test_add_func ("/contents/entries/merge", test_merge);
   g_test_add_func ("/contents/entries/long", test_long_table);
+  g_test_add_func ("/contents/entries/cut-window", test_cut_window);
+  g_test_add_func ("/contents/entries/read-at-once",
+                   test_adjacent_is_read_at_once);
   g_test_add_func ("/contents/size/beyond", test_beyond_size);
   g_test_add_func ("/contents/size/none", test_empty_disk);
   g_test_add_func ("/contents/size/all", test_sizes);
@@ -1253,14 +1451,23 @@ main (int argc, char **argv)
   g_test_add_func ("/contents/missing/table-behind-file",
                    test_table_behind_file);
   g_test_add_func ("/contents/missing/data-behind-file", test_data_behind_file);
+  g_test_add_func ("/contents/missing/little", test_data_before_file_end);
+  g_test_add_func ("/contents/missing/range", test_range_behind_file);
+  g_test_add_func ("/contents/missing/none", test_largest_file);
   g_test_add_func ("/contents/missing/cut-last-cluster", test_cut_last_cluster);
   g_test_add_func ("/contents/wrong/entries", test_wrong_entries);
+  g_test_add_func ("/contents/wrong/adjacent", test_wrong_adjacent);
+  g_test_add_func ("/contents/entries/behind-other", test_data_behind_other);
   g_test_add_func ("/contents/wrong/unaligned", test_unaligned_offset);
   g_test_add_func ("/contents/wrong/no-bits", test_no_bits);
   g_test_add_func ("/contents/wrong/no-name", test_no_name);
   g_test_add_func ("/contents/strict/data", test_strict_data);
   g_test_add_func ("/contents/strict/table", test_strict_table);
+  g_test_add_func ("/contents/strict/entry", test_strict_entry);
+  g_test_add_func ("/contents/strict/without-error",
+                   test_strict_without_error);
   g_test_add_func ("/contents/stop/any", test_stop);
+  g_test_add_func ("/contents/stop/behind-unread", test_stop_behind_unread);
   g_test_add_func ("/contents/stop/no-bits", test_stop_no_bits);
   g_test_add_func ("/contents/random", test_random);
   return g_test_run ();

@@ -321,6 +321,12 @@ static const EndRow ends[] = {
   { { "BDIR-03/none-said", "A", "0x200:00000000",
       "E BEXT-01@0x200; E BDIR-03@0x200" }, 2 },
 
+  /* One entry fills what is examined of a directory, 0x3fffc00 bytes. */
+  { { "BDIR-03/longest", "A",
+      "0x208:0000000003fffc08 0x2c000c:00000006 0x2c0012:000803fffbe0"
+      " size=0x8000000",
+      "E BEXT-04@0x208; E BDIR-03@0x200" }, 1 },
+
   /* Nothing of it is in the file, and nothing should be. */
   { { "BDIR-04/empty-behind-file", "A",
       "0x200:00000000 0x210:00000000002d0000 size=0x2d0000",
@@ -696,6 +702,25 @@ test_read_error_in_first_walk (void)
   qcow2_directory_free (directory);
 }
 
+/* An entry that nobody has met, as it may come while somebody writes, has no
+ * namesake: here no entry has been met. */
+static void
+test_namesake_of_unknown (void)
+{
+  g_autoptr (Qcow2Image) image = open_image ("A", NULL);
+  Qcow2Directory *directory
+      = qcow2_directory_open_counted (image, &image->bitmaps);
+
+  g_assert_cmpuint (qcow2_directory_get_n (directory), ==, 0);
+  g_assert_cmpuint (qcow2_directory_get_namesake (directory, 0), ==, 0);
+  g_assert_cmpuint (qcow2_directory_get_namesake (directory, 65534), ==,
+                    65534);
+  g_assert_cmpuint (qcow2_directory_get_cut_namesake (directory, 0), ==, 0);
+  g_assert_cmpuint (qcow2_directory_get_cut_namesake (directory, 65534), ==,
+                    65534);
+  qcow2_directory_free (directory);
+}
+
 static void
 test_free_null (void)
 {
@@ -939,6 +964,7 @@ add_namesakes (void)
   g_test_add_func ("/directory/namesake/cut-entry",
                    test_namesake_of_cut_entry);
   g_test_add_func ("/directory/namesake/many", test_many_namesakes);
+  g_test_add_func ("/directory/namesake/unknown", test_namesake_of_unknown);
 }
 
 int

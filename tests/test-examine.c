@@ -120,6 +120,12 @@ static const FindingRow states[] = {
   { "damaged-by/shared-table", "A",
     "0x2a0000:8000000000000000 0x2c0020:00000000002a0000", "dd" },
 
+  /* The sound entry behind the bad one hides nothing.  32 GiB of disk are a
+   * cluster of bits. */
+  { "damaged-by/shared-table-of-two", "A", "0x18:0000001000000000"
+    " 0x2c0008:00000002 0x2c0020:00000000002a000000000002 0x2c0031:10"
+    " 0x2a0000:80000000000000000000000000290000", "dd" },
+
   /* The same table with one more entry, which is bad. */
   { "damaged-by/longer-shared-table", "A",
     "0x2c0020:00000000002a0000" "00000002" "00000003"
@@ -306,6 +312,22 @@ test_limit_of_unneeded (void)
   g_assert_cmpuint (count_bytes (&f) - before, <, 1024 * 1024);
 }
 
+/* What was counted of a part is no count. */
+static void
+test_counts_of_a_part (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+  fixture_open (&f, "R05", NULL);
+  g_assert_true (examine_next (&f, &bitmap));
+  g_assert_false (bitmap.has_counts);
+  g_assert_cmpuint (bitmap.disk_bytes, ==, QCOW2_ABSENT);
+  g_assert_true (examine_next (&f, &bitmap));
+  g_assert_true (bitmap.has_counts);
+  g_assert_cmpuint (bitmap.disk_bytes, ==, 65536);
+}
+
 /* Needed entries are read to the last one while the budget lasts. */
 static void
 test_needed_is_read (void)
@@ -338,6 +360,77 @@ test_budget (void)
   g_assert_true (examine_next (&f, &bitmap));
   g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
   g_assert_cmpuint (count_bytes (&f), <, (1024 + 8) * 1024 * 1024);
+}
+
+/* Three tables of 2^27 needed entries each, of which the second and the third
+ * are one; the first cannot be read.  What has not been looked at is damaged
+ * in both bitmaps that have it. */
+static void
+test_budget_shared (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+  fixture_open (&f, "A",
+                "0x200:00000003 0x208:0000000000000060"
+                " 0x18:4000000000000000 0x2c0011:10 0x2c0031:10"
+                " 0x2c0000:0000001000000000 0x2c0008:08000000"
+                " 0x2c0020:0000002000000000 0x2c0028:08000000"
+                " 0x2c0040:0000002000000000080000000000000201100003"
+                "00000000626d320000000000"
+                " size=0x10000000000");
+  ((FakeSource *) f.image->source)->bad_start = 0x1000000000;
+  ((FakeSource *) f.image->source)->bad_end = 0x1000000001;
+  g_assert_true (qcow2_directory_next (f.directory, &bitmap, NULL));
+  g_assert_false (qcow2_examiner_examine (f.examiner, &bitmap, NULL));
+  g_assert_true (examine_next (&f, &bitmap));
+  g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
+  g_assert_true (examine_next (&f, &bitmap));
+  g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
+  g_assert_cmpuint (bitmap.index, ==, 2);
+  assert_findings (f.image->problems,
+                   "W HDR-15@0x18; E RES-02@0x2000000000; "
+                   "W BDIR-06@0x2c0008; W BDIR-06@0x2c0028; "
+                   "W BDIR-06@0x2c0048");
+}
+
+/* Of the bytes that may be examined 64 are left to the second table: that are
+ * eight entries. */
+static void
+test_rest_of_budget (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+  fixture_open (&f, "A",
+                "0x18:4000000000000000 0x2c0011:10 0x2c0031:10"
+                " 0x2c0000:0000001000000000 0x2c0008:07fffff8"
+                " 0x2c0020:0000002000000000 0x2c0028:08000000"
+                " size=0x10000000000");
+  ((FakeSource *) f.image->source)->bad_start = 0x1000000000;
+  ((FakeSource *) f.image->source)->bad_end = 0x1000000001;
+  g_assert_true (qcow2_directory_next (f.directory, &bitmap, NULL));
+  g_assert_false (qcow2_examiner_examine (f.examiner, &bitmap, NULL));
+  g_assert_true (examine_next (&f, &bitmap));
+  assert_findings (f.image->problems,
+                   "W HDR-15@0x18; W BDIR-06@0x2c0008; W BDIR-06@0x2c0028; "
+                   "E BDIR-18@0x2c0008; E RES-02@0x2000000040");
+}
+
+/* A table of 512 entries has eight clusters of 512 bytes. */
+static void
+test_disk_bytes_of_table (void)
+{
+  g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+  fixture_open (&f, "B",
+                "0x12800:000000000002000000000200 0x20018:0000000000012000"
+                " size=0x30000");
+  g_assert_true (examine_next (&f, &bitmap));
+  g_assert_true (bitmap.has_counts);
+  g_assert_cmpuint (bitmap.counts.all_zeroes, ==, 511);
+  g_assert_cmpuint (bitmap.disk_bytes, ==, 9 * 512);
 }
 
 /* What cannot be read cannot be trusted. */
@@ -389,6 +482,8 @@ test_writer (void)
       g_assert_true (examine_next (&f, &bitmap));
       g_assert_cmpint (bitmap.has_writer != 0, ==, in_use[i]);
     }
+  /* All bitmaps have the same one, however quickly it comes and goes. */
+  g_assert_cmpuint (((FakeSource *) f.image->source)->n_probes, ==, 1);
 }
 
 static void
@@ -555,6 +650,8 @@ check_budget (Fixture *f, Qcow2Bitmap *bitmap, gboolean refused)
   g_assert_false (qcow2_examiner_count_dirty (f->examiner, bitmap, &error));
   g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
   g_assert_cmpint (strstr (error->message, "FILE-04") == NULL, ==, refused);
+  g_assert_cmpint (strstr (error->message, " 4294967296 bytes") != NULL, ==,
+                   refused);
   g_assert_cmpuint (bitmap->dirty_bytes, ==, QCOW2_ABSENT);
   source->bad_end = 0x290000;
 }
@@ -630,6 +727,10 @@ main (int argc, char **argv)
   g_test_add_func ("/examine/shared-table/read-once",
                    test_shared_table_is_read_once);
   g_test_add_func ("/examine/limit/unneeded", test_limit_of_unneeded);
+  g_test_add_func ("/examine/limit/counts", test_counts_of_a_part);
+  g_test_add_func ("/examine/limit/shared-table", test_budget_shared);
+  g_test_add_func ("/examine/limit/rest", test_rest_of_budget);
+  g_test_add_func ("/examine/disk-bytes/table", test_disk_bytes_of_table);
   if (!RUNNING_SLOWLY)
     {
       g_test_add_func ("/examine/limit/needed", test_needed_is_read);

@@ -111,6 +111,9 @@ static const FindingRow rows[] = {
   { "EXT-12/23", "A", "0x1fc:00000017", "E EXT-12@0x1fc" },
   /* Behind a payload of 25 bytes comes zero padding and a terminator. */
   { "EXT-12/25", "A", "0x1fc:00000019", "E EXT-12@0x1fc" },
+  /* What is there is judged all the same. */
+  { "EXT-12/32", "A", "0x1fc:00000020 0x204:00000001",
+    "E EXT-12@0x1fc; E BEXT-03@0x204" },
   { "EXT-12/0", "A", "0x1fc:00000000", "E EXT-12@0x1fc; W EXT-06@0x20c" },
 
   { "EXT-13/no-encryption", "L", "0x20:00000000", "E EXT-13@0x70" },
@@ -162,6 +165,11 @@ static const FindingRow rows[] = {
   { "BEXT-04/not-8", "A", "0x208:0000000000000039", "E BEXT-04@0x208" },
   { "BEXT-04/heads", "A", "0x208:0000000000000030", "" },
   { "BEXT-04/less-than-heads", "A", "0x208:0000000000000028",
+    "E BEXT-04@0x208" },
+  { "BEXT-04/8-heads", "A",
+    "0x200:00000008 0x208:00000000000000c0 size=0x2d0000", "" },
+  { "BEXT-04/less-than-8-heads", "A",
+    "0x200:00000008 0x208:00000000000000b8 size=0x2d0000",
     "E BEXT-04@0x208" },
   { "BEXT-04/max", "A", "0x208:0000000003fffc00 size=0x10000000", "" },
   { "BEXT-04/over-max", "A", "0x208:0000000003fffc08 size=0x10000000",
@@ -607,6 +615,28 @@ test_many (void)
     g_assert_cmpfloat (g_timer_elapsed (timer, NULL), <, 2.0);
 }
 
+/* Likewise with payloads. */
+static void
+test_many_payloads (void)
+{
+  g_auto (Walk) walk = { 0 };
+  guint64 n = 0;
+
+  walk_begin (&walk, "A", "0x70:1234567800000008aaaaaaaaaaaaaaaa*4000");
+  const FakeSource *source = (FakeSource *) walk.image->source;
+  const guint n_reads = source->n_reads;
+
+  while (n < 4000)
+    {
+      g_auto (Qcow2Extension) e = { 0 };
+
+      g_assert_true (qcow2_extension_walk_next (walk.walk, &e, NULL));
+      assert_bytes (e.bytes, "\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa", 8);
+      n++;
+    }
+  g_assert_cmpuint (source->n_reads - n_reads, ==, 1);
+}
+
 /* All of them repeat the first one; the messages are bounded. */
 static void
 test_many_judged (void)
@@ -642,6 +672,29 @@ test_history (void)
   g_assert_cmpuint (qcow2_problems_get (problems, 63)->offset, ==, 133);
 }
 
+/* Extensions that only the last of counts are remembered however many others
+ * there are. */
+static void
+test_history_is_full (void)
+{
+  static const guint32 magics[]
+      = { QCOW2_EXTENSION_BITMAPS, QCOW2_EXTENSION_CRYPTO };
+  Qcow2ExtensionHistory history = { .n = 0 };
+
+  for (guint32 i = 1; i <= 64; i++)
+    {
+      const Qcow2Extension e = { .magic = i };
+
+      g_assert_false (qcow2_extension_is_repeated (&e, &history));
+    }
+  for (guint i = 0; i < 2 * G_N_ELEMENTS (magics); i++)
+    {
+      const Qcow2Extension e = { .magic = magics[i % 2] };
+
+      g_assert_cmpint (qcow2_extension_is_repeated (&e, &history), ==, i >= 2);
+    }
+}
+
 static void
 test_parts (void)
 {
@@ -674,6 +727,8 @@ static void
 test_end_bears_on_bitmaps (void)
 {
   assert_bitmaps_bear ("0x74:ffffffff", TRUE);
+  /* Nor do the bitmaps need a feature bit that promises them. */
+  assert_bitmaps_bear ("0x74:ffffffff 0x58:0000000000000000", TRUE);
   assert_bitmaps_bear ("0x218:12345678ffffffff", FALSE);
   assert_bitmaps_bear ("0x218:00000000ffffffff", FALSE);
 }
@@ -817,6 +872,7 @@ add_walks (void)
   g_test_add_func ("/extension/walk/is-cut", test_is_cut);
   g_test_add_func ("/extension/walk/no-rest", test_no_rest);
   g_test_add_func ("/extension/walk/many", test_many);
+  g_test_add_func ("/extension/walk/many-payloads", test_many_payloads);
   g_test_add_func ("/extension/walk/free-null", test_free_null);
   g_test_add_func ("/extension/read-error/head", test_read_error_head);
   g_test_add_func ("/extension/read-error/payload", test_read_error_payload);
@@ -851,6 +907,7 @@ main (int argc, char **argv)
   add_payloads ();
   g_test_add_func ("/extension/judge/many", test_many_judged);
   g_test_add_func ("/extension/judge/history", test_history);
+  g_test_add_func ("/extension/judge/history-is-full", test_history_is_full);
   g_test_add_func ("/extension/judge/parts", test_parts);
   g_test_add_func ("/extension/judge/end-bears-on-bitmaps",
                    test_end_bears_on_bitmaps);

@@ -404,6 +404,51 @@ test_truncated_magic (void)
     assert_cut ("A", len, QCOW2_ERROR_NOT_QCOW2, "HDR-01");
 }
 
+/* Each of the bits that tell of an accident is told by itself. */
+static void
+test_dirty_or_corrupt (void)
+{
+  g_autoptr (Qcow2Image) dirty = open_image ("A", "0x48:0000000000000001");
+  g_autoptr (Qcow2Image) corrupt = open_image ("A", "0x48:0000000000000002");
+  g_autoptr (Qcow2Image) both = open_image ("A", "0x48:0000000000000003");
+
+  g_assert_cmpuint (qcow2_problems_get_n (dirty->problems), ==, 1);
+  g_assert_cmpstr (qcow2_problems_get (dirty->problems, 0)->message, ==,
+                   "the dirty bit is set");
+  g_assert_cmpuint (qcow2_problems_get_n (corrupt->problems), ==, 1);
+  g_assert_cmpstr (qcow2_problems_get (corrupt->problems, 0)->message, ==,
+                   "the corrupt bit is set");
+  g_assert_cmpuint (qcow2_problems_get_n (both->problems), ==, 2);
+}
+
+/* Clusters of 512 bytes are too small for extended L2 entries alone. */
+static void
+test_small_clusters (void)
+{
+  for (guint bit = 0; bit < 5; bit++)
+    {
+      g_autofree char *patch = g_strdup_printf ("0x48:%016x", 1u << bit);
+      g_autoptr (Qcow2Image) image = open_image ("B", patch);
+      gboolean found = FALSE;
+
+      for (guint i = 0; i < qcow2_problems_get_n (image->problems); i++)
+        found |= g_str_equal (qcow2_problems_get (image->problems, i)->rule,
+                              "HDR-05");
+      g_assert_cmpint (found, ==, bit == 4);
+    }
+}
+
+/* What is not there is not said to be zeroes. */
+static void
+test_truncated_magic_message (void)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (open_cut ("A", 3, &error));
+  g_assert_nonnull (strstr (error->message, " only 3 of the 4 bytes "));
+  g_assert_null (strstr (error->message, "0x514649"));
+}
+
 static void
 test_truncated (void)
 {
@@ -742,6 +787,10 @@ add_reading (void)
   g_test_add_func ("/header/compression-type", test_compression_type);
   g_test_add_func ("/header/derived-sizes", test_derived_sizes);
   g_test_add_func ("/header/truncated/magic", test_truncated_magic);
+  g_test_add_func ("/header/truncated/magic-message",
+                   test_truncated_magic_message);
+  g_test_add_func ("/header/dirty-or-corrupt", test_dirty_or_corrupt);
+  g_test_add_func ("/header/small-clusters", test_small_clusters);
   g_test_add_func ("/header/truncated/version-3", test_truncated);
   g_test_add_func ("/header/truncated/version-2", test_truncated_version_2);
   g_test_add_func ("/header/truncated/behind-mandatory",

@@ -450,6 +450,19 @@ test_bad_anywhere (void)
   g_assert_cmpuint (n_errors, ==, 3); /* header, table, directory */
 }
 
+/* So is an extension behind others that can be read. */
+static void
+test_bad_extension (void)
+{
+  FakeSource *source = open_source ("A", NULL);
+  g_autoptr (GError) error = NULL;
+
+  source->bad_start = 0x1f8;
+  source->bad_end = 0x1f9;
+  g_assert_null (qcow2_image_open (&source->base, &error));
+  assert_fatal (error, QCOW2_ERROR_READ, "0x1f8", "FILE-04");
+}
+
 /* Short and interrupted reads change nothing. */
 static void
 test_slow_source (void)
@@ -603,6 +616,7 @@ add_damage (void)
     }
   g_test_add_func ("/image/shrinks", test_shrinks_anywhere);
   g_test_add_func ("/image/bad-sector", test_bad_anywhere);
+  g_test_add_func ("/image/bad-extension", test_bad_extension);
   g_test_add_func ("/image/slow-source", test_slow_source);
 }
 

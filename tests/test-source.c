@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -16,6 +17,8 @@
 #include <glib/gstdio.h>
 
 #include "qcow2/error.h"
+
+#define RUNNING_SLOWLY (g_getenv ("QCOW2TOOL_SLOW") != NULL)
 
 /* Every byte tells its offset: byte_at () below. */
 typedef struct
@@ -521,6 +524,135 @@ test_character_device (void)
   assert_refused ("/dev/zero", message);
 }
 
+/* What can be looked at, but not opened: no more files may be open. */
+static void
+test_too_many_open (Folder *folder, gconstpointer data G_GNUC_UNUSED)
+{
+  struct rlimit before;
+
+  write_file (folder, "abc", 3);
+  g_assert_cmpint (getrlimit (RLIMIT_NOFILE, &before), ==, 0);
+  const struct rlimit none = { 0, before.rlim_max };
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &none), ==, 0);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (ByteSource) source
+      = byte_source_open_file (folder->path, &error);
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &before), ==, 0);
+
+  g_autofree char *message
+      = g_strdup_printf ("cannot open: %s", g_strerror (EMFILE));
+  g_assert_null (source);
+  g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_OPEN);
+  g_assert_cmpstr (error->message, ==, message);
+}
+
+/* What is a file by its kind, but has no end. */
+static void
+test_no_end (void)
+{
+  const char *path = "/proc/self/status";
+  const int fd = open (path, O_RDONLY | O_CLOEXEC);
+
+  if (fd < 0 || lseek (fd, 0, SEEK_END) >= 0)
+    g_test_skip ("there is no file without an end");
+  else
+    assert_cannot_open (path, EINVAL);
+  if (fd >= 0)
+    close (fd);
+}
+
+/* A link to a file and to a folder in turn. */
+typedef struct
+{
+  const Folder *folder;
+  gint stop;
+} Changing;
+
+static gpointer
+change_link (gpointer data)
+{
+  Changing *changing = data;
+  const Folder *folder = changing->folder;
+  g_autofree char *next = g_build_filename (folder->dir, "next", NULL);
+
+  for (guint i = 0; g_atomic_int_get (&changing->stop) == 0; i++)
+    {
+      g_assert_cmpint (symlink (i % 2 == 0 ? "file" : ".", next), ==, 0);
+      g_assert_cmpint (g_rename (next, folder->path), ==, 0);
+    }
+  return NULL;
+}
+
+/* Whatever a name means from one moment to the next, a folder is no source. */
+static void
+test_changing (Folder *folder, gconstpointer data G_GNUC_UNUSED)
+{
+  g_autofree char *file = g_build_filename (folder->dir, "file", NULL);
+  Changing changing = { .folder = folder };
+  const guint n = RUNNING_SLOWLY ? 1000 : 100000;
+  guint n_opened = 0;
+
+  g_assert_true (g_file_set_contents (file, "abc", 3, NULL));
+  g_assert_cmpint (symlink ("file", folder->path), ==, 0);
+  GThread *thread = g_thread_new ("change", change_link, &changing);
+  for (guint i = 0; i < n; i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (ByteSource) source
+          = byte_source_open_file (folder->path, &error);
+
+      n_opened += source != NULL;
+      if (source != NULL)
+        g_assert_cmpuint (byte_source_get_size (source), ==, 3);
+      else
+        g_assert_cmpstr (
+            error->message, ==,
+            "is a directory, not a file or block device [FILE-01]");
+    }
+  g_atomic_int_set (&changing.stop, 1);
+  g_thread_join (thread);
+  g_unlink (file);
+  g_test_message ("%u of %u were opened", n_opened, n);
+}
+
+/* A lock of another open file, of which only the byte that it is on is
+ * locked. */
+static void
+test_lock (Folder *folder, gconstpointer data G_GNUC_UNUSED)
+{
+#ifdef F_OFD_SETLK
+  struct flock lock = {
+    .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 101, .l_len = 1
+  };
+
+  write_file (folder, "abc", 3);
+  g_autoptr (ByteSource) source = byte_source_open_file (folder->path, NULL);
+  g_assert_cmpuint (byte_source_probe_lock (source, 101), ==,
+                    BYTE_SOURCE_UNLOCKED);
+
+  const int fd = open (folder->path, O_RDONLY | O_CLOEXEC);
+  g_assert_cmpint (fd, >=, 0);
+  if (fcntl (fd, F_OFD_SETLK, &lock) != 0)
+    g_test_skip ("nothing can be locked here");
+  else
+    {
+      g_assert_cmpuint (byte_source_probe_lock (source, 100), ==,
+                        BYTE_SOURCE_UNLOCKED);
+      g_assert_cmpuint (byte_source_probe_lock (source, 101), ==,
+                        BYTE_SOURCE_LOCKED);
+      g_assert_cmpuint (byte_source_probe_lock (source, 102), ==,
+                        BYTE_SOURCE_UNLOCKED);
+    }
+  close (fd);
+
+  /* No file has such a byte, so that nobody can tell. */
+  g_assert_cmpuint (byte_source_probe_lock (source, G_MAXUINT64), ==,
+                    BYTE_SOURCE_LOCK_UNKNOWN);
+#else
+  g_test_skip ("there are no such locks");
+#endif
+}
+
 /* A window on a fake source, and what it gave. */
 static const guint8 *
 assert_window_gives (ByteWindow *window, guint64 offset, gsize len)
@@ -775,6 +907,10 @@ add_files (void)
   ADD ("/source/file/fifo", test_fifo);
   ADD ("/source/file/socket", test_socket);
   g_test_add_func ("/source/file/character-device", test_character_device);
+  ADD ("/source/file/too-many-open", test_too_many_open);
+  g_test_add_func ("/source/file/no-end", test_no_end);
+  ADD ("/source/file/changing", test_changing);
+  ADD ("/source/file/lock", test_lock);
 }
 
 static void

@@ -30,6 +30,7 @@ typedef struct
   gboolean *freed;    /* set when the source is freed; may be NULL */
 
   guint n_reads;
+  guint n_probes;     /* for a lock, after fake_source_lock () */
   guint64 n_bytes;    /* that reads asked for */
   guint64 last_start; /* the last read's range */
   guint64 last_end;
@@ -96,11 +97,12 @@ fake_source_new (GByteArray *bytes, guint64 size)
   return self;
 }
 
+/* A writer, as QEMU is one, has byte 101. */
 static inline guint64
-fake_probe_lock (ByteSource *source G_GNUC_UNUSED,
-                 guint64 offset G_GNUC_UNUSED)
+fake_probe_lock (ByteSource *source, guint64 offset)
 {
-  return BYTE_SOURCE_LOCKED;
+  ((FakeSource *) source)->n_probes++;
+  return offset == 101 ? BYTE_SOURCE_LOCKED : BYTE_SOURCE_UNLOCKED;
 }
 
 /* Has somebody write to SOURCE. */

@@ -22,7 +22,6 @@
 #define MAX_REFCOUNT_WORK (1 << 26)
 
 static const char *const kind_names[] = {
-  [QCOW2_RUN_HEADER] = "header",
   [QCOW2_RUN_L1_TABLE] = "L1 table",
   [QCOW2_RUN_REFCOUNT_TABLE] = "refcount table",
   [QCOW2_RUN_REFCOUNT_BLOCK] = "refcount block",
@@ -275,14 +274,14 @@ measure_snapshots (Qcow2ClusterCheck *check)
   judge_snapshot_table (check, &table);
 }
 
-/* Adds all structures but the bitmaps. */
+/* Adds all structures but the bitmaps, and but the header: where an offset is
+ * 0 there is no structure, so that none can overlap it. */
 static void
 add_structures (Qcow2ClusterCheck *check)
 {
   const Qcow2Image *image = check->image;
   const Qcow2Header *h = &image->header;
 
-  add (check, QCOW2_RUN_HEADER, QCOW2_NO_INDEX, 0, 1, 0);
   if (h->l1_table_offset != 0
       && (guint64) h->l1_size * 8 <= QCOW2_MAX_L1_BYTES)
     add (check, QCOW2_RUN_L1_TABLE, QCOW2_NO_INDEX, h->l1_table_offset,
@@ -373,8 +372,6 @@ name_run (const Qcow2Run *run, guint64 cluster)
       = run->pointer
         + (run->kind == QCOW2_RUN_DATA ? (cluster - run->start) * 8 : 0);
 
-  if (run->kind == QCOW2_RUN_HEADER)
-    return g_strdup ("the header");
   if (run->bitmap == QCOW2_RUN_NO_BITMAP)
     return g_strdup_printf ("the %s (by " QCOW2_X ")", kind_names[run->kind],
                             pointer);

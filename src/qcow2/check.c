@@ -15,7 +15,8 @@ typedef struct
   Qcow2Image *image;
   const Qcow2CheckCalls *calls;
   Qcow2BitmapSummary *summary;
-  Qcow2ClusterCheck *clusters; /* NULL when there are no clusters */
+  Qcow2ClusterCheck *clusters; /* NULL when there are no clusters: no bitmap
+                                  is found then, either */
   ByteWindow *window;
   guint64 zero_bytes_left; /* of MAX_ZERO_BYTES */
 
@@ -37,8 +38,7 @@ typedef struct
 static void
 fail (const Check *check, GError *error)
 {
-  if (error != NULL)
-    check->calls->failed (error, check->calls->data);
+  check->calls->failed (error, check->calls->data);
 }
 
 /* Gives in OFFSET, host, the first byte from START to END that has one of the
@@ -88,22 +88,21 @@ make_subject (guint parts, const char *structure)
 
 /* HDR-14: looks at what lies behind the terminator of the extensions, at host
  * offset START, and before END. */
-static gboolean
-check_rest_of_area (Check *check, guint64 start, guint64 end, GError **error)
+static void
+check_rest_of_area (Check *check, guint64 start, guint64 end)
 {
   const guint64 stop = MIN (end, byte_source_get_size (check->image->source));
   const Qcow2Subject subject
       = make_subject (QCOW2_PART_EXTENSIONS, "header extension");
   guint64 offset;
+  GError *error = NULL;
 
   if (!find_nonzero (check, start, stop, 0xff, "header extensions", &offset,
-                     error))
-    return FALSE;
-
-  if (offset < stop)
+                     &error))
+    fail (check, error);
+  else if (offset < stop)
     qcow2_problems_add (check->image->problems, &subject, QCOW2_HDR_14, offset,
                         0, "there is something behind the last extension");
-  return TRUE;
 }
 
 static void
@@ -143,8 +142,8 @@ has_framing_error (const Qcow2Image *image)
   return FALSE;
 }
 
-static gboolean
-check_extensions (Check *check, GError **error)
+static void
+check_extensions (Check *check)
 {
   const Qcow2Image *image = check->image;
   g_autoptr (Qcow2ExtensionWalk) walk = NULL;
@@ -155,7 +154,7 @@ check_extensions (Check *check, GError **error)
 
   if (!image->has_extensions
       || !qcow2_header_get_extension_area (&image->header, &start, &end))
-    return TRUE;
+    return;
 
   walk = qcow2_extension_walk_new (image->source, &image->header);
   while (TRUE)
@@ -170,21 +169,20 @@ check_extensions (Check *check, GError **error)
 
   if (local_error != NULL)
     {
-      g_propagate_error (error, g_steal_pointer (&local_error));
-      return FALSE;
+      fail (check, g_steal_pointer (&local_error));
+      return;
     }
 
   /* Where the header is wrong, so may be the end of the area. */
   const guint64 rest = qcow2_extension_walk_get_rest (walk);
-  return rest == 0 || has_framing_error (image)
-         || check_rest_of_area (check, rest, end, error);
+  if (rest != 0 && !has_framing_error (image))
+    check_rest_of_area (check, rest, end);
 }
 
 /* BDATA-03: looks at the bits behind the last one of BITMAP, which has
  * DATA_SIZE bytes, in the cluster that has it. */
-static gboolean
-check_tail (Check *check, const Qcow2Bitmap *bitmap, guint64 data_size,
-            GError **error)
+static void
+check_tail (Check *check, const Qcow2Bitmap *bitmap, guint64 data_size)
 {
   const Qcow2TableEntry *entry = &check->last;
   const Qcow2Header *h = &check->image->header;
@@ -193,29 +191,27 @@ check_tail (Check *check, const Qcow2Bitmap *bitmap, guint64 data_size,
   const guint64 n_bits = qcow2_bitmap_get_n_bits (bitmap, h);
   const guint64 last_byte = (data_size - 1) % h->cluster_size;
   const guint64 start = entry->offset + last_byte + (n_bits % 8 == 0 ? 1 : 0);
-  const guint8 mask = n_bits % 8 == 0 ? 0xff : (guint8) (0xff << (n_bits % 8));
+  const guint8 mask = (guint8) (0xff << (n_bits % 8));
   const guint64 end = MIN (entry->offset + h->cluster_size, file_size);
   guint64 offset;
+  GError *error = NULL;
 
-  if (start >= end)
-    return TRUE;
   if (end - start > check->zero_bytes_left)
     {
       qcow2_problems_add (check->image->problems, &subject, QCOW2_RES_06,
                           start, 0,
                           "the bits behind the last one that counts were not "
                           "examined: there are too many in this image");
-      return TRUE;
+      return;
     }
 
   check->zero_bytes_left -= end - start;
-  if (!find_nonzero (check, start, end, mask, "bitmap data", &offset, error))
-    return FALSE;
-  if (offset < end)
+  if (!find_nonzero (check, start, end, mask, "bitmap data", &offset, &error))
+    fail (check, error);
+  else if (offset < end)
     qcow2_problems_add (check->image->problems, &subject, QCOW2_BDATA_03,
                         offset, 1,
                         "bits behind the last of " QCOW2_U " are set", n_bits);
-  return TRUE;
 }
 
 /* Says which entry has the last bit of BITMAP; QCOW2_NO_INDEX when that cannot
@@ -242,9 +238,8 @@ watch (const Qcow2Bitmap *bitmap, const Qcow2TableEntry *entries,
   Check *check = data;
   const guint64 first = entries[0].index;
 
-  if (check->clusters != NULL)
-    qcow2_cluster_check_add_entries (check->clusters, bitmap, entries, broken,
-                                     n_entries);
+  qcow2_cluster_check_add_entries (check->clusters, bitmap, entries, broken,
+                                   n_entries);
   if (check->last_index < first || check->last_index - first >= n_entries)
     return;
 
@@ -290,8 +285,7 @@ check_bitmap (Check *check, const Walk *walk, gboolean asked_for,
   check->has_last = FALSE;
   qcow2_examiner_set_problems (walk->examiner, wanted ? check->image->problems
                                                       : walk->ignored);
-  if (check->clusters != NULL)
-    qcow2_cluster_check_add_bitmap (check->clusters, bitmap, wanted);
+  qcow2_cluster_check_add_bitmap (check->clusters, bitmap, wanted);
   qcow2_examiner_examine (walk->examiner, bitmap, &error);
   if (!wanted)
     {
@@ -299,9 +293,10 @@ check_bitmap (Check *check, const Walk *walk, gboolean asked_for,
       return;
     }
 
-  if (error == NULL && check->has_last)
-    check_tail (check, bitmap, data_size, &error);
-  fail (check, error);
+  if (error != NULL)
+    fail (check, error);
+  else if (check->has_last)
+    check_tail (check, bitmap, data_size);
   count_state (check->summary, bitmap);
 }
 
@@ -413,11 +408,9 @@ qcow2_image_check (Qcow2Image *image, Qcow2Directory *directory,
                                                        calls->data),
                   .window = byte_window_new (image->source, 0),
                   .zero_bytes_left = MAX_ZERO_BYTES };
-  GError *error = NULL;
 
   check_writer (&check);
-  if (!check_extensions (&check, &error))
-    fail (&check, error);
+  check_extensions (&check);
   check_bitmaps (&check, directory);
 
   qcow2_cluster_check_free (check.clusters);

@@ -11,7 +11,6 @@ G_BEGIN_DECLS
 /* What a run of clusters holds. */
 typedef enum
 {
-  QCOW2_RUN_HEADER,
   QCOW2_RUN_L1_TABLE,
   QCOW2_RUN_REFCOUNT_TABLE,
   QCOW2_RUN_REFCOUNT_BLOCK,

@@ -178,12 +178,9 @@ extents_take_bits (Walk *walk, guint64 first, guint64 end, const guint8 *bytes,
   const guint64 n_words = (n_bytes + 7) / 8;
   guint64 mask = G_MAXUINT64 << first % WORD_BITS;
 
+  /* If it is dirty, it changes once more, behind an extent of no length. */
   if (walk->type == QCOW2_EXTENT_UNKNOWN
-      && !change (walk, first,
-                  (bytes[first % WORD_BITS / 8] >> first % 8 & 1) != 0
-                      ? QCOW2_EXTENT_DIRTY
-                      : QCOW2_EXTENT_CLEAN,
-                  error))
+      && !change (walk, first, QCOW2_EXTENT_CLEAN, error))
     return FALSE;
 
   for (guint64 i = 0; i < n_words; i++)
@@ -273,14 +270,11 @@ count_set (guint64 first, guint64 end, const guint8 *bytes)
 
       n += (guint64) __builtin_popcountll (last & mask);
     }
-  if (before != 0)
-    {
-      const guint64 mask = ~(G_MAXUINT64 << before);
 
-      n -= (guint64) __builtin_popcountll (load_word (bytes, n_bytes) & mask);
-    }
+  const guint64 unwanted
+      = load_word (bytes, n_bytes) & ~(G_MAXUINT64 << before);
 
-  return n;
+  return n - (guint64) __builtin_popcountll (unwanted);
 }
 
 /* The first and the last granule may be cut: they are counted by themselves.
@@ -310,9 +304,6 @@ totals_take_bits (Walk *walk, guint64 first, guint64 end, const guint8 *bytes,
         whole_end = bit;
     }
 
-  if (whole_first >= whole_end)
-    return TRUE;
-
   const guint64 skipped = (whole_first - base) / WORD_BITS * 8;
   const guint64 n = count_set (whole_first, whole_end, bytes + skipped);
   const guint64 granularity = walk->contents->bitmap->granularity;
@@ -323,16 +314,13 @@ totals_take_bits (Walk *walk, guint64 first, guint64 end, const guint8 *bytes,
 
 /* ---- The way through table and data ---- */
 
-/* Gives the bits from FIRST to before END, which are all of TYPE, as far as
- * they are wanted. */
+/* Gives the bits from FIRST to before END, if there are any, which are all of
+ * TYPE; to_guest () cuts what is not wanted of them. */
 static gboolean
 give_run (Walk *walk, guint64 first, guint64 end, Qcow2ExtentType type,
           GError **error)
 {
-  const guint64 from = MAX (first, walk->first);
-  const guint64 to = MIN (end, walk->end);
-
-  return from >= to || walk->taker->take_run (walk, from, to, type, error);
+  return first >= end || walk->taker->take_run (walk, first, end, type, error);
 }
 
 static gboolean
@@ -380,11 +368,11 @@ give_data_in_file (Walk *walk, guint64 offset, guint64 base, guint64 first,
     {
       const gsize unit
           = (gsize) MIN (READ_UNIT - (offset + at) % READ_UNIT, last - at);
-      const gsize most = (gsize) MIN (last - at, BYTE_WINDOW_SIZE);
       gsize n = unit;
       GError *read_error = NULL;
-      const guint8 *bytes = byte_window_get_some (
-          walk->data, offset + at, unit, most, &n, WHAT, &read_error);
+      const guint8 *bytes
+          = byte_window_get_some (walk->data, offset + at, unit,
+                                  BYTE_WINDOW_SIZE, &n, WHAT, &read_error);
       const guint64 from = MAX (first, base + at * 8);
       const guint64 to = MIN (end, base + (at + n) * 8);
 
@@ -413,7 +401,7 @@ give_data (Walk *walk, const Qcow2TableEntry *entry, gsize n, GError **error)
   const guint64 file_size = byte_source_get_size (walk->table.source);
   const guint64 in_file = file_size - MIN (entry->offset, file_size);
   const guint64 readable_end
-      = in_file > (end - base) / 8 ? end : MIN (end, base + in_file * 8);
+      = in_file > (end - base) / 8 ? end : base + in_file * 8;
 
   if (readable_end < end && !is_lenient (walk))
     return has_changed (&walk->table, entry->index, error);
@@ -423,8 +411,7 @@ give_data (Walk *walk, const Qcow2TableEntry *entry, gsize n, GError **error)
                              error))
     return FALSE;
 
-  return give_run (walk, MAX (first, readable_end), end, QCOW2_EXTENT_UNKNOWN,
-                   error);
+  return give_run (walk, readable_end, end, QCOW2_EXTENT_UNKNOWN, error);
 }
 
 /* Returns how many of the N_ENTRIES entries at ENTRIES, one at least, have
@@ -434,8 +421,7 @@ count_adjacent (const Qcow2TableEntry *entries, gsize n_entries)
 {
   gsize n = 1;
 
-  while (n < n_entries && entries[n].type == QCOW2_ENTRY_SERIALIZED
-         && entries[n].reserved == 0
+  while (n < n_entries && entries[n].reserved == 0
          && entries[n].offset == entries[n - 1].offset + entries[n].size)
     n++;
 

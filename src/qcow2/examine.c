@@ -178,7 +178,7 @@ judge_entries (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
   Qcow2TableEntry entries[BLOCK];
   Qcow2RuleIndex broken[BLOCK];
 
-  for (guint64 start = 0; start < n;)
+  for (guint64 start = 0;;)
     {
       guint64 zeroes;
       guint64 ones;
@@ -212,8 +212,6 @@ judge_entries (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
         examiner->watch (bitmap, entries, broken, got, examiner->watch_data);
       start += got;
     }
-
-  return TRUE;
 }
 
 /* Gives BITMAP the counts in VERDICT, and what it takes on disk by them. */

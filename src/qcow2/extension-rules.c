@@ -218,14 +218,10 @@ judge_bitmaps (const Judge *j)
   const Qcow2BitmapsExtension *b = &j->e->bitmaps;
 
   if (j->e->length != BITMAPS_LENGTH)
-    {
-      ADD (EXT_12, AT_LENGTH, j->e->length, "length %u is not %u",
-           j->e->length, BITMAPS_LENGTH);
-      if (j->e->length < BITMAPS_LENGTH)
-        return;
-    }
+    ADD (EXT_12, AT_LENGTH, j->e->length, "length %u is not %u", j->e->length,
+         BITMAPS_LENGTH);
   if (j->e->n_decoded < 4)
-    return; /* the file ends first: EXT-15 */
+    return; /* it is shorter, or the file ends first: EXT-15 */
 
   if (b->nb_bitmaps == 0)
     ADD (BEXT_01, AT_DATA, b->nb_bitmaps, "nb_bitmaps is 0");

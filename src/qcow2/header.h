@@ -33,8 +33,7 @@ G_BEGIN_DECLS
 #define QCOW2_AUTOCLEAR_RAW_DATA (G_GUINT64_CONSTANT (1) << 1)
 #define QCOW2_AUTOCLEAR_KNOWN ((G_GUINT64_CONSTANT (1) << 2) - 1)
 
-/* Values of crypt_method. */
-#define QCOW2_CRYPT_NONE 0
+/* Values of crypt_method; 0 is none. */
 #define QCOW2_CRYPT_AES 1
 #define QCOW2_CRYPT_LUKS 2
 
