@@ -62,15 +62,7 @@ end_piece (GString *out, char *at)
 static char *
 put_map_number (char *at, guint64 number)
 {
-  guint n_digits = 8;
-
-  while (n_digits < 16 && number >> 4 * n_digits != 0)
-    n_digits++;
-
-  at = digits_put_text (at, "0x");
-  for (guint i = n_digits; i-- > 0;)
-    *at++ = "0123456789ABCDEF"[number >> 4 * i & 0xf];
-  return at;
+  return digits_put_hex (at, number, 8, "0123456789ABCDEF");
 }
 
 /* Begins what is said of the disk from guest offset START on. */

@@ -4,8 +4,6 @@
 
 #include "render/digits.h"
 
-static const char hex_digits[] = "0123456789abcdef";
-
 const char digits_pairs[200] = { "00010203040506070809"
                                  "10111213141516171819"
                                  "20212223242526272829"
@@ -51,19 +49,20 @@ digits_append_right (GString *out, guint64 value, guint width)
   digits_append (out, value);
 }
 
-/* Writes VALUE with 0x and in hexadecimal digits to AT, where there is room
- * for it.  Returns where they end. */
+/* Writes VALUE with 0x and in hexadecimal digits, N_LEAST or more of the 16
+ * that are given, to AT, where there is room for it.  Returns where they end.
+ */
 char *
-digits_put_hex (char *at, guint64 value)
+digits_put_hex (char *at, guint64 value, guint n_least, const char *digits)
 {
-  guint n_digits = 1;
+  guint n_digits = n_least;
 
   while (n_digits < 16 && value >> 4 * n_digits != 0)
     n_digits++;
 
   at = digits_put_text (at, "0x");
   for (guint i = n_digits; i-- > 0;)
-    *at++ = hex_digits[value >> 4 * i & 0xf];
+    *at++ = digits[value >> 4 * i & 0xf];
   return at;
 }
 
@@ -72,7 +71,7 @@ void
 digits_append_hex (GString *out, guint64 value)
 {
   char text[2 + 16];
-  const char *end = digits_put_hex (text, value);
+  const char *end = digits_put_hex (text, value, 1, DIGITS_HEX);
 
   g_string_append_len (out, text, end - text);
 }
@@ -81,7 +80,7 @@ digits_append_hex (GString *out, guint64 value)
 void
 digits_append_byte (GString *out, guint8 value)
 {
-  const char pair[] = { hex_digits[value >> 4], hex_digits[value & 0xf] };
+  const char pair[] = { DIGITS_HEX[value >> 4], DIGITS_HEX[value & 0xf] };
 
   g_string_append_len (out, pair, sizeof pair);
 }

@@ -12,6 +12,8 @@ G_BEGIN_DECLS
 /* The digits of 2^64 - 1. */
 #define DIGITS_MAX 20
 
+#define DIGITS_HEX "0123456789abcdef"
+
 /* The two digits of each number below 100. */
 extern const char digits_pairs[200];
 
@@ -76,7 +78,8 @@ digits_put_text (char *at, const char *text)
   return at + len;
 }
 
-char *digits_put_hex (char *at, guint64 value);
+char *digits_put_hex (char *at, guint64 value, guint n_least,
+                      const char *digits);
 void digits_append (GString *out, guint64 value);
 void digits_append_right (GString *out, guint64 value, guint width);
 void digits_append_hex (GString *out, guint64 value);

@@ -330,7 +330,7 @@ static char *
 put_more_columns (char *at, const Qcow2TableEntry *entry)
 {
   memset (at, ' ', 18 + 1);
-  digits_put_hex (at, entry->reserved);
+  digits_put_hex (at, entry->reserved, 1, DIGITS_HEX);
   at = put_guest_cell (at + 18 + 1, entry->guest_offset, 20);
   return put_guest_cell (at, entry->guest_length, 0);
 }
