@@ -120,6 +120,9 @@ static const FindingRow rows[] = {
   { "EXT-13/length-8", "X45", NULL, "E EXT-13@0x74; E EXT-06@0x84" },
   { "EXT-13/length-24", "L",
     "0x74:00000018 0x88:0000000000000000 0x90:00*400", "E EXT-13@0x74" },
+  /* The file ends between the two fields. */
+  { "EXT-13/cut", "L", "size=0x80",
+    "E EXT-15@0x78; E HDR-16@0x20; W HDR-17@0x28; W HDR-18@0x30" },
   { "EXT-13/offset-0", "L", "0x78:0000000000000000", "E EXT-13@0x78" },
   { "EXT-13/offset-unaligned", "L", "0x78:0000000000040200 size=0x300000",
     "E EXT-13@0x78" },
@@ -840,6 +843,17 @@ test_unknown_feature_type (void)
   g_assert_true (qcow2_field_has_value (type, &feature));
 }
 
+/* As the specification numbers them. */
+static void
+test_feature_types (void)
+{
+  static const char *const names[] = { "incompatible", "compatible",
+                                       "autoclear", NULL };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    g_assert_cmpstr (qcow2_label_find (qcow2_feature_types, i), ==, names[i]);
+}
+
 /* Of other data, however long, no row is one of a feature table. */
 static void
 test_no_features (void)
@@ -890,6 +904,7 @@ add_payloads (void)
   g_test_add_func ("/extension/payload/no-fields", test_no_payload_fields);
   g_test_add_func ("/extension/payload/features", test_features);
   g_test_add_func ("/extension/payload/no-features", test_no_features);
+  g_test_add_func ("/extension/payload/feature-types", test_feature_types);
   g_test_add_func ("/extension/payload/unknown-feature-type",
                    test_unknown_feature_type);
   g_test_add_func ("/extension/payload/features-partial-row",

@@ -404,6 +404,79 @@ test_truncated_magic (void)
     assert_cut ("A", len, QCOW2_ERROR_NOT_QCOW2, "HDR-01");
 }
 
+/* What other formats begin with, or have where the offset says. */
+static const struct
+{
+  guint offset;
+  const char *bytes;
+  guint size;
+  const char *name;
+} signatures[] = {
+  { 0, "\xfb\x49\x46\x51", 4, "(a qcow2 image in the wrong byte order)" },
+  { 0, "QED\0", 4, "(a QED image)" },
+  { 0, "LUKS\xba\xbe", 6, "(a LUKS volume)" },
+  { 0, "KDMV", 4, "(a VMDK image)" },
+  { 0, "COWD", 4, "(a VMDK image)" },
+  { 0, "# Disk DescriptorFile", 21, "(a VMDK descriptor)" },
+  { 0, "vhdxfile", 8, "(a VHDX image)" },
+  { 0, "conectix", 8, "(a VHD image)" },
+  { 0, "\x1f\x8b", 2, "(gzip data)" },
+  { 0, "\xfd\x37zXZ\0", 6, "(xz data)" },
+  { 0, "\x28\xb5\x2f\xfd", 4, "(zstd data)" },
+  { 64, "\x7f\x10\xda\xbe", 4, "(a VDI image)" },
+};
+
+/* Asserts that a file with SIZE bytes of signature I, and LEN altogether,
+ * which are 0xaa, is called NAME. */
+static void
+assert_called (guint i, guint size, guint len, const char *name)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree guint8 *data = g_malloc (len);
+
+  memset (data, 0xaa, len);
+  memcpy (data + signatures[i].offset, signatures[i].bytes, size);
+  g_autoptr (GBytes) bytes = g_bytes_new (data, len);
+  g_assert_null (qcow2_image_open (byte_source_new_memory (bytes), &error));
+  g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_QCOW2);
+  if (strstr (error->message, name) == NULL)
+    g_error ("signature %u, %u bytes: %s", i, size, error->message);
+}
+
+/* All of it counts, and nothing behind it. */
+static void
+test_signatures (void)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (signatures); i++)
+    {
+      const guint size = signatures[i].size;
+      const guint end = signatures[i].offset + size;
+
+      assert_called (i, size, 100, signatures[i].name);
+      assert_called (i, size, MAX (end, 4), signatures[i].name);
+      assert_called (i, size - 1, 100, "(raw data?)");
+    }
+}
+
+/* Names of values and of bits are those of the specification. */
+static void
+test_labels (void)
+{
+  const Qcow2Field *method
+      = qcow2_record_find (qcow2_header_fields, "crypt_method_name");
+  const char *const masks[] = { "incompatible_features",
+                                "compatible_features", "autoclear_features" };
+  const char *const methods[] = { "none", "aes", "luks", NULL };
+
+  for (guint i = 0; i < G_N_ELEMENTS (methods); i++)
+    g_assert_cmpstr (qcow2_label_find (method->labels, i), ==, methods[i]);
+  for (guint type = 0; type < G_N_ELEMENTS (masks); type++)
+    g_assert_cmpuint (
+        qcow2_record_find (qcow2_header_fields, masks[type])->bit_names, ==,
+        offsetof (Qcow2Header, feature_names[0])
+            + type * sizeof (((Qcow2Header *) NULL)->feature_names[0]));
+}
+
 /* Each of the bits that tell of an accident is told by itself. */
 static void
 test_dirty_or_corrupt (void)
@@ -791,6 +864,8 @@ add_reading (void)
                    test_truncated_magic_message);
   g_test_add_func ("/header/dirty-or-corrupt", test_dirty_or_corrupt);
   g_test_add_func ("/header/small-clusters", test_small_clusters);
+  g_test_add_func ("/header/signatures", test_signatures);
+  g_test_add_func ("/header/labels", test_labels);
   g_test_add_func ("/header/truncated/version-3", test_truncated);
   g_test_add_func ("/header/truncated/version-2", test_truncated_version_2);
   g_test_add_func ("/header/truncated/behind-mandatory",
