@@ -408,8 +408,9 @@ fi
 
 # Looking disturbs nobody.
 
-# Output that nobody takes keeps the image open: its table has 4096 rows.
-if quietly qemu-img create -f qcow2 -o cluster_size=512 large.qcow2 8G &&
+# Output that nobody takes keeps the image open: its table has 16384 rows, and a
+# pipe holds 1 MiB.
+if quietly qemu-img create -f qcow2 -o cluster_size=512 large.qcow2 32G &&
     quietly qemu-img bitmap --add -g 512 large.qcow2 b0; then
   mkfifo rows
   exec 7<> rows

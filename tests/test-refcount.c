@@ -136,6 +136,21 @@ test_runs (void)
   assert_get (&f, 256, 1000, 0, 256);
 }
 
+/* Likewise of the widest, which differ in their first byte. */
+static void
+test_wide_runs (void)
+{
+  g_auto (Fixture) f = { 0 };
+
+  fixture_open (&f, "B",
+                "0x60:00000006 0x400:00*512 0x408:01 0x41f:07 0x427:07");
+  assert_get (&f, 0, 64, 0, 1);
+  assert_get (&f, 1, 64, G_GUINT64_CONSTANT (0x0100000000000000), 1);
+  assert_get (&f, 2, 64, 0, 1);
+  assert_get (&f, 3, 64, 7, 2);
+  assert_get (&f, 5, 64, 0, 59);
+}
+
 /* Blocks one behind the other, none, unaligned, and outside the file. */
 static void
 test_blocks (void)
@@ -514,6 +529,7 @@ main (int argc, char **argv)
   ADD_ROWS ("width", widths, test_width);
   g_test_add_func ("/refcount/last", test_last);
   g_test_add_func ("/refcount/runs", test_runs);
+  g_test_add_func ("/refcount/runs/wide", test_wide_runs);
   g_test_add_func ("/refcount/blocks", test_blocks);
   ADD_ROWS ("block", block_rows, test_block);
   g_test_add_func ("/refcount/skip-unused", test_skip_unused);
