@@ -697,7 +697,7 @@ report (Run *run)
 
   check_findings (run);
   n_messages = 0;
-  report_findings (told, REPORT_SCOPE (QCOW2_PART_EVERYTHING));
+  report_findings (told, REPORT_SCOPE (QCOW2_PART_ALL));
   describe_findings (run, told);
 
   const gboolean clean = report_close (told);
@@ -717,7 +717,7 @@ print_findings (Run *run, const Qcow2BitmapSummary *bitmaps)
   check_findings (run);
   n_messages = 0;
   report_make_answer (told, NULL);
-  report_findings (told, REPORT_SCOPE (QCOW2_PART_EVERYTHING));
+  report_findings (told, REPORT_SCOPE (QCOW2_PART_ALL));
   report_count (told, &counts);
   g_assert_true ((counts.errors == 0) == (run->result->n_errors == 0));
   for (guint i = 0; i < run->n_emitters; i++)

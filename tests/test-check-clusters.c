@@ -495,7 +495,7 @@ test_work_of_overlaps (void)
   g_assert_cmpuint (qcow2_problems_get_n_suppressed (c.image->problems,
                                                      "OVL-01",
                                                      QCOW2_SEVERITY_ERROR,
-                                                     QCOW2_PART_EVERYTHING),
+                                                     QCOW2_PART_ALL),
                     ==, N_FINDINGS - 1 - 100);
   g_assert_cmpuint (checked_get_source (&c)->n_reads, <, 1000);
 }
@@ -511,7 +511,7 @@ test_work_of_refcounts (void)
   g_assert_cmpuint (qcow2_problems_get_n_suppressed (c.image->problems,
                                                      "REF-01",
                                                      QCOW2_SEVERITY_ERROR,
-                                                     QCOW2_PART_EVERYTHING),
+                                                     QCOW2_PART_ALL),
                     ==, N_FINDINGS + 2 - 100);
   g_assert_cmpuint (checked_get_source (&c)->n_reads, <, 1000);
 }
@@ -898,7 +898,7 @@ has_too_many (const Checked *c)
     for (gint s = QCOW2_SEVERITY_ERROR; s <= QCOW2_SEVERITY_NOTE; s++)
       {
         if (qcow2_problems_get_n_suppressed (
-                problems, rules[i], (Qcow2Severity) s, QCOW2_PART_EVERYTHING)
+                problems, rules[i], (Qcow2Severity) s, QCOW2_PART_ALL)
             > 0)
           return TRUE;
       }

@@ -103,7 +103,7 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
       = { .wants = wants, .failed = go_on_after, .data = (gpointer) &job };
   const gboolean selected = selection_is_given (&request->selection);
   ReportScope scope
-      = REPORT_SCOPE (selected ? QCOW2_PART_BITMAPS : QCOW2_PART_EVERYTHING);
+      = REPORT_SCOPE (selected ? QCOW2_PART_BITMAPS : QCOW2_PART_ALL);
   Report *report = tool_get_report (tool);
   Qcow2BitmapSummary bitmaps = { 0 };
   DescribeCounts counts;

@@ -17,10 +17,9 @@ typedef enum
   QCOW2_PART_BITMAPS = 1 << 2,
   QCOW2_PART_ALL = (1 << 3) - 1,
 
-  /* That an extension is missing, which is none of the others' fault. */
-  QCOW2_PART_BITMAPS_EXTENSION = 1 << 3,
-
-  QCOW2_PART_EVERYTHING = (1 << 4) - 1
+  /* Beside one of them: that an extension is missing, which is none of the
+   * others' fault. */
+  QCOW2_PART_BITMAPS_EXTENSION = 1 << 3
 } Qcow2Parts;
 
 /* No bitmap or extension in particular. */
