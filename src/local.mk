@@ -12,6 +12,7 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/check.h \
 	%D%/qcow2/check-clusters.c \
 	%D%/qcow2/check-clusters.h \
+	%D%/qcow2/clones.h \
 	%D%/qcow2/cluster-map.c \
 	%D%/qcow2/cluster-map.h \
 	%D%/qcow2/contents.c \

@@ -4,6 +4,8 @@
 
 #include "qcow2/printable.h"
 
+#include "qcow2/clones.h"
+
 /* How many bytes are looked at together, which compilers make few instructions
  * of. */
 #define STEP 32
@@ -54,13 +56,13 @@ qcow2_char_is_printable (const guint8 *bytes, gsize len, gsize *size)
   return !is_unprintable (c);
 }
 
-static gboolean
+static inline gboolean
 is_plain (guint8 byte)
 {
   return (byte >= ' ') & (byte < 0x7f) & (byte != '"') & (byte != '\\');
 }
 
-static gboolean
+static inline gboolean
 are_plain (const guint8 *bytes)
 {
   guint8 n = 0;
@@ -73,7 +75,7 @@ are_plain (const guint8 *bytes)
 
 /* Returns how many of the LEN bytes at BYTES, from the first on, are printable
  * ASCII characters that need no escape anywhere. */
-gsize
+QCOW2_CLONES gsize
 qcow2_count_plain (const guint8 *bytes, gsize len)
 {
   gsize n = 0;
