@@ -158,6 +158,9 @@ static const PairRow pairs[] = {
     0x290020 },
   { "table/table-inside", "0x290008:00002001", 0x280000, TABLE_0, TABLE_1,
     0 },
+  /* Of two that go on as far it is the first that another is inside of. */
+  { "table/l1/table-inside", "0x290008:00002001 0x28:0000000000280000",
+    0x280000, TABLE_0, TABLE_1, 0 },
 
   { "data/refcount-table", "0x270000:0000000000010000", 0x10000, REFCOUNTS,
     DATA_0, 0 },
@@ -286,6 +289,10 @@ static const char *const no_pairs[] = {
   "0x290028:00000000 0x290020:0000000000010000", /* a table of nothing */
   "0x10008:0000000000010200",                    /* half a block */
   "0x38:00000000",                               /* no refcounts */
+  /* An L1, a directory and a LUKS header that are not there. */
+  "0x28:0000000000000000 0x98:0000000000000000 0x78:0000000000000000",
+  /* A table by an entry that goes on behind the directory. */
+  "0x290020:0000000000270000 0x290032:ffff",
 };
 
 static void

@@ -69,6 +69,10 @@ static const FindingRow findings[] = {
   /* Of the bytes behind it every bit counts. */
   { "tail/5-bits/byte-behind", "A", "0x18:0000000000050000 0x290000:1f01"
     " 0x290002:00*15", "W BDATA-03@0x290001" },
+  /* The bits of the last byte are no mask for those that are read later. */
+  { "tail/5-bits/far-behind", "cluster-2m",
+    "0x18:0000000000050000 0x800000:00*4096 0x820000:01",
+    "W BDATA-03@0x820000" },
   { "tail/6-bits", "A", "0x18:0000000000060000 0x290000:3f"
     " 0x290001:00*16", "" },
   { "tail/6-bits/next", "A", "0x18:0000000000060000 0x290000:7f"

@@ -85,13 +85,15 @@ qcow2_cluster_check_new (Qcow2Image *image, Qcow2CheckFailed failed,
 }
 
 /* Adds the clusters of SIZE bytes at host offset OFFSET, as far as they are in
- * the file; POINTER is where OFFSET stands.  What does not start with a
- * cluster has been judged by its own rules. */
+ * the file; POINTER is where OFFSET stands.  At offset 0, which is the
+ * header's, there is no structure, and what does not start with a cluster has
+ * been judged by its own rules. */
 static void
 add (Qcow2ClusterCheck *check, Qcow2RunKind kind, guint64 bitmap,
      guint64 offset, guint64 size, guint64 pointer)
 {
-  if (offset % check->cluster_size != 0 || offset >= check->file_size)
+  if (offset == 0 || offset % check->cluster_size != 0
+      || offset >= check->file_size)
     return;
 
   const guint64 bytes = MIN (size, check->file_size - offset);
@@ -112,7 +114,7 @@ void
 qcow2_cluster_check_set_crypto (Qcow2ClusterCheck *check,
                                 const Qcow2Extension *extension)
 {
-  check->has_crypto = extension->crypto.crypto_header_offset != 0;
+  check->has_crypto = TRUE;
   check->crypto = extension->crypto;
   check->crypto_pointer = extension->file_offset + AT_EXTENSION_DATA;
 }
@@ -128,7 +130,7 @@ qcow2_cluster_check_add_bitmap (Qcow2ClusterCheck *check,
   if (wanted)
     g_array_index (check->wanted, guint64, bitmap->index)
         = bitmap->file_offset;
-  if (bitmap->name != NULL && bitmap->bitmap_table_offset != 0)
+  if (bitmap->name != NULL)
     add (check, QCOW2_RUN_TABLE, bitmap->index, bitmap->bitmap_table_offset,
          (guint64) bitmap->bitmap_table_size * 8, bitmap->file_offset);
 }
@@ -274,23 +276,22 @@ measure_snapshots (Qcow2ClusterCheck *check)
   judge_snapshot_table (check, &table);
 }
 
-/* Adds all structures but the bitmaps, and but the header: where an offset is
- * 0 there is no structure, so that none can overlap it. */
+/* Adds all structures but the bitmaps, and but the header, which none can
+ * overlap. */
 static void
 add_structures (Qcow2ClusterCheck *check)
 {
   const Qcow2Image *image = check->image;
   const Qcow2Header *h = &image->header;
 
-  if (h->l1_table_offset != 0
-      && (guint64) h->l1_size * 8 <= QCOW2_MAX_L1_BYTES)
+  if ((guint64) h->l1_size * 8 <= QCOW2_MAX_L1_BYTES)
     add (check, QCOW2_RUN_L1_TABLE, QCOW2_NO_INDEX, h->l1_table_offset,
          (guint64) h->l1_size * 8, AT_L1_TABLE_OFFSET);
   if (check->has_crypto)
     add (check, QCOW2_RUN_CRYPTO_HEADER, QCOW2_NO_INDEX,
          check->crypto.crypto_header_offset,
          check->crypto.crypto_header_length, check->crypto_pointer);
-  if (image->has_directory && image->bitmaps.bitmap_directory_offset != 0)
+  if (image->has_directory)
     add (check, QCOW2_RUN_DIRECTORY, QCOW2_NO_INDEX,
          image->bitmaps.bitmap_directory_offset,
          MIN (image->bitmaps.bitmap_directory_size, QCOW2_MAX_DIRECTORY_SIZE),
