@@ -245,6 +245,35 @@ test_read_fails (void)
   qcow2_namesakes_free (namesakes);
 }
 
+/* So many that they are compared part by part; every fifth has a number that
+ * may be another's, too. */
+static void
+test_many (void)
+{
+  const guint n = 30000;
+  g_autoptr (GPtrArray) all = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
+  Names names = { 0 };
+
+  for (guint i = 0; i < n; i++)
+    g_ptr_array_add (all,
+                     g_strdup_printf ("%u", i % 5 == 0 ? i * 7 % n : i));
+  names.names = (const char *const *) all->pdata;
+  Qcow2Namesakes *namesakes = find (&names, n);
+
+  for (guint i = 0; i < n; i++)
+    {
+      if (!g_hash_table_contains (seen, names.names[i]))
+        g_hash_table_insert (seen, all->pdata[i], GUINT_TO_POINTER (i));
+
+      const guint first
+          = GPOINTER_TO_UINT (g_hash_table_lookup (seen, names.names[i]));
+      assert_first (namesakes, i, first, first);
+    }
+  g_array_unref (names.asked);
+  qcow2_namesakes_free (namesakes);
+}
+
 /* What may have a name, from where it is asked on, and where entries are. */
 static void
 test_look_up (void)
@@ -285,6 +314,7 @@ main (int argc, char **argv)
   g_test_add_func ("/namesakes/equal", test_equal);
   g_test_add_func ("/namesakes/nul", test_nul);
   g_test_add_func ("/namesakes/collision", test_collision);
+  g_test_add_func ("/namesakes/many", test_many);
   g_test_add_func ("/namesakes/look-up", test_look_up);
   g_test_add_func ("/namesakes/gone", test_gone);
   g_test_add_func ("/namesakes/read-fails", test_read_fails);

@@ -10,6 +10,9 @@
 
 #define DIGEST_LENGTH 32 /* SHA-256 */
 
+/* How many hints are sorted at a time, more or less. */
+#define PART 4096
+
 /* An odd number, its bits well mixed. */
 #define HINT_FACTOR G_GUINT64_CONSTANT (0x9e3779b97f4a7c15)
 
@@ -126,21 +129,43 @@ compare_indexes (gconstpointer a, gconstpointer b)
   return compare_numbers (left->index, right->index);
 }
 
-/* Returns those of HINTS that are another's, too, in the order of the
- * directory: their names will be read once more. */
-static GArray *
-find_twins (GArray *hints)
+/* Appends to TWINS those of HINTS that are another's, too, whose order it
+ * changes. */
+static void
+add_twins (GArray *twins, GArray *hints)
 {
-  g_autoptr (GArray) sorted = g_array_copy (hints);
-  const Hint *all = (gconstpointer) sorted->data;
-  GArray *twins = g_array_new (FALSE, FALSE, sizeof (Hint));
+  const Hint *all = (gconstpointer) hints->data;
 
-  g_array_sort (sorted, compare_hints);
-  for (guint i = 0; i < sorted->len; i++)
+  g_array_sort (hints, compare_hints);
+  for (guint i = 0; i < hints->len; i++)
     {
       if ((i > 0 && all[i - 1].hint == all[i].hint)
-          || (i + 1 < sorted->len && all[i + 1].hint == all[i].hint))
+          || (i + 1 < hints->len && all[i + 1].hint == all[i].hint))
         g_array_append_val (twins, all[i]);
+    }
+}
+
+/* Returns those of HINTS that are another's, too, in the order of the
+ * directory: their names will be read once more.  Part by part, so that little
+ * is needed beside the hints themselves. */
+static GArray *
+find_twins (const GArray *hints)
+{
+  GArray *twins = g_array_new (FALSE, FALSE, sizeof (Hint));
+  g_autoptr (GArray) some = g_array_new (FALSE, FALSE, sizeof (Hint));
+  const guint n_parts = hints->len / PART + 1;
+
+  for (guint part = 0; part < n_parts; part++)
+    {
+      g_array_set_size (some, 0);
+      for (guint i = 0; i < hints->len; i++)
+        {
+          const Hint *hint = &g_array_index (hints, Hint, i);
+
+          if (hint->hint % n_parts == part)
+            g_array_append_val (some, *hint);
+        }
+      add_twins (twins, some);
     }
 
   g_array_sort (twins, compare_indexes);
