@@ -1329,9 +1329,10 @@ test_refcounts_of_two_blocks (void)
 }
 
 /* Two long structures overlap where one round ends and another begins: that is
- * told in the first.  Behind there is some data in both. */
+ * told where the second of them begins, in the first round, and in the next
+ * where it begins with that round.  There is some data in both. */
 static void
-test_rounds_cut (void)
+check_rounds_cut (guint l1_before)
 {
   /* With the table they are in the middle of what can be kept. */
   const guint64 n_before = QCOW2_CLUSTER_MAP_RUNS / 2 - 1;
@@ -1346,7 +1347,7 @@ test_rounds_cut (void)
                : i == n_before ? middle
                                : middle + 20000 + 2 * (i - n_before));
   image_put_be (image, 36, 4, 15000 * CLUSTER / 8);
-  image_put_be (image, 40, 8, (middle - 10000) * CLUSTER);
+  image_put_be (image, 40, 8, (middle - l1_before) * CLUSTER);
   image_put_be (image, 136, 4, CRYPTO_EXTENSION);
   image_put_be (image, 140, 4, 16);
   image_put_be (image, 144, 8, (middle - 9000) * CLUSTER);
@@ -1354,11 +1355,57 @@ test_rounds_cut (void)
   image_truncate (image, (middle + 20000 + 2 * N_LARGE) * CLUSTER);
 
   check_large (&c, image);
-  g_autofree char *expected = g_strdup_printf (
-      "E OVL-01@0x%x; E OVL-01@0x%x", (guint) (middle - 9000) * CLUSTER,
-      (guint) middle * CLUSTER);
-  assert_clusters (&c, expected);
+  g_autoptr (GString) expected = g_string_new (NULL);
+  if (l1_before > 0)
+    g_string_printf (expected, "E OVL-01@0x%x; ",
+                     (guint) (middle - 9000) * CLUSTER);
+  g_string_append_printf (expected, "E OVL-01@0x%x",
+                          (guint) middle * CLUSTER);
+  assert_clusters (&c, expected->str);
   g_assert_cmpuint (count_rule (&c, "OVL-"), ==, 2);
+}
+
+static void
+test_rounds_cut (void)
+{
+  check_rounds_cut (10000);
+  check_rounds_cut (0);
+}
+
+/* The directory breaks off behind a bitmap with the clusters of two rounds:
+ * there are two all the same, as the last structures of the file show. */
+static void
+test_rounds_unread (void)
+{
+  const guint n_bitmaps = 2 * BYTE_WINDOW_SIZE / 32;
+  const guint64 directory = LARGE_DATA * CLUSTER;
+  const guint64 behind = directory + n_bitmaps * 32;
+  const guint64 end = behind / CLUSTER + 2 * N_LARGE;
+  g_autoptr (Image) image = build_large (N_LARGE * 2 * MIB, n_bitmaps, 1);
+  g_auto (Checked) c = { 0 };
+
+  image_put_be (image, 48, 8, 0);
+  image_put_be (image, 128, 8, directory);
+  for (guint64 at = directory; at < behind; at += 32)
+    image_put_be (image, at + 16, 4, 0x01090001);
+  image_put_be (image, directory, 8, LARGE_TABLE * CLUSTER);
+  image_put_be (image, directory + 8, 4, N_LARGE);
+  for (guint64 i = 0; i < N_LARGE; i++)
+    put_entry (image, LARGE_TABLE, i, behind / CLUSTER + 2 * i);
+  image_put_be (image, 40, 8, (end + 5) * CLUSTER);
+  image_put_be (image, 136, 4, CRYPTO_EXTENSION);
+  image_put_be (image, 140, 4, 16);
+  image_put_be (image, 144, 8, end * CLUSTER);
+  image_put_be (image, 152, 8, 10 * CLUSTER);
+  image_truncate (image, (end + 10) * CLUSTER);
+
+  checked_open_source (&c, fake_source_new (image->bytes, image->size));
+  checked_set_bad (&c, behind - 32, behind);
+  checked_run (&c);
+  g_autofree char *expected
+      = g_strdup_printf ("E OVL-01@0x%x", (guint) (end + 5) * CLUSTER);
+  assert_clusters (&c, expected);
+  g_assert_cmpuint (c.failed->len, ==, 1);
 }
 
 /* Too many in a single cluster: that is said, and what follows is looked at
@@ -1403,6 +1450,32 @@ count_unexamined (const Checked *c, guint64 *offset)
     }
 
   return n;
+}
+
+/* Of refcounts that are too much work the first round tells, and the next one
+ * does not try them again: each entry has its own block, which is not the one
+ * before it. */
+static void
+test_rounds_give_up (void)
+{
+  const guint64 n_blocks = N_LARGE + 8;
+  g_autoptr (Image) image = build_large (N_LARGE * 2 * MIB, 1, 2);
+  g_auto (Checked) c = { 0 };
+  guint64 offset = 0;
+
+  put_large_bitmap (image, 0, LARGE_TABLE, N_LARGE);
+  for (guint64 i = 0; i < N_LARGE; i++)
+    put_entry (image, LARGE_TABLE, i, (i + 8) * 4096);
+  image_put_be (image, 48, 8, LARGE_DATA * CLUSTER);
+  image_put_be (image, 56, 4, n_blocks * 8 / CLUSTER + 1);
+  for (guint64 i = 0; i < n_blocks; i++)
+    put_entry (image, LARGE_DATA, i, FIRST_BLOCK + i % 2);
+  image_truncate (image, (n_blocks + 1) * 4096 * CLUSTER);
+
+  check_large (&c, image);
+  g_assert_cmpuint (count_unexamined (&c, &offset), ==, 1);
+  g_assert_cmpuint (offset / CLUSTER, <, 66000 * 4096);
+  g_assert_cmpuint (checked_get_source (&c)->n_bytes, >, N_LARGE * 8 * 2);
 }
 
 /* 16 rounds are made, no more. */
@@ -1570,6 +1643,8 @@ main (int argc, char **argv)
 
   g_test_add_func ("/check-clusters/rounds", test_rounds);
   g_test_add_func ("/check-clusters/rounds/cut", test_rounds_cut);
+  g_test_add_func ("/check-clusters/rounds/unread", test_rounds_unread);
+  g_test_add_func ("/check-clusters/rounds/give-up", test_rounds_give_up);
   g_test_add_func ("/check-clusters/rounds/shared", test_rounds_shared);
   g_test_add_func ("/check-clusters/rounds/remember", test_rounds_remember);
   g_test_add_func ("/check-clusters/crowd", test_crowd);

@@ -379,8 +379,7 @@ check_bitmaps (Check *check, Qcow2Directory *directory)
       first = FALSE;
     }
   while (check->clusters != NULL
-         && qcow2_cluster_check_finish_round (check->clusters, directory)
-         && check->summary->is_whole);
+         && qcow2_cluster_check_finish_round (check->clusters, directory));
 }
 
 static void
