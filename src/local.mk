@@ -12,7 +12,7 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/check.h \
 	%D%/qcow2/check-clusters.c \
 	%D%/qcow2/check-clusters.h \
-	%D%/qcow2/clones.h \
+	%D%/qcow2/compiler.h \
 	%D%/qcow2/cluster-map.c \
 	%D%/qcow2/cluster-map.h \
 	%D%/qcow2/contents.c \
@@ -52,6 +52,7 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/source-memory.c \
 	%D%/qcow2/table.c \
 	%D%/qcow2/table.h
+%C%_libqcow2meta_la_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
 %C%_libqcow2meta_la_LIBADD = $(GLIB_LIBS)
 
 %C%_librender_la_SOURCES = \
@@ -75,6 +76,7 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/render/qemu-dump.c \
 	%D%/render/qemu-dump.h \
 	%D%/render/text.c
+%C%_librender_la_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
 %C%_librender_la_LIBADD = %D%/libqcow2meta.la
 
 # Everything of the program but main (), for tests in process.
@@ -118,6 +120,7 @@ noinst_LTLIBRARIES += %D%/libcli.la
 	%D%/cli/tool.h \
 	%D%/cli/usage.c \
 	%D%/cli/usage.h
+%C%_libcli_la_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
 %C%_libcli_la_LIBADD = %D%/librender.la
 
 %C%_qcow2tool_SOURCES = %D%/cli/main.c

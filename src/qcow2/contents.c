@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "qcow2/clones.h"
+#include "qcow2/compiler.h"
 #include "qcow2/error.h"
 #include "qcow2/examine.h"
 
@@ -168,7 +168,7 @@ extents_take_bits (Walk *walk, guint64 first, guint64 end, const guint8 *bytes,
   const guint64 base = first - first % WORD_BITS;
   const guint64 n_bytes = get_n_bytes (first, end);
   const guint64 n_words = (n_bytes + 7) / 8;
-  guint64 mask = G_MAXUINT64 << first % WORD_BITS;
+  guint64 mask = ~(((guint64) 1 << first % WORD_BITS) - 1);
 
   /* If it is dirty, it changes once more, behind an extent of no length. */
   if (walk->type == QCOW2_EXTENT_UNKNOWN
@@ -190,7 +190,7 @@ extents_take_bits (Walk *walk, guint64 first, guint64 end, const guint8 *bytes,
       /* Where a bit is not like the one before it, from those that count on:
        * the ones before them are taken to be like what goes on. */
       const guint64 counted = (word & mask) | (same & ~mask);
-      guint64 flips = counted ^ (counted << 1 | (same & 1));
+      guint64 flips = counted ^ ((counted & G_MAXINT64) << 1 | (same & 1));
 
       for (; flips != 0; flips &= flips - 1)
         {
@@ -270,7 +270,7 @@ count_set (guint64 first, guint64 end, const guint8 *bytes)
     }
 
   const guint64 unwanted
-      = load_word (bytes, n_bytes) & ~(G_MAXUINT64 << before);
+      = load_word (bytes, n_bytes) & (((guint64) 1 << before) - 1);
 
   return n - (guint64) __builtin_popcountll (unwanted);
 }

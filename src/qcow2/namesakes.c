@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "qcow2/compiler.h"
 #include "qcow2/record.h"
 
 #define DIGEST_LENGTH 32 /* SHA-256 */
@@ -50,7 +51,7 @@ qcow2_namesakes_new (void)
   return namesakes;
 }
 
-static guint64
+QCOW2_WRAPS static guint64
 mix (guint64 value)
 {
   value *= HINT_FACTOR;
@@ -60,7 +61,7 @@ mix (guint64 value)
 /* Returns a number that is the same for the same LEN bytes at BYTES.  Who
  * makes it the same for others, too, gains nothing but that these are looked
  * at again. */
-static guint64
+QCOW2_WRAPS static guint64
 get_hint (const guint8 *bytes, gsize len)
 {
   guint64 one = len;

@@ -4,7 +4,7 @@
 
 #include "qcow2/printable.h"
 
-#include "qcow2/clones.h"
+#include "qcow2/compiler.h"
 
 /* How many bytes are looked at together, which compilers make few instructions
  * of. */

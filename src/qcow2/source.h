@@ -42,8 +42,11 @@ void byte_source_free (ByteSource *source);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ByteSource, byte_source_free)
 
-/* A block of a source that is kept while neighbouring bytes are asked for. */
+/* A block of a source that is kept while neighbouring bytes are asked for; a
+ * build may choose another size that the longest name fits into. */
+#ifndef BYTE_WINDOW_SIZE
 #define BYTE_WINDOW_SIZE (128 * 1024)
+#endif
 
 typedef struct ByteWindow ByteWindow;
 

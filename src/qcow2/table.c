@@ -68,12 +68,13 @@ get_guest_ranges (const Qcow2Table *table)
 static void
 locate_guest_range (const GuestRanges *ranges, Qcow2TableEntry *entry)
 {
-  const gboolean known = entry->index < ranges->n_spans;
-  const guint64 offset = entry->index * ranges->span;
+  entry->guest_offset = QCOW2_ABSENT;
+  entry->guest_length = QCOW2_ABSENT;
+  if (entry->index >= ranges->n_spans)
+    return;
 
-  entry->guest_offset = known ? offset : QCOW2_ABSENT;
-  entry->guest_length
-      = known ? MIN (ranges->span, ranges->size - offset) : QCOW2_ABSENT;
+  entry->guest_offset = entry->index * ranges->span;
+  entry->guest_length = MIN (ranges->span, ranges->size - entry->guest_offset);
 }
 
 /* Returns how many bytes of the cluster of ENTRY hold bits, when the whole

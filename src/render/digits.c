@@ -61,8 +61,8 @@ digits_put_hex (char *at, guint64 value, guint n_least, const char *digits)
     n_digits++;
 
   at = digits_put_text (at, "0x");
-  for (guint i = n_digits; i-- > 0;)
-    *at++ = digits[value >> 4 * i & 0xf];
+  for (guint i = n_digits; i > 0; i--)
+    *at++ = digits[value >> 4 * (i - 1) & 0xf];
   return at;
 }
 
