@@ -507,6 +507,20 @@ test_bad_block (void)
   assert_get (&f, 127, 1, 1, 1);
 }
 
+/* A block of zeroes that can be read as far as the half of a window, which is
+ * what is asked for: what stands in memory behind is not taken for more. */
+static void
+test_bad_half (void)
+{
+  const guint64 half = BYTE_WINDOW_SIZE / 2;
+  g_auto (Fixture) f = { 0 };
+
+  fixture_open (&f, "cluster-2m", "0x60:00000000 0x400000:00*2097152");
+  set_bad (&f, 0x400000 + half, 0x400000 + half + 1);
+  assert_get (&f, 0, 8 * half + 1000, 0, 8 * half);
+  assert_get (&f, 5, 3, 0, 3);
+}
+
 static void
 test_free_null (void)
 {
@@ -543,6 +557,7 @@ main (int argc, char **argv)
   g_test_add_func ("/refcount/few-reads", test_few_reads);
   g_test_add_func ("/refcount/read-error/table", test_bad_table);
   g_test_add_func ("/refcount/read-error/block", test_bad_block);
+  g_test_add_func ("/refcount/read-error/half", test_bad_half);
   g_test_add_func ("/refcount/free-null", test_free_null);
   return g_test_run ();
 }
