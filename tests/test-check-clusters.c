@@ -289,6 +289,7 @@ static const char *const no_pairs[] = {
   "0x290028:00000000 0x290020:0000000000010000", /* a table of nothing */
   "0x10008:0000000000010200",                    /* half a block */
   "0x38:00000000",                               /* no refcounts */
+  "0x8c:00000010 0x98:0000000000200000",         /* a directory from nowhere */
   /* An L1, a directory and a LUKS header that are not there. */
   "0x28:0000000000000000 0x98:0000000000000000 0x78:0000000000000000",
   /* A table by an entry that goes on behind the directory. */

@@ -341,6 +341,9 @@ static const EndRow ends[] = {
       "E BDIR-03@0x200" }, 3 },
   { { "BDIR-04/file-ends", "A", "0x208:0000000000000048",
       "E BEXT-06@0x210; E BDIR-04@0x2c0040" }, 2 },
+  { { "BDIR-04/file-ends-in-padding", "B",
+      "0x80:0000000000000028 size=0x1281c",
+      "E BEXT-06@0x88; E BDIR-04@0x1281c" }, 1 },
 
   /* Such a directory is not walked at all. */
   { { "offset-0", "A", "0x210:0000000000000000", "E BEXT-05@0x210" }, 0 },
@@ -721,6 +724,35 @@ test_namesake_of_unknown (void)
   qcow2_directory_free (directory);
 }
 
+/* However many there are said to be, 65535 are given: here of zeroes. */
+static void
+test_counted_limit (void)
+{
+  g_autoptr (Image) image = build_patched ("A", NULL);
+  const Qcow2BitmapsExtension extension
+      = { .nb_bitmaps = 65536, .bitmap_directory_offset = 16 * 1024 * 1024 };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (Qcow2Image) opened = qcow2_image_open (
+      &fake_source_new (image->bytes, 32 * 1024 * 1024)->base, &error);
+  Qcow2Directory *directory
+      = qcow2_directory_open_counted (opened, &extension);
+  guint n = 0;
+
+  g_assert_no_error (error);
+  while (TRUE)
+    {
+      g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+      if (!qcow2_directory_next (directory, &bitmap, &error))
+        break;
+      n++;
+    }
+
+  g_assert_no_error (error);
+  g_assert_cmpuint (n, ==, 65535);
+  qcow2_directory_free (directory);
+}
+
 static void
 test_free_null (void)
 {
@@ -965,6 +997,7 @@ add_namesakes (void)
                    test_namesake_of_cut_entry);
   g_test_add_func ("/directory/namesake/many", test_many_namesakes);
   g_test_add_func ("/directory/namesake/unknown", test_namesake_of_unknown);
+  g_test_add_func ("/directory/counted/limit", test_counted_limit);
 }
 
 int

@@ -319,8 +319,7 @@ qcow2_directory_open (Qcow2Image *image, GError **error)
   directory->state = AT_END;
 
   /* At offset 0 lies the header, never a directory. */
-  if (!image->has_directory || start == 0
-      || start > byte_source_get_size (image->source))
+  if (start == 0)
     return g_steal_pointer (&directory);
 
   directory->start = start;
@@ -349,7 +348,7 @@ qcow2_directory_open_counted (Qcow2Image *image,
   directory->image = image;
   directory->namesakes = qcow2_namesakes_new ();
   directory->max_entries = MIN (extension->nb_bitmaps, QCOW2_MAX_BITMAPS);
-  directory->start = MIN (extension->bitmap_directory_offset, size);
+  directory->start = extension->bitmap_directory_offset;
   directory->declared_end = size;
   directory->end = size;
   directory->window = byte_window_new (image->source, size);

@@ -49,14 +49,13 @@ typedef struct
 } GuestRanges;
 
 /* An entry has as many granules as its data has bits.  All of that may be
- * beyond 2^64 bytes. */
+ * beyond 2^64 bytes, and is when a granule is. */
 static GuestRanges
 get_guest_ranges (const Qcow2Table *table)
 {
   GuestRanges ranges = { .size = table->header->size };
   const guint64 granules = table->header->cluster_size * 8;
-  const gboolean endless = table->granularity == QCOW2_ABSENT
-                           || granules > G_MAXUINT64 / table->granularity;
+  const gboolean endless = granules > G_MAXUINT64 / table->granularity;
 
   ranges.span = endless ? G_MAXUINT64 : granules * table->granularity;
   if (table->granularity != QCOW2_ABSENT && ranges.size > 0)
