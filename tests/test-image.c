@@ -484,7 +484,6 @@ test_directory (void)
   g_autoptr (Qcow2Image) image = open_image ("A", NULL);
 
   g_assert_true (image->has_extensions);
-  g_assert_true (image->has_directory);
   g_assert_cmpuint (image->bitmaps.nb_bitmaps, ==, 2);
   g_assert_cmphex (image->bitmaps.bitmap_directory_offset, ==, 0x2c0000);
   g_assert_cmphex (image->bitmaps.bitmap_directory_size, ==, 0x40);
@@ -498,8 +497,8 @@ test_no_directory (void)
   g_autoptr (Qcow2Image) short_one = open_image ("X13", NULL);
 
   g_assert_true (none->has_extensions);
-  g_assert_false (none->has_directory);
-  g_assert_false (short_one->has_directory);
+  g_assert_cmphex (none->bitmaps.bitmap_directory_offset, ==, 0);
+  g_assert_cmphex (short_one->bitmaps.bitmap_directory_offset, ==, 0);
 }
 
 static void
@@ -508,7 +507,7 @@ test_no_extensions (void)
   g_autoptr (Qcow2Image) image = open_image ("A", "0x64:0000006c");
 
   g_assert_false (image->has_extensions);
-  g_assert_false (image->has_directory);
+  g_assert_cmphex (image->bitmaps.bitmap_directory_offset, ==, 0);
 }
 
 /* Of two bitmaps extensions QEMU takes the last. */

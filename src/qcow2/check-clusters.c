@@ -291,11 +291,10 @@ add_structures (Qcow2ClusterCheck *check)
     add (check, QCOW2_RUN_CRYPTO_HEADER, QCOW2_NO_INDEX,
          check->crypto.crypto_header_offset,
          check->crypto.crypto_header_length, check->crypto_pointer);
-  if (image->has_directory)
-    add (check, QCOW2_RUN_DIRECTORY, QCOW2_NO_INDEX,
-         image->bitmaps.bitmap_directory_offset,
-         MIN (image->bitmaps.bitmap_directory_size, QCOW2_MAX_DIRECTORY_SIZE),
-         image->bitmaps_offset + AT_DIRECTORY_OFFSET);
+  add (check, QCOW2_RUN_DIRECTORY, QCOW2_NO_INDEX,
+       image->bitmaps.bitmap_directory_offset,
+       MIN (image->bitmaps.bitmap_directory_size, QCOW2_MAX_DIRECTORY_SIZE),
+       image->bitmaps_offset + AT_DIRECTORY_OFFSET);
 
   add_refcount_structures (check);
   if (check->rounds == 0)

@@ -50,7 +50,6 @@ take_directory (Qcow2Image *image, const Qcow2Extension *extension,
 {
   image->bitmaps = extension->bitmaps;
   image->bitmaps_offset = extension->file_offset + 8;
-  image->has_directory = extension->n_decoded == 4;
   qcow2_extension_judge (extension, &image->header,
                          byte_source_get_size (image->source),
                          qcow2_extension_is_repeated (extension, history),
