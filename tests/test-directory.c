@@ -331,6 +331,9 @@ static const EndRow ends[] = {
   { { "BDIR-04/empty-behind-file", "A",
       "0x200:00000000 0x210:00000000002d0000 size=0x2d0000",
       "E BEXT-01@0x200; E BEXT-06@0x210" }, 0 },
+  /* Its end would be behind 2^64. */
+  { { "behind-2^64", "A", "0x210:ffffffffffff0000 0x208:0000000000020000",
+      "E BEXT-06@0x210" }, 0 },
   /* What is left is too short for an entry. */
   { { "BDIR-04/8-bytes", "A", "0x208:0000000000000048 size=0x2d0000",
       "E BDIR-04@0x2c0040" }, 2 },

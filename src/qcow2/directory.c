@@ -319,7 +319,7 @@ qcow2_directory_open (Qcow2Image *image, GError **error)
   directory->state = AT_END;
 
   /* At offset 0 lies the header, never a directory. */
-  if (start == 0)
+  if (start == 0 || start > byte_source_get_size (image->source))
     return g_steal_pointer (&directory);
 
   directory->start = start;
