@@ -12,9 +12,9 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/check.h \
 	%D%/qcow2/check-clusters.c \
 	%D%/qcow2/check-clusters.h \
-	%D%/qcow2/compiler.h \
 	%D%/qcow2/cluster-map.c \
 	%D%/qcow2/cluster-map.h \
+	%D%/qcow2/compiler.h \
 	%D%/qcow2/contents.c \
 	%D%/qcow2/contents.h \
 	%D%/qcow2/directory.c \
