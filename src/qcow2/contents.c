@@ -15,9 +15,6 @@
 /* How many entries are decoded at a time. */
 #define BLOCK 512
 
-/* Where a read fails, so many bytes are given up, from a multiple of it. */
-#define READ_UNIT 4096
-
 /* The most of a table that is read, in bytes; QEMU has none of so many.  What
  * is beyond that was not examined, so that the bitmap counts as damaged. */
 #define MAX_TABLE_BYTES (1024 * 1024 * 1024)
@@ -364,8 +361,8 @@ give_data_in_file (Walk *walk, guint64 offset, guint64 base, guint64 first,
   byte_window_set_end (walk->data, offset + last);
   while (at < last)
     {
-      const gsize unit
-          = (gsize) MIN (READ_UNIT - (offset + at) % READ_UNIT, last - at);
+      const gsize unit = (gsize) MIN (
+          BYTE_SOURCE_PAGE - (offset + at) % BYTE_SOURCE_PAGE, last - at);
       gsize n = unit;
       GError *read_error = NULL;
       const guint8 *bytes

@@ -44,6 +44,32 @@ byte_source_get_size (const ByteSource *source)
   return source->size;
 }
 
+/* Reads LEN bytes at host offset OFFSET of SOURCE into BUFFER; DONE gets how
+ * many were read, fewer when it fails. */
+static gboolean
+read_bytes (ByteSource *source, guint64 offset, guint8 *buffer, gsize len,
+            gsize *done, const char *what, GError **error)
+{
+  *done = 0;
+  while (*done < len)
+    {
+      const guint64 at = offset + *done;
+      const gssize got
+          = source->klass->read (source, at, buffer + *done, len - *done);
+
+      if (got < 0 && errno == EINTR)
+        continue;
+      if (got < 0)
+        return cannot_read (what, at, errno, error);
+      if (got == 0)
+        return file_shrank (what, at, source->size, error);
+
+      *done += (gsize) got;
+    }
+
+  return TRUE;
+}
+
 /* Reads exactly LEN bytes at host offset OFFSET of SOURCE into BUFFER, which
  * the caller sized by a constant.  The range lies inside the source: callers
  * judge what an image claims before they read it.  WHAT names the structure in
@@ -52,27 +78,11 @@ gboolean
 byte_source_read (ByteSource *source, guint64 offset, void *buffer, gsize len,
                   const char *what, GError **error)
 {
-  guint8 *to = buffer;
-  gsize done = 0;
+  gsize done;
 
   g_assert (offset <= source->size && len <= source->size - offset);
 
-  while (done < len)
-    {
-      const gssize got
-          = source->klass->read (source, offset + done, to + done, len - done);
-
-      if (got < 0 && errno == EINTR)
-        continue;
-      if (got < 0)
-        return cannot_read (what, offset + done, errno, error);
-      if (got == 0)
-        return file_shrank (what, offset + done, source->size, error);
-
-      done += (gsize) got;
-    }
-
-  return TRUE;
+  return read_bytes (source, offset, buffer, len, &done, what, error);
 }
 
 /* Tells whether another open file has the byte at host offset OFFSET of SOURCE
@@ -136,23 +146,28 @@ byte_window_get (ByteWindow *window, guint64 offset, gsize len,
       && len <= window->len - (offset - window->start))
     return window->bytes + (offset - window->start);
 
-  window->start = offset;
-  window->len = 0;
-
   /* A block ahead may touch a bad sector or the end of a file that shrank:
-   * then only what was asked for counts. */
+   * then what lies before it counts.  Where a read gives nothing of that, a
+   * smaller one may, and leaves the sector alone. */
   const gsize block = (gsize) MIN (window->end - offset, BYTE_WINDOW_SIZE);
-  const gboolean ahead
-      = block > len
-        && byte_source_read (window->source, offset, window->bytes, block,
-                             what, NULL);
-  if (!ahead
-      && !byte_source_read (window->source, offset, window->bytes, len, what,
-                            error))
-    return NULL;
+  const gsize page = (gsize) (BYTE_SOURCE_PAGE - offset % BYTE_SOURCE_PAGE);
+  const gsize sizes[] = { block, CLAMP (page, len, block), len };
 
-  window->len = ahead ? block : len;
-  return window->bytes;
+  window->start = offset;
+  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
+    {
+      const gboolean last = i + 1 == G_N_ELEMENTS (sizes);
+
+      if (!last && sizes[i] == sizes[i + 1])
+        continue;
+      if (read_bytes (window->source, offset, window->bytes, sizes[i],
+                      &window->len, what, last ? error : NULL)
+          || window->len >= len)
+        return window->bytes;
+    }
+
+  window->len = 0;
+  return NULL;
 }
 
 /* Returns the bytes at host offset OFFSET as far as they are at hand: N gets

@@ -42,6 +42,10 @@ void byte_source_free (ByteSource *source);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ByteSource, byte_source_free)
 
+/* The unit in which disks fail, in bytes: what cannot be read goes on to a
+ * multiple of it. */
+#define BYTE_SOURCE_PAGE 4096
+
 /* A block of a source that is kept while neighbouring bytes are asked for; a
  * build may choose another size that the longest name fits into. */
 #ifndef BYTE_WINDOW_SIZE
