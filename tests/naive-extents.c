@@ -137,8 +137,7 @@ decode_entry (const Reader *reader, guint64 i)
     entry->kind = low == 1 ? ENTRY_ONES : ENTRY_ZEROES;
 }
 
-/* Returns how many entries from I on are zero, 0 when one that cannot be read
- * is behind them. */
+/* Returns how many entries from I on are zero. */
 static guint64
 count_zeroes (const Reader *reader, guint64 i)
 {
@@ -146,9 +145,7 @@ count_zeroes (const Reader *reader, guint64 i)
 
   for (; i + n < reader->n_entries; n++)
     {
-      if (entry_is_bad (reader, i + n))
-        return 0;
-      if (get_raw (reader, i + n) != 0)
+      if (entry_is_bad (reader, i + n) || get_raw (reader, i + n) != 0)
         break;
     }
 

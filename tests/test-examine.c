@@ -251,9 +251,33 @@ test_shared_table_findings (void)
   g_assert_cmpstr (found, ==, "dd");
   g_assert_cmpuint (qcow2_problems_get_n (f.image->problems), ==, 2);
   g_assert_cmpstr (second->rule, ==, "BTAB-01");
-  g_assert_cmpuint (second->offset, ==, 0x2a0000);
+  g_assert_cmphex (second->offset, ==, 0x2a0000);
+  g_assert_cmphex (second->value, ==, G_GUINT64_CONSTANT (1) << 63);
   g_assert_cmpuint (second->subject.bitmap, ==, 1);
   assert_string (second->subject.name, "bm1");
+}
+
+/* What it hears of is the first entry with an error: the third of four, which
+ * leads behind the end of the file.  The fourth has reserved bits. */
+static void
+test_shared_table_first_error (void)
+{
+  g_auto (Fixture) f = { 0 };
+
+  fixture_open (&f, "B",
+                "0x78:00000002 0x80:0000000000000040"
+                " 0x12610:0000000000100200 0x12618:8000000000000000"
+                " 0x12820:00000000000126000000000400000002"
+                "0109000400000000" "636f617200000000 size=0x12a00");
+  g_autofree char *found = get_states (&f);
+  const Qcow2Problem *second = qcow2_problems_get (f.image->problems, 2);
+
+  g_assert_cmpstr (found, ==, "dd");
+  g_assert_cmpuint (qcow2_problems_get_n (f.image->problems), ==, 3);
+  g_assert_cmpstr (second->rule, ==, "BTAB-05");
+  g_assert_cmphex (second->offset, ==, 0x12610);
+  g_assert_cmphex (second->value, ==, 0x100200);
+  g_assert_cmpuint (second->subject.bitmap, ==, 1);
 }
 
 /* Data that fits a coarse bitmap may be too little for a fine one: the
@@ -722,6 +746,8 @@ main (int argc, char **argv)
   g_test_add_func ("/examine/findings/table", test_table_findings);
   g_test_add_func ("/examine/findings/shared-table",
                    test_shared_table_findings);
+  g_test_add_func ("/examine/findings/shared-table/first-error",
+                   test_shared_table_first_error);
   g_test_add_func ("/examine/shared-table/granularity",
                    test_shared_table_granularity);
   g_test_add_func ("/examine/shared-table/read-once",

@@ -245,6 +245,29 @@ test_read_error (void)
   assert_fatal (error, QCOW2_ERROR_READ, "0x1000", "FILE-04");
 }
 
+/* Entries before one that cannot be read are counted; that one is an error. */
+static void
+test_count_up_to_error (void)
+{
+  const guint64 raw[20] = { 0, 1, 0 };
+  g_auto (Fixture) f = { 0 };
+  g_autoptr (GError) error = NULL;
+  guint64 zeroes;
+  guint64 ones;
+
+  fixture_init (&f, raw, G_N_ELEMENTS (raw), 0x10000);
+  f.source->bad_start = TABLE_OFFSET + 7 * 8 + 7;
+  f.source->bad_end = f.source->bad_start + 1;
+  g_assert_true (qcow2_table_count_plain (&f.table, f.window, 0, 20, &zeroes,
+                                          &ones, &error));
+  g_assert_no_error (error);
+  g_assert_cmpuint (zeroes, ==, 6);
+  g_assert_cmpuint (ones, ==, 1);
+  g_assert_false (qcow2_table_count_plain (&f.table, f.window, 7, 13, &zeroes,
+                                           &ones, &error));
+  assert_fatal (error, QCOW2_ERROR_READ, "0x1038", "FILE-04");
+}
+
 /* What entry INDEX covers. */
 typedef struct
 {
@@ -500,6 +523,7 @@ main (int argc, char **argv)
   g_test_add_func ("/table/read/n-readable", test_n_readable);
   g_test_add_func ("/table/read/long", test_long_read);
   g_test_add_func ("/table/read/error", test_read_error);
+  g_test_add_func ("/table/count/up-to-error", test_count_up_to_error);
   g_test_add_func ("/table/count-plain/zeroes-and-ones", test_count_plain);
   g_test_add_func ("/table/count-plain/steps", test_count_plain_steps);
   g_test_add_func ("/table/judge/cut-cluster", test_judge_cut_cluster);

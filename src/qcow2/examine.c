@@ -30,6 +30,7 @@ struct Qcow2Examiner
   gboolean all_damaged;
   ByteWindow *window;
   guint64 bytes_left;  /* of MAX_TABLE_BYTES */
+  guint64 n_left_out;  /* entries that were not examined for that */
   guint64 data_left;   /* of MAX_DATA_BYTES */
   GTree *verdicts;     /* of Verdict, its own key */
   gboolean has_probed; /* for a writer */
@@ -45,6 +46,8 @@ typedef struct
   guint64 granularity;   /* bytes */
   guint32 size;          /* entries */
   Qcow2RuleIndex broken; /* the first that an entry breaks, or QCOW2_NO_RULE */
+  guint64 broken_at;     /* host, of that entry */
+  guint64 broken_value;  /* what is wrong with it */
   guint64 owner;         /* index of the bitmap whose table it was */
   gboolean whole;        /* all entries were examined */
   Qcow2TableCounts counts;
@@ -131,6 +134,14 @@ qcow2_examiner_get_n_bytes (const Qcow2Examiner *examiner)
   return MAX_TABLE_BYTES - examiner->bytes_left;
 }
 
+/* Returns how many entries of tables were not examined because there are too
+ * many. */
+guint64
+qcow2_examiner_get_n_left_out (const Qcow2Examiner *examiner)
+{
+  return examiner->n_left_out;
+}
+
 /* Adds what is wrong with the directory entry of BITMAP to the image's
  * problems.  One that is cut short has no end that could be trusted, and the
  * directory has said so: nothing is added. */
@@ -166,6 +177,15 @@ count_entry (Qcow2TableCounts *counts, const Qcow2TableEntry *entry)
     }
 
   counts->reserved += entry->reserved != 0;
+}
+
+/* Notes in VERDICT that ENTRY breaks RULE. */
+static void
+take_flaw (Verdict *verdict, Qcow2RuleIndex rule, const Qcow2TableEntry *entry)
+{
+  verdict->broken = rule;
+  verdict->broken_at = verdict->offset + entry->index * 8;
+  verdict->broken_value = qcow2_table_get_broken_value (entry, rule);
 }
 
 /* Reads, counts and judges the first N entries of TABLE for VERDICT. */
@@ -204,8 +224,8 @@ judge_entries (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
         {
           broken[i] = qcow2_table_judge_entry (table, &entries[i], data_size,
                                                &subject, examiner->problems);
-          if (verdict->broken == QCOW2_NO_RULE)
-            verdict->broken = broken[i];
+          if (broken[i] != QCOW2_NO_RULE && verdict->broken == QCOW2_NO_RULE)
+            take_flaw (verdict, broken[i], &entries[i]);
           count_entry (&verdict->counts, &entries[i]);
         }
       if (examiner->watch != NULL)
@@ -231,6 +251,8 @@ take_counts (const Qcow2Header *header, const Verdict *verdict,
   bitmap->disk_bytes = n_clusters * header->cluster_size;
 }
 
+/* Says that of TABLE the first N entries only were examined, if there are
+ * more. */
 static void
 judge_unexamined (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
                   const Qcow2Table *table, guint64 n_needed, guint64 n)
@@ -241,6 +263,7 @@ judge_unexamined (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
   if (n == n_readable)
     return;
 
+  examiner->n_left_out += n_readable - n;
   /* What the bitmap needs and nobody has looked at cannot be trusted. */
   qcow2_problems_add (
       examiner->problems, &subject,
@@ -281,10 +304,11 @@ judge_table (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, GError **error)
     {
       const Qcow2Subject subject = qcow2_bitmap_get_subject (bitmap);
 
-      qcow2_problems_add (
-          examiner->problems, &subject, known->broken, table.offset, 0,
-          "the table is that of bitmap " QCOW2_U ", in which there are errors",
-          known->owner);
+      qcow2_problems_add (examiner->problems, &subject, known->broken,
+                          known->broken_at, known->broken_value,
+                          "the table is that of bitmap " QCOW2_U
+                          ", in which there are errors",
+                          known->owner);
     }
   if (known != NULL)
     {
@@ -306,7 +330,10 @@ judge_table (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, GError **error)
   judge_unexamined (examiner, bitmap, &table, needed, n);
   if (n < needed && n < qcow2_table_get_n_readable (&table)
       && verdict.broken == QCOW2_NO_RULE)
-    verdict.broken = QCOW2_RES_02;
+    {
+      verdict.broken = QCOW2_RES_02;
+      verdict.broken_at = table.offset + n * 8;
+    }
 
   verdict.whole = n == bitmap->bitmap_table_size;
   take_counts (&image->header, &verdict, bitmap);

@@ -141,7 +141,8 @@ count_plain_words (const guint8 *bytes, gsize n_words, guint64 plain,
  * at most and all of them readable, have no bit set, by way of WINDOW: a table
  * of a sparse file may have very many.  With N_ONES, those that say all ones
  * and nothing else are between them, and are counted there.  Fails with
- * QCOW2_ERROR_READ. */
+ * QCOW2_ERROR_READ when entry START cannot be read; one behind it ends the
+ * count. */
 gboolean
 qcow2_table_count_plain (const Qcow2Table *table, ByteWindow *window,
                          guint64 start, guint64 n_entries, guint64 *n_zeroes,
@@ -162,10 +163,12 @@ qcow2_table_count_plain (const Qcow2Table *table, ByteWindow *window,
       gsize n_plain;
       const guint8 *bytes = byte_window_get_some (
           window, table->offset + (start + done) * ENTRY_LENGTH, ENTRY_LENGTH,
-          wanted * ENTRY_LENGTH, &n, WHAT, error);
+          wanted * ENTRY_LENGTH, &n, WHAT, done == 0 ? error : NULL);
 
-      if (bytes == NULL)
+      if (bytes == NULL && done == 0)
         return FALSE;
+      if (bytes == NULL)
+        break;
 
       const gsize n_words = n / ENTRY_LENGTH;
       const gsize counted
@@ -234,6 +237,20 @@ note_broken (Qcow2RuleIndex *first, Qcow2RuleIndex rule)
   return rule;
 }
 
+/* Returns the number in ENTRY with which it breaks RULE. */
+guint64
+qcow2_table_get_broken_value (const Qcow2TableEntry *entry,
+                              Qcow2RuleIndex rule)
+{
+  return rule == QCOW2_BTAB_01 || rule == QCOW2_BTAB_02 ? entry->raw
+                                                        : entry->offset;
+}
+
+#define ADD(rule, ...)                                                        \
+  qcow2_problems_add (problems, subject, note_broken (&broken, QCOW2_##rule), \
+                      at, qcow2_table_get_broken_value (entry, QCOW2_##rule), \
+                      __VA_ARGS__)
+
 /* Adds to PROBLEMS what is wrong with ENTRY of TABLE, a table for DATA_SIZE
  * bytes of bitmap data.  Returns the rule that it breaks, the first of
  * several, or QCOW2_NO_RULE. */
@@ -247,35 +264,30 @@ qcow2_table_judge_entry (const Qcow2Table *table, const Qcow2TableEntry *entry,
   Qcow2RuleIndex broken = QCOW2_NO_RULE;
 
   if ((entry->raw & RESERVED_MASK) != 0)
-    qcow2_problems_add (problems, subject,
-                        note_broken (&broken, QCOW2_BTAB_01), at, entry->raw,
-                        "table entry " QCOW2_U " has reserved bits " QCOW2_X,
-                        entry->index, entry->raw & RESERVED_MASK);
+    ADD (BTAB_01, "table entry " QCOW2_U " has reserved bits " QCOW2_X,
+         entry->index, entry->raw & RESERVED_MASK);
   if (entry->type != QCOW2_ENTRY_SERIALIZED)
     return broken;
 
   const guint64 cluster_size = table->header->cluster_size;
   if ((entry->raw & ALL_ONES) != 0)
-    qcow2_problems_add (problems, subject,
-                        note_broken (&broken, QCOW2_BTAB_02), at, entry->raw,
-                        "table entry " QCOW2_U
-                        " has the all-ones bit beside the offset " QCOW2_X,
-                        entry->index, offset);
+    ADD (BTAB_02,
+         "table entry " QCOW2_U
+         " has the all-ones bit beside the offset " QCOW2_X,
+         entry->index, offset);
   if (offset % cluster_size != 0)
-    qcow2_problems_add (problems, subject,
-                        note_broken (&broken, QCOW2_BTAB_03), at, offset,
-                        "table entry " QCOW2_U " has the offset " QCOW2_X
-                        ", not a multiple of the cluster size " QCOW2_U,
-                        entry->index, offset, cluster_size);
+    ADD (BTAB_03,
+         "table entry " QCOW2_U " has the offset " QCOW2_X
+         ", not a multiple of the cluster size " QCOW2_U,
+         entry->index, offset, cluster_size);
 
   const guint64 file_size = byte_source_get_size (table->source);
   const guint64 used = bytes_used (entry, data_size, cluster_size);
   if (offset > file_size || used > file_size - offset)
-    qcow2_problems_add (
-        problems, subject, note_broken (&broken, QCOW2_BTAB_05), at, offset,
-        "table entry " QCOW2_U ": the data, " QCOW2_U " bytes at " QCOW2_X
-        ", do not end in the file, which has " QCOW2_U " bytes",
-        entry->index, used, offset, file_size);
+    ADD (BTAB_05,
+         "table entry " QCOW2_U ": the data, " QCOW2_U " bytes at " QCOW2_X
+         ", do not end in the file, which has " QCOW2_U " bytes",
+         entry->index, used, offset, file_size);
 
   return broken;
 }
