@@ -520,6 +520,48 @@ test_last_bitmaps_extension (void)
   g_assert_cmphex (image->bitmaps_offset, ==, 0x220);
 }
 
+/* Whether an error in the extensions makes all bitmaps damaged. */
+static gboolean
+has_damaging_extension (const Qcow2Image *image)
+{
+  for (guint i = 0; i < qcow2_problems_get_n (image->problems); i++)
+    {
+      const Qcow2Problem *problem = qcow2_problems_get (image->problems, i);
+
+      if (problem->severity == QCOW2_SEVERITY_ERROR
+          && g_str_has_prefix (problem->rule, "EXT-")
+          && (problem->subject.parts & QCOW2_PART_BITMAPS) != 0)
+        return TRUE;
+    }
+
+  return FALSE;
+}
+
+/* When the last one is not whole, nobody knows what QEMU would have taken: the
+ * bitmaps of the one before count as damaged, which only an extension of
+ * another type would not do. */
+static void
+test_last_bitmaps_extension_is_cut (void)
+{
+  static const struct
+  {
+    const char *patch; /* of the 40 bytes behind the bitmaps extension */
+    gboolean damaged;
+  } rows[] = { { "0x218:23852875ffff0000", TRUE },
+               { "0x218:12345678ffff0000", FALSE },
+               { "0x218:2385287500000018 size=0x230", TRUE },
+               { "0x218:1234567800000018 size=0x230", FALSE } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_autoptr (Qcow2Image) image = open_image ("A", rows[i].patch);
+
+      g_assert_cmpuint (image->bitmaps.nb_bitmaps, ==, 2);
+      g_assert_cmphex (image->bitmaps_offset, ==, 0x200);
+      g_assert_cmpint (has_damaging_extension (image), ==, rows[i].damaged);
+    }
+}
+
 static void
 test_last_string (void)
 {
@@ -645,6 +687,8 @@ main (int argc, char **argv)
   g_test_add_func ("/image/directory/none", test_no_directory);
   g_test_add_func ("/image/directory/last-extension",
                    test_last_bitmaps_extension);
+  g_test_add_func ("/image/directory/last-extension/cut",
+                   test_last_bitmaps_extension_is_cut);
   g_test_add_func ("/image/feature-names", test_feature_names);
   g_test_add_func ("/image/no-extensions", test_no_extensions);
   g_test_add_func ("/image/last-string", test_last_string);

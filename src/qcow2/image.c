@@ -56,11 +56,12 @@ take_directory (Qcow2Image *image, const Qcow2Extension *extension,
                          QCOW2_PART_BITMAPS, image->problems);
 }
 
-/* What the walk of the extensions met, each whole. */
+/* What the walk of the extensions met. */
 typedef struct
 {
-  gboolean crypto;
-  gboolean bitmaps;
+  gboolean crypto;               /* whole */
+  gboolean bitmaps;              /* likewise */
+  gboolean bitmaps_cut;          /* one that is not */
   Qcow2ExtensionHistory history; /* of bitmaps extensions */
 } Met;
 
@@ -84,11 +85,10 @@ take_extension (Qcow2Image *image, const Qcow2Extension *extension, Met *met)
       met->crypto = met->crypto || whole;
       return;
     case QCOW2_EXTENSION_BITMAPS:
+      met->bitmaps = met->bitmaps || whole;
+      met->bitmaps_cut = !whole;
       if (whole)
-        {
-          met->bitmaps = TRUE;
-          take_directory (image, extension, &met->history);
-        }
+        take_directory (image, extension, &met->history);
       return;
     default:
       return;
@@ -158,7 +158,8 @@ read_extensions (Qcow2Image *image, GError **error)
       return FALSE;
     }
 
-  qcow2_extension_walk_report_end (walk, met.bitmaps, image->problems);
+  qcow2_extension_walk_report_end (walk, met.bitmaps && !met.bitmaps_cut,
+                                   image->problems);
   judge_promises (image, &met);
   return TRUE;
 }

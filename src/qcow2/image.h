@@ -15,9 +15,8 @@ typedef struct
   Qcow2Problems *problems; /* of header and extensions */
 
   gboolean has_extensions;       /* the extension area can be walked */
-  Qcow2BitmapsExtension bitmaps; /* of the last such extension; without one,
-                                    or without all of it, the directory's
-                                    offset is 0 */
+  Qcow2BitmapsExtension bitmaps; /* of the last such extension that is whole;
+                                    without one the directory's offset is 0 */
   guint64 bitmaps_offset;        /* host, of that extension's payload */
 } Qcow2Image;
 
