@@ -652,6 +652,27 @@ test_many_judged (void)
                     ==, 262130 - 1 - 100);
 }
 
+/* Of type and bit of a feature the value is the one that is not allowed. */
+static void
+test_feature_value (void)
+{
+  static const struct
+  {
+    const char *patch; /* of the first row of the table */
+    guint64 value;
+  } values[] = { { "0x78:0300", 3 }, { "0x78:0040", 64 }, { "0x78:ff40", 255 } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (values); i++)
+    {
+      g_autoptr (Qcow2Image) image = open_image ("A", values[i].patch);
+
+      judge_all (image);
+      const Qcow2Problem *problem = qcow2_problems_get (image->problems, 0);
+      g_assert_cmpstr (problem->rule, ==, "EXT-11");
+      g_assert_cmpuint (problem->value, ==, values[i].value);
+    }
+}
+
 /* Of 70 different magics the first 64 are remembered. */
 static void
 test_history (void)
@@ -675,13 +696,14 @@ test_history (void)
   g_assert_cmpuint (qcow2_problems_get (problems, 63)->offset, ==, 133);
 }
 
-/* Extensions that only the last of counts are remembered however many others
- * there are. */
+/* Extensions with a meaning are remembered however many others there are. */
 static void
 test_history_is_full (void)
 {
   static const guint32 magics[]
-      = { QCOW2_EXTENSION_BITMAPS, QCOW2_EXTENSION_CRYPTO };
+      = { QCOW2_EXTENSION_BITMAPS, QCOW2_EXTENSION_CRYPTO,
+          QCOW2_EXTENSION_BACKING_FORMAT, QCOW2_EXTENSION_FEATURES,
+          QCOW2_EXTENSION_DATA_FILE };
   Qcow2ExtensionHistory history = { .n = 0 };
 
   for (guint32 i = 1; i <= 64; i++)
@@ -692,9 +714,11 @@ test_history_is_full (void)
     }
   for (guint i = 0; i < 2 * G_N_ELEMENTS (magics); i++)
     {
-      const Qcow2Extension e = { .magic = magics[i % 2] };
+      const Qcow2Extension e
+          = { .magic = magics[i % G_N_ELEMENTS (magics)] };
 
-      g_assert_cmpint (qcow2_extension_is_repeated (&e, &history), ==, i >= 2);
+      g_assert_cmpint (qcow2_extension_is_repeated (&e, &history), ==,
+                       i >= G_N_ELEMENTS (magics));
     }
 }
 
@@ -921,6 +945,7 @@ main (int argc, char **argv)
   add_walks ();
   add_payloads ();
   g_test_add_func ("/extension/judge/many", test_many_judged);
+  g_test_add_func ("/extension/judge/feature-value", test_feature_value);
   g_test_add_func ("/extension/judge/history", test_history);
   g_test_add_func ("/extension/judge/history-is-full", test_history_is_full);
   g_test_add_func ("/extension/judge/parts", test_parts);

@@ -115,8 +115,10 @@ judge_features (const Judge *j)
       if (feature.type >= QCOW2_N_FEATURE_TYPES
           || feature.bit >= QCOW2_MASK_BITS)
         {
-          ADD (EXT_11, at, feature.bit, "type %u, bit %u is no feature bit",
-               feature.type, feature.bit);
+          ADD (EXT_11, at,
+               feature.type >= QCOW2_N_FEATURE_TYPES ? feature.type
+                                                     : feature.bit,
+               "type %u, bit %u is no feature bit", feature.type, feature.bit);
           continue;
         }
 
@@ -202,9 +204,10 @@ judge_directory_place (const Judge *j)
 
   if (size % 8 == 0 && offset < j->file_size && size - left < 8)
     ADD (BEXT_06_PADDING, AT_DATA + 16, offset,
-         "the padding at the end of the bitmap directory, " QCOW2_X
-         " bytes at " QCOW2_X ", lies behind the end of the file",
-         size, offset);
+         "the bitmap directory, " QCOW2_X " bytes at " QCOW2_X
+         ", ends " QCOW2_X
+         " bytes behind the end of the file: that may be padding",
+         size, offset, size - left);
   else
     ADD (BEXT_06, AT_DATA + 16, offset,
          "the bitmap directory, " QCOW2_X " bytes at " QCOW2_X
@@ -242,22 +245,41 @@ judge_bitmaps (const Judge *j)
   judge_directory_place (j);
 }
 
+/* Returns a bit for the type MAGIC, 0 when it has no meaning here. */
+static guint
+get_known_bit (guint32 magic)
+{
+  switch (magic)
+    {
+    case QCOW2_EXTENSION_BACKING_FORMAT:
+      return 1 << 0;
+    case QCOW2_EXTENSION_FEATURES:
+      return 1 << 1;
+    case QCOW2_EXTENSION_CRYPTO:
+      return 1 << 2;
+    case QCOW2_EXTENSION_BITMAPS:
+      return 1 << 3;
+    case QCOW2_EXTENSION_DATA_FILE:
+      return 1 << 4;
+    default:
+      return 0;
+    }
+}
+
 /* Whether an extension of the type of EXTENSION came before it; adds it to
- * HISTORY, which starts zeroed and goes with a walk. */
+ * HISTORY, which starts zeroed and goes with a walk.  Types without a meaning
+ * are told apart as long as there are not too many. */
 gboolean
 qcow2_extension_is_repeated (const Qcow2Extension *extension,
                              Qcow2ExtensionHistory *history)
 {
-  gboolean *has
-      = extension->magic == QCOW2_EXTENSION_BITMAPS  ? &history->has_bitmaps
-        : extension->magic == QCOW2_EXTENSION_CRYPTO ? &history->has_crypto
-                                                     : NULL;
+  const guint bit = get_known_bit (extension->magic);
 
-  if (has != NULL)
+  if (bit != 0)
     {
-      const gboolean repeated = *has;
+      const gboolean repeated = (history->known & bit) != 0;
 
-      *has = TRUE;
+      history->known |= bit;
       return repeated;
     }
 

@@ -106,16 +106,16 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Qcow2Feature, qcow2_feature_clear)
 
 /* extension-rules.c */
 
-/* How many different magics are remembered to find repeated ones. */
+/* How many different magics without a known meaning are remembered to find
+ * repeated ones. */
 #define QCOW2_EXTENSION_HISTORY 64
 
 /* The magics of the extensions of a walk so far. */
 typedef struct
 {
-  guint32 magics[QCOW2_EXTENSION_HISTORY];
+  guint known;                             /* mask of those with a meaning */
+  guint32 magics[QCOW2_EXTENSION_HISTORY]; /* the others */
   guint n;
-  gboolean has_bitmaps; /* these two always, a repeated one is an error */
-  gboolean has_crypto;
 } Qcow2ExtensionHistory;
 
 gboolean qcow2_extension_is_repeated (const Qcow2Extension *extension,
