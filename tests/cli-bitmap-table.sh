@@ -382,6 +382,17 @@ for name in T17 all-ones-entry data-ends-at-eof table-ends-at-eof N05 \
   check "no message about $name" test "$status.$(wc -c < "$err")" = 0.0
 done
 
+# Of an entry that is cut short its own damage is told, not that of the table
+# that it may or may not have, as in check.
+copy A cut-entry
+patch 0x2c0012 ffff
+patch 0x2a0000 8000000000290000
+tool bitmap-table "$image"
+check "damage of a table behind a cut entry" \
+  test "$status.$(grep -o '\[[^]]*\]$' "$err" | tr -d '\n')" = '2.[BDIR-02]'
+check "entries of a table behind a cut entry" \
+  grep -q '^0 .*0x290000' "$out"
+
 # Exactly as many entries as the directory says, as far as they are there.
 image D11
 tool bitmap-table --index 0 "$image"

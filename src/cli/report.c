@@ -104,6 +104,7 @@ is_shown (const Report *report, const Qcow2Problem *problem)
       const Qcow2Problem *other = g_ptr_array_index (report->shown, i);
 
       if (other->offset == problem->offset
+          && other->subject.bitmap == problem->subject.bitmap
           && g_str_equal (other->rule, problem->rule)
           && g_str_equal (other->message, problem->message))
         return TRUE;

@@ -115,5 +115,7 @@ rows_print_bitmap (Tool *tool, Qcow2Image *image, const Qcow2Bitmap *bitmap,
     }
 
   qcow2_bitmap_get_data_size (bitmap, &image->header, &judging.data_size);
-  return print (tool, &table, options, judge ? &judging : NULL, error);
+  /* An entry that is cut short is wrong enough. */
+  return print (tool, &table, options,
+                judge && bitmap->name != NULL ? &judging : NULL, error);
 }
