@@ -332,6 +332,22 @@ the second one's bits|0x290080:01|--index 1|2|w:BDATA-03 e:OVL-02
 the second one's refcount|0x20052:0000|--index 1|2|e:OVL-02 e:REF-01
 the second one's data|0x2a0000:0000000000030000|--index 1|2|e:OVL-01 e:OVL-02
 END
+# Each of several hears of it: of every-state's four the first three get the
+# table at 0x50000, two of them with one granularity.
+base every-state one-table
+patch 0xc0020 0000000000050000
+patch 0xc0031 10
+patch 0xc0040 0000000000050000
+patch 0x50000 8000000000000000
+tool check "$image"
+check 'a table of three: each is told of it' test "$status.$(
+  grep -c '^error BTAB-01 0x50000 bitmap' "$out").$(
+  tail -n 1 "$out" | grep -o '[0-9]* damaged')" = '2.3.3 damaged'
+tool bitmaps --list "$image"
+check 'a table of three: a message for each' test "$status.$(
+  grep -o 'bitmap [0-9]* ' "$err" | tr -d '\n')" \
+  = '2.bitmap 0 bitmap 1 bitmap 2 '
+
 # The snapshot table and the L1 table are nobody's business but the image's:
 # two-snapshots has both.
 base two-snapshots two-on-one
@@ -352,6 +368,31 @@ tool check --index 2 "$image"
 expect_refusal 'no bitmap of that index' 3 '*: no bitmap has the index 2'
 tool check --index 0 none.qcow2
 expect_refusal 'no bitmaps at all' 3 '*: no bitmap has the index 0'
+# It may be damage that hides it: the directory is empty, or its first entry is
+# cut short, or the extension is.
+while IFS='|' read -r about change rules; do
+  base A hidden
+  patch "${change%:*}" "${change#*:}"
+  tool check --name bm1 "$image"
+  check "a bitmap that damage hides: $about" test "$status.$(
+    cut -d ' ' -f 1-2 "$out" | grep -v '^ ' | tr '\n' ' ')$(cat "$err")" \
+    = "2.$rules qcow2tool: hidden.qcow2: no bitmap has the name 'bm1'"
+  tool check --name bm1 --output=json "$image"
+  check "a bitmap that damage hides: $about, JSON" test "$status.$(
+    jq -r '[.error.code, .summary, .problems[].rule] | join(" ")' "$out")" \
+    = "2.not-found  $(tr ' ' '\n' <<< "$rules" | grep - | tr '\n' ' ' \
+      | sed 's/ $//')"
+done << END
+no directory|0x208:0000000000000000|error BEXT-04
+a cut entry|0x2c0012:ffff|error BDIR-02
+a cut extension|0x1fc:ffffffff|error EXT-03 error HDR-25
+END
+base A hidden
+patch 0x208 0000000000000000
+tool check "$image"
+check 'nobody knows how many bitmaps there are' test "$status.$(
+  tail -n 1 "$out")" \
+  = '2.hidden.qcow2: 1 error, 0 warnings; bitmaps: unknown'
 image N01
 tool check --name 'a\nb' "$image"
 expect_refusal 'a name as it is shown' 3 '*use --index 0'

@@ -595,16 +595,18 @@ has_refcounts (const Opinion *o)
 {
   const guint64 table = get (o, 0x30, 8);
 
-  return table != 0 && table % CLUSTER == 0
-         && table + CLUSTER <= o->image->size;
+  return table != 0 && table % CLUSTER == 0 && table < o->image->size;
 }
 
 static guint64
 get_block (const Opinion *o, guint64 index)
 {
-  const guint64 block
-      = get (o, get (o, 0x30, 8) + index * 8, 8) & ~(guint64) 0x1ff;
+  const guint64 at = get (o, 0x30, 8) + index * 8;
 
+  if (at + 8 > o->image->size)
+    return 0;
+
+  const guint64 block = get (o, at, 8) & ~(guint64) 0x1ff;
   return block <= o->image->size && o->image->size - block >= CLUSTER ? block
                                                                       : 0;
 }

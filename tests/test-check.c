@@ -248,6 +248,15 @@ static const FindingRow findings[] = {
     "0x48:0000000000000008 0x68:01", "E REF-01@0x290000" },
   { "refcount/bad-block", "A", "0x10018:0000000000010200",
     "W HDR-18@0x10018" },
+  /* Reserved bits are no part of the offset: the block is read all the same. */
+  { "refcount/reserved-bit", "refcount-data-0", "0x10007:01",
+    "W HDR-18@0x10000; E REF-01@0x290000" },
+  { "refcount/reserved-bit-alone", "A", "0x1ffff:01", "W HDR-18@0x1fff8" },
+  /* Of a table that goes on behind the end of the file the rest counts. */
+  { "refcount/long-table", "A",
+    "0x30:00000000002d0000 0x38:00000002 0x2d0000:0000000000020000 "
+    "0x2a0000:00000000002d0000 size=0x2e0000",
+    "W HDR-18@0x30; E OVL-01@0x2d0000; E REF-01@0x2d0000" },
   { "refcount/no-table", "A", "0x30:0000000000000000", "W HDR-18@0x30" },
 };
 /* clang-format on */
@@ -601,7 +610,8 @@ test_fails_summary (void)
   g_assert_cmpuint (c.summary.usable, ==, 1);
 }
 
-/* Nobody asked for that bitmap. */
+/* Nobody asked for that bitmap, but who knows what it shares with the other.
+ */
 static void
 test_fails_elsewhere (void)
 {
@@ -611,8 +621,30 @@ test_fails_elsewhere (void)
   c.only = 1;
   checked_set_bad (&c, 0x2a0000, 0x2a0001);
   checked_run (&c);
-  g_assert_cmpuint (c.failed->len, ==, 0);
+  checked_assert_failed (&c, "0x2a0000");
   g_assert_cmpuint (c.summary.usable, ==, 1);
+  g_assert_cmpuint (c.summary.damaged, ==, 0);
+}
+
+/* Another bitmap's table, of 2^27 entries, is not examined to its end, as 4096
+ * were those of the one that was asked for. */
+static void
+test_left_out (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, "A",
+                "0x18:4000000000000000 0x2c0011:1f 0x2c0031:10"
+                " 0x2c0000:000000100000000000001000"
+                " 0x2c0020:000000200000000008000000 size=0x10000000000");
+  c.only = 0;
+  checked_run (&c);
+  assert_findings (c.image->problems, "W HDR-15@0x18; E REF-01@0x1000000000; "
+                   "W RES-06@0x2c0000");
+
+  g_assert_cmpstr (qcow2_problems_get (c.image->problems, 1)->message, ==,
+                   "overlaps with what 4096 entries in tables of other "
+                   "bitmaps point to were not examined: there are too many");
 }
 
 /* The table is the other one's as well. */
@@ -698,6 +730,31 @@ test_fails_by_block (void)
   checked_run (&c);
   checked_assert_failed (&c, "0x450");
   assert_findings (c.image->problems, "W REF-01@0x8c00");
+}
+
+/* Damage on the way hides all bitmaps, or there are none. */
+static void
+test_unknown_directory (void)
+{
+  static const struct
+  {
+    const char *base;
+    const char *patch;
+    gboolean is_whole;
+  } rows[] = { { "A", "0x208:0000000000000000", FALSE },
+               { "A", "0x1fc:ffffffff", FALSE },
+               { "A", "0x210:0000000100000000", FALSE },
+               { "A", "0x2c0012:ffff", TRUE },
+               { "no-extensions", NULL, TRUE } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_auto (Checked) c = { 0 };
+
+      checked_open (&c, rows[i].base, rows[i].patch);
+      checked_run (&c);
+      g_assert_cmpint (c.summary.is_whole, ==, rows[i].is_whole);
+    }
 }
 
 /* Without a directory the other structures are checked. */
@@ -842,11 +899,13 @@ main (int argc, char **argv)
   ADD_ROWS ("fails", fails, test_fails);
   g_test_add_func ("/check/fails/summary", test_fails_summary);
   g_test_add_func ("/check/fails/elsewhere", test_fails_elsewhere);
+  g_test_add_func ("/check/left-out", test_left_out);
   g_test_add_func ("/check/fails/shared", test_fails_shared);
   g_test_add_func ("/check/fails/directory-selected",
                    test_fails_directory_selected);
   g_test_add_func ("/check/fails/others", test_fails_others);
   g_test_add_func ("/check/fails/by-block", test_fails_by_block);
+  g_test_add_func ("/check/unknown-directory", test_unknown_directory);
   g_test_add_func ("/check/no-directory", test_no_directory);
   g_test_add_func ("/check/no-clusters", test_no_clusters);
   g_test_add_func ("/check/no-clusters/snapshots", test_no_clusters_snapshots);

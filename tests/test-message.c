@@ -42,7 +42,13 @@ static const Row rows[] = {
   /* An L1 table that goes on behind 2^63 - 1, and one that ends before. */
   { "l1-table/ends-behind-2-63", "A", "0x24:00002000 0x28:7fffffffffff0000",
     QCOW2_HDR_17_PLACE,
-    "l1_table_offset 0x7fffffffffff0000 is not the start of a cluster" },
+    "l1_table_offset 0x7fffffffffff0000 leads behind offset 2^63 - 1" },
+  { "l1-table/unaligned", "A", "0x28:8000000000000200", QCOW2_HDR_17_PLACE,
+    "l1_table_offset 0x8000000000000200 is not the start of a cluster" },
+  { "refcount-table/2-63", "A", "0x30:8000000000000000", QCOW2_HDR_18_PLACE,
+    "refcount_table_offset 0x8000000000000000 leads behind offset 2^63 - 1" },
+  { "snapshots/2-63", "A", "0x40:8000000000000000", QCOW2_HDR_19_PLACE,
+    "snapshot_offset 0x8000000000000000 leads behind offset 2^63 - 1" },
   { "l1-table/ends-before-2-63", "A", "0x24:00001fff 0x28:7fffffffffff0000",
     QCOW2_HDR_17_END,
     "the L1 table, 8191 entries at 0x7fffffffffff0000, is not behind the "
@@ -67,26 +73,37 @@ static const Row rows[] = {
     "13 bytes of extra data that nobody knows forbid to use the bitmap: "
     "deadbeef000000000000000000" },
 
-  /* A table that goes on behind 2^63 - 1, and one that ends there. */
-  { "table/ends-at-2-63", "A", "0x2c0000:7ffffffffffffff7", QCOW2_BDIR_07,
-    "the bitmap table, 8 bytes at 0x7ffffffffffffff7, does not end in the "
+  /* A table that goes on behind the last offset of QEMU, 2^63 - 2^30, and one
+   * that ends there. */
+  { "table/ends-at-2-63", "A", "0x2c0000:7fffffffbffffff8", QCOW2_BDIR_07,
+    "the bitmap table, 8 bytes at 0x7fffffffbffffff8, does not end in the "
     "file, which has 2883648 bytes" },
-  { "table/ends-behind-2-63", "A", "0x2c0000:7ffffffffffffff8",
+  { "table/ends-behind-2-63", "A", "0x2c0000:7fffffffbffffff9",
     QCOW2_BDIR_07_WRAP,
-    "the bitmap table, 8 bytes at 0x7ffffffffffffff8, does not end in the "
+    "the bitmap table, 8 bytes at 0x7fffffffbffffff9, does not end in the "
     "file, which has 2883648 bytes" },
   { "table/starts-at-2-63", "A", "0x2c0000:8000000000000000",
     QCOW2_BDIR_07_WRAP,
     "the bitmap table, 8 bytes at 0x8000000000000000, does not end in the "
     "file, which has 2883648 bytes" },
-  { "table/empty-at-the-end", "A", "0x2c0000:7fffffffffffffff00000000",
+  { "table/empty-at-the-end", "A", "0x2c0000:7fffffffc000000000000000",
     QCOW2_BDIR_07,
-    "the bitmap table, 0 bytes at 0x7fffffffffffffff, does not end in the "
+    "the bitmap table, 0 bytes at 0x7fffffffc0000000, does not end in the "
     "file, which has 2883648 bytes" },
+
+  /* Of the byte with the last bit, 1026, those before it do not count. */
+  { "tail", "A", "0x290081:40", QCOW2_BDATA_03,
+    "bit 1038 is set, behind the last of 1024" },
+  { "tail/same-byte", "A", "0x18:0000000004030000 0x290080:17",
+    QCOW2_BDATA_03, "bit 1028 is set, behind the last of 1027" },
 
   { "overlap", "A", "0x2a0000:00000000002a0000", QCOW2_OVL_01,
     "0x10000 bytes at 0x2a0000 belong to the table of bitmap 0 (by 0x2c0000) "
     "as well as to the data of bitmap 0 (by 0x2a0000)", FALSE },
+
+  { "directory/padding", "A", "size=0x2c003e", QCOW2_BEXT_06_PADDING,
+    "the bitmap directory, 0x40 bytes at 0x2c0000, ends 0x2 bytes behind the "
+    "end of the file: that may be padding" },
 
   /* Whose end it is. */
   { "cut-entry/directory", "A", "0x208:0000000000000038", QCOW2_BDIR_02,

@@ -94,6 +94,21 @@ print_summary (Tool *tool, const DescribeCounts *counts,
                           bitmaps->damaged);
 }
 
+/* Gives the findings in SCOPE, and sets the status by them and BITMAPS; COUNTS
+ * gets how many there are. */
+static void
+give_findings (Tool *tool, const Request *request, ReportScope scope,
+               const Qcow2BitmapSummary *bitmaps, DescribeCounts *counts)
+{
+  Report *report = tool_get_report (tool);
+
+  report_findings (report, scope);
+  report_count (report, counts);
+  set_status (tool, request, counts, bitmaps);
+  if (!tool_get_emitter (tool)->for_programs)
+    report_print (report, tool_get_text (tool));
+}
+
 static gboolean
 show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 {
@@ -114,25 +129,23 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
       = qcow2_directory_open (image, &local_error);
   if (directory == NULL)
     tool_go_on_after (tool, &local_error);
+  if (selected && directory == NULL)
+    return TRUE;
   if (selected
-      && (directory == NULL
-          || !selection_find (&request->selection, SELECTION_ALL, directory,
-                              &scope.max_bitmap, error)))
-    return directory == NULL;
-
-  qcow2_image_check (image, directory, &calls, &bitmaps);
-  report_findings (report, scope);
-  report_count (report, &counts);
-  set_status (tool, request, &counts, &bitmaps);
-
-  if (tool_get_emitter (tool)->for_programs)
+      && !selection_find (&request->selection, SELECTION_ALL, directory,
+                          &scope.max_bitmap, error))
     {
-      describe_summary (tool_get_emitter (tool), &counts, &bitmaps);
-      return TRUE;
+      /* Damage on the way may be why it is not there. */
+      give_findings (tool, request, scope, &bitmaps, &counts);
+      return FALSE;
     }
 
-  report_print (report, tool_get_text (tool));
-  print_summary (tool, &counts, &bitmaps);
+  qcow2_image_check (image, directory, &calls, &bitmaps);
+  give_findings (tool, request, scope, &bitmaps, &counts);
+  if (tool_get_emitter (tool)->for_programs)
+    describe_summary (tool_get_emitter (tool), &counts, &bitmaps);
+  else
+    print_summary (tool, &counts, &bitmaps);
   return TRUE;
 }
 

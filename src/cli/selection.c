@@ -262,14 +262,6 @@ walk_up_to (const Selection *selection, const SelectionVisit *visit,
   return FALSE;
 }
 
-/* Whether nobody can tell what bitmaps IMAGE has. */
-static gboolean
-is_unknown (const Qcow2Image *image, const Qcow2Directory *directory)
-{
-  return qcow2_directory_get_n (directory) == 0
-         && qcow2_image_bitmaps_are_damaged (image);
-}
-
 /* Visits each bitmap of IMAGE that is asked for, in the order of the
  * directory, and reports what is wrong with it, or, when none was asked for in
  * particular, with any.  Fails as the functions of VISIT do, and when there is
@@ -293,7 +285,7 @@ selection_visit (const Selection *selection, const SelectionVisit *visit,
         tool_report (tool, all);
       return FALSE;
     }
-  if (is_unknown (image, directory))
+  if (qcow2_directory_is_unknown (directory))
     {
       tool_report (tool, all);
       return TRUE;

@@ -26,6 +26,9 @@
 #define QEMU_MAX_GRANULARITY_BITS 31
 #define QEMU_MAX_NAME_SIZE 1023
 
+/* QEMU, include/block/block_int-common.h: BDRV_MAX_LENGTH. */
+#define QEMU_MAX_LENGTH (G_GUINT64_CONSTANT (0x7fffffffc0000000))
+
 typedef struct
 {
   const Qcow2Bitmap *b;
@@ -58,8 +61,9 @@ judge_table_place (const Judge *j)
   if (offset > j->file_size || bytes > j->file_size - offset)
     qcow2_problems_add (
         j->problems, &j->subject,
-        offset > G_MAXINT64 || bytes > G_MAXINT64 - offset ? QCOW2_BDIR_07_WRAP
-                                                           : QCOW2_BDIR_07,
+        offset > QEMU_MAX_LENGTH || bytes > QEMU_MAX_LENGTH - offset
+            ? QCOW2_BDIR_07_WRAP
+            : QCOW2_BDIR_07,
         j->b->file_offset + AT_TABLE_OFFSET, offset,
         "the bitmap table, " QCOW2_U " bytes at " QCOW2_X
         ", does not end in the file, which has " QCOW2_U " bytes",

@@ -218,7 +218,7 @@ add_refcount_structures (Qcow2ClusterCheck *check)
       if (offset != 0)
         add (check, QCOW2_RUN_REFCOUNT_BLOCK, QCOW2_NO_INDEX, offset,
              check->cluster_size, h->refcount_table_offset + i * 8);
-      else if (raw != 0 && check->rounds == 0)
+      if (raw != offset && check->rounds == 0)
         report_bad_block (check, i, raw);
     }
 }

@@ -19,6 +19,8 @@ typedef struct
                                   is found then, either */
   ByteWindow *window;
   guint64 zero_bytes_left; /* of MAX_ZERO_BYTES */
+  GHashTable *unread;      /* offsets of tables that could not be read, as has
+                              been told */
 
   /* Of the bitmap that is examined: the entry with its last bit. */
   guint64 last_index;
@@ -41,11 +43,12 @@ fail (const Check *check, GError *error)
   check->calls->failed (error, check->calls->data);
 }
 
-/* Gives in OFFSET, host, the first byte from START to END that has one of the
- * bits of MASK, or, behind START, any bit; END when there is none. */
+/* Gives in OFFSET, host, and BYTE the first byte from START to END that has
+ * one of the bits of MASK, or, behind START, any bit; END when there is none.
+ * Without the other bits of START. */
 static gboolean
 find_nonzero (Check *check, guint64 start, guint64 end, guint8 mask,
-              const char *what, guint64 *offset, GError **error)
+              const char *what, guint64 *offset, guint8 *byte, GError **error)
 {
   byte_window_set_end (check->window, end);
 
@@ -66,6 +69,7 @@ find_nonzero (Check *check, guint64 start, guint64 end, guint8 mask,
       if (zeroes < len)
         {
           *offset = at + zeroes;
+          *byte = bytes[zeroes] & (*offset == start ? mask : 0xff);
           return TRUE;
         }
       at += len;
@@ -95,10 +99,11 @@ check_rest_of_area (Check *check, guint64 start, guint64 end)
   const Qcow2Subject subject
       = make_subject (QCOW2_PART_EXTENSIONS, "header extension");
   guint64 offset;
+  guint8 byte;
   GError *error = NULL;
 
   if (!find_nonzero (check, start, stop, 0xff, "header extensions", &offset,
-                     &error))
+                     &byte, &error))
     fail (check, error);
   else if (offset < stop)
     qcow2_problems_add (check->image->problems, &subject, QCOW2_HDR_14, offset,
@@ -194,11 +199,12 @@ check_tail (Check *check, const Qcow2Bitmap *bitmap, guint64 data_size)
   const guint8 mask = (guint8) (0xff << (n_bits % 8));
   const guint64 end = MIN (entry->offset + h->cluster_size, file_size);
   guint64 offset;
+  guint8 byte;
   GError *error = NULL;
 
   if (end - start > check->zero_bytes_left)
     {
-      qcow2_problems_add (check->image->problems, &subject, QCOW2_RES_06,
+      qcow2_problems_add (check->image->problems, &subject, QCOW2_RES_06_TAIL,
                           start, 0,
                           "the bits behind the last one that counts were not "
                           "examined: there are too many in this image");
@@ -206,12 +212,16 @@ check_tail (Check *check, const Qcow2Bitmap *bitmap, guint64 data_size)
     }
 
   check->zero_bytes_left -= end - start;
-  if (!find_nonzero (check, start, end, mask, "bitmap data", &offset, &error))
+  if (!find_nonzero (check, start, end, mask, "bitmap data", &offset, &byte,
+                     &error))
     fail (check, error);
   else if (offset < end)
-    qcow2_problems_add (check->image->problems, &subject, QCOW2_BDATA_03,
-                        offset, 1,
-                        "bits behind the last of " QCOW2_U " are set", n_bits);
+    qcow2_problems_add (
+        check->image->problems, &subject, QCOW2_BDATA_03, offset, byte,
+        "bit " QCOW2_U " is set, behind the last of " QCOW2_U,
+        (entry->index * h->cluster_size + offset - entry->offset) * 8
+            + (guint64) g_bit_nth_lsf (byte, -1),
+        n_bits);
 }
 
 /* Says which entry has the last bit of BITMAP; QCOW2_NO_INDEX when that cannot
@@ -271,6 +281,21 @@ count_state (Qcow2BitmapSummary *summary, const Qcow2Bitmap *bitmap)
     }
 }
 
+/* Takes ERROR about the table of BITMAP, even if nobody asked for that one:
+ * then nobody knows what it shares with the others.  A later round, and others
+ * with the same table, meet with the same. */
+static void
+fail_table (Check *check, const Qcow2Bitmap *bitmap, GError *error)
+{
+  guint64 *offset = g_new (guint64, 1);
+
+  *offset = bitmap->bitmap_table_offset;
+  if (g_hash_table_add (check->unread, offset))
+    fail (check, error);
+  else
+    g_error_free (error);
+}
+
 /* Examines BITMAP for the sake of the clusters that it takes, and, when it was
  * ASKED_FOR, of what is wrong with it. */
 static void
@@ -287,17 +312,12 @@ check_bitmap (Check *check, const Walk *walk, gboolean asked_for,
                                                       : walk->ignored);
   qcow2_cluster_check_add_bitmap (check->clusters, bitmap, wanted);
   qcow2_examiner_examine (walk->examiner, bitmap, &error);
-  if (!wanted)
-    {
-      g_clear_error (&error);
-      return;
-    }
-
   if (error != NULL)
-    fail (check, error);
-  else if (check->has_last)
+    fail_table (check, bitmap, error);
+  else if (wanted && check->has_last)
     check_tail (check, bitmap, data_size);
-  count_state (check->summary, bitmap);
+  if (wanted)
+    count_state (check->summary, bitmap);
 }
 
 /* Examines the bitmaps that were ASKED_FOR, or those that were not.  N_OTHERS
@@ -330,6 +350,22 @@ walk_over (Check *check, const Walk *walk, gboolean asked_for,
   return FALSE;
 }
 
+/* RES-06: says that N entries were left out of the tables of bitmaps that
+ * nobody asked for, if that many. */
+static void
+report_left_out (const Check *check, guint64 n)
+{
+  const Qcow2Subject subject = make_subject (QCOW2_PART_BITMAPS, "image");
+
+  if (n > 0)
+    qcow2_problems_add (check->image->problems, &subject, QCOW2_RES_06,
+                        check->image->bitmaps.bitmap_directory_offset, 0,
+                        "overlaps with what " QCOW2_U " entries in tables of "
+                        "other bitmaps point to were not examined: there are "
+                        "too many",
+                        n);
+}
+
 /* Reads all tables in DIRECTORY.  A table that several bitmaps have is read
  * for the first of them: those that were asked for come before the others. */
 static gboolean
@@ -347,10 +383,14 @@ walk_bitmaps (Check *check, Qcow2Directory *directory, gboolean first,
 
   qcow2_examiner_set_watch (examiner, watch, check);
   gboolean walked = walk_over (check, &walk, TRUE, &n_others, error);
+  const guint64 n_left_out = qcow2_examiner_get_n_left_out (examiner);
   /* What cannot be read is told once, and ends both ways at one place. */
   if (n_others > 0)
     walked
         &= walk_over (check, &walk, FALSE, &n_others, walked ? error : NULL);
+  if (first)
+    report_left_out (check,
+                     qcow2_examiner_get_n_left_out (examiner) - n_left_out);
 
   if (check->clusters != NULL)
     qcow2_cluster_check_set_cost (check->clusters,
@@ -367,7 +407,8 @@ check_bitmaps (Check *check, Qcow2Directory *directory)
   GError *error = NULL;
   gboolean first = TRUE;
 
-  check->summary->is_whole = directory != NULL;
+  check->summary->is_whole
+      = directory != NULL && !qcow2_directory_is_unknown (directory);
   do
     {
       if (check->summary->is_whole
@@ -400,13 +441,15 @@ void
 qcow2_image_check (Qcow2Image *image, Qcow2Directory *directory,
                    const Qcow2CheckCalls *calls, Qcow2BitmapSummary *summary)
 {
-  Check check = { .image = image,
-                  .calls = calls,
-                  .summary = summary,
-                  .clusters = qcow2_cluster_check_new (image, calls->failed,
-                                                       calls->data),
-                  .window = byte_window_new (image->source, 0),
-                  .zero_bytes_left = MAX_ZERO_BYTES };
+  Check check = {
+    .image = image,
+    .calls = calls,
+    .summary = summary,
+    .clusters = qcow2_cluster_check_new (image, calls->failed, calls->data),
+    .window = byte_window_new (image->source, 0),
+    .zero_bytes_left = MAX_ZERO_BYTES,
+    .unread = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL)
+  };
 
   check_writer (&check);
   check_extensions (&check);
@@ -414,4 +457,5 @@ qcow2_image_check (Qcow2Image *image, Qcow2Directory *directory,
 
   qcow2_cluster_check_free (check.clusters);
   byte_window_free (check.window);
+  g_hash_table_unref (check.unread);
 }

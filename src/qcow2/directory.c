@@ -152,6 +152,15 @@ qcow2_directory_get_n (const Qcow2Directory *directory)
   return qcow2_namesakes_get_n (directory->namesakes);
 }
 
+/* Whether damage on the way to DIRECTORY hides all of its entries, so that
+ * nobody can tell what bitmaps there are. */
+gboolean
+qcow2_directory_is_unknown (const Qcow2Directory *directory)
+{
+  return qcow2_directory_get_n (directory) == 0
+         && qcow2_image_bitmaps_are_damaged (directory->image);
+}
+
 /* Makes entry INDEX of DIRECTORY, which is at host offset OFFSET, the next. */
 static void
 seek (Qcow2Directory *directory, guint64 index, guint64 offset)

@@ -194,19 +194,28 @@ judge_size (const Judge *j)
   const guint shift = 2 * h->cluster_bits - (extended ? 4 : 3);
   const guint64 rest = h->size & ((G_GUINT64_CONSTANT (1) << shift) - 1);
   const guint64 needed = (h->size >> shift) + (rest != 0);
-  if (h->l1_size < needed)
+  if (needed > G_MAXINT32)
+    ADD (header_alone, HDR_15_COUNT, AT_SIZE, h->size,
+         "size " QCOW2_U " needs " QCOW2_U
+         " L1 entries, more than there can be",
+         h->size, needed);
+  else if (h->l1_size < needed)
     ADD (header_alone, HDR_15_L1, AT_SIZE, h->l1_size,
          "size " QCOW2_U " needs " QCOW2_U " L1 entries, but l1_size is %u",
          h->size, needed, h->l1_size);
 }
 
-/* Whether the SIZE bytes at OFFSET, 0 or the start of a cluster, go on behind
- * the last offset there is, as QEMU has it. */
-static gboolean
-is_misplaced (const Judge *j, guint64 offset, guint64 size)
+/* Returns what is wrong with OFFSET as that of SIZE bytes, wherever the file
+ * ends, or NULL: to QEMU the last offset there is is 2^63 - 1. */
+static const char *
+get_misplacement (const Judge *j, guint64 offset, guint64 size)
 {
-  return !is_aligned (j, offset) || offset > G_MAXINT64
-         || size > G_MAXINT64 - offset;
+  if (!is_aligned (j, offset))
+    return "is not the start of a cluster";
+  if (offset > G_MAXINT64 || size > G_MAXINT64 - offset)
+    return "leads behind offset 2^63 - 1";
+
+  return NULL;
 }
 
 static void
@@ -215,13 +224,14 @@ judge_l1_table (const Judge *j)
   const Qcow2Header *h = j->h;
   const guint64 offset = h->l1_table_offset;
   const guint64 bytes = (guint64) h->l1_size * 8;
+  const char *misplacement = get_misplacement (j, offset, bytes);
 
   if (bytes > QCOW2_MAX_L1_BYTES)
     ADD (header_alone, HDR_17_LARGE, AT_L1_TABLE_OFFSET, h->l1_size,
          "the L1 table has %u entries, more than 32 MiB", h->l1_size);
-  else if (is_misplaced (j, offset, bytes))
+  else if (misplacement != NULL)
     ADD (header_alone, HDR_17_PLACE, AT_L1_TABLE_OFFSET, offset,
-         "l1_table_offset " QCOW2_X " is not the start of a cluster", offset);
+         "l1_table_offset " QCOW2_X " %s", offset, misplacement);
   else if (bytes > 0 && (offset == 0 || !is_inside (j, offset, bytes)))
     ADD (header_alone, HDR_17_END, AT_L1_TABLE_OFFSET, offset,
          "the L1 table, %u entries at " QCOW2_X
@@ -236,24 +246,24 @@ judge_refcount_table (const Judge *j)
   const Qcow2Header *h = j->h;
   const guint64 offset = h->refcount_table_offset;
   const guint64 bytes = h->refcount_table_clusters * h->cluster_size;
+  const char *misplacement = get_misplacement (j, offset, bytes);
 
   if (bytes == 0)
     ADD (header_alone, HDR_18_EMPTY, AT_REFCOUNT_TABLE_OFFSET, bytes,
          "refcount_table_clusters is 0");
   else if (bytes > QCOW2_MAX_REFTABLE_BYTES)
     ADD (header_alone, HDR_18_LARGE, AT_REFCOUNT_TABLE_OFFSET, bytes,
-         "the refcount table has %u clusters, more than 8 MiB",
+         "the refcount table, refcount_table_clusters %u, has more than 8 MiB",
          h->refcount_table_clusters);
-  else if (is_misplaced (j, offset, bytes))
+  else if (misplacement != NULL)
     ADD (header_alone, HDR_18_PLACE, AT_REFCOUNT_TABLE_OFFSET, offset,
-         "refcount_table_offset " QCOW2_X " is not the start of a cluster",
-         offset);
+         "refcount_table_offset " QCOW2_X " %s", offset, misplacement);
   else if (offset == 0 || !is_inside (j, offset, bytes))
     ADD (header_alone, HDR_18_END, AT_REFCOUNT_TABLE_OFFSET, offset,
-         "the refcount table, %u clusters at " QCOW2_X
+         "the refcount table, " QCOW2_U " bytes at " QCOW2_X
          ", is not behind the header and inside the file, which has " QCOW2_U
          " bytes",
-         h->refcount_table_clusters, offset, j->file_size);
+         bytes, offset, j->file_size);
 }
 
 static void
@@ -261,14 +271,15 @@ judge_snapshot_table (const Judge *j)
 {
   const Qcow2Header *h = j->h;
   const guint64 offset = h->snapshot_offset;
+  const char *misplacement = get_misplacement (j, offset, 0);
 
   if (h->nb_snapshots > QCOW2_MAX_SNAPSHOTS)
     ADD (header_alone, HDR_19_LARGE, AT_NB_SNAPSHOTS, h->nb_snapshots,
          "nb_snapshots %u is greater than %u", h->nb_snapshots,
          QCOW2_MAX_SNAPSHOTS);
-  if (is_misplaced (j, offset, 0))
+  if (misplacement != NULL)
     ADD (header_alone, HDR_19_PLACE, AT_SNAPSHOT_OFFSET, offset,
-         "snapshot_offset " QCOW2_X " is not the start of a cluster", offset);
+         "snapshot_offset " QCOW2_X " %s", offset, misplacement);
   else if (h->nb_snapshots > 0 && h->nb_snapshots <= QCOW2_MAX_SNAPSHOTS
            && (offset == 0 || !is_inside (j, offset, 1)))
     ADD (header_alone, HDR_19_END, AT_SNAPSHOT_OFFSET, offset,
@@ -339,7 +350,7 @@ judge_compression (const Judge *j)
       = (h->incompatible_features & QCOW2_INCOMPATIBLE_COMPRESSION) != 0;
 
   if (bit && !qcow2_header_has_compression_type (h))
-    ADD (header_alone, HDR_23_SET, AT_INCOMPATIBLE, h->header_length,
+    ADD (header_alone, HDR_23_SET, AT_INCOMPATIBLE, h->compression_type,
          "the compression type bit is set, but header_length %u leaves no "
          "room for compression_type",
          h->header_length);

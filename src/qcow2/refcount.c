@@ -26,7 +26,8 @@ struct Qcow2Refcounts
 };
 
 /* Returns the refcounts of IMAGE, which must outlive them, or NULL when the
- * header does not say where they are: HDR-04, HDR-18 or HDR-28. */
+ * header does not say where they are: HDR-04, HDR-18 or HDR-28.  Entries of
+ * their table behind the end of the file are 0, as to QEMU. */
 Qcow2Refcounts *
 qcow2_refcounts_new (const Qcow2Image *image)
 {
@@ -40,16 +41,17 @@ qcow2_refcounts_new (const Qcow2Image *image)
   if (h->refcount_table_offset == 0
       || h->refcount_table_offset % h->cluster_size != 0 || bytes == 0
       || bytes > QCOW2_MAX_REFTABLE_BYTES
-      || h->refcount_table_offset > file_size
-      || bytes > file_size - h->refcount_table_offset)
+      || h->refcount_table_offset >= file_size)
     return NULL;
+
+  const guint64 in_file = file_size - h->refcount_table_offset;
 
   Qcow2Refcounts *refcounts = g_new0 (Qcow2Refcounts, 1);
   refcounts->source = image->source;
   refcounts->cluster_size = h->cluster_size;
   refcounts->bits = (guint) h->refcount_bits;
   refcounts->table = h->refcount_table_offset;
-  refcounts->n_blocks = bytes / ENTRY_LENGTH;
+  refcounts->n_blocks = MIN (bytes, in_file) / ENTRY_LENGTH;
   refcounts->block_covers = h->cluster_size * 8 / h->refcount_bits;
   refcounts->on_table
       = byte_window_new (image->source, refcounts->table + bytes);

@@ -17,6 +17,9 @@
 #define CUT_SHORT                                                             \
   "QEMU refuses what ends behind the directory; behind the end of the file "  \
   "it reads zeros"
+#define INCONSISTENT                                                          \
+  "QEMU takes all bitmaps for inconsistent, hides them, and drops them when " \
+  "it opens the image for writing"
 #define SPECIFICATION "the specification's own rule: QEMU does not look"
 
 /* What a row says, in this order: id, severity, effect, remedy, condition,
@@ -112,6 +115,9 @@ const Qcow2Rule qcow2_rules[QCOW2_N_RULES] = {
   [QCOW2_HDR_15_SECTOR] = ROW ("HDR-15", WARNING, OTHER, NONE,
     HOLDS "size is a multiple of 512", ALLOWS "a multiple of 512",
     SAYS "QEMU rounds the size down"),
+  [QCOW2_HDR_15_COUNT] = ROW ("HDR-15", WARNING, REFUSED, NONE,
+    HOLDS "size needs at most 2^31 - 1 L1 entries",
+    ALLOWS "what 2^31 - 1 L1 entries map", SAYS "Image is too big"),
   [QCOW2_HDR_15_L1] = ROW ("HDR-15", WARNING, REFUSED, NONE,
     HOLDS "the L1 table covers size", ALLOWS "enough L1 entries for size",
     SAYS "L1 table is too small"),
@@ -155,9 +161,9 @@ const Qcow2Rule qcow2_rules[QCOW2_N_RULES] = {
     HOLDS "each entry of the refcount table is 0 or the start of a cluster "
           "inside the file",
     ALLOWS "the start of a cluster inside the file",
-    SAYS "QEMU does not look before it needs the refcounts, and takes the "
+    SAYS "QEMU does not look before it needs the refcounts, and may take the "
          "image for corrupt then"),
-  [QCOW2_HDR_19_LARGE] = ROW ("HDR-19", WARNING, REFUSED, REPAIR,
+  [QCOW2_HDR_19_LARGE] = ROW ("HDR-19", WARNING, REFUSED, DROP,
     HOLDS "nb_snapshots is at most 65536", ALLOWS "at most 65536",
     SAYS "Snapshot table too large"),
   [QCOW2_HDR_19_PLACE] = ROW ("HDR-19", WARNING, REFUSED, NONE,
@@ -168,10 +174,10 @@ const Qcow2Rule qcow2_rules[QCOW2_N_RULES] = {
     HOLDS "the snapshot table is behind the header and ends inside the file",
     ALLOWS "the start of a cluster inside the file",
     SAYS "QEMU reads it all the same, as zeros behind the end of the file"),
-  [QCOW2_HDR_19_SIZE] = ROW ("HDR-19", WARNING, REFUSED, REPAIR,
+  [QCOW2_HDR_19_SIZE] = ROW ("HDR-19", WARNING, REFUSED, DROP,
     HOLDS "the snapshot table has at most 64 MiB",
     ALLOWS "at most 64 MiB", SAYS "Snapshot table is too big"),
-  [QCOW2_HDR_19_EXTRA] = ROW ("HDR-19", WARNING, REFUSED, REPAIR,
+  [QCOW2_HDR_19_EXTRA] = ROW ("HDR-19", WARNING, REFUSED, DROP,
     HOLDS "an entry of the snapshot table has at most 1024 bytes of extra "
           "data",
     ALLOWS "at most 1024", SAYS "Too much extra metadata in snapshot table"),
@@ -205,15 +211,15 @@ const Qcow2Rule qcow2_rules[QCOW2_N_RULES] = {
   [QCOW2_HDR_25_MISSING] = ROW ("HDR-25", ERROR, ACCEPTED, NONE,
     HOLDS "there is a bitmaps extension when the bitmaps bit is set",
     ALLOWS "bit 0 clear",
-    SAYS "QEMU opens the image without bitmaps, and says nothing"),
+    SAYS "QEMU opens the image without bitmaps, and says nothing; the first "
+         "write may fail and mark the image corrupt"),
   [QCOW2_HDR_25_CLEAR] = ROW ("HDR-25", WARNING, ACCEPTED, NONE,
     HOLDS "the bitmaps bit is set when there is a bitmaps extension",
     ALLOWS "bit 0 set",
-    SAYS "QEMU takes all bitmaps for inconsistent, hides them, and drops "
-         "them when it opens the image for writing"),
+    SAYS INCONSISTENT),
   [QCOW2_HDR_25_VERSION] = ROW ("HDR-25", WARNING, ACCEPTED, NONE,
     HOLDS "an image of version 2 has no bitmaps extension", ALLOWS "3",
-    SAYS "QEMU takes all bitmaps for inconsistent, and hides them"),
+    SAYS INCONSISTENT),
   [QCOW2_HDR_26_FILE] = ROW ("HDR-26", ERROR, OTHER, NONE,
     HOLDS "the raw external data bit needs an external data file",
     ALLOWS "bit 1 clear",
@@ -346,10 +352,10 @@ const Qcow2Rule qcow2_rules[QCOW2_N_RULES] = {
   [QCOW2_BDIR_02] = ROW ("BDIR-02", ERROR, OTHER, HIDE,
     HOLDS "extra data and name of an entry end inside the directory",
     SAYS CUT_SHORT),
-  [QCOW2_BDIR_02_PADDING] = ROW ("BDIR-02", WARNING, ACCEPTED, NONE,
+  [QCOW2_BDIR_02_PADDING] = ROW ("BDIR-02", WARNING, OTHER, NONE,
     HOLDS "the padding of an entry ends inside the directory and the file",
     TOLD_AS "BEXT-04 or BEXT-06 as well, which cannot hold then",
-    SAYS ZEROS),
+    SAYS CUT_SHORT),
   [QCOW2_BDIR_03_MORE] = ROW ("BDIR-03", ERROR, REFUSED, HIDE,
     HOLDS "the directory has no more entries than nb_bitmaps says",
     ALLOWS "nb_bitmaps",
@@ -376,7 +382,7 @@ const Qcow2Rule qcow2_rules[QCOW2_N_RULES] = {
     HOLDS "the bitmap table ends inside the file",
     ALLOWS "so that the table ends in the file", SAYS CLEAN),
   [QCOW2_BDIR_07_WRAP] = ROW ("BDIR-07", ERROR, AT_LOAD, HIDE,
-    HOLDS "the bitmap table ends before offset 2^63",
+    HOLDS "the bitmap table ends 1 GiB before offset 2^63",
     ALLOWS "so that the table ends in the file",
     SAYS "Could not read bitmap_table table from image for bitmap '{name}': "
          "Input/output error"),
@@ -456,9 +462,10 @@ const Qcow2Rule qcow2_rules[QCOW2_N_RULES] = {
     SAYS "QEMU ignores them"),
 
   [QCOW2_OVL_01] = ROW ("OVL-01", ERROR, ACCEPTED, COPY,
-    HOLDS "no two structures of the image share a cluster",
-    SAYS "QEMU does not notice: it takes the one for the other, and writing "
-         "one destroys the other"),
+    HOLDS "no two structures share a cluster; of the disk's data, L2 tables and "
+          "snapshots' L1 tables qemu-img check tells",
+    SAYS "QEMU does not notice before it writes: then it destroys one of them, "
+         "or fails and marks the image corrupt"),
   [QCOW2_OVL_02_TABLE] = ROW ("OVL-02", ERROR, ACCEPTED, COPY,
     HOLDS "no two bitmaps have the same table",
     SAYS "QEMU does not notice: writing one bitmap destroys the other"),
@@ -488,7 +495,11 @@ const Qcow2Rule qcow2_rules[QCOW2_N_RULES] = {
     TOLD_AS "BDIR-18 as well, which does not hold then"),
   [QCOW2_RES_06] = ROW ("RES-06", WARNING, OTHER, NONE,
     HOLDS "overlaps and refcounts can be examined in bounded time",
-    SAYS "what lies behind was not examined"),
+    SAYS "an overlap or a wrong refcount may have been missed"),
+  [QCOW2_RES_06_TAIL] = ROW ("RES-06", WARNING, ACCEPTED, NONE,
+    HOLDS "the bits behind the last one of each bitmap can be examined in "
+          "bounded time",
+    SAYS "QEMU ignores them"),
   [QCOW2_RES_07] = ROW ("RES-07", ERROR, OTHER, NONE,
     HOLDS "no more than 67107840 bytes of the directory are examined",
     TOLD_AS "BEXT-04"),

@@ -31,6 +31,7 @@ typedef enum
   QCOW2_REMEDY_HIDE,   /* clear autoclear bit 0: QEMU leaves bitmaps alone */
   QCOW2_REMEDY_REMOVE, /* the bitmap cannot be relied on */
   QCOW2_REMEDY_REPAIR, /* qemu-img check -r */
+  QCOW2_REMEDY_DROP,   /* likewise, at the cost of snapshots */
   QCOW2_REMEDY_COPY    /* the guest's data into a new image */
 } Qcow2Remedy;
 
@@ -78,6 +79,7 @@ typedef enum
   QCOW2_HDR_14,
   QCOW2_HDR_15_HUGE,
   QCOW2_HDR_15_SECTOR,
+  QCOW2_HDR_15_COUNT,
   QCOW2_HDR_15_L1,
   QCOW2_HDR_16_MISSING,
   QCOW2_HDR_16_OBSOLETE,
@@ -190,6 +192,7 @@ typedef enum
   QCOW2_RES_02,
   QCOW2_RES_02_SPARE,
   QCOW2_RES_06,
+  QCOW2_RES_06_TAIL,
   QCOW2_RES_07,
   QCOW2_N_RULES
 } Qcow2RuleIndex;

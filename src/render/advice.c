@@ -130,6 +130,9 @@ advice_get_remedy (const Qcow2Problem *problem, const Qcow2Header *header)
     case QCOW2_REMEDY_REPAIR:
       return g_strdup ("to repair refcounts, on a copy: "
                        "qemu-img check -r all COPY");
+    case QCOW2_REMEDY_DROP:
+      return g_strdup ("to open it without some or all of its snapshots, on a "
+                       "copy: qemu-img check -r all COPY");
     case QCOW2_REMEDY_COPY:
       return g_strdup ("to save the disk, without its bitmaps: "
                        "qemu-img convert -O qcow2 IMAGE NEW");
@@ -171,6 +174,8 @@ advice_describe_remedy (const Qcow2Rule *rule)
       return "after a full backup, qemu-img bitmap --remove";
     case QCOW2_REMEDY_REPAIR:
       return "on a copy, qemu-img check -r all";
+    case QCOW2_REMEDY_DROP:
+      return "on a copy, qemu-img check -r all, which drops snapshots";
     case QCOW2_REMEDY_COPY:
       return "qemu-img convert into a new image";
     }
