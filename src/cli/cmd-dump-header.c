@@ -22,7 +22,8 @@ print_table (Tool *tool, Qcow2Image *image, QemuDump *dump,
              const Qcow2Bitmap *bitmap, gboolean *complete, GError **error)
 {
   const Qcow2Table table = qcow2_image_get_table (image, bitmap);
-  const guint64 n = MIN (qcow2_table_get_n_readable (&table), ROWS_MOST);
+  const guint64 n
+      = MIN (qcow2_table_get_n_readable (&table), QCOW2_MAX_TABLE_ENTRIES);
   g_autoptr (ByteWindow) window = byte_window_new (image->source, 0);
   Qcow2TableEntry entries[ROWS_BLOCK];
 

@@ -68,7 +68,7 @@ print (Tool *tool, const Qcow2Table *table, const RowOptions *options,
   const guint64 n = qcow2_table_get_n_readable (table);
   const guint64 start = MIN (options->start, n);
   const guint64 count
-      = options->count == ROWS_ALL ? ROWS_MOST : options->count;
+      = options->count == ROWS_ALL ? QCOW2_MAX_TABLE_ENTRIES : options->count;
   const guint64 end = start + MIN (n - start, count);
 
   emitter_begin (tool_get_emitter (tool), EMITTER_TABLE, "bitmap_table", NULL);

@@ -12,10 +12,6 @@ G_BEGIN_DECLS
 /* How many entries are read and printed at a time. */
 #define ROWS_BLOCK 512
 
-/* More rows than a real table can have are printed only when they are asked
- * for (QEMU, block/qcow2-bitmap.c: BME_MAX_TABLE_SIZE). */
-#define ROWS_MOST G_GUINT64_CONSTANT (0x8000000)
-
 /* No --count. */
 #define ROWS_ALL G_MAXUINT64
 

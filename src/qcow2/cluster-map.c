@@ -38,8 +38,8 @@ end_of (const Qcow2Run *run)
   return run->start + run->n;
 }
 
-/* Runs of equal start are in the order of their pointers, so that the one that
- * stands first in the file counts as the owner. */
+/* Runs of equal start are in the order of their kinds, and those of one kind
+ * in that of their pointers: the first one counts as the owner. */
 static gint
 compare_runs (gconstpointer a, gconstpointer b)
 {

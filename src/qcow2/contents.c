@@ -15,10 +15,6 @@
 /* How many entries are decoded at a time. */
 #define BLOCK 512
 
-/* The most of a table that is read, in bytes; QEMU has none of so many.  What
- * is beyond that was not examined, so that the bitmap counts as damaged. */
-#define MAX_TABLE_BYTES (1024 * 1024 * 1024)
-
 #define WORD_BITS 64
 
 typedef struct Walk Walk;
@@ -503,8 +499,8 @@ static gboolean
 give_all (Walk *walk, GError **error)
 {
   const guint64 n_needed = (walk->end - 1) / walk->entry_bits + 1;
-  const guint64 n_readable
-      = MIN (qcow2_table_get_n_readable (&walk->table), MAX_TABLE_BYTES / 8);
+  const guint64 n_readable = MIN (qcow2_table_get_n_readable (&walk->table),
+                                  QCOW2_MAX_TABLE_ENTRIES);
   const guint64 end = MIN (n_needed, n_readable);
   guint64 i = walk->first / walk->entry_bits;
 

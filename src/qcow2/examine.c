@@ -13,7 +13,7 @@
 #define QEMU_MAX_DATA_SIZE (512 * 1024 * 1024)
 
 /* The most of all tables of an image that is examined, in bytes. */
-#define MAX_TABLE_BYTES (1024 * 1024 * 1024)
+#define MAX_TABLE_BYTES (QCOW2_MAX_TABLE_ENTRIES * 8)
 
 /* The most of the data of all bitmaps of an image that is counted, in bytes:
  * they may all have the same. */
@@ -142,8 +142,8 @@ qcow2_examiner_get_n_left_out (const Qcow2Examiner *examiner)
   return examiner->n_left_out;
 }
 
-/* Adds what is wrong with the directory entry of BITMAP to the image's
- * problems.  One that is cut short has no end that could be trusted, and the
+/* Adds what is wrong with the directory entry of BITMAP to the problems of
+ * EXAMINER.  One that is cut short has no end that could be trusted, and the
  * directory has said so: nothing is added. */
 void
 qcow2_examiner_judge_entry (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap)
@@ -371,7 +371,7 @@ state_of (const Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
 }
 
 /* Judges the directory entry and the table of BITMAP, adds what is wrong to
- * the image's problems, and sets the bitmap's state.  Fails with
+ * the problems of EXAMINER, and sets the bitmap's state.  Fails with
  * QCOW2_ERROR_READ only: then the bitmap counts as damaged. */
 gboolean
 qcow2_examiner_examine (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,

@@ -30,7 +30,7 @@
 #define QEMU_MAX_CLUSTER_BITS 21
 
 /* qcow2 spec, header: the backing file name has at most 1023 bytes. */
-#define MAX_BACKING_FILE_SIZE 1023
+#define MAX_BACKING_FILE_NAME 1023
 
 /* qcow2 spec, extended L2 entries: 32 subclusters of at least 512 bytes. */
 #define MIN_EXTENDED_L2_CLUSTER_BITS 14
@@ -148,10 +148,10 @@ judge_backing_file (const Judge *j)
       return;
     }
 
-  if (size > MAX_BACKING_FILE_SIZE)
+  if (size > MAX_BACKING_FILE_NAME)
     ADD (header_alone, HDR_13_LONG, AT_BACKING_FILE_SIZE, size,
          "backing_file_size 0x%x is greater than 0x%x", size,
-         MAX_BACKING_FILE_SIZE);
+         MAX_BACKING_FILE_NAME);
   else if (size > h->cluster_size - offset)
     ADD (header_alone, HDR_12_END, AT_BACKING_FILE_OFFSET, size,
          "the backing file name, 0x%x bytes at " QCOW2_X

@@ -14,8 +14,8 @@
 
 /* QEMU, block/qcow2.h: QCOW_MAX_SNAPSHOTS_SIZE,
  * QCOW_MAX_SNAPSHOT_EXTRA_DATA. */
-#define MAX_TABLE_BYTES (1024 * 65536)
-#define MAX_EXTRA_DATA 1024
+#define QEMU_MAX_BYTES (1024 * 65536)
+#define QEMU_MAX_EXTRA_DATA 1024
 
 /* Fills in TABLE for the snapshot table of IMAGE, which starts inside the
  * file, as far as its entries are in the file and are as many as QEMU allows.
@@ -26,7 +26,7 @@ qcow2_snapshot_table_measure (const Qcow2Image *image,
 {
   const guint64 start = image->header.snapshot_offset;
   const guint64 left = byte_source_get_size (image->source) - start;
-  const guint64 end = MIN (left, MAX_TABLE_BYTES);
+  const guint64 end = MIN (left, QEMU_MAX_BYTES);
   const guint32 n = MIN (image->header.nb_snapshots, QCOW2_MAX_SNAPSHOTS);
   g_autoptr (ByteWindow) window = byte_window_new (image->source, start + end);
   Qcow2SnapshotTable t = { .bad = QCOW2_NO_INDEX };
@@ -47,7 +47,7 @@ qcow2_snapshot_table_measure (const Qcow2Image *image,
         return FALSE;
 
       const guint64 extra = qcow2_load_be (head + AT_EXTRA_DATA_SIZE, 4);
-      if (extra > MAX_EXTRA_DATA && t.bad == QCOW2_NO_INDEX)
+      if (extra > QEMU_MAX_EXTRA_DATA && t.bad == QCOW2_NO_INDEX)
         {
           t.bad = i;
           t.bad_at = start + pos + AT_EXTRA_DATA_SIZE;
@@ -61,7 +61,7 @@ qcow2_snapshot_table_measure (const Qcow2Image *image,
     }
 
   t.size = MIN (MAX (pos, entry_end), end);
-  t.too_big = entry_end > MAX_TABLE_BYTES;
+  t.too_big = entry_end > QEMU_MAX_BYTES;
   t.cut = !t.too_big && entry_end > left;
   *table = t;
   return TRUE;

@@ -31,6 +31,11 @@ typedef struct
 
 extern const Qcow2Label qcow2_entry_types[];
 
+/* No more entries of a table are read, nor of all tables together when they
+ * are examined, whatever the image says (QEMU, block/qcow2-bitmap.c:
+ * BME_MAX_TABLE_SIZE). */
+#define QCOW2_MAX_TABLE_ENTRIES G_GUINT64_CONSTANT (0x8000000)
+
 /* What the entries of a table are read and judged by. */
 typedef struct
 {
