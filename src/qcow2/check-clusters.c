@@ -161,9 +161,11 @@ qcow2_cluster_check_set_cost (Qcow2ClusterCheck *check, guint64 bytes)
   check->cost = bytes;
 }
 
-/* HDR-18: entry INDEX of the refcount table, RAW, leads nowhere. */
+/* HDR-18: entry INDEX of the refcount table, RAW, is not just the offset of a
+ * block; OFFSET is that of the block, 0 when there is none. */
 static void
-report_bad_block (const Qcow2ClusterCheck *check, guint64 index, guint64 raw)
+report_bad_block (const Qcow2ClusterCheck *check, guint64 index, guint64 raw,
+                  guint64 offset)
 {
   const Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
                                  .structure = "refcount table",
@@ -172,10 +174,10 @@ report_bad_block (const Qcow2ClusterCheck *check, guint64 index, guint64 raw)
 
   qcow2_problems_add (check->image->problems, &subject, QCOW2_HDR_18_BLOCK,
                       check->image->header.refcount_table_offset + index * 8,
-                      raw,
-                      "entry " QCOW2_U " is " QCOW2_X
-                      ", not the start of a cluster inside the file",
-                      index, raw);
+                      raw, "entry " QCOW2_U " is " QCOW2_X ", %s", index, raw,
+                      offset != 0
+                          ? "which has reserved bits"
+                          : "not the start of a cluster inside the file");
 }
 
 static void
@@ -219,7 +221,7 @@ add_refcount_structures (Qcow2ClusterCheck *check)
         add (check, QCOW2_RUN_REFCOUNT_BLOCK, QCOW2_NO_INDEX, offset,
              check->cluster_size, h->refcount_table_offset + i * 8);
       if (raw != offset && check->rounds == 0)
-        report_bad_block (check, i, raw);
+        report_bad_block (check, i, raw, offset);
     }
 }
 

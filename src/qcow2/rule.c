@@ -159,7 +159,7 @@ const Qcow2Rule qcow2_rules[QCOW2_N_RULES] = {
     SAYS "QEMU does not look, and takes what it reads there for refcounts"),
   [QCOW2_HDR_18_BLOCK] = ROW ("HDR-18", WARNING, ACCEPTED, COPY,
     HOLDS "each entry of the refcount table is 0 or the start of a cluster "
-          "inside the file",
+          "inside the file, without reserved bits",
     ALLOWS "the start of a cluster inside the file",
     SAYS "QEMU does not look before it needs the refcounts, and may take the "
          "image for corrupt then"),
