@@ -829,6 +829,25 @@ test_window_spares_bad_sector (void)
     }
 }
 
+/* Nothing is tried twice, nor at all once the bytes are there. */
+static void
+test_window_tries_once (void)
+{
+  Fake fake = FAKE (1000);
+  g_autoptr (ByteWindow) window = byte_window_new (&fake.base, 1000);
+
+  fake.bad_start = 950;
+  fake.bad_end = 951;
+  g_assert_null (byte_window_get (window, 900, 100, "thing", NULL));
+  g_assert_cmpuint (fake.n_reads, ==, 1);
+
+  /* One read gives them, another one is refused. */
+  fake.gives_rest = TRUE;
+  fake.n_reads = 0;
+  assert_window_gives (window, 900, 50);
+  g_assert_cmpuint (fake.n_reads, ==, 2);
+}
+
 /* What the block brought before it failed must not be taken for the bytes. */
 static void
 test_window_after_bad_neighbour (void)
@@ -960,6 +979,7 @@ add_windows (void)
   g_test_add_func ("/window/end-grows", test_window_end_grows);
   g_test_add_func ("/window/last-bytes", test_window_last_bytes);
   g_test_add_func ("/window/bad-neighbour", test_window_bad_neighbour);
+  g_test_add_func ("/window/tries-once", test_window_tries_once);
   g_test_add_func ("/window/spares-bad-sector",
                    test_window_spares_bad_sector);
   g_test_add_func ("/window/after-bad-neighbour",
