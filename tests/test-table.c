@@ -407,6 +407,27 @@ test_judge (gconstpointer data)
   judge (&f, row->raw, row->index, row->findings, row->first_rule);
 }
 
+/* An entry that breaks all rules of tables: of bits the value is all of it, of
+ * a place the offset in it. */
+static void
+test_judge_values (void)
+{
+  static const guint64 values[]
+      = { G_MAXUINT64, G_MAXUINT64, X (00fffffffffffe00),
+          X (00fffffffffffe00) };
+  const guint64 raw = 0;
+  const Qcow2Subject subject = { .structure = "bitmap" };
+  g_auto (Fixture) f = { 0 };
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+
+  fixture_init (&f, &raw, 1, 0x300000);
+  const Qcow2TableEntry entry = decode (G_MAXUINT64);
+  qcow2_table_judge_entry (&f.table, &entry, 0x18000, &subject, problems);
+  g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 4);
+  for (guint i = 0; i < G_N_ELEMENTS (values); i++)
+    g_assert_cmphex (qcow2_problems_get (problems, i)->value, ==, values[i]);
+}
+
 /* A data cluster may be cut behind the bytes that hold bits. */
 static void
 test_judge_cut_cluster (void)
@@ -526,6 +547,7 @@ main (int argc, char **argv)
   g_test_add_func ("/table/count/up-to-error", test_count_up_to_error);
   g_test_add_func ("/table/count-plain/zeroes-and-ones", test_count_plain);
   g_test_add_func ("/table/count-plain/steps", test_count_plain_steps);
+  g_test_add_func ("/table/judge/values", test_judge_values);
   g_test_add_func ("/table/judge/cut-cluster", test_judge_cut_cluster);
   add_data_tests ();
   return g_test_run ();
