@@ -15,8 +15,8 @@ typedef struct
   Qcow2Image *image;
   const Qcow2CheckCalls *calls;
   Qcow2BitmapSummary *summary;
-  Qcow2ClusterCheck *clusters; /* NULL when there are no clusters: no bitmap
-                                  is found then, either */
+  Qcow2ClusterCheck *clusters; /* NULL when nobody knows how large a cluster
+                                  is, and so what bitmaps there are */
   ByteWindow *window;
   guint64 zero_bytes_left; /* of MAX_ZERO_BYTES */
   GHashTable *unread;      /* offsets of tables that could not be read, as has
@@ -392,9 +392,8 @@ walk_bitmaps (Check *check, Qcow2Directory *directory, gboolean first,
     report_left_out (check,
                      qcow2_examiner_get_n_left_out (examiner) - n_left_out);
 
-  if (check->clusters != NULL)
-    qcow2_cluster_check_set_cost (check->clusters,
-                                  qcow2_examiner_get_n_bytes (examiner));
+  qcow2_cluster_check_set_cost (check->clusters,
+                                qcow2_examiner_get_n_bytes (examiner));
   return walked;
 }
 
