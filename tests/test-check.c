@@ -246,6 +246,10 @@ static const FindingRow findings[] = {
   /* Only the dirty bit makes refcounts doubtful. */
   { "refcount/other-feature", "refcount-data-0",
     "0x48:0000000000000008 0x68:01", "E REF-01@0x290000" },
+  /* No bytes of a name end where the file does, too. */
+  { "empty-name-at-file-end", "no-bitmaps",
+    "0x8:0000000000000300 size=0x300",
+    "W HDR-13@0x10; W HDR-17@0x28; W HDR-18@0x30" },
   { "refcount/bad-block", "A", "0x10018:0000000000010200",
     "W HDR-18@0x10018" },
   /* Reserved bits are no part of the offset: the block is read all the same. */
