@@ -243,6 +243,10 @@ static const FindingRow findings[] = {
     "0x28:0000000000040000 0x230:23852875000000080000000100000000",
     "E EXT-08@0x230; E EXT-12@0x234; E OVL-01@0x40000" },
   { "snapshots/behind-file", "S", "0x40:0000000100000000", "W HDR-19@0x40" },
+  { "snapshots/most-behind-file", "S", "0x3c:00010000 0x40:0000000100000000",
+    "W HDR-19@0x40" },
+  { "snapshots/too-many-behind-file", "S",
+    "0x3c:00010001 0x40:0000000100000000", "W HDR-19@0x3c" },
   /* Only the dirty bit makes refcounts doubtful. */
   { "refcount/other-feature", "refcount-data-0",
     "0x48:0000000000000008 0x68:01", "E REF-01@0x290000" },
