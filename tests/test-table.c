@@ -544,9 +544,9 @@ main (int argc, char **argv)
   g_test_add_func ("/table/read/n-readable", test_n_readable);
   g_test_add_func ("/table/read/long", test_long_read);
   g_test_add_func ("/table/read/error", test_read_error);
-  g_test_add_func ("/table/count/up-to-error", test_count_up_to_error);
   g_test_add_func ("/table/count-plain/zeroes-and-ones", test_count_plain);
   g_test_add_func ("/table/count-plain/steps", test_count_plain_steps);
+  g_test_add_func ("/table/count-plain/up-to-error", test_count_up_to_error);
   g_test_add_func ("/table/judge/values", test_judge_values);
   g_test_add_func ("/table/judge/cut-cluster", test_judge_cut_cluster);
   add_data_tests ();

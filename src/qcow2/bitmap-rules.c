@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "qcow2/printable.h"
+#include "qcow2/table.h"
 
 /* Offsets of fields in an entry. */
 #define AT_TABLE_OFFSET 0
@@ -18,9 +19,8 @@
 #define AT_NAME_SIZE 18
 #define AT_EXTRA_DATA_SIZE 20
 
-/* QEMU, block/qcow2-bitmap.c: BME_MAX_TABLE_SIZE, BME_MAX_PHYS_SIZE,
- * BME_MIN_GRANULARITY_BITS, BME_MAX_GRANULARITY_BITS, BME_MAX_NAME_SIZE. */
-#define QEMU_MAX_TABLE_SIZE 0x8000000
+/* QEMU, block/qcow2-bitmap.c: BME_MAX_PHYS_SIZE, BME_MIN_GRANULARITY_BITS,
+ * BME_MAX_GRANULARITY_BITS, BME_MAX_NAME_SIZE. */
 #define QEMU_MAX_DATA_SIZE (512 * 1024 * 1024)
 #define QEMU_MIN_GRANULARITY_BITS 9
 #define QEMU_MAX_GRANULARITY_BITS 31
@@ -79,9 +79,10 @@ judge_table_size (const Judge *j)
 
   if (size == 0)
     ADD (BDIR_06_EMPTY, AT_TABLE_SIZE, size, "bitmap_table_size is 0");
-  else if (size > QEMU_MAX_TABLE_SIZE)
+  else if (size > QCOW2_MAX_TABLE_ENTRIES)
     ADD (BDIR_06_HUGE, AT_TABLE_SIZE, size,
-         "bitmap_table_size %u is greater than %u", size, QEMU_MAX_TABLE_SIZE);
+         "bitmap_table_size %u is greater than " QCOW2_U, size,
+         QCOW2_MAX_TABLE_ENTRIES);
   else if (size > QEMU_MAX_DATA_SIZE / j->header->cluster_size)
     ADD (BDIR_06_LARGE, AT_TABLE_SIZE, size,
          "bitmap_table_size %u stands for more than 512 MiB of bitmap", size);

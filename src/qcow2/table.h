@@ -31,9 +31,9 @@ typedef struct
 
 extern const Qcow2Label qcow2_entry_types[];
 
-/* No more entries of a table are read, nor of all tables together when they
- * are examined, whatever the image says (QEMU, block/qcow2-bitmap.c:
- * BME_MAX_TABLE_SIZE). */
+/* The most entries that a table may have to QEMU (block/qcow2-bitmap.c:
+ * BME_MAX_TABLE_SIZE).  No more are examined, of all tables together, and
+ * whoever wants to see more of one asks for them. */
 #define QCOW2_MAX_TABLE_ENTRIES G_GUINT64_CONSTANT (0x8000000)
 
 /* What the entries of a table are read and judged by. */
