@@ -19,6 +19,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/contents.h \
 	%D%/qcow2/directory.c \
 	%D%/qcow2/directory.h \
+	%D%/qcow2/directory-end.c \
+	%D%/qcow2/directory-end.h \
 	%D%/qcow2/error.c \
 	%D%/qcow2/error.h \
 	%D%/qcow2/examine.c \
@@ -27,11 +29,17 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/extension.h \
 	%D%/qcow2/extent.h \
 	%D%/qcow2/extension-rules.c \
+	%D%/qcow2/file-end.c \
+	%D%/qcow2/file-end.h \
+	%D%/qcow2/guard.c \
+	%D%/qcow2/guard.h \
 	%D%/qcow2/header.c \
 	%D%/qcow2/header.h \
 	%D%/qcow2/header-rules.c \
 	%D%/qcow2/image.c \
 	%D%/qcow2/image.h \
+	%D%/qcow2/l1-table.c \
+	%D%/qcow2/l1-table.h \
 	%D%/qcow2/namesakes.c \
 	%D%/qcow2/namesakes.h \
 	%D%/qcow2/printable.c \
@@ -51,7 +59,9 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/source-file.c \
 	%D%/qcow2/source-memory.c \
 	%D%/qcow2/table.c \
-	%D%/qcow2/table.h
+	%D%/qcow2/table.h \
+	%D%/qcow2/verdict.c \
+	%D%/qcow2/verdict.h
 %C%_libqcow2meta_la_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
 %C%_libqcow2meta_la_LIBADD = $(GLIB_LIBS)
 

@@ -8,6 +8,7 @@
 #include "cli/selection.h"
 #include "cli/usage.h"
 #include "qcow2/check.h"
+#include "qcow2/error.h"
 #include "render/advice.h"
 #include "render/describe.h"
 #include "render/format.h"
@@ -16,7 +17,9 @@ typedef struct
 {
   Selection selection;
   char **ignored; /* --ignore, or NULL */
+  char *is;       /* --is, or NULL */
   gboolean strict;
+  gboolean quiet;
   gboolean rules;
 } Request;
 
@@ -32,6 +35,7 @@ request_clear (Request *request)
 {
   selection_clear (&request->selection);
   g_strfreev (request->ignored);
+  g_free (request->is);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Request, request_clear)
@@ -70,43 +74,105 @@ append_count (GString *out, guint64 n, const char *noun)
 }
 
 static void
-print_summary (Tool *tool, const DescribeCounts *counts,
-               const Qcow2BitmapSummary *bitmaps)
+append_bitmaps (GString *out, const Qcow2BitmapSummary *bitmaps)
+{
+  if (bitmaps->is_whole)
+    g_string_append_printf (out,
+                            "; bitmaps: " QCOW2_U " enabled, " QCOW2_U
+                            " disabled, " QCOW2_U " in use, " QCOW2_U
+                            " stale, " QCOW2_U " damaged",
+                            bitmaps->enabled, bitmaps->disabled,
+                            bitmaps->in_use, bitmaps->stale, bitmaps->damaged);
+  else
+    g_string_append (out, "; bitmaps: unknown");
+}
+
+static void
+print_summary (Tool *tool, const DescribeSummary *summary)
 {
   const char *path = report_get_path (tool_get_report (tool));
   GString *out = tool_get_text (tool);
+  const char *word;
 
   format_escaped (out, path, strlen (path));
   g_string_append (out, ": ");
-  append_count (out, counts->errors, "error");
+  append_count (out, summary->counts.errors, "error");
   g_string_append (out, ", ");
-  append_count (out, counts->warnings, "warning");
-  if (!bitmaps->is_whole)
-    {
-      g_string_append (out, "; bitmaps: unknown\n");
-      return;
-    }
-
-  g_string_append_printf (out,
-                          "; bitmaps: " QCOW2_U " usable, " QCOW2_U
-                          " in use, " QCOW2_U " stale, " QCOW2_U " damaged\n",
-                          bitmaps->usable, bitmaps->in_use, bitmaps->stale,
-                          bitmaps->damaged);
+  append_count (out, summary->counts.warnings, "warning");
+  if (summary->verdict != NULL)
+    g_string_append_printf (out, "; %s",
+                            advice_describe_verdict (summary->verdict, &word));
+  append_bitmaps (out, &summary->bitmaps);
+  for (guint i = 0; summary->not_examined[i] != NULL; i++)
+    g_string_append_printf (out, "%s%s", i == 0 ? "; not looked at: " : ", ",
+                            describe_not_examined (summary->not_examined[i]));
+  g_string_append_c (out, '\n');
 }
 
-/* Gives the findings in SCOPE, and sets the status by them and BITMAPS; COUNTS
- * gets how many there are. */
+/* Fills in what a check of IMAGE does not look at; SELECTED says that it is one
+ * of some bitmaps alone. */
+static void
+list_not_examined (const Qcow2Image *image, gboolean selected,
+                   DescribeSummary *summary)
+{
+  const Qcow2Header *h = &image->header;
+  const char **next = summary->not_examined;
+
+  if (selected)
+    *next++ = DESCRIBE_REST_OF_IMAGE;
+  *next++ = DESCRIBE_GUEST_CLUSTERS;
+  if (h->backing_file_offset != 0 && h->backing_file_size != 0)
+    *next++ = DESCRIBE_BACKING_FILE;
+  if ((h->incompatible_features & QCOW2_INCOMPATIBLE_DATA_FILE) != 0)
+    *next++ = DESCRIBE_DATA_FILE;
+}
+
+/* Prints the findings in SCOPE, and sets the status by them and the bitmaps of
+ * SUMMARY, where it stores how many findings there are. */
 static void
 give_findings (Tool *tool, const Request *request, ReportScope scope,
-               const Qcow2BitmapSummary *bitmaps, DescribeCounts *counts)
+               DescribeSummary *summary)
 {
   Report *report = tool_get_report (tool);
 
   report_findings (report, scope);
-  report_count (report, counts);
-  set_status (tool, request, counts, bitmaps);
-  if (!tool_get_emitter (tool)->for_programs)
+  report_count (report, &summary->counts);
+  set_status (tool, request, &summary->counts, &summary->bitmaps);
+  if (!tool_get_emitter (tool)->for_programs && !request->quiet)
     report_print (report, tool_get_text (tool));
+}
+
+static void
+give_summary (Tool *tool, const Request *request,
+              const DescribeSummary *summary)
+{
+  if (tool_get_emitter (tool)->for_programs)
+    describe_summary (tool_get_emitter (tool), summary);
+  else if (!request->quiet)
+    print_summary (tool, summary);
+}
+
+/* --is: answers by the exit status whether QEMU opens the image. */
+static gboolean
+answer (Tool *tool, const Request *request, const Qcow2Verdict *verdict,
+        GError **error)
+{
+  const gboolean for_writing = g_str_equal (request->is, "opens-rw");
+  const char *word;
+
+  if (verdict->effect >= QCOW2_EFFECT_REFUSED
+      || (for_writing && verdict->effect == QCOW2_EFFECT_READ_ONLY))
+    tool_set_status (tool, TOOL_DAMAGED);
+  else if (verdict->effect == QCOW2_EFFECT_UNKNOWN
+           || (for_writing && verdict->effect == QCOW2_EFFECT_REPAIRED))
+    {
+      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_READ, "%s [%s]",
+                   advice_describe_verdict (verdict, &word),
+                   qcow2_rules[verdict->rule].id);
+      return FALSE;
+    }
+
+  return TRUE;
 }
 
 static gboolean
@@ -119,12 +185,13 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   const gboolean selected = selection_is_given (&request->selection);
   ReportScope scope
       = REPORT_SCOPE (selected ? QCOW2_PART_BITMAPS : QCOW2_PART_ALL);
-  Report *report = tool_get_report (tool);
-  Qcow2BitmapSummary bitmaps = { 0 };
-  DescribeCounts counts;
+  Qcow2Verdict verdict;
+  DescribeSummary summary = { .verdict = selected ? NULL : &verdict };
   GError *local_error = NULL;
 
-  report_make_answer (report, (const char *const *) request->ignored);
+  list_not_examined (image, selected, &summary);
+  report_make_answer (tool_get_report (tool),
+                      (const char *const *) request->ignored);
   g_autoptr (Qcow2Directory) directory
       = qcow2_directory_open (image, &local_error);
   if (directory == NULL)
@@ -136,16 +203,17 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
                           &scope.max_bitmap, error))
     {
       /* Damage on the way may be why it is not there. */
-      give_findings (tool, request, scope, &bitmaps, &counts);
+      give_findings (tool, request, scope, &summary);
       return FALSE;
     }
 
-  qcow2_image_check (image, directory, &calls, &bitmaps);
-  give_findings (tool, request, scope, &bitmaps, &counts);
-  if (tool_get_emitter (tool)->for_programs)
-    describe_summary (tool_get_emitter (tool), &counts, &bitmaps);
-  else
-    print_summary (tool, &counts, &bitmaps);
+  qcow2_image_check (image, directory, &calls, &summary.bitmaps,
+                     selected ? NULL : &verdict);
+  if (request->is != NULL)
+    return answer (tool, request, &verdict, error);
+
+  give_findings (tool, request, scope, &summary);
+  give_summary (tool, request, &summary);
   return TRUE;
 }
 
@@ -212,12 +280,42 @@ check_ignored (const Request *request, GError **error)
 }
 
 static gboolean
+check_combinations (Tool *tool, const Request *request, GError **error)
+{
+  static const char *const verdicts[] = { "opens", "opens-rw", NULL };
+  const Selection *selection = &request->selection;
+  const char *const given[]
+      = { request->is != NULL ? "--is" : "",
+          request->rules                  ? "--rules"
+          : request->strict               ? "--strict"
+          : request->ignored != NULL      ? "--ignore"
+          : selection->name != NULL       ? "--name"
+          : selection->index_text != NULL ? "--index"
+                                          : "",
+          NULL };
+
+  if (!usage_check_choice ("--is", request->is, verdicts, error))
+    return FALSE;
+  if (request->is != NULL && !usage_check_exclusive (given, error))
+    return FALSE;
+  if (request->is != NULL && !tool_want_text (tool, "--is", error))
+    return FALSE;
+
+  return !request->quiet || tool_want_text (tool, "--quiet", error);
+}
+
+static gboolean
 run (Tool *tool, char **argv, GError **error)
 {
   g_auto (Request) request = { 0 };
   /* clang-format off */
   const GOptionEntry entries[] = {
     SELECTION_OPTIONS (&request.selection),
+    { "is", 0, 0, G_OPTION_ARG_FILENAME, &request.is,
+      "Print nothing, but exit with 0 if QEMU opens every image, or opens it "
+      "for writing, else with 2: opens or opens-rw", "VERDICT" },
+    { "quiet", 'q', 0, G_OPTION_ARG_NONE, &request.quiet,
+      "Print nothing but errors: the exit status is the answer", NULL },
     { "strict", 0, 0, G_OPTION_ARG_NONE, &request.strict,
       "Exit with 2 for warnings and unusable bitmaps as well", NULL },
     { "ignore", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &request.ignored,
@@ -230,6 +328,7 @@ run (Tool *tool, char **argv, GError **error)
 
   if (!tool_parse (tool, &cmd_check, entries, argv, error)
       || !selection_parse (&request.selection, error)
+      || !check_combinations (tool, &request, error)
       || !check_ignored (&request, error))
     return FALSE;
   if (request.rules)
@@ -243,7 +342,7 @@ const Command cmd_check = {
   .name = "check",
   .operands = "IMAGE...",
   .summary = "Check the metadata by all rules, bitmap data included",
-  .keys = { "summary" },
+  .keys = { "summary", "qemu", "qemu_rule" },
   .may_lack_image = TRUE,
   .run = run,
 };

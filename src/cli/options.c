@@ -61,7 +61,7 @@ count_before_value (const char *arg)
   if (*arg != '-')
     return 0;
 
-  const gsize len = 1 + strspn (arg + 1, "U0hj");
+  const gsize len = 1 + strspn (arg + 1, "U0hjq");
   return arg[len] == 'f' && arg[len + 1] != '\0' ? len + 1 : 0;
 }
 

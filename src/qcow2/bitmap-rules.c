@@ -26,14 +26,12 @@
 #define QEMU_MAX_GRANULARITY_BITS 31
 #define QEMU_MAX_NAME_SIZE 1023
 
-/* QEMU, include/block/block_int-common.h: BDRV_MAX_LENGTH. */
-#define QEMU_MAX_LENGTH (G_GUINT64_CONSTANT (0x7fffffffc0000000))
-
 typedef struct
 {
   const Qcow2Bitmap *b;
   const Qcow2Header *header;
   guint64 file_size; /* bytes */
+  gboolean is_rewritten; /* QEMU writes the directory when it can */
   Qcow2Problems *problems;
   Qcow2Subject subject;
 } Judge;
@@ -61,13 +59,26 @@ judge_table_place (const Judge *j)
   if (offset > j->file_size || bytes > j->file_size - offset)
     qcow2_problems_add (
         j->problems, &j->subject,
-        offset > QEMU_MAX_LENGTH || bytes > QEMU_MAX_LENGTH - offset
+        offset > QCOW2_QEMU_MAX_LENGTH || bytes > QCOW2_QEMU_MAX_LENGTH - offset
             ? QCOW2_BDIR_07_WRAP
             : QCOW2_BDIR_07,
         j->b->file_offset + AT_TABLE_OFFSET, offset,
         "the bitmap table, " QCOW2_U " bytes at " QCOW2_X
         ", does not end in the file, which has " QCOW2_U " bytes",
         bytes, offset, j->file_size);
+}
+
+/* Returns how many table entries QEMU wants: it rounds the size of the disk
+ * down to whole sectors. */
+static guint64
+get_n_needed_by_qemu (const Judge *j)
+{
+  const Qcow2Header rounded = { .size = j->header->size / 512 * 512,
+                                .cluster_size = j->header->cluster_size };
+  guint64 data_size = 0;
+
+  qcow2_bitmap_get_data_size (j->b, &rounded, &data_size);
+  return qcow2_bitmap_get_n_needed (&rounded, data_size);
 }
 
 static void
@@ -91,18 +102,30 @@ judge_table_size (const Judge *j)
     return;
 
   const guint64 needed = qcow2_bitmap_get_n_needed (j->header, data_size);
-  if (size == needed)
+  const guint64 qemu_needed = get_n_needed_by_qemu (j);
+  if (size == needed && (in_use || size == qemu_needed))
     return;
 
   /* A writer that is at work or was killed may have resized the disk. */
-  const Qcow2RuleIndex rule = in_use          ? QCOW2_BDIR_18_IN_USE
-                              : size < needed ? QCOW2_BDIR_18_SMALL
-                                              : QCOW2_BDIR_18_LARGE;
-  qcow2_problems_add (j->problems, &j->subject, rule,
-                      j->b->file_offset + AT_TABLE_SIZE, size,
-                      "bitmap_table_size is %u, but the virtual size "
-                      "needs " QCOW2_U " entries",
-                      size, needed);
+  const Qcow2RuleIndex rule = in_use               ? QCOW2_BDIR_18_IN_USE
+                              : size == needed     ? QCOW2_BDIR_18_QEMU
+                              : size < qemu_needed ? QCOW2_BDIR_18_SMALL
+                              : size > needed      ? QCOW2_BDIR_18_LARGE
+                                                   : QCOW2_BDIR_18_ROUNDED;
+  Qcow2Problem *problem = qcow2_problems_add (
+      j->problems, &j->subject, rule, j->b->file_offset + AT_TABLE_SIZE, size,
+      "bitmap_table_size is %u, but the virtual size needs " QCOW2_U
+      " entries, and rounded down to 512 bytes " QCOW2_U,
+      size, needed, qemu_needed);
+  if (needed == qemu_needed)
+    {
+      qcow2_problem_allow (problem, needed);
+      qcow2_problem_set_message (
+          problem,
+          "bitmap_table_size is %u, but the virtual size needs " QCOW2_U
+          " entries",
+          size, needed);
+    }
 }
 
 static void
@@ -111,8 +134,10 @@ judge_flags (const Judge *j)
   const guint32 flags = j->b->flags;
 
   if ((flags & ~QCOW2_BITMAP_KNOWN_FLAGS) != 0)
-    ADD (BDIR_08, AT_FLAGS, flags, "flags has reserved bits 0x%x",
-         flags & ~QCOW2_BITMAP_KNOWN_FLAGS);
+    qcow2_problem_allow (
+        ADD (BDIR_08, AT_FLAGS, flags, "flags has reserved bits 0x%x",
+             flags & ~QCOW2_BITMAP_KNOWN_FLAGS),
+        flags & QCOW2_BITMAP_KNOWN_FLAGS);
   if ((flags & QCOW2_BITMAP_EXTRA_DATA_COMPATIBLE) != 0
       && j->b->extra_data_size == 0)
     ADD (BDIR_08_EXTRA, AT_FLAGS, flags,
@@ -156,13 +181,21 @@ judge_extra_data (const Judge *j)
 
   if ((b->flags & QCOW2_BITMAP_EXTRA_DATA_COMPATIBLE) == 0)
     ADD (BDIR_14, AT_EXTRA_DATA_SIZE, b->extra_data_size,
-         "%u bytes of extra data that nobody knows forbid to use the bitmap: "
+         "%u bytes of extra data of an unknown kind forbid to use the bitmap: "
          "%s%s",
          b->extra_data_size, hex->str, dots);
   else
     ADD (BDIR_14_COMPATIBLE, AT_EXTRA_DATA_SIZE, b->extra_data_size,
-         "%u bytes of extra data that nobody knows: %s%s", b->extra_data_size,
+         "%u bytes of extra data of an unknown kind: %s%s", b->extra_data_size,
          hex->str, dots);
+}
+
+/* Whether an entry takes fewer bytes when its name of LEN bytes is cut to
+ * CUT_LEN. */
+static gboolean
+makes_shorter_entry (gsize len, gsize cut_len)
+{
+  return (cut_len + 7) / 8 < (len + 7) / 8;
 }
 
 static void
@@ -183,10 +216,16 @@ judge_name (const Judge *j, guint64 namesake, guint64 cut_namesake)
             "bitmap " QCOW2_U " has the same name up to a NUL byte",
             cut_namesake);
 
-  const guint8 *bytes = g_bytes_get_data (b->name, NULL);
-  if (b->name_size > 0 && memchr (bytes, 0, b->name_size) != NULL)
-    ADD_AT (BDIR_17_NUL, b->name_offset, 0,
-            "the name has a NUL byte, at which QEMU cuts it");
+  gsize len;
+  const guint8 *bytes = g_bytes_get_data (b->name, &len);
+  const guint8 *nul = len > 0 ? memchr (bytes, 0, len) : NULL;
+  if (nul != NULL)
+    qcow2_problems_add (
+        j->problems, &j->subject,
+        j->is_rewritten && makes_shorter_entry (len, (gsize) (nul - bytes))
+            ? QCOW2_BDIR_17_SHORTER
+            : QCOW2_BDIR_17_NUL,
+        b->name_offset, 0, "the name has a NUL byte, at which QEMU cuts it");
   else if (!qcow2_string_is_printable (b->name))
     ADD_AT (BDIR_17, b->name_offset, 0,
             "the name has control or format characters or is not UTF-8");
@@ -195,7 +234,7 @@ judge_name (const Judge *j, guint64 namesake, guint64 cut_namesake)
             "the padding is not zero at " QCOW2_X, b->bad_padding);
   if (b->padding_cut)
     ADD_AT (BDIR_02_PADDING, b->name_offset + b->name_size, 0,
-            "the padding goes on behind the end of the directory or file");
+            "the padding does not end in the directory or the file");
 }
 
 /* Returns what findings about BITMAP are about; the name stays BITMAP's. */
@@ -217,15 +256,17 @@ qcow2_bitmap_get_subject (const Qcow2Bitmap *bitmap)
  * not cut short, in the image with HEADER, whose cluster size is known, in a
  * file of FILE_SIZE bytes.  NAMESAKE is the index of the first bitmap of its
  * name, CUT_NAMESAKE of the first one whose name is the same up to a NUL byte.
- * What is in its table is for the table's reader. */
+ * IS_REWRITTEN says whether QEMU writes the directory when it opens the image
+ * for writing.  What is in its table is for the table's reader. */
 void
 qcow2_bitmap_judge (const Qcow2Bitmap *bitmap, const Qcow2Header *header,
                     guint64 file_size, guint64 namesake, guint64 cut_namesake,
-                    Qcow2Problems *problems)
+                    gboolean is_rewritten, Qcow2Problems *problems)
 {
   const Judge judge = { .b = bitmap,
                         .header = header,
                         .file_size = file_size,
+                        .is_rewritten = is_rewritten,
                         .problems = problems,
                         .subject = qcow2_bitmap_get_subject (bitmap) };
   const Judge *j = &judge;

@@ -70,7 +70,8 @@ const Qcow2Field qcow2_table_counts_fields[] = {
 };
 
 const Qcow2Field qcow2_bitmap_summary_fields[] = {
-  S (usable),
+  S (enabled),
+  S (disabled),
   S (in_use),
   S (stale),
   S (damaged),
@@ -108,12 +109,21 @@ qcow2_bitmap_get_state_word (const Qcow2Bitmap *bitmap)
   return qcow2_label_find (qcow2_bitmap_states, state);
 }
 
+/* Sets the state of BITMAP, which is usable if that is a sound one. */
 void
 qcow2_bitmap_set_state (Qcow2Bitmap *bitmap, Qcow2BitmapState state)
 {
   bitmap->state = state;
-  bitmap->usable = state == QCOW2_BITMAP_STATE_DISABLED
-                   || state == QCOW2_BITMAP_STATE_ENABLED;
+  bitmap->usable = qcow2_bitmap_is_sound (bitmap);
+}
+
+/* Whether the state of BITMAP says that its contents can be relied on, whatever
+ * QEMU makes of the image as a whole. */
+gboolean
+qcow2_bitmap_is_sound (const Qcow2Bitmap *bitmap)
+{
+  return bitmap->state == QCOW2_BITMAP_STATE_DISABLED
+         || bitmap->state == QCOW2_BITMAP_STATE_ENABLED;
 }
 
 static guint64

@@ -63,7 +63,7 @@ typedef struct
   guint64 granularity; /* bytes, or QCOW2_ABSENT */
   guint32 state;       /* Qcow2BitmapState */
   gboolean has_writer; /* it is in use because somebody is writing */
-  guint32 usable;      /* gboolean */
+  guint32 usable;      /* gboolean: sound, in an image that QEMU opens */
 
   gboolean has_counts; /* the whole table was examined */
   Qcow2TableCounts counts;
@@ -74,7 +74,8 @@ typedef struct
 /* How many of the bitmaps that were asked for are in which state. */
 typedef struct
 {
-  guint64 usable;
+  guint64 enabled;
+  guint64 disabled;
   guint64 in_use;
   guint64 stale;
   guint64 damaged;
@@ -93,6 +94,7 @@ void qcow2_bitmap_clear (Qcow2Bitmap *bitmap);
 Qcow2BitmapState qcow2_bitmap_get_shown_state (const Qcow2Bitmap *bitmap);
 const char *qcow2_bitmap_get_state_word (const Qcow2Bitmap *bitmap);
 void qcow2_bitmap_set_state (Qcow2Bitmap *bitmap, Qcow2BitmapState state);
+gboolean qcow2_bitmap_is_sound (const Qcow2Bitmap *bitmap);
 guint64 qcow2_bitmap_get_n_bits (const Qcow2Bitmap *bitmap,
                                  const Qcow2Header *header);
 gboolean qcow2_bitmap_get_data_size (const Qcow2Bitmap *bitmap,
@@ -103,7 +105,8 @@ guint64 qcow2_bitmap_get_n_needed (const Qcow2Header *header,
 /* bitmap-rules.c */
 void qcow2_bitmap_judge (const Qcow2Bitmap *bitmap, const Qcow2Header *header,
                          guint64 file_size, guint64 namesake,
-                         guint64 cut_namesake, Qcow2Problems *problems);
+                         guint64 cut_namesake, gboolean is_rewritten,
+                         Qcow2Problems *problems);
 Qcow2Subject qcow2_bitmap_get_subject (const Qcow2Bitmap *bitmap);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Qcow2Bitmap, qcow2_bitmap_clear)

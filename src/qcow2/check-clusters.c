@@ -5,6 +5,8 @@
 #include "qcow2/check-clusters.h"
 
 #include "qcow2/cluster-map.h"
+#include "qcow2/file-end.h"
+#include "qcow2/guard.h"
 #include "qcow2/refcount.h"
 #include "qcow2/snapshot.h"
 
@@ -22,10 +24,12 @@
 #define MAX_REFCOUNT_WORK (1 << 26)
 
 static const char *const kind_names[] = {
+  [QCOW2_RUN_HEADER] = "header",
   [QCOW2_RUN_L1_TABLE] = "L1 table",
   [QCOW2_RUN_REFCOUNT_TABLE] = "refcount table",
   [QCOW2_RUN_REFCOUNT_BLOCK] = "refcount block",
   [QCOW2_RUN_SNAPSHOT_TABLE] = "snapshot table",
+  [QCOW2_RUN_SNAPSHOT_L1_TABLE] = "L1 table of a snapshot",
   [QCOW2_RUN_CRYPTO_HEADER] = "crypto header",
   [QCOW2_RUN_DIRECTORY] = "bitmap directory",
   [QCOW2_RUN_TABLE] = "table",
@@ -52,7 +56,8 @@ struct Qcow2ClusterCheck
   guint64 crypto_pointer; /* host, of the extension's data */
   Qcow2CryptoExtension crypto;
 
-  guint64 snapshots_size; /* of their table, 0 when there is none */
+  Qcow2SnapshotTable snapshots; /* of size 0 when there is none */
+  Qcow2FileEnd file_end;
 
   guint rounds; /* that were finished */
   guint64 cost; /* bytes of tables read in a round */
@@ -92,6 +97,7 @@ static void
 add (Qcow2ClusterCheck *check, Qcow2RunKind kind, guint64 bitmap,
      guint64 offset, guint64 size, guint64 pointer)
 {
+  qcow2_file_end_note_needed (&check->file_end, check->image, offset, size);
   if (offset == 0 || offset % check->cluster_size != 0
       || offset >= check->file_size)
     return;
@@ -145,6 +151,9 @@ qcow2_cluster_check_add_entries (Qcow2ClusterCheck *check,
 {
   for (gsize i = 0; i < n_entries; i++)
     {
+      if (broken[i] == QCOW2_BTAB_05)
+        qcow2_file_end_note_needed (&check->file_end, check->image,
+                                    entries[i].offset, check->cluster_size);
       if (entries[i].type == QCOW2_ENTRY_SERIALIZED
           && broken[i] == QCOW2_NO_RULE)
         add (check, QCOW2_RUN_DATA, bitmap->index, entries[i].offset,
@@ -164,15 +173,30 @@ qcow2_cluster_check_set_cost (Qcow2ClusterCheck *check, guint64 bytes)
 /* HDR-18: entry INDEX of the refcount table, RAW, is not just the offset of a
  * block; OFFSET is that of the block, 0 when there is none. */
 static void
-report_bad_block (const Qcow2ClusterCheck *check, guint64 index, guint64 raw,
+report_bad_block (Qcow2ClusterCheck *check, guint64 index, guint64 raw,
                   guint64 offset)
 {
   const Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
                                  .structure = "refcount table",
                                  .extension = QCOW2_NO_INDEX,
                                  .bitmap = QCOW2_NO_INDEX };
+  const guint64 first_cluster
+      = index * qcow2_refcounts_get_block_end (check->refcounts, 0);
+  const gboolean is_needed
+      = first_cluster * check->cluster_size < check->file_size;
+  const gboolean is_after_end = offset == 0 && raw % check->cluster_size == 0;
+  const Qcow2RuleIndex rule = !is_after_end ? QCOW2_HDR_18_BLOCK
+                              : is_needed   ? QCOW2_HDR_18_BLOCK_END
+                                            : QCOW2_HDR_18_BLOCK_SPARE;
 
-  qcow2_problems_add (check->image->problems, &subject, QCOW2_HDR_18_BLOCK,
+  if (is_after_end && is_needed)
+    qcow2_file_end_note_needed (&check->file_end, check->image, raw,
+                                check->cluster_size);
+  else if (is_after_end)
+    qcow2_file_end_note_counted (&check->file_end, check->image, raw,
+                                 check->cluster_size);
+
+  qcow2_problems_add (check->image->problems, &subject, rule,
                       check->image->header.refcount_table_offset + index * 8,
                       raw, "entry " QCOW2_U " is " QCOW2_X ", %s", index, raw,
                       offset != 0
@@ -186,21 +210,22 @@ tell (const Qcow2ClusterCheck *check, GError *error)
   check->failed (error, check->failed_data);
 }
 
-/* Behind an entry of the refcount table that cannot be read no blocks are
- * looked for. */
+/* After an entry of the refcount table that cannot be read no blocks are looked
+ * for. */
 static void
 add_refcount_structures (Qcow2ClusterCheck *check)
 {
   const Qcow2Header *h = &check->image->header;
   GError *error = NULL;
 
+  add (check, QCOW2_RUN_REFCOUNT_TABLE, QCOW2_NO_INDEX,
+       h->refcount_table_offset,
+       MIN (h->refcount_table_clusters * check->cluster_size,
+            QCOW2_MAX_REFTABLE_BYTES),
+       AT_REFCOUNT_TABLE_OFFSET);
   if (check->refcounts == NULL)
     return;
 
-  add (check, QCOW2_RUN_REFCOUNT_TABLE, QCOW2_NO_INDEX,
-       h->refcount_table_offset,
-       qcow2_refcounts_get_n_blocks (check->refcounts) * 8,
-       AT_REFCOUNT_TABLE_OFFSET);
   for (guint64 i = 0; i < check->n_blocks; i++)
     {
       guint64 offset = 0;
@@ -225,67 +250,46 @@ add_refcount_structures (Qcow2ClusterCheck *check)
     }
 }
 
-/* HDR-19, what the header alone does not tell. */
 static void
-judge_snapshot_table (const Qcow2ClusterCheck *check,
-                      const Qcow2SnapshotTable *table)
+add_snapshot_structures (Qcow2ClusterCheck *check)
 {
-  const Qcow2Header *h = &check->image->header;
-  Qcow2Problems *problems = check->image->problems;
-  const Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
-                                 .structure = "snapshot table",
-                                 .extension = QCOW2_NO_INDEX,
-                                 .bitmap = QCOW2_NO_INDEX };
+  const GArray *l1_tables = check->snapshots.l1_tables;
 
-  if (table->cut)
-    qcow2_problems_add (problems, &subject, QCOW2_HDR_19_END,
-                        AT_SNAPSHOT_OFFSET, h->snapshot_offset,
-                        "%u entries at " QCOW2_X
-                        " do not end in the file, which has " QCOW2_U " bytes",
-                        h->nb_snapshots, h->snapshot_offset, check->file_size);
-  if (table->too_big)
-    qcow2_problems_add (problems, &subject, QCOW2_HDR_19_SIZE,
-                        AT_SNAPSHOT_OFFSET, h->snapshot_offset,
-                        "%u entries at " QCOW2_X " have more than 64 MiB",
-                        h->nb_snapshots, h->snapshot_offset);
-  if (table->bad != QCOW2_NO_INDEX)
-    qcow2_problems_add (problems, &subject, QCOW2_HDR_19_EXTRA, table->bad_at,
-                        table->bad_size,
-                        "entry " QCOW2_U " has " QCOW2_U
-                        " bytes of extra data, more than 1024",
-                        table->bad, table->bad_size);
-}
-
-/* Finds out how long the snapshot table is. */
-static void
-measure_snapshots (Qcow2ClusterCheck *check)
-{
-  const guint64 offset = check->image->header.snapshot_offset;
-  Qcow2SnapshotTable table;
-  GError *error = NULL;
-
-  if (check->image->header.nb_snapshots == 0 || offset == 0
-      || offset >= check->file_size)
-    return;
-
-  if (!qcow2_snapshot_table_measure (check->image, &table, &error))
+  add (check, QCOW2_RUN_SNAPSHOT_TABLE, QCOW2_NO_INDEX,
+       check->image->header.snapshot_offset, check->snapshots.size,
+       AT_SNAPSHOT_OFFSET);
+  for (guint i = 0; l1_tables != NULL && i < l1_tables->len; i++)
     {
-      tell (check, error);
-      return;
-    }
+      const Qcow2SnapshotL1 *l1
+          = &g_array_index (l1_tables, Qcow2SnapshotL1, i);
 
-  check->snapshots_size = table.size;
-  judge_snapshot_table (check, &table);
+      if ((guint64) l1->size * 8 <= QCOW2_MAX_L1_BYTES)
+        add (check, QCOW2_RUN_SNAPSHOT_L1_TABLE, QCOW2_NO_INDEX, l1->offset,
+             (guint64) l1->size * 8, l1->pointer);
+    }
 }
 
-/* Adds all structures but the bitmaps, and but the header, which none can
- * overlap. */
+/* Adds the first cluster, in which there is no other structure. */
+static void
+add_header (Qcow2ClusterCheck *check)
+{
+  const Qcow2Run run = { .start = 0,
+                         .n = 1,
+                         .bitmap = QCOW2_RUN_NO_BITMAP,
+                         .kind = QCOW2_RUN_HEADER };
+
+  qcow2_cluster_map_add (check->map, run);
+}
+
+/* Adds all structures but the bitmaps. */
 static void
 add_structures (Qcow2ClusterCheck *check)
 {
   const Qcow2Image *image = check->image;
   const Qcow2Header *h = &image->header;
+  GError *error = NULL;
 
+  add_header (check);
   if ((guint64) h->l1_size * 8 <= QCOW2_MAX_L1_BYTES)
     add (check, QCOW2_RUN_L1_TABLE, QCOW2_NO_INDEX, h->l1_table_offset,
          (guint64) h->l1_size * 8, AT_L1_TABLE_OFFSET);
@@ -299,10 +303,10 @@ add_structures (Qcow2ClusterCheck *check)
        image->bitmaps_offset + AT_DIRECTORY_OFFSET);
 
   add_refcount_structures (check);
-  if (check->rounds == 0)
-    measure_snapshots (check);
-  add (check, QCOW2_RUN_SNAPSHOT_TABLE, QCOW2_NO_INDEX, h->snapshot_offset,
-       check->snapshots_size, AT_SNAPSHOT_OFFSET);
+  if (check->rounds == 0
+      && !qcow2_snapshot_table_judge (check->image, &check->snapshots, &error))
+    tell (check, error);
+  add_snapshot_structures (check);
 }
 
 /* Whether RUN is a bitmap's that was asked for. */
@@ -382,6 +386,20 @@ name_run (const Qcow2Run *run, guint64 cluster)
                           kind_names[run->kind], run->bitmap, pointer);
 }
 
+/* Whether QEMU does not write what ONE and OTHER are because they overlap. */
+static gboolean
+is_guarded_overlap (const Qcow2ClusterCheck *check, const Qcow2Run *one,
+                    const Qcow2Run *other)
+{
+  const Qcow2RunKind kind
+      = one->kind == QCOW2_RUN_DIRECTORY ? other->kind : one->kind;
+
+  return (one->kind == QCOW2_RUN_DIRECTORY
+          || other->kind == QCOW2_RUN_DIRECTORY)
+         && kind < QCOW2_RUN_CRYPTO_HEADER && check->directory != NULL
+         && qcow2_directory_is_rewritten (check->directory);
+}
+
 /* Adds that RUN, which starts inside OWNER, overlaps it. */
 static void
 report_overlap (const Qcow2ClusterCheck *check, const Qcow2Run *owner,
@@ -393,9 +411,11 @@ report_overlap (const Qcow2ClusterCheck *check, const Qcow2Run *owner,
   const gboolean two_bitmaps = owner->kind == QCOW2_RUN_DATA
                                && run->kind == QCOW2_RUN_DATA
                                && owner->bitmap != run->bitmap;
-  const Qcow2RuleIndex rule = one_table     ? QCOW2_OVL_02_TABLE
-                              : two_bitmaps ? QCOW2_OVL_02_DATA
-                                            : QCOW2_OVL_01;
+  const Qcow2RuleIndex rule
+      = one_table                                ? QCOW2_OVL_02_TABLE
+        : two_bitmaps                            ? QCOW2_OVL_02_DATA
+        : is_guarded_overlap (check, owner, run) ? QCOW2_OVL_01_GUARDED
+                                                 : QCOW2_OVL_01;
   const guint64 offset = run->start * check->cluster_size;
   const guint64 n = MIN (owner->start + owner->n - run->start, run->n);
   Qcow2Problems *problems = check->image->problems;
@@ -464,12 +484,16 @@ find_overlaps (const Qcow2ClusterCheck *check)
     }
 }
 
-/* Whether refcounts of bitmaps may be wrong without anybody's fault. */
+/* Whether the refcounts of RUN may be wrong without anybody's fault. */
 static gboolean
-are_refcounts_doubtful (const Qcow2Image *image)
+are_refcounts_doubtful (const Qcow2Image *image, const Qcow2Run *run)
 {
+  const gboolean is_of_bitmaps
+      = run->kind == QCOW2_RUN_DIRECTORY || run->bitmap != QCOW2_RUN_NO_BITMAP;
+
   return (image->header.incompatible_features & QCOW2_INCOMPATIBLE_DIRTY) != 0
-         || !qcow2_header_vouches_for_bitmaps (&image->header);
+         || (is_of_bitmaps
+             && !qcow2_header_vouches_for_bitmaps (&image->header));
 }
 
 static void
@@ -477,7 +501,7 @@ report_refcount (const Qcow2ClusterCheck *check, const Qcow2Run *run,
                  guint64 cluster, guint64 n, guint64 refcount)
 {
   const Qcow2RuleIndex rule = refcount > 1 ? QCOW2_REF_01_SHARED
-                              : are_refcounts_doubtful (check->image)
+                              : are_refcounts_doubtful (check->image, run)
                                   ? QCOW2_REF_01_STALE
                                   : QCOW2_REF_01_FREE;
   const guint64 offset = cluster * check->cluster_size;
@@ -494,7 +518,7 @@ report_refcount (const Qcow2ClusterCheck *check, const Qcow2Run *run,
       add_name (check, &subject, &bitmap);
       name = name_run (run, cluster);
     }
-  qcow2_problems_add (problems, &subject, rule, offset, refcount,
+  qcow2_problems_add (problems, &subject, rule, offset, 0,
                       "the refcount of " QCOW2_X " bytes at " QCOW2_X
                       ", which belong to %s, is " QCOW2_U,
                       n * check->cluster_size, offset, name, refcount);
@@ -563,7 +587,8 @@ report_unexamined (const Qcow2ClusterCheck *check, guint64 cluster,
       what, offset);
 }
 
-/* REF-01: looks at the refcounts of all clusters of bitmaps, each once. */
+/* REF-01: looks at the refcounts of all clusters of the structures, and of the
+ * bitmaps that were asked for, each once. */
 static void
 check_refcounts (Qcow2ClusterCheck *check)
 {
@@ -575,7 +600,7 @@ check_refcounts (Qcow2ClusterCheck *check)
       const guint64 start = MAX (run->start, check->refcounts_done);
       const guint64 end = MIN (run->start + run->n, check->n_counted);
 
-      if ((run->kind != QCOW2_RUN_DIRECTORY && !is_wanted (check, run))
+      if ((run->bitmap != QCOW2_RUN_NO_BITMAP && !is_wanted (check, run))
           || start >= end)
         continue;
 
@@ -590,6 +615,31 @@ check_refcounts (Qcow2ClusterCheck *check)
     }
 }
 
+static void
+judge_file_end (Qcow2ClusterCheck *check)
+{
+  GError *error = NULL;
+
+  if (!qcow2_file_end_judge (&check->file_end, check->image, check->refcounts,
+                             &error))
+    tell (check, error);
+}
+
+/* OVL-01: says what QEMU would find in the way of the bitmap directory. */
+static void
+judge_guard (Qcow2ClusterCheck *check)
+{
+  GError *error = NULL;
+
+  if (check->directory != NULL
+      && qcow2_directory_is_rewritten (check->directory)
+      && qcow2_problems_get_use (check->image->problems, QCOW2_OVL_01_GUARDED)
+                 ->n
+             == 0
+      && !qcow2_guard_judge (check->image, &check->snapshots, &error))
+    tell (check, error);
+}
+
 /* Judges the clusters that were added since the last round; DIRECTORY is the
  * one of the bitmaps, NULL when there is none, and has to be rewound
  * afterwards.  Returns whether there has to be another round, in which all
@@ -600,8 +650,12 @@ qcow2_cluster_check_finish_round (Qcow2ClusterCheck *check,
 {
   check->directory = directory;
   add_structures (check);
+  if (check->rounds == 0)
+    judge_file_end (check);
   qcow2_cluster_map_sort (check->map);
   find_overlaps (check);
+  if (check->rounds == 0)
+    judge_guard (check);
   if (qcow2_cluster_map_is_crowded (check->map))
     report_unexamined (check, qcow2_cluster_map_get_low (check->map),
                        "further overlaps of the cluster");
@@ -633,5 +687,6 @@ qcow2_cluster_check_free (Qcow2ClusterCheck *check)
   qcow2_cluster_map_free (check->map);
   qcow2_refcounts_free (check->refcounts);
   g_array_unref (check->wanted);
+  qcow2_snapshot_table_clear (&check->snapshots);
   g_free (check);
 }

@@ -10,6 +10,12 @@
  * may end in the same cluster, which may be large. */
 #define MAX_ZERO_BYTES (512 * 1024 * 1024)
 
+/* Host offset of the header field, and what it and header_length, the next one,
+ * are in a sound version 3 header: no longer one is known. */
+#define AT_REFCOUNT_ORDER 0x60
+#define MAX_REFCOUNT_ORDER 6
+#define MAX_V3_LENGTH 112
+
 typedef struct
 {
   Qcow2Image *image;
@@ -21,6 +27,7 @@ typedef struct
   guint64 zero_bytes_left; /* of MAX_ZERO_BYTES */
   GHashTable *unread;      /* offsets of tables that could not be read, as has
                               been told */
+  gboolean has_failed;     /* something could not be read */
 
   /* Of the bitmap that is examined: the entry with its last bit. */
   guint64 last_index;
@@ -37,9 +44,13 @@ typedef struct
   gboolean first;         /* only then anything is judged by itself */
 } Walk;
 
+/* A Qcow2CheckFailed: takes ERROR, after which the check goes on. */
 static void
-fail (const Check *check, GError *error)
+fail (GError *error, gpointer data)
 {
+  Check *check = data;
+
+  check->has_failed = TRUE;
   check->calls->failed (error, check->calls->data);
 }
 
@@ -90,24 +101,56 @@ make_subject (guint parts, const char *structure)
   return subject;
 }
 
-/* HDR-14: looks at what lies behind the terminator of the extensions, at host
- * offset START, and before END. */
+/* Stores in *FOUND whether a version 3 header follows the fields of a version 2
+ * header, as far as START: its refcount_order and header_length. */
+static gboolean
+find_version_3 (const Check *check, guint64 start, gboolean *found,
+                GError **error)
+{
+  const Qcow2Image *image = check->image;
+  guint8 bytes[8];
+
+  *found = FALSE;
+  if (image->header.version != 2 || start > AT_REFCOUNT_ORDER
+      || byte_source_get_size (image->source)
+             < AT_REFCOUNT_ORDER + sizeof bytes)
+    return TRUE;
+  if (!byte_source_read (image->source, AT_REFCOUNT_ORDER, bytes, sizeof bytes,
+                         "header", error))
+    return FALSE;
+
+  const guint64 length = qcow2_load_be (bytes + 4, 4);
+  *found = qcow2_load_be (bytes, 4) <= MAX_REFCOUNT_ORDER
+           && length >= QCOW2_V3_HEADER_LENGTH && length <= MAX_V3_LENGTH
+           && length % 8 == 0;
+  return TRUE;
+}
+
+/* HDR-14: looks at what lies between the terminator of the extensions, which
+ * ends at host offset START, and END. */
 static void
 check_rest_of_area (Check *check, guint64 start, guint64 end)
 {
   const guint64 stop = MIN (end, byte_source_get_size (check->image->source));
   const Qcow2Subject subject
       = make_subject (QCOW2_PART_EXTENSIONS, "header extension");
-  guint64 offset;
+  guint64 offset = stop;
   guint8 byte;
+  gboolean is_version_3 = FALSE;
   GError *error = NULL;
 
   if (!find_nonzero (check, start, stop, 0xff, "header extensions", &offset,
-                     &byte, &error))
-    fail (check, error);
+                     &byte, &error)
+      || !find_version_3 (check, start, &is_version_3, &error))
+    fail (error, check);
+  else if (is_version_3)
+    qcow2_problems_add (check->image->problems, &subject,
+                        QCOW2_HDR_14_VERSION_3, offset, 0,
+                        "the rest of a version 3 header follows the version 2 "
+                        "header");
   else if (offset < stop)
     qcow2_problems_add (check->image->problems, &subject, QCOW2_HDR_14, offset,
-                        0, "there is something behind the last extension");
+                        0, "there is something after the last extension");
 }
 
 static void
@@ -174,7 +217,7 @@ check_extensions (Check *check)
 
   if (local_error != NULL)
     {
-      fail (check, g_steal_pointer (&local_error));
+      fail (g_steal_pointer (&local_error), check);
       return;
     }
 
@@ -214,7 +257,7 @@ check_tail (Check *check, const Qcow2Bitmap *bitmap, guint64 data_size)
   check->zero_bytes_left -= end - start;
   if (!find_nonzero (check, start, end, mask, "bitmap data", &offset, &byte,
                      &error))
-    fail (check, error);
+    fail (error, check);
   else if (offset < end)
     qcow2_problems_add (
         check->image->problems, &subject, QCOW2_BDATA_03, offset, byte,
@@ -264,8 +307,10 @@ count_state (Qcow2BitmapSummary *summary, const Qcow2Bitmap *bitmap)
   switch ((Qcow2BitmapState) bitmap->state)
     {
     case QCOW2_BITMAP_STATE_ENABLED:
+      summary->enabled++;
+      return;
     case QCOW2_BITMAP_STATE_DISABLED:
-      summary->usable++;
+      summary->disabled++;
       return;
     case QCOW2_BITMAP_STATE_IN_USE:
     case QCOW2_BITMAP_STATE_IN_USE_WRITER:
@@ -291,7 +336,7 @@ fail_table (Check *check, const Qcow2Bitmap *bitmap, GError *error)
 
   *offset = bitmap->bitmap_table_offset;
   if (g_hash_table_add (check->unread, offset))
-    fail (check, error);
+    fail (error, check);
   else
     g_error_free (error);
 }
@@ -413,7 +458,7 @@ check_bitmaps (Check *check, Qcow2Directory *directory)
       if (check->summary->is_whole
           && !walk_bitmaps (check, directory, first, &error))
         {
-          fail (check, g_steal_pointer (&error));
+          fail (g_steal_pointer (&error), check);
           check->summary->is_whole = FALSE;
         }
       first = FALSE;
@@ -429,30 +474,46 @@ check_writer (Check *check)
 
   if (qcow2_image_probe_writer (check->image) == BYTE_SOURCE_LOCKED)
     qcow2_problems_add (check->image->problems, &subject, QCOW2_FILE_08, 0, 0,
-                        "somebody is writing to the image");
+                        "a program is writing to the image");
+}
+
+/* Stores in *VERDICT what the findings come to. */
+static void
+conclude (const Check *check, const Qcow2Directory *directory,
+          Qcow2Verdict *verdict)
+{
+  *verdict = (Qcow2Verdict) QCOW2_VERDICT_INIT;
+  qcow2_verdict_add (verdict, check->image, check->image->problems);
+  if ((check->has_failed || directory == NULL)
+      && verdict->effect < QCOW2_EFFECT_UNKNOWN)
+    *verdict = (Qcow2Verdict){ QCOW2_EFFECT_UNKNOWN, QCOW2_FILE_04 };
 }
 
 /* Judges IMAGE by all rules and adds what is wrong to its problems; DIRECTORY
  * is that of its bitmaps, or NULL when it cannot be read.  Counts in SUMMARY,
- * which starts zeroed, the bitmaps that CALLS wants.  What cannot be
- * read (QCOW2_ERROR_READ) is told to CALLS, and the rest goes on. */
+ * which starts zeroed, the bitmaps that CALLS wants.  VERDICT, unless it is
+ * NULL, gets what QEMU does with the image, if CALLS wants all bitmaps.  What
+ * cannot be read (QCOW2_ERROR_READ) is told to CALLS, and the rest goes on. */
 void
 qcow2_image_check (Qcow2Image *image, Qcow2Directory *directory,
-                   const Qcow2CheckCalls *calls, Qcow2BitmapSummary *summary)
+                   const Qcow2CheckCalls *calls, Qcow2BitmapSummary *summary,
+                   Qcow2Verdict *verdict)
 {
   Check check = {
     .image = image,
     .calls = calls,
     .summary = summary,
-    .clusters = qcow2_cluster_check_new (image, calls->failed, calls->data),
     .window = byte_window_new (image->source, 0),
     .zero_bytes_left = MAX_ZERO_BYTES,
     .unread = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL)
   };
 
+  check.clusters = qcow2_cluster_check_new (image, fail, &check);
   check_writer (&check);
   check_extensions (&check);
   check_bitmaps (&check, directory);
+  if (verdict != NULL)
+    conclude (&check, directory, verdict);
 
   qcow2_cluster_check_free (check.clusters);
   byte_window_free (check.window);

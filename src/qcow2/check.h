@@ -6,6 +6,7 @@
 
 #include "qcow2/check-clusters.h"
 #include "qcow2/directory.h"
+#include "qcow2/verdict.h"
 
 G_BEGIN_DECLS
 
@@ -20,6 +21,6 @@ typedef struct
 
 void qcow2_image_check (Qcow2Image *image, Qcow2Directory *directory,
                         const Qcow2CheckCalls *calls,
-                        Qcow2BitmapSummary *summary);
+                        Qcow2BitmapSummary *summary, Qcow2Verdict *verdict);
 
 G_END_DECLS

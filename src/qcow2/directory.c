@@ -38,7 +38,12 @@ struct Qcow2Directory
   WalkState state;
 
   Qcow2Namesakes *namesakes; /* of all entries when it was opened */
+  gboolean is_none;      /* none of its entries can be one */
+  gboolean is_rewritten; /* by QEMU, when it opens the image for writing */
 };
+
+/* How many fields of 24 bytes have to be wrong before they are no entry. */
+#define MANY_FLAWS 3
 
 void
 qcow2_directory_rewind (Qcow2Directory *directory)
@@ -161,6 +166,22 @@ qcow2_directory_is_unknown (const Qcow2Directory *directory)
          && qcow2_image_bitmaps_are_damaged (directory->image);
 }
 
+/* Whether none of the entries of DIRECTORY can be one, which has been said:
+ * what they are is not worth judging. */
+gboolean
+qcow2_directory_is_none (const Qcow2Directory *directory)
+{
+  return directory->is_none;
+}
+
+/* Whether QEMU writes DIRECTORY when it opens the image for writing, since it
+ * marks the bitmaps as in use. */
+gboolean
+qcow2_directory_is_rewritten (const Qcow2Directory *directory)
+{
+  return directory->is_rewritten;
+}
+
 /* Makes entry INDEX of DIRECTORY, which is at host offset OFFSET, the next. */
 static void
 seek (Qcow2Directory *directory, guint64 index, guint64 offset)
@@ -209,6 +230,79 @@ qcow2_directory_skip_to_name (Qcow2Directory *directory, const char *name,
   return qcow2_directory_skip_to_index (directory, index);
 }
 
+/* Whether the fields of BITMAP are so wrong that they are no entry at all. */
+static gboolean
+is_no_entry (const Qcow2Directory *directory, const Qcow2Bitmap *bitmap)
+{
+  const guint64 cluster_size = directory->image->header.cluster_size;
+  const gboolean flaws[]
+      = { bitmap->bitmap_table_offset == 0
+              || bitmap->bitmap_table_offset % cluster_size != 0,
+          bitmap->bitmap_table_size == 0,
+          (bitmap->flags & ~QCOW2_BITMAP_KNOWN_FLAGS) != 0,
+          bitmap->type != QCOW2_BITMAP_DIRTY_TRACKING,
+          bitmap->granularity_bits < 9 || bitmap->granularity_bits > 31,
+          bitmap->name_size == 0,
+          bitmap->extra_data_size != 0 };
+  guint n = 0;
+
+  for (guint i = 0; i < G_N_ELEMENTS (flaws); i++)
+    n += flaws[i] ? 1 : 0;
+
+  return n >= MANY_FLAWS;
+}
+
+/* Returns a finding's subject: the directory as a whole, or, with INDEX, an
+ * entry. */
+static Qcow2Subject
+make_subject (guint64 index)
+{
+  const Qcow2Subject subject
+      = { .parts = QCOW2_PART_BITMAPS,
+          .structure = index == QCOW2_NO_INDEX ? WHAT : "bitmap",
+          .extension = QCOW2_NO_INDEX,
+          .bitmap = index };
+
+  return subject;
+}
+
+/* Adds that the walk has ended inside an entry.  Returns FALSE when it has
+ * not. */
+static gboolean
+judge_cut_entry (const Qcow2Directory *directory)
+{
+  Qcow2Problems *problems = directory->image->problems;
+  const gboolean by_file = directory->end < directory->declared_end;
+  const guint64 n = directory->index;
+
+  if (directory->state == ENTRY_CUT)
+    {
+      const Qcow2Subject subject = make_subject (n - 1);
+
+      qcow2_problems_add (problems, &subject,
+                          by_file ? QCOW2_BDIR_02_FILE : QCOW2_BDIR_02,
+                          directory->pos + AT_NAME_SIZE, 0,
+                          "extra data and name do not end before " QCOW2_X
+                          ", the end of the %s",
+                          directory->end, by_file ? "file" : "directory");
+      return TRUE;
+    }
+  if (directory->state == HEAD_CUT && n < directory->image->bitmaps.nb_bitmaps)
+    {
+      const Qcow2Subject subject = make_subject (n);
+
+      qcow2_problems_add (problems, &subject,
+                          by_file ? QCOW2_BDIR_01_FILE : QCOW2_BDIR_01,
+                          directory->pos, 0,
+                          "only " QCOW2_U " of the %u bytes of an entry's "
+                          "fields are left",
+                          directory->end - directory->pos, HEAD_LENGTH);
+      return TRUE;
+    }
+
+  return FALSE;
+}
+
 /* Adds what is wrong with the directory as a whole, when the walk has ended.
  */
 static void
@@ -217,51 +311,53 @@ judge_walk (const Qcow2Directory *directory)
   const Qcow2Image *image = directory->image;
   const guint64 n = directory->index;
   const guint32 nb_bitmaps = image->bitmaps.nb_bitmaps;
-  Qcow2Subject subject = { .parts = QCOW2_PART_BITMAPS,
-                           .structure = WHAT,
-                           .extension = QCOW2_NO_INDEX,
-                           .bitmap = QCOW2_NO_INDEX };
+  const Qcow2Subject subject = make_subject (QCOW2_NO_INDEX);
 
-  if (directory->state == ENTRY_CUT)
+  if (directory->is_none)
     {
-      subject.structure = "bitmap";
-      subject.bitmap = n - 1;
-      qcow2_problems_add (
-          image->problems, &subject, QCOW2_BDIR_02,
-          directory->pos + AT_NAME_SIZE, 0,
-          "extra data and name go on behind " QCOW2_X ", the end of the %s",
-          directory->end,
-          directory->end < directory->declared_end ? "file" : "directory");
+      qcow2_problems_add (image->problems, &subject, QCOW2_BDIR_21,
+                          directory->start, 0,
+                          "what bitmap_directory_offset points to is no bitmap "
+                          "directory: none of its " QCOW2_U
+                          " entries can be one",
+                          n);
       return;
     }
-  if (directory->state == HEAD_CUT && n < nb_bitmaps)
-    {
-      subject.structure = "bitmap";
-      subject.bitmap = n;
-      qcow2_problems_add (image->problems, &subject, QCOW2_BDIR_01,
-                          directory->pos, 0,
-                          "only " QCOW2_U " of the %u bytes of an entry's "
-                          "fields are left",
-                          directory->end - directory->pos, HEAD_LENGTH);
-      return;
-    }
+  if (judge_cut_entry (directory))
+    return;
 
   /* When nothing of the directory is in the file, that has been said. */
-  if (n != nb_bitmaps && directory->end > directory->start)
-    qcow2_problems_add (
-        image->problems, &subject,
-        n > nb_bitmaps ? QCOW2_BDIR_03_MORE : QCOW2_BDIR_03_LESS,
-        image->bitmaps_offset, n,
-        "the directory has " QCOW2_U " entries, but nb_bitmaps is %u", n,
-        nb_bitmaps);
-  else if (n == nb_bitmaps && directory->pos < directory->declared_end
-           && directory->end > directory->start)
-    qcow2_problems_add (image->problems, &subject, QCOW2_BDIR_04,
-                        MIN (directory->pos, directory->end),
-                        directory->declared_end,
+  if (directory->end <= directory->start)
+    return;
+
+  if (n != nb_bitmaps)
+    qcow2_problem_allow (
+        qcow2_problems_add (image->problems, &subject,
+                            n > nb_bitmaps ? QCOW2_BDIR_03_MORE
+                                           : QCOW2_BDIR_03_LESS,
+                            image->bitmaps_offset, nb_bitmaps,
+                            "the directory has " QCOW2_U
+                            " entries, but nb_bitmaps is %u",
+                            n, nb_bitmaps),
+        n);
+  else if (directory->pos < directory->declared_end)
+    qcow2_problems_add (image->problems, &subject,
+                        directory->declared_end - directory->pos < HEAD_LENGTH
+                            ? QCOW2_BDIR_04
+                            : QCOW2_BDIR_04_MORE,
+                        MIN (directory->pos, directory->end), 0,
                         "the entries end here, but the directory ends "
                         "at " QCOW2_X,
                         directory->declared_end);
+}
+
+/* HDR-31: says that QEMU has no room to write the header anew, which it does
+ * with the directory. */
+static void
+judge_room (const Qcow2Directory *directory)
+{
+  if (directory->is_rewritten && !directory->image->header_is_rewritten)
+    qcow2_image_judge_room (directory->image);
 }
 
 /* A Qcow2NamesakesRead: reads the name of an entry again. */
@@ -282,7 +378,11 @@ read_name (guint32 index, guint32 offset, gpointer data, GError **error)
 static gboolean
 survey (Qcow2Directory *directory, GError **error)
 {
+  const gboolean vouched
+      = qcow2_header_vouches_for_bitmaps (&directory->image->header)
+        && !directory->image->extensions_ignored;
   g_autoptr (GError) local_error = NULL;
+  guint64 n_entries = 0; /* that may be some */
 
   while (TRUE)
     {
@@ -292,6 +392,10 @@ survey (Qcow2Directory *directory, GError **error)
       if (!read_next (directory, &bitmap, &name, &local_error))
         break;
 
+      n_entries += is_no_entry (directory, &bitmap) ? 0 : 1;
+      directory->is_rewritten
+          = directory->is_rewritten
+            || (vouched && (bitmap.flags & QCOW2_BITMAP_IN_USE) == 0);
       qcow2_namesakes_add (directory->namesakes,
                            (guint32) (bitmap.file_offset - directory->start),
                            name, bitmap.name_size);
@@ -299,7 +403,9 @@ survey (Qcow2Directory *directory, GError **error)
 
   if (local_error == NULL)
     {
+      directory->is_none = directory->index > 0 && n_entries == 0;
       judge_walk (directory);
+      judge_room (directory);
       qcow2_namesakes_find (directory->namesakes, read_name, directory,
                             &local_error);
     }

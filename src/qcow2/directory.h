@@ -26,6 +26,8 @@ gboolean qcow2_directory_skip_to_name (Qcow2Directory *directory,
                                        const char *name, gsize len);
 guint64 qcow2_directory_get_n (const Qcow2Directory *directory);
 gboolean qcow2_directory_is_unknown (const Qcow2Directory *directory);
+gboolean qcow2_directory_is_none (const Qcow2Directory *directory);
+gboolean qcow2_directory_is_rewritten (const Qcow2Directory *directory);
 guint64 qcow2_directory_get_namesake (const Qcow2Directory *directory,
                                       guint64 index);
 guint64 qcow2_directory_get_cut_namesake (const Qcow2Directory *directory,

@@ -33,6 +33,7 @@ struct Qcow2Examiner
   guint64 n_left_out;  /* entries that were not examined for that */
   guint64 data_left;   /* of MAX_DATA_BYTES */
   GTree *verdicts;     /* of Verdict, its own key */
+  gboolean is_refused; /* QEMU does not open the image */
   gboolean has_probed; /* for a writer */
   gboolean has_writer;
   Qcow2ExaminerWatch watch; /* may be NULL */
@@ -45,9 +46,9 @@ typedef struct
   guint64 offset;        /* host, of the table */
   guint64 granularity;   /* bytes */
   guint32 size;          /* entries */
-  Qcow2RuleIndex broken; /* the first that an entry breaks, or QCOW2_NO_RULE */
+  Qcow2RuleIndex broken; /* the worst that an entry breaks, or QCOW2_NO_RULE */
   guint64 broken_at;     /* host, of that entry */
-  guint64 broken_value;  /* what is wrong with it */
+  guint64 broken_value;  /* that entry */
   guint64 owner;         /* index of the bitmap whose table it was */
   gboolean whole;        /* all entries were examined */
   Qcow2TableCounts counts;
@@ -127,6 +128,14 @@ qcow2_examiner_set_problems (Qcow2Examiner *examiner, Qcow2Problems *problems)
   examiner->problems = problems;
 }
 
+/* Says that QEMU does not open the image, so that none of its bitmaps is
+ * usable, whatever the state of each. */
+void
+qcow2_examiner_set_refused (Qcow2Examiner *examiner)
+{
+  examiner->is_refused = TRUE;
+}
+
 /* Returns how many bytes of tables were examined. */
 guint64
 qcow2_examiner_get_n_bytes (const Qcow2Examiner *examiner)
@@ -143,21 +152,21 @@ qcow2_examiner_get_n_left_out (const Qcow2Examiner *examiner)
 }
 
 /* Adds what is wrong with the directory entry of BITMAP to the problems of
- * EXAMINER.  One that is cut short has no end that could be trusted, and the
- * directory has said so: nothing is added. */
+ * EXAMINER.  Of one that is truncated, and of those of a directory that is
+ * none, the directory has said so: nothing is added. */
 void
 qcow2_examiner_judge_entry (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap)
 {
   const Qcow2Image *image = examiner->image;
 
-  if (bitmap->name == NULL)
+  if (bitmap->name == NULL || qcow2_directory_is_none (examiner->directory))
     return;
 
   qcow2_bitmap_judge (
       bitmap, &image->header, byte_source_get_size (image->source),
       qcow2_directory_get_namesake (examiner->directory, bitmap->index),
       qcow2_directory_get_cut_namesake (examiner->directory, bitmap->index),
-      examiner->problems);
+      qcow2_directory_is_rewritten (examiner->directory), examiner->problems);
 }
 
 static void
@@ -179,13 +188,18 @@ count_entry (Qcow2TableCounts *counts, const Qcow2TableEntry *entry)
   counts->reserved += entry->reserved != 0;
 }
 
-/* Notes in VERDICT that ENTRY breaks RULE. */
+/* Notes in VERDICT that ENTRY breaks RULE, if that is worse than what was noted
+ * before. */
 static void
 take_flaw (Verdict *verdict, Qcow2RuleIndex rule, const Qcow2TableEntry *entry)
 {
+  if (rule == QCOW2_NO_RULE
+      || !qcow2_table_rule_is_worse (rule, verdict->broken))
+    return;
+
   verdict->broken = rule;
   verdict->broken_at = verdict->offset + entry->index * 8;
-  verdict->broken_value = qcow2_table_get_broken_value (entry, rule);
+  verdict->broken_value = entry->raw;
 }
 
 /* Reads, counts and judges the first N entries of TABLE for VERDICT. */
@@ -224,8 +238,7 @@ judge_entries (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
         {
           broken[i] = qcow2_table_judge_entry (table, &entries[i], data_size,
                                                &subject, examiner->problems);
-          if (broken[i] != QCOW2_NO_RULE && verdict->broken == QCOW2_NO_RULE)
-            take_flaw (verdict, broken[i], &entries[i]);
+          take_flaw (verdict, broken[i], &entries[i]);
           count_entry (&verdict->counts, &entries[i]);
         }
       if (examiner->watch != NULL)
@@ -297,8 +310,9 @@ judge_table (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, GError **error)
   const Verdict *known = g_tree_lookup (examiner->verdicts, &key);
   guint64 data_size = 0;
 
-  if (table.offset == 0 || bitmap->name == NULL)
-    return TRUE; /* BDIR-05, BDIR-02 */
+  if (table.offset == 0 || bitmap->name == NULL
+      || qcow2_directory_is_none (examiner->directory))
+    return TRUE; /* BDIR-05, BDIR-02, BDIR-21 */
 
   if (known != NULL && known->broken != QCOW2_NO_RULE)
     {
@@ -386,6 +400,7 @@ qcow2_examiner_examine (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
       = !was_read || qcow2_problems_get_n_errors (problems) > before;
 
   qcow2_bitmap_set_state (bitmap, state_of (examiner, bitmap, damaged));
+  bitmap->usable = bitmap->usable && !examiner->is_refused;
   bitmap->has_writer
       = bitmap->state == QCOW2_BITMAP_STATE_IN_USE && has_writer (examiner);
   return was_read;
@@ -422,7 +437,7 @@ count_data (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
 }
 
 /* Gives BITMAP, which was examined, how many bytes of the disk are dirty by
- * it, if it can be used.  Fails with QCOW2_ERROR_READ. */
+ * it, if it is sound.  Fails with QCOW2_ERROR_READ. */
 gboolean
 qcow2_examiner_count_dirty (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
                             GError **error)
@@ -430,7 +445,7 @@ qcow2_examiner_count_dirty (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
   const Qcow2Table table = qcow2_image_get_table (examiner->image, bitmap);
   const Verdict key = get_key (&table);
 
-  if (!bitmap->usable)
+  if (!qcow2_bitmap_is_sound (bitmap))
     return TRUE;
 
   Verdict *verdict = g_tree_lookup (examiner->verdicts, &key);

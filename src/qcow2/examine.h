@@ -28,6 +28,7 @@ void qcow2_examiner_set_watch (Qcow2Examiner *examiner,
                                Qcow2ExaminerWatch watch, gpointer data);
 void qcow2_examiner_set_problems (Qcow2Examiner *examiner,
                                   Qcow2Problems *problems);
+void qcow2_examiner_set_refused (Qcow2Examiner *examiner);
 guint64 qcow2_examiner_get_n_bytes (const Qcow2Examiner *examiner);
 guint64 qcow2_examiner_get_n_left_out (const Qcow2Examiner *examiner);
 void qcow2_examiner_judge_entry (Qcow2Examiner *examiner,

@@ -5,6 +5,8 @@
 
 #include "qcow2/extension.h"
 
+#include <string.h>
+
 #include "qcow2/printable.h"
 
 /* Host offsets in an extension, from its magic. */
@@ -14,9 +16,6 @@
 #define BITMAPS_LENGTH 24
 #define CRYPTO_LENGTH 16
 #define FEATURE_ROW 48
-
-/* QEMU, block/qcow2.c: the size of backing_format less its NUL. */
-#define QEMU_MAX_BACKING_FORMAT 15
 
 /* LUKS1 on-disk format: the size of the partition header. */
 #define LUKS_HEADER_LENGTH 592
@@ -62,7 +61,13 @@ judge_repeated (const Judge *j)
 static void
 judge_characters (const Judge *j)
 {
-  if (j->e->bytes != NULL && !qcow2_string_is_printable (j->e->bytes))
+  gsize len = 0;
+  const guint8 *bytes
+      = j->e->bytes != NULL ? g_bytes_get_data (j->e->bytes, &len) : NULL;
+
+  if (len > 0 && memchr (bytes, 0, len) != NULL)
+    ADD (HDR_30_NUL, AT_DATA, 0, "the string has a NUL byte");
+  else if (len > 0 && !qcow2_string_is_printable (j->e->bytes))
     ADD (HDR_30, AT_DATA, 0, "the string has control or format characters");
 }
 
@@ -75,9 +80,9 @@ judge_backing_format (const Judge *j)
     ADD (EXT_10_ALONE, 0, 0, "there is no backing file");
   if (length == 0)
     ADD (EXT_10_EMPTY, AT_LENGTH, length, "length is 0");
-  else if (length > QEMU_MAX_BACKING_FORMAT)
+  else if (length > QCOW2_QEMU_MAX_BACKING_FORMAT)
     ADD (EXT_10_LONG, AT_LENGTH, length, "length %u is greater than %u",
-         length, QEMU_MAX_BACKING_FORMAT);
+         length, QCOW2_QEMU_MAX_BACKING_FORMAT);
   judge_characters (j);
 }
 
@@ -115,16 +120,17 @@ judge_features (const Judge *j)
       if (feature.type >= QCOW2_N_FEATURE_TYPES
           || feature.bit >= QCOW2_MASK_BITS)
         {
-          ADD (EXT_11, at,
-               feature.type >= QCOW2_N_FEATURE_TYPES ? feature.type
-                                                     : feature.bit,
+          const gboolean bad_type = feature.type >= QCOW2_N_FEATURE_TYPES;
+
+          ADD (EXT_11, at + (bad_type ? 0 : 1),
+               bad_type ? feature.type : feature.bit,
                "type %u, bit %u is no feature bit", feature.type, feature.bit);
           continue;
         }
 
       const guint64 mask = G_GUINT64_CONSTANT (1) << feature.bit;
       if ((seen[feature.type] & mask) != 0)
-        ADD (EXT_11, at, feature.bit, "type %u, bit %u has a name already",
+        ADD (EXT_11, at + 1, feature.bit, "type %u, bit %u has a name already",
              feature.type, feature.bit);
       seen[feature.type] |= mask;
     }
@@ -137,7 +143,7 @@ judge_crypto (const Judge *j)
   const guint64 length = j->e->crypto.crypto_header_length;
 
   if (j->header->crypt_method != QCOW2_CRYPT_LUKS)
-    ADD (EXT_13_METHOD, 0, j->header->crypt_method,
+    ADD (EXT_13_METHOD, 0, 0,
          "crypt_method is %u, not %u (luks)", j->header->crypt_method,
          QCOW2_CRYPT_LUKS);
   if (j->e->length != CRYPTO_LENGTH)
@@ -202,14 +208,23 @@ judge_directory_place (const Judge *j)
   if (offset <= j->file_size && size <= left)
     return;
 
-  if (size % 8 == 0 && offset < j->file_size && size - left < 8)
+  if (offset > QCOW2_QEMU_MAX_LENGTH
+      || size > QCOW2_QEMU_MAX_LENGTH - offset)
+    ADD (BEXT_06_FAR, AT_DATA + 16, offset,
+         "the bitmap directory, " QCOW2_X " bytes at " QCOW2_X
+         ", is beyond what QEMU reads of a file",
+         size, offset);
+  else if (size % 8 == 0 && offset < j->file_size && size - left < 8)
     ADD (BEXT_06_PADDING, AT_DATA + 16, offset,
          "the bitmap directory, " QCOW2_X " bytes at " QCOW2_X
          ", ends " QCOW2_X
-         " bytes behind the end of the file: that may be padding",
+         " bytes after the end of the file: that may be padding",
          size, offset, size - left);
   else
-    ADD (BEXT_06, AT_DATA + 16, offset,
+    qcow2_problems_add (
+        j->problems, &j->subject,
+        j->e->directory_ends_in_zeroes ? QCOW2_BEXT_06 : QCOW2_BEXT_06_REFUSED,
+        j->e->file_offset + AT_DATA + 16, offset,
          "the bitmap directory, " QCOW2_X " bytes at " QCOW2_X
          ", does not end in the file, which has " QCOW2_U " bytes",
          size, offset, j->file_size);
@@ -332,6 +347,7 @@ qcow2_extension_judge (const Qcow2Extension *extension,
       judge_data_file (j);
       return;
     default:
-      return; /* nobody knows more about it */
+      ADD (EXT_09, 0, 0, "an extension of an unknown type");
+      return;
     }
 }

@@ -6,11 +6,15 @@
 
 #include <string.h>
 
+#include "qcow2/directory-end.h"
 #include "qcow2/printable.h"
 
 #define WHAT "header extension"
 
 #define HEAD_LENGTH 8
+
+/* qcow2 spec, bitmaps extension. */
+#define BITMAPS_LENGTH 24
 
 /* The most of a payload that is kept: the largest first cluster. */
 #define MAX_PAYLOAD (2 * 1024 * 1024)
@@ -36,12 +40,14 @@ typedef enum
 struct Qcow2ExtensionWalk
 {
   ByteSource *source;
+  const Qcow2Header *header;
   ByteWindow *window;
   guint64 pos;      /* host offset of the next extension */
   guint64 area_end; /* host offset; the file may end before it */
   guint64 index;    /* of the next extension */
   WalkState state;
-  guint32 length; /* of the extension at which the walk ended */
+  guint32 magic;  /* of the extension at which the walk ended */
+  guint32 length; /* of that extension */
 };
 
 const Qcow2Label qcow2_extension_names[] = {
@@ -130,21 +136,34 @@ payload_of (guint32 magic)
   return QCOW2_PAYLOAD_DATA;
 }
 
+static Qcow2ExtensionWalk *
+walk_between (ByteSource *source, const Qcow2Header *header, guint64 start,
+              guint64 end)
+{
+  Qcow2ExtensionWalk *walk = g_new0 (Qcow2ExtensionWalk, 1);
+
+  walk->source = source;
+  walk->header = header;
+  walk->pos = start;
+  walk->area_end = end;
+  walk->window = byte_window_new (source, end);
+  return walk;
+}
+
 /* Returns a walk of the extensions in SOURCE, whose HEADER tells where they
  * lie: see qcow2_header_get_extension_area (), which must have an answer that
- * starts inside the file.  SOURCE must outlive the walk. */
+ * starts inside the file.  SOURCE and HEADER must outlive the walk. */
 Qcow2ExtensionWalk *
 qcow2_extension_walk_new (ByteSource *source, const Qcow2Header *header)
 {
-  Qcow2ExtensionWalk *walk = g_new0 (Qcow2ExtensionWalk, 1);
+  guint64 start = 0;
+  guint64 end = 0;
   const gboolean located
-      = qcow2_header_get_extension_area (header, &walk->pos, &walk->area_end);
+      = qcow2_header_get_extension_area (header, &start, &end);
 
-  g_assert (located && walk->pos <= byte_source_get_size (source));
+  g_assert (located && start <= byte_source_get_size (source));
 
-  walk->source = source;
-  walk->window = byte_window_new (source, walk->area_end);
-  return walk;
+  return walk_between (source, header, start, end);
 }
 
 /* Returns where the walk has to end for want of room, WALKING if it can go
@@ -156,18 +175,18 @@ room_for_head (const Qcow2ExtensionWalk *walk)
 
   if (walk->pos == walk->area_end)
     return AT_AREA_END;
-  if (walk->pos == file_end)
-    return AT_FILE_END;
   if (walk->area_end - walk->pos < HEAD_LENGTH)
     return NO_ROOM_FOR_HEAD;
+  if (walk->pos == file_end)
+    return AT_FILE_END;
   if (file_end - walk->pos < HEAD_LENGTH)
     return HEAD_CUT;
 
   return WALKING;
 }
 
-/* Moves the walk behind the extension at its position, LENGTH bytes of
- * payload, or ends it there.  The padding may be cut. */
+/* Moves the walk past the extension at its position, LENGTH bytes of payload,
+ * or ends it there.  The padding may be truncated. */
 static void
 advance (Qcow2ExtensionWalk *walk, guint32 length)
 {
@@ -251,6 +270,20 @@ decode_payload (Qcow2Extension *extension)
     }
 }
 
+/* Notes whether a directory that the file truncates is sound with zeroes for
+ * what is missing, if EXTENSION points to one. */
+static gboolean
+note_directory_end (const Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
+                    GError **error)
+{
+  if (extension->magic != QCOW2_EXTENSION_BITMAPS || extension->n_decoded < 4)
+    return TRUE;
+
+  return qcow2_directory_ends_in_zeroes (
+      walk->source, walk->header, &extension->bitmaps,
+      &extension->directory_ends_in_zeroes, error);
+}
+
 /* Gives the next extension in EXTENSION, which the caller clears; it may be
  * one whose payload is cut or, when its length is wrong, missing.  Returns
  * FALSE without an error at the end, FALSE with QCOW2_ERROR_READ when a read
@@ -272,6 +305,7 @@ qcow2_extension_walk_next (Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
 
   Qcow2Extension e = { .index = walk->index, .file_offset = offset };
   qcow2_record_decode (qcow2_extension_fields, head, HEAD_LENGTH, &e);
+  walk->magic = e.magic;
   advance (walk, e.length);
   if (e.magic == QCOW2_EXTENSION_END)
     {
@@ -295,9 +329,67 @@ qcow2_extension_walk_next (Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
 
       decode_payload (&e);
     }
+  if (!note_directory_end (walk, &e, error))
+    {
+      qcow2_extension_clear (&e);
+      return FALSE;
+    }
 
   *extension = e;
   return TRUE;
+}
+
+/* Whether QEMU refuses the extension of MAGIC with LENGTH bytes of payload that
+ * begins where WALK stands and that the file truncates: it reads zeroes for
+ * what is missing.  A LUKS header or a directory that such an extension points
+ * to is not in the file. */
+static gboolean
+is_refused_with_zeroes (const Qcow2ExtensionWalk *walk, guint32 magic,
+                        guint32 length)
+{
+  const guint64 left = walk->area_end - walk->pos - HEAD_LENGTH;
+  const guint64 padded = ((guint64) length + 7) / 8 * 8;
+
+  if (length > left)
+    return TRUE;
+
+  switch (magic)
+    {
+    case QCOW2_EXTENSION_END:
+      return FALSE;
+    case QCOW2_EXTENSION_CRYPTO:
+      return TRUE;
+    case QCOW2_EXTENSION_BITMAPS:
+      if (qcow2_header_vouches_for_bitmaps (walk->header)
+          || length != BITMAPS_LENGTH)
+        return TRUE;
+      break;
+    case QCOW2_EXTENSION_BACKING_FORMAT:
+      if (length > QCOW2_QEMU_MAX_BACKING_FORMAT)
+        return TRUE;
+      break;
+    default:
+      break;
+    }
+
+  /* A head of zeroes is a terminator where there is room for one. */
+  return left > padded && left - padded < HEAD_LENGTH;
+}
+
+/* Reads magic and length at the end of WALK, as far as they are in the file.
+ * What cannot be read counts as zeroes, too. */
+static gboolean
+is_refused_after_cut_head (const Qcow2ExtensionWalk *walk)
+{
+  guint8 head[HEAD_LENGTH] = { 0 };
+  const guint64 file_end = byte_window_get_end (walk->window);
+  const gsize len = (gsize) MIN (file_end - walk->pos, sizeof head);
+
+  if (!byte_source_read (walk->source, walk->pos, head, len, WHAT, NULL))
+    memset (head, 0, sizeof head);
+
+  return is_refused_with_zeroes (walk, (guint32) qcow2_load_be (head, 4),
+                                 (guint32) qcow2_load_be (head + 4, 4));
 }
 
 /* Adds to PROBLEMS what is wrong with the place where WALK has ended.  What
@@ -332,14 +424,17 @@ qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
                           "extensions");
       return;
     case NO_ROOM_FOR_HEAD:
-      qcow2_problems_add (problems, &subject, QCOW2_EXT_02, at,
-                          walk->area_end - at,
+      qcow2_problems_add (problems, &subject, QCOW2_EXT_02, at, 0,
                           "only " QCOW2_U " bytes are left, but magic and "
                           "length need %u",
                           walk->area_end - at, HEAD_LENGTH);
       return;
     case HEAD_CUT:
-      qcow2_problems_add (problems, &subject, QCOW2_EXT_15, at, HEAD_LENGTH,
+      qcow2_problems_add (problems, &subject,
+                          is_refused_after_cut_head (walk)
+                              ? QCOW2_EXT_15_REFUSED
+                              : QCOW2_EXT_15,
+                          at, 0,
                           "the file ends at " QCOW2_X ", inside magic and "
                           "length",
                           file_end);
@@ -370,7 +465,11 @@ qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
     case DATA_CUT:
       subject.extension--;
       qcow2_problems_add (
-          problems, &subject, QCOW2_EXT_15, at + HEAD_LENGTH, walk->length,
+          problems, &subject,
+          is_refused_with_zeroes (walk, walk->magic, walk->length)
+              ? QCOW2_EXT_15_REFUSED
+              : QCOW2_EXT_15,
+          at + HEAD_LENGTH, 0,
           "the file ends at " QCOW2_X ", inside the %u bytes of data",
           file_end, walk->length);
       return;
@@ -383,6 +482,67 @@ qcow2_extension_walk_is_cut (const Qcow2ExtensionWalk *walk)
 {
   return walk->state != AT_TERMINATOR && walk->state != TERMINATOR_TOO_LONG
          && walk->state != AT_AREA_END;
+}
+
+/* Adds to PROBLEMS all that is wrong with the extensions of WALK. */
+static gboolean
+judge_all (Qcow2ExtensionWalk *walk, Qcow2Problems *problems, GError **error)
+{
+  const guint64 file_size = byte_source_get_size (walk->source);
+  g_autoptr (GError) local_error = NULL;
+
+  while (TRUE)
+    {
+      g_auto (Qcow2Extension) extension = { 0 };
+
+      if (!qcow2_extension_walk_next (walk, &extension, &local_error))
+        break;
+
+      qcow2_extension_judge (&extension, walk->header, file_size, FALSE,
+                             QCOW2_PART_ALL, problems);
+    }
+
+  if (local_error != NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+
+  qcow2_extension_walk_report_end (walk, FALSE, problems);
+  return TRUE;
+}
+
+/* Stores in *ACCEPTED whether QEMU accepts what it takes for extensions where
+ * header_length of HEADER, no multiple of 8, has it look; FALSE for any other
+ * header.  Fails with QCOW2_ERROR_READ. */
+gboolean
+qcow2_extensions_can_be_misread (ByteSource *source, const Qcow2Header *header,
+                                 gboolean *accepted, GError **error)
+{
+  const guint64 length = header->header_length;
+  const guint64 name = header->backing_file_offset;
+  const guint64 end = name != 0 ? name : header->cluster_size;
+
+  *accepted = FALSE;
+  if (length % 8 == 0 || length < QCOW2_V3_HEADER_LENGTH
+      || header->cluster_size == QCOW2_ABSENT || length > header->cluster_size
+      || name > header->cluster_size)
+    return TRUE;
+
+  *accepted = TRUE;
+  if (length >= end || length >= byte_source_get_size (source))
+    return TRUE;
+
+  g_autoptr (Qcow2ExtensionWalk) walk
+      = walk_between (source, header, length, end);
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  if (!judge_all (walk, problems, error))
+    return FALSE;
+
+  for (guint i = 0; i < QCOW2_N_RULES && *accepted; i++)
+    *accepted = qcow2_problems_get_use (problems, i)->n == 0
+                || qcow2_rules[i].effect < QCOW2_EFFECT_REFUSED;
+  return TRUE;
 }
 
 /* Returns the host offset behind the terminator with which WALK has ended; 0

@@ -60,6 +60,8 @@ typedef struct
   guint n_decoded;  /* fields of the structure below that BYTES hold */
   Qcow2CryptoExtension crypto;
   Qcow2BitmapsExtension bitmaps;
+  gboolean directory_ends_in_zeroes; /* the file truncates the directory, which
+                                        is sound with zeroes for the rest */
 } Qcow2Extension;
 
 extern const Qcow2Label qcow2_extension_names[];
@@ -75,6 +77,9 @@ extern const Qcow2Field qcow2_feature_fields[];
 #define QCOW2_MAX_BITMAPS 65535
 #define QCOW2_MAX_DIRECTORY_SIZE (1024 * 65535)
 
+/* QEMU, block/qcow2.c: the size of backing_format less its NUL. */
+#define QCOW2_QEMU_MAX_BACKING_FORMAT 15
+
 /* A walk of the extension area, from its start to its end. */
 typedef struct Qcow2ExtensionWalk Qcow2ExtensionWalk;
 
@@ -85,6 +90,9 @@ gboolean qcow2_extension_walk_next (Qcow2ExtensionWalk *walk,
 void qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
                                       gboolean have_bitmaps,
                                       Qcow2Problems *problems);
+gboolean qcow2_extensions_can_be_misread (ByteSource *source,
+                                          const Qcow2Header *header,
+                                          gboolean *accepted, GError **error);
 gboolean qcow2_extension_walk_is_cut (const Qcow2ExtensionWalk *walk);
 guint64 qcow2_extension_walk_get_rest (const Qcow2ExtensionWalk *walk);
 void qcow2_extension_walk_free (Qcow2ExtensionWalk *walk);

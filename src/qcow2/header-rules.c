@@ -5,6 +5,9 @@
 
 #include "qcow2/header.h"
 
+#include <string.h>
+
+#include "qcow2/extension.h"
 #include "qcow2/printable.h"
 
 /* Host offsets of fields, for findings. */
@@ -13,8 +16,10 @@
 #define AT_CLUSTER_BITS 0x14
 #define AT_SIZE 0x18
 #define AT_CRYPT_METHOD 0x20
+#define AT_L1_SIZE 0x24
 #define AT_L1_TABLE_OFFSET 0x28
 #define AT_REFCOUNT_TABLE_OFFSET 0x30
+#define AT_REFCOUNT_TABLE_CLUSTERS 0x38
 #define AT_NB_SNAPSHOTS 0x3c
 #define AT_SNAPSHOT_OFFSET 0x40
 #define AT_INCOMPATIBLE 0x48
@@ -25,6 +30,9 @@
 #define AT_COMPRESSION_TYPE 0x68
 #define AT_PADDING 0x69
 #define AT_UNKNOWN_FIELDS 0x70
+
+/* qcow2 spec, header: the smallest cluster has 512 bytes. */
+#define MIN_CLUSTER_BITS 9
 
 /* QEMU, block/qcow2.h: MAX_CLUSTER_BITS. */
 #define QEMU_MAX_CLUSTER_BITS 21
@@ -67,6 +75,19 @@ static const Qcow2Subject header_and_bitmaps
   qcow2_problems_add (j->problems, &(subject), QCOW2_##rule, (offset),        \
                       __VA_ARGS__)
 
+/* Adds a finding about a mask of which the known bits alone may stay. */
+static void
+add_unknown_bits (const Judge *j, const Qcow2Subject *subject,
+                  Qcow2RuleIndex rule, guint64 offset, const char *name,
+                  guint64 value, guint64 known)
+{
+  qcow2_problem_allow (
+      qcow2_problems_add (j->problems, subject, rule, offset, value,
+                          "%s has unknown bits " QCOW2_X, name,
+                          value & ~known),
+      value & known);
+}
+
 static gboolean
 is_aligned (const Judge *j, guint64 offset)
 {
@@ -84,10 +105,16 @@ judge_cluster_bits (const Judge *j)
 {
   const Qcow2Header *h = j->h;
 
-  if (h->cluster_size == QCOW2_ABSENT
-      || h->cluster_bits > QEMU_MAX_CLUSTER_BITS)
-    ADD (header_framing, HDR_04, AT_CLUSTER_BITS, h->cluster_bits,
-         "cluster_bits %u is not in 9..%u", h->cluster_bits,
+  if (h->cluster_bits < MIN_CLUSTER_BITS)
+    ADD (header_framing, HDR_04_SMALL, AT_CLUSTER_BITS, h->cluster_bits,
+         "cluster_bits %u is less than %u", h->cluster_bits, MIN_CLUSTER_BITS);
+  else if (h->cluster_size == QCOW2_ABSENT)
+    ADD (header_framing, HDR_04_LARGE, AT_CLUSTER_BITS, h->cluster_bits,
+         "cluster_bits %u is not in 9..%u: nothing can be located",
+         h->cluster_bits, QEMU_MAX_CLUSTER_BITS);
+  else if (h->cluster_bits > QEMU_MAX_CLUSTER_BITS)
+    ADD (header_framing, HDR_04_QEMU, AT_CLUSTER_BITS, h->cluster_bits,
+         "cluster_bits %u is greater than %u", h->cluster_bits,
          QEMU_MAX_CLUSTER_BITS);
 
   if ((h->incompatible_features & QCOW2_INCOMPATIBLE_EXTENDED_L2) != 0
@@ -99,7 +126,7 @@ judge_cluster_bits (const Judge *j)
 }
 
 static void
-judge_header_length (const Judge *j)
+judge_header_length (const Judge *j, gboolean is_misread)
 {
   const Qcow2Header *h = j->h;
   const guint32 length = h->header_length;
@@ -108,8 +135,10 @@ judge_header_length (const Judge *j)
     ADD (header_framing, HDR_06, AT_HEADER_LENGTH, length,
          "header_length %u is less than %u", length, QCOW2_V3_HEADER_LENGTH);
   else if (length % 8 != 0)
-    ADD (header_framing, HDR_07, AT_HEADER_LENGTH, length,
-         "header_length %u is not a multiple of 8", length);
+    qcow2_problems_add (j->problems, &header_framing,
+                        is_misread ? QCOW2_HDR_07 : QCOW2_HDR_07_REFUSED,
+                        AT_HEADER_LENGTH, length,
+                        "header_length %u is not a multiple of 8", length);
   else if (h->cluster_size != QCOW2_ABSENT && length > h->cluster_size)
     ADD (header_framing, HDR_08, AT_HEADER_LENGTH, length,
          "header_length %u is greater than the cluster size " QCOW2_U, length,
@@ -122,23 +151,52 @@ judge_header_length (const Judge *j)
 }
 
 static void
-judge_backing_file (const Judge *j)
+judge_backing_file_name (const Judge *j)
 {
   const Qcow2Header *h = j->h;
   const guint64 offset = h->backing_file_offset;
   const guint32 size = h->backing_file_size;
 
+  if (size > MAX_BACKING_FILE_NAME)
+    ADD (header_alone, HDR_13_LONG, AT_BACKING_FILE_SIZE, size,
+         "backing_file_size 0x%x is greater than 0x%x", size,
+         MAX_BACKING_FILE_NAME);
+  else if (size > h->cluster_size - offset)
+    ADD (header_alone, HDR_12_END, AT_BACKING_FILE_SIZE, size,
+         "the backing file name, 0x%x bytes at " QCOW2_X
+         ", does not end in the first cluster, which ends at " QCOW2_X,
+         size, offset, h->cluster_size);
+  else if (!is_inside (j, offset, size))
+    ADD (header_alone, HDR_03_NAME, MIN (offset, j->file_size), 0,
+         "the backing file name, 0x%x bytes, does not end in the file, "
+         "which has " QCOW2_U " bytes",
+         size, j->file_size);
+
+  if (size == 0)
+    ADD (header_alone, HDR_13_EMPTY, AT_BACKING_FILE_SIZE, size,
+         "backing_file_size is 0 although there is a backing_file_offset");
+  if (h->backing_file == NULL)
+    return;
+
+  gsize len;
+  const guint8 *name = g_bytes_get_data (h->backing_file, &len);
+  if (len > 0 && memchr (name, 0, len) != NULL)
+    ADD (header_alone, HDR_30_NUL, offset, 0,
+         "the backing file name has a NUL byte");
+  else if (!qcow2_string_is_printable (h->backing_file))
+    ADD (header_alone, HDR_30, offset, 0,
+         "the backing file name has control or format characters");
+}
+
+static void
+judge_backing_file (const Judge *j)
+{
+  const Qcow2Header *h = j->h;
+  const guint64 offset = h->backing_file_offset;
+
   if (offset == 0)
     return;
 
-  if (offset < h->header_length)
-    {
-      ADD (header_framing, HDR_12_INSIDE, AT_BACKING_FILE_OFFSET, offset,
-           "backing_file_offset " QCOW2_X " lies inside the header, which "
-           "ends at 0x%x",
-           offset, h->header_length);
-      return;
-    }
   if (offset > h->cluster_size)
     {
       ADD (header_framing, HDR_12_OUTSIDE, AT_BACKING_FILE_OFFSET, offset,
@@ -148,27 +206,25 @@ judge_backing_file (const Judge *j)
       return;
     }
 
-  if (size > MAX_BACKING_FILE_NAME)
-    ADD (header_alone, HDR_13_LONG, AT_BACKING_FILE_SIZE, size,
-         "backing_file_size 0x%x is greater than 0x%x", size,
-         MAX_BACKING_FILE_NAME);
-  else if (size > h->cluster_size - offset)
-    ADD (header_alone, HDR_12_END, AT_BACKING_FILE_OFFSET, size,
-         "the backing file name, 0x%x bytes at " QCOW2_X
-         ", does not end in the first cluster, which ends at " QCOW2_X,
-         size, offset, h->cluster_size);
-  else if (!is_inside (j, offset, size))
-    ADD (header_alone, HDR_03, MIN (offset, j->file_size), size,
-         "the backing file name, 0x%x bytes, does not end in the file, "
-         "which has " QCOW2_U " bytes",
-         size, j->file_size);
+  if (offset < h->header_length)
+    ADD (header_framing, HDR_12_INSIDE, AT_BACKING_FILE_OFFSET, offset,
+         "backing_file_offset " QCOW2_X " lies inside the header, which "
+         "ends at 0x%x",
+         offset, h->header_length);
+  judge_backing_file_name (j);
+}
 
-  if (size == 0)
-    ADD (header_alone, HDR_13_EMPTY, AT_BACKING_FILE_SIZE, size,
-         "backing_file_size is 0 although there is a backing_file_offset");
-  if (h->backing_file != NULL && !qcow2_string_is_printable (h->backing_file))
-    ADD (header_alone, HDR_30, offset, 0,
-         "the backing file name has control or format characters");
+/* Returns how many L1 entries the disk needs: an L2 table fills a cluster with
+ * entries of 8 or, extended, 16 bytes. */
+static guint64
+get_n_l1_needed (const Qcow2Header *h)
+{
+  const gboolean extended
+      = (h->incompatible_features & QCOW2_INCOMPATIBLE_EXTENDED_L2) != 0;
+  const guint shift = 2 * h->cluster_bits - (extended ? 4 : 3);
+  const guint64 rest = h->size & ((G_GUINT64_CONSTANT (1) << shift) - 1);
+
+  return (h->size >> shift) + (rest != 0);
 }
 
 static void
@@ -188,19 +244,17 @@ judge_size (const Judge *j)
   if (h->cluster_size == QCOW2_ABSENT)
     return;
 
-  /* An L2 table fills a cluster with entries of 8 or, extended, 16 bytes. */
-  const gboolean extended
-      = (h->incompatible_features & QCOW2_INCOMPATIBLE_EXTENDED_L2) != 0;
-  const guint shift = 2 * h->cluster_bits - (extended ? 4 : 3);
-  const guint64 rest = h->size & ((G_GUINT64_CONSTANT (1) << shift) - 1);
-  const guint64 needed = (h->size >> shift) + (rest != 0);
+  const guint64 needed = get_n_l1_needed (h);
+  if (h->l1_size >= needed)
+    return;
+
   if (needed > G_MAXINT32)
     ADD (header_alone, HDR_15_COUNT, AT_SIZE, h->size,
          "size " QCOW2_U " needs " QCOW2_U
          " L1 entries, more than there can be",
          h->size, needed);
-  else if (h->l1_size < needed)
-    ADD (header_alone, HDR_15_L1, AT_SIZE, h->l1_size,
+  else
+    ADD (header_alone, HDR_15_L1, AT_L1_SIZE, h->l1_size,
          "size " QCOW2_U " needs " QCOW2_U " L1 entries, but l1_size is %u",
          h->size, needed, h->l1_size);
 }
@@ -213,9 +267,18 @@ get_misplacement (const Judge *j, guint64 offset, guint64 size)
   if (!is_aligned (j, offset))
     return "is not the start of a cluster";
   if (offset > G_MAXINT64 || size > G_MAXINT64 - offset)
-    return "leads behind offset 2^63 - 1";
+    return "leads beyond offset 2^63 - 1";
 
   return NULL;
+}
+
+/* Whether SIZE bytes at host offset OFFSET, at most 2^63 - 1 together, go on
+ * where QEMU reads no file. */
+static gboolean
+is_far (guint64 offset, guint64 size)
+{
+  return offset > QCOW2_QEMU_MAX_LENGTH
+         || size > QCOW2_QEMU_MAX_LENGTH - offset;
 }
 
 static void
@@ -224,20 +287,53 @@ judge_l1_table (const Judge *j)
   const Qcow2Header *h = j->h;
   const guint64 offset = h->l1_table_offset;
   const guint64 bytes = (guint64) h->l1_size * 8;
-  const char *misplacement = get_misplacement (j, offset, bytes);
+  const guint64 needed = 8 * MIN (get_n_l1_needed (h), h->l1_size);
+  const gboolean too_large = bytes > QCOW2_MAX_L1_BYTES;
+  const char *misplacement
+      = get_misplacement (j, offset, too_large ? 0 : bytes);
 
-  if (bytes > QCOW2_MAX_L1_BYTES)
-    ADD (header_alone, HDR_17_LARGE, AT_L1_TABLE_OFFSET, h->l1_size,
+  if (too_large)
+    ADD (header_alone, HDR_17_LARGE, AT_L1_TABLE_OFFSET, 0,
          "the L1 table has %u entries, more than 32 MiB", h->l1_size);
-  else if (misplacement != NULL)
+  if (misplacement != NULL)
     ADD (header_alone, HDR_17_PLACE, AT_L1_TABLE_OFFSET, offset,
          "l1_table_offset " QCOW2_X " %s", offset, misplacement);
-  else if (bytes > 0 && (offset == 0 || !is_inside (j, offset, bytes)))
+  else if (bytes > 0 && !too_large && is_far (offset, bytes))
+    ADD (header_alone, HDR_17_FAR, AT_L1_TABLE_OFFSET, offset,
+         "l1_table_offset " QCOW2_X " is beyond what QEMU reads of a file",
+         offset);
+  else if (needed > 0 && (offset == 0 || !is_inside (j, offset, needed)))
     ADD (header_alone, HDR_17_END, AT_L1_TABLE_OFFSET, offset,
          "the L1 table, %u entries at " QCOW2_X
-         ", is not behind the header and inside the file, which has " QCOW2_U
+         ", is not after the header and inside the file, which has " QCOW2_U
          " bytes",
          h->l1_size, offset, j->file_size);
+  else if (bytes > 0 && !too_large
+           && (offset == 0 || !is_inside (j, offset, bytes)))
+    ADD (header_alone, HDR_17_SPARE, AT_L1_TABLE_OFFSET, offset,
+         "the L1 table has the entries that the disk needs, but not all of its "
+         "%u are after the header and inside the file, which has " QCOW2_U
+         " bytes",
+         h->l1_size, j->file_size);
+}
+
+/* Returns how many bytes of the refcount table the clusters of the file need.
+ */
+static guint64
+get_refcount_table_needed (const Judge *j, guint64 bytes)
+{
+  const Qcow2Header *h = j->h;
+
+  if (h->refcount_bits == QCOW2_ABSENT)
+    return bytes;
+
+  const guint64 per_block = h->cluster_size * 8 / h->refcount_bits;
+  const guint64 n_clusters = j->file_size / h->cluster_size
+                             + (j->file_size % h->cluster_size != 0);
+  const guint64 n_blocks
+      = n_clusters / per_block + (n_clusters % per_block != 0);
+
+  return MIN (bytes, n_blocks * 8);
 }
 
 static void
@@ -246,24 +342,39 @@ judge_refcount_table (const Judge *j)
   const Qcow2Header *h = j->h;
   const guint64 offset = h->refcount_table_offset;
   const guint64 bytes = h->refcount_table_clusters * h->cluster_size;
-  const char *misplacement = get_misplacement (j, offset, bytes);
+  const gboolean too_large = bytes > QCOW2_MAX_REFTABLE_BYTES;
+  const guint64 needed = get_refcount_table_needed (j, bytes);
+  const char *misplacement
+      = get_misplacement (j, offset, too_large ? 0 : bytes);
 
   if (bytes == 0)
-    ADD (header_alone, HDR_18_EMPTY, AT_REFCOUNT_TABLE_OFFSET, bytes,
+    ADD (header_alone, HDR_18_EMPTY, AT_REFCOUNT_TABLE_CLUSTERS, 0,
          "refcount_table_clusters is 0");
-  else if (bytes > QCOW2_MAX_REFTABLE_BYTES)
-    ADD (header_alone, HDR_18_LARGE, AT_REFCOUNT_TABLE_OFFSET, bytes,
+  else if (too_large)
+    ADD (header_alone, HDR_18_LARGE, AT_REFCOUNT_TABLE_CLUSTERS,
+         h->refcount_table_clusters,
          "the refcount table, refcount_table_clusters %u, has more than 8 MiB",
          h->refcount_table_clusters);
-  else if (misplacement != NULL)
+  if (misplacement != NULL)
     ADD (header_alone, HDR_18_PLACE, AT_REFCOUNT_TABLE_OFFSET, offset,
          "refcount_table_offset " QCOW2_X " %s", offset, misplacement);
-  else if (offset == 0 || !is_inside (j, offset, bytes))
+  else if (bytes > 0 && !too_large && is_far (offset, bytes))
+    ADD (header_alone, HDR_18_FAR, AT_REFCOUNT_TABLE_OFFSET, offset,
+         "refcount_table_offset " QCOW2_X
+         " is beyond what QEMU reads of a file",
+         offset);
+  else if (bytes > 0 && (offset == 0 || !is_inside (j, offset, needed)))
     ADD (header_alone, HDR_18_END, AT_REFCOUNT_TABLE_OFFSET, offset,
          "the refcount table, " QCOW2_U " bytes at " QCOW2_X
-         ", is not behind the header and inside the file, which has " QCOW2_U
+         ", is not after the header and inside the file, which has " QCOW2_U
          " bytes",
          bytes, offset, j->file_size);
+  else if (bytes > 0 && !too_large && !is_inside (j, offset, bytes))
+    ADD (header_alone, HDR_18_SPARE, AT_REFCOUNT_TABLE_OFFSET, offset,
+         "the refcount table has the entries that the file needs, but not all "
+         "of its " QCOW2_U " bytes are inside the file, which has " QCOW2_U
+         " bytes",
+         bytes, j->file_size);
 }
 
 static void
@@ -271,20 +382,26 @@ judge_snapshot_table (const Judge *j)
 {
   const Qcow2Header *h = j->h;
   const guint64 offset = h->snapshot_offset;
-  const char *misplacement = get_misplacement (j, offset, 0);
+  const gboolean too_large = h->nb_snapshots > QCOW2_MAX_SNAPSHOTS;
+  const guint64 least
+      = too_large ? 0 : (guint64) h->nb_snapshots * QCOW2_SNAPSHOT_HEAD;
+  const char *misplacement = get_misplacement (j, offset, least);
 
-  if (h->nb_snapshots > QCOW2_MAX_SNAPSHOTS)
+  if (too_large)
     ADD (header_alone, HDR_19_LARGE, AT_NB_SNAPSHOTS, h->nb_snapshots,
          "nb_snapshots %u is greater than %u", h->nb_snapshots,
          QCOW2_MAX_SNAPSHOTS);
   if (misplacement != NULL)
     ADD (header_alone, HDR_19_PLACE, AT_SNAPSHOT_OFFSET, offset,
          "snapshot_offset " QCOW2_X " %s", offset, misplacement);
-  else if (h->nb_snapshots > 0 && h->nb_snapshots <= QCOW2_MAX_SNAPSHOTS
-           && (offset == 0 || !is_inside (j, offset, 1)))
+  else if (least > 0 && is_far (offset, least))
+    ADD (header_alone, HDR_19_FAR, AT_SNAPSHOT_OFFSET, offset,
+         "snapshot_offset " QCOW2_X " is beyond what QEMU reads of a file",
+         offset);
+  else if (least > 0 && (offset == 0 || !is_inside (j, offset, 1)))
     ADD (header_alone, HDR_19_END, AT_SNAPSHOT_OFFSET, offset,
          "snapshot_offset " QCOW2_X
-         " is not behind the header and inside the file, which has " QCOW2_U
+         " is not after the header and inside the file, which has " QCOW2_U
          " bytes",
          offset, j->file_size);
 }
@@ -308,8 +425,9 @@ judge_features (const Judge *j)
   const guint64 unknown = incompatible & ~QCOW2_INCOMPATIBLE_KNOWN;
 
   if (unknown != 0)
-    ADD (header_and_bitmaps, HDR_20, AT_INCOMPATIBLE, incompatible,
-         "incompatible_features has unknown bits " QCOW2_X, unknown);
+    add_unknown_bits (j, &header_and_bitmaps, QCOW2_HDR_20, AT_INCOMPATIBLE,
+                      "incompatible_features", incompatible,
+                      QCOW2_INCOMPATIBLE_KNOWN);
   if ((incompatible & QCOW2_INCOMPATIBLE_DIRTY) != 0)
     ADD (header_alone, HDR_21_DIRTY, AT_INCOMPATIBLE, incompatible,
          "the dirty bit is set");
@@ -323,13 +441,13 @@ judge_features (const Judge *j)
          "cannot have snapshots",
          h->nb_snapshots);
   if ((h->compatible_features & ~QCOW2_COMPATIBLE_KNOWN) != 0)
-    ADD (header_alone, HDR_24, AT_COMPATIBLE, h->compatible_features,
-         "compatible_features has unknown bits " QCOW2_X,
-         h->compatible_features & ~QCOW2_COMPATIBLE_KNOWN);
+    add_unknown_bits (j, &header_alone, QCOW2_HDR_24, AT_COMPATIBLE,
+                      "compatible_features", h->compatible_features,
+                      QCOW2_COMPATIBLE_KNOWN);
   if ((h->autoclear_features & ~QCOW2_AUTOCLEAR_KNOWN) != 0)
-    ADD (header_alone, HDR_27, AT_AUTOCLEAR, h->autoclear_features,
-         "autoclear_features has unknown bits " QCOW2_X,
-         h->autoclear_features & ~QCOW2_AUTOCLEAR_KNOWN);
+    add_unknown_bits (j, &header_alone, QCOW2_HDR_27, AT_AUTOCLEAR,
+                      "autoclear_features", h->autoclear_features,
+                      QCOW2_AUTOCLEAR_KNOWN);
 
   if ((h->autoclear_features & QCOW2_AUTOCLEAR_RAW_DATA) == 0)
     return;
@@ -350,7 +468,7 @@ judge_compression (const Judge *j)
       = (h->incompatible_features & QCOW2_INCOMPATIBLE_COMPRESSION) != 0;
 
   if (bit && !qcow2_header_has_compression_type (h))
-    ADD (header_alone, HDR_23_SET, AT_INCOMPATIBLE, h->compression_type,
+    ADD (header_alone, HDR_23_SET, AT_INCOMPATIBLE, h->incompatible_features,
          "the compression type bit is set, but header_length %u leaves no "
          "room for compression_type",
          h->header_length);
@@ -376,14 +494,14 @@ judge_numbers (const Judge *j)
     ADD (header_alone, HDR_28, AT_REFCOUNT_ORDER, h->refcount_order,
          "refcount_order %u is greater than 6", h->refcount_order);
   if (h->crypt_method == QCOW2_CRYPT_AES)
-    ADD (header_alone, HDR_16_OBSOLETE, AT_CRYPT_METHOD, h->crypt_method,
+    ADD (header_alone, HDR_16_OBSOLETE, AT_CRYPT_METHOD, 0,
          "crypt_method %u is obsolete", h->crypt_method);
   else if (h->crypt_method > QCOW2_CRYPT_LUKS)
     ADD (header_alone, HDR_16_UNKNOWN, AT_CRYPT_METHOD, h->crypt_method,
          "crypt_method %u is unknown", h->crypt_method);
 }
 
-/* Looks at the header's bytes behind the last field that is known. */
+/* Looks at the header's bytes after the last known field. */
 static gboolean
 judge_tail (const Judge *j, ByteSource *source, GError **error)
 {
@@ -436,8 +554,12 @@ qcow2_header_judge (const Qcow2Header *header, ByteSource *source,
                         .problems = problems };
   const Judge *j = &judge;
 
+  gboolean is_misread = FALSE;
+  if (!qcow2_extensions_can_be_misread (source, header, &is_misread, error))
+    return FALSE;
+
   judge_cluster_bits (j);
-  judge_header_length (j);
+  judge_header_length (j, is_misread);
   judge_backing_file (j);
   judge_size (j);
   judge_tables (j);

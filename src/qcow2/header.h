@@ -19,6 +19,13 @@ G_BEGIN_DECLS
 #define QCOW2_MAX_REFTABLE_BYTES (8 * 1024 * 1024)
 #define QCOW2_MAX_SNAPSHOTS 65536
 
+/* QEMU, include/block/block_int-common.h: BDRV_MAX_LENGTH, the bytes of a file
+ * that its block layer reads. */
+#define QCOW2_QEMU_MAX_LENGTH (G_GUINT64_CONSTANT (0x7fffffffc0000000))
+
+/* qcow2 spec, snapshot table: the fixed part of an entry, in bytes. */
+#define QCOW2_SNAPSHOT_HEAD 40
+
 /* Bits of incompatible_features. */
 #define QCOW2_INCOMPATIBLE_DIRTY (G_GUINT64_CONSTANT (1) << 0)
 #define QCOW2_INCOMPATIBLE_CORRUPT (G_GUINT64_CONSTANT (1) << 1)

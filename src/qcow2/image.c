@@ -4,10 +4,26 @@
 
 #include "qcow2/image.h"
 
+#include <string.h>
+
 /* Host offsets of header fields, for findings. */
 #define AT_VERSION 0x04
+#define AT_BACKING_FILE_OFFSET 0x08
 #define AT_CRYPT_METHOD 0x20
+#define AT_INCOMPATIBLE 0x48
 #define AT_AUTOCLEAR 0x58
+
+/* What QEMU writes (block/qcow2.c: qcow2_update_header), in bytes: a header of
+ * version 3, one of version 2, the head of an extension, and the feature name
+ * table, which it leaves out where clusters are small. */
+#define WRITTEN_V3_HEADER 112
+#define WRITTEN_V2_HEADER 72
+#define EXTENSION_HEAD 8
+#define WRITTEN_FEATURES 384
+#define MAX_CLUSTER_WITHOUT_FEATURES 4096
+
+/* qcow2 spec: the longest backing file name. */
+#define MAX_BACKING_FILE_NAME 1023
 
 /* The byte on which QEMU holds a lock while it may write. */
 #define WRITE_PERMISSION_LOCK 101
@@ -59,11 +75,31 @@ take_directory (Qcow2Image *image, const Qcow2Extension *extension,
 /* What the walk of the extensions met. */
 typedef struct
 {
-  gboolean crypto;               /* whole */
-  gboolean bitmaps;              /* likewise */
-  gboolean bitmaps_cut;          /* one that is not */
+  gboolean crypto;               /* a complete crypto header extension */
+  gboolean crypto_placed;        /* the last one has an offset */
+  gboolean bitmaps;              /* a complete bitmaps extension */
+  gboolean bitmaps_cut;          /* the last bitmaps extension is truncated */
+  guint64 unknown_size;          /* bytes of unknown extensions, as written */
   Qcow2ExtensionHistory history; /* of bitmaps extensions */
 } Met;
+
+/* Returns how many bytes an extension with SIZE bytes of payload takes. */
+static guint64
+get_extension_size (guint64 size)
+{
+  return EXTENSION_HEAD + (size + 7) / 8 * 8;
+}
+
+/* Returns how many bytes of STRING, which may be NULL, precede a NUL byte. */
+static gsize
+get_c_length (GBytes *string)
+{
+  gsize len = 0;
+  const char *bytes
+      = string != NULL ? g_bytes_get_data (string, &len) : NULL;
+
+  return len > 0 ? strnlen (bytes, len) : 0;
+}
 
 static void
 take_extension (Qcow2Image *image, const Qcow2Extension *extension, Met *met)
@@ -83,16 +119,143 @@ take_extension (Qcow2Image *image, const Qcow2Extension *extension, Met *met)
       return;
     case QCOW2_EXTENSION_CRYPTO:
       met->crypto = met->crypto || whole;
+      met->crypto_placed = extension->crypto.crypto_header_offset != 0;
       return;
     case QCOW2_EXTENSION_BITMAPS:
       met->bitmaps = met->bitmaps || whole;
       met->bitmaps_cut = !whole;
+      image->bitmaps_index = extension->index;
       if (whole)
         take_directory (image, extension, &met->history);
       return;
     default:
+      met->unknown_size += get_extension_size (extension->length);
       return;
     }
+}
+
+/* Stores in *LEN how long the backing file name is to QEMU, which reads zeroes
+ * after the end of the file. */
+static gboolean
+measure_backing_file_name (const Qcow2Image *image, gsize *len,
+                           GError **error)
+{
+  const Qcow2Header *h = &image->header;
+  const guint64 end = byte_source_get_size (image->source);
+  char name[MAX_BACKING_FILE_NAME];
+
+  *len = 0;
+  if (h->backing_file_offset == 0 || h->backing_file_offset >= end)
+    return TRUE;
+
+  const gsize size
+      = (gsize) MIN (MIN (h->backing_file_size, sizeof name),
+                     end - h->backing_file_offset);
+  if (!byte_source_read (image->source, h->backing_file_offset, name, size,
+                         "backing file name", error))
+    return FALSE;
+
+  *len = strnlen (name, size);
+  return TRUE;
+}
+
+/* Works out how large the header is when QEMU writes it anew. */
+static gboolean
+measure_written_header (Qcow2Image *image, const Met *met, GError **error)
+{
+  const Qcow2Header *h = &image->header;
+  const gboolean has_data_file
+      = (h->incompatible_features & QCOW2_INCOMPATIBLE_DATA_FILE) != 0;
+  gsize name_len = 0;
+  guint64 size = h->version < 3 ? WRITTEN_V2_HEADER : WRITTEN_V3_HEADER;
+
+  if (!measure_backing_file_name (image, &name_len, error))
+    return FALSE;
+
+  if (h->version >= 3 && h->header_length > WRITTEN_V3_HEADER)
+    size = h->header_length;
+  if (h->version >= 3 && h->cluster_size > MAX_CLUSTER_WITHOUT_FEATURES)
+    size += get_extension_size (WRITTEN_FEATURES);
+  if (!image->extensions_ignored)
+    {
+      if (h->backing_format != NULL)
+        size += get_extension_size (get_c_length (h->backing_format));
+      if (h->external_data_file != NULL && has_data_file)
+        size += get_extension_size (get_c_length (h->external_data_file));
+      if (met->crypto_placed)
+        size += get_extension_size (sizeof (Qcow2CryptoExtension));
+      if (met->bitmaps && qcow2_header_vouches_for_bitmaps (h))
+        size += get_extension_size (sizeof (Qcow2BitmapsExtension));
+      size += met->unknown_size;
+    }
+
+  image->written_size = size + get_extension_size (0) + name_len;
+  image->header_is_rewritten
+      = (h->autoclear_features & ~QCOW2_AUTOCLEAR_KNOWN) != 0
+        || (image->bitmaps_index != QCOW2_NO_INDEX
+            && !image->extensions_ignored
+            && !qcow2_header_vouches_for_bitmaps (h));
+  return TRUE;
+}
+
+/* HDR-31: adds that QEMU cannot write the header of IMAGE anew, if that is so,
+ * which it is to do. */
+void
+qcow2_image_judge_room (Qcow2Image *image)
+{
+  const Qcow2Header *h = &image->header;
+  const Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
+                                 .structure = "header",
+                                 .extension = QCOW2_NO_INDEX,
+                                 .bitmap = QCOW2_NO_INDEX };
+
+  if (image->written_size > h->cluster_size)
+    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_31, 0, 0,
+                        "with its extensions and names, as QEMU writes them, "
+                        "it takes " QCOW2_U
+                        " bytes, more than the first cluster has",
+                        image->written_size);
+}
+
+/* Adds notes about names that other programs need. */
+static void
+note_missing_names (Qcow2Image *image)
+{
+  const Qcow2Header *h = &image->header;
+  const Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
+                                 .structure = "header",
+                                 .extension = QCOW2_NO_INDEX,
+                                 .bitmap = QCOW2_NO_INDEX };
+
+  if (h->backing_file_offset != 0 && h->backing_file_size != 0
+      && h->backing_format == NULL)
+    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_32,
+                        AT_BACKING_FILE_OFFSET, 0,
+                        "the backing file has no backing format");
+  if ((h->incompatible_features & QCOW2_INCOMPATIBLE_DATA_FILE) != 0
+      && h->external_data_file == NULL)
+    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_22_NAME,
+                        AT_INCOMPATIBLE, 0,
+                        "the external data file has no name");
+}
+
+/* HDR-16: adds that what LUKS encrypts has no crypto header extension that QEMU
+ * reads. */
+static void
+judge_encryption (Qcow2Image *image, gboolean has_crypto)
+{
+  const Qcow2Header *h = &image->header;
+  const Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
+                                 .structure = "header",
+                                 .extension = QCOW2_NO_INDEX,
+                                 .bitmap = QCOW2_NO_INDEX };
+
+  if (h->crypt_method == QCOW2_CRYPT_LUKS && !has_crypto)
+    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_16_MISSING,
+                        AT_CRYPT_METHOD, h->crypt_method,
+                        "crypt_method is %u (luks), but no crypto header "
+                        "extension is read",
+                        h->crypt_method);
 }
 
 /* Judges the header by the extensions that it promises. */
@@ -105,13 +268,8 @@ judge_promises (Qcow2Image *image, const Met *met)
                            .extension = QCOW2_NO_INDEX,
                            .bitmap = QCOW2_NO_INDEX };
 
-  if (h->crypt_method == QCOW2_CRYPT_LUKS && !met->crypto)
-    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_16_MISSING,
-                        AT_CRYPT_METHOD, h->crypt_method,
-                        "crypt_method is %u (luks), but there is no crypto "
-                        "header extension",
-                        h->crypt_method);
-
+  judge_encryption (image, met->crypto && !image->extensions_ignored);
+  note_missing_names (image);
   if (met->bitmaps && h->version < 3)
     qcow2_problems_add (image->problems, &subject, QCOW2_HDR_25_VERSION,
                         AT_VERSION, h->version,
@@ -161,6 +319,11 @@ read_extensions (Qcow2Image *image, GError **error)
   qcow2_extension_walk_report_end (walk, met.bitmaps && !met.bitmaps_cut,
                                    image->problems);
   judge_promises (image, &met);
+  if (!measure_written_header (image, &met, error))
+    return FALSE;
+
+  if (image->header_is_rewritten)
+    qcow2_image_judge_room (image);
   return TRUE;
 }
 
@@ -176,6 +339,7 @@ qcow2_image_open (ByteSource *source, GError **error)
 
   image->source = source;
   image->problems = qcow2_problems_new ();
+  image->bitmaps_index = QCOW2_NO_INDEX;
 
   if (!qcow2_header_read (source, &image->header, error))
     return NULL;
@@ -187,7 +351,12 @@ qcow2_image_open (ByteSource *source, GError **error)
   image->has_extensions
       = qcow2_header_get_extension_area (&image->header, &start, &end)
         && start <= byte_source_get_size (source);
-  if (image->has_extensions && !read_extensions (image, error))
+  image->extensions_ignored
+      = image->header.backing_file_offset != 0
+        && image->header.backing_file_offset <= image->header.header_length;
+  if (!image->has_extensions)
+    judge_encryption (image, FALSE);
+  else if (!read_extensions (image, error))
     return NULL;
 
   return g_steal_pointer (&image);

@@ -35,6 +35,7 @@ struct Qcow2Problems
 {
   GPtrArray *list;
   GArray *counts; /* of Count: as few as there are rules that were broken */
+  Qcow2RuleUse uses[QCOW2_N_RULES];
   guint64 n_errors;
 };
 
@@ -44,6 +45,7 @@ problem_free (gpointer data)
   Qcow2Problem *problem = data;
 
   g_clear_pointer (&problem->subject.name, g_bytes_unref);
+  g_free (problem->allowed_number);
   g_free (problem->message);
   g_free (problem);
 }
@@ -105,11 +107,23 @@ qcow2_problems_free (Qcow2Problems *problems)
   g_free (problems);
 }
 
-/* Adds a finding by RULE about the structure at host offset OFFSET; VALUE is
- * the number that is wrong, where the rule says what is allowed.  FORMAT makes
- * its message.  After QCOW2_PROBLEMS_PER_RULE findings of a rule, severity and
- * mask of parts the rest is only counted. */
-void
+static void
+note_use (Qcow2Problems *problems, const Qcow2Subject *subject,
+          Qcow2RuleIndex rule)
+{
+  Qcow2RuleUse *use = &problems->uses[rule];
+
+  use->n++;
+  use->loaded = use->loaded || !subject->in_use;
+  use->last_extension = subject->extension;
+}
+
+/* Adds a finding by RULE about the number VALUE at host offset OFFSET, which is
+ * ignored where the rule has no words for what is allowed.  FORMAT makes its
+ * message.  After QCOW2_PROBLEMS_PER_RULE findings of a rule, severity and mask
+ * of parts the rest is only counted.  Returns the finding, which stays
+ * PROBLEMS', or NULL when it was only counted. */
+Qcow2Problem *
 qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,
                     Qcow2RuleIndex rule, guint64 offset, guint64 value,
                     const char *format, ...)
@@ -117,10 +131,11 @@ qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,
   const Qcow2Rule *row = &qcow2_rules[rule];
   const guint64 count = count_one (problems, row, subject->parts);
 
+  note_use (problems, subject, rule);
   if (row->severity == QCOW2_SEVERITY_ERROR)
     problems->n_errors++;
   if (count >= QCOW2_PROBLEMS_PER_RULE)
-    return;
+    return NULL;
 
   Qcow2Problem *problem = g_new0 (Qcow2Problem, 1);
   problem->index = rule;
@@ -140,6 +155,51 @@ qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,
   va_end (args);
 
   g_ptr_array_add (problems->list, problem);
+  return problem;
+}
+
+/* Makes PROBLEM, the finding that was added last, or NULL, the first one. */
+void
+qcow2_problems_move_to_front (Qcow2Problems *problems, Qcow2Problem *problem)
+{
+  if (problem == NULL)
+    return;
+
+  g_ptr_array_steal_index (problems->list, problems->list->len - 1);
+  g_ptr_array_insert (problems->list, 0, problem);
+}
+
+/* Says that NUMBER is the only right value for PROBLEM, which may be NULL. */
+void
+qcow2_problem_allow (Qcow2Problem *problem, guint64 number)
+{
+  if (problem == NULL)
+    return;
+
+  g_free (problem->allowed_number);
+  problem->allowed_number = g_strdup_printf (QCOW2_U, number);
+  problem->allowed = problem->allowed_number;
+}
+
+/* Gives PROBLEM, which may be NULL, the message that FORMAT makes. */
+void
+qcow2_problem_set_message (Qcow2Problem *problem, const char *format, ...)
+{
+  if (problem == NULL)
+    return;
+
+  va_list args;
+  va_start (args, format);
+  g_free (problem->message);
+  problem->message = g_strdup_vprintf (format, args);
+  va_end (args);
+}
+
+/* Returns how often RULE, a row of qcow2_rules, was found to be broken. */
+const Qcow2RuleUse *
+qcow2_problems_get_use (const Qcow2Problems *problems, Qcow2RuleIndex rule)
+{
+  return &problems->uses[rule];
 }
 
 /* Whether a further finding of RULE that bears on PARTS would only be counted:

@@ -39,16 +39,25 @@ typedef struct
 typedef struct
 {
   Qcow2RuleIndex index; /* in qcow2_rules */
-  const char *rule;     /* as it has them, this and what is allowed; may be
-                           NULL, as has_value tells */
-  const char *allowed;
+  const char *rule;     /* its id */
+  const char *allowed;  /* the row's words, or ALLOWED_NUMBER; NULL without a
+                           value */
   Qcow2Severity severity;
   guint64 offset; /* host, bytes */
   Qcow2Subject subject;
   gboolean has_value;
-  guint64 value; /* the number that is wrong */
-  char *message; /* ours: holds no text from the image */
+  guint64 value;        /* the number at OFFSET, which is wrong */
+  char *allowed_number; /* the only number that is right there, or NULL */
+  char *message;        /* ours: holds no text from the image */
 } Qcow2Problem;
+
+/* How often a way to break a rule was found, kept or not. */
+typedef struct
+{
+  guint64 n;
+  gboolean loaded;        /* at least once of something but a bitmap in use */
+  guint64 last_extension; /* index in the latest of them, or QCOW2_NO_INDEX */
+} Qcow2RuleUse;
 
 extern const Qcow2Field qcow2_problem_fields[];
 
@@ -59,9 +68,18 @@ typedef struct Qcow2Problems Qcow2Problems;
 
 Qcow2Problems *qcow2_problems_new (void);
 void qcow2_problems_free (Qcow2Problems *problems);
-void qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,
-                         Qcow2RuleIndex rule, guint64 offset, guint64 value,
-                         const char *format, ...) G_GNUC_PRINTF (6, 7);
+Qcow2Problem *qcow2_problems_add (Qcow2Problems *problems,
+                                  const Qcow2Subject *subject,
+                                  Qcow2RuleIndex rule, guint64 offset,
+                                  guint64 value, const char *format, ...)
+    G_GNUC_PRINTF (6, 7);
+void qcow2_problems_move_to_front (Qcow2Problems *problems,
+                                   Qcow2Problem *problem);
+void qcow2_problem_allow (Qcow2Problem *problem, guint64 number);
+void qcow2_problem_set_message (Qcow2Problem *problem, const char *format, ...)
+    G_GNUC_PRINTF (2, 3);
+const Qcow2RuleUse *qcow2_problems_get_use (const Qcow2Problems *problems,
+                                            Qcow2RuleIndex rule);
 gboolean qcow2_problems_is_full (const Qcow2Problems *problems,
                                  Qcow2RuleIndex rule, guint parts);
 guint qcow2_problems_get_n (const Qcow2Problems *problems);

@@ -8,6 +8,10 @@
 #define BLOCK "refcount block"
 #define ENTRY_LENGTH 8
 
+/* How many entries of the table are read at a time when it is searched from its
+ * end. */
+#define ENTRIES_BACKWARDS 4096
+
 /* qcow2 spec, refcount table entry: bits 0-8 are reserved. */
 #define OFFSET_MASK G_GUINT64_CONSTANT (0xfffffffffffffe00)
 
@@ -204,6 +208,83 @@ qcow2_refcounts_get (Qcow2Refcounts *refcounts, guint64 cluster,
 
   *refcount = 0;
   *n_alike = n;
+  return TRUE;
+}
+
+/* Returns the number of the last cluster of the block at host offset BLOCK,
+ * the block of index INDEX, whose refcount is not 0, plus 1; 0 in *END when
+ * there is none. */
+static gboolean
+find_last_in_block (Qcow2Refcounts *refcounts, guint64 block, guint64 index,
+                    guint64 *end, GError **error)
+{
+  const guint bits = refcounts->bits;
+
+  *end = 0;
+  byte_window_set_end (refcounts->on_block, block + refcounts->cluster_size);
+  for (guint64 done = 0; done < refcounts->cluster_size && *end == 0;)
+    {
+      const gsize len = (gsize) MIN (refcounts->cluster_size - done,
+                                     (guint64) BYTE_WINDOW_SIZE / 2);
+      const guint64 first = refcounts->cluster_size - done - len;
+      const guint8 *bytes = byte_window_get (refcounts->on_block,
+                                             block + first, len, BLOCK, error);
+      if (bytes == NULL)
+        return FALSE;
+
+      for (guint64 i = (guint64) len * 8 / bits; i > 0 && *end == 0; i--)
+        {
+          if (load_refcount (bytes, i - 1, bits) != 0)
+            *end = index * refcounts->block_covers + first * 8 / bits + i;
+        }
+      done += len;
+    }
+
+  return TRUE;
+}
+
+/* Reads the entries of the table before entry INDEX, down to the next multiple
+ * of ENTRIES_BACKWARDS, at once. */
+static gboolean
+hold_entries_before (Qcow2Refcounts *refcounts, guint64 index, GError **error)
+{
+  const guint64 first
+      = (index - 1) / ENTRIES_BACKWARDS * ENTRIES_BACKWARDS;
+
+  return byte_window_get (refcounts->on_table,
+                          refcounts->table + first * ENTRY_LENGTH,
+                          (gsize) (index - first) * ENTRY_LENGTH, TABLE, error)
+         != NULL;
+}
+
+/* Stores in *END the number of the last cluster whose refcount is not 0, plus
+ * 1, or 0 when there is none: searches from the last refcount block backwards,
+ * through MAX_BLOCKS blocks at most.  Blocks that are not in the file are
+ * passed over.  Fails with QCOW2_ERROR_READ. */
+gboolean
+qcow2_refcounts_find_end (Qcow2Refcounts *refcounts, guint max_blocks,
+                          guint64 *end, GError **error)
+{
+  *end = 0;
+  for (guint64 i = refcounts->n_blocks; i > 0 && *end == 0; i--)
+    {
+      guint64 block;
+
+      if (i % ENTRIES_BACKWARDS == 0 || i == refcounts->n_blocks)
+        {
+          if (!hold_entries_before (refcounts, i, error))
+            return FALSE;
+        }
+      if (!qcow2_refcounts_get_block (refcounts, i - 1, &block, NULL, error))
+        return FALSE;
+      if (block == 0)
+        continue;
+      if (max_blocks-- == 0)
+        return TRUE;
+      if (!find_last_in_block (refcounts, block, i - 1, end, error))
+        return FALSE;
+    }
+
   return TRUE;
 }
 

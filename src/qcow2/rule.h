@@ -15,14 +15,20 @@ typedef enum
   QCOW2_SEVERITY_NOTE
 } Qcow2Severity;
 
-/* What QEMU does with an image that breaks a rule. */
+/* What QEMU does with an image that breaks a rule, from the best to the worst:
+ * the worst effect of all findings is the verdict on the image. */
 typedef enum
 {
-  QCOW2_EFFECT_OTHER,    /* it depends, or it is not QEMU's to say */
-  QCOW2_EFFECT_ACCEPTED, /* it opens the image */
-  QCOW2_EFFECT_REFUSED,  /* it does not */
-  QCOW2_EFFECT_AT_LOAD   /* likewise, but only by loading the bitmap, which it
-                            does not do of a bitmap in use */
+  QCOW2_EFFECT_NONE,      /* this program reads no further, or another finding
+                             tells it */
+  QCOW2_EFFECT_ACCEPTED,  /* it opens the image */
+  QCOW2_EFFECT_REPAIRED,  /* it opens the image for reading; for writing only
+                             if it can repair it */
+  QCOW2_EFFECT_READ_ONLY, /* it opens the image for reading, not for writing */
+  QCOW2_EFFECT_UNKNOWN,   /* not enough was examined to tell */
+  QCOW2_EFFECT_REFUSED,   /* it does not open the image */
+  QCOW2_EFFECT_AT_LOAD    /* it does not open the image, because it cannot load
+                             the bitmap; it never loads a bitmap in use */
 } Qcow2Effect;
 
 typedef enum
@@ -31,7 +37,7 @@ typedef enum
   QCOW2_REMEDY_HIDE,   /* clear autoclear bit 0: QEMU leaves bitmaps alone */
   QCOW2_REMEDY_REMOVE, /* the bitmap cannot be relied on */
   QCOW2_REMEDY_REPAIR, /* qemu-img check -r */
-  QCOW2_REMEDY_DROP,   /* likewise, at the cost of snapshots */
+  QCOW2_REMEDY_DROP,   /* qemu-img check -r all, which drops snapshots */
   QCOW2_REMEDY_COPY    /* the guest's data into a new image */
 } Qcow2Remedy;
 
@@ -48,6 +54,8 @@ typedef struct
                           other effects a sentence of ours; may be NULL */
   const char *told_as; /* the rules whose findings tell it, or NULL */
   Qcow2Remedy remedy;
+  gboolean only_last; /* of several bitmaps extensions QEMU meets this only in
+                         the last */
 } Qcow2Rule;
 
 /* The rows of qcow2_rules.  The first two parts of a name are the rule's id.
@@ -61,13 +69,21 @@ typedef enum
   QCOW2_FILE_05,
   QCOW2_FILE_06,
   QCOW2_FILE_08,
+  QCOW2_FILE_08_CHANGED,
+  QCOW2_FILE_09,
+  QCOW2_FILE_09_REFCOUNT,
+  QCOW2_FILE_09_WRITER,
   QCOW2_HDR_01,
   QCOW2_HDR_02,
   QCOW2_HDR_03,
-  QCOW2_HDR_04,
+  QCOW2_HDR_03_NAME,
+  QCOW2_HDR_04_SMALL,
+  QCOW2_HDR_04_QEMU,
+  QCOW2_HDR_04_LARGE,
   QCOW2_HDR_05,
   QCOW2_HDR_06,
   QCOW2_HDR_07,
+  QCOW2_HDR_07_REFUSED,
   QCOW2_HDR_08,
   QCOW2_HDR_09,
   QCOW2_HDR_11,
@@ -77,6 +93,7 @@ typedef enum
   QCOW2_HDR_13_LONG,
   QCOW2_HDR_13_EMPTY,
   QCOW2_HDR_14,
+  QCOW2_HDR_14_VERSION_3,
   QCOW2_HDR_15_HUGE,
   QCOW2_HDR_15_SECTOR,
   QCOW2_HDR_15_COUNT,
@@ -87,20 +104,28 @@ typedef enum
   QCOW2_HDR_17_LARGE,
   QCOW2_HDR_17_PLACE,
   QCOW2_HDR_17_END,
+  QCOW2_HDR_17_FAR,
+  QCOW2_HDR_17_SPARE,
   QCOW2_HDR_18_EMPTY,
   QCOW2_HDR_18_LARGE,
   QCOW2_HDR_18_PLACE,
   QCOW2_HDR_18_END,
+  QCOW2_HDR_18_FAR,
+  QCOW2_HDR_18_SPARE,
   QCOW2_HDR_18_BLOCK,
+  QCOW2_HDR_18_BLOCK_END,
+  QCOW2_HDR_18_BLOCK_SPARE,
   QCOW2_HDR_19_LARGE,
   QCOW2_HDR_19_PLACE,
   QCOW2_HDR_19_END,
+  QCOW2_HDR_19_FAR,
   QCOW2_HDR_19_SIZE,
   QCOW2_HDR_19_EXTRA,
   QCOW2_HDR_20,
   QCOW2_HDR_21_DIRTY,
   QCOW2_HDR_21_CORRUPT,
   QCOW2_HDR_22,
+  QCOW2_HDR_22_NAME,
   QCOW2_HDR_23_UNKNOWN,
   QCOW2_HDR_23_SET,
   QCOW2_HDR_23_CLEAR,
@@ -112,7 +137,10 @@ typedef enum
   QCOW2_HDR_26_BACKING,
   QCOW2_HDR_27,
   QCOW2_HDR_28,
+  QCOW2_HDR_30_NUL,
   QCOW2_HDR_30,
+  QCOW2_HDR_31,
+  QCOW2_HDR_32,
   QCOW2_EXT_02,
   QCOW2_EXT_03,
   QCOW2_EXT_06_LONG,
@@ -122,6 +150,7 @@ typedef enum
   QCOW2_EXT_08_BITMAPS,
   QCOW2_EXT_08_CRYPTO,
   QCOW2_EXT_08,
+  QCOW2_EXT_09,
   QCOW2_EXT_10_LONG,
   QCOW2_EXT_10_EMPTY,
   QCOW2_EXT_10_ALONE,
@@ -135,6 +164,7 @@ typedef enum
   QCOW2_EXT_14_BIT,
   QCOW2_EXT_14_EMPTY,
   QCOW2_EXT_15,
+  QCOW2_EXT_15_REFUSED,
   QCOW2_BEXT_01,
   QCOW2_BEXT_02,
   QCOW2_BEXT_03,
@@ -145,13 +175,18 @@ typedef enum
   QCOW2_BEXT_05_ZERO,
   QCOW2_BEXT_05_ALIGN,
   QCOW2_BEXT_06,
+  QCOW2_BEXT_06_REFUSED,
+  QCOW2_BEXT_06_FAR,
   QCOW2_BEXT_06_PADDING,
   QCOW2_BDIR_01,
+  QCOW2_BDIR_01_FILE,
   QCOW2_BDIR_02,
+  QCOW2_BDIR_02_FILE,
   QCOW2_BDIR_02_PADDING,
   QCOW2_BDIR_03_MORE,
   QCOW2_BDIR_03_LESS,
   QCOW2_BDIR_04,
+  QCOW2_BDIR_04_MORE,
   QCOW2_BDIR_05,
   QCOW2_BDIR_06_EMPTY,
   QCOW2_BDIR_06_HUGE,
@@ -173,17 +208,22 @@ typedef enum
   QCOW2_BDIR_15_NUL,
   QCOW2_BDIR_16,
   QCOW2_BDIR_17_NUL,
+  QCOW2_BDIR_17_SHORTER,
   QCOW2_BDIR_17,
   QCOW2_BDIR_18_SMALL,
   QCOW2_BDIR_18_LARGE,
+  QCOW2_BDIR_18_ROUNDED,
+  QCOW2_BDIR_18_QEMU,
   QCOW2_BDIR_18_IN_USE,
   QCOW2_BDIR_19,
+  QCOW2_BDIR_21,
   QCOW2_BTAB_01,
   QCOW2_BTAB_02,
   QCOW2_BTAB_03,
   QCOW2_BTAB_05,
   QCOW2_BDATA_03,
   QCOW2_OVL_01,
+  QCOW2_OVL_01_GUARDED,
   QCOW2_OVL_02_TABLE,
   QCOW2_OVL_02_DATA,
   QCOW2_REF_01_FREE,

@@ -4,65 +4,153 @@
 
 #include "qcow2/snapshot.h"
 
+#include <string.h>
+
 #define WHAT "snapshot table"
 
 /* The fixed part of an entry and the fields in it that have lengths. */
-#define HEAD_LENGTH 40
+#define HEAD_LENGTH QCOW2_SNAPSHOT_HEAD
+#define AT_L1_SIZE 8
 #define AT_ID_SIZE 12
 #define AT_NAME_SIZE 14
 #define AT_EXTRA_DATA_SIZE 36
+
+/* Host offset of the header field. */
+#define AT_SNAPSHOT_OFFSET 0x40
 
 /* QEMU, block/qcow2.h: QCOW_MAX_SNAPSHOTS_SIZE,
  * QCOW_MAX_SNAPSHOT_EXTRA_DATA. */
 #define QEMU_MAX_BYTES (1024 * 65536)
 #define QEMU_MAX_EXTRA_DATA 1024
 
-/* Fills in TABLE for the snapshot table of IMAGE, which starts inside the
- * file, as far as its entries are in the file and are as many as QEMU allows.
- * Fails with QCOW2_ERROR_READ. */
+/* Reads the fixed part of the entry at host offset OFFSET into HEAD, with
+ * zeroes for what the file does not have, as QEMU does. */
+static gboolean
+read_head (ByteWindow *window, guint64 offset, guint8 *head, GError **error)
+{
+  const gsize len = (gsize) MIN (byte_window_get_end (window) - offset,
+                                 (guint64) HEAD_LENGTH);
+  const guint8 *bytes = byte_window_get (window, offset, len, WHAT, error);
+
+  if (bytes == NULL)
+    return FALSE;
+
+  memset (head, 0, HEAD_LENGTH);
+  memcpy (head, bytes, len);
+  return TRUE;
+}
+
+/* Notes in TABLE what HEAD, that of entry INDEX at host offset OFFSET, says. */
+static void
+note_entry (Qcow2SnapshotTable *table, guint32 index, guint64 offset,
+            const guint8 *head)
+{
+  const guint64 extra = qcow2_load_be (head + AT_EXTRA_DATA_SIZE, 4);
+  const Qcow2SnapshotL1 l1
+      = { .offset = qcow2_load_be64 (head),
+          .pointer = offset,
+          .size = (guint32) qcow2_load_be (head + AT_L1_SIZE, 4) };
+
+  if (l1.size > 0)
+    g_array_append_val (table->l1_tables, l1);
+  if (extra > QEMU_MAX_EXTRA_DATA && table->bad == QCOW2_NO_INDEX)
+    {
+      table->bad = index;
+      table->bad_at = offset + AT_EXTRA_DATA_SIZE;
+      table->bad_size = extra;
+    }
+}
+
+/* Fills in TABLE, which the caller clears, for the snapshot table of IMAGE,
+ * wherever that lies, up to the entry with which it becomes too big for QEMU.
+ * Entries after the end of the file are zeroes.  Fails with QCOW2_ERROR_READ.
+ * (QEMU, block/qcow2-snapshot.c: qcow2_do_read_snapshots.) */
 gboolean
 qcow2_snapshot_table_measure (const Qcow2Image *image,
                               Qcow2SnapshotTable *table, GError **error)
 {
   const guint64 start = image->header.snapshot_offset;
-  const guint64 left = byte_source_get_size (image->source) - start;
-  const guint64 end = MIN (left, QEMU_MAX_BYTES);
+  const guint64 file_size = byte_source_get_size (image->source);
+  const guint64 left = file_size - MIN (start, file_size);
   const guint32 n = MIN (image->header.nb_snapshots, QCOW2_MAX_SNAPSHOTS);
-  g_autoptr (ByteWindow) window = byte_window_new (image->source, start + end);
-  Qcow2SnapshotTable t = { .bad = QCOW2_NO_INDEX };
+  g_autoptr (ByteWindow) window = byte_window_new (image->source, file_size);
+  g_auto (Qcow2SnapshotTable) t
+      = { .bad = QCOW2_NO_INDEX,
+          .l1_tables = g_array_new (FALSE, FALSE, sizeof (Qcow2SnapshotL1)) };
   guint64 pos = 0;       /* of the next entry, from START */
   guint64 entry_end = 0; /* of the last one, without its padding */
 
-  for (guint32 i = 0; i < n && entry_end <= end; i++)
+  for (guint32 i = 0; i < n && entry_end <= QEMU_MAX_BYTES; i++)
     {
-      if (end - MIN (pos, end) < HEAD_LENGTH)
+      guint8 head[HEAD_LENGTH];
+
+      if (pos >= left)
         {
-          entry_end = pos + HEAD_LENGTH;
+          entry_end = pos + (guint64) (n - i) * HEAD_LENGTH;
           break;
         }
-
-      const guint8 *head
-          = byte_window_get (window, start + pos, HEAD_LENGTH, WHAT, error);
-      if (head == NULL)
+      if (!read_head (window, start + pos, head, error))
         return FALSE;
 
-      const guint64 extra = qcow2_load_be (head + AT_EXTRA_DATA_SIZE, 4);
-      if (extra > QEMU_MAX_EXTRA_DATA && t.bad == QCOW2_NO_INDEX)
-        {
-          t.bad = i;
-          t.bad_at = start + pos + AT_EXTRA_DATA_SIZE;
-          t.bad_size = extra;
-        }
-
-      entry_end = pos + HEAD_LENGTH + extra
+      note_entry (&t, i, start + pos, head);
+      entry_end = pos + HEAD_LENGTH
+                  + qcow2_load_be (head + AT_EXTRA_DATA_SIZE, 4)
                   + qcow2_load_be (head + AT_ID_SIZE, 2)
                   + qcow2_load_be (head + AT_NAME_SIZE, 2);
       pos = (entry_end + 7) / 8 * 8;
     }
 
-  t.size = MIN (MAX (pos, entry_end), end);
+  t.size = MIN (MAX (pos, entry_end), MIN (left, QEMU_MAX_BYTES));
   t.too_big = entry_end > QEMU_MAX_BYTES;
-  t.cut = !t.too_big && entry_end > left;
+  t.cut = entry_end > left;
   *table = t;
+  t.l1_tables = NULL;
   return TRUE;
+}
+
+/* Fills in TABLE as qcow2_snapshot_table_measure () does, if IMAGE has snapshots
+ * at the start of a cluster, and adds to its problems what is wrong with the
+ * table (HDR-19) beyond what the header tells. */
+gboolean
+qcow2_snapshot_table_judge (Qcow2Image *image, Qcow2SnapshotTable *table,
+                            GError **error)
+{
+  const Qcow2Header *h = &image->header;
+  const guint64 file_size = byte_source_get_size (image->source);
+  const Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
+                                 .structure = WHAT,
+                                 .extension = QCOW2_NO_INDEX,
+                                 .bitmap = QCOW2_NO_INDEX };
+
+  if (h->nb_snapshots == 0 || h->snapshot_offset % h->cluster_size != 0
+      || h->snapshot_offset > QCOW2_QEMU_MAX_LENGTH)
+    return TRUE;
+  if (!qcow2_snapshot_table_measure (image, table, error))
+    return FALSE;
+
+  /* The header tells of a table that begins after the end of the file. */
+  if (table->cut && h->snapshot_offset != 0 && h->snapshot_offset < file_size)
+    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_19_END,
+                        AT_SNAPSHOT_OFFSET, h->snapshot_offset,
+                        "%u entries at " QCOW2_X
+                        " do not end in the file, which has " QCOW2_U " bytes",
+                        h->nb_snapshots, h->snapshot_offset, file_size);
+  if (table->too_big)
+    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_19_SIZE,
+                        AT_SNAPSHOT_OFFSET, 0,
+                        "%u entries at " QCOW2_X " have more than 64 MiB",
+                        h->nb_snapshots, h->snapshot_offset);
+  if (table->bad != QCOW2_NO_INDEX)
+    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_19_EXTRA,
+                        table->bad_at, table->bad_size,
+                        "entry " QCOW2_U " has " QCOW2_U
+                        " bytes of extra data, more than 1024",
+                        table->bad, table->bad_size);
+  return TRUE;
+}
+
+void
+qcow2_snapshot_table_clear (Qcow2SnapshotTable *table)
+{
+  g_clear_pointer (&table->l1_tables, g_array_unref);
 }

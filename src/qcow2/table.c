@@ -227,33 +227,32 @@ qcow2_table_read (const Qcow2Table *table, ByteWindow *window, guint64 start,
   return n;
 }
 
-/* Notes in FIRST that RULE is broken, unless another was before it. */
-static Qcow2RuleIndex
-note_broken (Qcow2RuleIndex *first, Qcow2RuleIndex rule)
+/* Whether QEMU takes a table that breaks RULE for worse than one that breaks
+ * OTHER, which may be QCOW2_NO_RULE. */
+gboolean
+qcow2_table_rule_is_worse (Qcow2RuleIndex rule, Qcow2RuleIndex other)
 {
-  if (*first == QCOW2_NO_RULE)
-    *first = rule;
+  return other == QCOW2_NO_RULE
+         || qcow2_rules[rule].effect > qcow2_rules[other].effect;
+}
+
+/* Notes in *WORST that RULE is broken, unless one as bad was before it. */
+static Qcow2RuleIndex
+note_broken (Qcow2RuleIndex *worst, Qcow2RuleIndex rule)
+{
+  if (qcow2_table_rule_is_worse (rule, *worst))
+    *worst = rule;
 
   return rule;
 }
 
-/* Returns the number in ENTRY with which it breaks RULE. */
-guint64
-qcow2_table_get_broken_value (const Qcow2TableEntry *entry,
-                              Qcow2RuleIndex rule)
-{
-  return rule == QCOW2_BTAB_01 || rule == QCOW2_BTAB_02 ? entry->raw
-                                                        : entry->offset;
-}
-
 #define ADD(rule, ...)                                                        \
   qcow2_problems_add (problems, subject, note_broken (&broken, QCOW2_##rule), \
-                      at, qcow2_table_get_broken_value (entry, QCOW2_##rule), \
-                      __VA_ARGS__)
+                      at, entry->raw, __VA_ARGS__)
 
 /* Adds to PROBLEMS what is wrong with ENTRY of TABLE, a table for DATA_SIZE
- * bytes of bitmap data.  Returns the rule that it breaks, the first of
- * several, or QCOW2_NO_RULE. */
+ * bytes of bitmap data.  Returns the rule that it breaks, of
+ * several the first of the worst, or QCOW2_NO_RULE. */
 Qcow2RuleIndex
 qcow2_table_judge_entry (const Qcow2Table *table, const Qcow2TableEntry *entry,
                          guint64 data_size, const Qcow2Subject *subject,

@@ -54,8 +54,7 @@ gboolean qcow2_table_count_plain (const Qcow2Table *table, ByteWindow *window,
 gsize qcow2_table_read (const Qcow2Table *table, ByteWindow *window,
                         guint64 start, Qcow2TableEntry *entries,
                         gsize n_entries, GError **error);
-guint64 qcow2_table_get_broken_value (const Qcow2TableEntry *entry,
-                                      Qcow2RuleIndex rule);
+gboolean qcow2_table_rule_is_worse (Qcow2RuleIndex rule, Qcow2RuleIndex other);
 Qcow2RuleIndex qcow2_table_judge_entry (const Qcow2Table *table,
                                         const Qcow2TableEntry *entry,
                                         guint64 data_size,

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "qcow2/verdict.h"
 #include "render/format.h"
 
 /* qcow2 spec, header: the last byte of autoclear_features, whose lowest bit
@@ -38,50 +39,58 @@ append_filled_in (GString *out, const char *text, const Qcow2Problem *problem)
     g_string_append (out, text);
 }
 
-/* Whether QEMU would have to look at the bitmaps to meet with RULE. */
+static const char *const excuses[] = {
+  [QCOW2_EXCUSE_NO_EXTENSIONS]
+  = "QEMU does not look: it reads no header extension of this image",
+  [QCOW2_EXCUSE_OVERRIDDEN]
+  = "QEMU does not look: it uses a later bitmaps extension",
+  [QCOW2_EXCUSE_HIDDEN]
+  = "QEMU does not look: it hides the bitmaps of this image",
+  [QCOW2_EXCUSE_IN_USE] = "QEMU does not load a bitmap in use",
+};
+
+static Qcow2Excuse
+get_excuse (const Qcow2Problem *problem, const Qcow2Image *image)
+{
+  return qcow2_image_get_excuse (image, problem->index,
+                                 !problem->subject.in_use,
+                                 problem->subject.extension);
+}
+
 static gboolean
-is_about_bitmaps (const Qcow2Rule *rule)
+is_refusal (const Qcow2Rule *rule)
 {
-  return rule->remedy == QCOW2_REMEDY_HIDE
-         || rule->remedy == QCOW2_REMEDY_REMOVE;
+  return rule->effect >= QCOW2_EFFECT_REFUSED;
 }
 
-/* Returns why QEMU does not meet with PROBLEM of the image with HEADER, NULL
- * when it may. */
-static const char *
-get_excuse (const Qcow2Problem *problem, const Qcow2Header *header)
+/* Whether RULE says that QEMU opens the image without its bitmaps. */
+static gboolean
+is_contradicted (const Qcow2Rule *rule, const Qcow2Image *image)
 {
-  const Qcow2Rule *rule = &qcow2_rules[problem->index];
+  Qcow2Verdict verdict = QCOW2_VERDICT_INIT;
 
-  if (is_about_bitmaps (rule) && !qcow2_header_vouches_for_bitmaps (header))
-    return "QEMU does not look: it hides the bitmaps of this image";
-  if (rule->effect == QCOW2_EFFECT_AT_LOAD && problem->subject.in_use)
-    return "QEMU does not load a bitmap in use";
+  if (rule->effect != QCOW2_EFFECT_ACCEPTED || rule->words == NULL
+      || strstr (rule->words, "opens the image") == NULL)
+    return FALSE;
 
-  return NULL;
+  qcow2_verdict_add (&verdict, image, image->problems);
+  return verdict.effect == QCOW2_EFFECT_REFUSED;
 }
 
-/* Returns what follows from PROBLEM of the image with HEADER, a sentence in
- * lower case without a full stop, or NULL when there is nothing to say. */
+/* Returns what follows from PROBLEM of IMAGE, a sentence in lower case without
+ * a full stop, or NULL when there is nothing to say. */
 char *
-advice_get_consequence (const Qcow2Problem *problem, const Qcow2Header *header)
+advice_get_consequence (const Qcow2Problem *problem, const Qcow2Image *image)
 {
   const Qcow2Rule *rule = &qcow2_rules[problem->index];
-  const char *excuse = get_excuse (problem, header);
+  const Qcow2Excuse excuse = get_excuse (problem, image);
 
-  if (excuse != NULL)
-    return g_strdup (excuse);
-
-  switch (rule->effect)
-    {
-    case QCOW2_EFFECT_OTHER:
-    case QCOW2_EFFECT_ACCEPTED:
-      return g_strdup (rule->words);
-    case QCOW2_EFFECT_REFUSED:
-    case QCOW2_EFFECT_AT_LOAD:
-      break;
-    }
-
+  if (excuse != QCOW2_EXCUSE_NONE)
+    return g_strdup (excuses[excuse]);
+  if (is_contradicted (rule, image))
+    return g_strdup ("QEMU refuses to open this image for another reason");
+  if (!is_refusal (rule))
+    return g_strdup (rule->words);
   if (rule->words == NULL)
     return g_strdup (REFUSED);
 
@@ -107,14 +116,53 @@ hide_bitmaps (const Qcow2Header *header)
       then, AT_LAST_AUTOCLEAR_BYTE, now, AT_LAST_AUTOCLEAR_BYTE);
 }
 
-/* Returns what can be done about PROBLEM of the image with HEADER, lines
- * without the last newline, or NULL. */
+/* How qemu-img is told which image, where it needs a key to open it. */
+#define WITH_KEY                                                              \
+  "--object secret,id=key,file=KEYFILE --image-opts "                         \
+  "driver=qcow2,file.filename=%s,encrypt.key-secret=key"
+
+/* Returns the qemu-img command line of BEFORE, the image FILE of HEADER and
+ * AFTER. */
+static char *
+make_command (const Qcow2Header *header, const char *before, const char *file,
+              const char *after)
+{
+  if (header->crypt_method == 0)
+    return g_strdup_printf ("qemu-img %s %s%s", before, file, after);
+
+  return g_strdup_printf ("qemu-img %s " WITH_KEY "%s", before, file, after);
+}
+
+/* Returns INTRODUCTION and that command line, which it frees. */
+static char *
+with_command (const char *introduction, char *command)
+{
+  g_autofree char *line = command;
+
+  return g_strconcat (introduction, ": ", line, NULL);
+}
+
+static char *
+copy_disk (const Qcow2Header *header)
+{
+  return with_command (header->crypt_method == 0
+                           ? "to save the disk, without its bitmaps"
+                           : "to save the disk, without its bitmaps and not "
+                             "encrypted",
+                       make_command (header, "convert -O qcow2", "IMAGE",
+                                     " NEW"));
+}
+
+/* Returns what can be done about PROBLEM of IMAGE, lines without the last
+ * newline, or NULL.  A copy of a disk that is not all there is no remedy: it
+ * has zeroes instead, and says nothing. */
 char *
-advice_get_remedy (const Qcow2Problem *problem, const Qcow2Header *header)
+advice_get_remedy (const Qcow2Problem *problem, const Qcow2Image *image)
 {
   const Qcow2Rule *rule = &qcow2_rules[problem->index];
+  const Qcow2Header *h = &image->header;
 
-  if (get_excuse (problem, header) != NULL)
+  if (get_excuse (problem, image) != QCOW2_EXCUSE_NONE)
     return NULL;
 
   switch (rule->remedy)
@@ -122,20 +170,21 @@ advice_get_remedy (const Qcow2Problem *problem, const Qcow2Header *header)
     case QCOW2_REMEDY_NONE:
       return NULL;
     case QCOW2_REMEDY_HIDE:
-      return hide_bitmaps (header);
+      return hide_bitmaps (h);
     case QCOW2_REMEDY_REMOVE:
-      return g_strdup (
-          "to get rid of the bitmap, when nothing has the image open and "
-          "after a full backup: qemu-img bitmap --remove IMAGE NAME");
+      return with_command ("to get rid of the bitmap, when nothing has the "
+                           "image open and after a full backup",
+                           make_command (h, "bitmap --remove", "IMAGE",
+                                         " NAME"));
     case QCOW2_REMEDY_REPAIR:
-      return g_strdup ("to repair refcounts, on a copy: "
-                       "qemu-img check -r all COPY");
+      return with_command ("to repair refcounts, on a copy",
+                           make_command (h, "check -r all", "COPY", ""));
     case QCOW2_REMEDY_DROP:
-      return g_strdup ("to open it without some or all of its snapshots, on a "
-                       "copy: qemu-img check -r all COPY");
+      return with_command ("to open it without some or all of its snapshots, "
+                           "on a copy",
+                           make_command (h, "check -r all", "COPY", ""));
     case QCOW2_REMEDY_COPY:
-      return g_strdup ("to save the disk, without its bitmaps: "
-                       "qemu-img convert -O qcow2 IMAGE NEW");
+      return image->is_truncated ? NULL : copy_disk (h);
     }
 
   g_assert_not_reached ();
@@ -145,16 +194,38 @@ advice_get_remedy (const Qcow2Problem *problem, const Qcow2Header *header)
 char *
 advice_describe_effect (const Qcow2Rule *rule)
 {
-  switch (rule->effect)
+  if (!is_refusal (rule))
+    return g_strdup (rule->words);
+
+  return rule->words != NULL
+             ? g_strdup_printf (REFUSED ": \"%s\"", rule->words)
+             : g_strdup (REFUSED);
+}
+
+/* Returns in a few words for people what VERDICT says, and, when QEMU may not
+ * open the image, the word for programs in *WORD, else NULL. */
+const char *
+advice_describe_verdict (const Qcow2Verdict *verdict, const char **word)
+{
+  switch (verdict->effect)
     {
-    case QCOW2_EFFECT_OTHER:
+    case QCOW2_EFFECT_NONE:
     case QCOW2_EFFECT_ACCEPTED:
-      return g_strdup (rule->words);
+      *word = "opens";
+      return "QEMU opens it";
+    case QCOW2_EFFECT_REPAIRED:
+      *word = NULL;
+      return "QEMU opens it for reading, and for writing if it can repair it";
+    case QCOW2_EFFECT_READ_ONLY:
+      *word = "read-only";
+      return "QEMU opens it only for reading";
+    case QCOW2_EFFECT_UNKNOWN:
+      *word = NULL;
+      return "whether QEMU opens it is not known";
     case QCOW2_EFFECT_REFUSED:
     case QCOW2_EFFECT_AT_LOAD:
-      return rule->words != NULL
-                 ? g_strdup_printf (REFUSED ": \"%s\"", rule->words)
-                 : g_strdup (REFUSED);
+      *word = "refuses";
+      return "QEMU refuses to open it";
     }
 
   g_assert_not_reached ();

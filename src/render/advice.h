@@ -3,15 +3,17 @@
 
 #pragma once
 
-#include "qcow2/header.h"
+#include "qcow2/verdict.h"
 
 G_BEGIN_DECLS
 
 char *advice_get_consequence (const Qcow2Problem *problem,
-                              const Qcow2Header *header);
+                              const Qcow2Image *image);
 char *advice_get_remedy (const Qcow2Problem *problem,
-                         const Qcow2Header *header);
+                         const Qcow2Image *image);
 char *advice_describe_effect (const Qcow2Rule *rule);
+const char *advice_describe_verdict (const Qcow2Verdict *verdict,
+                                     const char **word);
 const char *advice_describe_remedy (const Qcow2Rule *rule);
 
 G_END_DECLS

@@ -162,19 +162,19 @@ typedef struct
 #define ADVICE(member)                                                        \
   QCOW2_DERIVED (Advice, #member, member, QCOW2_WORD, .text = NULL)
 
-/* Gives PROBLEM of the image with HEADER like describe_problem (), with what
- * follows from it and what can be done. */
+/* Gives PROBLEM of IMAGE like describe_problem (), with what follows from it and
+ * what can be done. */
 void
 describe_checked_problem (Emitter *emitter, const Qcow2Problem *problem,
-                          const Qcow2Header *header, guint64 n_suppressed)
+                          const Qcow2Image *image, guint64 n_suppressed)
 {
   static const Qcow2Field fields[]
       = { ADVICE (consequence), ADVICE (remedy), QCOW2_FIELD_END };
   const gboolean is_rest = n_suppressed > 0;
   g_autofree char *consequence
-      = is_rest ? NULL : advice_get_consequence (problem, header);
+      = is_rest ? NULL : advice_get_consequence (problem, image);
   g_autofree char *remedy
-      = is_rest ? NULL : advice_get_remedy (problem, header);
+      = is_rest ? NULL : advice_get_remedy (problem, image);
   const Advice advice = { .consequence = consequence, .remedy = remedy };
 
   begin_problem (emitter, problem);
@@ -182,11 +182,68 @@ describe_checked_problem (Emitter *emitter, const Qcow2Problem *problem,
   end_problem (emitter, n_suppressed);
 }
 
-/* Gives COUNTS of findings and how many BITMAPS are in which state, if that is
- * known, for programs. */
+/* Returns WORD, one of those for what a check leaves out, in words for people.
+ */
+const char *
+describe_not_examined (const char *word)
+{
+  static const struct
+  {
+    const char *word;
+    const char *text;
+  } texts[] = { { DESCRIBE_GUEST_CLUSTERS, "the guest's clusters" },
+                { DESCRIBE_BACKING_FILE, "the backing file" },
+                { DESCRIBE_DATA_FILE, "the data file" },
+                { DESCRIBE_REST_OF_IMAGE,
+                  "all but these bitmaps and what leads to them" } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
+    {
+      if (g_str_equal (texts[i].word, word))
+        return texts[i].text;
+    }
+
+  g_assert_not_reached ();
+}
+
+/* Gives VERDICT, or null when it is NULL, for programs. */
 void
-describe_summary (Emitter *emitter, const DescribeCounts *counts,
-                  const Qcow2BitmapSummary *bitmaps)
+describe_verdict (Emitter *emitter, const Qcow2Verdict *verdict)
+{
+  typedef struct
+  {
+    const char *qemu;
+    const char *qemu_rule;
+  } Words;
+  static const Qcow2Field fields[]
+      = { QCOW2_DERIVED (Words, "qemu", qemu, QCOW2_WORD, .text = NULL),
+          QCOW2_DERIVED (Words, "qemu_rule", qemu_rule, QCOW2_WORD,
+                         .text = NULL),
+          QCOW2_FIELD_END };
+  Words words = { 0 };
+
+  if (verdict != NULL)
+    advice_describe_verdict (verdict, &words.qemu);
+  if (verdict != NULL && verdict->rule != QCOW2_NO_RULE)
+    words.qemu_rule = qcow2_rules[verdict->rule].id;
+  describe_fields (emitter, fields, &words, G_MAXUINT);
+}
+
+static void
+describe_left_out (Emitter *emitter, const DescribeSummary *summary)
+{
+  static const Qcow2Field word = { .name = "", .format = QCOW2_WORD,
+                                   .size = sizeof (const char *) };
+
+  emitter_begin (emitter, EMITTER_LIST, "not_examined", NULL);
+  for (guint i = 0; summary->not_examined[i] != NULL; i++)
+    emitter_field (emitter, &word, &summary->not_examined[i]);
+  emitter_end (emitter);
+}
+
+/* Gives SUMMARY and its verdict, for programs. */
+void
+describe_summary (Emitter *emitter, const DescribeSummary *summary)
 {
 #define COUNT(member)                                                         \
   QCOW2_DERIVED (DescribeCounts, #member, member, QCOW2_DEC)
@@ -194,17 +251,19 @@ describe_summary (Emitter *emitter, const DescribeCounts *counts,
       = { COUNT (errors), COUNT (warnings), COUNT (notes), QCOW2_FIELD_END };
 
   emitter_begin (emitter, EMITTER_BLOCK, "summary", NULL);
-  describe_fields (emitter, fields, counts, G_MAXUINT);
-  if (bitmaps->is_whole)
+  describe_fields (emitter, fields, &summary->counts, G_MAXUINT);
+  if (summary->bitmaps.is_whole)
     {
       emitter_begin (emitter, EMITTER_ROW, "bitmaps", NULL);
-      describe_fields (emitter, qcow2_bitmap_summary_fields, bitmaps,
+      describe_fields (emitter, qcow2_bitmap_summary_fields, &summary->bitmaps,
                        G_MAXUINT);
       emitter_end (emitter);
     }
   else
     emitter_null (emitter, "bitmaps");
+  describe_left_out (emitter, summary);
   emitter_end (emitter);
+  describe_verdict (emitter, summary->verdict);
 }
 
 /* Gives RULE, for programs. */

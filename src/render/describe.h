@@ -4,7 +4,8 @@
 #pragma once
 
 #include "qcow2/bitmap.h"
-#include "qcow2/extension.h"
+#include "qcow2/image.h"
+#include "qcow2/verdict.h"
 #include "render/emitter.h"
 
 G_BEGIN_DECLS
@@ -16,6 +17,21 @@ typedef struct
   guint64 warnings;
   guint64 notes;
 } DescribeCounts;
+
+/* What a check may leave out, for programs. */
+#define DESCRIBE_GUEST_CLUSTERS "guest-clusters"
+#define DESCRIBE_BACKING_FILE "backing-file"
+#define DESCRIBE_DATA_FILE "data-file"
+#define DESCRIBE_REST_OF_IMAGE "rest-of-image"
+
+/* What a check comes to. */
+typedef struct
+{
+  DescribeCounts counts;
+  Qcow2BitmapSummary bitmaps;
+  const Qcow2Verdict *verdict;  /* NULL: QEMU was not asked about */
+  const char *not_examined[5];  /* of the words above; ends with NULL */
+} DescribeSummary;
 
 /* What an image ends with, for programs. */
 typedef struct
@@ -34,10 +50,11 @@ void describe_begin_table (Emitter *emitter, const Qcow2Bitmap *bitmap,
 void describe_problem (Emitter *emitter, const Qcow2Problem *problem,
                        guint64 n_suppressed);
 void describe_checked_problem (Emitter *emitter, const Qcow2Problem *problem,
-                               const Qcow2Header *header,
+                               const Qcow2Image *image,
                                guint64 n_suppressed);
-void describe_summary (Emitter *emitter, const DescribeCounts *counts,
-                       const Qcow2BitmapSummary *bitmaps);
+void describe_summary (Emitter *emitter, const DescribeSummary *summary);
+void describe_verdict (Emitter *emitter, const Qcow2Verdict *verdict);
+const char *describe_not_examined (const char *word);
 void describe_rule (Emitter *emitter, const Qcow2Rule *rule);
 void describe_end (Emitter *emitter, const DescribeEnd *end);
 

@@ -357,6 +357,7 @@ json_field (Emitter *emitter, const Qcow2Field *field, gconstpointer record)
 {
   JsonEmitter *self = (JsonEmitter *) emitter;
 
+  remember_key (self, field->name);
   if (!qcow2_field_has_value (field, record))
     {
       json_null (emitter, field->name);

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "qcow2/directory-end.h"
+
+#define WHAT "bitmap directory"
+
+/* The fixed part of an entry (qcow2 spec, bitmap directory). */
+#define HEAD_LENGTH 24
+
+/* Decodes the entry at host offset OFFSET into BITMAP, with zeroes for what the
+ * file does not have. */
+static gboolean
+read_head (ByteWindow *window, guint64 offset, Qcow2Bitmap *bitmap,
+           GError **error)
+{
+  guint8 head[HEAD_LENGTH] = { 0 };
+  const gsize len = (gsize) MIN (byte_window_get_end (window) - offset,
+                                 (guint64) sizeof head);
+  const guint8 *bytes = byte_window_get (window, offset, len, WHAT, error);
+
+  if (bytes == NULL)
+    return FALSE;
+
+  memcpy (head, bytes, len);
+  qcow2_record_decode (qcow2_bitmap_fields, head, sizeof head, bitmap);
+  bitmap->granularity = bitmap->granularity_bits < 64
+                            ? G_GUINT64_CONSTANT (1)
+                                  << bitmap->granularity_bits
+                            : QCOW2_ABSENT;
+  return TRUE;
+}
+
+/* Whether QEMU accepts the fields of BITMAP, which has no name, as an entry. */
+static gboolean
+is_acceptable (const Qcow2Header *header, Qcow2Bitmap *bitmap)
+{
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (GBytes) no_name = g_bytes_new_static ("", 0);
+
+  if (bitmap->name_size > 0)
+    bitmap->name_size = 1; /* its length was judged by the directory's room */
+  bitmap->name = no_name;
+  qcow2_bitmap_judge (bitmap, header, G_MAXUINT64, bitmap->index,
+                      bitmap->index, FALSE, problems);
+  bitmap->name = NULL;
+
+  for (guint i = 0; i < QCOW2_N_RULES; i++)
+    {
+      if (qcow2_problems_get_use (problems, i)->n > 0
+          && qcow2_rules[i].effect == QCOW2_EFFECT_REFUSED)
+        return FALSE;
+    }
+
+  return TRUE;
+}
+
+/* Stores in *SOUND whether the directory that EXTENSION points to goes on after
+ * the end of the file and is acceptable to QEMU, which reads zeroes there: only
+ * the last entry may be truncated, and zeroes have to be right for what is
+ * missing of it.  The entries before it are judged elsewhere.  Fails with
+ * QCOW2_ERROR_READ.  (QEMU, block/qcow2-bitmap.c: bitmap_list_load.) */
+gboolean
+qcow2_directory_ends_in_zeroes (ByteSource *source, const Qcow2Header *header,
+                                const Qcow2BitmapsExtension *extension,
+                                gboolean *sound, GError **error)
+{
+  const guint64 file_size = byte_source_get_size (source);
+  const guint64 size = extension->bitmap_directory_size;
+  guint64 at = extension->bitmap_directory_offset;
+  guint64 left = size;
+
+  *sound = FALSE;
+  if (at >= file_size || size <= file_size - at
+      || size > QCOW2_MAX_DIRECTORY_SIZE)
+    return TRUE;
+
+  g_autoptr (ByteWindow) window = byte_window_new (source, file_size);
+  for (guint64 n = 1; n <= extension->nb_bitmaps; n++)
+    {
+      Qcow2Bitmap bitmap = { .index = n };
+
+      if (at >= file_size || left < HEAD_LENGTH)
+        return TRUE;
+      if (!read_head (window, at, &bitmap, error))
+        return FALSE;
+
+      const guint64 entry_size = HEAD_LENGTH + (guint64) bitmap.name_size
+                                 + bitmap.extra_data_size;
+      const guint64 padded = (entry_size + 7) / 8 * 8;
+      if (padded > left)
+        return TRUE;
+
+      at += padded;
+      left -= padded;
+      if (left == 0)
+        {
+          *sound = n == extension->nb_bitmaps
+                   && is_acceptable (header, &bitmap);
+          return TRUE;
+        }
+    }
+
+  return TRUE;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "qcow2/guard.h"
+
+#include "qcow2/l1-table.h"
+#include "qcow2/refcount.h"
+
+/* qcow2 spec, refcount table entry: bits 0-8 are reserved. */
+#define REFCOUNT_OFFSET_MASK G_GUINT64_CONSTANT (0xfffffffffffffe00)
+
+typedef struct
+{
+  Qcow2Image *image;
+  guint64 start;    /* host offset of the first cluster of the directory */
+  guint64 end;      /* host offset after its last cluster */
+  const char *what; /* the structure in its way, or NULL */
+} Guard;
+
+/* Returns the host offset after the last cluster of what ends at OFFSET, at most
+ * 2^63. */
+static guint64
+round_up (const Guard *guard, guint64 offset)
+{
+  const guint64 cluster_size = guard->image->header.cluster_size;
+
+  return (offset / cluster_size + (offset % cluster_size != 0)) * cluster_size;
+}
+
+/* Notes that WHAT, SIZE bytes at host offset OFFSET, is in the way if it is.
+ * What begins after 2^62 overlaps no directory. */
+static void
+check_range (Guard *guard, const char *what, guint64 offset, guint64 size)
+{
+  const guint64 cluster_size = guard->image->header.cluster_size;
+
+  if (size == 0 || guard->what != NULL || offset >= guard->end
+      || size > QCOW2_QEMU_MAX_LENGTH)
+    return;
+
+  const guint64 start = offset / cluster_size * cluster_size;
+  if (start < guard->end && round_up (guard, offset + size) > guard->start)
+    guard->what = what;
+}
+
+/* A Qcow2L1Func. */
+static gboolean
+check_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data)
+{
+  Guard *guard = data;
+
+  check_range (guard, "an L2 table", offset,
+               guard->image->header.cluster_size);
+  return guard->what == NULL;
+}
+
+static gboolean
+check_refcount_blocks (Guard *guard, GError **error)
+{
+  g_autoptr (Qcow2Refcounts) refcounts = qcow2_refcounts_new (guard->image);
+  const guint64 n
+      = refcounts != NULL ? qcow2_refcounts_get_n_blocks (refcounts) : 0;
+
+  for (guint64 i = 0; i < n && guard->what == NULL; i++)
+    {
+      guint64 offset;
+      guint64 raw = 0;
+
+      if (!qcow2_refcounts_skip_unused (refcounts, &i, error)
+          || (i < n
+              && !qcow2_refcounts_get_block (refcounts, i, &offset, &raw,
+                                             error)))
+        return FALSE;
+      if ((raw & REFCOUNT_OFFSET_MASK) != 0)
+        check_range (guard, "a refcount block", raw & REFCOUNT_OFFSET_MASK,
+                     guard->image->header.cluster_size);
+    }
+
+  return TRUE;
+}
+
+static void
+check_snapshots (Guard *guard, const Qcow2SnapshotTable *snapshots)
+{
+  check_range (guard, "the snapshot table",
+               guard->image->header.snapshot_offset, snapshots->size);
+  for (guint i = 0;
+       snapshots->l1_tables != NULL && i < snapshots->l1_tables->len; i++)
+    {
+      const Qcow2SnapshotL1 *l1
+          = &g_array_index (snapshots->l1_tables, Qcow2SnapshotL1, i);
+
+      check_range (guard, "the L1 table of a snapshot", l1->offset,
+                   (guint64) l1->size * 8);
+    }
+}
+
+static void
+report (const Guard *guard)
+{
+  Qcow2Image *image = guard->image;
+  const Qcow2Subject subject = { .parts = QCOW2_PART_BITMAPS,
+                                 .structure = "bitmap directory",
+                                 .extension = QCOW2_NO_INDEX,
+                                 .bitmap = QCOW2_NO_INDEX };
+
+  qcow2_problems_add (image->problems, &subject, QCOW2_OVL_01_GUARDED,
+                      guard->start, 0,
+                      "QEMU does not write the directory: it shares a cluster "
+                      "with %s",
+                      guard->what);
+}
+
+/* OVL-01: adds a finding if QEMU does not write the bitmap directory of IMAGE,
+ * which it is to rewrite, for what lies there as well; SNAPSHOTS is the snapshot
+ * table, if there is one.  Fails with QCOW2_ERROR_READ.  (QEMU,
+ * block/qcow2-refcount.c: qcow2_check_metadata_overlap.) */
+gboolean
+qcow2_guard_judge (Qcow2Image *image, const Qcow2SnapshotTable *snapshots,
+                   GError **error)
+{
+  const Qcow2Header *h = &image->header;
+  const guint64 offset = image->bitmaps.bitmap_directory_offset;
+  const guint64 size = image->bitmaps.bitmap_directory_size;
+  Guard guard = { .image = image, .start = offset };
+
+  if (offset == 0 || size == 0 || offset % h->cluster_size != 0
+      || offset > QCOW2_QEMU_MAX_LENGTH || size > QCOW2_MAX_DIRECTORY_SIZE)
+    return TRUE;
+
+  guard.end = round_up (&guard, offset + size);
+  check_range (&guard, "the L1 table", h->l1_table_offset,
+               (guint64) h->l1_size * 8);
+  check_range (&guard, "the refcount table", h->refcount_table_offset,
+               h->refcount_table_clusters * h->cluster_size);
+  check_snapshots (&guard, snapshots);
+  if (!qcow2_l1_table_walk (image, check_l2_table, &guard, error)
+      || !check_refcount_blocks (&guard, error))
+    return FALSE;
+
+  if (guard.what != NULL)
+    report (&guard);
+  return TRUE;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "qcow2/l1-table.h"
+
+#define L1_TABLE "L1 table"
+#define L2_TABLE "L2 table"
+#define ENTRY_LENGTH 8
+#define EXTENDED_ENTRY_LENGTH 16
+
+/* qcow2 spec, L1 table entry and standard cluster descriptor: bits 9-55 are the
+ * host offset; L2 table entry: bit 62 says that the cluster is compressed. */
+#define OFFSET_MASK G_GUINT64_CONSTANT (0x00fffffffffffe00)
+#define COMPRESSED (G_GUINT64_CONSTANT (1) << 62)
+
+/* The most of L2 tables that is read, in bytes. */
+#define MAX_L2_BYTES (256 * 1024 * 1024)
+
+/* Calls FUNC with DATA for each entry of the active L1 table of IMAGE that
+ * points to an L2 table, as far as the table is in the file and no longer than
+ * QEMU allows.  Fails with QCOW2_ERROR_READ. */
+gboolean
+qcow2_l1_table_walk (const Qcow2Image *image, Qcow2L1Func func, gpointer data,
+                     GError **error)
+{
+  const Qcow2Header *h = &image->header;
+  const guint64 start = h->l1_table_offset;
+  const guint64 size = byte_source_get_size (image->source);
+  const guint64 left = size - MIN (start, size);
+  const guint64 bytes = MIN ((guint64) h->l1_size * ENTRY_LENGTH,
+                             QCOW2_MAX_L1_BYTES);
+  const guint64 n = MIN (bytes, left) / ENTRY_LENGTH;
+
+  if (h->cluster_size == QCOW2_ABSENT || start % h->cluster_size != 0)
+    return TRUE;
+
+  g_autoptr (ByteWindow) window
+      = byte_window_new (image->source, start + n * ENTRY_LENGTH);
+  for (guint64 i = 0; i < n;)
+    {
+      gsize len;
+      const guint8 *entries = byte_window_get_some (
+          window, start + i * ENTRY_LENGTH, ENTRY_LENGTH, BYTE_WINDOW_SIZE,
+          &len, L1_TABLE, error);
+
+      if (entries == NULL)
+        return FALSE;
+
+      gsize at = qcow2_count_zeroes (entries, len);
+      for (at -= at % ENTRY_LENGTH; at < len; at += ENTRY_LENGTH)
+        {
+          const guint64 offset = qcow2_load_be64 (entries + at) & OFFSET_MASK;
+
+          if (offset != 0
+              && !func (offset, start + i * ENTRY_LENGTH + at, data))
+            return TRUE;
+        }
+      i += len / ENTRY_LENGTH;
+    }
+
+  return TRUE;
+}
+
+/* A search for guest clusters that start at host offset END or after it. */
+typedef struct
+{
+  const Qcow2Image *image;
+  ByteWindow *window;
+  guint64 end;
+  guint64 reached;    /* host offset of the end of the last such cluster found,
+                         or 0 */
+  guint64 bytes_left; /* of MAX_L2_BYTES */
+  GError *error;
+} Search;
+
+/* Returns the host offset to which the L2 entry ENTRY leads; 0 for none. */
+static guint64
+get_host_offset (const Qcow2Header *h, guint64 entry)
+{
+  /* qcow2 spec, compressed cluster descriptor: how many bits are offset
+   * depends on the cluster size. */
+  const guint offset_bits = 62 - (h->cluster_bits - 8);
+  const guint64 compressed_mask
+      = (G_GUINT64_CONSTANT (1) << offset_bits) - 1;
+
+  return (entry & COMPRESSED) != 0 ? entry & compressed_mask
+                                   : entry & OFFSET_MASK;
+}
+
+/* A Qcow2L1Func: looks through the L2 table at host offset OFFSET. */
+static gboolean
+search_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data)
+{
+  Search *search = data;
+  const Qcow2Header *h = &search->image->header;
+  const guint64 file_size = byte_source_get_size (search->image->source);
+  const gsize step
+      = (h->incompatible_features & QCOW2_INCOMPATIBLE_EXTENDED_L2) != 0
+            ? EXTENDED_ENTRY_LENGTH
+            : ENTRY_LENGTH;
+  const guint64 left = file_size - MIN (offset, file_size);
+  const guint64 bytes = MIN (h->cluster_size, left) / step * step;
+
+  if (offset % h->cluster_size != 0)
+    return TRUE;
+  if (bytes > search->bytes_left)
+    return FALSE;
+
+  search->bytes_left -= bytes;
+  byte_window_set_end (search->window, offset + bytes);
+  for (guint64 done = 0; done < bytes;)
+    {
+      gsize len;
+      const guint8 *entries = byte_window_get_some (
+          search->window, offset + done, step, BYTE_WINDOW_SIZE, &len,
+          L2_TABLE, &search->error);
+
+      if (entries == NULL)
+        return FALSE;
+
+      for (gsize at = 0; at < len; at += step)
+        {
+          const guint64 host
+              = get_host_offset (h, qcow2_load_be64 (entries + at));
+
+          if (host >= search->end)
+            search->reached = MAX (search->reached, host);
+        }
+      done += len;
+    }
+
+  return TRUE;
+}
+
+/* Stores in *REACHED the highest host offset, of those at END or after it, to
+ * which an L2 table of the active L1 table of IMAGE leads; 0 when there is none
+ * in the tables that are in the file, 256 MiB of them at most.  With an external
+ * data file they lead there instead, and the answer is 0.  Fails with
+ * QCOW2_ERROR_READ. */
+gboolean
+qcow2_l2_tables_reach (const Qcow2Image *image, guint64 end, guint64 *reached,
+                       GError **error)
+{
+  g_autoptr (ByteWindow) window = byte_window_new (image->source, 0);
+  Search search = { .image = image,
+                    .window = window,
+                    .end = end,
+                    .bytes_left = MAX_L2_BYTES };
+
+  *reached = 0;
+  if ((image->header.incompatible_features & QCOW2_INCOMPATIBLE_DATA_FILE)
+      != 0)
+    return TRUE;
+  if (!qcow2_l1_table_walk (image, search_l2_table, &search, error))
+    return FALSE;
+
+  *reached = search.reached;
+  if (search.error == NULL)
+    return TRUE;
+
+  g_propagate_error (error, search.error);
+  return FALSE;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "qcow2/verdict.h"
+
+#include <string.h>
+
+#include "qcow2/check-clusters.h"
+#include "qcow2/examine.h"
+#include "qcow2/guard.h"
+
+/* The rules about what header extensions lead to, by how their ids begin. */
+static const char *const extension_rules[]
+    = { "EXT-", "BEXT-", "BDIR-", "BTAB-", "CRYPT-", NULL };
+
+static gboolean
+is_about_extensions (const Qcow2Rule *rule)
+{
+  for (guint i = 0; extension_rules[i] != NULL; i++)
+    {
+      if (g_str_has_prefix (rule->id, extension_rules[i]))
+        return TRUE;
+    }
+
+  return FALSE;
+}
+
+/* Whether QEMU would have to look at the bitmaps to meet with RULE. */
+static gboolean
+is_about_bitmaps (const Qcow2Rule *rule)
+{
+  return rule->remedy == QCOW2_REMEDY_HIDE
+         || rule->remedy == QCOW2_REMEDY_REMOVE;
+}
+
+/* Returns why QEMU does not meet with RULE, a row of qcow2_rules that IMAGE
+ * breaks: in an extension, that of index EXTENSION or QCOW2_NO_INDEX, or in
+ * something that is LOADED, which bitmaps in use are not. */
+Qcow2Excuse
+qcow2_image_get_excuse (const Qcow2Image *image, Qcow2RuleIndex rule,
+                        gboolean loaded, guint64 extension)
+{
+  const Qcow2Rule *row = &qcow2_rules[rule];
+
+  if (image->extensions_ignored && is_about_extensions (row))
+    return QCOW2_EXCUSE_NO_EXTENSIONS;
+  if (row->only_last && extension != image->bitmaps_index)
+    return QCOW2_EXCUSE_OVERRIDDEN;
+  if (is_about_bitmaps (row)
+      && !qcow2_header_vouches_for_bitmaps (&image->header))
+    return QCOW2_EXCUSE_HIDDEN;
+  if (row->effect == QCOW2_EFFECT_AT_LOAD && !loaded)
+    return QCOW2_EXCUSE_IN_USE;
+
+  return QCOW2_EXCUSE_NONE;
+}
+
+/* Makes VERDICT that of the worst finding in PROBLEMS of IMAGE, if that is worse
+ * than what it is. */
+void
+qcow2_verdict_add (Qcow2Verdict *verdict, const Qcow2Image *image,
+                   const Qcow2Problems *problems)
+{
+  for (guint i = 0; i < QCOW2_N_RULES; i++)
+    {
+      const Qcow2RuleUse *use = qcow2_problems_get_use (problems, i);
+      const Qcow2Effect effect
+          = MIN (qcow2_rules[i].effect, QCOW2_EFFECT_REFUSED);
+
+      if (use->n > 0 && effect > verdict->effect
+          && qcow2_image_get_excuse (image, i, use->loaded,
+                                     use->last_extension)
+                 == QCOW2_EXCUSE_NONE)
+        *verdict = (Qcow2Verdict){ effect, i };
+    }
+}
+
+/* Judges every bitmap in DIRECTORY and adds what is wrong to PROBLEMS. */
+static gboolean
+judge_bitmaps (Qcow2Image *image, Qcow2Directory *directory,
+               Qcow2Problems *problems, GError **error)
+{
+  g_autoptr (Qcow2Examiner) examiner = qcow2_examiner_new (image, directory);
+  g_autoptr (GError) local_error = NULL;
+
+  qcow2_examiner_set_problems (examiner, problems);
+  qcow2_directory_rewind (directory);
+  while (local_error == NULL)
+    {
+      g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+      if (!qcow2_directory_next (directory, &bitmap, &local_error))
+        break;
+
+      qcow2_examiner_examine (examiner, &bitmap, &local_error);
+    }
+  qcow2_directory_rewind (directory);
+
+  if (local_error == NULL)
+    return TRUE;
+
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
+/* Stores in *VERDICT what QEMU does when it opens IMAGE, whose bitmap directory
+ * is DIRECTORY, and which is rewound.  What is wrong is not added to the image's
+ * problems.  Fails with QCOW2_ERROR_READ: then nothing is known. */
+gboolean
+qcow2_image_judge_opening (Qcow2Image *image, Qcow2Directory *directory,
+                           Qcow2Verdict *verdict, GError **error)
+{
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_auto (Qcow2SnapshotTable) snapshots = { .size = 0 };
+  Qcow2Problems *const kept = image->problems;
+
+  *verdict = (Qcow2Verdict) QCOW2_VERDICT_INIT;
+  qcow2_verdict_add (verdict, image, kept);
+  if (image->header.cluster_size == QCOW2_ABSENT)
+    return TRUE;
+
+  /* The judges add to the problems of the image. */
+  image->problems = problems;
+  const gboolean judged
+      = judge_bitmaps (image, directory, problems, error)
+        && qcow2_snapshot_table_judge (image, &snapshots, error)
+        && (!qcow2_directory_is_rewritten (directory)
+            || qcow2_guard_judge (image, &snapshots, error));
+  image->problems = kept;
+
+  qcow2_verdict_add (verdict, image, problems);
+  if (!judged && verdict->effect < QCOW2_EFFECT_UNKNOWN)
+    *verdict = (Qcow2Verdict){ QCOW2_EFFECT_UNKNOWN, QCOW2_FILE_04 };
+  return judged;
+}
