@@ -77,7 +77,8 @@ shell_tests = \
 	%D%/cli-writer.sh \
 	%D%/interop-check.sh \
 	%D%/interop-map.sh \
-	%D%/interop-qemu.sh
+	%D%/interop-qemu.sh \
+	%D%/interop-verdict.sh
 
 check_PROGRAMS += $(unit_tests) %D%/mkimage
 TESTS = $(unit_tests) $(shell_tests)
@@ -97,6 +98,7 @@ EXTRA_DIST += \
 	%D%/bitmap-bits.py \
 	%D%/bench/images.py \
 	%D%/interop-map.py \
+	%D%/interop-verdict.py \
 	%D%/json-check.py \
 	%D%/lib.sh \
 	%D%/may-skip \
@@ -221,6 +223,17 @@ bench: src/qcow2tool %D%/bench/null %D%/bench/peak %D%/mkimage
 .PHONY: mutate
 mutate:
 	CC='$(CC)' $(srcdir)/tests/mutate $(MUTATE_FLAGS)
+
+# More images than tests/interop-verdict.sh tries, by the same program.
+# QEMU_IO is another qemu-io, VERDICT_SEED a number.
+VERDICT_IMAGES = 40000
+VERDICT_FLAGS =
+
+.PHONY: fuzz-verdict
+fuzz-verdict: src/qcow2tool
+	LC_ALL=C.UTF-8 QCOW2TOOL='$(abs_top_builddir)/src/qcow2tool' \
+		$(srcdir)/%D%/interop-verdict.py --images '$(VERDICT_IMAGES)' \
+		$(VERDICT_FLAGS)
 
 VALGRIND_FLAGS = -q --error-exitcode=99 --leak-check=full \
 	--show-leak-kinds=definite --errors-for-leak-kinds=definite \

@@ -1,0 +1,12 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Whether QEMU opens an image is what check says of it, over random damage.
+# "make fuzz-verdict" tries more images.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+require qemu-img qemu-io python3
+
+export QCOW2TOOL VERDICT_DIR=$tmp
+python3 "$srcdir/tests/interop-verdict.py" --images 400
