@@ -143,14 +143,26 @@ get_visit (Request *request)
   return visit;
 }
 
+/* Whether the answer depends on what QEMU does with the image. */
+static gboolean
+asks_for_usable (const Request *request)
+{
+  return g_strcmp0 (request->is, "usable") == 0
+         || (request->fields.keys != NULL
+             && g_strv_contains ((const char *const *) request->fields.keys,
+                                 "usable"));
+}
+
 static gboolean
 show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 {
   Request *request = data;
-  const SelectionVisit visit = get_visit (request);
+  SelectionVisit visit = get_visit (request);
   g_autoptr (BitmapList) rows = bitmap_list_new (request->all_columns);
 
   request->rows = rows;
+  visit.with_verdict
+      = tool_get_emitter (tool)->for_programs || asks_for_usable (request);
   return selection_visit (&request->selection, &visit, tool, image, error);
 }
 
@@ -257,6 +269,6 @@ const Command cmd_bitmaps = {
   .name = "bitmaps",
   .operands = "IMAGE...",
   .summary = "Print the directory of persistent bitmaps",
-  .keys = { "bitmaps" },
+  .keys = { "bitmaps", "qemu", "qemu_rule" },
   .run = run,
 };

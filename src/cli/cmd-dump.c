@@ -27,7 +27,9 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 {
   const Selection all = { .name = NULL };
   const SelectionVisit visit
-      = { .key = "bitmaps", .show = bitmap_block_show_with_table };
+      = { .key = "bitmaps",
+          .show = bitmap_block_show_with_table,
+          .with_verdict = tool_get_emitter (tool)->for_programs };
 
   describe_header (tool_get_emitter (tool), "Header:", &image->header);
   tool_report (tool, REPORT_SCOPE (QCOW2_PART_HEADER));
@@ -53,6 +55,6 @@ const Command cmd_dump = {
   .name = "dump",
   .operands = "IMAGE...",
   .summary = "Print all of the above",
-  .keys = { "header", "extensions", "bitmaps" },
+  .keys = { "header", "extensions", "bitmaps", "qemu", "qemu_rule" },
   .run = run,
 };

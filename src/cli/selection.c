@@ -8,6 +8,8 @@
 
 #include "cli/usage.h"
 #include "qcow2/error.h"
+#include "qcow2/verdict.h"
+#include "render/describe.h"
 #include "render/format.h"
 
 /* What a look through the directory has found. */
@@ -222,17 +224,21 @@ selection_find (const Selection *selection, SelectionUse use,
 }
 
 /* Calls SHOW for the bitmaps asked for, up to the one with index LAST, and
- * reports what is wrong with each and on the way to it. */
+ * reports what is wrong with each and on the way to it.  VERDICT, unless it is
+ * NULL, says what QEMU does with the image. */
 static gboolean
 walk_up_to (const Selection *selection, const SelectionVisit *visit,
-            SelectionFunc show, guint64 last, Tool *tool, Qcow2Image *image,
-            Qcow2Directory *directory, GError **error)
+            SelectionFunc show, guint64 last, const Qcow2Verdict *verdict,
+            Tool *tool, Qcow2Image *image, Qcow2Directory *directory,
+            GError **error)
 {
   g_autoptr (Qcow2Examiner) examiner = qcow2_examiner_new (image, directory);
   g_autoptr (GError) local_error = NULL;
   ReportScope scope = REPORT_SCOPE (QCOW2_PART_BITMAPS);
   gboolean any = FALSE;
 
+  if (verdict != NULL && verdict->effect >= QCOW2_EFFECT_UNKNOWN)
+    qcow2_examiner_set_refused (examiner);
   qcow2_directory_rewind (directory);
   while (local_error == NULL)
     {
@@ -262,6 +268,33 @@ walk_up_to (const Selection *selection, const SelectionVisit *visit,
   return FALSE;
 }
 
+/* Stores in *VERDICT what QEMU does with IMAGE.  Reads that fail are reported,
+ * and leave it unknown. */
+static void
+judge_opening (Tool *tool, Qcow2Image *image, Qcow2Directory *directory,
+               Qcow2Verdict *verdict)
+{
+  GError *error = NULL;
+
+  if (!qcow2_image_judge_opening (image, directory, verdict, &error))
+    tool_go_on_after (tool, &error);
+}
+
+/* Gives VERDICT, unless it is NULL, to programs; where the bitmaps are
+ * UNKNOWN, their null comes before it. */
+static void
+give_verdict (Tool *tool, const Qcow2Verdict *verdict, gboolean unknown)
+{
+  Emitter *emitter = tool_get_emitter (tool);
+
+  if (verdict == NULL || !emitter->for_programs)
+    return;
+
+  if (unknown)
+    emitter_null (emitter, "bitmaps");
+  describe_verdict (emitter, verdict);
+}
+
 /* Visits each bitmap of IMAGE that is asked for, in the order of the
  * directory, and reports what is wrong with it, or, when none was asked for in
  * particular, with any.  Fails as the functions of VISIT do, and when there is
@@ -274,9 +307,13 @@ selection_visit (const Selection *selection, const SelectionVisit *visit,
   const ReportScope all = REPORT_SCOPE (QCOW2_PART_BITMAPS);
   g_autoptr (Qcow2Directory) directory = qcow2_directory_open (image, error);
   guint64 last = G_MAXUINT64;
+  Qcow2Verdict opening = QCOW2_VERDICT_INIT;
+  const Qcow2Verdict *verdict = visit->with_verdict ? &opening : NULL;
 
   if (directory == NULL)
     return FALSE;
+  if (verdict != NULL)
+    judge_opening (tool, image, directory, &opening);
 
   if (selected
       && !selection_find (selection, visit->use, directory, &last, error))
@@ -287,18 +324,20 @@ selection_visit (const Selection *selection, const SelectionVisit *visit,
     }
   if (qcow2_directory_is_unknown (directory))
     {
+      give_verdict (tool, verdict, TRUE);
       tool_report (tool, all);
       return TRUE;
     }
 
   emitter_begin (tool_get_emitter (tool), EMITTER_LIST, visit->key, NULL);
   const gboolean shown
-      = walk_up_to (selection, visit, visit->show, last, tool, image,
-                    directory, error)
+      = walk_up_to (selection, visit, visit->show, last, verdict, tool,
+                    image, directory, error)
         && (visit->again == NULL
-            || walk_up_to (selection, visit, visit->again, last, tool, image,
-                           directory, error));
+            || walk_up_to (selection, visit, visit->again, last, verdict, tool,
+                           image, directory, error));
   emitter_end (tool_get_emitter (tool));
+  give_verdict (tool, verdict, FALSE);
   if (!shown)
     return FALSE;
 

@@ -54,6 +54,8 @@ typedef struct
   SelectionFunc show;  /* for each */
   SelectionFunc again; /* in a second walk, or NULL */
   gpointer data;       /* for both */
+  gboolean with_verdict; /* what QEMU does with the image is given, and tells
+                            which bitmaps are usable */
 } SelectionVisit;
 
 gboolean selection_matches (const Selection *selection,

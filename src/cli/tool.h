@@ -20,7 +20,7 @@ typedef struct
   const char *name;
   const char *operands; /* as the usage line has them */
   const char *summary;  /* a line in the list of commands */
-  const char *keys[4];  /* what it gives of an image in JSON; ends with NULL */
+  const char *keys[6];  /* what it gives of an image in JSON; ends with NULL */
   /* What it prints is no object of an image: it looks at --output itself,
    * which may be this as well. */
   const char *more_output;

@@ -14,6 +14,7 @@
  * directory). */
 #define HEAD_LENGTH 24
 #define AT_NAME_SIZE 18
+#define AT_EXTRA_DATA_SIZE 20
 
 /* Where the walk stands; all but WALKING are ends. */
 typedef enum
@@ -266,6 +267,30 @@ make_subject (guint64 index)
   return subject;
 }
 
+/* Whether the entry at which the walk has ended, which the file truncates, takes
+ * fewer bytes with the name that QEMU reads: what is missing of it is zeroes.
+ * An entry that cannot be read has not. */
+static gboolean
+has_shorter_name (const Qcow2Directory *directory)
+{
+  ByteWindow *window = directory->window;
+  const guint64 end = directory->end;
+  const guint8 *head = byte_window_get (window, directory->pos, HEAD_LENGTH,
+                                        WHAT, NULL);
+  if (head == NULL)
+    return FALSE;
+
+  const gsize size = (gsize) qcow2_load_be (head + AT_NAME_SIZE, 2);
+  const guint64 start = directory->pos + HEAD_LENGTH
+                        + qcow2_load_be (head + AT_EXTRA_DATA_SIZE, 4);
+  const gsize in_file = (gsize) MIN (end - MIN (start, end), size);
+  const guint8 *name
+      = byte_window_get (window, end - in_file, in_file, WHAT, NULL);
+
+  return name != NULL
+         && (strnlen ((const char *) name, in_file) + 7) / 8 < (size + 7) / 8;
+}
+
 /* Adds that the walk has ended inside an entry.  Returns FALSE when it has
  * not. */
 static gboolean
@@ -278,9 +303,13 @@ judge_cut_entry (const Qcow2Directory *directory)
   if (directory->state == ENTRY_CUT)
     {
       const Qcow2Subject subject = make_subject (n - 1);
+      const Qcow2RuleIndex rule = !by_file ? QCOW2_BDIR_02
+                                  : directory->is_rewritten
+                                          && has_shorter_name (directory)
+                                      ? QCOW2_BDIR_02_SHORTER
+                                      : QCOW2_BDIR_02_FILE;
 
-      qcow2_problems_add (problems, &subject,
-                          by_file ? QCOW2_BDIR_02_FILE : QCOW2_BDIR_02,
+      qcow2_problems_add (problems, &subject, rule,
                           directory->pos + AT_NAME_SIZE, 0,
                           "extra data and name do not end before " QCOW2_X
                           ", the end of the %s",

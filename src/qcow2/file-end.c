@@ -50,7 +50,7 @@ typedef struct
   const Qcow2Image *image;
 } Notes;
 
-/* A Qcow2L1Func. */
+/* A Qcow2OffsetFunc. */
 static gboolean
 note_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data)
 {

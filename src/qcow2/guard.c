@@ -5,7 +5,6 @@
 #include "qcow2/guard.h"
 
 #include "qcow2/l1-table.h"
-#include "qcow2/refcount.h"
 
 /* qcow2 spec, refcount table entry: bits 0-8 are reserved. */
 #define REFCOUNT_OFFSET_MASK G_GUINT64_CONSTANT (0xfffffffffffffe00)
@@ -44,7 +43,7 @@ check_range (Guard *guard, const char *what, guint64 offset, guint64 size)
     guard->what = what;
 }
 
-/* A Qcow2L1Func. */
+/* A Qcow2OffsetFunc. */
 static gboolean
 check_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data)
 {
@@ -55,29 +54,16 @@ check_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data)
   return guard->what == NULL;
 }
 
+/* A Qcow2OffsetFunc. */
 static gboolean
-check_refcount_blocks (Guard *guard, GError **error)
+check_refcount_block (guint64 offset, guint64 pointer G_GNUC_UNUSED,
+                      gpointer data)
 {
-  g_autoptr (Qcow2Refcounts) refcounts = qcow2_refcounts_new (guard->image);
-  const guint64 n
-      = refcounts != NULL ? qcow2_refcounts_get_n_blocks (refcounts) : 0;
+  Guard *guard = data;
 
-  for (guint64 i = 0; i < n && guard->what == NULL; i++)
-    {
-      guint64 offset;
-      guint64 raw = 0;
-
-      if (!qcow2_refcounts_skip_unused (refcounts, &i, error)
-          || (i < n
-              && !qcow2_refcounts_get_block (refcounts, i, &offset, &raw,
-                                             error)))
-        return FALSE;
-      if ((raw & REFCOUNT_OFFSET_MASK) != 0)
-        check_range (guard, "a refcount block", raw & REFCOUNT_OFFSET_MASK,
-                     guard->image->header.cluster_size);
-    }
-
-  return TRUE;
+  check_range (guard, "a refcount block", offset,
+               guard->image->header.cluster_size);
+  return guard->what == NULL;
 }
 
 static void
@@ -123,6 +109,9 @@ qcow2_guard_judge (Qcow2Image *image, const Qcow2SnapshotTable *snapshots,
   const Qcow2Header *h = &image->header;
   const guint64 offset = image->bitmaps.bitmap_directory_offset;
   const guint64 size = image->bitmaps.bitmap_directory_size;
+  const guint64 refcount_bytes
+      = MIN (h->refcount_table_clusters * h->cluster_size,
+             QCOW2_MAX_REFTABLE_BYTES);
   Guard guard = { .image = image, .start = offset };
 
   if (offset == 0 || size == 0 || offset % h->cluster_size != 0
@@ -133,10 +122,12 @@ qcow2_guard_judge (Qcow2Image *image, const Qcow2SnapshotTable *snapshots,
   check_range (&guard, "the L1 table", h->l1_table_offset,
                (guint64) h->l1_size * 8);
   check_range (&guard, "the refcount table", h->refcount_table_offset,
-               h->refcount_table_clusters * h->cluster_size);
+               refcount_bytes);
   check_snapshots (&guard, snapshots);
   if (!qcow2_l1_table_walk (image, check_l2_table, &guard, error)
-      || !check_refcount_blocks (&guard, error))
+      || !qcow2_offsets_walk (image->source, h->refcount_table_offset,
+                              refcount_bytes, REFCOUNT_OFFSET_MASK,
+                              check_refcount_block, &guard, error))
     return FALSE;
 
   if (guard.what != NULL)

@@ -4,7 +4,7 @@
 
 #include "qcow2/l1-table.h"
 
-#define L1_TABLE "L1 table"
+#define TABLE "table of offsets"
 #define L2_TABLE "L2 table"
 #define ENTRY_LENGTH 8
 #define EXTENDED_ENTRY_LENGTH 16
@@ -17,32 +17,26 @@
 /* The most of L2 tables that is read, in bytes. */
 #define MAX_L2_BYTES (256 * 1024 * 1024)
 
-/* Calls FUNC with DATA for each entry of the active L1 table of IMAGE that
- * points to an L2 table, as far as the table is in the file and no longer than
- * QEMU allows.  Fails with QCOW2_ERROR_READ. */
+/* Calls FUNC with DATA for each entry that, under MASK, holds a host offset other
+ * than 0, of a table of BYTES bytes at host offset START of SOURCE, as far as it
+ * is in the file.  Fails with QCOW2_ERROR_READ. */
 gboolean
-qcow2_l1_table_walk (const Qcow2Image *image, Qcow2L1Func func, gpointer data,
-                     GError **error)
+qcow2_offsets_walk (ByteSource *source, guint64 start, guint64 bytes,
+                    guint64 mask, Qcow2OffsetFunc func, gpointer data,
+                    GError **error)
 {
-  const Qcow2Header *h = &image->header;
-  const guint64 start = h->l1_table_offset;
-  const guint64 size = byte_source_get_size (image->source);
-  const guint64 left = size - MIN (start, size);
-  const guint64 bytes = MIN ((guint64) h->l1_size * ENTRY_LENGTH,
-                             QCOW2_MAX_L1_BYTES);
-  const guint64 n = MIN (bytes, left) / ENTRY_LENGTH;
-
-  if (h->cluster_size == QCOW2_ABSENT || start % h->cluster_size != 0)
-    return TRUE;
-
+  const guint64 size = byte_source_get_size (source);
+  const guint64 n
+      = MIN (bytes, size - MIN (start, size)) / ENTRY_LENGTH;
   g_autoptr (ByteWindow) window
-      = byte_window_new (image->source, start + n * ENTRY_LENGTH);
+      = byte_window_new (source, start + n * ENTRY_LENGTH);
+
   for (guint64 i = 0; i < n;)
     {
       gsize len;
       const guint8 *entries = byte_window_get_some (
           window, start + i * ENTRY_LENGTH, ENTRY_LENGTH, BYTE_WINDOW_SIZE,
-          &len, L1_TABLE, error);
+          &len, TABLE, error);
 
       if (entries == NULL)
         return FALSE;
@@ -50,7 +44,7 @@ qcow2_l1_table_walk (const Qcow2Image *image, Qcow2L1Func func, gpointer data,
       gsize at = qcow2_count_zeroes (entries, len);
       for (at -= at % ENTRY_LENGTH; at < len; at += ENTRY_LENGTH)
         {
-          const guint64 offset = qcow2_load_be64 (entries + at) & OFFSET_MASK;
+          const guint64 offset = qcow2_load_be64 (entries + at) & mask;
 
           if (offset != 0
               && !func (offset, start + i * ENTRY_LENGTH + at, data))
@@ -60,6 +54,25 @@ qcow2_l1_table_walk (const Qcow2Image *image, Qcow2L1Func func, gpointer data,
     }
 
   return TRUE;
+}
+
+/* Calls FUNC with DATA for each entry of the active L1 table of IMAGE that
+ * points to an L2 table, as far as the table is in the file and no longer than
+ * QEMU allows.  Fails with QCOW2_ERROR_READ. */
+gboolean
+qcow2_l1_table_walk (const Qcow2Image *image, Qcow2OffsetFunc func,
+                     gpointer data, GError **error)
+{
+  const Qcow2Header *h = &image->header;
+  const guint64 bytes = MIN ((guint64) h->l1_size * ENTRY_LENGTH,
+                             QCOW2_MAX_L1_BYTES);
+
+  if (h->cluster_size == QCOW2_ABSENT
+      || h->l1_table_offset % h->cluster_size != 0)
+    return TRUE;
+
+  return qcow2_offsets_walk (image->source, h->l1_table_offset, bytes,
+                             OFFSET_MASK, func, data, error);
 }
 
 /* A search for guest clusters that start at host offset END or after it. */
@@ -88,7 +101,7 @@ get_host_offset (const Qcow2Header *h, guint64 entry)
                                    : entry & OFFSET_MASK;
 }
 
-/* A Qcow2L1Func: looks through the L2 table at host offset OFFSET. */
+/* A Qcow2OffsetFunc: looks through the L2 table at host offset OFFSET. */
 static gboolean
 search_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data)
 {

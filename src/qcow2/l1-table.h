@@ -9,12 +9,15 @@
 
 G_BEGIN_DECLS
 
-/* Takes the host offset of an L2 table and that of the L1 entry with it; the
- * walk goes on if it returns TRUE. */
-typedef gboolean (*Qcow2L1Func) (guint64 offset, guint64 pointer,
-                                 gpointer data);
+/* Takes a host offset that an entry of a table holds, and that of the entry; the
+ * walk continues if it returns TRUE. */
+typedef gboolean (*Qcow2OffsetFunc) (guint64 offset, guint64 pointer,
+                                     gpointer data);
 
-gboolean qcow2_l1_table_walk (const Qcow2Image *image, Qcow2L1Func func,
+gboolean qcow2_offsets_walk (ByteSource *source, guint64 start, guint64 bytes,
+                             guint64 mask, Qcow2OffsetFunc func, gpointer data,
+                             GError **error);
+gboolean qcow2_l1_table_walk (const Qcow2Image *image, Qcow2OffsetFunc func,
                               gpointer data, GError **error);
 gboolean qcow2_l2_tables_reach (const Qcow2Image *image, guint64 end,
                                 guint64 *reached, GError **error);

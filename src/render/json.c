@@ -249,6 +249,7 @@ has_key (const JsonEmitter *self, const char *key)
 static void
 json_null (Emitter *emitter, const char *key)
 {
+  remember_key ((JsonEmitter *) emitter, key);
   begin_item ((JsonEmitter *) emitter, key);
   g_string_append (emitter->out, "null");
 }
