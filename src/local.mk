@@ -40,6 +40,9 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/image.h \
 	%D%/qcow2/l1-table.c \
 	%D%/qcow2/l1-table.h \
+	%D%/qcow2/luks.c \
+	%D%/qcow2/luks.h \
+	%D%/qcow2/luks-rules.c \
 	%D%/qcow2/namesakes.c \
 	%D%/qcow2/namesakes.h \
 	%D%/qcow2/printable.c \

@@ -5,6 +5,7 @@
 #include "qcow2/check.h"
 
 #include "qcow2/examine.h"
+#include "qcow2/luks.h"
 
 /* How much of the file is searched for bytes that should be zero: all bitmaps
  * may end in the same cluster, which may be large. */
@@ -153,6 +154,19 @@ check_rest_of_area (Check *check, guint64 start, guint64 end)
                         0, "there is something after the last extension");
 }
 
+/* QEMU opens the LUKS header of each crypto extension it meets, so that a
+ * repeated one counts, too. */
+static void
+check_luks (Check *check, const Qcow2Extension *extension)
+{
+  const Qcow2Image *image = check->image;
+  GError *error = NULL;
+
+  if (qcow2_luks_is_located (extension, &image->header)
+      && !qcow2_luks_judge (extension, image->source, image->problems, &error))
+    fail (check, error);
+}
+
 static void
 check_extension (Check *check, const Qcow2Extension *extension,
                  Qcow2ExtensionHistory *history)
@@ -172,6 +186,7 @@ check_extension (Check *check, const Qcow2Extension *extension,
   qcow2_extension_judge (extension, &image->header,
                          byte_source_get_size (image->source), repeated,
                          QCOW2_PART_EXTENSIONS, image->problems);
+  check_luks (check, extension);
 }
 
 /* Whether the header is wrong in what tells where the extensions are. */

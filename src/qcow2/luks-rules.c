@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The rules that the LUKS header of an encrypted image breaks or keeps.  Key
+ * material, digest and salts can be judged by the secret alone. */
+
+#include "config.h"
+
+#include "qcow2/luks.h"
+
+#include <string.h>
+
+#define LUKS_VERSION 1
+
+/* LUKS1 on-disk format: constants LUKS_STRIPES, and LUKS_ALIGN_KEYSLOTS in
+ * sectors, which is also where the first key material may be. */
+#define STRIPES 4000
+#define ALIGNMENT 8
+
+static const guint8 luks_magic[6] = { 'L', 'U', 'K', 'S', 0xba, 0xbe };
+
+/* QEMU, crypto/block-luks.c: the ciphers that it knows. */
+typedef struct
+{
+  const char *name;
+  guint key_bytes[4]; /* that it takes, ended by 0 */
+  gboolean is_new;    /* older versions of QEMU do not know it */
+} Cipher;
+
+static const Cipher ciphers[] = {
+  { "aes", { 16, 24, 32, 0 }, FALSE },
+  { "serpent", { 16, 24, 32, 0 }, FALSE },
+  { "twofish", { 16, 24, 32, 0 }, FALSE },
+  { "cast5", { 16, 0 }, FALSE },
+  { "sm4", { 16, 0 }, TRUE },
+};
+
+/* QEMU, qapi/crypto.json: the hashes that it knows. */
+typedef struct
+{
+  const char *name;
+  guint size; /* of a digest, bytes */
+  gboolean is_new;
+} Hash;
+
+static const Hash hashes[] = {
+  { "md5", 16, FALSE },    { "sha1", 20, FALSE },      { "sha224", 28, FALSE },
+  { "sha256", 32, FALSE }, { "sha384", 48, FALSE },    { "sha512", 64, FALSE },
+  { "sm3", 32, TRUE },     { "ripemd160", 20, FALSE },
+};
+
+static const char *const modes[] = { "ecb", "cbc", "xts", "ctr", NULL };
+static const char *const ivgens[] = { "plain", "plain64", "essiv", NULL };
+
+typedef struct
+{
+  const Qcow2Luks *luks;
+  guint64 offset;    /* host, of the header */
+  guint64 length;    /* of the area for header and keys, bytes */
+  guint64 file_size; /* bytes */
+  Qcow2Problems *problems;
+  Qcow2Subject subject;
+
+  /* Found on the way. */
+  const Cipher *cipher; /* NULL: QEMU does not know it */
+  gboolean knows_mode;
+  gboolean is_xts;
+} Judge;
+
+#define ADD(rule, at, ...)                                                    \
+  qcow2_problems_add (j->problems, &j->subject, QCOW2_##rule,                 \
+                      j->offset + (at), __VA_ARGS__)
+
+static gboolean
+is_terminated (const char *name, gsize size)
+{
+  return memchr (name, '\0', size) != NULL;
+}
+
+/* Returns the cipher NAME, NULL if QEMU knows none. */
+static const Cipher *
+find_cipher (const char *name)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (ciphers); i++)
+    {
+      if (g_str_equal (ciphers[i].name, name))
+        return &ciphers[i];
+    }
+
+  return NULL;
+}
+
+/* Returns the hash NAME, NULL if QEMU knows none. */
+static const Hash *
+find_hash (const char *name)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (hashes); i++)
+    {
+      if (g_str_equal (hashes[i].name, name))
+        return &hashes[i];
+    }
+
+  return NULL;
+}
+
+static void
+judge_cipher (Judge *j)
+{
+  if (!is_terminated (j->luks->cipher_name, sizeof j->luks->cipher_name))
+    {
+      ADD (CRYPT_03_CIPHER, QCOW2_LUKS_AT_CIPHER_NAME, 0,
+           "the cipher name has no NUL byte");
+      return;
+    }
+
+  j->cipher = find_cipher (j->luks->cipher_name);
+  if (j->cipher == NULL)
+    ADD (CRYPT_04, QCOW2_LUKS_AT_CIPHER_NAME, 0,
+         "the cipher is none that QEMU knows");
+  else if (j->cipher->is_new)
+    ADD (CRYPT_04_NEW, QCOW2_LUKS_AT_CIPHER_NAME, 0,
+         "the cipher is one that older versions of QEMU do not know");
+}
+
+/* ESSIV encrypts by a key that is the digest of another, so that there must be
+ * a variant of the cipher with a key of that size. */
+static void
+judge_essiv (Judge *j, const char *hash_name, const Hash *hash)
+{
+  if (hash_name == NULL)
+    {
+      ADD (CRYPT_05_ESSIV, QCOW2_LUKS_AT_CIPHER_MODE, 0,
+           "essiv has no hash behind it");
+      return;
+    }
+  if (j->cipher == NULL || hash == NULL)
+    return;
+
+  for (guint i = 0; j->cipher->key_bytes[i] != 0; i++)
+    {
+      if (j->cipher->key_bytes[i] == hash->size)
+        return;
+    }
+
+  ADD (CRYPT_05_DIGEST, QCOW2_LUKS_AT_CIPHER_MODE, 0,
+       "the hash for essiv has %u bytes, and the cipher takes no key of that "
+       "size",
+       hash->size);
+}
+
+/* The mode is MODE-IVGEN or MODE-IVGEN:HASH. */
+static void
+judge_mode (Judge *j)
+{
+  if (!is_terminated (j->luks->cipher_mode, sizeof j->luks->cipher_mode))
+    {
+      ADD (CRYPT_03_MODE, QCOW2_LUKS_AT_CIPHER_MODE, 0,
+           "the cipher mode has no NUL byte");
+      return;
+    }
+
+  g_autofree char *mode = g_strdup (j->luks->cipher_mode);
+  char *ivgen = strchr (mode, '-');
+  if (ivgen == NULL)
+    {
+      ADD (CRYPT_05_FORM, QCOW2_LUKS_AT_CIPHER_MODE, 0,
+           "the cipher mode names no generator of initial vectors");
+      return;
+    }
+
+  *ivgen++ = '\0';
+  char *hash_name = strchr (ivgen, ':');
+  if (hash_name != NULL)
+    *hash_name++ = '\0';
+
+  const Hash *hash = hash_name == NULL ? NULL : find_hash (hash_name);
+  if (hash_name != NULL && hash == NULL)
+    ADD (CRYPT_05_HASH, QCOW2_LUKS_AT_CIPHER_MODE, 0,
+         "the hash for initial vectors is none that QEMU knows");
+  else if (hash != NULL && hash->is_new)
+    ADD (CRYPT_06_NEW, QCOW2_LUKS_AT_CIPHER_MODE, 0,
+         "the hash for initial vectors is one that older versions of QEMU do "
+         "not know");
+  j->knows_mode = g_strv_contains (modes, mode);
+  j->is_xts = g_str_equal (mode, "xts");
+  if (!j->knows_mode)
+    ADD (CRYPT_05_MODE, QCOW2_LUKS_AT_CIPHER_MODE, 0,
+         "the cipher mode is none that QEMU knows");
+  if (!g_strv_contains ((const char *const *) ivgens, ivgen))
+    ADD (CRYPT_05_IVGEN, QCOW2_LUKS_AT_CIPHER_MODE, 0,
+         "the generator of initial vectors is none that QEMU knows");
+  else if (g_str_equal (ivgen, "essiv"))
+    judge_essiv (j, hash_name, hash);
+  /* XTS is defined for blocks of 128 bits. */
+  if (j->is_xts && j->cipher != NULL && g_str_equal (j->cipher->name, "cast5"))
+    ADD (CRYPT_05_BLOCK, QCOW2_LUKS_AT_CIPHER_MODE, 0,
+         "the cipher has blocks of 64 bits, xts needs 128");
+}
+
+static void
+judge_hash (const Judge *j)
+{
+  if (!is_terminated (j->luks->hash_spec, sizeof j->luks->hash_spec))
+    {
+      ADD (CRYPT_03_HASH, QCOW2_LUKS_AT_HASH_SPEC, 0,
+           "the hash name has no NUL byte");
+      return;
+    }
+
+  const Hash *hash = find_hash (j->luks->hash_spec);
+  if (hash == NULL)
+    ADD (CRYPT_06, QCOW2_LUKS_AT_HASH_SPEC, 0,
+         "the hash is none that QEMU knows");
+  else if (hash->is_new)
+    ADD (CRYPT_06_NEW, QCOW2_LUKS_AT_HASH_SPEC, 0,
+         "the hash is one that older versions of QEMU do not know");
+}
+
+static void
+judge_numbers (const Judge *j)
+{
+  const guint32 payload = j->luks->payload_offset;
+
+  if (payload < ALIGNMENT)
+    ADD (CRYPT_07_HEADER, QCOW2_LUKS_AT_PAYLOAD_OFFSET, payload,
+         "payload_offset %u is inside the header, which has %u sectors",
+         payload, ALIGNMENT);
+  else if (payload > j->length / QCOW2_LUKS_SECTOR)
+    ADD (CRYPT_07_END, QCOW2_LUKS_AT_PAYLOAD_OFFSET, payload,
+         "payload_offset %u is behind the end of the crypto header, which "
+         "has " QCOW2_U " bytes",
+         payload, j->length);
+  if (j->luks->mk_digest_iter == 0)
+    ADD (CRYPT_09, QCOW2_LUKS_AT_MK_DIGEST_ITER, 0, "mk_digest_iter is 0");
+}
+
+/* Returns whether key_bytes is sound, or nothing is known against it; then it
+ * tells how much room a key takes. */
+static gboolean
+judge_key_bytes (const Judge *j)
+{
+  const guint32 key_bytes = j->luks->key_bytes;
+
+  if (j->cipher == NULL || !j->knows_mode)
+    return key_bytes != 0;
+
+  /* XTS has two keys of the same size; QEMU rounds the half down here. */
+  const guint32 wanted = j->is_xts ? key_bytes / 2 : key_bytes;
+  gboolean takes = FALSE;
+  for (guint i = 0; j->cipher->key_bytes[i] != 0; i++)
+    takes = takes || j->cipher->key_bytes[i] == wanted;
+
+  /* CAST5 itself takes keys of 40 to 128 bits. */
+  if (!takes && g_str_equal (j->cipher->name, "cast5") && wanted >= 5
+      && wanted < 16)
+    ADD (CRYPT_08_CAST5, QCOW2_LUKS_AT_KEY_BYTES, key_bytes,
+         "key_bytes %u is none that QEMU takes for the cipher", key_bytes);
+  else if (!takes)
+    ADD (CRYPT_08, QCOW2_LUKS_AT_KEY_BYTES, key_bytes,
+         "key_bytes %u is none that the cipher takes in this mode", key_bytes);
+  else if (j->is_xts && key_bytes % 2 != 0)
+    ADD (CRYPT_08_ODD, QCOW2_LUKS_AT_KEY_BYTES, key_bytes,
+         "key_bytes %u is odd, but xts has two keys", key_bytes);
+  else if (key_bytes * STRIPES % QCOW2_LUKS_SECTOR != 0)
+    ADD (CRYPT_08_SECTORS, QCOW2_LUKS_AT_KEY_BYTES, key_bytes,
+         "key_bytes %u times %u is no whole number of sectors", key_bytes,
+         STRIPES);
+  return takes;
+}
+
+static gboolean
+is_active (const Qcow2LuksSlot *slot)
+{
+  return slot->active == QCOW2_LUKS_SLOT_ACTIVE;
+}
+
+/* Returns the index of the first active slot, which QEMU tries first;
+ * QCOW2_LUKS_N_SLOTS when there is none. */
+static guint
+get_first_active (const Qcow2Luks *luks)
+{
+  guint i = 0;
+
+  while (i < QCOW2_LUKS_N_SLOTS && !is_active (&luks->slots[i]))
+    i++;
+  return i;
+}
+
+static guint64
+get_slot_at (guint slot)
+{
+  return QCOW2_LUKS_AT_SLOTS + (guint64) slot * QCOW2_LUKS_SLOT_LENGTH;
+}
+
+static void
+judge_slot (const Judge *j, guint i)
+{
+  const Qcow2LuksSlot *slot = &j->luks->slots[i];
+  const guint64 at = get_slot_at (i);
+
+  if (slot->active != QCOW2_LUKS_SLOT_INACTIVE && !is_active (slot))
+    ADD (CRYPT_11, at + QCOW2_LUKS_AT_SLOT_ACTIVE, slot->active,
+         "key slot %u: active 0x%x is neither 0x%x nor 0x%x", i, slot->active,
+         QCOW2_LUKS_SLOT_INACTIVE, QCOW2_LUKS_SLOT_ACTIVE);
+  if (is_active (slot) && slot->iterations == 0)
+    ADD (CRYPT_12, at + QCOW2_LUKS_AT_SLOT_ITERATIONS, 0,
+         "key slot %u: iterations is 0", i);
+  if (slot->stripes != STRIPES)
+    ADD (CRYPT_10, at + QCOW2_LUKS_AT_SLOT_STRIPES, slot->stripes,
+         "key slot %u: stripes %u is not %u", i, slot->stripes, STRIPES);
+}
+
+/* Returns the size of a slot's key material, in bytes. */
+static guint64
+get_material_size (const Qcow2Luks *luks)
+{
+  return (guint64) luks->key_bytes * STRIPES;
+}
+
+/* Returns the sectors that a slot's key material takes. */
+static guint64
+get_n_sectors (const Qcow2Luks *luks)
+{
+  const guint64 unit = ALIGNMENT * QCOW2_LUKS_SECTOR;
+
+  return (get_material_size (luks) + unit - 1) / unit * ALIGNMENT;
+}
+
+/* Returns the sector where SLOT ends by QEMU, which adds up 32 bits. */
+static guint32
+get_qemu_end (const Qcow2Luks *luks, const Qcow2LuksSlot *slot)
+{
+  return (guint32) ((slot->key_material_offset + get_n_sectors (luks))
+                    & G_MAXUINT32);
+}
+
+static void
+judge_outside (const Judge *j, guint i)
+{
+  const guint32 offset = j->luks->slots[i].key_material_offset;
+  const guint64 at = get_slot_at (i) + QCOW2_LUKS_AT_SLOT_MATERIAL;
+
+  if (!is_active (&j->luks->slots[i]))
+    ADD (CRYPT_13_UNUSED, at, offset,
+         "key slot %u: it is not active, and has no room for a key inside the "
+         "crypto header, which has " QCOW2_U " bytes",
+         i, j->length);
+  else if (i == get_first_active (j->luks))
+    ADD (CRYPT_13_FIRST, at, offset,
+         "key slot %u: the key material ends behind the crypto header, which "
+         "has " QCOW2_U " bytes",
+         i, j->length);
+  else
+    ADD (CRYPT_13_LATER, at, offset,
+         "key slot %u: the key material ends behind the crypto header, which "
+         "has " QCOW2_U " bytes; slot %u is tried first",
+         i, j->length, get_first_active (j->luks));
+}
+
+/* Judges where the key material of slot I is.  Returns FALSE when it may be
+ * anywhere, so that comparing it with others is idle. */
+static gboolean
+judge_place (const Judge *j, guint i)
+{
+  const Qcow2LuksSlot *slot = &j->luks->slots[i];
+  const guint64 at = get_slot_at (i) + QCOW2_LUKS_AT_SLOT_MATERIAL;
+  const guint32 offset = slot->key_material_offset;
+  const guint32 payload = j->luks->payload_offset;
+  const guint64 start = (guint64) offset * QCOW2_LUKS_SECTOR;
+  const guint64 end = offset + get_n_sectors (j->luks);
+
+  if (offset < ALIGNMENT)
+    {
+      ADD (CRYPT_13_HEADER, at, offset,
+           "key slot %u: key_material_offset %u is inside the header, which "
+           "has %u sectors",
+           i, offset, ALIGNMENT);
+      return FALSE;
+    }
+  if (get_qemu_end (j->luks, slot) > payload)
+    {
+      ADD (CRYPT_13_PAYLOAD, at, offset,
+           "key slot %u: the key material ends at sector " QCOW2_U
+           ", behind payload_offset %u",
+           i, end, payload);
+      return FALSE;
+    }
+  if (start > j->length || get_material_size (j->luks) > j->length - start)
+    judge_outside (j, i);
+  else if (end > payload)
+    ADD (CRYPT_13_WRAP, at, offset,
+         "key slot %u: the key material ends at sector " QCOW2_U
+         ", behind payload_offset %u",
+         i, end, payload);
+  return TRUE;
+}
+
+static void
+judge_overlaps (const Judge *j, const gboolean *has_place)
+{
+  const Qcow2LuksSlot *slots = j->luks->slots;
+
+  for (guint a = 0; a < QCOW2_LUKS_N_SLOTS; a++)
+    for (guint b = a + 1; b < QCOW2_LUKS_N_SLOTS; b++)
+      {
+        if (has_place[a] && has_place[b]
+            && get_qemu_end (j->luks, &slots[a]) > slots[b].key_material_offset
+            && get_qemu_end (j->luks, &slots[b])
+                   > slots[a].key_material_offset)
+          ADD (CRYPT_14, get_slot_at (b) + QCOW2_LUKS_AT_SLOT_MATERIAL,
+               slots[b].key_material_offset,
+               "key slot %u: the key material at sector %u overlaps that of "
+               "slot %u at sector %u",
+               b, slots[b].key_material_offset, a,
+               slots[a].key_material_offset);
+      }
+}
+
+/* Whether the key material of SLOT ends before END, which is in bytes from the
+ * start of the header. */
+static gboolean
+ends_before (const Judge *j, const Qcow2LuksSlot *slot, guint64 end)
+{
+  const guint64 start
+      = (guint64) slot->key_material_offset * QCOW2_LUKS_SECTOR;
+
+  return start <= end && get_material_size (j->luks) <= end - start;
+}
+
+/* Key material that the file has lost opens nothing: QEMU reads zeroes. */
+static void
+judge_file_end (const Judge *j)
+{
+  const guint64 left = j->file_size - MIN (j->offset, j->file_size);
+  gboolean has_whole = FALSE;
+
+  for (guint i = 0; i < QCOW2_LUKS_N_SLOTS; i++)
+    has_whole
+        = has_whole
+          || (is_active (&j->luks->slots[i])
+              && ends_before (j, &j->luks->slots[i], MIN (left, j->length)));
+
+  for (guint i = 0; i < QCOW2_LUKS_N_SLOTS; i++)
+    {
+      const Qcow2LuksSlot *slot = &j->luks->slots[i];
+      const guint64 at = get_slot_at (i) + QCOW2_LUKS_AT_SLOT_MATERIAL;
+
+      if (!is_active (slot) || !ends_before (j, slot, j->length)
+          || ends_before (j, slot, left))
+        continue;
+      if (has_whole)
+        ADD (CRYPT_16_SOME, at, slot->key_material_offset,
+             "key slot %u: the key material does not end in the file, which "
+             "has " QCOW2_U " bytes",
+             i, j->file_size);
+      else
+        ADD (CRYPT_16_ALL, at, slot->key_material_offset,
+             "key slot %u: the key material does not end in the file, which "
+             "has " QCOW2_U " bytes, and no other active slot's does",
+             i, j->file_size);
+    }
+}
+
+static void
+judge_slots (const Judge *j, gboolean knows_size)
+{
+  gboolean has_place[QCOW2_LUKS_N_SLOTS];
+
+  for (guint i = 0; i < QCOW2_LUKS_N_SLOTS; i++)
+    {
+      judge_slot (j, i);
+      has_place[i] = knows_size && judge_place (j, i);
+    }
+  judge_overlaps (j, has_place);
+  if (knows_size)
+    judge_file_end (j);
+  if (get_first_active (j->luks) == QCOW2_LUKS_N_SLOTS)
+    ADD (CRYPT_15, QCOW2_LUKS_AT_SLOTS, 0, "no key slot is active");
+}
+
+static void
+judge_header (Judge *j)
+{
+  if (memcmp (j->luks->magic, luks_magic, sizeof luks_magic) != 0)
+    {
+      ADD (CRYPT_01, 0, 0, "there is no LUKS header here");
+      return;
+    }
+  if (j->luks->version != LUKS_VERSION)
+    {
+      ADD (CRYPT_02, QCOW2_LUKS_AT_VERSION, j->luks->version,
+           "LUKS version %u is not %u", j->luks->version, LUKS_VERSION);
+      return;
+    }
+
+  judge_cipher (j);
+  judge_mode (j);
+  judge_hash (j);
+  judge_numbers (j);
+  judge_slots (j, judge_key_bytes (j));
+}
+
+/* Reads from SOURCE the LUKS header that EXTENSION points to and adds to
+ * PROBLEMS what is wrong with it.  It must be located; see
+ * qcow2_luks_is_located ().  Fails with QCOW2_ERROR_READ only. */
+gboolean
+qcow2_luks_judge (const Qcow2Extension *extension, ByteSource *source,
+                  Qcow2Problems *problems, GError **error)
+{
+  Qcow2Luks luks;
+
+  if (!qcow2_luks_read (source, extension->crypto.crypto_header_offset, &luks,
+                        error))
+    return FALSE;
+
+  Judge judge = { .luks = &luks,
+                  .offset = extension->crypto.crypto_header_offset,
+                  .length = extension->crypto.crypto_header_length,
+                  .file_size = byte_source_get_size (source),
+                  .problems = problems,
+                  .subject = { .parts = QCOW2_PART_EXTENSIONS,
+                               .structure = "LUKS header",
+                               .extension = extension->index,
+                               .bitmap = QCOW2_NO_INDEX } };
+
+  judge_header (&judge);
+  return TRUE;
+}
