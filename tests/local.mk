@@ -35,6 +35,7 @@ unit_tests = \
 	%D%/test-image \
 	%D%/test-image-list \
 	%D%/test-json \
+	%D%/test-luks \
 	%D%/test-message \
 	%D%/test-namesakes \
 	%D%/test-number \
@@ -76,6 +77,7 @@ shell_tests = \
 	%D%/cli-usage.sh \
 	%D%/cli-writer.sh \
 	%D%/interop-check.sh \
+	%D%/interop-luks.sh \
 	%D%/interop-map.sh \
 	%D%/interop-qemu.sh \
 	%D%/interop-verdict.sh
@@ -97,6 +99,7 @@ EXTRA_DIST += \
 	%D%/bench/bench.py \
 	%D%/bitmap-bits.py \
 	%D%/bench/images.py \
+	%D%/interop-luks.py \
 	%D%/interop-map.py \
 	%D%/interop-verdict.py \
 	%D%/json-check.py \
@@ -183,6 +186,8 @@ unit_ldadd = src/libcli.la
 %C%_test_image_list_LDADD = $(unit_ldadd)
 %C%_test_json_SOURCES = %D%/test-json.c
 %C%_test_json_LDADD = $(unit_ldadd)
+%C%_test_luks_SOURCES = %D%/test-luks.c $(builder_sources)
+%C%_test_luks_LDADD = $(unit_ldadd)
 %C%_test_message_SOURCES = %D%/test-message.c $(builder_sources)
 %C%_test_message_LDADD = $(unit_ldadd)
 %C%_test_namesakes_SOURCES = %D%/test-namesakes.c
