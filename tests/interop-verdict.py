@@ -750,8 +750,9 @@ def judge_bitmaps(qemu, ours, listing):
     return wrong
 
 
-def judge_predicates(path, verdict):
-    """Whether the predicates and the text say VERDICT, too."""
+def judge_predicates(path, verdict, is_dirty):
+    """Whether the predicates and the text say VERDICT, too: where that is not
+    known for an image that IS_DIRTY, QEMU opens it for reading."""
     wrong = []
     for predicate, yes in (('opens', ('opens', 'read-only')),
                            ('opens-rw', ('opens',))):
@@ -759,8 +760,10 @@ def judge_predicates(path, verdict):
             findings.TOOL + ['check', '--is', predicate, path],
             capture_output=True, check=False, timeout=BATCH_TIMEOUT)
         status = done.returncode
-        right = (status == 0 if verdict in yes else
-                 status not in (0, 2) if verdict is None else status == 2)
+        known = verdict is not None or (is_dirty and predicate == 'opens')
+        right = (status == 0 if verdict in yes or
+                 (verdict is None and known) else
+                 status not in (0, 2) if not known else status == 2)
         if not right:
             wrong.append('--is %s: status %d, "qemu" is %s: %s' % (
                 predicate, status, verdict,
@@ -787,7 +790,7 @@ def describe(mutant, n, qemu, ours):
             '  qemu-io: %s' % (qemu.write_message or 'opens'
                                if qemu.read_message is None else 'not tried'),
             '  "qemu": %s (%s); error: %s' % (
-                ours.get('qemu', 'missing'), ours.get('qemu_reason'),
+                ours.get('qemu', 'missing'), ours.get('qemu_rule'),
                 (ours.get('error') or {}).get('message')),
             '  found: %s' % ', '.join(rules)]
 
@@ -861,7 +864,8 @@ def judge_image(path, image, ours, listing, how, result):
             + ['  ' + line for line in wrong])
     is_rare = verdict not in ('opens', 'refuses')
     if (n % SAMPLE == 0 or is_rare) and 'qemu' in ours and not findings.SLOW:
-        wrong = judge_predicates(path, verdict)
+        wrong = judge_predicates(
+            path, verdict, ours.get('qemu_rule') == 'HDR-21')
         if wrong:
             result.wrong['predicates'] += (
                 (lines or describe(mutant, n, qemu, ours))
@@ -961,7 +965,8 @@ def main_replay(arguments, folder):
         wrong.append('QEMU: %s, not %s' % (qemu.verdict, verdict))
     if 'qemu' in ours:
         wrong += judge_bitmaps(qemu, ours, listed.get(path))
-        wrong += judge_predicates(path, verdict)
+        wrong += judge_predicates(
+            path, verdict, ours.get('qemu_rule') == 'HDR-21')
     print('\n'.join(describe(mutant, n, qemu, ours) + wrong))
     return 1 if wrong else 0
 

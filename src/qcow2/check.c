@@ -164,7 +164,7 @@ check_luks (Check *check, const Qcow2Extension *extension)
 
   if (qcow2_luks_is_located (extension, &image->header)
       && !qcow2_luks_judge (extension, image->source, image->problems, &error))
-    fail (check, error);
+    fail (error, check);
 }
 
 static void

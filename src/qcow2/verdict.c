@@ -4,11 +4,9 @@
 
 #include "qcow2/verdict.h"
 
-#include <string.h>
-
-#include "qcow2/check-clusters.h"
 #include "qcow2/examine.h"
 #include "qcow2/guard.h"
+#include "qcow2/luks.h"
 
 /* The rules about what header extensions lead to, by how their ids begin. */
 static const char *const extension_rules[]
@@ -76,6 +74,49 @@ qcow2_verdict_add (Qcow2Verdict *verdict, const Qcow2Image *image,
     }
 }
 
+/* Judges EXTENSION of IMAGE, and the LUKS header to which it may point. */
+static gboolean
+judge_extension (Qcow2Image *image, const Qcow2Extension *extension,
+                 GError **error)
+{
+  qcow2_extension_judge (extension, &image->header,
+                         byte_source_get_size (image->source), FALSE,
+                         QCOW2_PART_EXTENSIONS, image->problems);
+
+  return !qcow2_luks_is_located (extension, &image->header)
+         || qcow2_luks_judge (extension, image->source, image->problems,
+                              error);
+}
+
+/* Judges the header extensions of IMAGE; what ends their walk was judged when
+ * the image was opened. */
+static gboolean
+judge_extensions (Qcow2Image *image, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+
+  if (!image->has_extensions)
+    return TRUE;
+
+  g_autoptr (Qcow2ExtensionWalk) walk
+      = qcow2_extension_walk_new (image->source, &image->header);
+  while (local_error == NULL)
+    {
+      g_auto (Qcow2Extension) extension = { 0 };
+
+      if (!qcow2_extension_walk_next (walk, &extension, &local_error))
+        break;
+
+      judge_extension (image, &extension, &local_error);
+    }
+
+  if (local_error == NULL)
+    return TRUE;
+
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
 /* Judges every bitmap in DIRECTORY and adds what is wrong to PROBLEMS. */
 static gboolean
 judge_bitmaps (Qcow2Image *image, Qcow2Directory *directory,
@@ -123,7 +164,8 @@ qcow2_image_judge_opening (Qcow2Image *image, Qcow2Directory *directory,
   /* The judges add to the problems of the image. */
   image->problems = problems;
   const gboolean judged
-      = judge_bitmaps (image, directory, problems, error)
+      = judge_extensions (image, error)
+        && judge_bitmaps (image, directory, problems, error)
         && qcow2_snapshot_table_judge (image, &snapshots, error)
         && (!qcow2_directory_is_rewritten (directory)
             || qcow2_guard_judge (image, &snapshots, error));
