@@ -4,6 +4,7 @@
 
 bitmap-bits.py IMAGE INDEX          extents, in the columns of bitmap-map
 bitmap-bits.py --totals IMAGE INDEX how many bytes are clean, dirty, unknown
+bitmap-bits.py --set IMAGE INDEX    extents, but what is clear is unknown
 
 Nothing is judged: what the file does not have is unknown (3), and so is an
 entry of the table that has reserved bits or an offset inside a cluster.  Of a
@@ -100,10 +101,12 @@ def runs(image, index):
                         yield 1, block[bit // 8] >> bit % 8 & 1
 
 
-def extents(image, index):
+def extents(image, index, clear):
     granule = 1 << image.bitmap(index)[3]
     start, bits, kind = 0, 0, None
     for n, this in runs(image, index):
+        if this == CLEAN:
+            this = clear
         if kind not in (None, this):
             yield start, bits * granule - start, kind
             start = bits * granule
@@ -115,9 +118,10 @@ def extents(image, index):
 
 def main():
     totals = sys.argv[1] == '--totals'
+    clear = UNKNOWN if sys.argv[1] == '--set' else CLEAN
     path, index = sys.argv[-2:]
     sums = {CLEAN: 0, DIRTY: 0, UNKNOWN: 0}
-    for start, length, kind in extents(Image(path), int(index)):
+    for start, length, kind in extents(Image(path), int(index), clear):
         sums[kind] += length
         if not totals:
             print('%10d  %10d  %3d  %s' % (start, length, kind, WORDS[kind]))

@@ -169,10 +169,20 @@ done
 for name in in-use autoclear-clear T01; do
   map "$name" --index 0 --contains 0
   expect_refusal "--contains of $name: no answer" 1 "*bitmap 0 '*--force*"
-  map "$name" --index 0 --contains 0 --force
-  expect "--contains of $name with --force" 0
-  expect_silence "--contains of $name with --force: silence"
+  # What is set (but for T01's) and what is clear.
+  for at in 0 40M 0+64M 67108863; do
+    map "$name" --index 0 --contains "$at" --force
+    expect "--contains $at of $name with --force" 0
+    check "--contains $at of $name with --force: no output" test ! -s "$out"
+    check "--contains $at of $name with --force: why" is_one_message \
+      "*: 0x*: bitmap 0 '*, so its bits cannot prove that anything is clean *"
+  done
 done
+map in-use --index 0 --contains 64M --force
+expect_refusal '--contains with --force: not on the disk' 3 '*67108864 bytes'
+map A --index 0 --contains 2M --force
+expect '--contains of what is sound with --force' 2
+expect_silence '--contains of what is sound with --force: silence'
 map two-bitmaps-one-name --name bm0 --contains 0
 expect_refusal '--contains of two: no answer' 1 '*use --index'
 
@@ -197,9 +207,74 @@ map in-use --index 0 --output=json
 expect_refusal 'in use: no JSON either' 2 '*in use*'
 
 # By force.
+# Bits 0 to 3 are set in in-use, the bits of A in autoclear-clear.  A clear bit
+# proves nothing.
 map in-use --index 0 --force
-expect_damage 'in use, by force' "*in use*BDIR-09]"
-"$bits" "$image" 0 | expect_out 'in use, by force: what is in the file'
+expect_damage 'in use, by force' "*in use: *, so its bits cannot prove*BDIR-09]"
+expect_out 'in use, by force: what is set' << 'END'
+         0      262144    1  dirty
+    262144    66846720    3  unknown
+END
+map in-use --index 0 --force --output=json
+expect_out 'in use, by force: json' << 'END'
+[
+    {"offset": 0, "length": 262144, "type": 1, "description": "dirty"},
+    {"offset": 262144, "length": 66846720, "type": 3, "description": "unknown"}
+]
+END
+map in-use --index 0 --force --output=jsonl
+expect_out 'in use, by force: jsonl' << 'END'
+{"offset":0,"length":262144,"type":1,"description":"dirty"}
+{"offset":262144,"length":66846720,"type":3,"description":"unknown"}
+END
+map in-use --index 0 --force --output=ddrescue
+expect_out 'in use, by force: nothing is finished' << 'END'
+# Mapfile. Created by qcow2tool
+# current_pos  current_status  current_pass
+0x00000000     ?               1
+#      pos        size  status
+0x00000000  0x00040000  ?
+0x00040000  0x03FC0000  ?
+END
+map in-use --index 0 --force --plot-size=4x1
+expect_out 'in use, by force: a plot' << 'END'
+       0 |????|
+
+A character is 16M: · clean, ░ dirty up to a third, ▒ up to two thirds, ▓ more, █ all of it, ? unknown
+END
+map autoclear-clear --index 0 --force
+expect_damage 'stale, by force' "*stale: *, so its bits cannot prove*HDR-25]"
+expect_out 'stale, by force: what is set' << 'END'
+         0     2097152    1  dirty
+   2097152     2097152    3  unknown
+   4194304      262144    1  dirty
+   4456448    62652416    3  unknown
+END
+map autoclear-clear --index 0 --force --dirty --start-offset=1M --max-length=3M
+expect_out 'stale, by force: all must be copied' << 'END'
+   1048576     1048576    1  dirty
+   2097152     2097152    3  unknown
+END
+map autoclear-clear --index 0 --force --totals
+expect_out 'stale, by force: totals' << 'END'
+   2359296   3.5%   1 dirty
+  64749568  96.5%   3 unknown
+END
+map autoclear-clear --index 1 --force
+expect_out 'stale, by force: no bit is set' << 'END'
+         0    67108864    3  unknown
+END
+map every-state --index 3 --force
+expect_damage 'in use without the flag auto, by force' "*in use: *BDIR-09]"
+expect_out 'in use without the flag auto, by force: what is set' << 'END'
+         0     2097152    1  dirty
+   2097152    65011712    3  unknown
+END
+map every-state --index 1 --force
+expect_answer 'disabled: what is clear is clean' << 'END'
+         0      524288    1  dirty
+    524288    66584576    0  clean
+END
 map T01 --index 0 --force
 expect 'damaged, by force' 2
 expect_out 'damaged, by force' << 'END'
@@ -228,7 +303,7 @@ map H01 --index 0
 expect_refusal 'no qcow2 image' 1 '*HDR-01]'
 
 # The file ends inside the data, which QEMU reads as zeroes: three bytes of 128
-# are left, so that by force exactly the other bits are unknown.
+# are left, whose bits are dirty by force where they are set.
 copy A cut
 end=$((0x2e0000))
 patch 0x2a0000 "$(printf '%016x' $end)"
@@ -241,10 +316,9 @@ check 'data is cut off: why' grep -q '0x2a0000: .*BTAB-05' "$err"
 tool bitmap-map --index 0 --force "$image"
 expect_out 'data is cut off: what is left, by force' << 'END'
          0      262144    1  dirty
-    262144      720896    0  clean
+    262144      720896    3  unknown
     983040      131072    1  dirty
-   1114112      458752    0  clean
-   1572864    65536000    3  unknown
+   1114112    65994752    3  unknown
 END
 
 # Every fourth image of the builder: text, and what it sums up to, against a reader of
@@ -263,12 +337,13 @@ for name in $(names | grep -vE '^(many|sparse|R0|S39)' \
     state=$(cat "$out")
     tool bitmaps --index "$index" --field name "$image"
     [ -s "$out" ] || continue
-    force=--force
+    force=--force what=--set
     case $state in
-      enabled|disabled) force=--dirty ;;
+      enabled|disabled) force=--dirty what='' ;;
       '') continue ;;
     esac
-    timeout 5 "$bits" "$image" "$index" > "$tmp/expected" 2> /dev/null \
+    # shellcheck disable=SC2086 # none or one
+    timeout 5 "$bits" $what "$image" "$index" > "$tmp/expected" 2> /dev/null \
       || continue
     n=$((n + 1))
     if [ "$force" = --dirty ]; then

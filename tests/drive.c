@@ -386,6 +386,7 @@ read_contents (Run *run, const Qcow2Bitmap *bitmap)
 
   g_assert_cmpuint (extents.end, ==, header->size);
   g_assert_true (!bitmap->usable || totals.unknown == 0);
+  g_assert_true (qcow2_bitmap_is_sound (bitmap) || totals.clean == 0);
   if (!run->options->changes && unread == NULL)
     g_assert_cmpmem (&totals, sizeof totals, &extents.totals,
                      sizeof extents.totals);

@@ -8,8 +8,9 @@
                              line per result
   export IMAGE NAME FILE     writes what nbdinfo --map prints of a bitmap
   edit WHAT IMAGE NAME       changes bytes that no tool of QEMU changes
-  unknown MAP ENTRY IMAGE    prints MAP, an output of nbdinfo, with what that
-                             entry of the bitmap's table is about unknown
+  unknown MAP IMAGE [ENTRY]  prints MAP, an output of nbdinfo, with unknown for
+                             clean, and for what that entry of the bitmap's
+                             table is about
 
 What is printed of which image depends on SEED alone.
 """
@@ -522,19 +523,38 @@ def edit(what, path, name):
         file.write(value.to_bytes(size, 'big'))
 
 
-def print_with_unknown(map_file, index, path):
+def make_unknown(offset, length):
+    return {'offset': offset, 'length': length, 'type': 3,
+            'description': 'unknown'}
+
+
+def merge(extents):
+    merged = []
+    for extent in extents:
+        if merged and merged[-1]['type'] == extent['type']:
+            merged[-1]['length'] += extent['length']
+        else:
+            merged.append(dict(extent))
+    return merged
+
+
+def print_with_unknown(map_file, path, index=None):
     image = compare.Image(path)
+    size = image.header['size']
     with open(map_file, encoding='utf-8') as file:
         rows = [line.split() for line in file]
     extents = [{'offset': int(row[0]), 'length': int(row[1]),
                 'type': int(row[2]), 'description': row[3]} for row in rows]
-    length = image.cluster * 8 << image.bitmaps()[0]['granularity_bits']
-    start = length * int(index)
-    end = min(start + length, image.header['size'])
-    unknown = {'offset': start, 'length': end - start, 'type': 3,
-               'description': 'unknown'}
-    sys.stdout.write(text_of([*clip(extents, 0, start), unknown,
-                              *clip(extents, end, image.header['size'])]))
+    if index is not None:
+        length = image.cluster * 8 << image.bitmaps()[0]['granularity_bits']
+        start = length * int(index)
+        end = min(start + length, size)
+        extents = [*clip(extents, 0, start), make_unknown(start, end - start),
+                   *clip(extents, end, size)]
+    sys.stdout.write(text_of(merge(
+        extent if extent['type'] else make_unknown(extent['offset'],
+                                                   extent['length'])
+        for extent in extents)))
 
 
 COMMANDS = {

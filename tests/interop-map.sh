@@ -113,7 +113,8 @@ not_exported ()
   fi
 }
 
-# forced NAME PATTERN: with --force, what stands on standard input is printed.
+# forced NAME PATTERN: with --force, what stands on standard input is printed;
+# nothing is clean.
 forced ()
 {
   cat > wanted.map
@@ -124,9 +125,18 @@ forced ()
     fail_as_run "$1: --force"
   fi
   expect_out "$1: --force prints what there is" < wanted.map
+  check "$1: --force calls nothing clean" eval '! grep clean wanted.map'
   tool bitmap-map --force --dirty --name=b0 "$image"
-  grep -v clean wanted.map \
-    | expect_out "$1: --force --dirty prints what must be copied"
+  expect_out "$1: --force --dirty prints all of it" < wanted.map
+  for at in 0 1M 9728k; do
+    tool bitmap-map --force --contains="$at" --name=b0 "$image"
+    if says 0 "*: bitmap 0 'b0': *, so its bits cannot prove *" \
+        && [ ! -s "$out" ]; then
+      pass "$1: --force --contains=$at"
+    else
+      fail_as_run "$1: --force --contains=$at"
+    fi
+  done
 }
 
 edited ()
@@ -156,17 +166,17 @@ unusable ()
   edited in-use
   refused in-use "*: bitmap 0 'b0': in use: *BDIR-09*"
   not_exported in-use
-  forced in-use "*: bitmap 0 'b0': in use: *" < sound.map
+  map_py unknown sound.map "$image" | forced in-use "*: bitmap 0 'b0': in use: *"
 
   killed
   refused killed "*: bitmap 0 'b0': in use: *BDIR-09*"
   not_exported killed
-  forced killed "*: bitmap 0 'b0': in use: *" < sound.map
+  map_py unknown sound.map "$image" | forced killed "*: bitmap 0 'b0': in use: *"
 
   edited stale
   refused stale "*: bitmap 0 'b0': stale: *HDR-25*"
   not_exported stale
-  forced stale "*: bitmap 0 'b0': stale: *" < sound.map
+  map_py unknown sound.map "$image" | forced stale "*: bitmap 0 'b0': stale: *"
 
   damaged entry-reserved 1 BTAB-01
   damaged entry-one-with-offset 1 BTAB-02
@@ -182,14 +192,14 @@ unusable ()
   not_exported type
 }
 
-# damaged WHAT ENTRY RULE: what that entry of the table is about is not known;
-# the rest is.
+# damaged WHAT ENTRY RULE: nothing is known of what that entry of the table is
+# about.
 damaged ()
 {
   edited "$1"
   refused "$1" "*: bitmap 0 'b0': *$3*"
   [ "$1" = entry-behind-the-end ] || not_exported "$1"
-  map_py unknown sound.map "$2" "$image" | forced "$1" "*$3*"
+  map_py unknown sound.map "$image" "$2" | forced "$1" "*$3*"
 }
 
 # ---- Recipes ----

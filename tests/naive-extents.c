@@ -243,15 +243,19 @@ get_bit (Reader *reader, guint64 i, guint64 bit, guint64 start, guint64 end)
   const guint64 unit = offset - offset % DATA_UNIT;
 
   if (offset >= reader->bitmap->file_size)
-    return NAIVE_UNKNOWN;
+    {
+      reader->answer->lacks_bits = TRUE;
+      return NAIVE_UNKNOWN;
+    }
   if (is_bad (reader->bitmap, MAX (unit, start), MIN (unit + DATA_UNIT, end)))
     {
       reader->answer->read_failed = TRUE;
       return NAIVE_UNKNOWN;
     }
 
-  return get_byte (reader->bitmap, offset) >> bit % 8 & 1 ? NAIVE_DIRTY
-                                                          : NAIVE_CLEAN;
+  return get_byte (reader->bitmap, offset) >> bit % 8 & 1
+             ? NAIVE_DIRTY
+             : reader->bitmap->clear;
 }
 
 static void
@@ -266,13 +270,14 @@ read_entry (Reader *reader, guint64 i)
   switch (reader->entries[i].kind)
     {
     case ENTRY_ZEROES:
-      say (reader, first, last, NAIVE_CLEAN);
+      say (reader, first, last, reader->bitmap->clear);
       return;
     case ENTRY_ONES:
       say (reader, first, last, NAIVE_DIRTY);
       return;
     case ENTRY_WRONG:
     case ENTRY_UNREAD:
+      reader->answer->lacks_bits = TRUE;
       say (reader, first, last, NAIVE_UNKNOWN);
       return;
     case ENTRY_DATA:
@@ -298,8 +303,11 @@ read_bits (Reader *reader)
   const guint64 rest
       = (reader->first_entry + reader->n_entries) * reader->bits;
   if (rest <= reader->last_bit)
-    say (reader, MAX (rest, reader->first_bit), reader->last_bit,
-         NAIVE_UNKNOWN);
+    {
+      reader->answer->lacks_bits = TRUE;
+      say (reader, MAX (rest, reader->first_bit), reader->last_bit,
+           NAIVE_UNKNOWN);
+    }
   g_free (reader->entries);
 }
 

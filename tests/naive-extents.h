@@ -28,6 +28,7 @@ typedef struct
   guint64 n_entries;
   guint granularity_bits;
   guint type;
+  guint64 clear; /* what a bit says that is not set */
 } NaiveBitmap;
 
 typedef struct
@@ -44,6 +45,7 @@ typedef struct
   guint64 totals[NAIVE_UNKNOWN + 1];
   gboolean has_bits;    /* otherwise nothing can be known */
   gboolean read_failed; /* a read that was wanted */
+  gboolean lacks_bits;  /* some are not in the file, or cannot be found */
 } NaiveAnswer;
 
 void naive_answer_init (NaiveAnswer *answer, const NaiveBitmap *bitmap,

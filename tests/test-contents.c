@@ -24,6 +24,7 @@ typedef struct
   GByteArray *bytes;
   NaiveBitmap naive;
   gsize max_read; /* see FakeSource */
+  Qcow2BitmapState state;
 
   FakeSource *source;
   Qcow2Image image;
@@ -44,6 +45,15 @@ fixture_init (Fixture *f, guint64 cluster_size, guint granularity_bits,
   f->naive.n_entries = n_entries;
   f->naive.granularity_bits = granularity_bits;
   f->naive.type = 1;
+  f->state = QCOW2_BITMAP_STATE_ENABLED;
+}
+
+/* Makes STATE that of the bitmap, in which a clear bit is CLEAR. */
+static void
+set_state (Fixture *f, Qcow2BitmapState state, guint64 clear)
+{
+  f->state = state;
+  f->naive.clear = clear;
 }
 
 static void
@@ -119,6 +129,7 @@ open_file (Fixture *f)
   f->image.header.size = f->naive.virtual_size;
   f->image.header.cluster_size = f->naive.cluster_size;
   f->bitmap.name = g_bytes_new_static ("b", 1);
+  f->bitmap.state = f->state;
   f->bitmap.type = (guint8) f->naive.type;
   f->bitmap.bitmap_table_offset = f->naive.table_offset;
   f->bitmap.bitmap_table_size = (guint32) f->naive.n_entries;
@@ -229,7 +240,7 @@ check_lenient (Qcow2Contents contents, const NaiveAnswer *wanted)
 static void
 check_strict (Qcow2Contents contents, const NaiveAnswer *wanted)
 {
-  const gboolean fails = wanted->has_bits && wanted->totals[NAIVE_UNKNOWN] > 0;
+  const gboolean fails = wanted->lacks_bits || wanted->read_failed;
   g_autoptr (GArray) found = g_array_new (FALSE, FALSE, sizeof (NaiveExtent));
   g_autoptr (GError) walk_error = NULL;
   g_autoptr (GError) count_error = NULL;
@@ -380,7 +391,7 @@ test_one_bit (void)
 
 /* Every table of five entries, each of them one of these. */
 static void
-test_entry_mixes (void)
+check_entry_mixes (Qcow2BitmapState state, guint64 clear)
 {
   const guint64 kinds[] = { 0, 1, 0x20000, 0x20200, 0x20400, 0x20600 };
   const guint n_kinds = G_N_ELEMENTS (kinds);
@@ -388,6 +399,7 @@ test_entry_mixes (void)
 
   /* Ones, zeroes, something, ones. */
   fixture_init (&f, 512, 9, 5 * CLUSTER_BITS * 512, 5);
+  set_state (&f, state, clear);
   fill (&f, 0x20000, 512, 0xff);
   fill (&f, 0x20200, 512, 0x00);
   fill (&f, 0x20400, 512, 0x00);
@@ -402,6 +414,13 @@ test_entry_mixes (void)
         put_entry (&f, i, kinds[rest % n_kinds]);
       check (&f);
     }
+}
+
+static void
+test_entry_mixes (void)
+{
+  check_entry_mixes (QCOW2_BITMAP_STATE_ENABLED, NAIVE_CLEAN);
+  check_entry_mixes (QCOW2_BITMAP_STATE_IN_USE, NAIVE_UNKNOWN);
 }
 
 /* By hand: ones in an entry and in data are one extent. */
@@ -447,8 +466,8 @@ test_cut_window (void)
 
   for (gsize i = 0; i < G_N_ELEMENTS (backgrounds); i++)
     {
-      g_autofree char *wanted = g_strdup_printf ("0+1048556:%" G_GSIZE_FORMAT,
-                                                 i);
+      g_autofree char *wanted
+          = g_strdup_printf ("0+1048556:%" G_GSIZE_FORMAT, i);
       g_auto (Fixture) f = { 0 };
 
       fixture_init (&f, 512, 0, 256 * CLUSTER_BITS - 20, 256);
@@ -1158,9 +1177,8 @@ test_strict_entry (void)
   qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
   g_assert_false (qcow2_contents_count (&contents, &totals, &error));
   g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
-  g_assert_cmpstr (
-      error->message, ==,
-      "0x1018: bitmap table: entry 3 changed while it was read");
+  g_assert_cmpstr (error->message, ==,
+                   "0x1018: bitmap table: entry 3 changed while it was read");
 }
 
 /* Nobody has to want to know why. */
@@ -1275,6 +1293,66 @@ test_stop_no_bits (void)
   g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND);
 }
 
+/* ---- States ---- */
+
+/* By hand: a bit of data, ones, zeroes, and an entry with a reserved bit. What
+ * is clear is one extent with what cannot be known. */
+static void
+test_states (void)
+{
+  static const struct
+  {
+    Qcow2BitmapState state;
+    guint64 clear;
+    const char *extents;
+  } cases[] = {
+    { QCOW2_BITMAP_STATE_ENABLED, NAIVE_CLEAN,
+      "0+51200:0 51200+512:1 51712+2045440:0 2097152+2097152:1 "
+      "4194304+2097152:0 6291456+2097152:3 8388608+2097152:0" },
+    { QCOW2_BITMAP_STATE_DISABLED, NAIVE_CLEAN,
+      "0+51200:0 51200+512:1 51712+2045440:0 2097152+2097152:1 "
+      "4194304+2097152:0 6291456+2097152:3 8388608+2097152:0" },
+    { QCOW2_BITMAP_STATE_IN_USE, NAIVE_UNKNOWN,
+      "0+51200:3 51200+512:1 51712+2045440:3 2097152+2097152:1 "
+      "4194304+6291456:3" },
+    { QCOW2_BITMAP_STATE_STALE, NAIVE_UNKNOWN,
+      "0+51200:3 51200+512:1 51712+2045440:3 2097152+2097152:1 "
+      "4194304+6291456:3" },
+    { QCOW2_BITMAP_STATE_DAMAGED, NAIVE_UNKNOWN,
+      "0+51200:3 51200+512:1 51712+2045440:3 2097152+2097152:1 "
+      "4194304+6291456:3" },
+    { QCOW2_BITMAP_STATE_UNKNOWN, NAIVE_UNKNOWN,
+      "0+51200:3 51200+512:1 51712+2045440:3 2097152+2097152:1 "
+      "4194304+6291456:3" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_auto (Fixture) f = { 0 };
+
+      fixture_init (&f, 512, 9, 5 * 2097152, 5);
+      set_state (&f, cases[i].state, cases[i].clear);
+      put_entry (&f, 0, DATA_OFFSET);
+      put_entry (&f, 1, 1);
+      put_entry (&f, 3, 2);
+      fill (&f, DATA_OFFSET, 512, 0x00);
+      put_bit (&f, DATA_OFFSET, 100, TRUE);
+      check_list (&f, cases[i].extents);
+    }
+}
+
+/* A bitmap of no bit at all proves nothing, however it is read. */
+static void
+test_state_all_zeroes (void)
+{
+  g_auto (Fixture) f = { 0 };
+
+  fixture_init (&f, 512, 9, 5 * 2097152, 5);
+  set_state (&f, QCOW2_BITMAP_STATE_STALE, NAIVE_UNKNOWN);
+  check_list (&f, "0+10485760:3");
+  check_range (&f, 1000, 3000);
+}
+
 /* ---- At random ---- */
 
 static guint64
@@ -1372,7 +1450,10 @@ check_at_random (Fixture *f)
       = (guint) random_below (random_below (4) == 0 ? 40 : 4);
   const guint64 n_bits = n_entries * cluster_size * 8;
   const gboolean sparse = random_below (3) == 0;
+  const gboolean sound = random_below (3) > 0;
 
+  set_state (f, sound ? QCOW2_BITMAP_STATE_ENABLED : QCOW2_BITMAP_STATE_IN_USE,
+             sound ? NAIVE_CLEAN : NAIVE_UNKNOWN);
   f->naive.cluster_size = cluster_size;
   f->naive.n_entries = n_entries;
   f->naive.granularity_bits = granularity_bits;
@@ -1450,11 +1531,13 @@ main (int argc, char **argv)
   g_test_add_func ("/contents/missing/table", test_short_table);
   g_test_add_func ("/contents/missing/table-behind-file",
                    test_table_behind_file);
-  g_test_add_func ("/contents/missing/data-behind-file", test_data_behind_file);
+  g_test_add_func ("/contents/missing/data-behind-file",
+                   test_data_behind_file);
   g_test_add_func ("/contents/missing/little", test_data_before_file_end);
   g_test_add_func ("/contents/missing/range", test_range_behind_file);
   g_test_add_func ("/contents/missing/none", test_largest_file);
-  g_test_add_func ("/contents/missing/cut-last-cluster", test_cut_last_cluster);
+  g_test_add_func ("/contents/missing/cut-last-cluster",
+                   test_cut_last_cluster);
   g_test_add_func ("/contents/wrong/entries", test_wrong_entries);
   g_test_add_func ("/contents/wrong/adjacent", test_wrong_adjacent);
   g_test_add_func ("/contents/entries/behind-other", test_data_behind_other);
@@ -1469,6 +1552,8 @@ main (int argc, char **argv)
   g_test_add_func ("/contents/stop/any", test_stop);
   g_test_add_func ("/contents/stop/behind-unread", test_stop_behind_unread);
   g_test_add_func ("/contents/stop/no-bits", test_stop_no_bits);
+  g_test_add_func ("/contents/state/each", test_states);
+  g_test_add_func ("/contents/state/all-zeroes", test_state_all_zeroes);
   g_test_add_func ("/contents/random", test_random);
   return g_test_run ();
 }

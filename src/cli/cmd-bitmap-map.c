@@ -105,7 +105,8 @@ find_reason (const Qcow2Bitmap *bitmap, Qcow2Problem *reason)
     }
 }
 
-/* Returns a message that says why BITMAP cannot be used, with HINT. */
+/* Returns a message that says why BITMAP cannot be used; HINT ends its
+ * sentence. */
 static char *
 explain (const Qcow2Image *image, const Qcow2Bitmap *bitmap, const char *hint)
 {
@@ -248,6 +249,23 @@ answer (Request *request, const Qcow2Contents *contents, GError **error)
   return TRUE;
 }
 
+/* Says why some of CONTENTS is unknown, if it is: ERROR, unless that is NULL,
+ * and the state of the bitmap.  STATUS becomes the exit status. */
+static void
+complain (Tool *tool, ToolStatus status, const Qcow2Contents *contents,
+          const GError *error)
+{
+  if (error != NULL)
+    tool_complain (tool, status, error->message);
+  if (qcow2_bitmap_is_sound (contents->bitmap))
+    return;
+
+  g_autofree char *message
+      = explain (contents->image, contents->bitmap,
+                 ", so its bits cannot prove that anything is clean");
+  tool_complain (tool, status, message);
+}
+
 /* Shows what was asked for of CONTENTS. */
 static gboolean
 show_contents (Request *request, const Qcow2Contents *contents, GError **error)
@@ -280,25 +298,16 @@ show_bitmap (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
       g_propagate_error (error, g_steal_pointer (&examine_error));
       return FALSE;
     }
-  if (!bitmap->usable && !request->force)
+  if (!qcow2_bitmap_is_sound (bitmap) && !request->force)
     return refuse (request, image, bitmap, error);
 
   qcow2_contents_set_range (&contents, request->start, request->max_length);
   if (!show_contents (request, &contents, error))
     return FALSE;
-  if (request->contains_text != NULL)
-    return TRUE;
 
-  if (read_error == NULL)
-    read_error = g_steal_pointer (&examine_error);
-  if (read_error != NULL)
-    tool_complain (tool, TOOL_DAMAGED, read_error->message);
-  if (!bitmap->usable)
-    {
-      g_autofree char *message = explain (image, bitmap, "");
-
-      tool_complain (tool, TOOL_DAMAGED, message);
-    }
+  /* The status of --contains is its answer. */
+  complain (tool, request->contains_text != NULL ? TOOL_OK : TOOL_DAMAGED,
+            &contents, read_error != NULL ? read_error : examine_error);
   return TRUE;
 }
 
@@ -479,8 +488,8 @@ run (Tool *tool, char **argv, GError **error)
       "Print nothing, but exit with 0 if any byte from OFFSET on is dirty, one "
       "or LENGTH of them, else with 2", "OFFSET[+LENGTH]" },
     { "force", 0, 0, G_OPTION_ARG_NONE, &request.force,
-      "Go on with a bitmap that cannot be used; what cannot be read of it is "
-      "unknown", NULL },
+      "Go on with a bitmap that cannot be used; what is clear in it, or cannot "
+      "be read, is unknown", NULL },
     { "plot", 0, 0, G_OPTION_ARG_NONE, &request.want_plot,
       "Draw the disk, the darker the more of it is dirty", NULL },
     { "plot-size", 0, 0, G_OPTION_ARG_FILENAME, &request.plot_size_text,

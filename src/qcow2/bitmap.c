@@ -117,8 +117,9 @@ qcow2_bitmap_set_state (Qcow2Bitmap *bitmap, Qcow2BitmapState state)
   bitmap->usable = qcow2_bitmap_is_sound (bitmap);
 }
 
-/* Whether the state of BITMAP says that its contents can be relied on, whatever
- * QEMU makes of the image as a whole. */
+/* Returns whether a clear bit of BITMAP proves that its granule is clean.
+ * Otherwise writes may be missing from the bitmap, so only its set bits mean
+ * anything. */
 gboolean
 qcow2_bitmap_is_sound (const Qcow2Bitmap *bitmap)
 {

@@ -41,6 +41,7 @@ struct Walk
   guint64 entry_bits; /* that an entry stands for */
   ByteWindow *entries;
   ByteWindow *data;
+  Qcow2ExtentType clear; /* the type of a granule whose bit is clear */
 
   /* Of a walk over extents: the one that goes on. */
   Qcow2ExtentFunc func;
@@ -149,7 +150,7 @@ static gboolean
 flip (Walk *walk, guint64 at, GError **error)
 {
   return change (walk, at,
-                 walk->type == QCOW2_EXTENT_DIRTY ? QCOW2_EXTENT_CLEAN
+                 walk->type == QCOW2_EXTENT_DIRTY ? walk->clear
                                                   : QCOW2_EXTENT_DIRTY,
                  error);
 }
@@ -163,9 +164,10 @@ extents_take_bits (Walk *walk, guint64 first, guint64 end, const guint8 *bytes,
   const guint64 n_words = (n_bytes + 7) / 8;
   guint64 mask = ~(((guint64) 1 << first % WORD_BITS) - 1);
 
-  /* If it is dirty, it changes once more, behind an extent of no length. */
-  if (walk->type == QCOW2_EXTENT_UNKNOWN
-      && !change (walk, first, QCOW2_EXTENT_CLEAN, error))
+  /* If the first bit is set, the loop flips the type again; empty extents are
+   * dropped. */
+  if (walk->type != QCOW2_EXTENT_DIRTY && walk->type != walk->clear
+      && !change (walk, first, walk->clear, error))
     return FALSE;
 
   for (guint64 i = 0; i < n_words; i++)
@@ -203,25 +205,28 @@ extents_take_bits (Walk *walk, guint64 first, guint64 end, const guint8 *bytes,
 
 /* ---- Totals ---- */
 
-static gboolean
-totals_take_run (Walk *walk, guint64 first, guint64 end, Qcow2ExtentType type,
-                 GError **error G_GNUC_UNUSED)
+static void
+add_total (Walk *walk, Qcow2ExtentType type, guint64 length)
 {
-  const guint64 length = to_guest (walk, end) - to_guest (walk, first);
-
   switch (type)
     {
     case QCOW2_EXTENT_CLEAN:
       walk->totals->clean += length;
-      break;
+      return;
     case QCOW2_EXTENT_DIRTY:
       walk->totals->dirty += length;
-      break;
+      return;
     case QCOW2_EXTENT_UNKNOWN:
       walk->totals->unknown += length;
-      break;
+      return;
     }
+}
 
+static gboolean
+totals_take_run (Walk *walk, guint64 first, guint64 end, Qcow2ExtentType type,
+                 GError **error G_GNUC_UNUSED)
+{
+  add_total (walk, type, to_guest (walk, end) - to_guest (walk, first));
   return TRUE;
 }
 
@@ -288,7 +293,7 @@ totals_take_bits (Walk *walk, guint64 first, guint64 end, const guint8 *bytes,
       const gboolean set
           = (bytes[(bit - base) / 8] >> (bit - base) % 8 & 1) != 0;
       totals_take_run (walk, bit, bit + 1,
-                       set ? QCOW2_EXTENT_DIRTY : QCOW2_EXTENT_CLEAN, error);
+                       set ? QCOW2_EXTENT_DIRTY : walk->clear, error);
       if (i == 0)
         whole_first = bit + 1;
       else
@@ -298,8 +303,8 @@ totals_take_bits (Walk *walk, guint64 first, guint64 end, const guint8 *bytes,
   const guint64 skipped = (whole_first - base) / WORD_BITS * 8;
   const guint64 n = count_set (whole_first, whole_end, bytes + skipped);
   const guint64 granularity = walk->contents->bitmap->granularity;
-  walk->totals->dirty += n * granularity;
-  walk->totals->clean += (whole_end - whole_first - n) * granularity;
+  add_total (walk, QCOW2_EXTENT_DIRTY, n * granularity);
+  add_total (walk, walk->clear, (whole_end - whole_first - n) * granularity);
   return TRUE;
 }
 
@@ -448,7 +453,7 @@ give_entries (Walk *walk, const Qcow2TableEntry *entries, gsize n_entries,
                           !sound ? QCOW2_EXTENT_UNKNOWN
                           : entry->type == QCOW2_ENTRY_ALL_ONES
                               ? QCOW2_EXTENT_DIRTY
-                              : QCOW2_EXTENT_CLEAN,
+                              : walk->clear,
                           error);
       if (!given)
         return FALSE;
@@ -476,8 +481,7 @@ give_block (Walk *walk, guint64 i, guint64 end, guint64 *n, GError **error)
     {
       *n = zeroes;
       return give_run (walk, i * walk->entry_bits,
-                       (i + zeroes) * walk->entry_bits, QCOW2_EXTENT_CLEAN,
-                       error);
+                       (i + zeroes) * walk->entry_bits, walk->clear, error);
     }
 
   const gsize wanted = (gsize) MIN (end - i, BLOCK);
@@ -545,6 +549,10 @@ run (Walk *walk, GError **error)
   walk->end = (get_end (contents) - 1) / granularity + 1;
   walk->start = to_guest (walk, walk->first);
   walk->entry_bits = image->header.cluster_size * 8;
+  walk->clear = qcow2_bitmap_is_sound (contents->bitmap)
+                    ? QCOW2_EXTENT_CLEAN
+                    : QCOW2_EXTENT_UNKNOWN;
+  walk->type = walk->clear;
   walk->entries = byte_window_new (image->source, 0);
   walk->data = byte_window_new (image->source, 0);
 

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a bitmap says about the disk: qcow2 specification, section "Dirty
- * tracking bitmaps", and "Bitmap data" for where its bits are. */
+ * tracking bitmaps", and "Bitmap data" for where its bits are.
+ *
+ * A set bit always means dirty.  A clear bit means clean in a bitmap that is
+ * enabled or disabled, and unknown in any other: the guest's last writes may
+ * be missing from one that is in use or stale, and damage may have cleared
+ * bits. */
 
 #pragma once
 
