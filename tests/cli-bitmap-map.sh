@@ -321,6 +321,60 @@ expect_out 'data is cut off: what is left, by force' << 'END'
    1114112    65994752    3  unknown
 END
 
+# More data than is read: 4096 entries of a table refer to one cluster of 2 MiB,
+# all of zeroes, and the last of 4097 is for ones without data.  An entry is for
+# 2^24 granules of 512 bytes, 8 GiB.
+if [ -z "${QCOW2TOOL_SLOW-}" ]; then
+  image=$tmp/bomb.qcow2
+  python3 - "$image" << 'END'
+import struct
+import sys
+
+n, cluster = 4096, 1 << 21
+table, data = 2 * cluster, 3 * cluster
+header = struct.pack('>4sIQIIQIIQQIIQQQQII', b'QFI\xfb', 3, 0, 0, 21,
+                     (n + 1) << 33, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 4, 104)
+entry = struct.pack('>QIIBBHI', table, n + 1, 2, 1, 9, 1, 0) + b'b' + bytes(7)
+with open(sys.argv[1], 'wb') as file:
+    file.write(header + struct.pack('>IIIIQQ', 0x23852875, 24, 1, 0,
+                                    len(entry), cluster) + bytes(8))
+    file.seek(cluster)
+    file.write(entry)
+    file.seek(table)
+    file.write(struct.pack('>Q', data) * n + struct.pack('>Q', 1))
+    file.truncate(data + cluster)
+END
+  for options in '' --totals --dirty --plot --output=json --contains=0+1E \
+                 --start-offset=1G; do
+    # shellcheck disable=SC2086 # none or one
+    tool bitmap-map --index 0 $options "$image"
+    expect_refusal "too much data${options:+, $options}" 1 \
+      "*: 0x*: bitmap table: data from entry 204[89] on is not read: the limit is 4294967296 bytes"
+  done
+  tool bitmap-map --index 0 --contains=1T "$image"
+  expect 'too much data, but a byte of it is not' 2
+  tool bitmap-map --index 0 --max-length=16T --totals "$image"
+  expect_answer 'as much data as is read' << 'END'
+17592186044416 100.0%   0 clean
+END
+  tool bitmap-map --index 0 --force "$image"
+  expect_damage 'too much data, by force' \
+    '*: 0x404000: bitmap table: data from entry 2048 on is not read: *'
+  expect_out 'too much data, by force: the rest is unknown' << 'END'
+         0  17592186044416    0  clean
+17592186044416  17592186044416    3  unknown
+35184372088832  8589934592    1  dirty
+END
+  tool bitmap-map --index 0 --force --contains=17T+1 "$image"
+  expect 'too much data, by force: --contains' 2
+  tool bitmap-map --index 0 --force --contains=0+20T "$image"
+  expect 'too much data, by force: --contains of what is unknown' 0
+  check 'too much data, by force: --contains says why' is_one_message \
+    '*: 0x404000: bitmap table: data from entry 2048 on is not read: *'
+else
+  skip 'too much data' 'reading so much takes minutes here'
+fi
+
 # Every fourth image of the builder: text, and what it sums up to, against a reader of
 # single bits.  Those left out have 2^40 bits and more, or no end of bitmaps.
 every=4

@@ -1293,6 +1293,123 @@ test_stop_no_bits (void)
   g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND);
 }
 
+/* ---- How much is read ---- */
+
+#define MANY_CLUSTER_SIZE (2 * 1024 * 1024)
+
+/* So much data is read, in such clusters: 4 GiB. */
+#define MANY 2048
+
+/* Begins with N entries of data in one and the same cluster, all set, of which
+ * the first N_MISSING lie behind the end of the file instead. */
+static void
+init_many (Fixture *f, guint64 n, guint64 n_missing)
+{
+  fixture_init (f, MANY_CLUSTER_SIZE, 0, n * MANY_CLUSTER_SIZE * 8, n);
+  f->naive.file_size = 2 * MANY_CLUSTER_SIZE;
+  for (guint64 i = 0; i < n; i++)
+    put_entry (f, i,
+               i < n_missing ? 2 * MANY_CLUSTER_SIZE : MANY_CLUSTER_SIZE);
+  fill (f, 2 * MANY_CLUSTER_SIZE - 1, 1, 0);
+  memset (f->bytes->data + MANY_CLUSTER_SIZE, 0xff, MANY_CLUSTER_SIZE);
+  open_file (f);
+}
+
+/* Asserts that the size of the range is refused as MESSAGE says, or not at all
+ * when that is NULL, and that no data is read for that. */
+static void
+check_limit (Fixture *f, guint64 start, guint64 max_length,
+             const char *message)
+{
+  Qcow2Contents contents = { .image = &f->image, .bitmap = &f->bitmap };
+  g_autoptr (GError) error = NULL;
+
+  f->source->n_bytes = 0;
+  qcow2_contents_set_range (&contents, start, max_length);
+  const gboolean fits = qcow2_contents_check_size (&contents, &error);
+  g_assert_cmpstr (error != NULL ? error->message : NULL, ==, message);
+  g_assert_cmpint (fits, ==, message == NULL);
+  g_assert_cmpuint (f->source->n_bytes, <, MANY_CLUSTER_SIZE);
+  if (!fits)
+    g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
+}
+
+static void
+test_check_size (void)
+{
+  const guint64 entry = MANY_CLUSTER_SIZE * G_GUINT64_CONSTANT (8);
+  g_auto (Fixture) most = { 0 };
+  g_auto (Fixture) more = { 0 };
+  const char *const message
+      = "0x5000: bitmap table: data from entry 2048 on is not read: the limit "
+        "is 4294967296 bytes";
+
+  init_many (&most, MANY, 0);
+  check_limit (&most, 0, G_MAXUINT64, NULL);
+  init_many (&more, MANY + 1, 0);
+  check_limit (&more, 0, G_MAXUINT64, message);
+  check_limit (&more, 0, MANY * entry, NULL);
+  check_limit (&more, 0, MANY * entry + 1, message);
+  check_limit (&more, entry, G_MAXUINT64, NULL);
+  check_limit (&more, entry - 1, G_MAXUINT64, message);
+  check_limit (&more, 0, 0, NULL);
+
+  /* What has no data does not count. */
+  put_entry (&more, 7, 1);
+  open_file (&more);
+  check_limit (&more, 0, G_MAXUINT64, NULL);
+}
+
+/* What an examination has counted is believed. */
+static void
+test_check_size_counted (void)
+{
+  g_auto (Fixture) f = { 0 };
+
+  init_many (&f, MANY + 1, 0);
+  f.bitmap.has_counts = TRUE;
+  f.bitmap.counts.serialized = MANY;
+  check_limit (&f, 0, G_MAXUINT64, NULL);
+  g_assert_cmpuint (f.source->n_bytes, ==, 0);
+  f.bitmap.counts.serialized = MANY + 1;
+  check_limit (
+      &f, 0, G_MAXUINT64,
+      "0x5000: bitmap table: data from entry 2048 on is not read: the "
+      "limit is 4294967296 bytes");
+}
+
+/* Those before the last entry have no data that could be read, but are
+ * counted: it is read as long as all of them together are not too many. */
+static void
+test_limit (void)
+{
+  const guint64 entry = MANY_CLUSTER_SIZE * G_GUINT64_CONSTANT (8);
+
+  for (guint too_many = 0; too_many < 2; too_many++)
+    {
+      const guint64 n = MANY + too_many;
+      g_auto (Fixture) f = { 0 };
+      g_autoptr (GError) unread = NULL;
+      Qcow2ExtentTotals totals;
+
+      init_many (&f, n, n - 1);
+      Qcow2Contents contents
+          = { .image = &f.image, .bitmap = &f.bitmap, .unread = &unread };
+      qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
+      g_assert_true (qcow2_contents_count (&contents, &totals, NULL));
+      g_assert_cmpuint (totals.clean, ==, 0);
+      g_assert_cmpuint (totals.dirty, ==, too_many ? 0 : entry);
+      g_assert_cmpuint (totals.unknown, ==, n * entry - totals.dirty);
+      if (too_many)
+        g_assert_cmpstr (
+            unread->message, ==,
+            "0x5000: bitmap table: data from entry 2048 on is not "
+            "read: the limit is 4294967296 bytes");
+      else
+        g_assert_no_error (unread);
+    }
+}
+
 /* ---- States ---- */
 
 /* By hand: a bit of data, ones, zeroes, and an entry with a reserved bit. What
@@ -1552,6 +1669,9 @@ main (int argc, char **argv)
   g_test_add_func ("/contents/stop/any", test_stop);
   g_test_add_func ("/contents/stop/behind-unread", test_stop_behind_unread);
   g_test_add_func ("/contents/stop/no-bits", test_stop_no_bits);
+  g_test_add_func ("/contents/limit/check", test_check_size);
+  g_test_add_func ("/contents/limit/counted", test_check_size_counted);
+  g_test_add_func ("/contents/limit/unread", test_limit);
   g_test_add_func ("/contents/state/each", test_states);
   g_test_add_func ("/contents/state/all-zeroes", test_state_all_zeroes);
   g_test_add_func ("/contents/random", test_random);

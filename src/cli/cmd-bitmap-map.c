@@ -280,7 +280,8 @@ show_contents (Request *request, const Qcow2Contents *contents, GError **error)
   return print_map (request, contents, error);
 }
 
-/* Nothing is shown before the entry and the whole table were judged. */
+/* Nothing is shown before the entry and the whole table were judged, and the
+ * data was found to be no more than is read. */
 static gboolean
 show_bitmap (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
              Qcow2Bitmap *bitmap, gpointer data, GError **error)
@@ -302,6 +303,8 @@ show_bitmap (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
     return refuse (request, image, bitmap, error);
 
   qcow2_contents_set_range (&contents, request->start, request->max_length);
+  if (!request->force && !qcow2_contents_check_size (&contents, error))
+    return FALSE;
   if (!show_contents (request, &contents, error))
     return FALSE;
 

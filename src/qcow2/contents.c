@@ -26,6 +26,7 @@ typedef struct
 {
   gboolean (*take_run) (Walk *walk, guint64 first, guint64 end,
                         Qcow2ExtentType type, GError **error);
+  /* NULL: no data is read. */
   gboolean (*take_bits) (Walk *walk, guint64 first, guint64 end,
                          const guint8 *bytes, GError **error);
 } Taker;
@@ -42,6 +43,7 @@ struct Walk
   ByteWindow *entries;
   ByteWindow *data;
   Qcow2ExtentType clear; /* the type of a granule whose bit is clear */
+  guint64 data_left;     /* bytes of QCOW2_MAX_DATA_BYTES */
 
   /* Of a walk over extents: the one that goes on. */
   Qcow2ExtentFunc func;
@@ -402,12 +404,40 @@ give_data (Walk *walk, const Qcow2TableEntry *entry, gsize n, GError **error)
   if (readable_end < end && !is_lenient (walk))
     return has_changed (&walk->table, entry->index, error);
 
+  if (walk->taker->take_bits == NULL)
+    return TRUE;
   if (first < readable_end
       && !give_data_in_file (walk, entry->offset, base, first, readable_end,
                              error))
     return FALSE;
 
   return give_run (walk, readable_end, end, QCOW2_EXTENT_UNKNOWN, error);
+}
+
+/* Gives the bits of N entries, as give_data () does, as long as there is not
+ * too much data. */
+static gboolean
+give_some_data (Walk *walk, const Qcow2TableEntry *entry, gsize n,
+                GError **error)
+{
+  const gsize n_allowed = (gsize) MIN (n, walk->data_left / entry->size);
+  const guint64 next = entry->index + n_allowed;
+  const guint64 end = entry->index + n;
+
+  walk->data_left -= n_allowed * entry->size;
+  if (n_allowed > 0 && !give_data (walk, entry, n_allowed, error))
+    return FALSE;
+  if (n_allowed == n)
+    return TRUE;
+
+  GError *limit_error = g_error_new (
+      QCOW2_ERROR, QCOW2_ERROR_READ,
+      QCOW2_X ": bitmap table: data from entry " QCOW2_U
+              " on is not read: the limit is " QCOW2_U " bytes",
+      walk->table.offset + next * 8, next, QCOW2_MAX_DATA_BYTES);
+  return go_on_after (walk, limit_error, error)
+         && give_run (walk, next * walk->entry_bits, end * walk->entry_bits,
+                      QCOW2_EXTENT_UNKNOWN, error);
 }
 
 /* Returns how many of the N_ENTRIES entries at ENTRIES, one at least, have
@@ -447,7 +477,7 @@ give_entries (Walk *walk, const Qcow2TableEntry *entries, gsize n_entries,
         return has_changed (&walk->table, entry->index, error);
 
       if (data)
-        given = give_data (walk, entry, n, error);
+        given = give_some_data (walk, entry, n, error);
       else
         given = give_run (walk, first, first + walk->entry_bits,
                           !sound ? QCOW2_EXTENT_UNKNOWN
@@ -553,6 +583,7 @@ run (Walk *walk, GError **error)
                     ? QCOW2_EXTENT_CLEAN
                     : QCOW2_EXTENT_UNKNOWN;
   walk->type = walk->clear;
+  walk->data_left = QCOW2_MAX_DATA_BYTES;
   walk->entries = byte_window_new (image->source, 0);
   walk->data = byte_window_new (image->source, 0);
 
@@ -560,6 +591,36 @@ run (Walk *walk, GError **error)
   byte_window_free (walk->entries);
   byte_window_free (walk->data);
   return given;
+}
+
+static gboolean
+skip_run (Walk *walk G_GNUC_UNUSED, guint64 first G_GNUC_UNUSED,
+          guint64 end G_GNUC_UNUSED, Qcow2ExtentType type G_GNUC_UNUSED,
+          GError **error G_GNUC_UNUSED)
+{
+  return TRUE;
+}
+
+/* Checks that CONTENTS has no more data than is read of a bitmap, before any
+ * of it is read.  Otherwise, and when the table cannot be read, fails with
+ * QCOW2_ERROR_READ. */
+gboolean
+qcow2_contents_check_size (const Qcow2Contents *contents, GError **error)
+{
+  static const Taker taker = { .take_run = skip_run };
+  const Qcow2Bitmap *bitmap = contents->bitmap;
+  const guint64 cluster_size = contents->image->header.cluster_size;
+  Walk walk = { .contents = contents, .taker = &taker };
+
+  if (contents->length == 0 || !has_bits (contents->image, bitmap))
+    return TRUE;
+
+  /* All of the bitmap may be read: the table is not read again. */
+  if (bitmap->has_counts
+      && bitmap->counts.serialized <= QCOW2_MAX_DATA_BYTES / cluster_size)
+    return TRUE;
+
+  return run (&walk, error);
 }
 
 /* Calls FUNC with DATA for each extent of CONTENTS, from the first on: they

@@ -15,6 +15,11 @@
 
 G_BEGIN_DECLS
 
+/* The most bitmap data that is read, of a bitmap or in an examination of all
+ * bitmaps of an image, in bytes: any number of table entries may refer to the
+ * same cluster. */
+#define QCOW2_MAX_DATA_BYTES (G_GUINT64_CONSTANT (4) * 1024 * 1024 * 1024)
+
 /* What is read of the contents of a bitmap. */
 typedef struct
 {
@@ -33,6 +38,8 @@ typedef gboolean (*Qcow2ExtentFunc) (const Qcow2Extent *extent, gpointer data,
 
 void qcow2_contents_set_range (Qcow2Contents *contents, guint64 start,
                                guint64 max_length);
+gboolean qcow2_contents_check_size (const Qcow2Contents *contents,
+                                    GError **error);
 gboolean qcow2_contents_walk (const Qcow2Contents *contents,
                               Qcow2ExtentFunc func, gpointer data,
                               GError **error);

@@ -15,10 +15,6 @@
 /* The most of all tables of an image that is examined, in bytes. */
 #define MAX_TABLE_BYTES (QCOW2_MAX_TABLE_ENTRIES * 8)
 
-/* The most of the data of all bitmaps of an image that is counted, in bytes:
- * they may all have the same. */
-#define MAX_DATA_BYTES (G_GUINT64_CONSTANT (4) * 1024 * 1024 * 1024)
-
 /* How many entries are decoded at a time. */
 #define BLOCK 512
 
@@ -31,7 +27,7 @@ struct Qcow2Examiner
   ByteWindow *window;
   guint64 bytes_left;  /* of MAX_TABLE_BYTES */
   guint64 n_left_out;  /* entries that were not examined for that */
-  guint64 data_left;   /* of MAX_DATA_BYTES */
+  guint64 data_left;   /* of QCOW2_MAX_DATA_BYTES */
   GTree *verdicts;     /* of Verdict, its own key */
   gboolean is_refused; /* QEMU does not open the image */
   gboolean has_probed; /* for a writer */
@@ -104,7 +100,7 @@ qcow2_examiner_new (Qcow2Image *image, const Qcow2Directory *directory)
   examiner->all_damaged = qcow2_image_bitmaps_are_damaged (image);
   examiner->window = byte_window_new (image->source, G_MAXUINT64);
   examiner->bytes_left = MAX_TABLE_BYTES;
-  examiner->data_left = MAX_DATA_BYTES;
+  examiner->data_left = QCOW2_MAX_DATA_BYTES;
   examiner->verdicts = g_tree_new_full (compare_verdicts, NULL, NULL, g_free);
   return examiner;
 }
@@ -423,7 +419,7 @@ count_data (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
                            ": what is dirty was not counted: the bitmaps of "
                            "this image have more than " QCOW2_U
                            " bytes of data",
-                   bitmap->file_offset, bitmap->index, MAX_DATA_BYTES);
+                   bitmap->file_offset, bitmap->index, QCOW2_MAX_DATA_BYTES);
       return FALSE;
     }
 
