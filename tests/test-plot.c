@@ -235,6 +235,68 @@ test_one_character (void)
   check (shape, &byte, 1, "       0 |:|\n" ASCII_SCALE ("7.9E"));
 }
 
+/* By hand: one character for a disk of each size, up to and above a third and
+ * two thirds of it.  2^63 - 2 and 2^64 - 1 are multiples of 3, 2^63 - 1 is one
+ * more than a multiple. */
+static void
+test_thirds (void)
+{
+  static const struct
+  {
+    guint64 size;
+    guint64 dirty;
+    char character;
+  } cases[] = {
+    { 3, 1, ':' },
+    { 3, 2, '+' },
+    { 4, 1, ':' },
+    { 4, 2, '+' },
+    { 4, 3, '*' },
+    { 5, 1, ':' },
+    { 5, 2, '+' },
+    { 5, 3, '+' },
+    { 5, 4, '*' },
+    { G_GUINT64_CONSTANT (9223372036854775806),
+      G_GUINT64_CONSTANT (3074457345618258602), ':' },
+    { G_GUINT64_CONSTANT (9223372036854775806),
+      G_GUINT64_CONSTANT (3074457345618258603), '+' },
+    { G_GUINT64_CONSTANT (9223372036854775806),
+      G_GUINT64_CONSTANT (6148914691236517204), '+' },
+    { G_GUINT64_CONSTANT (9223372036854775806),
+      G_GUINT64_CONSTANT (6148914691236517205), '*' },
+    { G_GUINT64_CONSTANT (9223372036854775806),
+      G_GUINT64_CONSTANT (9223372036854775805), '*' },
+    { G_GUINT64_CONSTANT (9223372036854775807),
+      G_GUINT64_CONSTANT (3074457345618258602), ':' },
+    { G_GUINT64_CONSTANT (9223372036854775807),
+      G_GUINT64_CONSTANT (3074457345618258603), '+' },
+    { G_GUINT64_CONSTANT (9223372036854775807),
+      G_GUINT64_CONSTANT (6148914691236517204), '+' },
+    { G_GUINT64_CONSTANT (9223372036854775807),
+      G_GUINT64_CONSTANT (6148914691236517205), '*' },
+    { G_MAXUINT64, G_GUINT64_CONSTANT (6148914691236517205), ':' },
+    { G_MAXUINT64, G_GUINT64_CONSTANT (6148914691236517206), '+' },
+    { G_MAXUINT64, G_GUINT64_CONSTANT (12297829382473034410), '+' },
+    { G_MAXUINT64, G_GUINT64_CONSTANT (12297829382473034411), '*' },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      const PlotShape shape = { .width = 1,
+                                .height = 1,
+                                .ascii = TRUE,
+                                .length = cases[i].size,
+                                .granularity = 1 };
+      const Qcow2Extent extent = { 0, cases[i].dirty, DIRTY };
+      g_autofree char *drawn = draw (&shape, &extent, 1);
+      g_autofree char *line
+          = g_strdup_printf ("       0 |%c|\n", cases[i].character);
+
+      if (!g_str_has_prefix (drawn, line))
+        g_error ("case %" G_GSIZE_FORMAT ": %s", i, drawn);
+    }
+}
+
 /* The largest disk that a header can claim. */
 static void
 test_largest (void)
@@ -294,6 +356,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/plot/densities", test_densities);
+  g_test_add_func ("/plot/thirds", test_thirds);
   g_test_add_func ("/plot/sums", test_sums);
   g_test_add_func ("/plot/unknown", test_unknown);
   g_test_add_func ("/plot/last-line", test_last_line);

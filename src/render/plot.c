@@ -97,8 +97,13 @@ get_character (const Plot *plot, guint64 i, guint64 size)
   if (cell->dirty == size)
     return characters[N_LEVELS - 1];
 
-  const double part = (double) cell->dirty / (double) size;
-  return characters[part <= 1 / 3.0 ? 1 : part <= 2 / 3.0 ? 2 : 3];
+  /* A third of SIZE rounded down, and two thirds of it: whole bytes are never
+   * between these and the exact numbers. */
+  const guint64 third = size / 3;
+  const guint64 two_thirds = size - divide_up (size, 3);
+  return characters[cell->dirty <= third        ? 1
+                    : cell->dirty <= two_thirds ? 2
+                                                : 3];
 }
 
 static void
