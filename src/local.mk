@@ -84,7 +84,9 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/render/format.c \
 	%D%/render/format.h \
 	%D%/render/json.c \
+	%D%/render/percent.c \
 	%D%/render/plot.c \
+	%D%/render/percent.h \
 	%D%/render/plot.h \
 	%D%/render/qemu-dump.c \
 	%D%/render/qemu-dump.h \

@@ -5,7 +5,10 @@
 
 #include "render/bitmap-map.h"
 
-#include <math.h>
+#include <float.h>
+#include <string.h>
+
+#include "render/percent.h"
 
 #define X(n) G_GUINT64_CONSTANT (0x##n)
 
@@ -340,18 +343,80 @@ test_totals_only_dirty (void)
   check_totals (json, clean, "[]\n");
 }
 
+/* Doubles are equal bit by bit, or not at all. */
+static void
+check_percent (guint64 part, guint64 whole, double expected)
+{
+  const double percent = percent_of (part, whole);
+
+  if (memcmp (&percent, &expected, sizeof percent) != 0)
+    g_error ("%" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
+             ": %.17g is not %.17g",
+             part, whole, percent, expected);
+}
+
 static void
 test_percent (void)
 {
-  g_assert_true (fabs (bitmap_map_get_percent (0, 7)) < 1e-9);
-  g_assert_true (fabs (bitmap_map_get_percent (7, 7) - 100) < 1e-9);
-  g_assert_true (fabs (bitmap_map_get_percent (1, 8) - 12.5) < 1e-9);
-  g_assert_true (fabs (bitmap_map_get_percent (G_MAXUINT64, G_MAXUINT64) - 100)
-                 < 1e-9);
-  g_assert_true (
-      fabs (bitmap_map_get_percent (X (4000000000000000), X (8000000000000000))
-            - 50)
-      < 1e-9);
+  check_percent (0, 7, 0);
+  check_percent (7, 7, 100);
+  check_percent (1, 8, 12.5);
+  check_percent (36, 1024, 3.515625);
+  check_percent (G_MAXUINT64, G_MAXUINT64, 100);
+  check_percent (X (4000000000000000), X (8000000000000000), 50);
+  check_percent (1, X (8000000000000000), 0x1.9p-57); /* 100 / 2^63 */
+}
+
+/* What Python, whose numbers are doubles, prints of 100.0 * PART / WHOLE. With
+ * the 64 bits of the x87 unit the second would be 48.8 %, the third 6.2 %, and
+ * the last digit of the last a 3. */
+static void
+test_percent_steps (void)
+{
+  const BitmapMap map = { .format = BITMAP_MAP_TEXT, .only_dirty = TRUE };
+  const Qcow2ExtentTotals below
+      = { .clean = G_GUINT64_CONSTANT (232469295973788213),
+          .dirty = G_GUINT64_CONSTANT (5966711929993896461) };
+  const Qcow2ExtentTotals half
+      = { .clean = G_GUINT64_CONSTANT (1955542807303135148),
+          .dirty = G_GUINT64_CONSTANT (1860150474859079765) };
+  const Qcow2ExtentTotals sixteenth
+      = { .clean = G_GUINT64_CONSTANT (7161163582000246952),
+          .dirty = G_GUINT64_CONSTANT (477410905487683109) };
+
+  check_totals (map, below, "5966711929993896461  96.3%   1 dirty\n");
+  check_totals (map, half, "1860150474859079765  48.7%   1 dirty\n");
+  check_totals (map, sixteenth, "477410905487683109   6.3%   1 dirty\n");
+  check_percent (G_GUINT64_CONSTANT (7721089716328),
+                 G_GUINT64_CONSTANT (51744127472420), 14.921673421671661);
+}
+
+static guint64
+random_number (void)
+{
+  const guint64 high = (guint64) (guint32) g_test_rand_int ();
+  const guint64 number = high << 32 | (guint32) g_test_rand_int ();
+
+  return number >> g_test_rand_int_range (0, 64);
+}
+
+/* The same steps by the machine, where it rounds each of them to a double. */
+static void
+test_percent_random (void)
+{
+#if FLT_EVAL_METHOD == 0
+  for (guint i = 0; i < 20000; i++)
+    {
+      const guint64 a = random_number ();
+      const guint64 b = random_number ();
+      const guint64 whole = MAX (MAX (a, b), 1);
+      const guint64 part = MIN (a, b);
+
+      check_percent (part, whole, 100.0 * (double) part / (double) whole);
+    }
+#else
+  g_test_skip ("this machine computes with more bits than a double has");
+#endif
 }
 
 int
@@ -372,6 +437,8 @@ main (int argc, char **argv)
   g_test_add_func ("/bitmap-map/totals/one-type", test_totals_one_type);
   g_test_add_func ("/bitmap-map/totals/json", test_totals_json);
   g_test_add_func ("/bitmap-map/totals/only-dirty", test_totals_only_dirty);
-  g_test_add_func ("/bitmap-map/percent", test_percent);
+  g_test_add_func ("/bitmap-map/percent/exact", test_percent);
+  g_test_add_func ("/bitmap-map/percent/steps", test_percent_steps);
+  g_test_add_func ("/bitmap-map/percent/random", test_percent_random);
   return g_test_run ();
 }

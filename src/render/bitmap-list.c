@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-#include "render/bitmap-map.h"
 #include "render/format.h"
+#include "render/percent.h"
 
 /* The columns before the name; those of --long are the last three. */
 #define N_COLUMNS 9
@@ -55,9 +55,8 @@ append_percent (GString *cell, const Row *row)
   if (row->dirty_bytes == QCOW2_ABSENT || row->disk_size == 0)
     format_count (cell, QCOW2_ABSENT);
   else
-    g_string_append_printf (
-        cell, "%.1f%%",
-        bitmap_map_get_percent (row->dirty_bytes, row->disk_size));
+    g_string_append_printf (cell, "%.1f%%",
+                            percent_of (row->dirty_bytes, row->disk_size));
 }
 
 static void

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "render/digits.h"
+#include "render/percent.h"
 
 static const char *
 get_description (Qcow2ExtentType type)
@@ -22,13 +23,6 @@ get_description (Qcow2ExtentType type)
     }
 
   g_assert_not_reached ();
-}
-
-/* Returns how much PART is of WHOLE, which is not 0, in percent. */
-double
-bitmap_map_get_percent (guint64 part, guint64 whole)
-{
-  return 100.0 * (double) part / (double) whole;
 }
 
 /* What an extent or a total takes at most, in bytes. */
@@ -201,12 +195,12 @@ static void
 append_total (BitmapMap *map, GString *out, Qcow2ExtentType type, guint64 size,
               guint64 whole)
 {
-  const double percent = bitmap_map_get_percent (size, whole);
   const gboolean compact = map->format == BITMAP_MAP_JSONL;
 
   if (size == 0 || (map->only_dirty && !QCOW2_EXTENT_MUST_COPY (type)))
     return;
 
+  const double percent = percent_of (size, whole);
   if (map->format == BITMAP_MAP_TEXT)
     {
       digits_append_right (out, size, 10);

@@ -31,6 +31,4 @@ void bitmap_map_totals (BitmapMap *map, GString *out,
                         const Qcow2ExtentTotals *totals);
 void bitmap_map_end (BitmapMap *map, GString *out);
 
-double bitmap_map_get_percent (guint64 part, guint64 whole);
-
 G_END_DECLS
