@@ -207,7 +207,7 @@ damaged ()
 # As users have it, by its name.
 qcow2tool ()
 {
-  # shellcheck disable=SC2086
+  # shellcheck disable=SC2086,SC2317
   $QCOW2TOOL "$@"
 }
 
@@ -260,6 +260,30 @@ new_backup ()
   put_mark backup.raw
 }
 
+# example WORDS: the script in the man page in which these words are, with
+# nothing changed but its indentation.
+example ()
+{
+  awk -v words="$1" '
+    /^=head1 / { here = $0 == "=head1 EXAMPLES" }
+    here && /^    / { script = script substr ($0, 5) "\n"; next }
+    { if (index (script, words)) printf "%s", script; script = "" }' \
+    "$srcdir/doc/qcow2tool.pod"
+}
+
+# by_the_manual NAME WORDS: runs that script, which may end its shell, with the
+# variables that it uses.
+by_the_manual ()
+{
+  local script
+
+  script=$(example "$2")
+  check "$1: there is one such script" \
+    [ "$(grep -cF -- "$2" <<< "$script")" = 1 ]
+  (eval "$script") > manual.out 2> manual.log
+  status=$?
+}
+
 recipe_ddrescue ()
 {
   if ! command -v ddrescue > /dev/null; then
@@ -268,9 +292,7 @@ recipe_ddrescue ()
   fi
 
   new_backup
-  qcow2tool bitmap-map --name day --output=ddrescue disk.qcow2 > day.map &&
-    timeout 300 ddrescue -q disk.raw backup.raw day.map
-  status=$?
+  by_the_manual 'recipe: ddrescue' 'ddrescue -q'
   check 'recipe: ddrescue' [ "$status" = 0 ]
   check_copy 'recipe: ddrescue'
 }
@@ -278,13 +300,7 @@ recipe_ddrescue ()
 recipe_dd ()
 {
   new_backup
-  qcow2tool bitmap-map --name day --dirty disk.qcow2 |
-    while read -r offset length _; do
-      dd if=disk.raw of=backup.raw bs=1M skip="$offset" seek="$offset" \
-        count="$length" iflag=skip_bytes,count_bytes oflag=seek_bytes \
-        conv=notrunc status=none || exit
-    done
-  status=$?
+  by_the_manual 'recipe: dd' 'dd if='
   check 'recipe: dd' [ "$status" = 0 ]
   check_copy 'recipe: dd'
 }
@@ -317,19 +333,74 @@ read_back ()
 # The image as a backing file, of which what is read is kept.
 recipe_copy_on_read ()
 {
-  qemu-img create -q -f qcow2 -F qcow2 -b disk.qcow2 inc.qcow2 &&
-    qcow2tool bitmap-map --name day --dirty --split 16M disk.qcow2 |
-    while read -r offset length _; do
-      qemu-io -C -f qcow2 -c "read -q $offset $length" inc.qcow2 || exit
-    done &&
-    qemu-img rebase -u -F qcow2 -b full.qcow2 inc.qcow2
-  status=$?
+  by_the_manual 'recipe: copy on read' 'qemu-io -C'
   check 'recipe: copy on read' [ "$status" = 0 ]
   read_back 'recipe: copy on read'
 }
 
+# ---- May a backup be made by this bitmap? ----
+
+# What the example calls.
+# shellcheck disable=SC2317
+incremental_backup ()
+{
+  echo incremental
+  rm -f "$new"
+  eval "$(example 'qemu-io -C')"
+}
+
+# shellcheck disable=SC2317
+full_backup ()
+{
+  echo full
+}
+
+# same_disk: the backups together are the disk.
+# shellcheck disable=SC2317
+same_disk ()
+{
+  timeout 300 qemu-img compare -q -f qcow2 -F qcow2 "$img" "$new"
+}
+
+# The full backup, the bitmap, and a write of 1 MiB; then the bitmap is disabled,
+# and 4 MiB more are written.
+backup_by_the_manual ()
+{
+  local img=vm.qcow2 full=vm-full.qcow2 new=vm-inc.qcow2 b=day list=vm.list
+
+  change qemu-img create -q -f qcow2 "$img" 16M
+  io "$img" 'write -P 1 0 16M'
+  change qemu-img convert -O qcow2 "$img" "$full"
+  change qemu-img bitmap --add "$img" "$b"
+  io "$img" 'write -P 2 3M 1M'
+
+  by_the_manual 'enabled' '--is enabled'
+  check 'enabled: an incremental backup is made' \
+    [ "$status.$(cat manual.out)" = 0.incremental ]
+  check 'enabled: the backups together are the disk' same_disk
+
+  change qemu-img bitmap --disable "$img" "$b"
+  io "$img" 'write -P 3 8M 4M'
+  rm "$new"
+  by_the_manual 'disabled' '--is enabled'
+  check 'disabled: a full backup is wanted' \
+    [ "$status.$(cat manual.out)" = 0.full ]
+  check 'disabled: nothing was copied by the bitmap' [ ! -e "$new" ]
+
+  # The bitmap can be used, and by it the copy is another disk.
+  tool bitmaps --is usable --name "$b" "$img"
+  expect 'disabled: usable' 0
+  by_the_manual 'disabled' 'qemu-io -C'
+  check 'disabled: a copy by the bitmap is not the disk' eval '! same_disk'
+}
+
+# The names in the man page's scripts; they are read by eval.
+# shellcheck disable=SC2034
 recipes ()
 {
+  local img=disk.qcow2 disk=disk.raw backup=backup.raw map=day.map
+  local full=full.qcow2 new=inc.qcow2 b=day list=day.list
+
   make_raw_disk
   recipe_ddrescue
   recipe_dd
@@ -339,6 +410,7 @@ recipes ()
 
 unusable
 recipes
+backup_by_the_manual
 random_images
 
 done_testing
