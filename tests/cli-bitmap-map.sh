@@ -494,6 +494,14 @@ else
   skip 'without --stats no data is read' 'strace does not work here'
 fi
 
+# Help: jsonl differs from that of other commands.
+tool bitmap-map --help
+check '--help: a line of jsonl is an extent' \
+  eval "tr -s ' \\n' ' ' < '$out' | grep -q 'jsonl: a line per extent'"
+tool bitmaps --help
+check 'bitmaps --help: a line of jsonl is an image' \
+  eval "tr -s ' \\n' ' ' < '$out' | grep -q 'jsonl: a line per image'"
+
 # What is refused.
 image A
 for number in '' -1 1.5 010x 16E 18446744073709551616; do

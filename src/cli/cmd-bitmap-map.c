@@ -523,5 +523,6 @@ const Command cmd_bitmap_map = {
   .operands = "IMAGE",
   .summary = "Print which parts of the disk a bitmap marks",
   .more_output = "ddrescue",
+  .jsonl_item = "extent",
   .run = run,
 };

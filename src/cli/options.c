@@ -158,11 +158,13 @@ options_parse (Options *options, const char *command, const char *operands,
   g_autofree char *format = NULL;
   g_autofree char *outputs
       = g_strjoin ("|", "text|json|jsonl", options->more_output, NULL);
+  g_autofree char *output_help = g_strdup_printf (
+      "Print text, which is the default, json for one image, or jsonl: a line "
+      "per %s",
+      options->jsonl_item != NULL ? options->jsonl_item : "image");
   /* clang-format off */
   const GOptionEntry common[] = {
-    { "output", 0, 0, G_OPTION_ARG_FILENAME, &output,
-      "Print text, which is the default, json for one image, or jsonl: a line "
-      "per image", outputs },
+    { "output", 0, 0, G_OPTION_ARG_FILENAME, &output, output_help, outputs },
     { "files-from", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->line_files,
       "Read names of more images from FILE, one per line; - is standard input",
       "FILE" },

@@ -11,7 +11,7 @@ typedef enum
 {
   OPTIONS_OUTPUT_TEXT,
   OPTIONS_OUTPUT_JSON,  /* one indented document */
-  OPTIONS_OUTPUT_JSONL, /* a line per image */
+  OPTIONS_OUTPUT_JSONL, /* a line per image, or what the command says */
   OPTIONS_OUTPUT_MORE   /* what one command has beside these */
 } OptionsOutput;
 
@@ -23,6 +23,7 @@ typedef struct
   char **nul_files;  /* --files0-from */
   OptionsOutput output;
   const char *more_output; /* a further value of --output, or NULL */
+  const char *jsonl_item;  /* what has a line of jsonl; NULL: an image */
   gboolean may_lack_image;
 } Options;
 

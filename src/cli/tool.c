@@ -128,6 +128,7 @@ tool_parse (Tool *tool, const Command *command, const GOptionEntry *entries,
 
   tool->options.may_lack_image = command->may_lack_image;
   tool->options.more_output = command->more_output;
+  tool->options.jsonl_item = command->jsonl_item;
   if (!options_parse (&tool->options, command->name, command->operands,
                       command->summary, entries, argv, &help, error))
     return FALSE;
