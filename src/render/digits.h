@@ -14,8 +14,9 @@ G_BEGIN_DECLS
 
 #define DIGITS_HEX "0123456789abcdef"
 
-/* The two digits of each number below 100. */
-extern const char digits_pairs[200];
+/* The two digits of each number below 100, and a NUL that nobody reads: GCC 15
+ * warns about a string that loses its own. */
+extern const char digits_pairs[201];
 
 /* Returns how many decimal digits VALUE has. */
 static inline guint
