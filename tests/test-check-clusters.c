@@ -1583,6 +1583,28 @@ test_long_refcount_table (void)
     }
 }
 
+/* Refcount table and L1 table share the last cluster of the file, of which
+ * there are so few bytes that they hold no entry, or just one. */
+static void
+test_short_refcount_table (void)
+{
+  for (guint64 n_bytes = 1; n_bytes <= 9; n_bytes += 4)
+    {
+      g_autoptr (Image) image = build_large (MIB, 1, 0);
+      g_auto (Checked) c = { 0 };
+
+      put_large_bitmap (image, 0, LARGE_TABLE, 1);
+      image_put_be (image, 40, 8, LARGE_DATA * CLUSTER);
+      image_put_be (image, 48, 8, LARGE_DATA * CLUSTER);
+      image_truncate (image, LARGE_DATA * CLUSTER + n_bytes);
+
+      check_large (&c, image);
+      find_message (&c, "0x200 bytes at 0x4be200 belong to the L1 table "
+                        "(by 0x28) as well as to the refcount table "
+                        "(by 0x30)");
+    }
+}
+
 /* The L1 table is in the third of four clusters of data in one piece. */
 static void
 test_inside_data (void)
@@ -1639,6 +1661,8 @@ main (int argc, char **argv)
   g_test_add_func ("/check-clusters/random", test_random);
   g_test_add_func ("/check-clusters/long-refcount-table",
                    test_long_refcount_table);
+  g_test_add_func ("/check-clusters/short-refcount-table",
+                   test_short_refcount_table);
   g_test_add_func ("/check-clusters/inside-data", test_inside_data);
   g_test_add_func ("/check-clusters/free-null", test_free_null);
   if (RUNNING_SLOWLY)
