@@ -79,7 +79,7 @@ show_answer (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
 
   const char *state = qcow2_label_find (qcow2_bitmap_states, bitmap->state);
   const gboolean yes = g_str_equal (request->is, "usable")
-                           ? bitmap->usable
+                           ? bitmap->usable != 0
                            : g_str_equal (request->is, state);
   tool_set_status (tool, yes ? TOOL_OK : TOOL_DAMAGED);
   return TRUE;
