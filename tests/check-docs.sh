@@ -260,8 +260,14 @@ run_examples ()
         continue 2
       fi
     done
-    # Where parallel keeps its notes.
-    HOME=$tmp bash "$example" > "$out" 2>&1
+    # Parallel keeps files in HOME, and its messages (how to cite it, for one)
+    # depend on its version.
+    if grep -qw parallel "$example"; then
+      HOME=$tmp bash "$example" > "$out" 2> "$err"
+      diagnose < "$err"
+    else
+      bash "$example" > "$out" 2>&1
+    fi
     cp "${example%.sh}.out" "$tmp/expected"
     expect_file "${1##*/}: $(head -n 1 "$example")" "$out"
   done
