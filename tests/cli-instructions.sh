@@ -91,5 +91,6 @@ per=1000 each 'a kilobyte of data, counted' 670 random 4000000 \
 each 'a name of 1000 bytes' 10200 names 400 bitmaps --names
 each 'a name that was not asked for' 3600 names 400 bitmap-table --index 1
 each 'a bitmap that is checked' 10000 names 400 check
+each 'a name that others have, too' 156000 namesakes 400 bitmap-table --index 1
 
 done_testing

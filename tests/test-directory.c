@@ -643,16 +643,20 @@ test_namesake_of_cut_entry (void)
   g_assert_cmpuint (qcow2_directory_get_namesake (f.directory, 1), ==, 1);
 }
 
+/* Entries of 32 bytes, 65535 of them, are read twice, and the second time as
+ * well in windows of 128 KiB, though each name is looked at again.  How much
+ * is done with a name is counted by cli-instructions.sh. */
 static void
 test_many_namesakes (void)
 {
   g_auto (Fixture) f = { 0 };
-  g_autoptr (GTimer) timer = g_timer_new ();
 
   fixture_build (&f, "many-same-name", NULL);
   g_assert_cmpuint (qcow2_directory_get_namesake (f.directory, 65534), ==, 0);
-  if (!RUNNING_SLOWLY)
-    g_assert_cmpfloat (g_timer_elapsed (timer, NULL), <, 3.0);
+
+  const FakeSource *source = (FakeSource *) f.image->source;
+  g_assert_cmpuint (source->n_bytes, <=, 2 * 65535 * 32 + 256 * 1024);
+  g_assert_cmpuint (source->n_reads, <=, 40);
 }
 
 static void

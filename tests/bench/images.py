@@ -12,6 +12,7 @@ many table entries or as much data as is wanted.
   zeroes NUMBER, ones NUMBER
                    so many bytes of data, all alike
   names NUMBER     so many bitmaps with names of 1000 bytes
+  namesakes NUMBER likewise, but all of them have one name
 """
 
 import os
@@ -59,7 +60,7 @@ def data_block(kind, index):
             'ones': b'\xff'}[kind] * CLUSTER
 
 
-def write_names(number, file):
+def write_names(number, are_equal, file):
     """The bitmaps share a table of one entry, all zeroes."""
     chooser = random.Random(1)
     stem = bytes(chooser.choices(b'abcdefghijklmnopqrstuvwxyz-0123456789',
@@ -70,13 +71,14 @@ def write_names(number, file):
     file.write(header(CLUSTER, number, size))
     file.seek(4 * CLUSTER)
     for index in range(number):
-        file.write(directory_entry(1, stem + b'%05d' % index, table))
+        name = stem + b'%05d' % (0 if are_equal else index)
+        file.write(directory_entry(1, name, table))
     file.truncate(table + CLUSTER)
 
 
 def write(kind, number, file):
-    if kind == 'names':
-        write_names(number, file)
+    if kind in ('names', 'namesakes'):
+        write_names(number, kind == 'namesakes', file)
         return
     if kind == 'table':
         n_entries, n_data = number, 0
