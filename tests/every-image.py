@@ -9,8 +9,9 @@ harmless and whole.
 Each image of DIRECTORY whose name is a word of standard input, by each of the
 ways TEXT, one per line, and by each of the ways JSON with --output=jsonl; with
 --output=json by the last of these, which shows most, and the others in turn.
-No run may take more than SECONDS, unless it prints more than 64 MiB, or BYTES
-of memory, if that is not 0.  The program is $QCOW2TOOL.
+No run may take more than SECONDS of processor time (a busy machine does not
+make that more), unless it prints more than 64 MiB, or BYTES of memory, if that
+is not 0.  The program is $QCOW2TOOL.
 Prints a line for each image: its name, and behind a tab what is wrong; then
 one that begins with a # and says which run took longest.
 """
@@ -23,7 +24,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 
 TOOL = shlex.split(os.environ.get('QCOW2TOOL', 'qcow2tool'))
 
@@ -62,13 +62,17 @@ STATUS_OF_ERROR = {'open': 1, 'not-qcow2': 1, 'unsupported': 1,
                    'truncated': 1, 'read': 1, 'corrupt': 2, 'ambiguous': 2,
                    'not-found': 3}
 
+# A run that waits for something would do so forever.
+FOREVER = 1200
+
 seconds, n_bytes = int(sys.argv[1]), int(sys.argv[2])
 slowest = (0, 'nothing')
 
+# This costs less than doing it between fork and exec.
+limits = 'ulimit -t %d' % seconds
 if n_bytes:
-    # This costs less than doing it between fork and exec.
-    TOOL[:0] = ['sh', '-c', 'ulimit -v %d && exec "$@"' % (n_bytes >> 10),
-                'sh']
+    limits += ' && ulimit -v %d' % (n_bytes >> 10)
+TOOL[:0] = ['sh', '-c', limits + ' && exec "$@"', 'sh']
 
 
 class Run:
@@ -77,23 +81,24 @@ class Run:
     def __init__(self, way, *paths):
         self.way = way
         self.wrong = []
-        begin = time.monotonic()
         with tempfile.TemporaryFile() as messages:
             process = subprocess.Popen(
                 TOOL + way.split() + list(paths), stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=messages)
-            timer = threading.Timer(seconds, process.kill)
+            timer = threading.Timer(FOREVER, process.kill)
             timer.start()
             self.output = self.read(process.stdout)
             self.is_cut = len(self.output) > MUCH
             if self.is_cut:
                 process.kill()
             process.stdout.close()
-            self.status = process.wait()
+            _, status, usage = os.wait4(process.pid, 0)
             timer.cancel()
+            self.status = os.waitstatus_to_exitcode(status)
+            process.returncode = self.status
             messages.seek(0)
             self.messages = messages.read()
-        self.note_time(time.monotonic() - begin, paths)
+        self.note_time(usage.ru_utime + usage.ru_stime, paths)
         if not self.is_cut:
             self.check_end()
         self.check_messages()
