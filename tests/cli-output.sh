@@ -199,6 +199,46 @@ for command in header extensions bitmaps bitmap-table 'bitmaps --tables' \
   done
 done
 
+# With jsonl an image's line goes out in one write, also when there are messages
+# about the image and when it is long; the messages follow.
+strace=
+if [ -z "${QCOW2TOOL_SLOW-}${QCOW2TOOL_SANITIZED-}" ] \
+    && strace -f -o "$tmp/log" -e trace=write true > /dev/null 2>&1; then
+  strace=1
+fi
+for row in A: T01:messages many-bitmaps:; do
+  IFS=: read -r name message <<< "$row"
+  if [ -z "$strace" ]; then
+    skip "$name: a line in one write" 'strace does not work here'
+    continue
+  fi
+  image "$name"
+  # shellcheck disable=SC2086 # it may be several words
+  strace -f -o "$tmp/log" -e trace=write \
+    $QCOW2TOOL bitmaps --output=jsonl "$image" "$image" > "$out" 2> "$err"
+  writes=$(sed -n 's/^[0-9]* *write(\([12]\),.*/\1/p' "$tmp/log" | tr -d '\n')
+  check "$name: a line in one write" test "$writes" \
+    = "1${message:+2}1${message:+2}"
+  check "$name: two lines" test "$(wc -l < "$out")" = 2
+done
+image T01
+$QCOW2TOOL bitmaps --output=jsonl "$image" "$tmp/missing" "$image" \
+  > "$out" 2>&1
+check "the messages about an image follow its line" test \
+  "$(sed 's/^\(qcow2tool: \|{\).*/\1/' "$out" | tr -d '\n')" \
+  = '{qcow2tool: {qcow2tool: {qcow2tool: '
+
+# So lines of several processes do not mix in a pipe, as far as one takes them
+# whole: up to PIPE_BUF, which is 4096 bytes here.
+check "a line of T01 is that short" \
+  test "$($QCOW2TOOL bitmaps --output=jsonl "$image" 2> "$err" | wc -c)" \
+  -le 4096
+yes "$image" | head -n 2000 \
+  | xargs -P 4 -n 100 $QCOW2TOOL bitmaps --output=jsonl 2> "$err" \
+  | sort | uniq -c > "$out"
+check "four processes and one pipe: 2000 lines, all alike" \
+  test "$(awk '{ print $1 }' "$out" | tr '\n' ' ')" = '2000 '
+
 # Nothing to say: nothing at all is written.
 image V2
 tool bitmaps "$image"

@@ -11,11 +11,16 @@
 /* Output below this is written in one piece, or not at all. */
 #define FLUSH_SIZE (128 * 1024)
 
+/* The same while a line is held together, see output_hold (): no more memory
+ * than this is taken for one. */
+#define HOLD_SIZE (16 * 1024 * 1024)
+
 struct Output
 {
   OutputWriteFunc write;
-  GString *text; /* not written yet */
-  GError *error; /* of the first write that failed */
+  GString *text;     /* not written yet */
+  GString *messages; /* held back for the line to end, or NULL */
+  GError *error;     /* of the first write that failed */
 };
 
 G_DEFINE_QUARK (output - error - quark, output_error)
@@ -66,18 +71,48 @@ output_flush_all (Output *output, GError **error)
 gboolean
 output_flush (Output *output, GError **error)
 {
-  if (output->text->len < FLUSH_SIZE && output->error == NULL)
+  const gsize size = output->messages != NULL ? HOLD_SIZE : FLUSH_SIZE;
+
+  if (output->text->len < size && output->error == NULL)
     return TRUE;
 
   return output_flush_all (output, error);
 }
 
-/* Puts LINE on standard error, behind the output that came before it.  There
- * is nobody to tell when that fails. */
+/* Begins a line that other programs may write between: until output_release ()
+ * messages wait, and the text is written in one piece, up to HOLD_SIZE. */
+void
+output_hold (Output *output)
+{
+  if (output->messages == NULL)
+    output->messages = g_string_new (NULL);
+}
+
+/* Ends the line that output_hold () began: writes it, then the messages.
+ * Otherwise as output_flush_all (). */
+gboolean
+output_release (Output *output, GError **error)
+{
+  g_autoptr (GString) messages = g_steal_pointer (&output->messages);
+  const gboolean written = output_flush_all (output, error);
+
+  if (messages != NULL && messages->len > 0)
+    output->write (OUTPUT_STREAM_MESSAGES, messages->str, messages->len, NULL);
+  return written;
+}
+
+/* Puts LINE on standard error, after the output that came before it.  There is
+ * nobody to tell when that fails. */
 void
 output_plain_message (Output *output, const char *line)
 {
   g_autofree char *text = g_strconcat (line, "\n", NULL);
+
+  if (output->messages != NULL)
+    {
+      g_string_append (output->messages, text);
+      return;
+    }
 
   write_text (output);
   output->write (OUTPUT_STREAM_MESSAGES, text, strlen (text), NULL);
@@ -120,6 +155,8 @@ output_free (Output *output)
     return;
 
   g_string_free (output->text, TRUE);
+  if (output->messages != NULL)
+    g_string_free (output->messages, TRUE);
   g_clear_error (&output->error);
   g_free (output);
 }

@@ -32,6 +32,8 @@ Output *output_new (OutputWriteFunc write);
 GString *output_get_text (Output *output);
 gboolean output_flush (Output *output, GError **error);
 gboolean output_flush_all (Output *output, GError **error);
+void output_hold (Output *output);
+gboolean output_release (Output *output, GError **error);
 void output_message (Output *output, const char *image, const char *message);
 void output_plain_message (Output *output, const char *line);
 gboolean output_close (Output *output);

@@ -319,11 +319,11 @@ report_more_read_errors (Tool *tool, const char *path)
   tool->n_read_errors = 0;
 }
 
-/* Shows the image PATH, one of SEVERAL or the only one.  Fails only when the
- * tool cannot go on with the next. */
+/* Shows the image PATH, one of SEVERAL or the only one, but for the end of the
+ * output.  Fails only when the tool cannot go on with the next. */
 static gboolean
-show_image (Tool *tool, const char *path, gboolean several, ToolImageFunc show,
-            gpointer data, GError **error)
+show_unflushed (Tool *tool, const char *path, gboolean several,
+                ToolImageFunc show, gpointer data, GError **error)
 {
   g_autoptr (GError) local_error = NULL;
   g_autoptr (Qcow2Image) image = open_image (path, &local_error);
@@ -349,10 +349,26 @@ show_image (Tool *tool, const char *path, gboolean several, ToolImageFunc show,
     }
   if (local_error != NULL)
     report_error (tool, path, local_error);
-  if (tool->options.output == OPTIONS_OUTPUT_JSONL)
-    return output_flush_all (tool->output, error);
+  return TRUE;
+}
 
-  return tool_flush (tool, error);
+/* Shows the image PATH likewise.  With jsonl its line is whole before any
+ * message about it, and written at once. */
+static gboolean
+show_image (Tool *tool, const char *path, gboolean several, ToolImageFunc show,
+            gpointer data, GError **error)
+{
+  const gboolean is_line = tool->emitter->for_programs
+                           && tool->options.output == OPTIONS_OUTPUT_JSONL;
+
+  if (is_line)
+    output_hold (tool->output);
+  const gboolean shown
+      = show_unflushed (tool, path, several, show, data, error);
+  if (is_line)
+    return output_release (tool->output, shown ? error : NULL) && shown;
+
+  return shown && tool_flush (tool, error);
 }
 
 /* Returns the next image's name, NULL at the end.  Lists that cannot be read
