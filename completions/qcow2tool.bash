@@ -262,7 +262,7 @@ _qcow2tool_offer_keys ()
     bitmaps)
       _qcow2tool_offer "$@" index name bitmap_table_offset bitmap_table_size \
         flags type granularity_bits name_size extra_data_size granularity \
-        state usable disk_bytes dirty_bytes ;;
+        state usable disk_bytes dirty_bytes file_offset ;;
   esac
 }
 

@@ -41,7 +41,7 @@ done
 image X39
 tool bitmaps "$image"
 expect "two bitmaps extensions: status" 2
-head -n 9 "$srcdir/tests/expected/cli-bitmaps/all-damaged.txt" \
+head -n 10 "$srcdir/tests/expected/cli-bitmaps/all-damaged.txt" \
   | expect_out "two bitmaps extensions"
 
 for name in V2 no-bitmaps no-extensions nothing; do
@@ -190,10 +190,10 @@ expect_usage "--is takes one image" bitmaps "*--is*one image*"
 # Selection by index.
 image A
 tool bitmaps --index 1 "$image"
-tail -n +11 "$srcdir/tests/expected/cli-bitmaps/A.txt" \
+tail -n +12 "$srcdir/tests/expected/cli-bitmaps/A.txt" \
   | expect_answer "--index 1"
 tool bitmaps --index 0x0 "$image"
-head -n 9 "$srcdir/tests/expected/cli-bitmaps/A.txt" \
+head -n 10 "$srcdir/tests/expected/cli-bitmaps/A.txt" \
   | expect_answer "--index 0x0"
 for index in 2 65535 4294967296 18446744073709551615; do
   tool bitmaps --index $index "$image"
@@ -407,7 +407,7 @@ tool bitmaps --tables --name fine "$image"
 expect_golden "--tables --name" B-tables.txt
 image A
 tool bitmaps --tables --index 1 "$image"
-tail -n +13 "$srcdir/tests/expected/cli-bitmaps/A-tables.txt" \
+tail -n +14 "$srcdir/tests/expected/cli-bitmaps/A-tables.txt" \
   | expect_answer "--tables --index"
 
 # --field
@@ -430,6 +430,7 @@ field --name=bm1 name_size 3
 field --name=bm1 extra_data_size 0
 field --name=bm1 state enabled
 field --name=bm1 usable true
+field --name=bm1 file_offset $((0x2c0020))
 image every-state
 field --index=2 usable false
 field --index=3 flags 1
@@ -461,7 +462,8 @@ image A
 tool bitmaps --index 0 --field nope "$image"
 expect_usage "an unknown key" bitmaps "*'nope'*"
 for key in index name bitmap_table_offset bitmap_table_size flags type \
-    granularity_bits name_size extra_data_size granularity state usable; do
+    granularity_bits name_size extra_data_size granularity state usable \
+    file_offset; do
   check "the message about an unknown key lists $key" \
     grep -qE "[ ,]$key(,|\$)" "$err"
 done
@@ -501,7 +503,7 @@ expect_answer "--index picks the first" <<< 0
 # The first bitmap's damage is not the second's, and the other way round.
 image first-entry-bad
 tool bitmaps --name bm1 "$image"
-tail -n +11 "$srcdir/tests/expected/cli-bitmaps/first-entry-bad.txt" \
+tail -n +12 "$srcdir/tests/expected/cli-bitmaps/first-entry-bad.txt" \
   | expect_answer "the sound bitmap behind a damaged one"
 tool bitmaps --name bm0 "$image"
 expect "the damaged one itself" 2
@@ -515,7 +517,7 @@ for rule in 0x2c0000:BDIR-05 0x2c0008:BDIR-06 0x2c000c:BDIR-08 \
 done
 image second-entry-bad
 tool bitmaps --index 0 "$image"
-head -n 9 "$srcdir/tests/expected/cli-bitmaps/second-entry-bad.txt" \
+head -n 10 "$srcdir/tests/expected/cli-bitmaps/second-entry-bad.txt" \
   | expect_answer "the sound bitmap before a damaged one"
 # Behind bm0 the directory cannot be framed.
 image D37

@@ -63,6 +63,7 @@ granularity_bits          12
 name_size                 3
 extra_data_size           0
 state                     in-use
+file_offset               0x21200
 Bitmap table   type            offset                   size
 0              serialized      134144                   512
 END

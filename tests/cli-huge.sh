@@ -63,6 +63,7 @@ granularity_bits          16
 name_size                 3
 extra_data_size           0
 state                     enabled
+file_offset               0x7fffffffffff0000
 Bitmap table   type            offset                   size
 0              serialized      72057594037862400        65536
 
@@ -75,6 +76,7 @@ granularity_bits          15
 name_size                 3
 extra_data_size           0
 state                     enabled
+file_offset               0x7fffffffffff0020
 Bitmap table   type            offset                   size
 0              serialized      2686976                  65536
 END

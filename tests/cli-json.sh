@@ -125,6 +125,7 @@ del(.extensions[1].nb_bitmaps)
 .bitmaps[0].flags_names = ["bit-2"]
 .bitmaps[0].dirty_bytes = "0"
 del(.bitmaps[0].dirty_bytes)
+del(.bitmaps[0].file_offset)
 del(.bitmaps[0].bitmap_table)
 .bitmaps[0].bitmap_table[0].type = "invalid"
 .bitmaps[0].bitmap_table[0].offset = 1

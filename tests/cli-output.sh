@@ -159,7 +159,7 @@ check "a thousand blocks are in order" test \
   "$(sed -n 's/^Bitmap name  *bitmap-//p' "$out" | tr '\n' ' ')" \
   = "$(seq 0 999 | tr '\n' ' ')"
 check "with a blank line between, and none at the end" test \
-  "$(grep -c '^$' "$out").$(tail -n 1 "$out" | grep -c '^state')" = 999.1
+  "$(grep -c '^$' "$out").$(tail -n 1 "$out" | grep -c '^file_offset')" = 999.1
 
 # Messages land beside the block that they are about, in any buffering.
 for name in T01 first-entry-bad; do

@@ -60,11 +60,11 @@ dumped_extensions ()
 }
 
 # The dumper has the columns index, type, size, offset, and no size but for
-# data; we have index, type, offset, size, and then the state.
+# data; we have index, type, offset, size, and then state and file_offset.
 our_bitmaps ()
 {
   awk '
-    $1 == "state" || /^Bitmap table/ { next }
+    $1 == "state" || $1 == "file_offset" || /^Bitmap table/ { next }
     /^[0-9]/ { print $1, $2, $3; next }
     { sub(/Bitmap name/, "name"); sub(/ +/, " "); print }
   ' "$out"

@@ -323,14 +323,16 @@ def extension_text(extension, shown, shown_features):
                          else data.hex())
 
 
-def bitmap_text(index, size, name, dumped=False):
+def bitmap_text(index, size, name, offset=None):
+    """As QEMU's dumper has it where there is no OFFSET of the entry."""
     return ''.join(line(*row) for row in (
         ('Bitmap name', name),
         ('bitmap_table_offset', '0x%x' % TABLES[index]),
         ('bitmap_table_size', 1), ('flags', "0x2 (['auto'])"), ('type', 1),
         ('granularity_bits', 16), ('name_size', size),
         ('extra_data_size', 0))) + (
-            '' if dumped else line('state', 'enabled'))
+            '' if offset is None else line('state', 'enabled')
+            + line('file_offset', '0x%x' % offset))
 
 
 def table_text():
@@ -351,7 +353,7 @@ def dump_text(extensions, text, shown):
             # It lets a backslash in a name through.
             name = text.decode() if PLAIN.fullmatch(text) else shown
             for index, row in enumerate(((len(text), name), (5, 'other'))):
-                result += '\n' + bitmap_text(index, *row, dumped=True)
+                result += '\n' + bitmap_text(index, *row)
                 result += '%-14s %-15s %-12s %s\n' % (
                     'Bitmap table', 'type', 'size', 'offset')
                 result += '%-14s %-15s %-12s %s\n' % (0, 'all-zeroes', 0, 0)
@@ -371,8 +373,9 @@ def expected_texts(text, shown, extensions):
     header = header_text(text, shown, feature, extensions)
     blocks = [extension_text(extension, shown, features)
               for extension in extensions]
-    bitmaps = [bitmap_text(0, len(text), shown),
-               bitmap_text(1, 5, 'other')]
+    second = DIRECTORY + (24 + len(text) + 7) // 8 * 8
+    bitmaps = [bitmap_text(0, len(text), shown, DIRECTORY),
+               bitmap_text(1, 5, 'other', second)]
     dumped = dump_text(extensions, text, shown)
     columns = ('INDEX STATE   GRANULARITY DIRTY DIRTY%% DISK NAME\n'
                '%d     enabled 64K         0     0.0%%   64K  %s\n'

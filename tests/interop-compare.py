@@ -248,6 +248,7 @@ class Image:
                 struct.unpack('>QIIBBHI', directory[at:at + 24])))
             start = at + 24 + entry['extra_data_size']
             entry['name'] = directory[start:start + entry['name_size']]
+            entry['file_offset'] = offset + at
             found.append(entry)
             at = align(start + entry['name_size'], 8)
         need(at == size and len(found) == count, 'directory')
@@ -343,7 +344,8 @@ class Image:
         state = self.state(bitmap)
         if state == 'in-use' and self.has_writer:
             state += WRITER_PRESENT
-        return text + line('state', state)
+        return (text + line('state', state)
+                + line('file_offset', '0x%x' % bitmap['file_offset']))
 
 
 def expect(path, directory, writer):

@@ -268,6 +268,7 @@ def bitmap_lines(bitmap):
     for key in ('type', 'granularity_bits', 'name_size', 'extra_data_size',
                 'state'):
         text += interop.line(key, bitmap[key])
+    text += interop.line('file_offset', '0x%x' % bitmap['file_offset'])
     return text + table_lines(bitmap.get('bitmap_table'))
 
 
@@ -475,6 +476,7 @@ def compare_bitmap(what, ours, image, bitmap):
          image.cluster * (interop.ceil_div(8 * len(rows), image.cluster)
                           + kinds.count('serialized')))
     same(what + ': dirty_bytes', ours['dirty_bytes'], None)
+    same(what + ': file_offset', ours['file_offset'], bitmap['file_offset'])
 
 
 def compare_values(what, answer, path):

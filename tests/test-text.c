@@ -488,6 +488,7 @@ test_bitmap (Fixture *f, UNUSED)
                                .name = name,
                                .granularity = 524288,
                                .dirty_bytes = QCOW2_ABSENT,
+                               .file_offset = 0x520020,
                                .state = QCOW2_BITMAP_STATE_DISABLED };
 
   describe_begin_bitmap (f->emitter, &bitmap);
@@ -501,7 +502,8 @@ test_bitmap (Fixture *f, UNUSED)
                    "granularity_bits          19\n"
                    "name_size                 2\n"
                    "extra_data_size           0\n"
-                   "state                     disabled\n");
+                   "state                     disabled\n"
+                   "file_offset               0x520020\n");
 }
 
 static void
@@ -520,7 +522,8 @@ test_bitmap_flags (Fixture *f, UNUSED)
       strstr (f->out->str,
               "\nflags                     0x8000000f (['in-use', 'auto', "
               "'extra-data-compatible', 'bit-3', 'bit-31'])\n"));
-  assert_ends_with (f, "state                     damaged\n");
+  assert_ends_with (f, "state                     damaged\n"
+                       "file_offset               0x0\n");
 }
 
 static void
@@ -538,7 +541,8 @@ test_bitmap_states (Fixture *f, UNUSED)
       const Qcow2Bitmap bitmap
           = { .state = i, .dirty_bytes = QCOW2_ABSENT };
       g_autofree char *line
-          = g_strdup_printf ("\nstate                     %s\n", names[i]);
+          = g_strdup_printf ("\nstate                     %s\n"
+                             "file_offset               0x0\n", names[i]);
 
       describe_begin_bitmap (f->emitter, &bitmap);
       emitter_end (f->emitter);

@@ -45,10 +45,11 @@ const Qcow2Field qcow2_bitmap_fields[] = {
   D (usable, QCOW2_BOOL, .text = ""),
   QCOW2_FIELD_END
 };
-/* Behind the counts of the table. */
+/* After the counts of the table.  In text these lines stand last. */
 const Qcow2Field qcow2_bitmap_size_fields[] = {
   D (disk_bytes, QCOW2_DEC, .text = ""),
   D (dirty_bytes, QCOW2_DEC),
+  D (file_offset, QCOW2_HEX),
   QCOW2_FIELD_END
 };
 
