@@ -275,12 +275,12 @@ _qcow2tool_offer_options ()
       _qcow2tool_offer '' "$1" --help -h --version -V
       return ;;
     header)
-      options=(--field= --null -0) ;;
+      options=(--field= --default= --null -0) ;;
     extensions)
-      options=(--magic= --index= --field= --null -0) ;;
+      options=(--magic= --index= --field= --default= --null -0) ;;
     bitmaps)
       options=(--name= --index= --tables --list --long --stats --names --is=
-        --field= --null -0) ;;
+        --field= --default= --null -0) ;;
     bitmap-table)
       options=(--name= --index= --start= --count= --type= --long --at=) ;;
     dump)
@@ -323,9 +323,9 @@ _qcow2tool_survey ()
       over=1
     elif [[ ! $over && ${words[i]} == -* ]]; then
       case ${words[i]} in
-        --name|--index|--field|--is|--type|--start|--count|--at|--magic|\
-        --ignore|--start-offset|--max-length|--split|--contains|--plot-size|\
-        --output|--files-from|--files0-from|--format|-f)
+        --name|--index|--field|--default|--is|--type|--start|--count|--at|\
+        --magic|--ignore|--start-offset|--max-length|--split|--contains|\
+        --plot-size|--output|--files-from|--files0-from|--format|-f)
           if ((i != cword)); then
             option=${words[i]}
           fi ;;

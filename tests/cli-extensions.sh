@@ -201,6 +201,16 @@ for key in crypto_header_offset data data_hex; do
 done
 tool extensions --index 0 --field nb_bitmaps "$image"
 expect_refusal "the feature table lacks nb_bitmaps" 3 "*'nb_bitmaps'*"
+tool extensions --index 0 --field nb_bitmaps --field length --default - \
+  "$image"
+expect_answer "--default stands for a field that it lacks" << EOF
+-
+384
+EOF
+tool extensions --index 9 --field length --default none "$image"
+expect_refusal "--default: no such extension" 3 "$image: *"
+tool extensions --index 0 --default none "$image"
+expect_usage "--default goes with --field" extensions "*--default*"
 image unknown-extensions
 tool extensions --index 3 --field data "$image"
 expect_refusal "binary data has no text" 3 "*'data'*"

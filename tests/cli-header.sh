@@ -227,6 +227,76 @@ image V2
 tool header -0 --field size --field backing_file "$image"
 expect_refusal "nothing is printed with -0 either" 3 "*'backing_file'*"
 
+# --default stands for a value that is not there.
+image A
+for key in backing_file backing_format external_data_file; do
+  tool header --field $key --default 'none\n' "$image"
+  expect_answer "--default: $key" <<< 'none\n'
+done
+tool header -0 --field size --field backing_file --default= "$image"
+printf '67108864\0\0' | expect_answer "--default=, with -0"
+image BK
+tool header --field backing_file --default none "$image"
+expect_answer "--default: there is a value" <<< base.raw
+tool header --field nope --default none "$image"
+expect_usage "--default: an unknown key" header "*'nope'*"
+tool header --default none "$image"
+expect_usage "--default goes with --field" header "*--default*"
+tool header --field backing_file --default none "$tmp/missing"
+expect_refusal "--default: no image" 1 "*"
+
+# Status and messages are about the field alone.  Of the first 512 bytes of an
+# image the header is whole, and what comes after it is cut: of BK the feature
+# table, which begins at 0x88, and the name of the backing file at 0x210.
+cut ()
+{
+  image "$1"
+  head -c 512 "$image" > "$tmp/cut.qcow2"
+  image=$tmp/cut.qcow2
+}
+for name in A BK; do
+  cut $name
+  for key in version cluster_bits cluster_size size crypt_method_name \
+      incompatible_features compression_type_name header_length; do
+    tool header --field $key "$image"
+    cp "$out" "$tmp/value"
+    tool header --field $key "$tmp/$name.qcow2"
+    expect_answer "the first 512 bytes of $name: $key" < "$tmp/value"
+    tool header --field $key "$image"
+    check "the first 512 bytes of $name: $key is whole" \
+      test "$status.$(wc -c < "$err")" = 0.0
+  done
+  for key in backing_format external_data_file; do
+    tool header --field $key --default none "$image"
+    expect "the first 512 bytes of $name: $key is not" 2
+    check "the first 512 bytes of $name: no default of $key" \
+      test "$(grep -c none "$out")" = 0
+  done
+  tool header --field size --field external_data_file "$image"
+  expect "the first 512 bytes of $name: one of two" 2
+done
+tool header --field backing_file --default none "$image"
+check "the name of the backing file is cut" \
+  test "$status.$(wc -c < "$out").$(grep -c HDR-03 "$err")" = 2.0.1
+# H13 has cluster_bits 64; of V2-cut the area of extensions begins at 72, where
+# version 3 has fields.
+image H13
+tool header --field size "$image"
+expect_answer "size, with unusable cluster_bits" <<< 67108864
+for key in cluster_bits cluster_size; do
+  tool header --field $key "$image"
+  expect "$key, which is unusable" 2
+done
+copy BK2 V2-cut
+patch 0x4c 00010000
+for key in size incompatible_features refcount_bits; do
+  tool header --field $key "$image"
+  check "version 2, damage at offset 0x4c: $key" \
+    test "$status.$(wc -c < "$err")" = 0.0
+done
+tool header --field backing_format "$image"
+expect "version 2, damage at offset 0x4c: backing_format" 2
+
 # An unknown key: the message lists those that there are.
 image A
 tool header --field nope "$image"

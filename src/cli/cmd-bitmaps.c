@@ -20,8 +20,11 @@ typedef struct
   gboolean list;
   gboolean all_columns;
   gboolean stats;
-  char *is;         /* --is, or NULL */
-  BitmapList *rows; /* of the image that is being shown */
+  char *is; /* --is, or NULL */
+
+  /* Of the image that is being shown. */
+  BitmapList *rows;
+  guint64 n_judged; /* by --is */
 } Request;
 
 static void
@@ -63,8 +66,9 @@ show_fields (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
   return qcow2_examiner_examine (examiner, bitmap, error)
          && (!request->stats
              || qcow2_examiner_count_dirty (examiner, bitmap, error))
-         && fields_print (&request->fields, sources, tool_get_text (tool),
-                          error);
+         && fields_print (&request->fields, sources,
+                          bitmap->state != QCOW2_BITMAP_STATE_DAMAGED,
+                          tool_get_text (tool), error);
 }
 
 static gboolean
@@ -72,8 +76,9 @@ show_answer (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
              Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, gpointer data,
              GError **error)
 {
-  const Request *request = data;
+  Request *request = data;
 
+  request->n_judged++;
   if (!qcow2_examiner_examine (examiner, bitmap, error))
     return FALSE;
 
@@ -163,7 +168,16 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   request->rows = rows;
   visit.with_verdict
       = tool_get_emitter (tool)->for_programs || asks_for_usable (request);
-  return selection_visit (&request->selection, &visit, tool, image, error);
+  request->n_judged = 0;
+  if (!selection_visit (&request->selection, &visit, tool, image, error))
+    return FALSE;
+  if (request->is == NULL || request->n_judged > 0)
+    return TRUE;
+
+  /* All of no bitmaps would be in any state. */
+  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
+               "there are no bitmaps");
+  return FALSE;
 }
 
 static gboolean
@@ -194,11 +208,9 @@ check_combinations (const Request *request, GError **error)
       usage_error (error, "--long goes with --list");
       return FALSE;
     }
-  if ((fields || request->is != NULL)
-      && !selection_is_given (&request->selection))
+  if (fields && !selection_is_given (&request->selection))
     {
-      usage_error (error, "%s needs --name or --index",
-                   fields ? "--field" : "--is");
+      usage_error (error, "--field needs --name or --index");
       return FALSE;
     }
 
@@ -240,8 +252,9 @@ run (Tool *tool, char **argv, GError **error)
     { "names", 0, 0, G_OPTION_ARG_NONE, &request.names,
       "Print only the names, one per line", NULL },
     { "is", 0, 0, G_OPTION_ARG_FILENAME, &request.is,
-      "Print nothing, but exit with 0 if the bitmap is in STATE, else with 2: "
-      "usable, enabled, disabled, in-use, stale or damaged", "STATE" },
+      "Print nothing, but exit with 0 if all bitmaps, or the one that is "
+      "selected, are in STATE, with 2 if not: usable, enabled, disabled, "
+      "in-use, stale or damaged", "STATE" },
     FIELD_OPTIONS (&request.fields),
     { NULL }
   };
@@ -259,7 +272,9 @@ run (Tool *tool, char **argv, GError **error)
     return FALSE;
   if (only != NULL && !tool_want_text (tool, only, error))
     return FALSE;
-  if (only != NULL)
+  if (request.is != NULL)
+    tool_set_purpose (tool, TOOL_DECIDES);
+  else if (only != NULL)
     tool_want_one_image (tool, only);
 
   return tool_for_each_image (tool, show, &request, error);

@@ -15,8 +15,9 @@ any_extension (const Qcow2Extension *extension G_GNUC_UNUSED,
 }
 
 static gboolean
-show_extension (Tool *tool, const Qcow2Extension *extension,
-                gpointer data G_GNUC_UNUSED, GError **error G_GNUC_UNUSED)
+show_extension (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
+                const Qcow2Extension *extension, gpointer data G_GNUC_UNUSED,
+                GError **error G_GNUC_UNUSED)
 {
   describe_extension (tool_get_emitter (tool), extension);
   return TRUE;

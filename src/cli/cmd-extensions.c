@@ -82,9 +82,25 @@ has_selection (const Request *request)
   return request->index_text != NULL || request->magic_text != NULL;
 }
 
+/* Whether there is no error in EXTENSION of IMAGE, which was judged. */
 static gboolean
-show_extension (Tool *tool, const Qcow2Extension *extension, gpointer data,
-                GError **error)
+is_intact (const Qcow2Image *image, const Qcow2Extension *extension)
+{
+  for (guint i = 0; i < qcow2_problems_get_n (image->problems); i++)
+    {
+      const Qcow2Problem *problem = qcow2_problems_get (image->problems, i);
+
+      if (problem->severity == QCOW2_SEVERITY_ERROR
+          && problem->subject.extension == extension->index)
+        return FALSE;
+    }
+
+  return TRUE;
+}
+
+static gboolean
+show_extension (Tool *tool, Qcow2Image *image, const Qcow2Extension *extension,
+                gpointer data, GError **error)
 {
   Request *request = data;
   FieldSource sources[N_PAYLOADS + 1];
@@ -97,7 +113,7 @@ show_extension (Tool *tool, const Qcow2Extension *extension, gpointer data,
     }
   if (request->n_shown == 1)
     return fields_print (&request->fields, get_sources (sources, extension),
-                         request->answer, error);
+                         is_intact (image, extension), request->answer, error);
 
   g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_AMBIGUOUS,
                "several extensions have this magic: use --index");

@@ -7,6 +7,135 @@
 #include "cli/usage.h"
 #include "render/describe.h"
 
+/* What is asked for of an image. */
+typedef struct
+{
+  const FieldOptions *fields;
+  const Qcow2Header *header;
+} Wanted;
+
+/* A key and what its value is made from, stored fields of the header.  A key
+ * that is not here is made from itself alone. */
+typedef struct
+{
+  const char *key;
+  const char *from[5];      /* without gaps */
+  gboolean from_extensions; /* and from what comes after the header */
+} Origin;
+
+/* clang-format off */
+static const Origin origins[] = {
+  { "compression_type", { "compression_type", "header_length" }, FALSE },
+  { "compression_type_name", { "compression_type", "header_length" }, FALSE },
+  { "crypt_method_name", { "crypt_method" }, FALSE },
+  { "cluster_size", { "cluster_bits" }, FALSE },
+  { "refcount_bits", { "refcount_order" }, FALSE },
+  { "l1_size", { "l1_size", "l1_table_offset" }, FALSE },
+  { "refcount_table_clusters",
+    { "refcount_table_clusters", "refcount_table_offset" }, FALSE },
+  { "backing_file",
+    { "backing_file_offset", "backing_file_size", "cluster_bits",
+      "header_length" }, TRUE },
+  { "backing_format",
+    { "backing_file_offset", "cluster_bits", "header_length" }, TRUE },
+  { "external_data_file",
+    { "backing_file_offset", "cluster_bits", "header_length" }, TRUE }
+};
+/* clang-format on */
+
+/* Stores the host offset and the length of FIELD in the header in *OFFSET and
+ * *LEN. */
+static void
+find_place (const Qcow2Field *field, guint64 *offset, guint64 *len)
+{
+  *offset = 0;
+  *len = field->size;
+  for (const Qcow2Field *it = qcow2_header_fields; it != field; it++)
+    *offset += it->stored ? it->size : 0;
+}
+
+/* Returns the host offset after the last field of HEADER that is known. */
+static guint64
+get_end (const Qcow2Header *header)
+{
+  return header->version < 3 ? header->header_length
+                             : qcow2_record_get_size (qcow2_header_fields);
+}
+
+/* Whether PROBLEM is about the field NAME of HEADER, which is stored. */
+static gboolean
+is_about (const Qcow2Problem *problem, const Qcow2Header *header,
+          const char *name)
+{
+  const Qcow2Field *field = qcow2_record_find (qcow2_header_fields, name);
+  guint64 offset;
+  guint64 len;
+
+  find_place (field, &offset, &len);
+  return problem->offset < get_end (header) && problem->offset >= offset
+         && problem->offset - offset < len;
+}
+
+static gboolean
+bears_on_key (const Qcow2Problem *problem, const Qcow2Header *header,
+              const char *key)
+{
+  const Origin *origin = NULL;
+
+  /* --field accepts an alias. */
+  key = qcow2_record_find (qcow2_header_fields, key)->name;
+  for (guint i = 0; i < G_N_ELEMENTS (origins); i++)
+    {
+      if (g_str_equal (origins[i].key, key))
+        origin = &origins[i];
+    }
+  if (origin == NULL)
+    return is_about (problem, header, key);
+
+  for (guint i = 0; origin->from[i] != NULL; i++)
+    {
+      if (is_about (problem, header, origin->from[i]))
+        return TRUE;
+    }
+
+  /* That the file is cut somewhere says nothing about its first cluster. */
+  return origin->from_extensions && problem->offset >= get_end (header)
+         && !g_str_has_prefix (problem->rule, "FILE-");
+}
+
+/* Whether PROBLEM bears on one of the keys in DATA, a Wanted: for ReportScope.
+ */
+static gboolean
+bears_on_keys (const Qcow2Problem *problem, gconstpointer data)
+{
+  const Wanted *wanted = data;
+
+  for (char **key = wanted->fields->keys; *key != NULL; key++)
+    {
+      if (bears_on_key (problem, wanted->header, *key))
+        return TRUE;
+    }
+
+  return FALSE;
+}
+
+/* Whether no error of IMAGE bears on the keys in WANTED. */
+static gboolean
+is_intact (const Qcow2Image *image, const Wanted *wanted)
+{
+  for (guint i = 0; i < qcow2_problems_get_n (image->problems); i++)
+    {
+      const Qcow2Problem *problem = qcow2_problems_get (image->problems, i);
+
+      if (problem->severity == QCOW2_SEVERITY_ERROR
+          && (problem->subject.parts & QCOW2_PART_HEADER) != 0
+          && bears_on_keys (problem, wanted))
+        return FALSE;
+    }
+
+  return TRUE;
+}
+
 static gboolean
 show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 {
@@ -14,15 +143,22 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   const FieldSource sources[]
       = { { qcow2_header_fields, &image->header, G_MAXUINT },
           { .fields = NULL } };
-  const gboolean wanted = fields->keys != NULL;
-  gboolean found = TRUE;
+  const Wanted wanted = { .fields = fields, .header = &image->header };
+  ReportScope scope = REPORT_SCOPE (QCOW2_PART_HEADER);
 
-  if (wanted)
-    found = fields_print (fields, sources, tool_get_text (tool), error);
-  else
-    describe_header (tool_get_emitter (tool), NULL, &image->header);
+  if (fields->keys == NULL)
+    {
+      describe_header (tool_get_emitter (tool), NULL, &image->header);
+      tool_report (tool, scope);
+      return TRUE;
+    }
 
-  tool_report (tool, REPORT_SCOPE (QCOW2_PART_HEADER));
+  const gboolean found
+      = fields_print (fields, sources, is_intact (image, &wanted),
+                      tool_get_text (tool), error);
+  scope.bears_on = bears_on_keys;
+  scope.data = &wanted;
+  tool_report (tool, scope);
   return found;
 }
 

@@ -37,7 +37,7 @@ each_extension (Tool *tool, Qcow2Image *image, ExtensionFilter filter,
 
       qcow2_extension_judge (&extension, &image->header, file_size, repeated,
                              QCOW2_PART_EXTENSIONS, image->problems);
-      show (tool, &extension, data, &local_error);
+      show (tool, image, &extension, data, &local_error);
 
       scope.max_extension = extension.index;
       tool_report (tool, scope);

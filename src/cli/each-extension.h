@@ -11,7 +11,8 @@ G_BEGIN_DECLS
 typedef gboolean (*ExtensionFilter) (const Qcow2Extension *extension,
                                      gconstpointer data);
 
-typedef gboolean (*ExtensionFunc) (Tool *tool, const Qcow2Extension *extension,
+typedef gboolean (*ExtensionFunc) (Tool *tool, Qcow2Image *image,
+                                   const Qcow2Extension *extension,
                                    gpointer data, GError **error);
 
 gboolean each_extension (Tool *tool, Qcow2Image *image, ExtensionFilter filter,

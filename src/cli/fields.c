@@ -39,12 +39,18 @@ list_keys (const FieldSource *sources)
 }
 
 /* Fails when one of the keys in OPTIONS is in none of SOURCES, whose records
- * do not matter. */
+ * do not matter, or when there is a default without a key. */
 gboolean
 fields_check (const FieldOptions *options, const FieldSource *sources,
               GError **error)
 {
   const FieldSource *source;
+
+  if (options->default_text != NULL && options->keys == NULL)
+    {
+      usage_error (error, "--default goes with --field");
+      return FALSE;
+    }
 
   for (char **key = options->keys; key != NULL && *key != NULL; key++)
     {
@@ -80,11 +86,12 @@ has_value (const FieldSource *source, const Qcow2Field *field)
 }
 
 /* Appends the values of the keys in OPTIONS, which fields_check () has seen,
- * to OUT.  Appends nothing and fails with QCOW2_ERROR_NOT_FOUND when there is
- * no value for one of them. */
+ * to OUT.  Where there is no value the default takes its place if SOURCES are
+ * INTACT: damage may be why there is none.  Otherwise appends nothing and
+ * fails with QCOW2_ERROR_NOT_FOUND. */
 gboolean
 fields_print (const FieldOptions *options, const FieldSource *sources,
-              GString *out, GError **error)
+              gboolean intact, GString *out, GError **error)
 {
   const FormatEnding ending = options->nul ? FORMAT_NUL : FORMAT_LINES;
   const gsize before = out->len;
@@ -95,7 +102,14 @@ fields_print (const FieldOptions *options, const FieldSource *sources,
       const Qcow2Field *field = find (sources, *key, &source);
 
       g_assert (field != NULL && source != NULL);
-      if (!has_value (source, field))
+      const gboolean present = has_value (source, field);
+      if (!present && intact && options->default_text != NULL)
+        {
+          g_string_append (out, options->default_text);
+          g_string_append_c (out, options->nul ? '\0' : '\n');
+          continue;
+        }
+      if (!present)
         {
           g_string_truncate (out, before);
           g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
@@ -113,4 +127,5 @@ void
 fields_clear (FieldOptions *options)
 {
   g_clear_pointer (&options->keys, g_strfreev);
+  g_clear_pointer (&options->default_text, g_free);
 }

@@ -17,8 +17,9 @@ typedef struct
 
 typedef struct
 {
-  char **keys;  /* --field, in the order given, or NULL */
-  gboolean nul; /* -0 */
+  char **keys;        /* --field, in the order given, or NULL */
+  char *default_text; /* --default, or NULL */
+  gboolean nul;       /* -0 */
 } FieldOptions;
 
 /* The entries of the options, for an array of GOptionEntry. */
@@ -30,6 +31,13 @@ typedef struct
     &(options)->keys,                                                         \
     "Print only the value of KEY; may be given again",                        \
     "KEY" },                                                                  \
+      { "default",                                                            \
+        0,                                                                    \
+        0,                                                                    \
+        G_OPTION_ARG_FILENAME,                                                \
+        &(options)->default_text,                                             \
+        "With --field: print TEXT where there is no value",                   \
+        "TEXT" },                                                             \
       FIELD_NUL_OPTION (options)
 #define FIELD_NUL_OPTION(options)                                             \
   {                                                                           \
@@ -40,7 +48,7 @@ typedef struct
 gboolean fields_check (const FieldOptions *options, const FieldSource *sources,
                        GError **error);
 gboolean fields_print (const FieldOptions *options, const FieldSource *sources,
-                       GString *out, GError **error);
+                       gboolean intact, GString *out, GError **error);
 void fields_clear (FieldOptions *options);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (FieldOptions, fields_clear)

@@ -70,7 +70,8 @@ is_in_scope (const Qcow2Problem *problem, ReportScope scope)
          && (subject->extension == QCOW2_NO_INDEX
              || subject->extension <= scope.max_extension)
          && (subject->bitmap == QCOW2_NO_INDEX
-             || subject->bitmap <= scope.max_bitmap);
+             || subject->bitmap <= scope.max_bitmap)
+         && (scope.bears_on == NULL || scope.bears_on (problem, scope.data));
 }
 
 static guint

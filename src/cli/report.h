@@ -16,6 +16,9 @@ typedef struct
   guint parts; /* Qcow2Parts */
   guint64 max_extension;
   guint64 max_bitmap;
+  /* Whether a finding on these parts bears on DATA; NULL: all do. */
+  gboolean (*bears_on) (const Qcow2Problem *problem, gconstpointer data);
+  gconstpointer data;
 } ReportScope;
 
 #define REPORT_SCOPE(the_parts)                                               \

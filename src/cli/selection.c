@@ -90,8 +90,23 @@ looks_like (const Qcow2Bitmap *bitmap, const char *name)
   return g_str_equal (shown->str, name);
 }
 
+/* Returns where else a bitmap may be that IMAGE does not have. */
+static char *
+hint_elsewhere (const Qcow2Image *image)
+{
+  const gboolean written
+      = qcow2_image_probe_writer (image) == BYTE_SOURCE_LOCKED;
+  const gboolean backed = image->header.backing_file != NULL;
+
+  return g_strconcat (written ? "; a running QEMU keeps new bitmaps in memory "
+                                "until it closes the image"
+                              : "",
+                      backed ? "; the backing file may have it" : "", NULL);
+}
+
 static gboolean
-not_found (const Selection *selection, const Search *search, GError **error)
+not_found (const Selection *selection, const Qcow2Image *image,
+           const Search *search, GError **error)
 {
   g_autofree char *name = NULL;
 
@@ -105,8 +120,12 @@ not_found (const Selection *selection, const Search *search, GError **error)
   name = usage_escape (selection->name);
   /* A lookalike is in escaped form already. */
   if (search->lookalike == QCOW2_NO_INDEX)
-    g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
-                 "no bitmap has the name '%s'", name);
+    {
+      g_autofree char *hint = hint_elsewhere (image);
+
+      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
+                   "no bitmap has the name '%s'%s", name, hint);
+    }
   else
     g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
                  "no bitmap has the name '%s', but bitmap " QCOW2_U
@@ -205,7 +224,8 @@ selection_find (const Selection *selection, SelectionUse use,
     return FALSE;
   if (search.n_matches == 0)
     return find_lookalike (selection, directory, &search, error)
-           && not_found (selection, &search, error);
+           && not_found (selection, qcow2_directory_get_image (directory),
+                         &search, error);
 
   if (use != SELECTION_ALL && search.n_matches > 1)
     {
@@ -295,10 +315,44 @@ give_verdict (Tool *tool, const Qcow2Verdict *verdict, gboolean unknown)
   describe_verdict (emitter, verdict);
 }
 
+/* Fails when the directory of IMAGE has an entry that cannot be read, after
+ * the N that were visited: no answer is about all bitmaps then. */
+static gboolean
+check_all_visited (const Qcow2Image *image, guint64 n, GError **error)
+{
+  for (guint i = 0; i < qcow2_problems_get_n (image->problems); i++)
+    {
+      const Qcow2Problem *problem = qcow2_problems_get (image->problems, i);
+      const Qcow2Subject *subject = &problem->subject;
+
+      if (problem->severity != QCOW2_SEVERITY_ERROR
+          || (subject->parts & QCOW2_PART_BITMAPS) == 0
+          || subject->bitmap == QCOW2_NO_INDEX || subject->bitmap < n)
+        continue;
+
+      g_autoptr (GString) message = g_string_new (NULL);
+      format_problem (message, problem);
+      g_set_error_literal (error, QCOW2_ERROR, QCOW2_ERROR_READ, message->str);
+      return FALSE;
+    }
+
+  return TRUE;
+}
+
+/* Fails because damage on the way to the bitmap directory hides all of it. */
+static gboolean
+refuse_unknown (GError **error)
+{
+  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_READ,
+               "the bitmap directory cannot be read: see qcow2tool check");
+  return FALSE;
+}
+
 /* Visits each bitmap of IMAGE that is asked for, in the order of the
  * directory, and reports what is wrong with it, or, when none was asked for in
  * particular, with any.  Fails as the functions of VISIT do, and when there is
- * no bitmap like that or, with SELECTION_ONE, several. */
+ * no bitmap like that or, with SELECTION_ONE, several.  A predicate has no
+ * messages but the error, with which there is no answer. */
 gboolean
 selection_visit (const Selection *selection, const SelectionVisit *visit,
                  Tool *tool, Qcow2Image *image, GError **error)
@@ -322,6 +376,9 @@ selection_visit (const Selection *selection, const SelectionVisit *visit,
         tool_report (tool, all);
       return FALSE;
     }
+  if (qcow2_directory_is_unknown (directory)
+      && visit->use == SELECTION_PREDICATE)
+    return refuse_unknown (error);
   if (qcow2_directory_is_unknown (directory))
     {
       give_verdict (tool, verdict, TRUE);
@@ -340,6 +397,11 @@ selection_visit (const Selection *selection, const SelectionVisit *visit,
   give_verdict (tool, verdict, FALSE);
   if (!shown)
     return FALSE;
+
+  if (visit->use == SELECTION_PREDICATE)
+    return selected
+           || check_all_visited (image, qcow2_directory_get_n (directory),
+                                 error);
 
   if (!selected)
     tool_report (tool, all);

@@ -18,6 +18,7 @@ struct Tool
   const Command *command;
   Emitter *emitter;
   ToolStatus status;
+  ToolPurpose purpose;
 
   Options options;
   const char *one_image; /* what takes no more than one image, or NULL */
@@ -72,12 +73,31 @@ tool_flush (Tool *tool, GError **error)
   return output_flush (tool->output, error);
 }
 
-/* Makes STATUS the exit status unless there is a worse one: 1 is worse than 2,
- * 2 than 3, 3 than 0. */
+/* Returns how bad STATUS is: 1 is worse than 2, 2 than 3, 3 than 0.  For a
+ * predicate 2 is an answer, and 3 is worse because it is none. */
+static guint
+get_rank (const Tool *tool, ToolStatus status)
+{
+  switch (status)
+    {
+    case TOOL_OK:
+      return 0;
+    case TOOL_NOT_FOUND:
+      return tool->purpose == TOOL_DECIDES ? 2 : 1;
+    case TOOL_DAMAGED:
+      return tool->purpose == TOOL_DECIDES ? 1 : 2;
+    case TOOL_FAILED:
+      return 3;
+    }
+
+  g_assert_not_reached ();
+}
+
+/* Makes STATUS the exit status unless there is a worse one. */
 void
 tool_set_status (Tool *tool, ToolStatus status)
 {
-  if (tool->status == TOOL_OK || (status != TOOL_OK && status < tool->status))
+  if (get_rank (tool, status) > get_rank (tool, tool->status))
     tool->status = status;
 }
 
@@ -157,6 +177,14 @@ void
 tool_want_one_image (Tool *tool, const char *taker)
 {
   tool->one_image = taker;
+}
+
+/* Says what is done with the images, where that is not as the command has it.
+ */
+void
+tool_set_purpose (Tool *tool, ToolPurpose purpose)
+{
+  tool->purpose = purpose;
 }
 
 /* Fails when no image was given, to a command that may do without. */
@@ -332,7 +360,7 @@ show_unflushed (Tool *tool, const char *path, gboolean several,
   if (image != NULL || tool->emitter->for_programs)
     emitter_begin_image (tool->emitter, path, several);
   if (image != NULL)
-    show (tool, image, data, &local_error);
+    show (tool, image, show, data, &local_error);
   if (local_error == NULL || local_error->domain == QCOW2_ERROR)
     end_image (tool, image,
                local_error != NULL ? local_error : tool->read_error);
@@ -409,6 +437,7 @@ tool_for_each_image (Tool *tool, ToolImageFunc show, gpointer data,
   g_autofree char *next
       = look_ahead && path != NULL ? next_image (tool, list) : NULL;
   const gboolean several = !look_ahead || next != NULL;
+  const gboolean decides = tool->purpose == TOOL_DECIDES;
 
   /* An empty list is nothing to do, but --field and the like need an answer.
    */
@@ -419,9 +448,15 @@ tool_for_each_image (Tool *tool, ToolImageFunc show, gpointer data,
       return FALSE;
     }
 
+  if (path == NULL && decides && tool->status == TOOL_OK)
+    {
+      usage_error (error, "there is no image to answer for");
+      return FALSE;
+    }
+
   while (path != NULL)
     {
-      if (!show_image (tool, path, several, show, data, error))
+      if (!show_image (tool, path, several && !decides, show, data, error))
         return FALSE;
 
       g_free (path);

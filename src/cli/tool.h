@@ -14,6 +14,14 @@ G_BEGIN_DECLS
 
 typedef struct Tool Tool;
 
+/* What a command does with an image. */
+typedef enum
+{
+  TOOL_SHOWS,   /* prints what is there, damage included */
+  TOOL_ANSWERS, /* prints an answer that must be right */
+  TOOL_DECIDES  /* a predicate: prints nothing, and status 2 means "no" */
+} ToolPurpose;
+
 /* A command: the functions of a file cmd-*.c are behind one of these. */
 typedef struct
 {
@@ -60,6 +68,7 @@ void tool_free (Tool *tool);
 gboolean tool_parse (Tool *tool, const Command *command,
                      const GOptionEntry *entries, char **argv, GError **error);
 void tool_want_one_image (Tool *tool, const char *taker);
+void tool_set_purpose (Tool *tool, ToolPurpose purpose);
 gboolean tool_want_image (Tool *tool, GError **error);
 gboolean tool_want_no_image (Tool *tool, const char *taker, GError **error);
 gboolean tool_want_text (Tool *tool, const char *taker, GError **error);

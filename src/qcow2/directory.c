@@ -151,6 +151,13 @@ qcow2_directory_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap,
   return TRUE;
 }
 
+/* Returns the image whose directory DIRECTORY is. */
+Qcow2Image *
+qcow2_directory_get_image (const Qcow2Directory *directory)
+{
+  return directory->image;
+}
+
 /* Returns how many entries there were when DIRECTORY was opened. */
 guint64
 qcow2_directory_get_n (const Qcow2Directory *directory)
