@@ -60,7 +60,7 @@ FORGED_MAP = re.compile(
 
 STATUS_OF_ERROR = {'open': 1, 'not-qcow2': 1, 'unsupported': 1,
                    'truncated': 1, 'read': 1, 'corrupt': 2, 'ambiguous': 2,
-                   'not-found': 3}
+                   'not-found': 3, 'changed': 1}
 
 # A run that waits for something would do so forever.
 FOREVER = 1200

@@ -47,7 +47,7 @@ LONG = 1 << 20
 
 STATUS_OF_ERROR = {'open': 1, 'not-qcow2': 1, 'unsupported': 1,
                    'truncated': 1, 'read': 1, 'corrupt': 2, 'ambiguous': 2,
-                   'not-found': 3}
+                   'not-found': 3, 'changed': 1}
 
 LAST_KEYS = ['writer', 'error', 'problems']
 

@@ -56,6 +56,7 @@ shell_tests = \
 	%D%/cli-bitmap-table.sh \
 	%D%/cli-bitmaps.sh \
 	%D%/cli-bombs.sh \
+	%D%/cli-changed.sh \
 	%D%/cli-check-corpus.sh \
 	%D%/cli-check-rules.sh \
 	%D%/cli-check.sh \

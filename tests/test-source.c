@@ -661,6 +661,34 @@ test_lock (Folder *folder, gconstpointer data G_GNUC_UNUSED)
 #endif
 }
 
+/* A source at rest has not changed; one that was written to, or whose
+ * attributes were set, has. */
+static void
+test_has_changed (Folder *folder, gconstpointer data G_GNUC_UNUSED)
+{
+  const struct timespec times[] = { { 1, 0 }, { 1, 0 } };
+  const struct timespec later[] = { { 1, 0 }, { 1, 1 } };
+
+  write_file (folder, "abc", 3);
+  g_assert_cmpint (utimensat (AT_FDCWD, folder->path, times, 0), ==, 0);
+
+  g_autoptr (ByteSource) longer = byte_source_open_file (folder->path, NULL);
+  g_assert_false (byte_source_has_changed (longer));
+  const int fd = open (folder->path, O_WRONLY | O_APPEND | O_CLOEXEC);
+  g_assert_cmpint (write (fd, "d", 1), ==, 1);
+  g_assert_true (byte_source_has_changed (longer));
+
+  g_autoptr (ByteSource) touched = byte_source_open_file (folder->path, NULL);
+  g_assert_false (byte_source_has_changed (touched));
+  g_assert_cmpint (futimens (fd, later), ==, 0);
+  g_assert_true (byte_source_has_changed (touched));
+  close (fd);
+
+  g_autoptr (GBytes) bytes = g_bytes_new ("abc", 3);
+  g_autoptr (ByteSource) memory = byte_source_new_memory (bytes);
+  g_assert_false (byte_source_has_changed (memory));
+}
+
 /* A window on a fake source, and what it gave. */
 static const guint8 *
 assert_window_gives (ByteWindow *window, guint64 offset, gsize len)
@@ -965,6 +993,7 @@ add_files (void)
   g_test_add_func ("/source/file/no-end", test_no_end);
   ADD ("/source/file/changing", test_changing);
   ADD ("/source/file/lock", test_lock);
+  ADD ("/source/file/has-changed", test_has_changed);
 }
 
 static void

@@ -524,5 +524,6 @@ const Command cmd_bitmap_map = {
   .summary = "Print which parts of the disk a bitmap marks",
   .more_output = "ddrescue",
   .jsonl_item = "extent",
+  .purpose = TOOL_ANSWERS,
   .run = run,
 };

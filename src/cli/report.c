@@ -51,6 +51,13 @@ report_get_path (const Report *report)
   return report->path;
 }
 
+/* Whether there were messages about errors. */
+gboolean
+report_has_errors (const Report *report)
+{
+  return g_hash_table_size (report->counts) > 0;
+}
+
 /* Makes the findings of REPORT what was asked for, so that there are no
  * messages about them; those of the rules IGNORED, which end with NULL and
  * must outlive it, are left out. */

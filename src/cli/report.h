@@ -34,6 +34,7 @@ void report_describe (const Report *report, Emitter *emitter);
 void report_make_answer (Report *report, const char *const *ignored);
 void report_print (const Report *report, GString *out);
 void report_count (const Report *report, DescribeCounts *counts);
+gboolean report_has_errors (const Report *report);
 const char *report_get_path (const Report *report);
 gboolean report_close (Report *report);
 

@@ -159,6 +159,7 @@ tool_parse (Tool *tool, const Command *command, const GOptionEntry *entries,
     }
 
   tool->command = command;
+  tool->purpose = command->purpose;
   tool->emitter = new_emitter (tool);
   if (tool->options.output == OPTIONS_OUTPUT_JSON)
     tool_want_one_image (tool, "--output=json (unlike jsonl)");
@@ -305,6 +306,8 @@ code_of (const GError *error)
       return "not-found";
     case QCOW2_ERROR_READ:
       return "read";
+    case QCOW2_ERROR_CHANGED:
+      return "changed";
     }
 
   g_assert_not_reached ();
@@ -347,6 +350,51 @@ report_more_read_errors (Tool *tool, const char *path)
   tool->n_read_errors = 0;
 }
 
+/* Whether what came of IMAGE, with ERROR or NULL, holds only if the file did
+ * not change meanwhile: an answer, a verdict, or that something is not there.
+ * What is shown is as good as it can be. */
+static gboolean
+needs_still_image (const Tool *tool, const GError *error)
+{
+  if (error != NULL)
+    return status_of (error) != TOOL_FAILED;
+  if (tool->status == TOOL_FAILED)
+    return FALSE;
+
+  return tool->purpose != TOOL_SHOWS || tool->status == TOOL_DAMAGED
+         || report_has_errors (tool->report);
+}
+
+/* Shows IMAGE.  When it changed meanwhile, the errors that were found and the
+ * answer may be wrong: then fails with QCOW2_ERROR_CHANGED. */
+static gboolean
+show_still (Tool *tool, Qcow2Image *image, ToolImageFunc show, gpointer data,
+            GError **error)
+{
+  const ToolStatus status_before = tool->status;
+  GError *local_error = NULL;
+
+  tool->status = TOOL_OK;
+  show (tool, image, data, &local_error);
+  const gboolean spoilt
+      = (local_error == NULL || local_error->domain == QCOW2_ERROR)
+        && needs_still_image (tool, local_error)
+        && byte_source_has_changed (image->source);
+  tool_set_status (tool, status_before);
+
+  if (spoilt)
+    {
+      g_clear_error (&local_error);
+      g_set_error (&local_error, QCOW2_ERROR, QCOW2_ERROR_CHANGED,
+                   "changed while it was read: try again [FILE-08]");
+    }
+  if (local_error == NULL)
+    return TRUE;
+
+  g_propagate_error (error, local_error);
+  return FALSE;
+}
+
 /* Shows the image PATH, one of SEVERAL or the only one, but for the end of the
  * output.  Fails only when the tool cannot go on with the next. */
 static gboolean
@@ -360,7 +408,7 @@ show_unflushed (Tool *tool, const char *path, gboolean several,
   if (image != NULL || tool->emitter->for_programs)
     emitter_begin_image (tool->emitter, path, several);
   if (image != NULL)
-    show (tool, image, show, data, &local_error);
+    show_still (tool, image, show, data, &local_error);
   if (local_error == NULL || local_error->domain == QCOW2_ERROR)
     end_image (tool, image,
                local_error != NULL ? local_error : tool->read_error);

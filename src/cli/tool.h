@@ -34,6 +34,7 @@ typedef struct
   const char *more_output;
   const char *jsonl_item;  /* what has a line of jsonl; NULL: an image */
   gboolean may_lack_image; /* some option goes without */
+  ToolPurpose purpose;     /* unless an option changes it */
   gboolean (*run) (Tool *tool, char **argv, GError **error);
 } Command;
 

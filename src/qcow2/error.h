@@ -20,7 +20,8 @@ typedef enum
   QCOW2_ERROR_CORRUPT,     /* not all of what was asked for can be given */
   QCOW2_ERROR_AMBIGUOUS, /* several things bear the name that was asked for */
   QCOW2_ERROR_NOT_FOUND, /* nothing is what was asked for */
-  QCOW2_ERROR_READ       /* the system cannot read, or the file shrank */
+  QCOW2_ERROR_READ,      /* the system cannot read, or the file shrank */
+  QCOW2_ERROR_CHANGED    /* the file changed, so that there is no answer */
 } Qcow2Error;
 
 GQuark qcow2_error_quark (void);

@@ -97,6 +97,16 @@ byte_source_probe_lock (ByteSource *source, guint64 offset)
   return source->klass->probe_lock (source, offset);
 }
 
+/* Tells whether SOURCE was seen to change since it was opened: what was read
+ * before and after may not fit together.  FALSE also where that leaves no
+ * trace, as on block devices. */
+gboolean
+byte_source_has_changed (ByteSource *source)
+{
+  return source->klass->has_changed != NULL
+         && source->klass->has_changed (source);
+}
+
 void
 byte_source_free (ByteSource *source)
 {

@@ -18,6 +18,8 @@ typedef struct
                   gsize len);
   /* See byte_source_probe_lock (); NULL: nobody can tell. */
   guint64 (*probe_lock) (ByteSource *source, guint64 offset);
+  /* See byte_source_has_changed (); NULL: it cannot change unseen. */
+  gboolean (*has_changed) (ByteSource *source);
   void (*free) (ByteSource *source);
 } ByteSourceClass;
 
@@ -38,6 +40,7 @@ guint64 byte_source_get_size (const ByteSource *source);
 gboolean byte_source_read (ByteSource *source, guint64 offset, void *buffer,
                            gsize len, const char *what, GError **error);
 guint64 byte_source_probe_lock (ByteSource *source, guint64 offset);
+gboolean byte_source_has_changed (ByteSource *source);
 void byte_source_free (ByteSource *source);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ByteSource, byte_source_free)
