@@ -295,8 +295,15 @@ _qcow2tool_offer_options ()
     *)
       return ;;
   esac
-  options+=(--output= --files-from= --files0-from= --format= -f
-    --force-share -U --help -h)
+  case $command in
+    dump-header|dump-header-exts)
+      ;;
+    bitmap-map)
+      options+=(--output=) ;;
+    *)
+      options+=(--output= --files-from= --files0-from=) ;;
+  esac
+  options+=(--format= -f --force-share -U --help -h)
   _qcow2tool_offer '' "$1" "${options[@]}"
 
   if [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]]; then

@@ -87,8 +87,8 @@ expect_replies 'options of a command' --name=
 complete_at 'qcow2tool bitmaps --l' --l
 expect_replies 'options of bitmaps' --list --long
 complete_at 'qcow2tool dump-header -' -
-expect_replies 'options of dump-header' --json -j --output= --files-from= \
-  --files0-from= --format= -f --force-share -U --help -h
+expect_replies 'options of dump-header' --json -j --format= -f --force-share \
+  -U --help -h
 complete_at 'qcow2tool dump-header-exts --j' --j
 expect_replies 'options of dump-header-exts' --json
 complete_at 'qcow2tool dump --' --

@@ -77,8 +77,16 @@ for command in $commands; do
   check_help "$command IMAGE --help" "$command" "$image" --help
   check_help "$command --help of no image" "$command" --help "$tmp/missing"
 
+  # What a command never takes, its help does not offer.
   for option in --output --files-from --files0-from --format --force-share; do
-    check "the help of $command has $option" grep -qwF -e "$option" "$tmp/help"
+    case $command$option in
+      dump-header*--output | dump-header*--files* | bitmap-map--files*)
+        check "the help of $command does not offer $option" \
+          test "$(grep -cwF -e "$option" "$tmp/help")" = 0 ;;
+      *)
+        check "the help of $command has $option" \
+          grep -qwF -e "$option" "$tmp/help" ;;
+    esac
   done
 
   tool "$command"
@@ -186,11 +194,27 @@ unknown heder heder "*did you mean 'header'*"
 unknown hedaer hedaer "*did you mean 'header'*"
 unknown headers headers "*did you mean 'header'*"
 unknown bitmap bitmap "*did you mean 'bitmaps'*"
+unknown info info "*did you mean 'header' or 'bitmaps'?"
+unknown map map "*did you mean 'bitmap-map'?"
+for name in amend bench commit compare convert create dd measure rebase \
+    resize snapshot; do
+  unknown $name $name "*qemu-img does that"
+done
 unknown bitmap-tables bitmap-tables "*did you mean 'bitmap-table'*"
 unknown extension extension "*did you mean 'extensions'*"
 unknown dupm dupm "*did you mean 'dump'*"
 unknown dump-heade dump-heade "*did you mean 'dump-header'*"
 unknown dump-header-ext dump-header-ext "*did you mean 'dump-header-exts'*"
+# An image in place of a command: a file, whatever it is called, or what is
+# called like one.
+: > "$tmp/disk"
+unknown "$tmp/disk" "$tmp/disk" \
+  ", did you mean 'qcow2tool header $tmp/disk' or 'qcow2tool check $tmp/disk'?"
+unknown no.qcow2 no.qcow2 \
+  "*'qcow2tool header no.qcow2' or 'qcow2tool check no.qcow2'?"
+unknown "$tmp/disks" "$tmp/disks" ''
+mkdir "$tmp/folder"
+unknown "$tmp/folder" "$tmp/folder" ''
 unknown frobnicate frobnicate ''
 unknown Header Header "*"
 unknown '' '' ''

@@ -523,7 +523,7 @@ const Command cmd_bitmap_map = {
   .operands = "IMAGE",
   .summary = "Print which parts of the disk a bitmap marks",
   .more_output = "ddrescue",
-  .jsonl_item = "extent",
+  .one_image = TRUE,
   .purpose = TOOL_ANSWERS,
   .run = run,
 };

@@ -195,6 +195,8 @@ const Command cmd_dump_header = {
   .name = "dump-header",
   .operands = "IMAGE",
   .summary = "Print what QEMU's qcow2.py prints, header and extensions",
+  .one_image = TRUE,
+  .text_only = TRUE,
   .run = run_header,
 };
 
@@ -202,5 +204,7 @@ const Command cmd_dump_header_exts = {
   .name = "dump-header-exts",
   .operands = "IMAGE",
   .summary = "Print what QEMU's qcow2.py prints, the extensions alone",
+  .one_image = TRUE,
+  .text_only = TRUE,
   .run = run_extensions,
 };

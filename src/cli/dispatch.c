@@ -39,11 +39,66 @@ count_slips (const char *a, const char *b, guint most)
   return 1 + least;
 }
 
+/* A command of qemu-img and those of ours that come close, NULL for none. */
+typedef struct
+{
+  const char *name;
+  const char *ours;
+} Foreign;
+
+static const Foreign foreign[] = { { "amend", NULL },
+                                   { "bench", NULL },
+                                   { "bitmap", "'bitmaps'" },
+                                   { "commit", NULL },
+                                   { "compare", NULL },
+                                   { "convert", NULL },
+                                   { "create", NULL },
+                                   { "dd", NULL },
+                                   { "info", "'header' or 'bitmaps'" },
+                                   { "map", "'bitmap-map'" },
+                                   { "measure", NULL },
+                                   { "rebase", NULL },
+                                   { "resize", NULL },
+                                   { "snapshot", NULL } };
+
+/* Fails with a hint when NAME is a command of qemu-img.  Returns whether it
+ * is none. */
+static gboolean
+check_foreign (const char *name, GError **error)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (foreign); i++)
+    {
+      if (!g_str_equal (foreign[i].name, name))
+        continue;
+
+      if (foreign[i].ours != NULL)
+        usage_error (error, "unknown command '%s', did you mean %s?", name,
+                     foreign[i].ours);
+      else
+        usage_error (error, "unknown command '%s': qemu-img does that", name);
+      return FALSE;
+    }
+
+  return TRUE;
+}
+
+/* Whether NAME, which is no command, is rather meant as an image. */
+static gboolean
+is_image_name (const char *name)
+{
+  return g_str_has_suffix (name, ".qcow2")
+         || (g_file_test (name, G_FILE_TEST_EXISTS)
+             && !g_file_test (name, G_FILE_TEST_IS_DIR));
+}
+
 static void
 unknown_command (const char *name, GError **error)
 {
   const Command *closest = NULL;
   guint least = MAX_SLIPS + 1;
+
+  if (!check_foreign (name, error))
+    return;
 
   for (guint i = 0; commands[i] != NULL; i++)
     {
@@ -57,7 +112,12 @@ unknown_command (const char *name, GError **error)
     }
 
   g_autofree char *escaped = usage_escape (name);
-  if (closest != NULL)
+  if (is_image_name (name))
+    usage_error (error,
+                 "unknown command '%s', did you mean 'qcow2tool header %s' or "
+                 "'qcow2tool check %s'?",
+                 escaped, escaped, escaped);
+  else if (closest != NULL)
     usage_error (error, "unknown command '%s', did you mean '%s'?", escaped,
                  closest->name);
   else

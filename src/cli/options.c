@@ -158,17 +158,25 @@ options_parse (Options *options, const char *command, const char *operands,
   g_autofree char *format = NULL;
   g_autofree char *outputs
       = g_strjoin ("|", "text|json|jsonl", options->more_output, NULL);
-  g_autofree char *output_help = g_strdup_printf (
-      "Print text, which is the default, json for one image, or jsonl: a line "
-      "per %s",
-      options->jsonl_item != NULL ? options->jsonl_item : "image");
+  /* Help does not offer what is always refused, or of no use. */
+  const int lists = options->one_image ? G_OPTION_FLAG_HIDDEN : 0;
+  const int forms = options->text_only ? G_OPTION_FLAG_HIDDEN : 0;
+  const char *const form_help
+      = options->one_image
+            ? "Print text, which is the default, json, or jsonl: a line per "
+              "extent"
+            : "Print text, which is the default, json for one image, or "
+              "jsonl: a line per image";
   /* clang-format off */
   const GOptionEntry common[] = {
-    { "output", 0, 0, G_OPTION_ARG_FILENAME, &output, output_help, outputs },
-    { "files-from", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->line_files,
+    { "output", 0, forms, G_OPTION_ARG_FILENAME, &output, form_help,
+      outputs },
+    { "files-from", 0, lists, G_OPTION_ARG_FILENAME_ARRAY,
+      &options->line_files,
       "Read names of more images from FILE, one per line; - is standard input",
       "FILE" },
-    { "files0-from", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->nul_files,
+    { "files0-from", 0, lists, G_OPTION_ARG_FILENAME_ARRAY,
+      &options->nul_files,
       "The same, each name ended by a NUL byte", "FILE" },
     { "format", 'f', 0, G_OPTION_ARG_FILENAME, &format,
       "Accepted as by qemu-img; the format can only be qcow2", "qcow2" },

@@ -23,8 +23,9 @@ typedef struct
   char **nul_files;  /* --files0-from */
   OptionsOutput output;
   const char *more_output; /* a further value of --output, or NULL */
-  const char *jsonl_item;  /* what has a line of jsonl; NULL: an image */
   gboolean may_lack_image;
+  gboolean one_image; /* no lists of images are offered */
+  gboolean text_only; /* nor other output than text */
 } Options;
 
 gboolean options_parse (Options *options, const char *command,

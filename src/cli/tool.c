@@ -147,8 +147,9 @@ tool_parse (Tool *tool, const Command *command, const GOptionEntry *entries,
   g_autofree char *help = NULL;
 
   tool->options.may_lack_image = command->may_lack_image;
+  tool->options.one_image = command->one_image;
+  tool->options.text_only = command->text_only;
   tool->options.more_output = command->more_output;
-  tool->options.jsonl_item = command->jsonl_item;
   if (!options_parse (&tool->options, command->name, command->operands,
                       command->summary, entries, argv, &help, error))
     return FALSE;

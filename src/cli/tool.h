@@ -32,8 +32,9 @@ typedef struct
   /* What it prints is no object of an image: it looks at --output itself,
    * which may be this as well. */
   const char *more_output;
-  const char *jsonl_item;  /* what has a line of jsonl; NULL: an image */
   gboolean may_lack_image; /* some option goes without */
+  gboolean one_image;      /* it never takes more */
+  gboolean text_only;      /* it prints nothing else */
   ToolPurpose purpose;     /* unless an option changes it */
   gboolean (*run) (Tool *tool, char **argv, GError **error);
 } Command;
