@@ -12,6 +12,7 @@ typedef struct
   Qcow2Directory *directory;
   guint64 only; /* index of the bitmap that is asked for, or QCOW2_NO_INDEX */
   Qcow2BitmapSummary summary;
+  Qcow2Verdict verdict;
   GPtrArray *failed; /* messages of errors that were told */
 } Checked;
 
@@ -72,7 +73,7 @@ checked_run (Checked *c)
   const Qcow2CheckCalls calls
       = { .wants = checked_wants, .failed = checked_failed, .data = c };
 
-  qcow2_image_check (c->image, c->directory, &calls, &c->summary);
+  qcow2_image_check (c->image, c->directory, &calls, &c->summary, &c->verdict);
 }
 
 static inline void

@@ -709,22 +709,23 @@ report (Run *run)
 
 /* Prints the findings as an answer. */
 static void
-print_findings (Run *run, const Qcow2BitmapSummary *bitmaps)
+print_findings (Run *run, const Qcow2BitmapSummary *bitmaps,
+                const Qcow2Verdict *verdict)
 {
   Output *output = output_new (write_message);
   Report *told = report_new (output, PATH, run->image);
-  DescribeCounts counts;
+  DescribeSummary summary = { .bitmaps = *bitmaps, .verdict = verdict };
 
   check_findings (run);
   n_messages = 0;
   report_make_answer (told, NULL);
   report_findings (told, REPORT_SCOPE (QCOW2_PART_ALL));
-  report_count (told, &counts);
-  g_assert_true ((counts.errors == 0) == (run->result->n_errors == 0));
+  report_count (told, &summary.counts);
+  g_assert_true ((summary.counts.errors == 0) == (run->result->n_errors == 0));
   for (guint i = 0; i < run->n_emitters; i++)
     {
       if (run->emitters[i]->for_programs)
-        describe_summary (run->emitters[i], &counts, bitmaps);
+        describe_summary (run->emitters[i], &summary);
       else
         report_print (told, answer_get_text (run->answers[i]));
     }
@@ -825,27 +826,51 @@ get_most_checked (const Run *run)
   return (16 + 8 * run->result->n_bitmaps) * size;
 }
 
+/* The check and the judging of the opening alone must come to the same, but for
+ * what only a check finds out. */
+static void
+check_verdict (Run *run, Qcow2Directory *directory,
+               const Qcow2Verdict *verdict)
+{
+  Qcow2Verdict again;
+  GError *error = NULL;
+
+  if (directory == NULL)
+    return;
+
+  const gboolean judged
+      = qcow2_image_judge_opening (run->image, directory, &again, &error);
+  if (!judged)
+    take_read_error (run, error);
+  else if (!run->result->read_failed && !run->options->changes
+           && qcow2_problems_get_use (run->image->problems, QCOW2_RES_06)->n
+                  == 0)
+    g_assert_cmpint (verdict->effect, ==, again.effect);
+}
+
 static void
 check_image (Run *run)
 {
   const Qcow2CheckCalls calls
       = { .wants = want_all, .failed = take_check_error, .data = run };
   Qcow2BitmapSummary bitmaps = { 0 };
+  Qcow2Verdict verdict;
   GError *error = NULL;
   g_autoptr (Qcow2Directory) directory
       = qcow2_directory_open (run->image, &error);
 
   if (directory == NULL)
     take_read_error (run, error);
-  qcow2_image_check (run->image, directory, &calls, &bitmaps);
-  g_assert_cmpuint (bitmaps.usable + bitmaps.in_use + bitmaps.stale
+  qcow2_image_check (run->image, directory, &calls, &bitmaps, &verdict);
+  g_assert_cmpuint (bitmaps.enabled + bitmaps.disabled + bitmaps.in_use + bitmaps.stale
                         + bitmaps.damaged,
                     ==, run->result->n_bitmaps);
-  run->result->n_usable = bitmaps.usable;
+  run->result->n_usable = bitmaps.enabled + bitmaps.disabled;
   g_assert_cmpuint (run->result->n_read, <=, BUDGET (get_most_checked (run)));
+  check_verdict (run, directory, &verdict);
 
   end_groups (run);
-  print_findings (run, &bitmaps);
+  print_findings (run, &bitmaps, &verdict);
   end_image (run, NULL);
 }
 

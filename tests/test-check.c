@@ -469,7 +469,7 @@ test_wants (gconstpointer data)
   c.only = row->only;
   checked_run (&c);
   assert_findings (c.image->problems, row->findings);
-  g_assert_cmpuint (c.summary.usable, ==, row->summary[0]);
+  g_assert_cmpuint (c.summary.enabled + c.summary.disabled, ==, row->summary[0]);
   g_assert_cmpuint (c.summary.in_use, ==, row->summary[1]);
   g_assert_cmpuint (c.summary.stale, ==, row->summary[2]);
   g_assert_cmpuint (c.summary.damaged, ==, row->summary[3]);
@@ -615,7 +615,7 @@ test_fails_summary (void)
   checked_set_bad (&c, 0x2a0000, 0x2a0001);
   checked_run (&c);
   g_assert_cmpuint (c.summary.damaged, ==, 1);
-  g_assert_cmpuint (c.summary.usable, ==, 1);
+  g_assert_cmpuint (c.summary.enabled + c.summary.disabled, ==, 1);
 }
 
 /* Nobody asked for that bitmap, but who knows what it shares with the other.
@@ -630,7 +630,7 @@ test_fails_elsewhere (void)
   checked_set_bad (&c, 0x2a0000, 0x2a0001);
   checked_run (&c);
   checked_assert_failed (&c, "0x2a0000");
-  g_assert_cmpuint (c.summary.usable, ==, 1);
+  g_assert_cmpuint (c.summary.enabled + c.summary.disabled, ==, 1);
   g_assert_cmpuint (c.summary.damaged, ==, 0);
 }
 
@@ -712,10 +712,10 @@ test_fails_others (void)
       = { .wants = want_last, .failed = checked_failed, .data = &c };
 
   checked_open (&c, "R01", NULL);
-  qcow2_image_check (c.image, c.directory, &calls, &c.summary);
+  qcow2_image_check (c.image, c.directory, &calls, &c.summary, &c.verdict);
   checked_assert_failed (&c, "0x300000");
   g_assert_false (c.summary.is_whole);
-  g_assert_cmpuint (c.summary.usable, ==, 1);
+  g_assert_cmpuint (c.summary.enabled + c.summary.disabled, ==, 1);
 }
 
 /* Each block of refcounts that cannot be read is told once, and others are
@@ -775,7 +775,7 @@ test_no_directory (void)
   g_clear_pointer (&c.directory, qcow2_directory_free);
   checked_run (&c);
   assert_findings (c.image->problems, "I HDR-14@0x220; E OVL-01@0x20000");
-  g_assert_cmpuint (c.summary.usable, ==, 0);
+  g_assert_cmpuint (c.summary.enabled + c.summary.disabled, ==, 0);
   g_assert_false (c.summary.is_whole);
 }
 

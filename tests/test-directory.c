@@ -877,7 +877,7 @@ test_rules (gconstpointer data)
       qcow2_bitmap_judge (&b, &f.image->header, f.built->size,
                           qcow2_directory_get_namesake (f.directory, b.index),
                           qcow2_directory_get_cut_namesake (f.directory, b.index),
-                          f.image->problems);
+                          FALSE, f.image->problems);
     }
   assert_findings (f.image->problems, row->findings);
 }

@@ -76,7 +76,7 @@ test_size (gconstpointer data)
   const SizeRow *row = data;
   g_autoptr (Qcow2Image) image = open_image (row->base, row->patch);
   g_autoptr (GError) error = NULL;
-  Qcow2SnapshotTable table = { .size = 77 };
+  g_auto (Qcow2SnapshotTable) table = { .size = 77 };
 
   g_assert_true (qcow2_snapshot_table_measure (image, &table, &error));
   g_assert_no_error (error);
@@ -90,7 +90,7 @@ test_few_reads (void)
   g_autoptr (Qcow2Image) image
       = open_image ("S", AT "0x3c:00010000 size=0x10000000");
   const guint before = ((FakeSource *) image->source)->n_reads;
-  Qcow2SnapshotTable table;
+  g_auto (Qcow2SnapshotTable) table;
 
   g_assert_true (qcow2_snapshot_table_measure (image, &table, NULL));
   g_assert_cmpuint (((FakeSource *) image->source)->n_reads - before, <, 100);
@@ -102,7 +102,7 @@ test_read_error (void)
   g_autoptr (Qcow2Image) image
       = open_image ("S", AT "0x3c:00000003 size=0x200000");
   g_autoptr (GError) error = NULL;
-  Qcow2SnapshotTable table = { .size = 77 };
+  g_auto (Qcow2SnapshotTable) table = { .size = 77 };
 
   /* In the second entry's head. */
   ((FakeSource *) image->source)->bad_start = 0x100030;
@@ -118,7 +118,7 @@ test_skips (void)
 {
   g_autoptr (Qcow2Image) image
       = open_image ("S", AT "0x3c:00000002 0x100024:00080000 size=0x200000");
-  Qcow2SnapshotTable table = { .size = 77 };
+  g_auto (Qcow2SnapshotTable) table = { .size = 77 };
 
   ((FakeSource *) image->source)->bad_start = 0x140000;
   ((FakeSource *) image->source)->bad_end = 0x150000;
@@ -160,7 +160,7 @@ test_judged (void)
   for (gsize i = 0; i < G_N_ELEMENTS (judged); i++)
     {
       g_autoptr (Qcow2Image) image = open_image ("S", judged[i].patch);
-      Qcow2SnapshotTable table;
+      g_auto (Qcow2SnapshotTable) table;
 
       g_assert_true (qcow2_snapshot_table_measure (image, &table, NULL));
       g_assert_cmpint (table.cut, ==, judged[i].cut);

@@ -333,6 +333,8 @@ run (Tool *tool, char **argv, GError **error)
     return FALSE;
   if (request.rules)
     return list_rules (tool, error);
+  if (request.is != NULL)
+    tool_set_purpose (tool, TOOL_DECIDES);
 
   return tool_want_image (tool, error)
          && tool_for_each_image (tool, show, &request, error);

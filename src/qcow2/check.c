@@ -492,6 +492,18 @@ check_writer (Check *check)
                         "a program is writing to the image");
 }
 
+/* FILE-08: looks whether the file is still the one that was opened. */
+static void
+check_changed (const Check *check)
+{
+  const Qcow2Subject subject = make_subject (QCOW2_PART_ALL, "image");
+
+  if (byte_source_has_changed (check->image->source))
+    qcow2_problems_add (check->image->problems, &subject,
+                        QCOW2_FILE_08_CHANGED, 0, 0,
+                        "the file changed while it was read");
+}
+
 /* Stores in *VERDICT what the findings come to. */
 static void
 conclude (const Check *check, const Qcow2Directory *directory,
@@ -527,6 +539,7 @@ qcow2_image_check (Qcow2Image *image, Qcow2Directory *directory,
   check_writer (&check);
   check_extensions (&check);
   check_bitmaps (&check, directory);
+  check_changed (&check);
   if (verdict != NULL)
     conclude (&check, directory, verdict);
 

@@ -298,6 +298,20 @@ has_shorter_name (const Qcow2Directory *directory)
          && (strnlen ((const char *) name, in_file) + 7) / 8 < (size + 7) / 8;
 }
 
+/* Whether the head of an entry, in which the file ends, still says that the
+ * entry has a name, all of which is zeroes to QEMU then. */
+static gboolean
+has_name_size (const Qcow2Directory *directory)
+{
+  const guint64 at = directory->pos + AT_NAME_SIZE;
+
+  if (directory->end < at + 2)
+    return FALSE;
+
+  const guint8 *bytes = byte_window_get (directory->window, at, 2, WHAT, NULL);
+  return bytes != NULL && qcow2_load_be (bytes, 2) != 0;
+}
+
 /* Adds that the walk has ended inside an entry.  Returns FALSE when it has
  * not. */
 static gboolean
@@ -327,8 +341,13 @@ judge_cut_entry (const Qcow2Directory *directory)
     {
       const Qcow2Subject subject = make_subject (n);
 
-      qcow2_problems_add (problems, &subject,
-                          by_file ? QCOW2_BDIR_01_FILE : QCOW2_BDIR_01,
+      const Qcow2RuleIndex rule
+          = !by_file ? QCOW2_BDIR_01
+            : directory->is_rewritten && has_name_size (directory)
+                ? QCOW2_BDIR_01_SHORTER
+                : QCOW2_BDIR_01_FILE;
+
+      qcow2_problems_add (problems, &subject, rule,
                           directory->pos, 0,
                           "only " QCOW2_U " of the %u bytes of an entry's "
                           "fields are left",
