@@ -21,6 +21,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/directory.h \
 	%D%/qcow2/directory-end.c \
 	%D%/qcow2/directory-end.h \
+	%D%/qcow2/dumper.c \
+	%D%/qcow2/dumper.h \
 	%D%/qcow2/error.c \
 	%D%/qcow2/error.h \
 	%D%/qcow2/examine.c \

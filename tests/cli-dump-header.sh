@@ -136,6 +136,64 @@ IMAGE -j dump-header
 IMAGE dump-header -j
 END
 
+# Damaged images, of which qcow2.py prints what it takes them for.
+image A
+tool dump-header-exts "$image"
+cp "$out" "$tmp/whole"
+
+# The bitmaps extension at 0x1f8 is taken for 24 bytes, whatever its length.
+copy A longer
+patch 0x1fc 00000038
+patch 0x218 12345678000000084142434445464748
+tool dump-header-exts "$image"
+{
+  sed 's/^length  *24$/length                    56/' "$tmp/whole"
+  cat << 'END'
+Header extension:
+magic                     0x12345678 (<unknown>)
+length                    8
+data                      'ABCDEFGH'
+
+END
+} | expect_answer "a bitmaps extension that says it is longer"
+
+# Extensions are looked for before backing_file_offset, and in the cluster.
+copy A inside
+patch 8 0000000000000050
+tool dump-header-exts "$image"
+expect_answer "a backing file name inside the header" < /dev/null
+copy A far-header
+patch 0x64 80000000
+tool dump-header-exts "$image"
+expect_answer "header_length is beyond the cluster" < /dev/null
+copy A small-clusters
+patch 0x14 00000008
+tool dump-header-exts "$image"
+head -n 5 "$tmp/whole" | expect_answer "clusters of 256 bytes end at 0x100"
+
+# What goes on behind the cluster is data, as far as the file goes.
+copy A too-long
+patch 0x74 00010000
+tool dump-header-exts "$image"
+expect_answer "an extension that is longer than its cluster" << 'END'
+Header extension:
+magic                     0x6803f857 (Feature table)
+length                    65536
+data                      <binary>
+
+END
+
+# It stops where the fields of an entry, or a table's entries, are not there.
+image S25
+tool dump-header-exts "$image"
+expect "a table that is cut" 2
+check "a table that is cut: told" grep -q 'would have stopped' "$err"
+copy A no-directory
+patch 0x210 000000007f000000
+tool dump-header-exts "$image"
+expect "a directory behind the file" 2
+check "a directory behind the file: told" grep -q 'would have stopped' "$err"
+
 image S25
 python3 "$stand_in" "$image" dump-header > "$out" 2> "$err"
 status=$?

@@ -233,6 +233,7 @@ check "the messages about an image follow its line" test \
 check "a line of T01 is that short" \
   test "$($QCOW2TOOL bitmaps --output=jsonl "$image" 2> "$err" | wc -c)" \
   -le 4096
+# shellcheck disable=SC2086 # it may be several words
 yes "$image" | head -n 2000 \
   | xargs -P 4 -n 100 $QCOW2TOOL bitmaps --output=jsonl 2> "$err" \
   | sort | uniq -c > "$out"

@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/rows.h"
 #include "cli/selection.h"
+#include "qcow2/dumper.h"
 #include "qcow2/error.h"
 #include "render/qemu-dump.h"
 
@@ -15,16 +16,24 @@ typedef struct
   gboolean json;   /* -j */
 } Request;
 
-/* Prints the entries of the table of BITMAP.  COMPLETE becomes FALSE when some
- * of them are not in the file. */
-static gboolean
-print_table (Tool *tool, Qcow2Image *image, QemuDump *dump,
-             const Qcow2Bitmap *bitmap, gboolean *complete, GError **error)
+/* What is being printed of an image. */
+typedef struct
 {
-  const Qcow2Table table = qcow2_image_get_table (image, bitmap);
+  Tool *tool;
+  Qcow2Dumper *dumper;
+  QemuDump *dump;
+  gboolean json;
+  gboolean is_escaped; /* a name has characters that are not printed as such */
+} Job;
+
+/* Prints the entries of the table of BITMAP as far as they are in the file. */
+static gboolean
+print_table (Job *job, const Qcow2Bitmap *bitmap, GError **error)
+{
+  const Qcow2Table table = qcow2_dumper_get_table (job->dumper, bitmap);
   const guint64 n
       = MIN (qcow2_table_get_n_readable (&table), QCOW2_MAX_TABLE_ENTRIES);
-  g_autoptr (ByteWindow) window = byte_window_new (image->source, 0);
+  g_autoptr (ByteWindow) window = byte_window_new (table.source, 0);
   Qcow2TableEntry entries[ROWS_BLOCK];
 
   for (guint64 start = 0; start < n;)
@@ -36,50 +45,54 @@ print_table (Tool *tool, Qcow2Image *image, QemuDump *dump,
       if (got == 0)
         return FALSE;
 
-      qemu_dump_rows (dump, entries, got);
-      if (!tool_flush (tool, error))
+      qemu_dump_rows (job->dump, entries, got);
+      if (!tool_flush (job->tool, error))
         return FALSE;
 
       start += got;
     }
 
-  *complete = *complete && n == bitmap->bitmap_table_size;
+  if (n < table.n_entries)
+    job->dumper->is_stopped = TRUE;
   return TRUE;
 }
 
-static gboolean
-print_bitmaps (Tool *tool, Qcow2Image *image, QemuDump *dump,
-               const Qcow2Extension *extension, gboolean *complete,
-               GError **error)
+/* The dumper stops at a name that is not ASCII.  Control characters are
+ * escaped here, but for JSON, which has its own way. */
+static void
+look_at_name (Job *job, GBytes *name)
 {
-  if (extension->n_decoded < 4
-      || (extension->bitmaps.bitmap_directory_offset == 0
-          && extension->bitmaps.nb_bitmaps > 0))
+  gsize len;
+  const guint8 *bytes = g_bytes_get_data (name, &len);
+
+  for (gsize i = 0; i < len; i++)
     {
-      *complete = FALSE;
-      return TRUE;
+      if (bytes[i] >= 0x80)
+        job->dumper->is_stopped = TRUE;
     }
 
-  g_autoptr (Qcow2Directory) directory
-      = qcow2_directory_open_counted (image, &extension->bitmaps);
-  g_autoptr (GError) local_error = NULL;
-  guint64 n = 0;
+  if (!job->json && !qemu_dump_is_plain (name))
+    job->is_escaped = TRUE;
+}
 
-  while (local_error == NULL)
+static gboolean
+print_bitmaps (Job *job, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+
+  while (local_error == NULL && !job->dumper->is_stopped)
     {
       g_auto (Qcow2Bitmap) bitmap = { 0 };
 
-      if (!qcow2_directory_next (directory, &bitmap, &local_error))
+      if (!qcow2_dumper_next_bitmap (job->dumper, &bitmap, &local_error))
         break;
 
-      n++;
-      *complete = *complete && qemu_dump_is_plain (bitmap.name);
-      qemu_dump_begin_bitmap (dump, &bitmap);
-      print_table (tool, image, dump, &bitmap, complete, &local_error);
-      qemu_dump_end_bitmap (dump);
+      look_at_name (job, bitmap.name);
+      qemu_dump_begin_bitmap (job->dump, &bitmap);
+      print_table (job, &bitmap, &local_error);
+      qemu_dump_end_bitmap (job->dump);
     }
 
-  *complete = *complete && n == extension->bitmaps.nb_bitmaps;
   if (local_error == NULL)
     return TRUE;
 
@@ -88,27 +101,23 @@ print_bitmaps (Tool *tool, Qcow2Image *image, QemuDump *dump,
 }
 
 static gboolean
-print_extensions (Tool *tool, Qcow2Image *image, QemuDump *dump,
-                  gboolean *complete, GError **error)
+print_extensions (Job *job, GError **error)
 {
-  g_autoptr (Qcow2ExtensionWalk) walk
-      = qcow2_extension_walk_new (image->source, &image->header);
   g_autoptr (GError) local_error = NULL;
 
   while (local_error == NULL)
     {
       g_auto (Qcow2Extension) extension = { 0 };
 
-      if (!qcow2_extension_walk_next (walk, &extension, &local_error))
+      if (!qcow2_dumper_next_extension (job->dumper, &extension, &local_error))
         break;
 
-      qemu_dump_begin_extension (dump, &extension);
+      qemu_dump_begin_extension (job->dump, &extension);
       if (extension.payload == QCOW2_PAYLOAD_BITMAPS)
-        print_bitmaps (tool, image, dump, &extension, complete, &local_error);
-      qemu_dump_end_extension (dump);
+        print_bitmaps (job, &local_error);
+      qemu_dump_end_extension (job->dump);
     }
 
-  *complete = *complete && !qcow2_extension_walk_is_cut (walk);
   if (local_error == NULL)
     return TRUE;
 
@@ -148,18 +157,30 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   const Request *request = data;
   g_autoptr (QemuDump) dump
       = qemu_dump_new (tool_get_text (tool), request->json);
-  gboolean complete = image->has_extensions;
+  g_autoptr (Qcow2Dumper) dumper
+      = qcow2_dumper_new (image->source, &image->header);
+  Job job = {
+    .tool = tool, .dumper = dumper, .dump = dump, .json = request->json
+  };
 
   if (request->header)
     qemu_dump_header (dump, &image->header);
 
   qemu_dump_begin_extensions (dump);
-  const gboolean printed
-      = !image->has_extensions
-        || print_extensions (tool, image, dump, &complete, error);
+  const gboolean printed = print_extensions (&job, error);
   qemu_dump_end_extensions (dump);
 
-  return printed && (complete || report_damage (tool, image, error));
+  if (!printed)
+    return FALSE;
+  if (dumper->is_stopped)
+    return report_damage (tool, image, error);
+  if (!job.is_escaped)
+    return TRUE;
+
+  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT,
+               "a bitmap's name has characters that are escaped here: QEMU's "
+               "own dumper prints them");
+  return FALSE;
 }
 
 static gboolean

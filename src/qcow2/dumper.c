@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "qcow2/dumper.h"
+
+/* The fixed parts of an extension, of the bitmaps extension's payload and of a
+ * directory entry (qcow2 spec). */
+#define EXTENSION_HEAD 8
+#define BITMAPS_PAYLOAD 24
+#define ENTRY_HEAD 24
+
+/* The most of an extension's data that is read, in bytes: QEMU's largest
+ * cluster. */
+#define MAX_DATA (2 * 1024 * 1024)
+
+/* Returns a dumper of the image in SOURCE, which must outlive it, with HEADER.
+ */
+Qcow2Dumper *
+qcow2_dumper_new (ByteSource *source, const Qcow2Header *header)
+{
+  Qcow2Dumper *dumper = g_new0 (Qcow2Dumper, 1);
+  const guint32 bits = header->cluster_bits;
+
+  dumper->source = source;
+  dumper->header = *header;
+  dumper->header.cluster_size
+      = bits < 64 ? G_GUINT64_CONSTANT (1) << bits : QCOW2_ABSENT;
+  dumper->window = byte_window_new (source, G_MAXUINT64);
+  dumper->pos = header->header_length;
+  dumper->end = dumper->header.cluster_size;
+  if (header->backing_file_offset != 0)
+    dumper->end = MIN (dumper->end, header->backing_file_offset);
+  /* It goes to the name of the backing file, wherever that is. */
+  dumper->is_stopped = header->backing_file_offset > G_MAXINT64;
+  return dumper;
+}
+
+/* Stops DUMPER unless LEN bytes at OFFSET are in the file. */
+static gboolean
+check_inside (Qcow2Dumper *dumper, guint64 offset, guint64 len)
+{
+  const guint64 size = byte_source_get_size (dumper->source);
+
+  if (offset <= size && len <= size - offset)
+    return TRUE;
+
+  dumper->is_stopped = TRUE;
+  return FALSE;
+}
+
+/* Whether the dumper would print the LEN bytes at BYTES as they are. */
+static gboolean
+is_printable (const guint8 *bytes, gsize len)
+{
+  for (gsize i = 0; i < len; i++)
+    {
+      if (!g_ascii_isprint (bytes[i]) && (bytes[i] < '\t' || bytes[i] > '\r'))
+        return FALSE;
+    }
+
+  return TRUE;
+}
+
+/* Reads LEN bytes of data at OFFSET as far as they are in the file. */
+static GBytes *
+read_data (Qcow2Dumper *dumper, guint64 offset, guint64 len, GError **error)
+{
+  const guint64 size = byte_source_get_size (dumper->source);
+  const guint64 there = MIN (len, size - MIN (offset, size));
+  const gsize wanted = (gsize) MIN (there, MAX_DATA);
+  g_autofree guint8 *bytes = g_malloc (wanted + 1);
+
+  if (wanted > 0
+      && !byte_source_read (dumper->source, offset, bytes, wanted,
+                            "header extension", error))
+    return NULL;
+
+  /* A text that long is more than is printed here. */
+  if (there > wanted && is_printable (bytes, wanted))
+    dumper->is_stopped = TRUE;
+  return g_bytes_new_take (g_steal_pointer (&bytes), wanted);
+}
+
+/* Reads what comes after the head of EXTENSION at OFFSET, and moves on. */
+static gboolean
+read_payload (Qcow2Dumper *dumper, guint64 offset, Qcow2Extension *extension,
+              GError **error)
+{
+  const gboolean is_bitmaps = extension->magic == QCOW2_EXTENSION_BITMAPS;
+  const guint64 padded = ((guint64) extension->length + 7) / 8 * 8;
+
+  if (is_bitmaps && !check_inside (dumper, offset, BITMAPS_PAYLOAD))
+    return FALSE;
+
+  /* Whatever its length, the bitmaps extension is taken for 24 bytes. */
+  dumper->pos = offset + (is_bitmaps ? BITMAPS_PAYLOAD : padded);
+  extension->bytes = read_data (
+      dumper, offset, is_bitmaps ? BITMAPS_PAYLOAD : extension->length, error);
+  if (extension->bytes == NULL || !is_bitmaps)
+    return extension->bytes != NULL;
+
+  extension->payload = QCOW2_PAYLOAD_BITMAPS;
+  extension->n_decoded
+      = qcow2_record_decode (qcow2_bitmaps_extension_fields,
+                             g_bytes_get_data (extension->bytes, NULL),
+                             BITMAPS_PAYLOAD, &extension->bitmaps);
+  dumper->entry = extension->bitmaps.bitmap_directory_offset;
+  dumper->n_left = extension->bitmaps.nb_bitmaps;
+  if (dumper->entry > G_MAXINT64)
+    dumper->is_stopped = TRUE;
+  return TRUE;
+}
+
+/* Stores the next extension in *EXTENSION, which the caller clears.  Returns
+ * FALSE without an error at the end, and where the dumper stops. */
+gboolean
+qcow2_dumper_next_extension (Qcow2Dumper *dumper, Qcow2Extension *extension,
+                             GError **error)
+{
+  const guint64 offset = dumper->pos;
+  Qcow2Extension e = { .file_offset = offset };
+
+  if (offset >= dumper->end || !check_inside (dumper, offset, EXTENSION_HEAD))
+    return FALSE;
+
+  const guint8 *head = byte_window_get (dumper->window, offset, EXTENSION_HEAD,
+                                        "header extension", error);
+  if (head == NULL)
+    return FALSE;
+
+  qcow2_record_decode (qcow2_extension_fields, head, EXTENSION_HEAD, &e);
+  if (e.magic == 0
+      || !read_payload (dumper, offset + EXTENSION_HEAD, &e, error))
+    return FALSE;
+
+  *extension = e;
+  return TRUE;
+}
+
+/* Stores the next bitmap of the extension that was read last in *BITMAP, which
+ * the caller clears.  Returns FALSE as qcow2_dumper_next_extension () does. */
+gboolean
+qcow2_dumper_next_bitmap (Qcow2Dumper *dumper, Qcow2Bitmap *bitmap,
+                          GError **error)
+{
+  const guint64 offset = dumper->entry;
+  Qcow2Bitmap b = { .file_offset = offset, .granularity = QCOW2_ABSENT };
+
+  if (dumper->n_left == 0 || !check_inside (dumper, offset, ENTRY_HEAD))
+    return FALSE;
+
+  const guint8 *head = byte_window_get (dumper->window, offset, ENTRY_HEAD,
+                                        "bitmap directory", error);
+  if (head == NULL)
+    return FALSE;
+
+  qcow2_record_decode (qcow2_bitmap_fields, head, ENTRY_HEAD, &b);
+  const guint64 name = offset + ENTRY_HEAD + b.extra_data_size;
+  b.name = read_data (dumper, name, b.name_size, error);
+  if (b.name == NULL)
+    return FALSE;
+
+  dumper->n_left--;
+  dumper->entry = (name + b.name_size + 7 - offset) / 8 * 8 + offset;
+  if (b.bitmap_table_offset > G_MAXINT64)
+    dumper->is_stopped = TRUE;
+  *bitmap = b;
+  return TRUE;
+}
+
+/* Returns the table of BITMAP, of which the dumper wants all entries. */
+Qcow2Table
+qcow2_dumper_get_table (Qcow2Dumper *dumper, const Qcow2Bitmap *bitmap)
+{
+  const Qcow2Table table = { .source = dumper->source,
+                             .header = &dumper->header,
+                             .offset = bitmap->bitmap_table_offset,
+                             .n_entries = bitmap->bitmap_table_size,
+                             .granularity = QCOW2_ABSENT };
+
+  if (qcow2_table_get_n_readable (&table) < table.n_entries)
+    dumper->is_stopped = TRUE;
+  return table;
+}
+
+void
+qcow2_dumper_free (Qcow2Dumper *dumper)
+{
+  if (dumper == NULL)
+    return;
+
+  byte_window_free (dumper->window);
+  g_free (dumper);
+}

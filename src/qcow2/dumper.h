@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How QEMU's own dumper, qcow2.py, finds its way through an image: it believes
+ * what it reads, and where a structure is not there it stops. */
+
+#pragma once
+
+#include "qcow2/bitmap.h"
+#include "qcow2/extension.h"
+#include "qcow2/table.h"
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  ByteSource *source;
+  Qcow2Header header; /* with the cluster size that the dumper goes by */
+  ByteWindow *window;
+  guint64 pos;         /* host offset of the next extension */
+  guint64 end;         /* host offset where the last one begins before */
+  guint64 entry;       /* host offset of the next directory entry */
+  guint64 n_left;      /* directory entries to come */
+  gboolean is_stopped; /* the dumper goes no further */
+} Qcow2Dumper;
+
+Qcow2Dumper *qcow2_dumper_new (ByteSource *source, const Qcow2Header *header);
+gboolean qcow2_dumper_next_extension (Qcow2Dumper *dumper,
+                                      Qcow2Extension *extension,
+                                      GError **error);
+gboolean qcow2_dumper_next_bitmap (Qcow2Dumper *dumper, Qcow2Bitmap *bitmap,
+                                   GError **error);
+Qcow2Table qcow2_dumper_get_table (Qcow2Dumper *dumper,
+                                   const Qcow2Bitmap *bitmap);
+void qcow2_dumper_free (Qcow2Dumper *dumper);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2Dumper, qcow2_dumper_free)
+
+G_END_DECLS
