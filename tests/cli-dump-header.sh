@@ -188,6 +188,11 @@ image S25
 tool dump-header-exts "$image"
 expect "a table that is cut" 2
 check "a table that is cut: told" grep -q 'would have stopped' "$err"
+# The same extension in a file that ends in the cluster: then there is no next.
+head -c 1000 "$tmp/too-long.qcow2" > "$tmp/cut.qcow2"
+tool dump-header-exts "$tmp/cut.qcow2"
+expect "a cluster that is cut" 2
+check "a cluster that is cut: told" grep -q 'would have stopped' "$err"
 copy A no-directory
 patch 0x210 000000007f000000
 tool dump-header-exts "$image"

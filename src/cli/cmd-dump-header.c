@@ -80,7 +80,7 @@ print_bitmaps (Job *job, GError **error)
 {
   g_autoptr (GError) local_error = NULL;
 
-  while (local_error == NULL && !job->dumper->is_stopped)
+  while (local_error == NULL)
     {
       g_auto (Qcow2Bitmap) bitmap = { 0 };
 

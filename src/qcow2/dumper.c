@@ -93,8 +93,10 @@ read_payload (Qcow2Dumper *dumper, guint64 offset, Qcow2Extension *extension,
   if (is_bitmaps && !check_inside (dumper, offset, BITMAPS_PAYLOAD))
     return FALSE;
 
-  /* Whatever its length, the bitmaps extension is taken for 24 bytes. */
-  dumper->pos = offset + (is_bitmaps ? BITMAPS_PAYLOAD : padded);
+  /* Whatever its length, the bitmaps extension is taken for 24 bytes.  Other
+   * data end with the file, where there is no next extension. */
+  dumper->pos = MIN (offset + (is_bitmaps ? BITMAPS_PAYLOAD : padded),
+                     byte_source_get_size (dumper->source));
   extension->bytes = read_data (
       dumper, offset, is_bitmaps ? BITMAPS_PAYLOAD : extension->length, error);
   if (extension->bytes == NULL || !is_bitmaps)
@@ -106,8 +108,9 @@ read_payload (Qcow2Dumper *dumper, guint64 offset, Qcow2Extension *extension,
                              g_bytes_get_data (extension->bytes, NULL),
                              BITMAPS_PAYLOAD, &extension->bitmaps);
   dumper->entry = extension->bitmaps.bitmap_directory_offset;
-  dumper->n_left = extension->bitmaps.nb_bitmaps;
-  if (dumper->entry > G_MAXINT64)
+  dumper->n_left = MIN (extension->bitmaps.nb_bitmaps, QCOW2_MAX_BITMAPS);
+  if (dumper->entry > G_MAXINT64
+      || dumper->n_left < extension->bitmaps.nb_bitmaps)
     dumper->is_stopped = TRUE;
   return TRUE;
 }
