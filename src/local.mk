@@ -47,6 +47,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/luks-rules.c \
 	%D%/qcow2/namesakes.c \
 	%D%/qcow2/namesakes.h \
+	%D%/qcow2/opening.c \
+	%D%/qcow2/opening.h \
 	%D%/qcow2/printable.c \
 	%D%/qcow2/printable.h \
 	%D%/qcow2/problem.c \

@@ -23,6 +23,7 @@
 #include "cli/report.h"
 #include "cli/rows.h"
 #include "qcow2/check.h"
+#include "qcow2/opening.h"
 #include "qcow2/contents.h"
 #include "qcow2/error.h"
 #include "qcow2/examine.h"

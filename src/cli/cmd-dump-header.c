@@ -62,15 +62,8 @@ print_table (Job *job, const Qcow2Bitmap *bitmap, GError **error)
 static void
 look_at_name (Job *job, GBytes *name)
 {
-  gsize len;
-  const guint8 *bytes = g_bytes_get_data (name, &len);
-
-  for (gsize i = 0; i < len; i++)
-    {
-      if (bytes[i] >= 0x80)
-        job->dumper->is_stopped = TRUE;
-    }
-
+  if (!qemu_dump_is_ascii (name))
+    job->dumper->is_stopped = TRUE;
   if (!job->json && !qemu_dump_is_plain (name))
     job->is_escaped = TRUE;
 }

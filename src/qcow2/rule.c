@@ -236,7 +236,8 @@ const Qcow2Rule qcow2_rules[QCOW2_N_RULES] = {
   [QCOW2_HDR_19_END] = ROW ("HDR-19", ERROR, ACCEPTED, NONE,
     HOLDS "the snapshot table is after the header and ends inside the file",
     ALLOWS "the start of a cluster inside the file",
-    SAYS ZEROS),
+    SAYS "QEMU takes what it reads there for snapshots, and zeroes after the "
+         "end of the file"),
   [QCOW2_HDR_19_FAR] = ROW ("HDR-19", ERROR, REFUSED, NONE,
     HOLDS "the snapshot table ends 1 GiB before offset 2^63",
     ALLOWS "the start of a cluster inside the file",

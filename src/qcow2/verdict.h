@@ -3,7 +3,6 @@
 
 #pragma once
 
-#include "qcow2/directory.h"
 #include "qcow2/image.h"
 
 G_BEGIN_DECLS
@@ -31,8 +30,5 @@ Qcow2Excuse qcow2_image_get_excuse (const Qcow2Image *image,
                                     guint64 extension);
 void qcow2_verdict_add (Qcow2Verdict *verdict, const Qcow2Image *image,
                         const Qcow2Problems *problems);
-gboolean qcow2_image_judge_opening (Qcow2Image *image,
-                                    Qcow2Directory *directory,
-                                    Qcow2Verdict *verdict, GError **error);
 
 G_END_DECLS

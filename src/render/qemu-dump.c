@@ -240,6 +240,22 @@ qemu_dump_is_plain (GBytes *name)
   return TRUE;
 }
 
+/* Whether NAME is ASCII, without which the dumper stops. */
+gboolean
+qemu_dump_is_ascii (GBytes *name)
+{
+  gsize len;
+  const char *bytes = g_bytes_get_data (name, &len);
+
+  for (gsize i = 0; i < len; i++)
+    {
+      if ((bytes[i] & 0x80) != 0)
+        return FALSE;
+    }
+
+  return TRUE;
+}
+
 /* The dumper has no name for the third flag. */
 static void
 append_flags (GString *out, guint32 flags)

@@ -14,6 +14,7 @@ G_BEGIN_DECLS
 typedef struct QemuDump QemuDump;
 
 gboolean qemu_dump_is_plain (GBytes *name);
+gboolean qemu_dump_is_ascii (GBytes *name);
 QemuDump *qemu_dump_new (GString *out, gboolean json);
 void qemu_dump_header (QemuDump *dump, const Qcow2Header *header);
 void qemu_dump_begin_extensions (QemuDump *dump);
