@@ -227,11 +227,28 @@ else
   skip 'podchecker is content' 'podchecker is not installed'
 fi
 
+# lack_of FILE: prints what the script FILE needs and this machine lacks.
+lack_of ()
+{
+  local program
+
+  for program in jq sqlite3 parallel ddrescue qemu-img qemu-io nbdinfo; do
+    if grep -qw -e "$program" "$1" && ! command -v "$program" > /dev/null; then
+      echo "$program is not installed"
+      return
+    fi
+  done
+  if grep -q -e '->>' "$1" \
+      && ! sqlite3 :memory: "SELECT '{}' ->> 'a'" > /dev/null 2>&1; then
+    echo 'this sqlite3 has no operator ->>'
+  fi
+}
+
 # run_examples FILE: runs the lines "    $ COMMAND" in it, with lines "    > "
 # behind that go on; what is printed must be the indented lines behind.
 run_examples ()
 {
-  local n=0 example program
+  local n=0 example lack
 
   rm -rf "$tmp/examples"
   mkdir "$tmp/examples"
@@ -264,13 +281,11 @@ run_examples ()
   # Some use what those before them made.
   for ((n = 0; n < $(find "$tmp/examples" -name '*.sh' | wc -l); n++)); do
     example=$tmp/examples/$((n + 1)).sh
-    for program in jq sqlite3 parallel; do
-      if grep -qw "$program" "$example" && ! command -v "$program" > /dev/null
-      then
-        skip "${1##*/}: $(head -n 1 "$example")" "$program is not installed"
-        continue 2
-      fi
-    done
+    lack=$(lack_of "$example")
+    if [ -n "$lack" ]; then
+      skip "${1##*/}: $(head -n 1 "$example")" "$lack"
+      continue
+    fi
     # Parallel keeps files in HOME, and its messages (how to cite it, for one)
     # depend on its version.
     if grep -qw parallel "$example"; then
@@ -311,23 +326,15 @@ END
 n_scripts=0
 for script in "$tmp/scripts"/*.sh; do
   n_scripts=$((n_scripts + 1))
-  if grep -qw jq "$script" && ! command -v jq > /dev/null; then
-    skip "the script at '$(sed -n '1s/^ *//p' "$script")'" \
-      'jq is not installed'
+  lack=$(lack_of "$script")
+  if [ -n "$lack" ]; then
+    skip "the script at '$(sed -n '1s/^ *//p' "$script")'" "$lack"
     continue
   fi
-  # What copies wants other programs, and a bitmap that can be used.
+  # What copies wants a bitmap that can be used.
   img=$sample b=big
   if grep -q bitmap-map "$script"; then
     img=$tmp/cwd/iotest291-merged.qcow2 b=b2
-    for program in ddrescue qemu-io; do
-      if grep -qw "$program" "$script" && ! command -v "$program" > /dev/null
-      then
-        skip "the script at '$(sed -n '1s/^ *//p' "$script")'" \
-          "$program is not installed"
-        continue 2
-      fi
-    done
     rm -f "$tmp/new.qcow2"
     truncate -s 10M "$tmp/disk" "$tmp/backup"
   fi
