@@ -217,8 +217,10 @@ forbid 'only main names standard output and standard error' \
 forbid 'only the file source reads files' \
   "$(calls open openat creat close dup dup2 pread read readv preadv lseek \
     stat fstat lstat ioctl mmap 'g_(open|close|stat|fopen)' \
-    'g_file_(get|test|open|read|new)[a-z_]*')" \
+    'g_file_(get|open|read|new)[a-z_]*')" \
   '*/*.[ch]' but 'qcow2/source-file.c'
+forbid 'only the hint for a mistaken command asks whether a file is there' \
+  "$(calls 'g_file_test')" '*/*.[ch]' but 'cli/dispatch.c'
 forbid 'only the file source and main ask what a descriptor is' \
   "$(calls fcntl)" '*/*.[ch]' but 'qcow2/source-file.c' 'cli/main.c'
 forbid 'only main writes' "$(calls write pwrite writev send ftruncate)" \
