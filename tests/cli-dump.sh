@@ -35,6 +35,18 @@ tool dump "$image"
 joined "$expected/cli-header/V2.txt" /dev/null /dev/null \
   | expect_answer 'V2 has neither'
 
+# A table that many bitmaps share is printed once: there is one heading for
+# 65535 bitmaps, and each but the first names the bitmap that has the rows.
+image many-share-long-table
+for command in dump 'bitmaps --tables' bitmap-table; do
+  # shellcheck disable=SC2086 # words
+  tool $command "$image"
+  check "$command: a table of 65535 bitmaps is there once" \
+    [ "$(grep -c '^Bitmap table ' "$out")" = 1 ]
+  check "$command: and the others name its bitmap" \
+    [ "$(grep -c '^bitmap_table_of           0$' "$out")" = 65534 ]
+done
+
 # One of them, whole, as a user sees it.
 sample multi-entry
 tool dump "$sample"

@@ -47,6 +47,7 @@ print_at (Tool *tool, const Qcow2Table *table, const Request *request,
 
   emitter_begin (emitter, EMITTER_LIST, "bitmap_tables", NULL);
   describe_begin_table (emitter, &nobody, FALSE);
+  describe_table_owner (emitter, QCOW2_ABSENT);
   const gboolean printed = rows_print (tool, table, &request->rows, error);
   emitter_end (emitter);
   emitter_end (emitter);
@@ -99,7 +100,8 @@ show_table (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
   describe_begin_table (tool_get_emitter (tool), bitmap,
                         !selection_is_given (&request->selection));
   const gboolean shown
-      = rows_print_bitmap (tool, image, bitmap, &request->rows, TRUE, error);
+      = rows_print_bitmap (tool, image, examiner, bitmap, &request->rows, TRUE,
+                           error);
   emitter_end (tool_get_emitter (tool));
   return shown;
 }

@@ -4,6 +4,8 @@
 
 #include "cli/rows.h"
 
+#include "render/describe.h"
+
 /* What the entries of a bitmap's table are judged by, NULL for no judging. */
 typedef struct
 {
@@ -63,12 +65,14 @@ print_range (Tool *tool, const Qcow2Table *table, guint64 start, guint64 end,
 
 static gboolean
 print (Tool *tool, const Qcow2Table *table, const RowOptions *options,
-       const Judging *judging, GError **error)
+       Qcow2Examiner *examiner, const Judging *judging, GError **error)
 {
   const guint64 n = qcow2_table_get_n_readable (table);
   const guint64 start = MIN (options->start, n);
   const guint64 count
-      = options->count == ROWS_ALL ? QCOW2_MAX_TABLE_ENTRIES : options->count;
+      = options->count == ROWS_ALL && examiner != NULL
+            ? qcow2_examiner_take_rows (examiner, n - start)
+            : options->count;
   const guint64 end = start + MIN (n - start, count);
 
   emitter_begin (tool_get_emitter (tool), EMITTER_TABLE, "bitmap_table", NULL);
@@ -91,14 +95,17 @@ gboolean
 rows_print (Tool *tool, const Qcow2Table *table, const RowOptions *options,
             GError **error)
 {
-  return print (tool, table, options, NULL, error);
+  return print (tool, table, options, NULL, NULL, error);
 }
 
 /* Prints the entries of the table of BITMAP that OPTIONS ask for; when JUDGE,
- * what is wrong with them becomes the image's problems. */
+ * what is wrong with them becomes the image's problems.  Of a table that was
+ * printed before, only the bitmap is named with which it was: EXAMINER
+ * remembers. */
 gboolean
-rows_print_bitmap (Tool *tool, Qcow2Image *image, const Qcow2Bitmap *bitmap,
-                   const RowOptions *options, gboolean judge, GError **error)
+rows_print_bitmap (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
+                   const Qcow2Bitmap *bitmap, const RowOptions *options,
+                   gboolean judge, GError **error)
 {
   const Qcow2Table table = qcow2_image_get_table (image, bitmap);
   Judging judging = { .subject = qcow2_bitmap_get_subject (bitmap),
@@ -108,7 +115,14 @@ rows_print_bitmap (Tool *tool, Qcow2Image *image, const Qcow2Bitmap *bitmap,
   const gboolean readable
       = table.offset != 0
         && (table.n_entries == 0 || qcow2_table_get_n_readable (&table) > 0);
-  if (!readable)
+  const guint64 owner
+      = readable ? qcow2_examiner_show_table (
+                     examiner, bitmap,
+                     tool_get_emitter (tool)->all_columns)
+                 : bitmap->index;
+  describe_table_owner (tool_get_emitter (tool),
+                        owner != bitmap->index ? owner : QCOW2_ABSENT);
+  if (!readable || owner != bitmap->index)
     {
       emitter_null (tool_get_emitter (tool), "bitmap_table");
       return TRUE;
@@ -116,6 +130,6 @@ rows_print_bitmap (Tool *tool, Qcow2Image *image, const Qcow2Bitmap *bitmap,
 
   qcow2_bitmap_get_data_size (bitmap, &image->header, &judging.data_size);
   /* An entry that is cut short is wrong enough. */
-  return print (tool, &table, options,
+  return print (tool, &table, options, examiner,
                 judge && bitmap->name != NULL ? &judging : NULL, error);
 }

@@ -140,8 +140,10 @@ judge_flags (const Judge *j)
         flags & QCOW2_BITMAP_KNOWN_FLAGS);
   if ((flags & QCOW2_BITMAP_EXTRA_DATA_COMPATIBLE) != 0
       && j->b->extra_data_size == 0)
-    ADD (BDIR_08_EXTRA, AT_FLAGS, flags,
-         "the extra-data-compatible flag is set without extra data");
+    qcow2_problem_allow (
+        ADD (BDIR_08_EXTRA, AT_FLAGS, flags,
+             "the extra-data-compatible flag is set without extra data"),
+        flags & ~QCOW2_BITMAP_EXTRA_DATA_COMPATIBLE);
   if ((flags & QCOW2_BITMAP_IN_USE) != 0)
     ADD (BDIR_09, AT_FLAGS, flags,
          "the in-use flag is set: the contents on disk are out of date");

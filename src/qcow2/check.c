@@ -55,9 +55,8 @@ fail (GError *error, gpointer data)
   check->calls->failed (error, check->calls->data);
 }
 
-/* Gives in OFFSET, host, and BYTE the first byte from START to END that has
- * one of the bits of MASK, or, behind START, any bit; END when there is none.
- * Without the other bits of START. */
+/* Stores in *OFFSET, host, and *BYTE the first byte from START to END that has
+ * one of the bits of MASK, or, after START, any bit; END when there is none. */
 static gboolean
 find_nonzero (Check *check, guint64 start, guint64 end, guint8 mask,
               const char *what, guint64 *offset, guint8 *byte, GError **error)
@@ -81,7 +80,7 @@ find_nonzero (Check *check, guint64 start, guint64 end, guint8 mask,
       if (zeroes < len)
         {
           *offset = at + zeroes;
-          *byte = bytes[zeroes] & (*offset == start ? mask : 0xff);
+          *byte = bytes[zeroes];
           return TRUE;
         }
       at += len;
@@ -274,12 +273,18 @@ check_tail (Check *check, const Qcow2Bitmap *bitmap, guint64 data_size)
                      &error))
     fail (error, check);
   else if (offset < end)
-    qcow2_problems_add (
-        check->image->problems, &subject, QCOW2_BDATA_03, offset, byte,
-        "bit " QCOW2_U " is set, behind the last of " QCOW2_U,
-        (entry->index * h->cluster_size + offset - entry->offset) * 8
-            + (guint64) g_bit_nth_lsf (byte, -1),
-        n_bits);
+    {
+      const guint8 wrong = byte & (offset == start ? mask : 0xff);
+
+      qcow2_problem_allow (
+          qcow2_problems_add (
+              check->image->problems, &subject, QCOW2_BDATA_03, offset, byte,
+              "bit " QCOW2_U " is set, after the last of " QCOW2_U,
+              (entry->index * h->cluster_size + offset - entry->offset) * 8
+                  + (guint64) g_bit_nth_lsf (wrong, -1),
+              n_bits),
+          byte & ~(guint) wrong);
+    }
 }
 
 /* Says which entry has the last bit of BITMAP; QCOW2_NO_INDEX when that cannot

@@ -26,9 +26,11 @@ struct Qcow2Examiner
   gboolean all_damaged;
   ByteWindow *window;
   guint64 bytes_left;  /* of MAX_TABLE_BYTES */
+  guint64 rows_left;   /* entries that may still be shown */
   guint64 n_left_out;  /* entries that were not examined for that */
   guint64 data_left;   /* of QCOW2_MAX_DATA_BYTES */
   GTree *verdicts;     /* of Verdict, its own key */
+  GTree *shown;        /* of Verdict: tables that were shown, and their owners */
   gboolean is_refused; /* QEMU does not open the image */
   gboolean has_probed; /* for a writer */
   gboolean has_writer;
@@ -49,6 +51,7 @@ typedef struct
   gboolean whole;        /* all entries were examined */
   Qcow2TableCounts counts;
   guint64 dirty_bytes; /* by the data, or QCOW2_ABSENT: not counted */
+  guint32 n_shown;     /* entries, of a table that was shown */
 } Verdict;
 
 static gint
@@ -100,8 +103,10 @@ qcow2_examiner_new (Qcow2Image *image, const Qcow2Directory *directory)
   examiner->all_damaged = qcow2_image_bitmaps_are_damaged (image);
   examiner->window = byte_window_new (image->source, G_MAXUINT64);
   examiner->bytes_left = MAX_TABLE_BYTES;
+  examiner->rows_left = QCOW2_MAX_TABLE_ENTRIES;
   examiner->data_left = QCOW2_MAX_DATA_BYTES;
   examiner->verdicts = g_tree_new_full (compare_verdicts, NULL, NULL, g_free);
+  examiner->shown = g_tree_new_full (compare_verdicts, NULL, NULL, g_free);
   return examiner;
 }
 
@@ -353,6 +358,44 @@ judge_table (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, GError **error)
   return TRUE;
 }
 
+/* Returns the index of an earlier bitmap for which this was called and whose
+ * table has all entries of BITMAP's, or BITMAP's own index: many bitmaps may
+ * share a table, which is worth showing once.  WITH_RANGES says that the guest
+ * ranges of the entries are shown, which depend on the granularity. */
+guint64
+qcow2_examiner_show_table (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
+                           gboolean with_ranges)
+{
+  Verdict key = { .offset = bitmap->bitmap_table_offset,
+                  .granularity = with_ranges ? bitmap->granularity : 0 };
+  Verdict *known = g_tree_lookup (examiner->shown, &key);
+
+  if (known == NULL)
+    {
+      known = g_new (Verdict, 1);
+      *known = key;
+      g_tree_insert (examiner->shown, known, known);
+    }
+  if (known->n_shown < bitmap->bitmap_table_size)
+    {
+      known->n_shown = bitmap->bitmap_table_size;
+      known->owner = bitmap->index;
+    }
+
+  return known->owner;
+}
+
+/* Returns how many of N entries of tables may still be shown, and counts them:
+ * as many as are examined in all. */
+guint64
+qcow2_examiner_take_rows (Qcow2Examiner *examiner, guint64 n)
+{
+  const guint64 taken = MIN (n, examiner->rows_left);
+
+  examiner->rows_left -= taken;
+  return taken;
+}
+
 static gboolean
 has_writer (Qcow2Examiner *examiner)
 {
@@ -462,5 +505,6 @@ qcow2_examiner_free (Qcow2Examiner *examiner)
 
   byte_window_free (examiner->window);
   g_tree_unref (examiner->verdicts);
+  g_tree_unref (examiner->shown);
   g_free (examiner);
 }

@@ -31,6 +31,10 @@ void qcow2_examiner_set_problems (Qcow2Examiner *examiner,
 void qcow2_examiner_set_refused (Qcow2Examiner *examiner);
 guint64 qcow2_examiner_get_n_bytes (const Qcow2Examiner *examiner);
 guint64 qcow2_examiner_get_n_left_out (const Qcow2Examiner *examiner);
+guint64 qcow2_examiner_show_table (Qcow2Examiner *examiner,
+                                   const Qcow2Bitmap *bitmap,
+                                   gboolean with_ranges);
+guint64 qcow2_examiner_take_rows (Qcow2Examiner *examiner, guint64 n);
 void qcow2_examiner_judge_entry (Qcow2Examiner *examiner,
                                  const Qcow2Bitmap *bitmap);
 void qcow2_examiner_free (Qcow2Examiner *examiner);

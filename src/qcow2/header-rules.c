@@ -451,13 +451,19 @@ judge_features (const Judge *j)
 
   if ((h->autoclear_features & QCOW2_AUTOCLEAR_RAW_DATA) == 0)
     return;
+  Qcow2Problem *problem = NULL;
   if ((incompatible & QCOW2_INCOMPATIBLE_DATA_FILE) == 0)
-    ADD (header_alone, HDR_26_FILE, AT_AUTOCLEAR, h->autoclear_features,
-         "the raw external data bit is set without an external data file");
+    problem
+        = ADD (header_alone, HDR_26_FILE, AT_AUTOCLEAR, h->autoclear_features,
+               "the raw external data bit is set without an external data "
+               "file");
   else if (h->backing_file_offset != 0)
-    ADD (header_alone, HDR_26_BACKING, AT_AUTOCLEAR, h->autoclear_features,
-         "the raw external data bit is set although there is a backing "
-         "file");
+    problem = ADD (header_alone, HDR_26_BACKING, AT_AUTOCLEAR,
+                   h->autoclear_features,
+                   "the raw external data bit is set although there is a "
+                   "backing file");
+  qcow2_problem_allow (problem,
+                       h->autoclear_features & ~QCOW2_AUTOCLEAR_RAW_DATA);
 }
 
 static void

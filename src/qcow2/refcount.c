@@ -279,8 +279,10 @@ qcow2_refcounts_find_end (Qcow2Refcounts *refcounts, guint max_blocks,
         return FALSE;
       if (block == 0)
         continue;
-      if (max_blocks-- == 0)
+      if (max_blocks == 0)
         return TRUE;
+
+      max_blocks--;
       if (!find_last_in_block (refcounts, block, i - 1, end, error))
         return FALSE;
     }

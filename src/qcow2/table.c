@@ -263,17 +263,21 @@ qcow2_table_judge_entry (const Qcow2Table *table, const Qcow2TableEntry *entry,
   Qcow2RuleIndex broken = QCOW2_NO_RULE;
 
   if ((entry->raw & RESERVED_MASK) != 0)
-    ADD (BTAB_01, "table entry " QCOW2_U " has reserved bits " QCOW2_X,
-         entry->index, entry->raw & RESERVED_MASK);
+    qcow2_problem_allow (
+        ADD (BTAB_01, "table entry " QCOW2_U " has reserved bits " QCOW2_X,
+             entry->index, entry->raw & RESERVED_MASK),
+        entry->raw & ~RESERVED_MASK);
   if (entry->type != QCOW2_ENTRY_SERIALIZED)
     return broken;
 
   const guint64 cluster_size = table->header->cluster_size;
   if ((entry->raw & ALL_ONES) != 0)
-    ADD (BTAB_02,
-         "table entry " QCOW2_U
-         " has the all-ones bit beside the offset " QCOW2_X,
-         entry->index, offset);
+    qcow2_problem_allow (
+        ADD (BTAB_02,
+             "table entry " QCOW2_U
+             " has the all-ones bit beside the offset " QCOW2_X,
+             entry->index, offset),
+        entry->raw & ~ALL_ONES);
   if (offset % cluster_size != 0)
     ADD (BTAB_03,
          "table entry " QCOW2_U " has the offset " QCOW2_X

@@ -123,6 +123,18 @@ describe_begin_table (Emitter *emitter, const Qcow2Bitmap *bitmap,
     describe_fields (emitter, qcow2_bitmap_table_fields, bitmap, G_MAXUINT);
 }
 
+/* Says that the table that is to follow is that of bitmap OWNER, and was shown
+ * with it, or, if OWNER is QCOW2_ABSENT, that it is not. */
+void
+describe_table_owner (Emitter *emitter, guint64 owner)
+{
+  static const Qcow2Field field = { .name = "bitmap_table_of",
+                                    .format = QCOW2_DEC,
+                                    .size = sizeof owner };
+
+  emitter_field (emitter, &field, &owner);
+}
+
 static void
 begin_problem (Emitter *emitter, const Qcow2Problem *problem)
 {

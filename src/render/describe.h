@@ -47,6 +47,7 @@ void describe_extension (Emitter *emitter, const Qcow2Extension *extension);
 void describe_begin_bitmap (Emitter *emitter, const Qcow2Bitmap *bitmap);
 void describe_begin_table (Emitter *emitter, const Qcow2Bitmap *bitmap,
                            gboolean with_name);
+void describe_table_owner (Emitter *emitter, guint64 owner);
 void describe_problem (Emitter *emitter, const Qcow2Problem *problem,
                        guint64 n_suppressed);
 void describe_checked_problem (Emitter *emitter, const Qcow2Problem *problem,
