@@ -211,9 +211,40 @@ qcow2_refcounts_get (Qcow2Refcounts *refcounts, guint64 cluster,
   return TRUE;
 }
 
-/* Returns the number of the last cluster of the block at host offset BLOCK,
- * the block of index INDEX, whose refcount is not 0, plus 1; 0 in *END when
- * there is none. */
+/* Returns how many of the LEN bytes at BYTES, a multiple of 8, are left without
+ * the zeroes at their end. */
+static gsize
+strip_zeroes (const guint8 *bytes, gsize len)
+{
+  while (len > 0 && qcow2_load_word (bytes + len - 8) == 0)
+    len -= 8;
+  while (len > 0 && bytes[len - 1] == 0)
+    len--;
+
+  return len;
+}
+
+/* Returns how many of the refcounts of BITS bits each in the LEN bytes at BYTES,
+ * a multiple of 8, are left without those at their end that are 0. */
+static guint64
+count_without_zeroes (const guint8 *bytes, gsize len, guint bits)
+{
+  const gsize left = strip_zeroes (bytes, len);
+
+  if (left == 0)
+    return 0;
+  if (bits >= 8)
+    return (left - 1) / (bits / 8) + 1;
+
+  /* The lower bits of a byte are the first refcount in it. */
+  const guint per_byte = 8 / bits;
+  const guint last = (guint) g_bit_nth_msf (bytes[left - 1], -1) / bits;
+  return (left - 1) * per_byte + last + 1;
+}
+
+/* Stores in *END the number of the last cluster whose refcount in the block at
+ * host offset BLOCK, that of index INDEX, is not 0, plus 1; 0 when there is
+ * none.  Fails with QCOW2_ERROR_READ. */
 static gboolean
 find_last_in_block (Qcow2Refcounts *refcounts, guint64 block, guint64 index,
                     guint64 *end, GError **error)
@@ -222,7 +253,7 @@ find_last_in_block (Qcow2Refcounts *refcounts, guint64 block, guint64 index,
 
   *end = 0;
   byte_window_set_end (refcounts->on_block, block + refcounts->cluster_size);
-  for (guint64 done = 0; done < refcounts->cluster_size && *end == 0;)
+  for (guint64 done = 0; done < refcounts->cluster_size;)
     {
       const gsize len = (gsize) MIN (refcounts->cluster_size - done,
                                      (guint64) BYTE_WINDOW_SIZE / 2);
@@ -232,10 +263,11 @@ find_last_in_block (Qcow2Refcounts *refcounts, guint64 block, guint64 index,
       if (bytes == NULL)
         return FALSE;
 
-      for (guint64 i = (guint64) len * 8 / bits; i > 0 && *end == 0; i--)
+      const guint64 n = count_without_zeroes (bytes, len, bits);
+      if (n > 0)
         {
-          if (load_refcount (bytes, i - 1, bits) != 0)
-            *end = index * refcounts->block_covers + first * 8 / bits + i;
+          *end = index * refcounts->block_covers + first * 8 / bits + n;
+          return TRUE;
         }
       done += len;
     }
@@ -243,18 +275,30 @@ find_last_in_block (Qcow2Refcounts *refcounts, guint64 block, guint64 index,
   return TRUE;
 }
 
-/* Reads the entries of the table before entry INDEX, down to the next multiple
- * of ENTRIES_BACKWARDS, at once. */
+/* Stores in *INDEX that of the last entry of the table before entry *INDEX that
+ * is not 0, plus 1, or 0 when there is none.  Fails with QCOW2_ERROR_READ. */
 static gboolean
-hold_entries_before (Qcow2Refcounts *refcounts, guint64 index, GError **error)
+find_used_before (Qcow2Refcounts *refcounts, guint64 *index, GError **error)
 {
-  const guint64 first
-      = (index - 1) / ENTRIES_BACKWARDS * ENTRIES_BACKWARDS;
+  while (*index > 0)
+    {
+      const guint64 first
+          = (*index - 1) / ENTRIES_BACKWARDS * ENTRIES_BACKWARDS;
+      const gsize len = (gsize) (*index - first) * ENTRY_LENGTH;
+      const guint8 *bytes = byte_window_get (
+          refcounts->on_table, refcounts->table + first * ENTRY_LENGTH, len,
+          TABLE, error);
 
-  return byte_window_get (refcounts->on_table,
-                          refcounts->table + first * ENTRY_LENGTH,
-                          (gsize) (index - first) * ENTRY_LENGTH, TABLE, error)
-         != NULL;
+      if (bytes == NULL)
+        return FALSE;
+
+      const gsize left = strip_zeroes (bytes, len);
+      *index = first + (left + ENTRY_LENGTH - 1) / ENTRY_LENGTH;
+      if (left > 0)
+        return TRUE;
+    }
+
+  return TRUE;
 }
 
 /* Stores in *END the number of the last cluster whose refcount is not 0, plus
@@ -265,25 +309,26 @@ gboolean
 qcow2_refcounts_find_end (Qcow2Refcounts *refcounts, guint max_blocks,
                           guint64 *end, GError **error)
 {
+  guint64 index = refcounts->n_blocks;
+
   *end = 0;
-  for (guint64 i = refcounts->n_blocks; i > 0 && *end == 0; i--)
+  while (*end == 0 && max_blocks > 0)
     {
       guint64 block;
 
-      if (i % ENTRIES_BACKWARDS == 0 || i == refcounts->n_blocks)
-        {
-          if (!hold_entries_before (refcounts, i, error))
-            return FALSE;
-        }
-      if (!qcow2_refcounts_get_block (refcounts, i - 1, &block, NULL, error))
+      if (!find_used_before (refcounts, &index, error))
+        return FALSE;
+      if (index == 0)
+        return TRUE;
+
+      index--;
+      if (!qcow2_refcounts_get_block (refcounts, index, &block, NULL, error))
         return FALSE;
       if (block == 0)
         continue;
-      if (max_blocks == 0)
-        return TRUE;
 
       max_blocks--;
-      if (!find_last_in_block (refcounts, block, i - 1, end, error))
+      if (!find_last_in_block (refcounts, block, index, end, error))
         return FALSE;
     }
 
