@@ -221,7 +221,11 @@ _qcow2tool_offer_values ()
     -f|--format)
       _qcow2tool_offer "$@" qcow2 ;;
     --is)
-      _qcow2tool_offer "$@" usable enabled disabled in-use stale damaged ;;
+      if [[ $command == check ]]; then
+        _qcow2tool_offer "$@" opens opens-rw
+      else
+        _qcow2tool_offer "$@" usable enabled disabled in-use stale damaged
+      fi ;;
     --type)
       _qcow2tool_offer "$@" serialized all-zeroes all-ones ;;
     --magic)
@@ -288,7 +292,7 @@ _qcow2tool_offer_options ()
     dump-header|dump-header-exts)
       options=(--json -j) ;;
     check)
-      options=(--name= --index= --strict --ignore= --rules) ;;
+      options=(--name= --index= --is= --quiet -q --strict --ignore= --rules) ;;
     bitmap-map)
       options=(--name= --index= --totals --dirty --start-offset= --max-length=
         --split= --contains= --force --plot --plot-size=) ;;

@@ -96,6 +96,14 @@ expect_replies 'dump has only what all have' --output= --files-from= \
   --files0-from= --format= --force-share --help
 complete_at 'qcow2tool check --s' --s
 expect_replies 'an option of check' --strict
+complete_at 'qcow2tool check --q' --q
+expect_replies 'check without output' --quiet
+complete_at 'qcow2tool check --is ' ''
+expect_replies 'verdicts' opens opens-rw
+complete_at 'qcow2tool check --is=opens-' --is=opens-
+expect_replies 'verdicts where = does not split words' --is=opens-rw
+complete_at 'qcow2tool header --d' --d
+expect_replies 'the default of a field' --default=
 complete_at 'qcow2tool check --ignore BDIR-06' BDIR-06
 expect_replies 'a rule to ignore' BDIR-06
 complete_at 'qcow2tool check --ignore=BTAB-' --ignore=BTAB-

@@ -312,16 +312,17 @@ run (Tool *tool, char **argv, GError **error)
   const GOptionEntry entries[] = {
     SELECTION_OPTIONS (&request.selection),
     { "is", 0, 0, G_OPTION_ARG_FILENAME, &request.is,
-      "Print nothing, but exit with 0 if QEMU opens every image, or opens it "
-      "for writing, else with 2: opens or opens-rw", "VERDICT" },
+      "Print nothing, but exit with 0 if QEMU opens every IMAGE (opens), or "
+      "opens it for writing (opens-rw), and with 2 if not", "VERDICT" },
     { "quiet", 'q', 0, G_OPTION_ARG_NONE, &request.quiet,
-      "Print nothing but errors: the exit status is the answer", NULL },
+      "Print no findings and no summary: the exit status is the answer", NULL },
     { "strict", 0, 0, G_OPTION_ARG_NONE, &request.strict,
-      "Exit with 2 for warnings and unusable bitmaps as well", NULL },
+      "Exit with 2 for warnings, and for bitmaps in use, stale or damaged, "
+      "as well", NULL },
     { "ignore", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &request.ignored,
-      "Leave out what breaks RULE; may be given again", "RULE" },
+      "Leave out findings of RULE; may be given again", "RULE" },
     { "rules", 0, 0, G_OPTION_ARG_NONE, &request.rules,
-      "List all rules, and what follows when they are broken", NULL },
+      "List all rules, and what follows when one is broken", NULL },
     { NULL }
   };
   /* clang-format on */
