@@ -154,9 +154,11 @@ put_refcounts (Image *image, guint64 blocks, guint64 first, guint64 end)
  * of which is the only one whose refcount is in its block: at 64 bits a block
  * has those of 64 clusters.  To look into a block counts as 1024, to look at
  * each of the refcounts in it as 1; none is looked at when that comes to more
- * than 2^26.  The tables, of 64 clusters each, make 16 * 1088, the directory
- * 1025, and so does each of the data: of 65454 it is 81 less than 2^26, of
- * 65455 it is more. */
+ * than 2^26.  The header, the refcount table of 1047 clusters, the 67000 blocks
+ * and the L1 table of 4096 clusters lie one behind the other: 72144 clusters in
+ * 1128 blocks make 1227216.  The tables, of 64 clusters each, make 16 * 1088,
+ * the directory 1025, and so does each of the data: of 64256 it is 815 less
+ * than 2^26, of 64257 it is more. */
 static Image *
 build_refcounts (guint64 n_data)
 {
@@ -197,13 +199,13 @@ build_refcounts (guint64 n_data)
 static Image *
 build_refcounts_just_examined (void)
 {
-  return build_refcounts (65455);
+  return build_refcounts (64257);
 }
 
 static Image *
 build_refcounts_not_examined (void)
 {
-  return build_refcounts (65456);
+  return build_refcounts (64258);
 }
 
 const ImageLarge image_large[] = {
