@@ -846,7 +846,7 @@ static const FindingRow rules[] = {
   { "BDIR-18/3-in-use", "B", "0x12808:00000003" "00000003",
     "W BDIR-18@0x12808; W BDIR-09@0x1280c" },
   { "BDIR-18/one-sector-more", "B", "0x18:0000000000800200",
-    "E BDIR-18@0x12808; W HDR-15@0x18" },
+    "E BDIR-18@0x12808; E HDR-15@0x24" },
   /* 8 MiB less a cluster of bits and a byte of them. */
   { "BDIR-18/one-byte-of-bits", "B", "0x18:0000000000600001",
     "W HDR-15@0x18" },
