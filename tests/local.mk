@@ -26,6 +26,7 @@ unit_tests = \
 	%D%/test-drive \
 	%D%/test-examine \
 	%D%/test-extension \
+	%D%/test-file-end \
 	%D%/test-contents \
 	%D%/test-findings \
 	%D%/test-format \
@@ -143,6 +144,8 @@ naive_sources = \
 unit_ldadd = src/libcli.la
 %C%_test_check_SOURCES = %D%/test-check.c $(builder_sources)
 %C%_test_check_LDADD = $(unit_ldadd)
+%C%_test_file_end_SOURCES = %D%/test-file-end.c $(builder_sources)
+%C%_test_file_end_LDADD = $(unit_ldadd)
 %C%_test_check_clusters_SOURCES = %D%/test-check-clusters.c \
 	$(builder_sources)
 %C%_test_check_clusters_LDADD = $(unit_ldadd)

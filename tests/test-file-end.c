@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* FILE-09: what begins at or after the end of the file, and who says so. */
+
+#include "config.h"
+
+#include "qcow2/file-end.h"
+
+#include "check-util.h"
+
+/* Image A has clusters of 64 KiB: from 0 on header, refcount table, refcount
+ * block, L1 table, an L2 table at 0x40000, the guest's clusters, data of bm0
+ * at 0x290000, tables at 0x2a0000 and 0x2b0000, and from 0x2c0000 to 0x2c0040,
+ * where the file ends, the directory.  The refcount of cluster N is the two
+ * bytes at 0x20000 + 2 * N. */
+typedef struct
+{
+  const char *path;
+  const char *patch;
+  gint severity; /* of FILE-09; -1: there is none */
+  guint64 end;   /* of the last cluster in use, as the message has it */
+} EndRow;
+
+#define NONE (-1)
+#define ERROR QCOW2_SEVERITY_ERROR
+#define WARNING QCOW2_SEVERITY_WARNING
+
+/* clang-format off */
+static const EndRow rows[] = {
+  /* Every fresh image ends inside its last cluster. */
+  { "partial", "", NONE, 0 },
+  { "whole", "size=0x2d0000", NONE, 0 },
+  { "one-byte-of-last", "size=0x2c0001", NONE, 0 },
+  { "last-begins-at-end", "size=0x2c0000", ERROR, 0x2d0000 },
+  { "last-begins-behind-end", "size=0x2bffff", ERROR, 0x2d0000 },
+
+  /* Only refcounts speak of cluster 0x2d. */
+  { "refcount", "0x2005a:0001 size=0x2d0000", WARNING, 0x2e0000 },
+  { "refcount/partial", "0x2005a:0001 size=0x2d0001", NONE, 0 },
+  { "refcount/one-byte-less", "0x2005a:0001 size=0x2cffff", WARNING,
+    0x2e0000 },
+  { "refcount/of-32768", "0x2fffe:0001", WARNING, 0x80000000 },
+
+  /* An L2 entry of the guest, the last of its table, leads there as well. */
+  { "l2", "0x2005a:0001 0x4fff8:80000000002d0000 size=0x2d0000", ERROR,
+    0x2e0000 },
+  { "l2/inside", "0x2005a:0001 0x4fff8:80000000002c0000 size=0x2d0000",
+    WARNING, 0x2e0000 },
+  { "l2/compressed", "0x2005a:0001 0x4fff8:40000000002d0200 size=0x2d0000",
+    ERROR, 0x2e0000 },
+
+  /* An L1 entry: of a disk of 64 MiB one is needed. */
+  { "l1", "0x30000:80000000002d0000 size=0x2d0000", ERROR, 0x2e0000 },
+  { "l1/partial", "0x30000:80000000002d0000 size=0x2d0001", NONE, 0 },
+
+  /* An entry of a bitmap's table, and a bitmap's table. */
+  { "data", "0x2a0000:00000000002d0000 size=0x2d0000", ERROR, 0x2e0000 },
+  { "table", "0x2c0020:00000000002d0000 size=0x2d0000", ERROR, 0x2e0000 },
+  /* A table in the last cluster of the file is short, but begins in it. */
+  { "table/partial", "0x2c0020:00000000002d0000 size=0x2d0001", NONE, 0 },
+  /* Of two clusters the second begins where the file ends. */
+  { "table/second-cluster",
+    "0x2c0020:00000000002d000000002001 size=0x2e0000", ERROR, 0x2f0000 },
+
+  /* Refcount blocks: of the file's clusters, and of those behind. */
+  { "block/needed", "0x10000:00000000002d0000 size=0x2d0000", ERROR,
+    0x2e0000 },
+  { "block/spare", "0x10008:00000000002d0000 size=0x2d0000", WARNING,
+    0x2e0000 },
+  /* What is no start of a cluster is no place. */
+  { "block/unaligned", "0x10008:00000000002d0200 size=0x2d0000", NONE, 0 },
+};
+/* clang-format on */
+
+static const Qcow2Problem *
+find_file_end (const Checked *c)
+{
+  const Qcow2Problem *found = NULL;
+
+  for (guint i = 0; i < qcow2_problems_get_n (c->image->problems); i++)
+    {
+      const Qcow2Problem *problem = qcow2_problems_get (c->image->problems, i);
+
+      if (!g_str_equal (problem->rule, "FILE-09"))
+        continue;
+
+      /* It is one finding, and the first. */
+      g_assert_cmpuint (i, ==, 0);
+      found = problem;
+    }
+
+  return found;
+}
+
+static void
+assert_end (const Checked *c, gint severity, guint64 end)
+{
+  const Qcow2Problem *problem = find_file_end (c);
+  const guint64 size = byte_source_get_size (c->image->source);
+
+  if (severity == NONE)
+    {
+      g_assert_null (problem);
+      g_assert_false (c->image->is_truncated);
+      return;
+    }
+
+  g_autofree char *message = g_strdup_printf (
+      "the file ends at %" G_GUINT64_FORMAT
+      ", but clusters up to %" G_GUINT64_FORMAT
+      " are in use: is the copy complete?",
+      size, end);
+
+  g_assert_nonnull (problem);
+  g_assert_cmpint (problem->severity, ==, severity);
+  g_assert_cmphex (problem->offset, ==, size);
+  g_assert_cmpstr (problem->message, ==, message);
+  g_assert_cmpint (c->image->is_truncated, ==,
+                   severity != QCOW2_SEVERITY_NOTE);
+}
+
+static void
+test_end (gconstpointer data)
+{
+  const EndRow *row = data;
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, "A", row->patch);
+  checked_run (&c);
+  g_assert_cmpuint (c.failed->len, ==, 0);
+  assert_end (&c, row->severity, row->end);
+}
+
+/* A writer may be about to make the file longer. */
+static void
+test_writer (void)
+{
+  FakeSource *source = open_source ("A", "size=0x2c0000");
+  g_auto (Checked) c = { 0 };
+
+  fake_source_lock (source);
+  checked_open_source (&c, source);
+  checked_run (&c);
+  assert_end (&c, QCOW2_SEVERITY_NOTE, 0x2d0000);
+}
+
+/* What is noted without an image that leads there: the last cluster counts,
+ * and what QEMU cannot read at all, or what is not there, does not. */
+static void
+test_note (void)
+{
+  static const struct
+  {
+    guint64 offset;
+    guint64 size;
+    guint64 end;
+  } notes[] = {
+    { 0x2d0000, 0, 0 },
+    { 0x2d0000, 1, 0x2e0000 },
+    { 0x2d0000, 0x10001, 0x2f0000 },
+    { 0x2d0001, 1, 0 },
+    { 0x2c0000, 0x10000, 0 },
+    { 0x2c0000, 0x10001, 0x2e0000 },
+    { 0, 0x10000000, 0 },
+    { G_GUINT64_CONSTANT (0x7fffffffffff0000), 1, 0 },
+    { G_GUINT64_CONSTANT (0xffffffffffff0000), G_MAXUINT64, 0 },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (notes); i++)
+    {
+      g_autoptr (Qcow2Image) image = open_image ("A", NULL);
+      Qcow2FileEnd end = { 0, 0 };
+
+      qcow2_file_end_note_needed (&end, image, notes[i].offset,
+                                  notes[i].size);
+      g_assert_cmphex (end.needed, ==, notes[i].end);
+      g_assert_cmphex (end.counted, ==, 0);
+      qcow2_file_end_note_counted (&end, image, notes[i].offset,
+                                   notes[i].size);
+      g_assert_cmphex (end.counted, ==, notes[i].end);
+    }
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_autofree char *path
+          = g_strdup_printf ("/file-end/%s", rows[i].path);
+
+      g_test_add_data_func (path, &rows[i], test_end);
+    }
+  g_test_add_func ("/file-end/writer", test_writer);
+  g_test_add_func ("/file-end/note", test_note);
+  return g_test_run ();
+}
