@@ -119,8 +119,10 @@ qcow2_guard_judge (Qcow2Image *image, const Qcow2SnapshotTable *snapshots,
     return TRUE;
 
   guard.end = round_up (&guard, offset + size);
-  check_range (&guard, "the L1 table", h->l1_table_offset,
-               (guint64) h->l1_size * 8);
+  /* With a longer one QEMU does not open the image at all. */
+  if ((guint64) h->l1_size * 8 <= QCOW2_MAX_L1_BYTES)
+    check_range (&guard, "the L1 table", h->l1_table_offset,
+                 (guint64) h->l1_size * 8);
   check_range (&guard, "the refcount table", h->refcount_table_offset,
                refcount_bytes);
   check_snapshots (&guard, snapshots);
