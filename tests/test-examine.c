@@ -413,7 +413,7 @@ test_budget_shared (void)
   g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
   g_assert_cmpuint (bitmap.index, ==, 2);
   assert_findings (f.image->problems,
-                   "W HDR-15@0x18; E RES-02@0x2000000000; "
+                   "E HDR-15@0x18; E RES-02@0x2000000000; "
                    "W BDIR-06@0x2c0008; W BDIR-06@0x2c0028; "
                    "W BDIR-06@0x2c0048");
 }
@@ -437,7 +437,7 @@ test_rest_of_budget (void)
   g_assert_false (qcow2_examiner_examine (f.examiner, &bitmap, NULL));
   g_assert_true (examine_next (&f, &bitmap));
   assert_findings (f.image->problems,
-                   "W HDR-15@0x18; W BDIR-06@0x2c0008; W BDIR-06@0x2c0028; "
+                   "E HDR-15@0x18; W BDIR-06@0x2c0008; W BDIR-06@0x2c0028; "
                    "E BDIR-18@0x2c0008; E RES-02@0x2000000040");
 }
 

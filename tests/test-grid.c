@@ -208,12 +208,12 @@ typedef struct
 
 static const Limit limits[] = {
   LIMIT ("A", 20, 4, 9, 8, "E HDR-04"),
-  LIMIT ("A", 20, 4, 21, 22, "E HDR-04"),
+  LIMIT ("A", 20, 4, 21, 22, "W HDR-04"),
   LIMIT ("BK", 16, 4, 1023, 1024, "E HDR-13"),
   LIMIT ("BK", 16, 4, 1, 0, "W HDR-13"),
-  LIMIT ("A", 24, 8, TWO_TO (63) - 1, TWO_TO (63), "E HDR-15"),
+  LIMIT ("A", 24, 8, 0x20000000, 0x20000200, "E HDR-15"), /* one L1 entry */
   LIMIT ("A", 24, 8, 67108864, 67108865, "W HDR-15"),
-  LIMIT ("A", 32, 4, 0, 3, "W HDR-16"),
+  LIMIT ("A", 32, 4, 0, 3, "E HDR-16"),
   LIMIT ("A", 96, 4, 6, 7, "E HDR-28"),
   LIMIT ("A", 96, 4, 6, 64, "E HDR-28"),
   LIMIT ("A", 100, 4, 104, 103, "E HDR-06"),
@@ -221,8 +221,8 @@ static const Limit limits[] = {
   LIMIT ("A", 100, 4, 65536, 65544, "E HDR-08"),
   LIMIT ("B", 100, 4, 512, 520, "E HDR-08"),
   LIMIT ("S", 60, 4, 65536, 65537, "W HDR-19"),
-  LIMIT ("S", 64, 8, 0x50000, 0x51000, "W HDR-19"),
-  LIMIT ("S", 64, 8, 0x50000, TWO_TO (40), "W HDR-19"),
+  LIMIT ("S", 64, 8, 0x50000, 0x51000, "E HDR-19"),
+  LIMIT ("S", 64, 8, 0x50000, TWO_TO (40), "E HDR-19"),
   LIMIT ("A", 72, 8, 3, 32, "E HDR-20"),
   LIMIT ("A", 72, 8, 0, TWO_TO (63), "E HDR-20"),
   LIMIT ("A", 0x74, 4, 65416, 65417, "E EXT-03"), /* 0x78 to 0x10000 */
