@@ -47,7 +47,8 @@ unit_tests = \
 	%D%/test-snapshot \
 	%D%/test-source \
 	%D%/test-table \
-	%D%/test-text
+	%D%/test-text \
+	%D%/test-verdict
 
 shell_tests = \
 	%D%/check-docs.sh \
@@ -146,6 +147,8 @@ unit_ldadd = src/libcli.la
 %C%_test_check_LDADD = $(unit_ldadd)
 %C%_test_file_end_SOURCES = %D%/test-file-end.c $(builder_sources)
 %C%_test_file_end_LDADD = $(unit_ldadd)
+%C%_test_verdict_SOURCES = %D%/test-verdict.c $(builder_sources)
+%C%_test_verdict_LDADD = $(unit_ldadd)
 %C%_test_check_clusters_SOURCES = %D%/test-check-clusters.c \
 	$(builder_sources)
 %C%_test_check_clusters_LDADD = $(unit_ldadd)

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What QEMU does with an image: the worst effect of what is wrong with it, and
+ * that a look at no more than the opening comes to the same. */
+
+#include "config.h"
+
+#include "qcow2/opening.h"
+
+#include "check-util.h"
+
+typedef struct
+{
+  const char *path;
+  const char *base;
+  const char *patch;
+  Qcow2Effect effect;
+  Qcow2RuleIndex rule;
+} VerdictRow;
+
+/* clang-format off */
+static const VerdictRow rows[] = {
+  { "sound", "A", NULL, QCOW2_EFFECT_ACCEPTED, QCOW2_NO_RULE },
+  { "dirty", "A", "0x4f:01", QCOW2_EFFECT_REPAIRED, QCOW2_HDR_21_DIRTY },
+  { "corrupt", "A", "0x4f:02", QCOW2_EFFECT_READ_ONLY, QCOW2_HDR_21_CORRUPT },
+  { "worst/dirty-and-corrupt", "A", "0x4f:03", QCOW2_EFFECT_READ_ONLY,
+    QCOW2_HDR_21_CORRUPT },
+  { "worst/refused", "A", "0x4f:03 0x48:80", QCOW2_EFFECT_REFUSED,
+    QCOW2_HDR_20 },
+  { "at-load", "A", "0x2a0000:8000000000000000", QCOW2_EFFECT_REFUSED,
+    QCOW2_BTAB_01 },
+  /* QEMU does not load a bitmap that is in use. */
+  { "excuse/in-use", "A", "0x2a0000:8000000000000000 0x2c000f:01",
+    QCOW2_EFFECT_ACCEPTED, QCOW2_NO_RULE },
+  /* It hides bitmaps for which the autoclear bit does not vouch. */
+  { "excuse/hidden", "A", "0x2c0010:02 0x58:0000000000000000",
+    QCOW2_EFFECT_ACCEPTED, QCOW2_NO_RULE },
+  { "no-excuse/hidden", "A", "0x2c0010:02", QCOW2_EFFECT_REFUSED,
+    QCOW2_BDIR_11 },
+  /* A name in the header: no extension is read, that of bitmaps neither. */
+  { "excuse/no-extensions", "A",
+    "0x2c0010:02 0x8:0000000000000004 0x10:00000001", QCOW2_EFFECT_ACCEPTED,
+    QCOW2_NO_RULE },
+};
+/* clang-format on */
+
+static void
+test_verdict (gconstpointer data)
+{
+  const VerdictRow *row = data;
+  g_auto (Checked) c = { 0 };
+
+  checked_open (&c, row->base, row->patch);
+  checked_run (&c);
+  g_assert_cmpint (c.verdict.effect, ==, row->effect);
+  g_assert_cmpint (c.verdict.rule, ==, row->rule);
+}
+
+static void
+test_opening (void)
+{
+  g_autofree ImageName *names = image_list_names ();
+  guint n = 0;
+
+  for (guint i = 0; names[i].name != NULL; i++)
+    {
+      FakeSource *source = open_source (names[i].name, NULL);
+      g_autoptr (Qcow2Image) image = qcow2_image_open (&source->base, NULL);
+      g_autoptr (GError) error = NULL;
+      Qcow2Verdict verdict;
+
+      if (image == NULL)
+        continue;
+
+      g_auto (Checked) c = { 0 };
+      g_autoptr (Qcow2Directory) directory
+          = qcow2_directory_open (image, &error);
+      g_assert_no_error (error);
+      g_assert_true (qcow2_image_judge_opening (image, directory, &verdict,
+                                                &error));
+      checked_open (&c, names[i].name, NULL);
+      checked_run (&c);
+      if (verdict.effect != c.verdict.effect)
+        g_error ("%s: opening %d, check %d", names[i].name, verdict.effect,
+                 c.verdict.effect);
+      n++;
+    }
+
+  g_assert_cmpuint (n, >, 100);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_autofree char *path = g_strdup_printf ("/verdict/%s", rows[i].path);
+
+      g_test_add_data_func (path, &rows[i], test_verdict);
+    }
+  g_test_add_func ("/verdict/opening", test_opening);
+  return g_test_run ();
+}
