@@ -275,9 +275,9 @@
   "0x30:0000000000040000 0x40000:0000000000020000 0x20008:0001"
   " size=0x40008", NULL },
 { "refcount-table-entry-cut", "no-bitmaps",
-  "The one entry of the refcount table that the file needs lacks a byte.",
+  "The one entry of the refcount table that the file needs lacks its end.",
   "0x30:0000000000040000 0x40000:0000000000020000 0x20008:0001"
-  " size=0x40007", NULL },
+  " size=0x40005", NULL },
 { "refcount-table-farthest", "no-bitmaps",
   "The refcount table is the last cluster that any file may have.",
   "0x30:7fffffffbfff0000", NULL },

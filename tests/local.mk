@@ -77,6 +77,7 @@ shell_tests = \
 	%D%/cli-list.sh \
 	%D%/cli-output.sh \
 	%D%/cli-samples.sh \
+	%D%/cli-trust.sh \
 	%D%/cli-usage.sh \
 	%D%/cli-writer.sh \
 	%D%/interop-check.sh \

@@ -1,0 +1,304 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# An answer is never better than what was looked at: no all-clear over a copy
+# that broke off, over tables that are missing or free, or over an image that
+# QEMU refuses, and what is said of QEMU is what QEMU does.
+
+# shellcheck source=tests/lib.sh
+. "${srcdir:-.}/tests/lib.sh"
+
+require jq
+
+cd "$tmp" || exit 1
+
+# base NAME COPY: $image is a copy of that image in this folder.
+base ()
+{
+  copy "$1" "$2"
+  image=$2.qcow2
+}
+
+# findings: what check --output=json printed, as "e:HDR-17@40 ", in order.
+findings ()
+{
+  jq -r '.problems[] | "\(.severity[:1]):\(.rule)@\(.offset)"' "$out" \
+    | tr '\n' ' '
+}
+
+# expect_found NAME STATUS QEMU FINDING...: check of $image ends so, says so of
+# QEMU, and finds this alone, in this order.
+expect_found ()
+{
+  local name=$1 want=$2 verdict=$3
+  local found
+
+  shift 3
+  tool check --output=json "$image"
+  found="$status $(jq -r .qemu "$out") $(findings)"
+  check "$name: ${found% }" [ "${found% }" = "$want $verdict${*:+ $*}" ]
+}
+
+# expect_qemu NAME opens|refuses: what QEMU does with $image, too.
+expect_qemu ()
+{
+  if ! command -v qemu-io > /dev/null; then
+    skip "$1: QEMU" 'qemu-io is not installed'
+    return
+  fi
+  qemu-io -r -f qcow2 -c quit "$image" > qemu 2>&1
+  case $?.$2 in
+    0.opens | [1-9]*.refuses) pass "$1: QEMU $2" ;;
+    *) fail "$1: QEMU $2" "$(cat qemu)" ;;
+  esac
+}
+
+# A copy that broke off.  B has clusters of 512 bytes, the last of them at
+# 0x12800 in a file that ends inside it; A's guest data begin at 0x50000.
+
+base no-bitmaps whole
+expect_found 'a whole file' 0 opens
+# The file ends inside its last cluster: so does a fresh image of qemu-img.
+truncate -s $((0x30008)) "$image"
+expect_found 'a file that ends inside its last cluster' 0 opens
+base A cut
+truncate -s $((0x50000)) "$image"
+expect_found 'half of a file' 2 refuses e:FILE-09@327680 e:BEXT-06@528
+expect_qemu 'half of a file' refuses
+base S cut
+truncate -s $((0x80000)) "$image"
+expect_found 'half of a file without bitmaps' 2 opens e:FILE-09@524288
+expect_qemu 'half of a file without bitmaps' opens
+tool check "$image"
+check 'half of a file: the message is the first' grep -qE \
+  '^error FILE-09 0x80000 .* ends at 524288, but clusters up to [0-9]+ are ' \
+  <(head -n 1 "$out")
+check 'half of a file: no copy of the disk is advised' \
+  test "$(grep -c 'qemu-img convert' "$out")" = 0
+base S cut
+truncate -s 65536 "$image"
+# QEMU takes zeroes for the snapshot that it expects.
+expect_found 'a file of one cluster' 2 opens e:FILE-09@65536 e:HDR-17@40 \
+  e:HDR-18@48 e:HDR-19@64
+expect_qemu 'a file of one cluster' opens
+# Only the refcounts tell, as after a crash.
+base no-bitmaps cut
+patch 0x20008 0001
+truncate -s $((0x40000)) "$image"
+expect_found 'a cluster that is only counted' 0 opens w:FILE-09@262144
+
+
+# Severity follows from what is wrong.  Each row: the image, a patch or -, the
+# status, what QEMU does, the only finding.
+
+while read -r name change want verdict finding; do
+  base "$name" row
+  # shellcheck disable=SC2086 # words
+  [ "$change" = - ] || patch ${change/:/ }
+  expect_found "severity: $name $change" "$want" "$verdict" "$finding"
+  # A backing file or a key would be needed as well.
+  case $name in
+    luks-* | backing-*) ;;
+    *) expect_qemu "severity: $name $change" "$verdict" ;;
+  esac
+done << 'END'
+no-bitmaps 0x28:0000000000030200 2 refuses e:HDR-17@40
+no-bitmaps 0x30:0000000000010200 2 refuses e:HDR-18@48
+no-bitmaps 0x38:00000000 2 refuses e:HDR-18@56
+no-bitmaps 0x24:00000000 2 refuses e:HDR-15@36
+no-bitmaps 0x20:00000003 2 refuses e:HDR-16@32
+S 0x40:0000000000050200 2 refuses e:HDR-19@64
+cluster-bits-22 - 0 refuses w:HDR-04@20
+l1-size-over-32-mib-whole - 0 refuses w:HDR-17@40
+l1-offset-too-far - 2 refuses e:HDR-17@40
+refcount-table-too-far - 2 refuses e:HDR-18@48
+snapshot-offset-too-far - 2 refuses e:HDR-19@64
+refcount-header-0 - 2 opens e:REF-01@0
+refcount-refcount-table-0 - 2 opens e:REF-01@65536
+refcount-block-0 - 2 opens e:REF-01@131072
+refcount-l1-0 - 2 opens e:REF-01@196608
+refcount-snapshot-table-0 - 2 opens e:REF-01@327680
+directory-all-zeroes - 2 refuses e:BDIR-21@2883584
+luks-magic - 2 refuses e:CRYPT-01@262144
+luks-version-2 - 2 refuses e:CRYPT-02@262150
+backing-file-no-format - 0 opens n:HDR-32@8
+extension-8-bytes - 0 opens n:EXT-09@112
+END
+
+
+# What is said of QEMU beside something else that decides.  consequence RULE:
+# what check says of the first finding of RULE.
+
+consequence ()
+{
+  jq -r --arg rule "$1" '[.problems[] | select(.rule == $rule)][0].consequence
+    // "nothing"' "$out"
+}
+
+while IFS='|' read -r name rule want; do
+  image "$name"
+  tool check --output=json "$image"
+  check "$name: $rule: $want" \
+    grep -qxF -- "$want" <(consequence "$rule")
+done << END
+directory-size-72|BDIR-04|QEMU refuses to open this image: "Broken bitmap \
+directory"
+directory-size-96|BDIR-03|QEMU refuses to open this image: "More bitmaps \
+found than specified in header extension"
+X01|HDR-25|QEMU refuses to open this image for another reason
+file-512-bytes|HDR-25|QEMU refuses to open this image for another reason
+backing-name-nul|HDR-30|QEMU cuts the name at the NUL byte: it opens another \
+file, or takes another format, than the whole name says
+size-one-sector-short-of-entry|BDIR-18|QEMU rounds the size of the disk down, \
+and needs no such entry
+END
+
+# The header extensions are not read where the backing file's name is in the
+# header: QEMU opens the image, whatever they and the bitmaps are.
+base B inside
+patch 0x8 0000000000000008
+patch 0x12808 00000005
+tool check --output=json "$image"
+check 'a backing file name inside the header' test "$status.$(
+  jq -r '.qemu, ([.problems[].consequence // ""
+    | select(startswith("QEMU refuses"))] | length)' "$out" | tr '\n' ' ')" \
+  = '2.opens 0 '
+expect_qemu 'a backing file name inside the header' opens
+
+# A snapshot table at 0 is the header.
+base B at-0
+patch 0x3c 00000080
+tool check --output=json "$image"
+check 'a snapshot table at 0' test "$status.$(jq -r .qemu "$out")" = 2.refuses
+expect_qemu 'a snapshot table at 0' refuses
+
+# Sizes that end in a sector, at the border of a table's entry: QEMU counts
+# whole sectors, 0 here.
+base A sector
+patch 0x18 0000000000000078
+tool bitmaps --is usable --name bm0 "$image"
+expect 'a disk of no whole sector: not usable' 2
+expect_qemu 'a disk of no whole sector' refuses
+
+# Value and offset are of one field, and an overlap is found without refcounts.
+image backing-name-past-cluster-end
+tool check --output=json "$image"
+check 'the value is the number at the offset' test "$(jq -c '[.problems[]
+  | select(.rule == "HDR-12") | [.offset, .value]]' "$out")" = '[[16,8]]'
+base T19 order
+patch 0x60 00000007
+tool check --output=json "$image"
+check 'an overlap without refcounts' test "$(findings | grep -c OVL-01)" = 1
+
+# --is opens, --is opens-rw.  Each row: images, what of, status.
+
+for name in A H39 incompatible-dirty incompatible-corrupt; do
+  image $name
+done
+while IFS='|' read -r images what want; do
+  # shellcheck disable=SC2086 # words
+  tool check --is $what $images
+  if [ "$want" = 1 ]; then
+    check "$what: $images: status 1 and why" \
+      test "$status.$(wc -l < "$err").$(wc -c < "$out")" = 1.1.0
+  else
+    expect "$what: $images" "$want"
+    expect_silence "$what: $images: silence"
+  fi
+done << 'END'
+A.qcow2|opens|0
+A.qcow2|opens-rw|0
+H39.qcow2|opens|2
+H39.qcow2|opens-rw|2
+incompatible-corrupt.qcow2|opens|0
+incompatible-corrupt.qcow2|opens-rw|2
+incompatible-dirty.qcow2|opens|0
+incompatible-dirty.qcow2|opens-rw|1
+missing.qcow2|opens|1
+A.qcow2 incompatible-corrupt.qcow2 incompatible-dirty.qcow2|opens|0
+A.qcow2 H39.qcow2|opens|2
+A.qcow2 incompatible-corrupt.qcow2|opens-rw|2
+A.qcow2 incompatible-dirty.qcow2|opens-rw|1
+END
+
+# -q: only the status.
+
+for name in A H39; do
+  tool check "$name.qcow2"
+  want=$status
+  tool check -q "$name.qcow2"
+  expect "-q: the status for $name" "$want"
+  expect_silence "-q: nothing is printed for $name"
+done
+tool check -q missing.qcow2
+check '-q: an image that cannot be read has its message' \
+  test "$status.$(wc -l < "$err").$(wc -c < "$out")" = 1.1.0
+
+# Usable is what QEMU could use now; the state is the bitmap's own.
+
+tool bitmaps --output=json H39.qcow2
+check 'refused: no bitmap is usable' test "$(jq -c '[.qemu, .qemu_rule,
+  (.bitmaps[] | .state, .usable)]' "$out")" \
+  = '["refuses","HDR-28","enabled",false,"enabled",false]'
+tool bitmaps --is usable --name bm0 H39.qcow2
+expect 'refused: --is usable' 2
+tool bitmaps --is enabled --name bm0 H39.qcow2
+expect 'refused: --is enabled' 0
+tool bitmap-map --name bm0 A.qcow2
+cp "$out" expected
+tool bitmap-map --name bm0 H39.qcow2
+expect_file 'refused: the map of a sound bitmap, without --force' "$out"
+tool bitmaps --is usable --name bm0 A.qcow2
+expect 'opened: --is usable' 0
+
+# What a clear bit of a doubtful bitmap says nobody knows.
+
+base in-use doubtful
+tool bitmap-map --index 0 --contains=$((0x100000)) "$image"
+check 'doubtful: no answer without --force' test "$status" != 0
+tool bitmap-map --index 0 --contains=$((0x100000)) --force "$image"
+check 'doubtful: a clear bit may be dirty' \
+  test "$status.$(wc -l < "$err")" = 0.1
+tool bitmap-map --index 0 --totals --force --output=json "$image"
+check 'doubtful: nothing is clean' \
+  test "$(jq -c '[.[].type] | sort' "$out")" = '[1,3]'
+
+# Who holds which lock: QEMU's writer has byte 101 shared, and may be about to
+# extend the file; a reader that locks the whole file is no writer, but may
+# hide one.
+
+if ! command -v python3 > /dev/null; then
+  skip 'locks' 'python3 is not installed'
+  done_testing
+fi
+
+# lock FIRST LENGTH: descriptor 5 gets a shared lock, which the shell keeps.
+lock ()
+{
+  python3 -c '
+import fcntl, struct, sys
+fcntl.fcntl(5, getattr(fcntl, "F_OFD_SETLK", 37),
+            struct.pack("hhqqi4x", fcntl.F_RDLCK, 0, int(sys.argv[1]),
+                        int(sys.argv[2]), 0))' "$@" 2> locking
+}
+
+base refcount-after-end live
+exec 5<> "$image"
+if lock 101 1; then
+  expect_found 'a writer that may extend the file' 0 opens \
+    n:FILE-09@2949120 w:FILE-08@0
+else
+  skip 'a writer that may extend the file' "$(tail -n 1 locking)"
+fi
+exec 5>&-
+base A live
+exec 5<> "$image"
+if lock 0 0; then
+  tool check --output=json "$image"
+  check 'a reader with a lock on the whole file' test "$status.$(
+    jq -c '[.writer, .problems]' "$out")" = '0.[null,[]]'
+else
+  skip 'a reader with a lock on the whole file' "$(tail -n 1 locking)"
+fi
+exec 5>&-
+
+done_testing
