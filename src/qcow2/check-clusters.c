@@ -62,6 +62,7 @@ struct Qcow2ClusterCheck
   guint rounds; /* that were finished */
   guint64 cost; /* bytes of tables read in a round */
   gboolean gave_up_refcounts;
+  gboolean refcounts_failed; /* to be read, as was told */
 };
 
 /* Returns a check of IMAGE, which must outlive it; NULL when the image does
@@ -97,7 +98,9 @@ static void
 add (Qcow2ClusterCheck *check, Qcow2RunKind kind, guint64 bitmap,
      guint64 offset, guint64 size, guint64 pointer)
 {
-  qcow2_file_end_note_needed (&check->file_end, check->image, offset, size);
+  /* Of two tables only a part may be needed. */
+  if (kind != QCOW2_RUN_L1_TABLE && kind != QCOW2_RUN_REFCOUNT_TABLE)
+    qcow2_file_end_note_needed (&check->file_end, check->image, offset, size);
   if (offset == 0 || offset % check->cluster_size != 0
       || offset >= check->file_size)
     return;
@@ -210,6 +213,18 @@ tell (const Qcow2ClusterCheck *check, GError *error)
   check->failed (error, check->failed_data);
 }
 
+/* Takes ERROR about refcounts that are read again: it is told unless one was
+ * told before. */
+static void
+tell_of_refcounts (Qcow2ClusterCheck *check, GError *error)
+{
+  if (check->refcounts_failed)
+    g_error_free (error);
+  else
+    tell (check, error);
+  check->refcounts_failed = TRUE;
+}
+
 /* After an entry of the refcount table that cannot be read no blocks are looked
  * for. */
 static void
@@ -237,6 +252,7 @@ add_refcount_structures (Qcow2ClusterCheck *check)
                                              &raw, &error)))
         {
           tell (check, error);
+          check->refcounts_failed = TRUE;
           check->n_blocks = i;
           check->n_counted
               = i * qcow2_refcounts_get_block_end (check->refcounts, 0);
@@ -538,6 +554,7 @@ get_refcount (Qcow2ClusterCheck *check, guint64 at, guint64 end,
     return;
 
   tell (check, error);
+  check->refcounts_failed = TRUE;
   check->refcounts_done = qcow2_refcounts_get_block_end (check->refcounts, at);
   *refcount = 1;
   *n = MIN (end, check->refcounts_done) - at;
@@ -615,29 +632,62 @@ check_refcounts (Qcow2ClusterCheck *check)
     }
 }
 
+/* Notes where the tables end that the header points to. */
+static void
+note_header_tables (Qcow2ClusterCheck *check)
+{
+  const Qcow2Image *image = check->image;
+  const Qcow2Header *h = &image->header;
+  const guint64 l1_bytes = (guint64) h->l1_size * 8;
+  const guint64 l1_needed = qcow2_header_get_n_l1_needed (h) * 8;
+  const guint64 refcount_bytes
+      = h->refcount_table_clusters * check->cluster_size;
+  const guint64 refcount_needed
+      = qcow2_header_get_refcount_table_needed (h, check->file_size);
+  Qcow2FileEnd *end = &check->file_end;
+
+  qcow2_file_end_note_needed (end, image, h->l1_table_offset,
+                              MIN (l1_bytes, l1_needed));
+  qcow2_file_end_note_needed (end, image, h->refcount_table_offset,
+                              refcount_needed);
+  if (l1_bytes <= QCOW2_MAX_L1_BYTES)
+    qcow2_file_end_note_counted (end, image, h->l1_table_offset, l1_bytes);
+  if (refcount_bytes <= QCOW2_MAX_REFTABLE_BYTES)
+    qcow2_file_end_note_counted (end, image, h->refcount_table_offset,
+                                 refcount_bytes);
+  if (h->nb_snapshots <= QCOW2_MAX_SNAPSHOTS)
+    qcow2_file_end_note_needed (end, image, h->snapshot_offset,
+                                (guint64) h->nb_snapshots
+                                    * QCOW2_SNAPSHOT_HEAD);
+}
+
 static void
 judge_file_end (Qcow2ClusterCheck *check)
 {
   GError *error = NULL;
 
-  if (!qcow2_file_end_judge (&check->file_end, check->image, check->refcounts,
-                             &error))
+  note_header_tables (check);
+  if (check->refcounts != NULL
+      && !qcow2_file_end_note_refcounts (&check->file_end, check->image,
+                                         check->refcounts, &error))
+    tell_of_refcounts (check, error);
+
+  error = NULL;
+  if (!qcow2_file_end_judge (&check->file_end, check->image, &error))
     tell (check, error);
 }
 
-/* OVL-01: says what QEMU would find in the way of the bitmap directory. */
+/* OVL-01: says what QEMU would find in the way of the bitmap directory.  That
+ * the tables cannot be read has been told: they were read before. */
 static void
 judge_guard (Qcow2ClusterCheck *check)
 {
-  GError *error = NULL;
+  const Qcow2RuleUse *use = qcow2_problems_get_use (check->image->problems,
+                                                    QCOW2_OVL_01_GUARDED);
 
-  if (check->directory != NULL
-      && qcow2_directory_is_rewritten (check->directory)
-      && qcow2_problems_get_use (check->image->problems, QCOW2_OVL_01_GUARDED)
-                 ->n
-             == 0
-      && !qcow2_guard_judge (check->image, &check->snapshots, &error))
-    tell (check, error);
+  if (check->directory != NULL && use->n == 0
+      && qcow2_directory_is_rewritten (check->directory))
+    qcow2_guard_judge (check->image, &check->snapshots, NULL);
 }
 
 /* Judges the clusters that were added since the last round; DIRECTORY is the
@@ -650,17 +700,18 @@ qcow2_cluster_check_finish_round (Qcow2ClusterCheck *check,
 {
   check->directory = directory;
   add_structures (check);
-  if (check->rounds == 0)
-    judge_file_end (check);
   qcow2_cluster_map_sort (check->map);
   find_overlaps (check);
-  if (check->rounds == 0)
-    judge_guard (check);
   if (qcow2_cluster_map_is_crowded (check->map))
     report_unexamined (check, qcow2_cluster_map_get_low (check->map),
                        "further overlaps of the cluster");
   if (check->refcounts != NULL)
     check_refcounts (check);
+  if (check->rounds == 0)
+    {
+      judge_file_end (check);
+      judge_guard (check);
+    }
 
   const guint64 high = qcow2_cluster_map_get_high (check->map);
   if (high == G_MAXUINT64)

@@ -61,10 +61,11 @@ note_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data)
   return TRUE;
 }
 
-/* Notes the last cluster that is in use by REFCOUNTS. */
-static gboolean
-note_refcounts (Qcow2FileEnd *end, const Qcow2Image *image,
-                Qcow2Refcounts *refcounts, GError **error)
+/* Notes the last cluster of IMAGE that is in use by REFCOUNTS.  Fails with
+ * QCOW2_ERROR_READ. */
+gboolean
+qcow2_file_end_note_refcounts (Qcow2FileEnd *end, const Qcow2Image *image,
+                               Qcow2Refcounts *refcounts, GError **error)
 {
   const guint64 cluster_size = image->header.cluster_size;
   guint64 n_clusters;
@@ -124,19 +125,16 @@ report (const Qcow2FileEnd *end, Qcow2Image *image)
 }
 
 /* Adds a finding to IMAGE, before all others, if END, where the caller has
- * noted what its metadata refers to, or the L1 table, or REFCOUNTS, which may
- * be NULL, speak of a cluster after the end of the file.  Fails with
- * QCOW2_ERROR_READ, and then has judged by what could be read. */
+ * noted what its metadata and its refcounts refer to, or the L1 table speak of
+ * a cluster after the end of the file.  Fails with QCOW2_ERROR_READ, and then
+ * has judged by what could be read. */
 gboolean
-qcow2_file_end_judge (Qcow2FileEnd *end, Qcow2Image *image,
-                      Qcow2Refcounts *refcounts, GError **error)
+qcow2_file_end_judge (Qcow2FileEnd *end, Qcow2Image *image, GError **error)
 {
   Notes notes = { .end = end, .image = image };
   gboolean was_read
       = qcow2_l1_table_walk (image, note_l2_table, &notes, error);
 
-  if (was_read && refcounts != NULL)
-    was_read = note_refcounts (end, image, refcounts, error);
   if (was_read && end->needed == 0 && end->counted > 0)
     was_read = note_guest_clusters (end, image, error);
 

@@ -19,7 +19,11 @@ void qcow2_file_end_note_needed (Qcow2FileEnd *end, const Qcow2Image *image,
                                  guint64 offset, guint64 size);
 void qcow2_file_end_note_counted (Qcow2FileEnd *end, const Qcow2Image *image,
                                   guint64 offset, guint64 size);
+gboolean qcow2_file_end_note_refcounts (Qcow2FileEnd *end,
+                                        const Qcow2Image *image,
+                                        Qcow2Refcounts *refcounts,
+                                        GError **error);
 gboolean qcow2_file_end_judge (Qcow2FileEnd *end, Qcow2Image *image,
-                               Qcow2Refcounts *refcounts, GError **error);
+                               GError **error);
 
 G_END_DECLS

@@ -214,19 +214,6 @@ judge_backing_file (const Judge *j)
   judge_backing_file_name (j);
 }
 
-/* Returns how many L1 entries the disk needs: an L2 table fills a cluster with
- * entries of 8 or, extended, 16 bytes. */
-static guint64
-get_n_l1_needed (const Qcow2Header *h)
-{
-  const gboolean extended
-      = (h->incompatible_features & QCOW2_INCOMPATIBLE_EXTENDED_L2) != 0;
-  const guint shift = 2 * h->cluster_bits - (extended ? 4 : 3);
-  const guint64 rest = h->size & ((G_GUINT64_CONSTANT (1) << shift) - 1);
-
-  return (h->size >> shift) + (rest != 0);
-}
-
 static void
 judge_size (const Judge *j)
 {
@@ -244,7 +231,7 @@ judge_size (const Judge *j)
   if (h->cluster_size == QCOW2_ABSENT)
     return;
 
-  const guint64 needed = get_n_l1_needed (h);
+  const guint64 needed = qcow2_header_get_n_l1_needed (h);
   if (h->l1_size >= needed)
     return;
 
@@ -287,7 +274,7 @@ judge_l1_table (const Judge *j)
   const Qcow2Header *h = j->h;
   const guint64 offset = h->l1_table_offset;
   const guint64 bytes = (guint64) h->l1_size * 8;
-  const guint64 needed = 8 * MIN (get_n_l1_needed (h), h->l1_size);
+  const guint64 needed = 8 * MIN (qcow2_header_get_n_l1_needed (h), h->l1_size);
   const gboolean too_large = bytes > QCOW2_MAX_L1_BYTES;
   const char *misplacement
       = get_misplacement (j, offset, too_large ? 0 : bytes);
@@ -317,25 +304,6 @@ judge_l1_table (const Judge *j)
          h->l1_size, j->file_size);
 }
 
-/* Returns how many bytes of the refcount table the clusters of the file need.
- */
-static guint64
-get_refcount_table_needed (const Judge *j, guint64 bytes)
-{
-  const Qcow2Header *h = j->h;
-
-  if (h->refcount_bits == QCOW2_ABSENT)
-    return bytes;
-
-  const guint64 per_block = h->cluster_size * 8 / h->refcount_bits;
-  const guint64 n_clusters = j->file_size / h->cluster_size
-                             + (j->file_size % h->cluster_size != 0);
-  const guint64 n_blocks
-      = n_clusters / per_block + (n_clusters % per_block != 0);
-
-  return MIN (bytes, n_blocks * 8);
-}
-
 static void
 judge_refcount_table (const Judge *j)
 {
@@ -343,7 +311,8 @@ judge_refcount_table (const Judge *j)
   const guint64 offset = h->refcount_table_offset;
   const guint64 bytes = h->refcount_table_clusters * h->cluster_size;
   const gboolean too_large = bytes > QCOW2_MAX_REFTABLE_BYTES;
-  const guint64 needed = get_refcount_table_needed (j, bytes);
+  const guint64 needed
+      = qcow2_header_get_refcount_table_needed (h, j->file_size);
   const char *misplacement
       = get_misplacement (j, offset, too_large ? 0 : bytes);
 

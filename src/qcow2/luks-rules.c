@@ -67,7 +67,17 @@ typedef struct
 
 #define ADD(rule, at, ...)                                                    \
   qcow2_problems_add (j->problems, &j->subject, QCOW2_##rule,                 \
-                      j->offset + (at), __VA_ARGS__)
+                      locate (j, (at)), __VA_ARGS__)
+
+/* Returns the host offset of byte AT of the header, or the end of the file if
+ * that comes first. */
+static guint64
+locate (const Judge *j, guint64 at)
+{
+  return j->offset < j->file_size && at < j->file_size - j->offset
+             ? j->offset + at
+             : j->file_size;
+}
 
 static gboolean
 is_terminated (const char *name, gsize size)

@@ -4,7 +4,6 @@
 
 #include "qcow2/verdict.h"
 
-
 /* The rules about what header extensions lead to, by how their ids begin. */
 static const char *const extension_rules[]
     = { "EXT-", "BEXT-", "BDIR-", "BTAB-", "CRYPT-", NULL };
