@@ -121,7 +121,14 @@ del(.writer)
 .extensions[1].data = "x"
 del(.extensions[1].nb_bitmaps)
 .bitmaps[0].state = "busy"
-.bitmaps[0].usable = false
+.bitmaps[0].usable = null
+.bitmaps[0].state = "stale"
+.qemu = "maybe"
+.qemu = "refuses"
+.qemu_rule = "HDR-28"
+.qemu = "refuses" | .qemu_rule = "HDR-28"
+del(.qemu)
+del(.qemu_rule)
 .bitmaps[0].flags_names = ["bit-2"]
 .bitmaps[0].dirty_bytes = "0"
 del(.bitmaps[0].dirty_bytes)
@@ -170,6 +177,11 @@ del(.summary.notes)
 .summary.findings = 1
 .summary.bitmaps = []
 .summary.bitmaps.busy = 0
+.summary.bitmaps.usable = 0
+.summary.not_examined = []
+.summary.not_examined = ["guest-clusters", "everything"]
+del(.summary.not_examined)
+del(.qemu)
 del(.summary.bitmaps.in_use)
 .bitmaps = []
 .header = null

@@ -51,6 +51,21 @@ STATUS_OF_ERROR = {'open': 1, 'not-qcow2': 1, 'unsupported': 1,
 
 LAST_KEYS = ['writer', 'error', 'problems']
 
+# What check counts, and its words for people.
+STATES = ('enabled', 'disabled', 'in_use', 'stale', 'damaged')
+VERDICTS = {
+    'opens': 'QEMU opens it',
+    'read-only': 'QEMU opens it only for reading',
+    'refuses': 'QEMU refuses to open it',
+    None: '(whether QEMU opens it is not known'
+          '|QEMU opens it for reading, and for writing if it can repair it)',
+}
+NOT_EXAMINED = {
+    'guest-clusters': "the guest's clusters",
+    'backing-file': 'the backing file',
+    'data-file': 'the data file',
+}
+
 n_differences = 0
 
 
@@ -331,11 +346,17 @@ def compare_check_text(what, answer, text):
     if summary is not None:
         states = ['unknown'] if summary['bitmaps'] is None else [
             '%d %s' % (summary['bitmaps'][key], key.replace('_', ' '))
-            for key in ('usable', 'in_use', 'stale', 'damaged')]
-        patterns.append(re.escape('%s: %s, %s; bitmaps: %s' % (
-            interop.escape(bytes_of(answer, 'filename')),
-            plural(summary['errors'], 'error'),
-            plural(summary['warnings'], 'warning'), ', '.join(states))) + '$')
+            for key in STATES]
+        patterns.append('%s; %s; %s$' % (
+            re.escape('%s: %s, %s' % (
+                interop.escape(bytes_of(answer, 'filename')),
+                plural(summary['errors'], 'error'),
+                plural(summary['warnings'], 'warning'))),
+            VERDICTS[answer['qemu']],
+            re.escape('bitmaps: %s; not looked at: %s' % (
+                ', '.join(states), ', '.join(
+                    NOT_EXAMINED[word]
+                    for word in summary['not_examined'])))))
     same(what + ': how many lines', len(lines), len(patterns))
     for line, pattern in zip(lines, patterns):
         if not re.match(pattern, line):
@@ -361,10 +382,8 @@ def compare_summary(what, answer, path):
         same(what + ': known bitmaps', summary['bitmaps'], bitmaps)
         return
     states = [bitmap['state'] for bitmap in bitmaps]
-    same(what + ': states', summary['bitmaps'], {
-        'usable': states.count('enabled') + states.count('disabled'),
-        'in_use': states.count('in-use'), 'stale': states.count('stale'),
-        'damaged': states.count('damaged')})
+    same(what + ': states', summary['bitmaps'],
+         {state: states.count(state.replace('_', '-')) for state in STATES})
 
 
 def without_headings(text):
