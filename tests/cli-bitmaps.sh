@@ -132,14 +132,15 @@ is 0 in-use --name=in-use
 image cleared
 image autoclear-clear
 is_just 1 stale
+# A sound bitmap in an image that QEMU refuses for another one is not usable.
 image T01
 is_just 0 damaged
-is_just 1 usable enabled
+is_just 1 enabled
 image H31
 is_just 1 damaged
 image first-entry-bad
 is_just 0 damaged
-is_just 1 usable enabled
+is_just 1 enabled
 
 # No answer: neither 0 nor 2, with a message, without output.
 no_answer ()

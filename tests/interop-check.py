@@ -42,7 +42,6 @@ EITHER_WAY = (
 KNOWN = dict.fromkeys(
     ('D39', 'D41', 'extra-data-2-31', 'extra-data-wraps-to-8'),
     'QEMU adds up 32 bits, and refuses the extra data instead')
-KNOWN['X47'] = 'QEMU cannot read a LUKS header there'
 # What QEMU meets with only when it is given a secret: interop-luks.sh.
 KNOWN.update(dict.fromkeys((
     'crypto-length-592', 'luks-cast5-xts', 'luks-first-key-cut',

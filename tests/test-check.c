@@ -250,9 +250,10 @@ static const FindingRow findings[] = {
     "0x28:0000000000040000 0x230:23852875000000080000000100000000",
     "E FILE-09@0x270040; E EXT-08@0x230; E EXT-12@0x234; "
     "E OVL-01@0x40000" },
-  { "snapshots/behind-file", "S", "0x40:0000000100000000", "E HDR-19@0x40" },
-  { "snapshots/most-behind-file", "S", "0x3c:00010000 0x40:0000000100000000",
-    "E HDR-19@0x40" },
+  { "snapshots/after-file", "S", "0x40:0000000100000000",
+    "E FILE-09@0x2b0000; E HDR-19@0x40" },
+  { "snapshots/most-after-file", "S", "0x3c:00010000 0x40:0000000100000000",
+    "E FILE-09@0x2b0000; E HDR-19@0x40" },
   { "snapshots/too-many-behind-file", "S",
     "0x3c:00010001 0x40:0000000100000000", "W HDR-19@0x3c" },
   /* Only the dirty bit makes refcounts doubtful. */
@@ -272,7 +273,7 @@ static const FindingRow findings[] = {
   { "refcount/long-table", "A",
     "0x30:00000000002d0000 0x38:00000002 0x2d0000:0000000000020000 "
     "0x2a0000:00000000002d0000 size=0x2e0000",
-    "E FILE-09@0x2e0000; W HDR-18@0x30; E OVL-01@0x2d0000; "
+    "W FILE-09@0x2e0000; W HDR-18@0x30; E OVL-01@0x2d0000; "
     "E REF-01@0x2d0000" },
   /* QEMU takes the header for the table, and the offset of the directory in it
    * for that of a block, which keeps it from writing the directory. */

@@ -68,15 +68,15 @@ static const Row rows[] = {
 
   /* Up to 32 bytes of extra data are shown. */
   { "extra-data", EXTRA, NULL, QCOW2_BDIR_14_COMPATIBLE,
-    "13 bytes of extra data that nobody knows: deadbeef000000000000000000" },
+    "13 bytes of extra data of an unknown kind: deadbeef000000000000000000" },
   { "extra-data/32", EXTRA, "0x70014:00000020", QCOW2_BDIR_14_COMPATIBLE,
-    "32 bytes of extra data that nobody knows: deadbeef00000000"
+    "32 bytes of extra data of an unknown kind: deadbeef00000000"
     "0000000000623000" "0000000000060000" "0000000100000002" },
   { "extra-data/33", EXTRA, "0x70014:00000021", QCOW2_BDIR_14_COMPATIBLE,
-    "33 bytes of extra data that nobody knows: deadbeef00000000"
+    "33 bytes of extra data of an unknown kind: deadbeef00000000"
     "0000000000623000" "0000000000060000" "0000000100000002..." },
   { "extra-data/auto", EXTRA, "0x7000c:00000002", QCOW2_BDIR_14,
-    "13 bytes of extra data that nobody knows forbid to use the bitmap: "
+    "13 bytes of extra data of an unknown kind forbid to use the bitmap: "
     "deadbeef000000000000000000" },
 
   /* A table that goes on behind the last offset of QEMU, 2^63 - 2^30, and one

@@ -164,6 +164,11 @@ judge_crypto (const Judge *j)
          "crypto_header_length " QCOW2_U " is less than the %u of a LUKS "
          "header",
          length, LUKS_HEADER_LENGTH);
+  else if (offset > QCOW2_QEMU_MAX_LENGTH - LUKS_HEADER_LENGTH)
+    ADD (EXT_13_FAR, AT_DATA + 8, length,
+         "the LUKS header, " QCOW2_U " bytes at " QCOW2_X
+         ", is beyond what QEMU reads of a file",
+         length, offset);
   else if (offset > j->file_size || length > j->file_size - offset)
     ADD (EXT_13_END, AT_DATA + 8, length,
          "the LUKS header, " QCOW2_U " bytes at " QCOW2_X

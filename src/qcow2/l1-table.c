@@ -57,19 +57,23 @@ qcow2_offsets_walk (ByteSource *source, guint64 start, guint64 bytes,
 }
 
 /* Calls FUNC with DATA for each entry of the active L1 table of IMAGE that
- * points to an L2 table, as far as the table is in the file and no longer than
- * QEMU allows.  Fails with QCOW2_ERROR_READ. */
+ * points to an L2 table, as far as the table is in the file.  Of one that is
+ * longer than QEMU allows, the entries count that the disk needs.  Fails with
+ * QCOW2_ERROR_READ. */
 gboolean
 qcow2_l1_table_walk (const Qcow2Image *image, Qcow2OffsetFunc func,
                      gpointer data, GError **error)
 {
   const Qcow2Header *h = &image->header;
-  const guint64 bytes = MIN ((guint64) h->l1_size * ENTRY_LENGTH,
-                             QCOW2_MAX_L1_BYTES);
+  guint64 bytes = (guint64) h->l1_size * ENTRY_LENGTH;
 
   if (h->cluster_size == QCOW2_ABSENT
       || h->l1_table_offset % h->cluster_size != 0)
     return TRUE;
+
+  if (bytes > QCOW2_MAX_L1_BYTES)
+    bytes = MIN (qcow2_header_get_n_l1_needed (h) * ENTRY_LENGTH,
+                 QCOW2_MAX_L1_BYTES);
 
   return qcow2_offsets_walk (image->source, h->l1_table_offset, bytes,
                              OFFSET_MASK, func, data, error);

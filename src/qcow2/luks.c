@@ -85,6 +85,7 @@ qcow2_luks_is_located (const Qcow2Extension *extension,
          && extension->length == CRYPTO_LENGTH && extension->n_decoded == 2
          && header->crypt_method == QCOW2_CRYPT_LUKS && offset != 0
          && offset % header->cluster_size == 0
+         && offset <= QCOW2_QEMU_MAX_LENGTH - QCOW2_LUKS_LENGTH
          && extension->crypto.crypto_header_length >= QCOW2_LUKS_LENGTH;
 }
 
