@@ -252,7 +252,17 @@ VALGRIND_FLAGS = -q --error-exitcode=99 --leak-check=full \
 	--show-leak-kinds=definite --errors-for-leak-kinds=definite \
 	--num-callers=30
 
+# What runs in process, command lines (the replay programs) included, and the
+# shell tests of what does not: a start under valgrind takes half a second.
+valgrind_tests = $(unit_tests) $(replay_programs) \
+	%D%/cli-bad-input.sh \
+	%D%/cli-changed.sh \
+	%D%/cli-faults.sh \
+	%D%/cli-output.sh \
+	%D%/cli-usage.sh
+
 .PHONY: check-valgrind
 check-valgrind:
 	$(MAKE) check QCOW2TOOL_SLOW=1 MALLOC_PERTURB_= \
+		TESTS='$(valgrind_tests)' \
 		QCOW2TOOL_WRAPPER='$(VALGRIND) $(VALGRIND_FLAGS)'
