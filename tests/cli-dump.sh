@@ -186,8 +186,8 @@ cat > compare.py << 'EOF'
 import json
 import sys
 
-KEYS = ['filename', 'header', 'extensions', 'bitmaps', 'writer', 'error',
-        'problems']
+KEYS = ['filename', 'header', 'extensions', 'bitmaps', 'qemu', 'qemu_rule',
+        'writer', 'error', 'problems']
 
 
 def read(name):

@@ -111,8 +111,9 @@ check "no backing_format without its extension" \
   test "$(grep -c '^backing_format' "$out")" = 0
 
 # Errors of the header: its offset and rule, and nothing is left out.
-for row in H07:0x14:HDR-04 H09:0x14:HDR-04 H13:0x14:HDR-04 H15:0x14:HDR-04 \
+for row in H07:0x14:HDR-04 H13:0x14:HDR-04 H15:0x14:HDR-04 \
     H17:0x64:HDR-06 H19:0x64:HDR-06 H21:0x64:HDR-07 H25:0x64:HDR-07 \
+    H43:0x20:HDR-16 H51:0x30:HDR-18 \
     header-length-cluster-plus-8:0x64:HDR-08 H29:0x68:HDR-23 \
     compression-without-bit:0x68:HDR-23 compression-type-2:0x68:HDR-23 \
     H31:0x48:HDR-20 H39:0x60:HDR-28 H45:0x18:HDR-15 H59:0x8:HDR-12 \
@@ -133,7 +134,7 @@ done
 
 # Warnings and notes are no messages, nor is damage that the header has no
 # part in.
-for name in H27 H33 H41 H43 H49 H51 H53 H67 H69 header-padding-all-ones \
+for name in H27 H33 H41 H49 H53 H67 H69 header-padding-all-ones \
     compatible-all-ones autoclear-bit-2 size-not-512 backing-size-1023 \
     first-entry-bad second-entry-bad T01 D35 X13; do
   image $name

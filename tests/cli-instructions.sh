@@ -77,7 +77,7 @@ for n in 10 30; do
   before=$count
   instructions "${words[0]}" bitmaps --output=jsonl --files-from="$tmp/list-$n"
 done
-bar 'an image of many' 100000 $(((count - before) / 20))
+bar 'an image of many' 204000 $(((count - before) / 20))
 
 each 'a row of a table' 490 table 4000 bitmap-table --name b
 each 'a row of a table, long' 960 table 4000 bitmap-table --name b --long

@@ -220,7 +220,8 @@ unknown Header Header "*"
 unknown '' '' ''
 unknown "x${escape}[2Jyyyyyyyyyy" 'x\\x1b\[2Jyyyyyyyyyy' ''
 unknown $'\xff\xfe\xfd\xfc' '\\xff\\xfe\\xfd\\xfc' ''
-unknown "$image" "$image" ''
+unknown "$image" "$image" \
+  ", did you mean 'qcow2tool header $image' or 'qcow2tool check $image'?"
 unknown "$(printf '%100000s' '' | tr ' ' h)" '*' ''
 tool help header bitmaps
 expect_usage "help of two commands" '' '*'

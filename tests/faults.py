@@ -32,7 +32,7 @@ MANY = 40
 # What a message says of a read that failed, and of a file that ended early.
 IO_ERROR = 'cannot read: %s [FILE-04]' % os.strerror(5)
 SHRANK = 'the file shrank from %d bytes while it was read [FILE-05]'
-MESSAGE = re.compile(r'qcow2tool: (\S+): 0x([0-9a-f]+): ([a-z0-9 \']+): (.*)')
+MESSAGE = re.compile(r'qcow2tool: (\S+): 0x([0-9a-f]+): ([A-Za-z0-9 \']+): (.*)')
 
 # The ways that are tried with all images but the first.
 FEW = ['header --output=json', 'extensions', 'extensions --output=json',

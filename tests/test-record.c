@@ -276,7 +276,7 @@ test_label (void)
 static void
 test_count_zeroes (void)
 {
-  guint8 bytes[40];
+  guint8 bytes[300];
 
   for (gsize len = 0; len <= sizeof bytes; len++)
     {

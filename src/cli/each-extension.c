@@ -13,7 +13,10 @@ each_extension (Tool *tool, Qcow2Image *image, ExtensionFilter filter,
                 ExtensionFunc show, gpointer data, GError **error)
 {
   if (!image->has_extensions)
-    return TRUE;
+    {
+      emitter_null (tool_get_emitter (tool), "extensions");
+      return TRUE;
+    }
 
   g_autoptr (Qcow2ExtensionWalk) walk
       = qcow2_extension_walk_new (image->source, &image->header);

@@ -677,17 +677,19 @@ judge_file_end (Qcow2ClusterCheck *check)
     tell (check, error);
 }
 
-/* OVL-01: says what QEMU would find in the way of the bitmap directory.  That
- * the tables cannot be read has been told: they were read before. */
+/* OVL-01: says what QEMU would find in the way of the bitmap directory. */
 static void
 judge_guard (Qcow2ClusterCheck *check)
 {
   const Qcow2RuleUse *use = qcow2_problems_get_use (check->image->problems,
                                                     QCOW2_OVL_01_GUARDED);
 
+  GError *error = NULL;
+
   if (check->directory != NULL && use->n == 0
-      && qcow2_directory_is_rewritten (check->directory))
-    qcow2_guard_judge (check->image, &check->snapshots, NULL);
+      && qcow2_directory_is_rewritten (check->directory)
+      && !qcow2_guard_judge (check->image, &check->snapshots, &error))
+    tell (check, error);
 }
 
 /* Judges the clusters that were added since the last round; DIRECTORY is the

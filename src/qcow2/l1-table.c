@@ -17,6 +17,15 @@
 /* The most of L2 tables that is read, in bytes. */
 #define MAX_L2_BYTES (256 * 1024 * 1024)
 
+/* Returns where in the LEN bytes at ENTRIES the first entry at AT or after it is
+ * that is not 0; LEN if there is none. */
+static gsize
+skip_zeroes (const guint8 *entries, gsize at, gsize len)
+{
+  at += qcow2_count_zeroes (entries + at, len - at);
+  return at - at % ENTRY_LENGTH;
+}
+
 /* Calls FUNC with DATA for each entry that, under MASK, holds a host offset other
  * than 0, of a table of BYTES bytes at host offset START of SOURCE, as far as it
  * is in the file.  Fails with QCOW2_ERROR_READ. */
@@ -41,8 +50,8 @@ qcow2_offsets_walk (ByteSource *source, guint64 start, guint64 bytes,
       if (entries == NULL)
         return FALSE;
 
-      gsize at = qcow2_count_zeroes (entries, len);
-      for (at -= at % ENTRY_LENGTH; at < len; at += ENTRY_LENGTH)
+      for (gsize at = skip_zeroes (entries, 0, len); at < len;
+           at = skip_zeroes (entries, at + ENTRY_LENGTH, len))
         {
           const guint64 offset = qcow2_load_be64 (entries + at) & mask;
 

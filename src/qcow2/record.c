@@ -56,8 +56,12 @@ qcow2_load_be (const guint8 *bytes, gsize size)
 gsize
 qcow2_count_zeroes (const guint8 *bytes, gsize len)
 {
+  static const guint8 zeroes[256];
   gsize n = 0;
 
+  while (len - n >= sizeof zeroes
+         && memcmp (bytes + n, zeroes, sizeof zeroes) == 0)
+    n += sizeof zeroes;
   while (len - n >= 8 && qcow2_load_word (bytes + n) == 0)
     n += 8;
   while (n < len && bytes[n] == 0)
