@@ -272,6 +272,14 @@ def table_lines(rows, columns=('index', 'type', 'offset', 'size')):
     return text
 
 
+def shown_table(bitmap):
+    owner = bitmap.get('bitmap_table_of')
+    text = ''
+    if owner is not None:
+        text = interop.line('bitmap_table_of', owner)
+    return text + table_lines(bitmap.get('bitmap_table'))
+
+
 def bitmap_lines(bitmap):
     text = name_line(bitmap)
     text += interop.line('bitmap_table_offset',
@@ -284,7 +292,7 @@ def bitmap_lines(bitmap):
                 'state'):
         text += interop.line(key, bitmap[key])
     text += interop.line('file_offset', '0x%x' % bitmap['file_offset'])
-    return text + table_lines(bitmap.get('bitmap_table'))
+    return text + shown_table(bitmap)
 
 
 def text_of(answer, own):
@@ -296,7 +304,7 @@ def text_of(answer, own):
     blocks += [extension_lines(extension)
                for extension in answer.get('extensions') or []]
     blocks += [bitmap_lines(bitmap) for bitmap in answer.get('bitmaps') or []]
-    blocks += [name_line(bitmap) + table_lines(bitmap.get('bitmap_table'))
+    blocks += [name_line(bitmap) + shown_table(bitmap)
                for bitmap in answer.get('bitmap_tables') or []]
     return '\n'.join(blocks)
 
@@ -308,7 +316,7 @@ def finding_pattern(problem):
     if problem['bitmap'] is not None:
         structure = "bitmap %d( '.*')?" % problem['bitmap']
     elif problem['extension'] is not None:
-        structure = 'header extension %d' % problem['extension']
+        structure = '(header extension|LUKS header) %d' % problem['extension']
     return '%s %s 0x%x %s: %s$' % (problem['severity'], problem['rule'],
                                    problem['offset'], structure,
                                    re.escape(problem['message']))
@@ -478,10 +486,11 @@ def compare_bitmap(what, ours, image, bitmap):
             same('%s: %s' % (what, key), ours[key], value)
     rows = list(image.table(bitmap))
     kinds = [kind for kind, _, _ in rows]
-    if 'bitmap_table' in ours:
+    # A table that was shown with another bitmap is not shown again.
+    if 'bitmap_table' in ours and ours['bitmap_table_of'] is None:
         same(what + ': table', [(row['type'], row['offset'], row['size'],
                                  row['reserved'])
-                                for row in ours['bitmap_table']],
+                                for row in ours['bitmap_table'] or []],
              [row + (0,) for row in rows])
     if 'granularity' not in ours:
         return

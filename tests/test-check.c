@@ -498,7 +498,8 @@ test_wants (gconstpointer data)
   c.only = row->only;
   checked_run (&c);
   assert_findings (c.image->problems, row->findings);
-  g_assert_cmpuint (c.summary.enabled + c.summary.disabled, ==, row->summary[0]);
+  g_assert_cmpuint (c.summary.enabled + c.summary.disabled, ==,
+                    row->summary[0]);
   g_assert_cmpuint (c.summary.in_use, ==, row->summary[1]);
   g_assert_cmpuint (c.summary.stale, ==, row->summary[2]);
   g_assert_cmpuint (c.summary.damaged, ==, row->summary[3]);
@@ -585,7 +586,7 @@ static const FailRow fails[] = {
   { "second-table", "A", "0x290080:01", 0x2b0000, "0x2b0000",
     "W BDATA-03@0x290080" },
   { "tail", "A", L1_ON_TABLE_1, 0x290200, "0x290080", "E OVL-01@0x2b0000" },
-  { "refcount-block", "A", L1_ON_TABLE_1, 0x20000, "0x20052",
+  { "refcount-block", "A", L1_ON_TABLE_1, 0x20000, "0x20000",
     "E OVL-01@0x2b0000" },
   { "refcount-table", "A", L1_ON_TABLE_1, 0x10000, "0x10000",
     "E OVL-01@0x2b0000" },

@@ -27,8 +27,7 @@ typedef struct
   guint64 names[MAX_ITEMS];   /* and its name */
   guint64 table;              /* where the first bitmap's table begins */
   guint n_rows;
-  guint64 sound[2];  /* from here on to before there nothing is an error */
-  guint64 sound_end; /* likewise up to the end */
+  guint64 sound_end; /* from here on nothing is an error */
   guint64 cuts[8];   /* pairs: cut at each byte from here to there */
 } Row;
 
@@ -64,14 +63,13 @@ static const Row rows[] = {
     .bitmaps = { 0x12818 }, .names = { 0x1281c },
     .table = 0x12600, .n_rows = 4, .sound_end = 0x1281c,
     .cuts = { 0, 0xa0, 0x125f0, 0x12821 } },
-  /* Without its terminator the area of a version 2 image ends in good order,
-   * with a part of it, it does not. */
+  /* The entry of the L1 table, at 0x30000, is the last of what QEMU needs. */
   { .path = "V2", .base = "V2", .header = 72,
-    .sound = { 72, 73 }, .sound_end = 80,
+    .sound_end = 0x30008,
     .cuts = { 0, 0x70, 0xfff0, 0x10010, 0x30000, 0x30009 } },
   { .path = "BK", .base = "BK", .header = 104,
     .extensions = { 0x78, 0x88 }, .features = 0x88, .n_features = 8,
-    .sound_end = 0x218, .cuts = { 0, 0x230, 0x30000, 0x30009 } },
+    .sound_end = 0x30008, .cuts = { 0, 0x230, 0x30000, 0x30009 } },
   /* The LUKS header lies at the end. */
   { .path = "L", .base = "L", .header = 104,
     .extensions = { 0x78, 0x90 }, .features = 0x90, .n_features = 8,
@@ -192,13 +190,6 @@ expected_sight (const Row *row, guint64 len)
   return sight;
 }
 
-static gboolean
-is_sound (const Row *row, guint64 len)
-{
-  return len >= row->sound_end
-         || (len >= row->sound[0] && len < row->sound[1]);
-}
-
 static char *
 sight_text (const Row *row, guint64 len, const Sight *sight)
 {
@@ -230,7 +221,7 @@ cut (const Row *row, const Image *image, guint64 len)
 
   check_sight (row, len, &sight);
   g_assert_false (result.read_failed);
-  if (result.was_opened && (result.n_errors == 0) != is_sound (row, len))
+  if (result.was_opened && (result.n_errors == 0) != (len >= row->sound_end))
     g_error ("%s cut to 0x%" G_GINT64_MODIFIER "x: %" G_GUINT64_FORMAT
              " errors",
              row->path, len, result.n_errors);
@@ -246,8 +237,10 @@ shrink (const Image *image, guint64 len, guint64 whole)
 
   source->end = len;
   const DriveResult result = drive (&source->base, NULL);
-  if (!result.read_failed)
-    g_assert_cmpuint (result.digest, ==, whole);
+  if (!result.read_failed && result.digest != whole)
+    g_error ("a file that shrinks to 0x%" G_GINT64_MODIFIER
+             "x is taken for whole",
+             len);
   byte_source_free (&source->base);
 }
 

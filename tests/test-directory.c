@@ -875,10 +875,11 @@ test_rules (gconstpointer data)
       if (!next (&f, &b))
         break;
 
-      qcow2_bitmap_judge (&b, &f.image->header, f.built->size,
-                          qcow2_directory_get_namesake (f.directory, b.index),
-                          qcow2_directory_get_cut_namesake (f.directory, b.index),
-                          FALSE, f.image->problems);
+      qcow2_bitmap_judge (
+          &b, &f.image->header, f.built->size,
+          qcow2_directory_get_namesake (f.directory, b.index),
+          qcow2_directory_get_cut_namesake (f.directory, b.index), FALSE,
+          f.image->problems);
     }
   assert_findings (f.image->problems, row->findings);
 }

@@ -257,9 +257,9 @@ test_shared_table_findings (void)
   assert_string (second->subject.name, "bm1");
 }
 
-/* The second bitmap is told the worst error of the table: not that the third of
- * four entries leads past the end of the file, where QEMU reads zeroes, but that
- * the fourth has reserved bits, for which QEMU refuses the image. */
+/* The second bitmap is told the worst error of the table: not that the third
+ * of four entries leads past the end of the file, where QEMU reads zeroes, but
+ * that the fourth has reserved bits, for which QEMU refuses the image. */
 static void
 test_shared_table_worst_error (void)
 {

@@ -658,7 +658,8 @@ test_many_judged (void)
 
   judge_all (image);
   g_assert_cmpuint (qcow2_problems_get_n_suppressed (image->problems, "EXT-08",
-                                                     QCOW2_SEVERITY_WARNING, QCOW2_PART_ALL),
+                                                     QCOW2_SEVERITY_WARNING,
+                                                     QCOW2_PART_ALL),
                     ==, 262130 - 1 - 100);
 }
 
@@ -670,7 +671,8 @@ test_feature_value (void)
   {
     const char *patch; /* of the first row of the table */
     guint64 value;
-  } values[] = { { "0x78:0300", 3 }, { "0x78:0040", 64 }, { "0x78:ff40", 255 } };
+  } values[]
+      = { { "0x78:0300", 3 }, { "0x78:0040", 64 }, { "0x78:ff40", 255 } };
 
   for (guint i = 0; i < G_N_ELEMENTS (values); i++)
     {

@@ -99,11 +99,11 @@ static const Row rows[] = {
 
   /* Of the byte with the last bit, 1026, those before it do not count. */
   { "tail", "A", "0x290081:40", QCOW2_BDATA_03,
-    "bit 1038 is set, behind the last of 1024" },
+    "bit 1038 is set, after the last of 1024" },
   { "tail/same-byte", "A", "0x18:0000000004030000 0x290080:17",
-    QCOW2_BDATA_03, "bit 1028 is set, behind the last of 1027" },
+    QCOW2_BDATA_03, "bit 1028 is set, after the last of 1027" },
   { "tail/next-byte", "A", "0x18:0000000004030000 0x290080:07 0x290081:01",
-    QCOW2_BDATA_03, "bit 1032 is set, behind the last of 1027" },
+    QCOW2_BDATA_03, "bit 1032 is set, after the last of 1027" },
 
   { "overlap", "A", "0x2a0000:00000000002a0000", QCOW2_OVL_01,
     "0x10000 bytes at 0x2a0000 belong to the table of bitmap 0 (by 0x2c0000) "

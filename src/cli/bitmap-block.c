@@ -42,8 +42,9 @@ bitmap_block_show_with_table (Tool *tool, Qcow2Image *image,
   const gboolean examined = examine (examiner, bitmap, data, error);
 
   describe_begin_bitmap (tool_get_emitter (tool), bitmap);
-  const gboolean printed = rows_print_bitmap (tool, image, examiner, bitmap,
-                                              &all_rows, FALSE, examined ? error : NULL);
+  const gboolean printed
+      = rows_print_bitmap (tool, image, examiner, bitmap, &all_rows, FALSE,
+                           examined ? error : NULL);
   emitter_end (tool_get_emitter (tool));
   return examined && printed;
 }

@@ -99,9 +99,8 @@ show_table (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
   qcow2_examiner_judge_entry (examiner, bitmap);
   describe_begin_table (tool_get_emitter (tool), bitmap,
                         !selection_is_given (&request->selection));
-  const gboolean shown
-      = rows_print_bitmap (tool, image, examiner, bitmap, &request->rows, TRUE,
-                           error);
+  const gboolean shown = rows_print_bitmap (tool, image, examiner, bitmap,
+                                            &request->rows, TRUE, error);
   emitter_end (tool_get_emitter (tool));
   return shown;
 }

@@ -109,8 +109,8 @@ print_summary (Tool *tool, const DescribeSummary *summary)
   g_string_append_c (out, '\n');
 }
 
-/* Fills in what a check of IMAGE does not look at; SELECTED says that it is one
- * of some bitmaps alone. */
+/* Fills in what a check of IMAGE does not look at; SELECTED says that it is
+ * one of some bitmaps alone. */
 static void
 list_not_examined (const Qcow2Image *image, gboolean selected,
                    DescribeSummary *summary)
@@ -284,15 +284,14 @@ check_combinations (Tool *tool, const Request *request, GError **error)
 {
   static const char *const verdicts[] = { "opens", "opens-rw", NULL };
   const Selection *selection = &request->selection;
-  const char *const given[]
-      = { request->is != NULL ? "--is" : "",
-          request->rules                  ? "--rules"
-          : request->strict               ? "--strict"
-          : request->ignored != NULL      ? "--ignore"
-          : selection->name != NULL       ? "--name"
-          : selection->index_text != NULL ? "--index"
-                                          : "",
-          NULL };
+  const char *const given[] = { request->is != NULL ? "--is" : "",
+                                request->rules                  ? "--rules"
+                                : request->strict               ? "--strict"
+                                : request->ignored != NULL      ? "--ignore"
+                                : selection->name != NULL       ? "--name"
+                                : selection->index_text != NULL ? "--index"
+                                                                : "",
+                                NULL };
 
   if (!usage_check_choice ("--is", request->is, verdicts, error))
     return FALSE;

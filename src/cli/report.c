@@ -202,8 +202,7 @@ describe (const Report *report, Emitter *emitter, const Qcow2Problem *problem,
           guint64 n_suppressed)
 {
   if (report->is_answer)
-    describe_checked_problem (emitter, problem, report->image,
-                              n_suppressed);
+    describe_checked_problem (emitter, problem, report->image, n_suppressed);
   else
     describe_problem (emitter, problem, n_suppressed);
 }
@@ -272,8 +271,7 @@ report_print (const Report *report, GString *out)
       format_finding (out, problem);
       print_comment (out, said,
                      advice_get_consequence (problem, report->image));
-      print_comment (out, said,
-                     advice_get_remedy (problem, report->image));
+      print_comment (out, said, advice_get_remedy (problem, report->image));
       if (rest > 0)
         g_string_append_printf (out,
                                 "    and " QCOW2_U " more of %s that are not "

@@ -69,10 +69,9 @@ print (Tool *tool, const Qcow2Table *table, const RowOptions *options,
 {
   const guint64 n = qcow2_table_get_n_readable (table);
   const guint64 start = MIN (options->start, n);
-  const guint64 count
-      = options->count == ROWS_ALL && examiner != NULL
-            ? qcow2_examiner_take_rows (examiner, n - start)
-            : options->count;
+  const guint64 count = options->count == ROWS_ALL && examiner != NULL
+                            ? qcow2_examiner_take_rows (examiner, n - start)
+                            : options->count;
   const guint64 end = start + MIN (n - start, count);
 
   emitter_begin (tool_get_emitter (tool), EMITTER_TABLE, "bitmap_table", NULL);
@@ -117,8 +116,7 @@ rows_print_bitmap (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
         && (table.n_entries == 0 || qcow2_table_get_n_readable (&table) > 0);
   const guint64 owner
       = readable ? qcow2_examiner_show_table (
-                     examiner, bitmap,
-                     tool_get_emitter (tool)->all_columns)
+            examiner, bitmap, tool_get_emitter (tool)->all_columns)
                  : bitmap->index;
   describe_table_owner (tool_get_emitter (tool),
                         owner != bitmap->index ? owner : QCOW2_ABSENT);

@@ -25,8 +25,7 @@ typedef struct
 gboolean rows_print (Tool *tool, const Qcow2Table *table,
                      const RowOptions *options, GError **error);
 gboolean rows_print_bitmap (Tool *tool, Qcow2Image *image,
-                            Qcow2Examiner *examiner,
-                            const Qcow2Bitmap *bitmap,
+                            Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
                             const RowOptions *options, gboolean judge,
                             GError **error);
 

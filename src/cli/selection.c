@@ -388,8 +388,8 @@ selection_visit (const Selection *selection, const SelectionVisit *visit,
 
   emitter_begin (tool_get_emitter (tool), EMITTER_LIST, visit->key, NULL);
   const gboolean shown
-      = walk_up_to (selection, visit, visit->show, last, verdict, tool,
-                    image, directory, error)
+      = walk_up_to (selection, visit, visit->show, last, verdict, tool, image,
+                    directory, error)
         && (visit->again == NULL
             || walk_up_to (selection, visit, visit->again, last, verdict, tool,
                            image, directory, error));

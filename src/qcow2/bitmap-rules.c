@@ -57,15 +57,16 @@ judge_table_place (const Judge *j)
          offset, j->header->cluster_size);
 
   if (offset > j->file_size || bytes > j->file_size - offset)
-    qcow2_problems_add (
-        j->problems, &j->subject,
-        offset > QCOW2_QEMU_MAX_LENGTH || bytes > QCOW2_QEMU_MAX_LENGTH - offset
-            ? QCOW2_BDIR_07_WRAP
-            : QCOW2_BDIR_07,
-        j->b->file_offset + AT_TABLE_OFFSET, offset,
-        "the bitmap table, " QCOW2_U " bytes at " QCOW2_X
-        ", does not end in the file, which has " QCOW2_U " bytes",
-        bytes, offset, j->file_size);
+    qcow2_problems_add (j->problems, &j->subject,
+                        offset > QCOW2_QEMU_MAX_LENGTH
+                                || bytes > QCOW2_QEMU_MAX_LENGTH - offset
+                            ? QCOW2_BDIR_07_WRAP
+                            : QCOW2_BDIR_07,
+                        j->b->file_offset + AT_TABLE_OFFSET, offset,
+                        "the bitmap table, " QCOW2_U " bytes at " QCOW2_X
+                        ", does not end in the file, which has " QCOW2_U
+                        " bytes",
+                        bytes, offset, j->file_size);
 }
 
 /* Returns how many table entries QEMU wants: it rounds the size of the disk
@@ -134,10 +135,10 @@ judge_flags (const Judge *j)
   const guint32 flags = j->b->flags;
 
   if ((flags & ~QCOW2_BITMAP_KNOWN_FLAGS) != 0)
-    qcow2_problem_allow (
-        ADD (BDIR_08, AT_FLAGS, flags, "flags has reserved bits 0x%x",
-             flags & ~QCOW2_BITMAP_KNOWN_FLAGS),
-        flags & QCOW2_BITMAP_KNOWN_FLAGS);
+    qcow2_problem_allow (ADD (BDIR_08, AT_FLAGS, flags,
+                              "flags has reserved bits 0x%x",
+                              flags & ~QCOW2_BITMAP_KNOWN_FLAGS),
+                         flags & QCOW2_BITMAP_KNOWN_FLAGS);
   if ((flags & QCOW2_BITMAP_EXTRA_DATA_COMPATIBLE) != 0
       && j->b->extra_data_size == 0)
     qcow2_problem_allow (

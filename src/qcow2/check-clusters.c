@@ -62,6 +62,7 @@ struct Qcow2ClusterCheck
   guint rounds; /* that were finished */
   guint64 cost; /* bytes of tables read in a round */
   gboolean gave_up_refcounts;
+  gboolean l1_failed; /* to be read, which has been told */
   gboolean refcounts_failed; /* to be read, as was told */
 };
 
@@ -225,8 +226,8 @@ tell_of_refcounts (Qcow2ClusterCheck *check, GError *error)
   check->refcounts_failed = TRUE;
 }
 
-/* After an entry of the refcount table that cannot be read no blocks are looked
- * for. */
+/* After an entry of the refcount table that cannot be read no blocks are
+ * looked for. */
 static void
 add_refcount_structures (Qcow2ClusterCheck *check)
 {
@@ -289,10 +290,9 @@ add_snapshot_structures (Qcow2ClusterCheck *check)
 static void
 add_header (Qcow2ClusterCheck *check)
 {
-  const Qcow2Run run = { .start = 0,
-                         .n = 1,
-                         .bitmap = QCOW2_RUN_NO_BITMAP,
-                         .kind = QCOW2_RUN_HEADER };
+  const Qcow2Run run = {
+    .start = 0, .n = 1, .bitmap = QCOW2_RUN_NO_BITMAP, .kind = QCOW2_RUN_HEADER
+  };
 
   qcow2_cluster_map_add (check->map, run);
 }
@@ -427,11 +427,11 @@ report_overlap (const Qcow2ClusterCheck *check, const Qcow2Run *owner,
   const gboolean two_bitmaps = owner->kind == QCOW2_RUN_DATA
                                && run->kind == QCOW2_RUN_DATA
                                && owner->bitmap != run->bitmap;
-  const Qcow2RuleIndex rule
-      = one_table                                ? QCOW2_OVL_02_TABLE
-        : two_bitmaps                            ? QCOW2_OVL_02_DATA
-        : is_guarded_overlap (check, owner, run) ? QCOW2_OVL_01_GUARDED
-                                                 : QCOW2_OVL_01;
+  const Qcow2RuleIndex rule = one_table     ? QCOW2_OVL_02_TABLE
+                              : two_bitmaps ? QCOW2_OVL_02_DATA
+                              : is_guarded_overlap (check, owner, run)
+                                  ? QCOW2_OVL_01_GUARDED
+                                  : QCOW2_OVL_01;
   const guint64 offset = run->start * check->cluster_size;
   const guint64 n = MIN (owner->start + owner->n - run->start, run->n);
   Qcow2Problems *problems = check->image->problems;
@@ -673,23 +673,28 @@ judge_file_end (Qcow2ClusterCheck *check)
     tell_of_refcounts (check, error);
 
   error = NULL;
-  if (!qcow2_file_end_judge (&check->file_end, check->image, &error))
+  check->l1_failed
+      = !qcow2_file_end_judge (&check->file_end, check->image, &error);
+  if (check->l1_failed)
     tell (check, error);
 }
 
-/* OVL-01: says what QEMU would find in the way of the bitmap directory. */
+/* OVL-01: says what QEMU would find in the way of the bitmap directory.  That
+ * a table cannot be read is told unless it was told before. */
 static void
 judge_guard (Qcow2ClusterCheck *check)
 {
-  const Qcow2RuleUse *use = qcow2_problems_get_use (check->image->problems,
-                                                    QCOW2_OVL_01_GUARDED);
+  const Qcow2RuleUse *use
+      = qcow2_problems_get_use (check->image->problems, QCOW2_OVL_01_GUARDED);
 
   GError *error = NULL;
 
   if (check->directory != NULL && use->n == 0
       && qcow2_directory_is_rewritten (check->directory)
-      && !qcow2_guard_judge (check->image, &check->snapshots, &error))
-    tell (check, error);
+      && !qcow2_guard_judge (check->image, &check->snapshots, &error)
+      && !check->l1_failed && !check->refcounts_failed)
+    tell (check, g_steal_pointer (&error));
+  g_clear_error (&error);
 }
 
 /* Judges the clusters that were added since the last round; DIRECTORY is the

@@ -11,8 +11,8 @@
  * may end in the same cluster, which may be large. */
 #define MAX_ZERO_BYTES (512 * 1024 * 1024)
 
-/* Host offset of the header field, and what it and header_length, the next one,
- * are in a sound version 3 header: no longer one is known. */
+/* Host offset of the header field, and what it and header_length, the next
+ * one, are in a sound version 3 header: no longer one is known. */
 #define AT_REFCOUNT_ORDER 0x60
 #define MAX_REFCOUNT_ORDER 6
 #define MAX_V3_LENGTH 112
@@ -56,7 +56,8 @@ fail (GError *error, gpointer data)
 }
 
 /* Stores in *OFFSET, host, and *BYTE the first byte from START to END that has
- * one of the bits of MASK, or, after START, any bit; END when there is none. */
+ * one of the bits of MASK, or, after START, any bit; END when there is none.
+ */
 static gboolean
 find_nonzero (Check *check, guint64 start, guint64 end, guint8 mask,
               const char *what, guint64 *offset, guint8 *byte, GError **error)
@@ -101,8 +102,8 @@ make_subject (guint parts, const char *structure)
   return subject;
 }
 
-/* Stores in *FOUND whether a version 3 header follows the fields of a version 2
- * header, as far as START: its refcount_order and header_length. */
+/* Stores in *FOUND whether a version 3 header follows the fields of a version
+ * 2 header, as far as START: its refcount_order and header_length. */
 static gboolean
 find_version_3 (const Check *check, guint64 start, gboolean *found,
                 GError **error)
@@ -531,14 +532,13 @@ qcow2_image_check (Qcow2Image *image, Qcow2Directory *directory,
                    const Qcow2CheckCalls *calls, Qcow2BitmapSummary *summary,
                    Qcow2Verdict *verdict)
 {
-  Check check = {
-    .image = image,
-    .calls = calls,
-    .summary = summary,
-    .window = byte_window_new (image->source, 0),
-    .zero_bytes_left = MAX_ZERO_BYTES,
-    .unread = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL)
-  };
+  Check check = { .image = image,
+                  .calls = calls,
+                  .summary = summary,
+                  .window = byte_window_new (image->source, 0),
+                  .zero_bytes_left = MAX_ZERO_BYTES,
+                  .unread = g_hash_table_new_full (g_int64_hash, g_int64_equal,
+                                                   g_free, NULL) };
 
   check.clusters = qcow2_cluster_check_new (image, fail, &check);
   check_writer (&check);

@@ -9,8 +9,8 @@
 /* The fixed part of an entry (qcow2 spec, bitmap directory). */
 #define HEAD_LENGTH 24
 
-/* Decodes the entry at host offset OFFSET into BITMAP, with zeroes for what the
- * file does not have. */
+/* Decodes the entry at host offset OFFSET into BITMAP, with zeroes for what
+ * the file does not have. */
 static gboolean
 read_head (ByteWindow *window, guint64 offset, Qcow2Bitmap *bitmap,
            GError **error)
@@ -32,7 +32,8 @@ read_head (ByteWindow *window, guint64 offset, Qcow2Bitmap *bitmap,
   return TRUE;
 }
 
-/* Whether QEMU accepts the fields of BITMAP, which has no name, as an entry. */
+/* Whether QEMU accepts the fields of BITMAP, which has no name, as an entry.
+ */
 static gboolean
 is_acceptable (const Qcow2Header *header, Qcow2Bitmap *bitmap)
 {
@@ -56,11 +57,11 @@ is_acceptable (const Qcow2Header *header, Qcow2Bitmap *bitmap)
   return TRUE;
 }
 
-/* Stores in *SOUND whether the directory that EXTENSION points to goes on after
- * the end of the file and is acceptable to QEMU, which reads zeroes there: only
- * the last entry may be truncated, and zeroes have to be right for what is
- * missing of it.  The entries before it are judged elsewhere.  Fails with
- * QCOW2_ERROR_READ.  (QEMU, block/qcow2-bitmap.c: bitmap_list_load.) */
+/* Stores in *SOUND whether the directory that EXTENSION points to goes on
+ * after the end of the file and is acceptable to QEMU, which reads zeroes
+ * there: only the last entry may be truncated, and zeroes have to be right for
+ * what is missing of it.  The entries before it are judged elsewhere.  Fails
+ * with QCOW2_ERROR_READ.  (QEMU, block/qcow2-bitmap.c: bitmap_list_load.) */
 gboolean
 qcow2_directory_ends_in_zeroes (ByteSource *source, const Qcow2Header *header,
                                 const Qcow2BitmapsExtension *extension,
@@ -86,8 +87,8 @@ qcow2_directory_ends_in_zeroes (ByteSource *source, const Qcow2Header *header,
       if (!read_head (window, at, &bitmap, error))
         return FALSE;
 
-      const guint64 entry_size = HEAD_LENGTH + (guint64) bitmap.name_size
-                                 + bitmap.extra_data_size;
+      const guint64 entry_size
+          = HEAD_LENGTH + (guint64) bitmap.name_size + bitmap.extra_data_size;
       const guint64 padded = (entry_size + 7) / 8 * 8;
       if (padded > left)
         return TRUE;
@@ -96,8 +97,8 @@ qcow2_directory_ends_in_zeroes (ByteSource *source, const Qcow2Header *header,
       left -= padded;
       if (left == 0)
         {
-          *sound = n == extension->nb_bitmaps
-                   && is_acceptable (header, &bitmap);
+          *sound
+              = n == extension->nb_bitmaps && is_acceptable (header, &bitmap);
           return TRUE;
         }
     }

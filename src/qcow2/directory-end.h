@@ -8,8 +8,9 @@
 
 G_BEGIN_DECLS
 
-gboolean qcow2_directory_ends_in_zeroes (
-    ByteSource *source, const Qcow2Header *header,
-    const Qcow2BitmapsExtension *extension, gboolean *sound, GError **error);
+gboolean
+qcow2_directory_ends_in_zeroes (ByteSource *source, const Qcow2Header *header,
+                                const Qcow2BitmapsExtension *extension,
+                                gboolean *sound, GError **error);
 
 G_END_DECLS

@@ -39,8 +39,8 @@ struct Qcow2Directory
   WalkState state;
 
   Qcow2Namesakes *namesakes; /* of all entries when it was opened */
-  gboolean is_none;      /* none of its entries can be one */
-  gboolean is_rewritten; /* by QEMU, when it opens the image for writing */
+  gboolean is_none;          /* none of its entries can be one */
+  gboolean is_rewritten;     /* by QEMU, when it opens the image for writing */
 };
 
 /* How many fields of 24 bytes have to be wrong before they are no entry. */
@@ -274,16 +274,16 @@ make_subject (guint64 index)
   return subject;
 }
 
-/* Whether the entry at which the walk has ended, which the file truncates, takes
- * fewer bytes with the name that QEMU reads: what is missing of it is zeroes.
- * An entry that cannot be read has not. */
+/* Whether the entry at which the walk has ended, which the file truncates,
+ * takes fewer bytes with the name that QEMU reads: what is missing of it is
+ * zeroes. An entry that cannot be read has not. */
 static gboolean
 has_shorter_name (const Qcow2Directory *directory)
 {
   ByteWindow *window = directory->window;
   const guint64 end = directory->end;
-  const guint8 *head = byte_window_get (window, directory->pos, HEAD_LENGTH,
-                                        WHAT, NULL);
+  const guint8 *head
+      = byte_window_get (window, directory->pos, HEAD_LENGTH, WHAT, NULL);
   if (head == NULL)
     return FALSE;
 
@@ -324,11 +324,11 @@ judge_cut_entry (const Qcow2Directory *directory)
   if (directory->state == ENTRY_CUT)
     {
       const Qcow2Subject subject = make_subject (n - 1);
-      const Qcow2RuleIndex rule = !by_file ? QCOW2_BDIR_02
-                                  : directory->is_rewritten
-                                          && has_shorter_name (directory)
-                                      ? QCOW2_BDIR_02_SHORTER
-                                      : QCOW2_BDIR_02_FILE;
+      const Qcow2RuleIndex rule
+          = !by_file ? QCOW2_BDIR_02
+            : directory->is_rewritten && has_shorter_name (directory)
+                ? QCOW2_BDIR_02_SHORTER
+                : QCOW2_BDIR_02_FILE;
 
       qcow2_problems_add (problems, &subject, rule,
                           directory->pos + AT_NAME_SIZE, 0,
@@ -347,8 +347,7 @@ judge_cut_entry (const Qcow2Directory *directory)
                 ? QCOW2_BDIR_01_SHORTER
                 : QCOW2_BDIR_01_FILE;
 
-      qcow2_problems_add (problems, &subject, rule,
-                          directory->pos, 0,
+      qcow2_problems_add (problems, &subject, rule, directory->pos, 0,
                           "only " QCOW2_U " of the %u bytes of an entry's "
                           "fields are left",
                           directory->end - directory->pos, HEAD_LENGTH);
@@ -370,12 +369,11 @@ judge_walk (const Qcow2Directory *directory)
 
   if (directory->is_none)
     {
-      qcow2_problems_add (image->problems, &subject, QCOW2_BDIR_21,
-                          directory->start, 0,
-                          "what bitmap_directory_offset points to is no bitmap "
-                          "directory: none of its " QCOW2_U
-                          " entries can be one",
-                          n);
+      qcow2_problems_add (
+          image->problems, &subject, QCOW2_BDIR_21, directory->start, 0,
+          "what bitmap_directory_offset points to is no bitmap "
+          "directory: none of its " QCOW2_U " entries can be one",
+          n);
       return;
     }
   if (judge_cut_entry (directory))
@@ -387,13 +385,12 @@ judge_walk (const Qcow2Directory *directory)
 
   if (n != nb_bitmaps)
     qcow2_problem_allow (
-        qcow2_problems_add (image->problems, &subject,
-                            n > nb_bitmaps ? QCOW2_BDIR_03_MORE
-                                           : QCOW2_BDIR_03_LESS,
-                            image->bitmaps_offset, nb_bitmaps,
-                            "the directory has " QCOW2_U
-                            " entries, but nb_bitmaps is %u",
-                            n, nb_bitmaps),
+        qcow2_problems_add (
+            image->problems, &subject,
+            n > nb_bitmaps ? QCOW2_BDIR_03_MORE : QCOW2_BDIR_03_LESS,
+            image->bitmaps_offset, nb_bitmaps,
+            "the directory has " QCOW2_U " entries, but nb_bitmaps is %u", n,
+            nb_bitmaps),
         n);
   else if (directory->pos < directory->declared_end)
     qcow2_problems_add (image->problems, &subject,

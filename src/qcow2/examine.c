@@ -30,7 +30,7 @@ struct Qcow2Examiner
   guint64 n_left_out;  /* entries that were not examined for that */
   guint64 data_left;   /* of QCOW2_MAX_DATA_BYTES */
   GTree *verdicts;     /* of Verdict, its own key */
-  GTree *shown;        /* of Verdict: tables that were shown, and their owners */
+  GTree *shown; /* of Verdict: tables that were shown, and their owners */
   gboolean is_refused; /* QEMU does not open the image */
   gboolean has_probed; /* for a writer */
   gboolean has_writer;
@@ -189,8 +189,8 @@ count_entry (Qcow2TableCounts *counts, const Qcow2TableEntry *entry)
   counts->reserved += entry->reserved != 0;
 }
 
-/* Notes in VERDICT that ENTRY breaks RULE, if that is worse than what was noted
- * before. */
+/* Notes in VERDICT that ENTRY breaks RULE, if that is worse than what was
+ * noted before. */
 static void
 take_flaw (Verdict *verdict, Qcow2RuleIndex rule, const Qcow2TableEntry *entry)
 {
@@ -369,6 +369,9 @@ qcow2_examiner_show_table (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
   Verdict key = { .offset = bitmap->bitmap_table_offset,
                   .granularity = with_ranges ? bitmap->granularity : 0 };
   Verdict *known = g_tree_lookup (examiner->shown, &key);
+
+  if (bitmap->bitmap_table_size == 0)
+    return bitmap->index;
 
   if (known == NULL)
     {

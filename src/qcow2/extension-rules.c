@@ -143,9 +143,8 @@ judge_crypto (const Judge *j)
   const guint64 length = j->e->crypto.crypto_header_length;
 
   if (j->header->crypt_method != QCOW2_CRYPT_LUKS)
-    ADD (EXT_13_METHOD, 0, 0,
-         "crypt_method is %u, not %u (luks)", j->header->crypt_method,
-         QCOW2_CRYPT_LUKS);
+    ADD (EXT_13_METHOD, 0, 0, "crypt_method is %u, not %u (luks)",
+         j->header->crypt_method, QCOW2_CRYPT_LUKS);
   if (j->e->length != CRYPTO_LENGTH)
     {
       ADD (EXT_13_LENGTH, AT_LENGTH, j->e->length, "length %u is not %u",
@@ -213,8 +212,7 @@ judge_directory_place (const Judge *j)
   if (offset <= j->file_size && size <= left)
     return;
 
-  if (offset > QCOW2_QEMU_MAX_LENGTH
-      || size > QCOW2_QEMU_MAX_LENGTH - offset)
+  if (offset > QCOW2_QEMU_MAX_LENGTH || size > QCOW2_QEMU_MAX_LENGTH - offset)
     ADD (BEXT_06_FAR, AT_DATA + 16, offset,
          "the bitmap directory, " QCOW2_X " bytes at " QCOW2_X
          ", is beyond what QEMU reads of a file",
@@ -230,9 +228,9 @@ judge_directory_place (const Judge *j)
         j->problems, &j->subject,
         j->e->directory_ends_in_zeroes ? QCOW2_BEXT_06 : QCOW2_BEXT_06_REFUSED,
         j->e->file_offset + AT_DATA + 16, offset,
-         "the bitmap directory, " QCOW2_X " bytes at " QCOW2_X
-         ", does not end in the file, which has " QCOW2_U " bytes",
-         size, offset, j->file_size);
+        "the bitmap directory, " QCOW2_X " bytes at " QCOW2_X
+        ", does not end in the file, which has " QCOW2_U " bytes",
+        size, offset, j->file_size);
 }
 
 static void

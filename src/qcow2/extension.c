@@ -339,10 +339,10 @@ qcow2_extension_walk_next (Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
   return TRUE;
 }
 
-/* Whether QEMU refuses the extension of MAGIC with LENGTH bytes of payload that
- * begins where WALK stands and that the file truncates: it reads zeroes for
- * what is missing.  A LUKS header or a directory that such an extension points
- * to is not in the file. */
+/* Whether QEMU refuses the extension of MAGIC with LENGTH bytes of payload
+ * that begins where WALK stands and that the file truncates: it reads zeroes
+ * for what is missing.  A LUKS header or a directory that such an extension
+ * points to is not in the file. */
 static gboolean
 is_refused_with_zeroes (const Qcow2ExtensionWalk *walk, guint32 magic,
                         guint32 length)

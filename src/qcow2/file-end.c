@@ -10,8 +10,9 @@
 #define MAX_BLOCKS 1024
 
 /* Returns the end of the last cluster of the SIZE bytes at host offset OFFSET
- * if that cluster begins at the end of the file or after it, else 0.  What does
- * not start with a cluster, or goes on where QEMU reads no file, is no place. */
+ * if that cluster begins at the end of the file or after it, else 0.  What
+ * does not start with a cluster, or goes on where QEMU reads no file, is no
+ * place. */
 static guint64
 get_end_after_file (const Qcow2Image *image, guint64 offset, guint64 size)
 {
@@ -94,9 +95,8 @@ note_guest_clusters (Qcow2FileEnd *end, const Qcow2Image *image,
   if (!qcow2_l2_tables_reach (image, first, &reached, error))
     return FALSE;
 
-  qcow2_file_end_note_needed (end, image,
-                              reached / cluster_size * cluster_size,
-                              cluster_size);
+  qcow2_file_end_note_needed (
+      end, image, reached / cluster_size * cluster_size, cluster_size);
   return TRUE;
 }
 

@@ -17,8 +17,8 @@ typedef struct
   const char *what; /* the structure in its way, or NULL */
 } Guard;
 
-/* Returns the host offset after the last cluster of what ends at OFFSET, at most
- * 2^63. */
+/* Returns the host offset after the last cluster of what ends at OFFSET, at
+ * most 2^63. */
 static guint64
 round_up (const Guard *guard, guint64 offset)
 {
@@ -99,8 +99,8 @@ report (const Guard *guard)
 }
 
 /* OVL-01: adds a finding if QEMU does not write the bitmap directory of IMAGE,
- * which it is to rewrite, for what lies there as well; SNAPSHOTS is the snapshot
- * table, if there is one.  Fails with QCOW2_ERROR_READ.  (QEMU,
+ * which it is to rewrite, for what lies there as well; SNAPSHOTS is the
+ * snapshot table, if there is one.  Fails with QCOW2_ERROR_READ.  (QEMU,
  * block/qcow2-refcount.c: qcow2_check_metadata_overlap.) */
 gboolean
 qcow2_guard_judge (Qcow2Image *image, const Qcow2SnapshotTable *snapshots,
@@ -109,9 +109,8 @@ qcow2_guard_judge (Qcow2Image *image, const Qcow2SnapshotTable *snapshots,
   const Qcow2Header *h = &image->header;
   const guint64 offset = image->bitmaps.bitmap_directory_offset;
   const guint64 size = image->bitmaps.bitmap_directory_size;
-  const guint64 refcount_bytes
-      = MIN (h->refcount_table_clusters * h->cluster_size,
-             QCOW2_MAX_REFTABLE_BYTES);
+  const guint64 refcount_bytes = MIN (
+      h->refcount_table_clusters * h->cluster_size, QCOW2_MAX_REFTABLE_BYTES);
   Guard guard = { .image = image, .start = offset };
 
   if (offset == 0 || size == 0 || offset % h->cluster_size != 0

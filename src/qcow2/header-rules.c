@@ -81,11 +81,11 @@ add_unknown_bits (const Judge *j, const Qcow2Subject *subject,
                   Qcow2RuleIndex rule, guint64 offset, const char *name,
                   guint64 value, guint64 known)
 {
-  qcow2_problem_allow (
-      qcow2_problems_add (j->problems, subject, rule, offset, value,
-                          "%s has unknown bits " QCOW2_X, name,
-                          value & ~known),
-      value & known);
+  qcow2_problem_allow (qcow2_problems_add (j->problems, subject, rule, offset,
+                                           value,
+                                           "%s has unknown bits " QCOW2_X,
+                                           name, value & ~known),
+                       value & known);
 }
 
 static gboolean
@@ -274,7 +274,8 @@ judge_l1_table (const Judge *j)
   const Qcow2Header *h = j->h;
   const guint64 offset = h->l1_table_offset;
   const guint64 bytes = (guint64) h->l1_size * 8;
-  const guint64 needed = 8 * MIN (qcow2_header_get_n_l1_needed (h), h->l1_size);
+  const guint64 needed
+      = 8 * MIN (qcow2_header_get_n_l1_needed (h), h->l1_size);
   const gboolean too_large = bytes > QCOW2_MAX_L1_BYTES;
   const char *misplacement
       = get_misplacement (j, offset, too_large ? 0 : bytes);
@@ -297,11 +298,12 @@ judge_l1_table (const Judge *j)
          h->l1_size, offset, j->file_size);
   else if (bytes > 0 && !too_large
            && (offset == 0 || !is_inside (j, offset, bytes)))
-    ADD (header_alone, HDR_17_SPARE, AT_L1_TABLE_OFFSET, offset,
-         "the L1 table has the entries that the disk needs, but not all of its "
-         "%u are after the header and inside the file, which has " QCOW2_U
-         " bytes",
-         h->l1_size, j->file_size);
+    ADD (
+        header_alone, HDR_17_SPARE, AT_L1_TABLE_OFFSET, offset,
+        "the L1 table has the entries that the disk needs, but not all of its "
+        "%u are after the header and inside the file, which has " QCOW2_U
+        " bytes",
+        h->l1_size, j->file_size);
 }
 
 static void

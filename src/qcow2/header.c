@@ -312,24 +312,23 @@ qcow2_header_vouches_for_bitmaps (const Qcow2Header *header)
   return (header->autoclear_features & QCOW2_AUTOCLEAR_BITMAPS) != 0;
 }
 
-/* Returns how many L1 entries the virtual size in HEADER, whose cluster size is
- * known, needs: an L2 table fills a cluster with entries of 8 bytes, or 16 if
- * they are extended. */
+/* Returns how many L1 entries the virtual size in HEADER, whose cluster size
+ * is known, needs: an L2 table fills a cluster with entries of 8 bytes, or 16
+ * if they are extended. */
 guint64
 qcow2_header_get_n_l1_needed (const Qcow2Header *header)
 {
   const gboolean extended
       = (header->incompatible_features & QCOW2_INCOMPATIBLE_EXTENDED_L2) != 0;
   const guint shift = 2 * header->cluster_bits - (extended ? 4 : 3);
-  const guint64 rest
-      = header->size & ((G_GUINT64_CONSTANT (1) << shift) - 1);
+  const guint64 rest = header->size & ((G_GUINT64_CONSTANT (1) << shift) - 1);
 
   return (header->size >> shift) + (rest != 0);
 }
 
-/* Returns how many bytes of the refcount table in HEADER, whose cluster size is
- * known, the clusters of a file of FILE_SIZE bytes need; all of them if the width
- * of a refcount is not known. */
+/* Returns how many bytes of the refcount table in HEADER, whose cluster size
+ * is known, the clusters of a file of FILE_SIZE bytes need; all of them if the
+ * width of a refcount is not known. */
 guint64
 qcow2_header_get_refcount_table_needed (const Qcow2Header *header,
                                         guint64 file_size)

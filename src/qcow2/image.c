@@ -95,8 +95,7 @@ static gsize
 get_c_length (GBytes *string)
 {
   gsize len = 0;
-  const char *bytes
-      = string != NULL ? g_bytes_get_data (string, &len) : NULL;
+  const char *bytes = string != NULL ? g_bytes_get_data (string, &len) : NULL;
 
   return len > 0 ? strnlen (bytes, len) : 0;
 }
@@ -137,8 +136,7 @@ take_extension (Qcow2Image *image, const Qcow2Extension *extension, Met *met)
 /* Stores in *LEN how long the backing file name is to QEMU, which reads zeroes
  * after the end of the file. */
 static gboolean
-measure_backing_file_name (const Qcow2Image *image, gsize *len,
-                           GError **error)
+measure_backing_file_name (const Qcow2Image *image, gsize *len, GError **error)
 {
   const Qcow2Header *h = &image->header;
   const guint64 end = byte_source_get_size (image->source);
@@ -148,9 +146,8 @@ measure_backing_file_name (const Qcow2Image *image, gsize *len,
   if (h->backing_file_offset == 0 || h->backing_file_offset >= end)
     return TRUE;
 
-  const gsize size
-      = (gsize) MIN (MIN (h->backing_file_size, sizeof name),
-                     end - h->backing_file_offset);
+  const gsize size = (gsize) MIN (MIN (h->backing_file_size, sizeof name),
+                                  end - h->backing_file_offset);
   if (!byte_source_read (image->source, h->backing_file_offset, name, size,
                          "backing file name", error))
     return FALSE;
@@ -239,8 +236,8 @@ note_missing_names (Qcow2Image *image)
                         "the external data file has no name");
 }
 
-/* HDR-16: adds that what LUKS encrypts has no crypto header extension that QEMU
- * reads. */
+/* HDR-16: adds that what LUKS encrypts has no crypto header extension that
+ * QEMU reads. */
 static void
 judge_encryption (Qcow2Image *image, gboolean has_crypto)
 {

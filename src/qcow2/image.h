@@ -18,14 +18,14 @@ typedef struct
   Qcow2BitmapsExtension bitmaps; /* of the last such extension that is whole;
                                     without one the directory's offset is 0 */
   guint64 bitmaps_offset;        /* host, of that extension's payload */
-  guint64 bitmaps_index;         /* of the last such extension, complete or not;
-                                    QCOW2_NO_INDEX when there is none */
-  gboolean extensions_ignored;   /* QEMU reads no header extension */
-  guint64 written_size;          /* bytes of the header and extensions as QEMU
-                                    writes them */
-  gboolean header_is_rewritten;  /* by QEMU, when it opens the image for writing,
-                                    even if it has no bitmaps */
-  gboolean is_truncated;         /* FILE-09 holds no more */
+  guint64 bitmaps_index;        /* of the last such extension, complete or not;
+                                   QCOW2_NO_INDEX when there is none */
+  gboolean extensions_ignored;  /* QEMU reads no header extension */
+  guint64 written_size;         /* bytes of the header and extensions as QEMU
+                                   writes them */
+  gboolean header_is_rewritten; /* by QEMU, when it opens the image for
+                                   writing, even if it has no bitmaps */
+  gboolean is_truncated;        /* FILE-09 holds no more */
 } Qcow2Image;
 
 Qcow2Image *qcow2_image_open (ByteSource *source, GError **error);

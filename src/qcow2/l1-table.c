@@ -9,16 +9,17 @@
 #define ENTRY_LENGTH 8
 #define EXTENDED_ENTRY_LENGTH 16
 
-/* qcow2 spec, L1 table entry and standard cluster descriptor: bits 9-55 are the
- * host offset; L2 table entry: bit 62 says that the cluster is compressed. */
+/* qcow2 spec, L1 table entry and standard cluster descriptor: bits 9-55 are
+ * the host offset; L2 table entry: bit 62 says that the cluster is compressed.
+ */
 #define OFFSET_MASK G_GUINT64_CONSTANT (0x00fffffffffffe00)
 #define COMPRESSED (G_GUINT64_CONSTANT (1) << 62)
 
 /* The most of L2 tables that is read, in bytes. */
 #define MAX_L2_BYTES (256 * 1024 * 1024)
 
-/* Returns where in the LEN bytes at ENTRIES the first entry at AT or after it is
- * that is not 0; LEN if there is none. */
+/* Returns where in the LEN bytes at ENTRIES the first entry at AT or after it
+ * is that is not 0; LEN if there is none. */
 static gsize
 skip_zeroes (const guint8 *entries, gsize at, gsize len)
 {
@@ -26,17 +27,16 @@ skip_zeroes (const guint8 *entries, gsize at, gsize len)
   return at - at % ENTRY_LENGTH;
 }
 
-/* Calls FUNC with DATA for each entry that, under MASK, holds a host offset other
- * than 0, of a table of BYTES bytes at host offset START of SOURCE, as far as it
- * is in the file.  Fails with QCOW2_ERROR_READ. */
+/* Calls FUNC with DATA for each entry that, under MASK, holds a host offset
+ * other than 0, of a table of BYTES bytes at host offset START of SOURCE, as
+ * far as it is in the file.  Fails with QCOW2_ERROR_READ. */
 gboolean
 qcow2_offsets_walk (ByteSource *source, guint64 start, guint64 bytes,
                     guint64 mask, Qcow2OffsetFunc func, gpointer data,
                     GError **error)
 {
   const guint64 size = byte_source_get_size (source);
-  const guint64 n
-      = MIN (bytes, size - MIN (start, size)) / ENTRY_LENGTH;
+  const guint64 n = MIN (bytes, size - MIN (start, size)) / ENTRY_LENGTH;
   g_autoptr (ByteWindow) window
       = byte_window_new (source, start + n * ENTRY_LENGTH);
 
@@ -107,8 +107,7 @@ get_host_offset (const Qcow2Header *h, guint64 entry)
   /* qcow2 spec, compressed cluster descriptor: how many bits are offset
    * depends on the cluster size. */
   const guint offset_bits = 62 - (h->cluster_bits - 8);
-  const guint64 compressed_mask
-      = (G_GUINT64_CONSTANT (1) << offset_bits) - 1;
+  const guint64 compressed_mask = (G_GUINT64_CONSTANT (1) << offset_bits) - 1;
 
   return (entry & COMPRESSED) != 0 ? entry & compressed_mask
                                    : entry & OFFSET_MASK;
@@ -160,19 +159,18 @@ search_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data)
 }
 
 /* Stores in *REACHED the highest host offset, of those at END or after it, to
- * which an L2 table of the active L1 table of IMAGE leads; 0 when there is none
- * in the tables that are in the file, 256 MiB of them at most.  With an external
- * data file they lead there instead, and the answer is 0.  Fails with
+ * which an L2 table of the active L1 table of IMAGE leads; 0 when there is
+ * none in the tables that are in the file, 256 MiB of them at most.  With an
+ * external data file they lead there instead, and the answer is 0.  Fails with
  * QCOW2_ERROR_READ. */
 gboolean
 qcow2_l2_tables_reach (const Qcow2Image *image, guint64 end, guint64 *reached,
                        GError **error)
 {
   g_autoptr (ByteWindow) window = byte_window_new (image->source, 0);
-  Search search = { .image = image,
-                    .window = window,
-                    .end = end,
-                    .bytes_left = MAX_L2_BYTES };
+  Search search = {
+    .image = image, .window = window, .end = end, .bytes_left = MAX_L2_BYTES
+  };
 
   *reached = 0;
   if ((image->header.incompatible_features & QCOW2_INCOMPATIBLE_DATA_FILE)

@@ -9,8 +9,8 @@
 
 G_BEGIN_DECLS
 
-/* Takes a host offset that an entry of a table holds, and that of the entry; the
- * walk continues if it returns TRUE. */
+/* Takes a host offset that an entry of a table holds, and that of the entry;
+ * the walk continues if it returns TRUE. */
 typedef gboolean (*Qcow2OffsetFunc) (guint64 offset, guint64 pointer,
                                      gpointer data);
 

@@ -79,9 +79,10 @@ judge_bitmaps (Qcow2Image *image, Qcow2Directory *directory,
   return FALSE;
 }
 
-/* Stores in *VERDICT what QEMU does when it opens IMAGE, whose bitmap directory
- * is DIRECTORY, and which is rewound.  What is wrong is not added to the image's
- * problems.  Fails with QCOW2_ERROR_READ: then nothing is known. */
+/* Stores in *VERDICT what QEMU does when it opens IMAGE, whose bitmap
+ * directory is DIRECTORY, and which is rewound.  What is wrong is not added to
+ * the image's problems.  Fails with QCOW2_ERROR_READ: then nothing is known.
+ */
 gboolean
 qcow2_image_judge_opening (Qcow2Image *image, Qcow2Directory *directory,
                            Qcow2Verdict *verdict, GError **error)

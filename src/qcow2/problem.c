@@ -118,10 +118,10 @@ note_use (Qcow2Problems *problems, const Qcow2Subject *subject,
   use->last_extension = subject->extension;
 }
 
-/* Adds a finding by RULE about the number VALUE at host offset OFFSET, which is
- * ignored where the rule has no words for what is allowed.  FORMAT makes its
- * message.  After QCOW2_PROBLEMS_PER_RULE findings of a rule, severity and mask
- * of parts the rest is only counted.  Returns the finding, which stays
+/* Adds a finding by RULE about the number VALUE at host offset OFFSET, which
+ * is ignored where the rule has no words for what is allowed.  FORMAT makes
+ * its message.  After QCOW2_PROBLEMS_PER_RULE findings of a rule, severity and
+ * mask of parts the rest is only counted.  Returns the finding, which stays
  * PROBLEMS', or NULL when it was only counted. */
 Qcow2Problem *
 qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,

@@ -8,8 +8,8 @@
 #define BLOCK "refcount block"
 #define ENTRY_LENGTH 8
 
-/* How many entries of the table are read at a time when it is searched from its
- * end. */
+/* How many entries of the table are read at a time when it is searched from
+ * its end. */
 #define ENTRIES_BACKWARDS 4096
 
 /* qcow2 spec, refcount table entry: bits 0-8 are reserved. */
@@ -211,8 +211,8 @@ qcow2_refcounts_get (Qcow2Refcounts *refcounts, guint64 cluster,
   return TRUE;
 }
 
-/* Returns how many of the LEN bytes at BYTES, a multiple of 8, are left without
- * the zeroes at their end. */
+/* Returns how many of the LEN bytes at BYTES, a multiple of 8, are left
+ * without the zeroes at their end. */
 static gsize
 strip_zeroes (const guint8 *bytes, gsize len)
 {
@@ -224,8 +224,8 @@ strip_zeroes (const guint8 *bytes, gsize len)
   return len;
 }
 
-/* Returns how many of the refcounts of BITS bits each in the LEN bytes at BYTES,
- * a multiple of 8, are left without those at their end that are 0. */
+/* Returns how many of the refcounts of BITS bits each in the LEN bytes at
+ * BYTES, a multiple of 8, are left without those at their end that are 0. */
 static guint64
 count_without_zeroes (const guint8 *bytes, gsize len, guint bits)
 {
@@ -275,8 +275,9 @@ find_last_in_block (Qcow2Refcounts *refcounts, guint64 block, guint64 index,
   return TRUE;
 }
 
-/* Stores in *INDEX that of the last entry of the table before entry *INDEX that
- * is not 0, plus 1, or 0 when there is none.  Fails with QCOW2_ERROR_READ. */
+/* Stores in *INDEX that of the last entry of the table before entry *INDEX
+ * that is not 0, plus 1, or 0 when there is none.  Fails with
+ * QCOW2_ERROR_READ. */
 static gboolean
 find_used_before (Qcow2Refcounts *refcounts, guint64 *index, GError **error)
 {

@@ -23,9 +23,8 @@ guint64 qcow2_refcounts_get_block_end (const Qcow2Refcounts *refcounts,
                                        guint64 cluster);
 guint64 qcow2_refcounts_get_n_blocks (const Qcow2Refcounts *refcounts);
 guint64 qcow2_refcounts_get_work (const Qcow2Refcounts *refcounts);
-gboolean qcow2_refcounts_find_end (Qcow2Refcounts *refcounts,
-                                   guint max_blocks, guint64 *end,
-                                   GError **error);
+gboolean qcow2_refcounts_find_end (Qcow2Refcounts *refcounts, guint max_blocks,
+                                   guint64 *end, GError **error);
 void qcow2_refcounts_free (Qcow2Refcounts *refcounts);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2Refcounts, qcow2_refcounts_free)

@@ -40,7 +40,8 @@ read_head (ByteWindow *window, guint64 offset, guint8 *head, GError **error)
   return TRUE;
 }
 
-/* Notes in TABLE what HEAD, that of entry INDEX at host offset OFFSET, says. */
+/* Notes in TABLE what HEAD, that of entry INDEX at host offset OFFSET, says.
+ */
 static void
 note_entry (Qcow2SnapshotTable *table, guint32 index, guint64 offset,
             const guint8 *head)
@@ -108,9 +109,9 @@ qcow2_snapshot_table_measure (const Qcow2Image *image,
   return TRUE;
 }
 
-/* Fills in TABLE as qcow2_snapshot_table_measure () does, if IMAGE has snapshots
- * at the start of a cluster, and adds to its problems what is wrong with the
- * table (HDR-19) beyond what the header tells. */
+/* Fills in TABLE as qcow2_snapshot_table_measure () does, if IMAGE has
+ * snapshots at the start of a cluster, and adds to its problems what is wrong
+ * with the table (HDR-19) beyond what the header tells. */
 gboolean
 qcow2_snapshot_table_judge (Qcow2Image *image, Qcow2SnapshotTable *table,
                             GError **error)

@@ -19,7 +19,7 @@ typedef struct
 /* What is known of a snapshot table without decoding all of it. */
 typedef struct
 {
-  guint64 size;     /* bytes that the entries take in the file, 64 MiB at most */
+  guint64 size; /* bytes that the entries take in the file, 64 MiB at most */
   gboolean cut;     /* the file ends before the entries do */
   gboolean too_big; /* for QEMU */
   guint64 bad;      /* index of the first entry with more extra data than QEMU

@@ -50,8 +50,8 @@ qcow2_image_get_excuse (const Qcow2Image *image, Qcow2RuleIndex rule,
   return QCOW2_EXCUSE_NONE;
 }
 
-/* Makes VERDICT that of the worst finding in PROBLEMS of IMAGE, if that is worse
- * than what it is. */
+/* Makes VERDICT that of the worst finding in PROBLEMS of IMAGE, if that is
+ * worse than what it is. */
 void
 qcow2_verdict_add (Qcow2Verdict *verdict, const Qcow2Image *image,
                    const Qcow2Problems *problems)

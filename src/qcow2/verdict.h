@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Whether QEMU opens an image: the worst effect of all that is wrong with it. */
+/* Whether QEMU opens an image: the worst effect of all that is wrong with it.
+ */
 
 #pragma once
 
@@ -23,7 +24,10 @@ typedef struct
   Qcow2RuleIndex rule; /* the row that decides, or QCOW2_NO_RULE */
 } Qcow2Verdict;
 
-#define QCOW2_VERDICT_INIT { QCOW2_EFFECT_ACCEPTED, QCOW2_NO_RULE }
+#define QCOW2_VERDICT_INIT                                                    \
+  {                                                                           \
+    QCOW2_EFFECT_ACCEPTED, QCOW2_NO_RULE                                      \
+  }
 
 Qcow2Excuse qcow2_image_get_excuse (const Qcow2Image *image,
                                     Qcow2RuleIndex rule, gboolean loaded,

@@ -145,12 +145,12 @@ with_command (const char *introduction, char *command)
 static char *
 copy_disk (const Qcow2Header *header)
 {
-  return with_command (header->crypt_method == 0
-                           ? "to save the disk, without its bitmaps"
-                           : "to save the disk, without its bitmaps and not "
-                             "encrypted",
-                       make_command (header, "convert -O qcow2", "IMAGE",
-                                     " NEW"));
+  return with_command (
+      header->crypt_method == 0
+          ? "to save the disk, without its bitmaps"
+          : "to save the disk, without its bitmaps and not "
+            "encrypted",
+      make_command (header, "convert -O qcow2", "IMAGE", " NEW"));
 }
 
 /* Returns what can be done about PROBLEM of IMAGE, lines without the last
@@ -172,10 +172,10 @@ advice_get_remedy (const Qcow2Problem *problem, const Qcow2Image *image)
     case QCOW2_REMEDY_HIDE:
       return hide_bitmaps (h);
     case QCOW2_REMEDY_REMOVE:
-      return with_command ("to get rid of the bitmap, when nothing has the "
-                           "image open and after a full backup",
-                           make_command (h, "bitmap --remove", "IMAGE",
-                                         " NAME"));
+      return with_command (
+          "to get rid of the bitmap, when nothing has the "
+          "image open and after a full backup",
+          make_command (h, "bitmap --remove", "IMAGE", " NAME"));
     case QCOW2_REMEDY_REPAIR:
       return with_command ("to repair refcounts, on a copy",
                            make_command (h, "check -r all", "COPY", ""));

@@ -174,8 +174,8 @@ typedef struct
 #define ADVICE(member)                                                        \
   QCOW2_DERIVED (Advice, #member, member, QCOW2_WORD, .text = NULL)
 
-/* Gives PROBLEM of IMAGE like describe_problem (), with what follows from it and
- * what can be done. */
+/* Gives PROBLEM of IMAGE like describe_problem (), with what follows from it
+ * and what can be done. */
 void
 describe_checked_problem (Emitter *emitter, const Qcow2Problem *problem,
                           const Qcow2Image *image, guint64 n_suppressed)
@@ -244,8 +244,8 @@ describe_verdict (Emitter *emitter, const Qcow2Verdict *verdict)
 static void
 describe_left_out (Emitter *emitter, const DescribeSummary *summary)
 {
-  static const Qcow2Field word = { .name = "", .format = QCOW2_WORD,
-                                   .size = sizeof (const char *) };
+  static const Qcow2Field word
+      = { .name = "", .format = QCOW2_WORD, .size = sizeof (const char *) };
 
   emitter_begin (emitter, EMITTER_LIST, "not_examined", NULL);
   for (guint i = 0; summary->not_examined[i] != NULL; i++)

@@ -29,8 +29,8 @@ typedef struct
 {
   DescribeCounts counts;
   Qcow2BitmapSummary bitmaps;
-  const Qcow2Verdict *verdict;  /* NULL: QEMU was not asked about */
-  const char *not_examined[5];  /* of the words above; ends with NULL */
+  const Qcow2Verdict *verdict; /* NULL: QEMU was not asked about */
+  const char *not_examined[5]; /* of the words above; ends with NULL */
 } DescribeSummary;
 
 /* What an image ends with, for programs. */
@@ -51,8 +51,7 @@ void describe_table_owner (Emitter *emitter, guint64 owner);
 void describe_problem (Emitter *emitter, const Qcow2Problem *problem,
                        guint64 n_suppressed);
 void describe_checked_problem (Emitter *emitter, const Qcow2Problem *problem,
-                               const Qcow2Image *image,
-                               guint64 n_suppressed);
+                               const Qcow2Image *image, guint64 n_suppressed);
 void describe_summary (Emitter *emitter, const DescribeSummary *summary);
 void describe_verdict (Emitter *emitter, const Qcow2Verdict *verdict);
 const char *describe_not_examined (const char *word);
