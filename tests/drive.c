@@ -983,6 +983,7 @@ drive_once (ByteSource *source, const DriveOptions *options)
   if (!options->changes)
     compare_with_check (&result, &checked);
 
+  result.read_failed = result.read_failed || checked.read_failed;
   result.n_check_errors = checked.n_errors;
   result.n_read += checked.n_read;
   result.digest ^= checked.digest;
