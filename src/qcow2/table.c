@@ -54,6 +54,10 @@ static GuestRanges
 get_guest_ranges (const Qcow2Table *table)
 {
   GuestRanges ranges = { .size = table->header->size };
+
+  if (table->header->cluster_size == QCOW2_ABSENT)
+    return ranges;
+
   const guint64 granules = table->header->cluster_size * 8;
   const gboolean endless = granules > G_MAXUINT64 / table->granularity;
 
