@@ -4,6 +4,8 @@
 
 #include "qcow2/dumper.h"
 
+#include "qcow2/printable.h"
+
 /* The fixed parts of an extension, of the bitmaps extension's payload and of a
  * directory entry (qcow2 spec). */
 #define EXTENSION_HEAD 8
@@ -49,19 +51,6 @@ check_inside (Qcow2Dumper *dumper, guint64 offset, guint64 len)
   return FALSE;
 }
 
-/* Whether the dumper would print the LEN bytes at BYTES as they are. */
-static gboolean
-is_printable (const guint8 *bytes, gsize len)
-{
-  for (gsize i = 0; i < len; i++)
-    {
-      if (!g_ascii_isprint (bytes[i]) && (bytes[i] < '\t' || bytes[i] > '\r'))
-        return FALSE;
-    }
-
-  return TRUE;
-}
-
 /* Reads LEN bytes of data at OFFSET as far as they are in the file. */
 static GBytes *
 read_data (Qcow2Dumper *dumper, guint64 offset, guint64 len, GError **error)
@@ -77,7 +66,7 @@ read_data (Qcow2Dumper *dumper, guint64 offset, guint64 len, GError **error)
     return NULL;
 
   /* A text that long is more than is printed here. */
-  if (there > wanted && is_printable (bytes, wanted))
+  if (there > wanted && qcow2_bytes_are_printable (bytes, wanted))
     dumper->is_stopped = TRUE;
   return g_bytes_new_take (g_steal_pointer (&bytes), wanted);
 }

@@ -108,3 +108,17 @@ qcow2_string_is_printable (GBytes *string)
 
   return TRUE;
 }
+
+/* Whether the LEN bytes at BYTES are in Python's string.printable, so that
+ * QEMU's script prints them as they are. */
+gboolean
+qcow2_bytes_are_printable (const guint8 *bytes, gsize len)
+{
+  for (gsize i = 0; i < len; i++)
+    {
+      if (!g_ascii_isprint (bytes[i]) && (bytes[i] < '\t' || bytes[i] > '\r'))
+        return FALSE;
+    }
+
+  return TRUE;
+}

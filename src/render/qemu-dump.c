@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "qcow2/printable.h"
 #include "render/emitter.h"
 #include "render/format.h"
 
@@ -119,19 +120,6 @@ qemu_dump_begin_extensions (QemuDump *dump)
     emitter_begin (dump->json, EMITTER_LIST, NULL, NULL);
 }
 
-/* Python's string.printable. */
-static gboolean
-is_printable (const guint8 *bytes, gsize len)
-{
-  for (gsize i = 0; i < len; i++)
-    {
-      if (!g_ascii_isprint (bytes[i]) && (bytes[i] < '\t' || bytes[i] > '\r'))
-        return FALSE;
-    }
-
-  return TRUE;
-}
-
 static char *
 data_string (const Qcow2Extension *extension)
 {
@@ -142,7 +130,7 @@ data_string (const Qcow2Extension *extension)
 
   if (bytes == NULL && extension->length > 0)
     return g_strdup ("<unreadable>");
-  if (!is_printable (bytes, len))
+  if (!qcow2_bytes_are_printable (bytes, len))
     return g_strdup ("<binary>");
 
   return g_strdup_printf ("'%.*s'", (int) len, (const char *) bytes);
