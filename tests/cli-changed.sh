@@ -7,16 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 
 require jq
-if [ -n "${QCOW2TOOL_SANITIZED-}" ]; then
-  skip_all "a sanitizer wants to be loaded before anything else"
-fi
-
-# CC may be several words.
-# shellcheck disable=SC2086
-if ! ${CC:-cc} -shared -fPIC -o "$tmp/fault-shim.so" \
-    "$srcdir/tests/fault-shim.c" -ldl > "$tmp/log" 2>&1; then
-  skip_all "${CC:-cc} makes no shared object of fault-shim.c"
-fi
+require_fault_shim
 
 # changing ARGUMENT...: runs the program on $image, whose bytes are written
 # once more, as they are, before the first read.
