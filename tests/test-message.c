@@ -39,14 +39,15 @@ static const Row rows[] = {
   { "autoclear-bits", "A", "0x58:0000000000000005", QCOW2_HDR_27,
     "autoclear_features has unknown bits 0x4" },
 
-  /* An L1 table that goes on behind 2^63 - 1, and one that ends before. */
+  /* An L1 table that goes on after 2^63 - 1, and one that ends before, yet
+   * after the last offset of QEMU, 2^63 - 2^30. */
   { "l1-table/ends-behind-2-63", "A", "0x24:00002000 0x28:7fffffffffff0000",
     QCOW2_HDR_17_PLACE,
-    "l1_table_offset 0x7fffffffffff0000 leads behind offset 2^63 - 1" },
+    "l1_table_offset 0x7fffffffffff0000 leads beyond offset 2^63 - 1" },
   { "l1-table/unaligned", "A", "0x28:8000000000000200", QCOW2_HDR_17_PLACE,
     "l1_table_offset 0x8000000000000200 is not the start of a cluster" },
   { "refcount-table/2-63", "A", "0x30:8000000000000000", QCOW2_HDR_18_PLACE,
-    "refcount_table_offset 0x8000000000000000 leads behind offset 2^63 - 1" },
+    "refcount_table_offset 0x8000000000000000 leads beyond offset 2^63 - 1" },
   { "refcount-block/reserved", "A", "0x10000:0000000000020001",
     QCOW2_HDR_18_BLOCK,
     "entry 0 is 0x20001, which has reserved bits" },
@@ -54,11 +55,11 @@ static const Row rows[] = {
     QCOW2_HDR_18_BLOCK,
     "entry 0 is 0x20200, not the start of a cluster inside the file" },
   { "snapshots/2-63", "A", "0x40:8000000000000000", QCOW2_HDR_19_PLACE,
-    "snapshot_offset 0x8000000000000000 leads behind offset 2^63 - 1" },
+    "snapshot_offset 0x8000000000000000 leads beyond offset 2^63 - 1" },
   { "l1-table/ends-before-2-63", "A", "0x24:00001fff 0x28:7fffffffffff0000",
-    QCOW2_HDR_17_END,
-    "the L1 table, 8191 entries at 0x7fffffffffff0000, is not behind the "
-    "header and inside the file, which has 2883648 bytes" },
+    QCOW2_HDR_17_FAR,
+    "l1_table_offset 0x7fffffffffff0000 is beyond what QEMU reads of a "
+    "file" },
 
   /* Bits of flags that have a name are no reserved ones. */
   { "flags", "A", "0x2c000c:0000000b", QCOW2_BDIR_08,
@@ -79,7 +80,7 @@ static const Row rows[] = {
     "13 bytes of extra data of an unknown kind forbid to use the bitmap: "
     "deadbeef000000000000000000" },
 
-  /* A table that goes on behind the last offset of QEMU, 2^63 - 2^30, and one
+  /* A table that goes on after the last offset of QEMU, 2^63 - 2^30, and one
    * that ends there. */
   { "table/ends-at-2-63", "A", "0x2c0000:7fffffffbffffff8", QCOW2_BDIR_07,
     "the bitmap table, 8 bytes at 0x7fffffffbffffff8, does not end in the "
@@ -110,14 +111,14 @@ static const Row rows[] = {
     "as well as to the data of bitmap 0 (by 0x2a0000)", FALSE },
 
   { "directory/padding", "A", "size=0x2c003e", QCOW2_BEXT_06_PADDING,
-    "the bitmap directory, 0x40 bytes at 0x2c0000, ends 0x2 bytes behind the "
+    "the bitmap directory, 0x40 bytes at 0x2c0000, ends 0x2 bytes after the "
     "end of the file: that may be padding" },
 
   /* Whose end it is. */
   { "cut-entry/directory", "A", "0x208:0000000000000038", QCOW2_BDIR_02,
-    "extra data and name go on behind 0x2c0038, the end of the directory" },
-  { "cut-entry/file", "A", "size=0x2c003a", QCOW2_BDIR_02,
-    "extra data and name go on behind 0x2c003a, the end of the file" },
+    "extra data and name do not end before 0x2c0038, the end of the directory" },
+  { "cut-entry/file", "A", "size=0x2c003a", QCOW2_BDIR_02_FILE,
+    "extra data and name do not end before 0x2c003a, the end of the file" },
 
   { "table-entry/reserved", "A", "0x2a0000:8000000000290101", QCOW2_BTAB_01,
     "table entry 0 has reserved bits 0x8000000000000100" },
