@@ -50,9 +50,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (ByteSource, byte_source_free)
 #define BYTE_SOURCE_PAGE 4096
 
 /* A block of a source that is kept while neighbouring bytes are asked for; a
- * build may choose another size that the longest name fits into. */
+ * build may choose another size that the longest name fits into.  From 128 KiB
+ * on malloc () maps and unmaps memory each time. */
 #ifndef BYTE_WINDOW_SIZE
-#define BYTE_WINDOW_SIZE (128 * 1024)
+#define BYTE_WINDOW_SIZE (64 * 1024)
 #endif
 
 typedef struct ByteWindow ByteWindow;
