@@ -301,6 +301,9 @@ static const EndRow ends[] = {
       "E BDIR-02@0x2c0032" }, 2 },
   { { "BDIR-02/name-in-file", "A", "size=0x2c003a",
       "W BEXT-06@0x210; E BDIR-02@0x2c0032" }, 2 },
+  /* QEMU sees an entry that does not end in the directory, either. */
+  { { "BDIR-02/name-in-neither", "A", "0x2c0032:0009 size=0x2c003c",
+      "E BEXT-06@0x210; E BDIR-02@0x2c0032" }, 2 },
   { { "BDIR-02/name-size", "A", "0x2c0032:0009", "E BDIR-02@0x2c0032" }, 2 },
   { { "BDIR-02/extra-data", "A", "0x2c0034:00000006",
       "E BDIR-02@0x2c0032" }, 2 },

@@ -117,6 +117,8 @@ static const Row rows[] = {
   /* Whose end it is. */
   { "cut-entry/directory", "A", "0x208:0000000000000038", QCOW2_BDIR_02,
     "extra data and name do not end before 0x2c0038, the end of the directory" },
+  { "cut-entry/both", "A", "0x2c0032:0009 size=0x2c003c", QCOW2_BDIR_02,
+    "extra data and name do not end before 0x2c0040, the end of the directory" },
   { "cut-entry/file", "A", "size=0x2c003a", QCOW2_BDIR_02_FILE,
     "extra data and name do not end before 0x2c003a, the end of the file" },
 

@@ -22,7 +22,7 @@ typedef enum
   WALKING,
   AT_END,   /* of the directory, the file or what is examined */
   HEAD_CUT, /* too few bytes for an entry are left */
-  ENTRY_CUT /* the last entry given goes on behind the end */
+  ENTRY_CUT /* the last entry given does not end before the end */
 } WalkState;
 
 struct Qcow2Directory
@@ -37,6 +37,7 @@ struct Qcow2Directory
   guint64 pos;   /* host offset of the next entry */
   guint64 index; /* of the next entry */
   WalkState state;
+  guint64 cut_end; /* host offset of the end of that entry, if ENTRY_CUT */
 
   Qcow2Namesakes *namesakes; /* of all entries when it was opened */
   gboolean is_none;          /* none of its entries can be one */
@@ -123,7 +124,10 @@ read_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap, const guint8 **name,
     return FALSE;
 
   if (cut)
-    directory->state = ENTRY_CUT;
+    {
+      directory->state = ENTRY_CUT;
+      directory->cut_end = directory->pos + (size + 7) / 8 * 8;
+    }
   else
     directory->pos
         += MIN ((size + 7) / 8 * 8, directory->declared_end - directory->pos);
@@ -133,7 +137,7 @@ read_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap, const guint8 **name,
 }
 
 /* Gives the next entry in BITMAP, which the caller clears.  When its extra
- * data or name go on behind the end of the directory or the file it has no
+ * data or name do not end in the directory and the file it has no
  * name and is the last one.  Entries beyond nb_bitmaps are given too.  Returns
  * FALSE without an error at the end, FALSE with QCOW2_ERROR_READ when a read
  * fails. */
@@ -318,7 +322,10 @@ static gboolean
 judge_cut_entry (const Qcow2Directory *directory)
 {
   Qcow2Problems *problems = directory->image->problems;
-  const gboolean by_file = directory->end < directory->declared_end;
+  const gboolean by_file = directory->end < directory->declared_end
+                           && (directory->state != ENTRY_CUT
+                               || directory->cut_end
+                                      <= directory->declared_end);
   const guint64 n = directory->index;
 
   if (directory->state == ENTRY_CUT)
@@ -334,7 +341,8 @@ judge_cut_entry (const Qcow2Directory *directory)
                           directory->pos + AT_NAME_SIZE, 0,
                           "extra data and name do not end before " QCOW2_X
                           ", the end of the %s",
-                          directory->end, by_file ? "file" : "directory");
+                          by_file ? directory->end : directory->declared_end,
+                          by_file ? "file" : "directory");
       return TRUE;
     }
   if (directory->state == HEAD_CUT && n < directory->image->bitmaps.nb_bitmaps)

@@ -199,8 +199,8 @@ judge_directory_size (const Judge *j)
          size, least, b->nb_bitmaps);
 }
 
-/* Up to 7 missing bytes are the padding of the last entry, which nothing
- * needs; if they are more than that, the walk of the directory tells. */
+/* Up to 7 missing bytes may be the padding of the last entry, which nothing
+ * needs. */
 static void
 judge_directory_place (const Judge *j)
 {
@@ -217,7 +217,8 @@ judge_directory_place (const Judge *j)
          "the bitmap directory, " QCOW2_X " bytes at " QCOW2_X
          ", is beyond what QEMU reads of a file",
          size, offset);
-  else if (size % 8 == 0 && offset < j->file_size && size - left < 8)
+  else if (size % 8 == 0 && offset < j->file_size && size - left < 8
+           && j->e->directory_ends_in_zeroes)
     ADD (BEXT_06_PADDING, AT_DATA + 16, offset,
          "the bitmap directory, " QCOW2_X " bytes at " QCOW2_X
          ", ends " QCOW2_X
