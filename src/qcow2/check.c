@@ -242,7 +242,7 @@ check_extensions (Check *check)
     check_rest_of_area (check, rest, end);
 }
 
-/* BDATA-03: looks at the bits behind the last one of BITMAP, which has
+/* BDATA-03: looks at the bits after the last one of BITMAP, which has
  * DATA_SIZE bytes, in the cluster that has it. */
 static void
 check_tail (Check *check, const Qcow2Bitmap *bitmap, guint64 data_size)
@@ -264,7 +264,7 @@ check_tail (Check *check, const Qcow2Bitmap *bitmap, guint64 data_size)
     {
       qcow2_problems_add (check->image->problems, &subject, QCOW2_RES_06_TAIL,
                           start, 0,
-                          "the bits behind the last one that counts were not "
+                          "the bits after the last one that counts were not "
                           "examined: there are too many in this image");
       return;
     }

@@ -138,7 +138,7 @@ judge_essiv (Judge *j, const char *hash_name, const Hash *hash)
   if (hash_name == NULL)
     {
       ADD (CRYPT_05_ESSIV, QCOW2_LUKS_AT_CIPHER_MODE, 0,
-           "essiv has no hash behind it");
+           "essiv names no hash");
       return;
     }
   if (j->cipher == NULL || hash == NULL)
@@ -235,7 +235,7 @@ judge_numbers (const Judge *j)
          payload, ALIGNMENT);
   else if (payload > j->length / QCOW2_LUKS_SECTOR)
     ADD (CRYPT_07_END, QCOW2_LUKS_AT_PAYLOAD_OFFSET, payload,
-         "payload_offset %u is behind the end of the crypto header, which "
+         "payload_offset %u is after the end of the crypto header, which "
          "has " QCOW2_U " bytes",
          payload, j->length);
   if (j->luks->mk_digest_iter == 0)
@@ -355,12 +355,12 @@ judge_outside (const Judge *j, guint i)
          i, j->length);
   else if (i == get_first_active (j->luks))
     ADD (CRYPT_13_FIRST, at, offset,
-         "key slot %u: the key material ends behind the crypto header, which "
+         "key slot %u: the key material ends after the crypto header, which "
          "has " QCOW2_U " bytes",
          i, j->length);
   else
     ADD (CRYPT_13_LATER, at, offset,
-         "key slot %u: the key material ends behind the crypto header, which "
+         "key slot %u: the key material ends after the crypto header, which "
          "has " QCOW2_U " bytes; slot %u is tried first",
          i, j->length, get_first_active (j->luks));
 }
@@ -389,7 +389,7 @@ judge_place (const Judge *j, guint i)
     {
       ADD (CRYPT_13_PAYLOAD, at, offset,
            "key slot %u: the key material ends at sector " QCOW2_U
-           ", behind payload_offset %u",
+           ", after payload_offset %u",
            i, end, payload);
       return FALSE;
     }
@@ -398,7 +398,7 @@ judge_place (const Judge *j, guint i)
   else if (end > payload)
     ADD (CRYPT_13_WRAP, at, offset,
          "key slot %u: the key material ends at sector " QCOW2_U
-         ", behind payload_offset %u",
+         ", after payload_offset %u",
          i, end, payload);
   return TRUE;
 }
