@@ -724,6 +724,9 @@ def right_verdicts(path, qemu, error):
     if qemu.verdict == 'refuses':
         # An image that cannot be read at all has an error instead.
         return ('refuses', None) if error else ('refuses',)
+    # QEMU reads zeroes after the end of the file, of a header as well.
+    if error and error.get('code') == 'truncated':
+        return (None,)
     if is_dirty(path):
         # Repairing it may fail.  With the corrupt bit it is not tried.
         return (None, 'read-only') if qemu.verdict == 'read-only' else (None,)
