@@ -63,6 +63,21 @@ out=$tmp/out
 err=$tmp/err
 cleanup_commands=()
 
+# The unit tests and valgrind look for leaks: at the end of each run that would
+# take longer than the run.
+if [ -n "${QCOW2TOOL_SANITIZED-}" ]; then
+  export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
+fi
+
+# What is in the PATH may be a script that looks for the program each time.
+if python3_path=$(python3 -c 'import sys; print(sys.executable)' \
+    2> /dev/null); then
+  python3 ()
+  {
+    "$python3_path" "$@"
+  }
+fi
+
 cleanup ()
 {
   local command
@@ -294,26 +309,32 @@ expect ()
   fi
 }
 
-expect_file ()
+# NAME, and two files: what is expected (- is standard input), and what is.
+expect_same ()
 {
-  local difference
-
-  if difference=$(diff -u "$tmp/expected" "$2" 2>&1); then
+  if diff -u "$2" "$3" > "$tmp/difference" 2>&1; then
     pass "$1"
   else
-    fail "$1" "$difference"
+    fail "$1" "$(cat "$tmp/difference")"
   fi
+}
+
+expect_file ()
+{
+  expect_same "$1" "$tmp/expected" "$2"
 }
 
 expect_out ()
 {
-  cat > "$tmp/expected"
-  expect_file "$1" "$out"
+  expect_same "$1" - "$out"
 }
 
 expect_err ()
 {
-  sed 's/^PROG: /qcow2tool: /' > "$tmp/expected"
+  local lines
+
+  mapfile lines
+  printf '%s' "${lines[@]/#PROG: /qcow2tool: }" > "$tmp/expected"
   expect_file "$1" "$err"
 }
 
@@ -330,15 +351,14 @@ expect_golden ()
 {
   local file
 
-  file=$srcdir/tests/expected/$(basename "$0" .sh)/$2
-  cp "$file" "$tmp/expected" && expect_file "$1" "$out"
+  file=${0##*/}
+  expect_same "$1" "$srcdir/tests/expected/${file%.sh}/$2" "$out"
 }
 
 expect_answer ()
 {
-  cat > "$tmp/expected"
   if [ "$status" = 0 ] && [ ! -s "$err" ]; then
-    expect_file "$1" "$out"
+    expect_same "$1" - "$out"
   else
     fail "$1" "status $status; messages: $(cat "$err")"
   fi
@@ -347,11 +367,11 @@ expect_answer ()
 # Whether there is one message and it matches PATTERN.
 is_one_message ()
 {
-  local text
+  local lines
 
-  text=$(cat "$err"; echo .)
+  mapfile lines < "$err"
   # shellcheck disable=SC2053 # the right side is a pattern
-  [[ $(wc -l < "$err") -eq 1 && ${text%$'\n'.} == "qcow2tool: "$1 ]]
+  [[ ${#lines[@]} = 1 && ${lines[0]} == "qcow2tool: "$1$'\n' ]]
 }
 
 expect_refusal ()
@@ -376,13 +396,13 @@ expect_damage ()
 expect_usage ()
 {
   local hint="Try 'qcow2tool${2:+ }$2 --help'."
-  local last
+  local lines
 
-  last=$(tail -n 1 "$err")
-  head -n 1 "$err" > "$tmp/first"
-  if [ "$status" = 1 ] && [ ! -s "$out" ] && [ "$last" = "$hint" ] \
-      && [ "$(wc -l < "$err")" = 2 ] \
-      && err=$tmp/first is_one_message "$3"; then
+  mapfile lines < "$err"
+  # shellcheck disable=SC2053 # the right side is a pattern
+  if [ "$status" = 1 ] && [ ! -s "$out" ] && [ "${#lines[@]}" = 2 ] \
+      && [[ ${lines[0]} == "qcow2tool: "$3$'\n' ]] \
+      && [ "${lines[1]}" = "$hint"$'\n' ]; then
     pass "$1"
   else
     fail "$1" "status $status; output: $(cat "$out"); messages: $(cat "$err")"
