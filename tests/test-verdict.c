@@ -40,6 +40,12 @@ static const VerdictRow rows[] = {
   { "excuse/no-extensions", "A",
     "0x2c0010:02 0x8:0000000000000004 0x10:00000001", QCOW2_EFFECT_ACCEPTED,
     QCOW2_NO_RULE },
+  /* QEMU looks for extensions after the end of the file: there is room for
+   * magic and length, and there is not. */
+  { "misread/after-file", "A", "0x64:0000fff7 size=0x200",
+    QCOW2_EFFECT_ACCEPTED, QCOW2_NO_RULE },
+  { "misread/no-room-after-file", "A", "0x64:0000fff9 size=0x200",
+    QCOW2_EFFECT_REFUSED, QCOW2_HDR_07_REFUSED },
   /* The name of the last bitmap ends after the directory, and the file in its
    * padding. */
   { "directory/name-and-file", "A", "0x2c0032:0009 size=0x2c003c",

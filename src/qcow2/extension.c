@@ -529,7 +529,8 @@ qcow2_extensions_can_be_misread (ByteSource *source, const Qcow2Header *header,
       || name > header->cluster_size)
     return TRUE;
 
-  *accepted = TRUE;
+  /* After the end of the file QEMU reads zeroes, a terminator if it fits. */
+  *accepted = length >= end || end - length >= HEAD_LENGTH;
   if (length >= end || length >= byte_source_get_size (source))
     return TRUE;
 
