@@ -50,6 +50,13 @@ static const VerdictRow rows[] = {
    * padding. */
   { "directory/name-and-file", "A", "0x2c0032:0009 size=0x2c003c",
     QCOW2_EFFECT_REFUSED, QCOW2_BEXT_06_REFUSED },
+  /* In a head that is truncated the bitmap is not in use: QEMU cannot write it
+   * anew without a name. */
+  { "directory/head", "B", "size=0x12814", QCOW2_EFFECT_READ_ONLY,
+    QCOW2_BDIR_01_SHORTER },
+  /* QEMU reads the table of an entry without a name, too. */
+  { "directory/table", "A", "size=0x2c0038 0x2b0000:8000000000000000",
+    QCOW2_EFFECT_REFUSED, QCOW2_BTAB_01 },
   { "directory/padding", "A", "size=0x2c003c", QCOW2_EFFECT_ACCEPTED,
     QCOW2_NO_RULE },
 };

@@ -59,6 +59,8 @@ typedef struct
   guint8 extra_data[QCOW2_BITMAP_EXTRA_PREVIEW]; /* its first bytes */
   guint64 bad_padding; /* host, of the first byte that is not 0; 0: none */
   gboolean padding_cut;
+  gboolean truncated_by_file; /* the directory has room for the entry: QEMU
+                                 reads zeroes for the rest of it */
 
   guint64 granularity; /* bytes, or QCOW2_ABSENT */
   guint32 state;       /* Qcow2BitmapState */

@@ -13,6 +13,7 @@
 /* The fixed part of an entry and its field name_size (qcow2 spec, bitmap
  * directory). */
 #define HEAD_LENGTH 24
+#define AT_FLAGS_LAST_BYTE 15
 #define AT_NAME_SIZE 18
 #define AT_EXTRA_DATA_SIZE 20
 
@@ -127,6 +128,7 @@ read_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap, const guint8 **name,
     {
       directory->state = ENTRY_CUT;
       directory->cut_end = directory->pos + (size + 7) / 8 * 8;
+      b.truncated_by_file = directory->cut_end <= directory->declared_end;
     }
   else
     directory->pos
@@ -433,6 +435,24 @@ read_name (guint32 index, guint32 offset, gpointer data, GError **error)
              : NULL;
 }
 
+/* Whether the walk has ended inside the fields of the last entry, which the
+ * file truncates, and QEMU, which reads zeroes for the rest, takes the bitmap
+ * for one that is not in use.  An entry that cannot be read is in use. */
+static gboolean
+ends_in_unused_entry (const Qcow2Directory *directory)
+{
+  const guint64 at = directory->pos + AT_FLAGS_LAST_BYTE;
+
+  if (directory->state != HEAD_CUT || directory->end == directory->declared_end
+      || directory->index + 1 != directory->image->bitmaps.nb_bitmaps)
+    return FALSE;
+  if (at >= directory->end)
+    return TRUE;
+
+  const guint8 *byte = byte_window_get (directory->window, at, 1, WHAT, NULL);
+  return byte != NULL && (*byte & QCOW2_BITMAP_IN_USE) == 0;
+}
+
 /* Walks the directory once: judges it as a whole, and finds names that stand
  * in it twice. */
 static gboolean
@@ -463,6 +483,9 @@ survey (Qcow2Directory *directory, GError **error)
 
   if (local_error == NULL)
     {
+      directory->is_rewritten
+          = directory->is_rewritten
+            || (vouched && ends_in_unused_entry (directory));
       directory->is_none = directory->index > 0 && n_entries == 0;
       judge_walk (directory);
       judge_room (directory);

@@ -257,7 +257,7 @@ take_counts (const Qcow2Header *header, const Verdict *verdict,
   const guint64 n_clusters = qcow2_bitmap_get_n_needed (header, table_bytes)
                              + verdict->counts.serialized;
 
-  if (!verdict->whole)
+  if (!verdict->whole || bitmap->name == NULL)
     return;
 
   bitmap->has_counts = TRUE;
@@ -311,7 +311,7 @@ judge_table (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, GError **error)
   const Verdict *known = g_tree_lookup (examiner->verdicts, &key);
   guint64 data_size = 0;
 
-  if (table.offset == 0 || bitmap->name == NULL
+  if (table.offset == 0 || (bitmap->name == NULL && !bitmap->truncated_by_file)
       || qcow2_directory_is_none (examiner->directory))
     return TRUE; /* BDIR-05, BDIR-02, BDIR-21 */
 
