@@ -476,7 +476,7 @@ fi
 
 # The data of A's only data cluster is at 0x290000, before all else of its
 # bitmaps.
-if [ -z "${QCOW2TOOL_SLOW-}${QCOW2TOOL_SANITIZED-}" ] \
+if [ -z "$few" ] \
     && strace -o /dev/null true 2> /dev/null; then
   image A
   reads ()

@@ -413,7 +413,7 @@ tool bitmap-table --index 0 --start 4294967290 --count 10 "$image"
 check "the last five rows of a table of 32 GiB" \
   test "$status:$(tail -n +2 "$out" | cut -d ' ' -f 1 | tr '\n' ' ')" \
   = '2:4294967290 4294967291 4294967292 4294967293 4294967294 '
-if [ -n "${QCOW2TOOL_SLOW-}${QCOW2TOOL_SANITIZED-}" ]; then
+if [ -n "$few" ]; then
   skip "what was left out is said" "reads a gigabyte"
 else
   tool bitmap-table --index 0 --type all-ones "$image"

@@ -95,7 +95,7 @@ expect_answer "no extensions: JSON" <<< '[]'
 
 # A model of the description over every image of the builder.
 
-if [ -n "${QCOW2TOOL_SLOW-}" ]; then
+if [ -n "$few" ]; then
   selection='A B V2 BK DF L H11 H57 H63 X13 X39 D05 D21 D33 N01 N11 N07 T01
     T07 S19 S25 every-state extension-texts name-delete'
 else

@@ -121,7 +121,7 @@ done
 # Every third image: the union of what is printed, of what is said and, as the worst
 # of them, of the statuses.  In JSON, each key as its own command has it.
 every=3
-if [ -n "${QCOW2TOOL_SLOW-}" ]; then
+if [ -n "$few" ]; then
   every=25
 fi
 selected=$(names | grep -vE '^(many|sparse|R0|S39)' | awk "NR % $every == 0")

@@ -202,7 +202,7 @@ done
 # With jsonl an image's line goes out in one write, also when there are messages
 # about the image and when it is long; the messages follow.
 strace=
-if [ -z "${QCOW2TOOL_SLOW-}${QCOW2TOOL_SANITIZED-}" ] \
+if [ -z "$few" ] \
     && strace -f -o "$tmp/log" -e trace=write true > /dev/null 2>&1; then
   strace=1
 fi

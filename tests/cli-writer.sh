@@ -230,7 +230,7 @@ fi
 # program that counts coverage locks its counters by the same call, which has
 # two names where a long has 32 bits.
 calls='fcntl,?fcntl64'
-if [ -n "${QCOW2TOOL_SLOW-}${QCOW2TOOL_SANITIZED-}" ]; then
+if [ -n "$few" ]; then
   skip 'cannot tell' 'the program is run by another or sanitized'
 elif [ -n "$(find "$builddir/src" -name '*.gcno' -print -quit)" ]; then
   skip 'cannot tell' 'the program counts coverage'

@@ -597,7 +597,7 @@ def check_corpus(schema_path, command, *paths):
     lines = lines.split(b'\n')
     same('how many lines', len(lines), len(paths) + 1)
     n_loose = 0 # one example will do
-    for path, data in zip(paths, lines):
+    for i, (path, data) in enumerate(zip(paths, lines)):
         what = '%s %s' % (command, os.path.basename(path))
         answer = parse(what, data + b'\n')
         same(what + ': filename', answer['filename'], path)
@@ -617,11 +617,13 @@ def check_corpus(schema_path, command, *paths):
         if len(data) > LONG:
             continue
 
-        json_status, document, json_messages = run(*words, '--output=json',
-                                                   path)
-        same(what + ': json', parse(what, document), answer)
-        same(what + ': json status', json_status, status)
-        same(what + ': json messages', json_messages, messages)
+        # A document is laid out in another way than a line, and is the same.
+        if i % 4 == 0:
+            json_status, document, json_messages = run(
+                *words, '--output=json', path)
+            same(what + ': json', parse(what, document), answer)
+            same(what + ': json status', json_status, status)
+            same(what + ': json messages', json_messages, messages)
         compare_values(what, answer, path)
         if kind == 'check':
             compare_check_text(what, answer, text.decode())
@@ -650,6 +652,17 @@ def check_document(schema_path, kind):
     answer = parse('document', sys.stdin.buffer.read())
     Schema(schema_path, kind).check('document', answer)
     check_problems('document', answer)
+
+
+def check_refusals(schema_path):
+    """Each line of standard input is a name, a tab and a document that the
+    schema has to refuse; prints a line for each, for results () of lib.sh."""
+    schema = Schema(schema_path, 'any')
+    for line in sys.stdin:
+        name, text = line.rstrip('\n').split('\t')
+        document = json.loads(text)
+        is_valid = schema.validator.is_valid(document)
+        print(name + ('\tit is taken' if is_valid else ''))
 
 
 def check_rules(schema_path):
@@ -947,7 +960,7 @@ def check_qemu_dump(*paths):
 
 
 COMMANDS = {'lines': check_lines, 'document': check_document,
-            'rules': check_rules, 'corpus': check_corpus,
+            'refusals': check_refusals, 'rules': check_rules, 'corpus': check_corpus,
             'stream': check_stream, 'memory': check_memory,
             'qemu-dump': check_qemu_dump}
 

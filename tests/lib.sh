@@ -42,6 +42,9 @@
 #   skip_all REASON         none of this file's can
 #   require PROGRAM...      skip_all unless they are there
 #   done_testing            ends every file
+#
+# $few is set where a sanitizer or valgrind makes a run long, QCOW2TOOL_SLOW
+# only for valgrind: then some of many images are enough.
 
 set -u
 # What stands behind a pipe must count its results in this shell.
@@ -54,6 +57,9 @@ srcdir=$(cd "$srcdir" && pwd)
 builddir=$(cd "$builddir" && pwd)
 QCOW2TOOL=${QCOW2TOOL:-$builddir/src/qcow2tool}
 MKIMAGE=${MKIMAGE:-$builddir/tests/mkimage}
+
+# shellcheck disable=SC2034 # it is for the tests
+few=${QCOW2TOOL_SLOW-}${QCOW2TOOL_SANITIZED-}
 
 tests_run=0
 tests_failed=0
