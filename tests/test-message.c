@@ -114,6 +114,11 @@ static const Row rows[] = {
     "the bitmap directory, 0x40 bytes at 0x2c0000, ends 0x2 bytes after the "
     "end of the file: that may be padding" },
 
+  /* QEMU looks at the limit first. */
+  { "directory/large-and-unaligned", "A", "0x208:7fffffffe11b1a5d",
+    QCOW2_BEXT_04_LARGE,
+    "bitmap_directory_size 0x7fffffffe11b1a5d is greater than 0x3fffc00" },
+
   /* Whose end it is. */
   { "cut-entry/directory", "A", "0x208:0000000000000038", QCOW2_BDIR_02,
     "extra data and name do not end before 0x2c0038, the end of the directory" },

@@ -185,13 +185,14 @@ judge_directory_size (const Judge *j)
 
   if (size == 0)
     ADD (BEXT_04_EMPTY, at, size, "bitmap_directory_size is 0");
-  else if (size % 8 != 0)
-    ADD (BEXT_04_ALIGN, at, size,
-         "bitmap_directory_size " QCOW2_X " is not a multiple of 8", size);
+  /* This QEMU checks in an extension that a later one overrides, too. */
   else if (size > QCOW2_MAX_DIRECTORY_SIZE)
     ADD (BEXT_04_LARGE, at, size,
          "bitmap_directory_size " QCOW2_X " is greater than 0x%x", size,
          QCOW2_MAX_DIRECTORY_SIZE);
+  else if (size % 8 != 0)
+    ADD (BEXT_04_ALIGN, at, size,
+         "bitmap_directory_size " QCOW2_X " is not a multiple of 8", size);
   else if (size < least)
     ADD (BEXT_04_SMALL, at, size,
          "bitmap_directory_size " QCOW2_X " is less than the " QCOW2_X
