@@ -388,6 +388,7 @@ test_cut_anywhere (gconstpointer data)
       g_autoptr (Qcow2Image) image
           = read_all (fake_source_new (built->bytes, len), NULL);
 
+      g_assert (image != NULL);
       check_findings (name, image);
       g_assert_cmpuint (qcow2_problems_get_n (image->problems), >, 0);
     }
