@@ -128,6 +128,7 @@ def judge(path, changed):
 
 def main():
     tap = findings.Tap()
+    answers = {True: 0, False: 0, None: 0}
     tap.note('QCOW2TOOL_LUKS_SEED=%d QCOW2TOOL_LUKS_CASES=%d' % (SEED, CASES))
     random_ = random.Random(SEED)
     for number, options in enumerate(BASES):
@@ -163,10 +164,13 @@ def main():
         tap.note('opened %d, refused %d, not judged %d'
                  % (counts[True], counts[False], counts[None]))
         tap.ok('base %d: QEMU agrees' % number, wrong)
-        tap.ok('base %d: there are both answers' % number,
-               [] if counts[True] and counts[False] else [str(counts)])
+        for opens, n in counts.items():
+            answers[opens] += n
         os.unlink(base)
         os.unlink(path)
+    # Of a few changes to one base all may come to the same.
+    tap.ok('there are both answers',
+           [] if answers[True] and answers[False] else [str(answers)])
     return tap.finish()
 
 
