@@ -23,7 +23,7 @@ typedef enum
   WALKING,
   AT_END,   /* of the directory, the file or what is examined */
   HEAD_CUT, /* too few bytes for an entry are left */
-  ENTRY_CUT /* the last entry given does not end before the end */
+  ENTRY_CUT /* the last entry given extends beyond the end */
 } WalkState;
 
 struct Qcow2Directory
@@ -38,7 +38,7 @@ struct Qcow2Directory
   guint64 pos;   /* host offset of the next entry */
   guint64 index; /* of the next entry */
   WalkState state;
-  guint64 cut_end; /* host offset of the end of that entry, if ENTRY_CUT */
+  gboolean cut_by_file; /* a truncated entry fits into the directory */
 
   Qcow2Namesakes *namesakes; /* of all entries when it was opened */
   gboolean is_none;          /* none of its entries can be one */
@@ -100,7 +100,10 @@ read_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap, const guint8 **name,
       && (left == 0 || directory->index == directory->max_entries))
     directory->state = AT_END;
   else if (directory->state == WALKING && left < HEAD_LENGTH)
-    directory->state = HEAD_CUT;
+    {
+      directory->state = HEAD_CUT;
+      directory->cut_by_file = directory->end < directory->declared_end;
+    }
   if (directory->state != WALKING)
     return FALSE;
 
@@ -119,6 +122,8 @@ read_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap, const guint8 **name,
                       : QCOW2_ABSENT;
 
   const guint64 size = HEAD_LENGTH + (guint64) b.extra_data_size + b.name_size;
+  const guint64 padded = (size + 7) / 8 * 8;
+  const guint64 room = directory->declared_end - directory->pos;
   const gboolean cut = size > left;
   *name = cut ? NULL : read_tail (directory, &b, size, error);
   if (!cut && *name == NULL)
@@ -127,12 +132,11 @@ read_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap, const guint8 **name,
   if (cut)
     {
       directory->state = ENTRY_CUT;
-      directory->cut_end = directory->pos + (size + 7) / 8 * 8;
-      b.truncated_by_file = directory->cut_end <= directory->declared_end;
+      directory->cut_by_file = padded <= room;
+      b.truncated_by_file = directory->cut_by_file;
     }
   else
-    directory->pos
-        += MIN ((size + 7) / 8 * 8, directory->declared_end - directory->pos);
+    directory->pos += MIN (padded, room);
   directory->index++;
   *bitmap = b;
   return TRUE;
@@ -324,10 +328,7 @@ static gboolean
 judge_cut_entry (const Qcow2Directory *directory)
 {
   Qcow2Problems *problems = directory->image->problems;
-  const gboolean by_file = directory->end < directory->declared_end
-                           && (directory->state != ENTRY_CUT
-                               || directory->cut_end
-                                      <= directory->declared_end);
+  const gboolean by_file = directory->cut_by_file;
   const guint64 n = directory->index;
 
   if (directory->state == ENTRY_CUT)
@@ -443,7 +444,7 @@ ends_in_unused_entry (const Qcow2Directory *directory)
 {
   const guint64 at = directory->pos + AT_FLAGS_LAST_BYTE;
 
-  if (directory->state != HEAD_CUT || directory->end == directory->declared_end
+  if (directory->state != HEAD_CUT || !directory->cut_by_file
       || directory->index + 1 != directory->image->bitmaps.nb_bitmaps)
     return FALSE;
   if (at >= directory->end)
