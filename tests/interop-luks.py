@@ -164,8 +164,8 @@ def main():
         tap.note('opened %d, refused %d, not judged %d'
                  % (counts[True], counts[False], counts[None]))
         tap.ok('base %d: QEMU agrees' % number, wrong)
-        for opens, n in counts.items():
-            answers[opens] += n
+        for answer, n in counts.items():
+            answers[answer] += n
         os.unlink(base)
         os.unlink(path)
     # Of a few changes to one base all may come to the same.

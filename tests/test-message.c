@@ -39,8 +39,8 @@ static const Row rows[] = {
   { "autoclear-bits", "A", "0x58:0000000000000005", QCOW2_HDR_27,
     "autoclear_features has unknown bits 0x4" },
 
-  /* An L1 table that goes on after 2^63 - 1, and one that ends before, yet
-   * after the last offset of QEMU, 2^63 - 2^30. */
+  /* An L1 table that extends beyond 2^63 - 1, and one that only extends beyond
+   * the last offset of QEMU, 2^63 - 2^30. */
   { "l1-table/ends-behind-2-63", "A", "0x24:00002000 0x28:7fffffffffff0000",
     QCOW2_HDR_17_PLACE,
     "l1_table_offset 0x7fffffffffff0000 leads beyond offset 2^63 - 1" },
@@ -80,7 +80,7 @@ static const Row rows[] = {
     "13 bytes of extra data of an unknown kind forbid to use the bitmap: "
     "deadbeef000000000000000000" },
 
-  /* A table that goes on after the last offset of QEMU, 2^63 - 2^30, and one
+  /* A table that extends beyond the last offset of QEMU, 2^63 - 2^30, and one
    * that ends there. */
   { "table/ends-at-2-63", "A", "0x2c0000:7fffffffbffffff8", QCOW2_BDIR_07,
     "the bitmap table, 8 bytes at 0x7fffffffbffffff8, does not end in the "
