@@ -306,6 +306,12 @@ static const Range ranges[] = {
   { "2-64", 9, 52, G_MAXUINT64, 0, 0, G_MAXUINT64 },
   { "2-64-second", 9, 52, G_MAXUINT64, 1, NOTHING },
   { "largest-cluster", 30, 31, G_MAXUINT64, 0, 0, G_MAXUINT64 },
+  /* 2^(61 + 3) is 2^64 without any granularity. */
+  { "cluster-2-60", 60, 0, G_MAXUINT64, 1, X (8000000000000000),
+    X (7fffffffffffffff) },
+  { "cluster-2-61", 61, 0, G_MAXUINT64, 0, 0, G_MAXUINT64 },
+  { "cluster-2-63", 63, 16, G_MAXUINT64, 0, 0, G_MAXUINT64 },
+  { "cluster-2-63-second", 63, 16, G_MAXUINT64, 1, NOTHING },
   { "last-index", 16, 16, G_MAXUINT64, G_MAXUINT32, NOTHING },
 };
 /* clang-format on */

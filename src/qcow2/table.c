@@ -49,7 +49,8 @@ typedef struct
 } GuestRanges;
 
 /* An entry has as many granules as its data has bits.  All of that may be
- * beyond 2^64 bytes, and is when a granule is. */
+ * beyond 2^64 bytes, and is when a granule is.  What prints the header as
+ * QEMU's script does has clusters of up to 2^63 bytes. */
 static GuestRanges
 get_guest_ranges (const Qcow2Table *table)
 {
@@ -58,10 +59,11 @@ get_guest_ranges (const Qcow2Table *table)
   if (table->header->cluster_size == QCOW2_ABSENT)
     return ranges;
 
-  const guint64 granules = table->header->cluster_size * 8;
-  const gboolean endless = granules > G_MAXUINT64 / table->granularity;
+  const guint64 cluster_size = table->header->cluster_size;
+  const gboolean endless = cluster_size > G_MAXUINT64 / 8 / table->granularity;
 
-  ranges.span = endless ? G_MAXUINT64 : granules * table->granularity;
+  ranges.span
+      = endless ? G_MAXUINT64 : cluster_size * 8 * table->granularity;
   if (table->granularity != QCOW2_ABSENT && ranges.size > 0)
     ranges.n_spans = (ranges.size - 1) / ranges.span + 1;
   return ranges;
