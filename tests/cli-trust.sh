@@ -171,6 +171,18 @@ tool check --output=json "$image"
 check 'a snapshot table at 0' test "$status.$(jq -r .qemu "$out")" = 2.refuses
 expect_qemu 'a snapshot table at 0' refuses
 
+# The file ends in the last entry, in its fields or its name: QEMU reads the
+# table, and its message has what is left of the name.
+for end in 0x12817 0x1281a; do
+  base B "table-of-$end"
+  patch 0x12600 8000000000000000
+  truncate -s "$((end))" "$image"
+  tool check --output=json "$image"
+  check "the file ends at $end" test "$status.$(jq -r .qemu "$out").$(
+    consequence BTAB-01)" = '2.refuses.QEMU refuses to open this image'
+  expect_qemu "the file ends at $end" refuses
+done
+
 # Sizes that end in a sector, at the border of a table's entry: QEMU counts
 # whole sectors, 0 here.
 base A sector

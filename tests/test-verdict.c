@@ -54,7 +54,14 @@ static const VerdictRow rows[] = {
    * anew without a name. */
   { "directory/head", "B", "size=0x12814", QCOW2_EFFECT_READ_ONLY,
     QCOW2_BDIR_01_SHORTER },
+  { "directory/head-half-name-size", "B",
+    "0x80:0000000000000118 0x12812:01 size=0x12813",
+    QCOW2_EFFECT_READ_ONLY, QCOW2_BDIR_01_SHORTER },
+  { "directory/head-no-name-size", "B", "size=0x12812", QCOW2_EFFECT_REFUSED,
+    QCOW2_BEXT_06_REFUSED },
   /* QEMU reads the table of an entry without a name, too. */
+  { "directory/table-of-head", "B", "size=0x12817 0x12600:8000000000000000",
+    QCOW2_EFFECT_REFUSED, QCOW2_BTAB_01 },
   { "directory/table", "A", "size=0x2c0038 0x2b0000:8000000000000000",
     QCOW2_EFFECT_REFUSED, QCOW2_BTAB_01 },
   { "directory/padding", "A", "size=0x2c003c", QCOW2_EFFECT_ACCEPTED,

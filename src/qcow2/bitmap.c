@@ -80,6 +80,32 @@ const Qcow2Field qcow2_bitmap_summary_fields[] = {
 };
 /* clang-format on */
 
+/* Decodes the fields of BITMAP, whose file_offset is set and before the end of
+ * WINDOW, with zeroes for what is after that end.  Fails with
+ * QCOW2_ERROR_READ.  (qcow2 spec, bitmap directory.) */
+gboolean
+qcow2_bitmap_read_head (Qcow2Bitmap *bitmap, ByteWindow *window,
+                        GError **error)
+{
+  guint8 head[QCOW2_BITMAP_HEAD_LENGTH] = { 0 };
+  const gsize len
+      = (gsize) MIN (byte_window_get_end (window) - bitmap->file_offset,
+                     (guint64) sizeof head);
+  const guint8 *bytes = byte_window_get (window, bitmap->file_offset, len,
+                                         "bitmap directory", error);
+
+  if (bytes == NULL)
+    return FALSE;
+
+  memcpy (head, bytes, len);
+  qcow2_record_decode (qcow2_bitmap_fields, head, sizeof head, bitmap);
+  bitmap->granularity = bitmap->granularity_bits < 64
+                            ? G_GUINT64_CONSTANT (1)
+                                  << bitmap->granularity_bits
+                            : QCOW2_ABSENT;
+  return TRUE;
+}
+
 void
 qcow2_bitmap_clear (Qcow2Bitmap *bitmap)
 {

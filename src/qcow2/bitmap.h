@@ -14,6 +14,9 @@ G_BEGIN_DECLS
 #define QCOW2_BITMAP_EXTRA_DATA_COMPATIBLE (1u << 2)
 #define QCOW2_BITMAP_KNOWN_FLAGS ((1u << 3) - 1)
 
+/* The fixed part of an entry of the bitmap directory, in bytes. */
+#define QCOW2_BITMAP_HEAD_LENGTH 24
+
 /* Value of type. */
 #define QCOW2_BITMAP_DIRTY_TRACKING 1
 
@@ -92,6 +95,8 @@ extern const Qcow2Field qcow2_bitmap_size_fields[];
 extern const Qcow2Field qcow2_bitmap_table_fields[];
 extern const Qcow2Field qcow2_table_counts_fields[];
 
+gboolean qcow2_bitmap_read_head (Qcow2Bitmap *bitmap, ByteWindow *window,
+                                 GError **error);
 void qcow2_bitmap_clear (Qcow2Bitmap *bitmap);
 Qcow2BitmapState qcow2_bitmap_get_shown_state (const Qcow2Bitmap *bitmap);
 const char *qcow2_bitmap_get_state_word (const Qcow2Bitmap *bitmap);

@@ -386,6 +386,25 @@ check_bitmap (Check *check, const Walk *walk, gboolean asked_for,
     count_state (check->summary, bitmap);
 }
 
+/* Examines the table of the entry of which the file lacks fields, if there is
+ * one like that. */
+static void
+check_cut_entry (Check *check, const Walk *walk)
+{
+  Qcow2Bitmap bitmap;
+  GError *error = NULL;
+
+  if (!qcow2_directory_get_cut_entry (walk->directory, &bitmap))
+    return;
+
+  check->last_index = QCOW2_NO_INDEX;
+  qcow2_examiner_set_problems (
+      walk->examiner, walk->first ? check->image->problems : walk->ignored);
+  qcow2_cluster_check_add_bitmap (check->clusters, &bitmap, walk->first);
+  if (!qcow2_examiner_examine_cut_entry (walk->examiner, &error))
+    fail_table (check, &bitmap, error);
+}
+
 /* Examines the bitmaps that were ASKED_FOR, or those that were not.  N_OTHERS
  * gets how many were left out. */
 static gboolean
@@ -449,6 +468,8 @@ walk_bitmaps (Check *check, Qcow2Directory *directory, gboolean first,
 
   qcow2_examiner_set_watch (examiner, watch, check);
   gboolean walked = walk_over (check, &walk, TRUE, &n_others, error);
+  if (walked && n_others == 0)
+    check_cut_entry (check, &walk);
   const guint64 n_left_out = qcow2_examiner_get_n_left_out (examiner);
   /* What cannot be read is told once, and ends both ways at one place. */
   if (n_others > 0)
@@ -471,16 +492,17 @@ check_bitmaps (Check *check, Qcow2Directory *directory)
 {
   GError *error = NULL;
   gboolean first = TRUE;
+  gboolean is_readable = directory != NULL && check->clusters != NULL;
 
   check->summary->is_whole
       = directory != NULL && !qcow2_directory_is_unknown (directory);
   do
     {
-      if (check->summary->is_whole
-          && !walk_bitmaps (check, directory, first, &error))
+      if (is_readable && !walk_bitmaps (check, directory, first, &error))
         {
           fail (g_steal_pointer (&error), check);
           check->summary->is_whole = FALSE;
+          is_readable = FALSE;
         }
       first = FALSE;
     }

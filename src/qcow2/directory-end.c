@@ -4,34 +4,6 @@
 
 #include "qcow2/directory-end.h"
 
-#define WHAT "bitmap directory"
-
-/* The fixed part of an entry (qcow2 spec, bitmap directory). */
-#define HEAD_LENGTH 24
-
-/* Decodes the entry at host offset OFFSET into BITMAP, with zeroes for what
- * the file does not have. */
-static gboolean
-read_head (ByteWindow *window, guint64 offset, Qcow2Bitmap *bitmap,
-           GError **error)
-{
-  guint8 head[HEAD_LENGTH] = { 0 };
-  const gsize len = (gsize) MIN (byte_window_get_end (window) - offset,
-                                 (guint64) sizeof head);
-  const guint8 *bytes = byte_window_get (window, offset, len, WHAT, error);
-
-  if (bytes == NULL)
-    return FALSE;
-
-  memcpy (head, bytes, len);
-  qcow2_record_decode (qcow2_bitmap_fields, head, sizeof head, bitmap);
-  bitmap->granularity = bitmap->granularity_bits < 64
-                            ? G_GUINT64_CONSTANT (1)
-                                  << bitmap->granularity_bits
-                            : QCOW2_ABSENT;
-  return TRUE;
-}
-
 /* Whether QEMU accepts the fields of BITMAP, which has no name, as an entry.
  */
 static gboolean
@@ -80,15 +52,16 @@ qcow2_directory_ends_in_zeroes (ByteSource *source, const Qcow2Header *header,
   g_autoptr (ByteWindow) window = byte_window_new (source, file_size);
   for (guint64 n = 1; n <= extension->nb_bitmaps; n++)
     {
-      Qcow2Bitmap bitmap = { .index = n };
+      Qcow2Bitmap bitmap = { .index = n, .file_offset = at };
 
-      if (at >= file_size || left < HEAD_LENGTH)
+      if (at >= file_size || left < QCOW2_BITMAP_HEAD_LENGTH)
         return TRUE;
-      if (!read_head (window, at, &bitmap, error))
+      if (!qcow2_bitmap_read_head (&bitmap, window, error))
         return FALSE;
 
-      const guint64 entry_size
-          = HEAD_LENGTH + (guint64) bitmap.name_size + bitmap.extra_data_size;
+      const guint64 entry_size = QCOW2_BITMAP_HEAD_LENGTH
+                                 + (guint64) bitmap.name_size
+                                 + bitmap.extra_data_size;
       const guint64 padded = (entry_size + 7) / 8 * 8;
       if (padded > left)
         return TRUE;

@@ -10,12 +10,8 @@
 
 #define WHAT "bitmap directory"
 
-/* The fixed part of an entry and its field name_size (qcow2 spec, bitmap
- * directory). */
-#define HEAD_LENGTH 24
-#define AT_FLAGS_LAST_BYTE 15
+/* The field name_size of an entry (qcow2 spec, bitmap directory). */
 #define AT_NAME_SIZE 18
-#define AT_EXTRA_DATA_SIZE 20
 
 /* Where the walk stands; all but WALKING are ends. */
 typedef enum
@@ -39,6 +35,8 @@ struct Qcow2Directory
   guint64 index; /* of the next entry */
   WalkState state;
   gboolean cut_by_file; /* a truncated entry fits into the directory */
+  Qcow2Bitmap cut;      /* that entry, with zeroes for what the file lacks of
+                           its fields; index QCOW2_NO_INDEX: there is none */
 
   Qcow2Namesakes *namesakes; /* of all entries when it was opened */
   gboolean is_none;          /* none of its entries can be one */
@@ -64,7 +62,7 @@ read_tail (Qcow2Directory *directory, Qcow2Bitmap *bitmap, guint64 size,
            GError **error)
 {
   ByteWindow *window = directory->window;
-  const guint64 extra = directory->pos + HEAD_LENGTH;
+  const guint64 extra = directory->pos + QCOW2_BITMAP_HEAD_LENGTH;
   const gsize preview
       = MIN (bitmap->extra_data_size, sizeof bitmap->extra_data);
   const guint8 *bytes = byte_window_get (window, extra, preview, WHAT, error);
@@ -88,6 +86,23 @@ read_tail (Qcow2Directory *directory, Qcow2Bitmap *bitmap, guint64 size,
   return bytes;
 }
 
+/* Notes that the walk has ended inside the fields of an entry.  When the file
+ * truncates the last one, QEMU reads zeroes for the rest of it. */
+static void
+end_in_head (Qcow2Directory *directory)
+{
+  Qcow2Bitmap cut = { .index = directory->index,
+                      .file_offset = directory->pos,
+                      .truncated_by_file = TRUE };
+
+  directory->state = HEAD_CUT;
+  directory->cut_by_file = directory->end < directory->declared_end;
+  if (directory->cut_by_file
+      && cut.index + 1 == directory->image->bitmaps.nb_bitmaps
+      && qcow2_bitmap_read_head (&cut, directory->window, NULL))
+    directory->cut = cut;
+}
+
 /* Gives the next entry in BITMAP and its name, apart, in NAME, valid until the
  * next call.  Otherwise like qcow2_directory_next (). */
 static gboolean
@@ -99,29 +114,20 @@ read_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap, const guint8 **name,
   if (directory->state == WALKING
       && (left == 0 || directory->index == directory->max_entries))
     directory->state = AT_END;
-  else if (directory->state == WALKING && left < HEAD_LENGTH)
-    {
-      directory->state = HEAD_CUT;
-      directory->cut_by_file = directory->end < directory->declared_end;
-    }
+  else if (directory->state == WALKING && left < QCOW2_BITMAP_HEAD_LENGTH)
+    end_in_head (directory);
   if (directory->state != WALKING)
-    return FALSE;
-
-  const guint8 *head = byte_window_get (directory->window, directory->pos,
-                                        HEAD_LENGTH, WHAT, error);
-  if (head == NULL)
     return FALSE;
 
   Qcow2Bitmap b = { .index = directory->index,
                     .file_offset = directory->pos,
                     .disk_bytes = QCOW2_ABSENT,
                     .dirty_bytes = QCOW2_ABSENT };
-  qcow2_record_decode (qcow2_bitmap_fields, head, HEAD_LENGTH, &b);
-  b.granularity = b.granularity_bits < 64
-                      ? G_GUINT64_CONSTANT (1) << b.granularity_bits
-                      : QCOW2_ABSENT;
+  if (!qcow2_bitmap_read_head (&b, directory->window, error))
+    return FALSE;
 
-  const guint64 size = HEAD_LENGTH + (guint64) b.extra_data_size + b.name_size;
+  const guint64 size
+      = QCOW2_BITMAP_HEAD_LENGTH + (guint64) b.extra_data_size + b.name_size;
   const guint64 padded = (size + 7) / 8 * 8;
   const guint64 room = directory->declared_end - directory->pos;
   const gboolean cut = size > left;
@@ -159,6 +165,26 @@ qcow2_directory_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap,
   if (name != NULL)
     bitmap->name = g_bytes_new (name, bitmap->name_size);
   return TRUE;
+}
+
+/* Whether the walk has ended inside the fields of an entry that still has a
+ * name, all of which is zeroes to QEMU. */
+static gboolean
+has_cut_name (const Qcow2Directory *directory)
+{
+  return directory->cut.index != QCOW2_NO_INDEX
+         && directory->cut.name_size > 0;
+}
+
+/* Gives in BITMAP the last entry of DIRECTORY if the file ends in its fields,
+ * but QEMU, which reads zeroes for the rest, reads its table.  It is no bitmap
+ * to qcow2_directory_next ().  Returns FALSE when there is none. */
+gboolean
+qcow2_directory_get_cut_entry (const Qcow2Directory *directory,
+                               Qcow2Bitmap *bitmap)
+{
+  *bitmap = directory->cut;
+  return has_cut_name (directory);
 }
 
 /* Returns the image whose directory DIRECTORY is. */
@@ -292,34 +318,20 @@ has_shorter_name (const Qcow2Directory *directory)
 {
   ByteWindow *window = directory->window;
   const guint64 end = directory->end;
-  const guint8 *head
-      = byte_window_get (window, directory->pos, HEAD_LENGTH, WHAT, NULL);
-  if (head == NULL)
+  Qcow2Bitmap bitmap = { .file_offset = directory->pos };
+
+  if (!qcow2_bitmap_read_head (&bitmap, window, NULL))
     return FALSE;
 
-  const gsize size = (gsize) qcow2_load_be (head + AT_NAME_SIZE, 2);
-  const guint64 start = directory->pos + HEAD_LENGTH
-                        + qcow2_load_be (head + AT_EXTRA_DATA_SIZE, 4);
+  const gsize size = bitmap.name_size;
+  const guint64 start
+      = directory->pos + QCOW2_BITMAP_HEAD_LENGTH + bitmap.extra_data_size;
   const gsize in_file = (gsize) MIN (end - MIN (start, end), size);
   const guint8 *name
       = byte_window_get (window, end - in_file, in_file, WHAT, NULL);
 
   return name != NULL
          && (strnlen ((const char *) name, in_file) + 7) / 8 < (size + 7) / 8;
-}
-
-/* Whether the head of an entry, in which the file ends, still says that the
- * entry has a name, all of which is zeroes to QEMU then. */
-static gboolean
-has_name_size (const Qcow2Directory *directory)
-{
-  const guint64 at = directory->pos + AT_NAME_SIZE;
-
-  if (directory->end < at + 2)
-    return FALSE;
-
-  const guint8 *bytes = byte_window_get (directory->window, at, 2, WHAT, NULL);
-  return bytes != NULL && qcow2_load_be (bytes, 2) != 0;
 }
 
 /* Adds that the walk has ended inside an entry.  Returns FALSE when it has
@@ -354,14 +366,15 @@ judge_cut_entry (const Qcow2Directory *directory)
 
       const Qcow2RuleIndex rule
           = !by_file ? QCOW2_BDIR_01
-            : directory->is_rewritten && has_name_size (directory)
+            : directory->is_rewritten && has_cut_name (directory)
                 ? QCOW2_BDIR_01_SHORTER
                 : QCOW2_BDIR_01_FILE;
 
       qcow2_problems_add (problems, &subject, rule, directory->pos, 0,
                           "only " QCOW2_U " of the %u bytes of an entry's "
                           "fields are left",
-                          directory->end - directory->pos, HEAD_LENGTH);
+                          directory->end - directory->pos,
+                          QCOW2_BITMAP_HEAD_LENGTH);
       return TRUE;
     }
 
@@ -405,7 +418,8 @@ judge_walk (const Qcow2Directory *directory)
         n);
   else if (directory->pos < directory->declared_end)
     qcow2_problems_add (image->problems, &subject,
-                        directory->declared_end - directory->pos < HEAD_LENGTH
+                        directory->declared_end - directory->pos
+                                < QCOW2_BITMAP_HEAD_LENGTH
                             ? QCOW2_BDIR_04
                             : QCOW2_BDIR_04_MORE,
                         MIN (directory->pos, directory->end), 0,
@@ -434,24 +448,6 @@ read_name (guint32 index, guint32 offset, gpointer data, GError **error)
                                &bitmap, error)
              ? bitmap.name
              : NULL;
-}
-
-/* Whether the walk has ended inside the fields of the last entry, which the
- * file truncates, and QEMU, which reads zeroes for the rest, takes the bitmap
- * for one that is not in use.  An entry that cannot be read is in use. */
-static gboolean
-ends_in_unused_entry (const Qcow2Directory *directory)
-{
-  const guint64 at = directory->pos + AT_FLAGS_LAST_BYTE;
-
-  if (directory->state != HEAD_CUT || !directory->cut_by_file
-      || directory->index + 1 != directory->image->bitmaps.nb_bitmaps)
-    return FALSE;
-  if (at >= directory->end)
-    return TRUE;
-
-  const guint8 *byte = byte_window_get (directory->window, at, 1, WHAT, NULL);
-  return byte != NULL && (*byte & QCOW2_BITMAP_IN_USE) == 0;
 }
 
 /* Walks the directory once: judges it as a whole, and finds names that stand
@@ -486,7 +482,8 @@ survey (Qcow2Directory *directory, GError **error)
     {
       directory->is_rewritten
           = directory->is_rewritten
-            || (vouched && ends_in_unused_entry (directory));
+            || (vouched && directory->cut.index != QCOW2_NO_INDEX
+                && (directory->cut.flags & QCOW2_BITMAP_IN_USE) == 0);
       directory->is_none = directory->index > 0 && n_entries == 0;
       judge_walk (directory);
       judge_room (directory);
@@ -513,6 +510,7 @@ qcow2_directory_open (Qcow2Image *image, GError **error)
   const guint64 size = image->bitmaps.bitmap_directory_size;
 
   directory->image = image;
+  directory->cut.index = QCOW2_NO_INDEX;
   directory->max_entries = QCOW2_MAX_BITMAPS;
   directory->namesakes = qcow2_namesakes_new ();
   directory->state = AT_END;
@@ -545,6 +543,7 @@ qcow2_directory_open_counted (Qcow2Image *image,
   const guint64 size = byte_source_get_size (image->source);
 
   directory->image = image;
+  directory->cut.index = QCOW2_NO_INDEX;
   directory->namesakes = qcow2_namesakes_new ();
   directory->max_entries = MIN (extension->nb_bitmaps, QCOW2_MAX_BITMAPS);
   directory->start = extension->bitmap_directory_offset;

@@ -24,6 +24,8 @@ gboolean qcow2_directory_skip_to_index (Qcow2Directory *directory,
                                         guint64 index);
 gboolean qcow2_directory_skip_to_name (Qcow2Directory *directory,
                                        const char *name, gsize len);
+gboolean qcow2_directory_get_cut_entry (const Qcow2Directory *directory,
+                                        Qcow2Bitmap *bitmap);
 Qcow2Image *qcow2_directory_get_image (const Qcow2Directory *directory);
 guint64 qcow2_directory_get_n (const Qcow2Directory *directory);
 gboolean qcow2_directory_is_unknown (const Qcow2Directory *directory);

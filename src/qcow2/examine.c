@@ -426,6 +426,18 @@ state_of (const Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
              : QCOW2_BITMAP_STATE_DISABLED;
 }
 
+/* Judges the table of the entry at the end of the directory of which the file
+ * lacks fields, if there is one: QEMU reads that table.  Fails with
+ * QCOW2_ERROR_READ only. */
+gboolean
+qcow2_examiner_examine_cut_entry (Qcow2Examiner *examiner, GError **error)
+{
+  Qcow2Bitmap bitmap;
+
+  return !qcow2_directory_get_cut_entry (examiner->directory, &bitmap)
+         || judge_table (examiner, &bitmap, error);
+}
+
 /* Judges the directory entry and the table of BITMAP, adds what is wrong to
  * the problems of EXAMINER, and sets the bitmap's state.  Fails with
  * QCOW2_ERROR_READ only: then the bitmap counts as damaged. */

@@ -22,6 +22,8 @@ Qcow2Examiner *qcow2_examiner_new (Qcow2Image *image,
                                    const Qcow2Directory *directory);
 gboolean qcow2_examiner_examine (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
                                  GError **error);
+gboolean qcow2_examiner_examine_cut_entry (Qcow2Examiner *examiner,
+                                           GError **error);
 gboolean qcow2_examiner_count_dirty (Qcow2Examiner *examiner,
                                      Qcow2Bitmap *bitmap, GError **error);
 void qcow2_examiner_set_watch (Qcow2Examiner *examiner,

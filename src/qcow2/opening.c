@@ -73,6 +73,8 @@ judge_bitmaps (Qcow2Image *image, Qcow2Directory *directory,
   qcow2_directory_rewind (directory);
 
   if (local_error == NULL)
+    qcow2_examiner_examine_cut_entry (examiner, &local_error);
+  if (local_error == NULL)
     return TRUE;
 
   g_propagate_error (error, g_steal_pointer (&local_error));

@@ -39,6 +39,14 @@ append_filled_in (GString *out, const char *text, const Qcow2Problem *problem)
     g_string_append (out, text);
 }
 
+/* Whether TEXT has the name of PROBLEM's bitmap, of which the file ends before
+ * the end. */
+static gboolean
+lacks_name (const char *text, const Qcow2Problem *problem)
+{
+  return problem->subject.name == NULL && strstr (text, "{name}") != NULL;
+}
+
 static const char *const excuses[] = {
   [QCOW2_EXCUSE_NO_EXTENSIONS]
   = "QEMU does not look: it reads no header extension of this image",
@@ -91,7 +99,7 @@ advice_get_consequence (const Qcow2Problem *problem, const Qcow2Image *image)
     return g_strdup ("QEMU refuses to open this image for another reason");
   if (!is_refusal (rule))
     return g_strdup (rule->words);
-  if (rule->words == NULL)
+  if (rule->words == NULL || lacks_name (rule->words, problem))
     return g_strdup (REFUSED);
 
   g_autoptr (GString) out = g_string_new (REFUSED ": \"");
