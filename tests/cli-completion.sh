@@ -296,6 +296,10 @@ if ! command -v script > /dev/null; then
   skip 'in an interactive shell' 'script is not installed'
   done_testing
 fi
+if ! script -qfec true /dev/null > /dev/null 2> "$tmp/log"; then
+  skip 'in an interactive shell' "$(head -n 1 "$tmp/log")"
+  done_testing
+fi
 
 cat > "$tmp/rc" <<'END'
 PS1='ready> '

@@ -77,13 +77,17 @@ check "jq reads an object per image" \
 
 # The schema can tell what is wrong.  Each row: a change of a good answer.
 
-# expect_changes WHAT: the answer in good is what the schema describes, and
-# with each of the changes on standard input it is not.
+# expect_changes WHAT: the answer in good is what the schema describes, after
+# jq has read it, too, which before 1.7 rounds large numbers, and with each of
+# the changes on standard input it is not.
 expect_changes ()
 {
   local change
 
   oracle "the schema takes $1 as it is" document "$schema" any < "$tmp/good"
+  jq . "$tmp/good" > "$tmp/same"
+  oracle "the schema takes $1 as jq has it" document "$schema" any \
+    < "$tmp/same"
   while read -r change; do
     printf 'the schema refuses %s: %s\t%s\n' "$1" "$change" \
       "$(jq -c "$change" "$tmp/good")"
@@ -150,7 +154,7 @@ expect_changes bitmaps << 'END'
 END
 image every-entry-bad
 tool check --output=json "$image"
-cp "$out" "$tmp/good"
+jq '.problems[].value = null' "$out" > "$tmp/good"
 check 'something is left out' \
   test "$(jq '[.problems[] | select(has("suppressed"))] | length' "$out")" = 3
 expect_changes check << 'END'
