@@ -26,13 +26,11 @@ AC_DEFUN([QCOW2TOOL_FUZZING], [
        AC_MSG_ERROR([--enable-fuzzing needs clang and its runtime: CC=clang])])
     CFLAGS=$qcow2tool_saved_CFLAGS
     dnl Comparisons are not traced: the mutator knows what to aim at, and
-    dnl tracing takes a quarter of the time.  Flags in CFLAGS come later.  For
-    dnl 128 KiB and more the address sanitizer asks the kernel each time.
+    dnl tracing takes a quarter of the time.  Flags in CFLAGS come later.
     AC_SUBST([SANITIZE_CFLAGS],
       ["-fsanitize=fuzzer-no-link,address,undefined dnl
 -fno-sanitize-coverage=trace-cmp dnl
--fno-sanitize-recover=all -fno-omit-frame-pointer dnl
--DBYTE_WINDOW_SIZE=73728"])
+-fno-sanitize-recover=all -fno-omit-frame-pointer"])
   ])
   AM_CONDITIONAL([FUZZING], [test "$enable_fuzzing" = yes])
 ])

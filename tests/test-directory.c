@@ -236,11 +236,11 @@ test_extra_data (void)
 }
 
 static void
-assert_name_size (guint size)
+assert_name_size (guint size, guint extra_data_size)
 {
   g_auto (Fixture) f = { .built = image_build ("A") };
   g_auto (Qcow2Bitmap) b = { 0 };
-  guint64 at = put_entry (f.built, NEW, 0, (guint16) size, 'n');
+  guint64 at = put_entry (f.built, NEW, extra_data_size, (guint16) size, 'n');
 
   at = put_entry (f.built, at, 0, 1, 'z');
   put_extension (f.built, 2, at - NEW, NEW);
@@ -263,7 +263,15 @@ test_name_sizes (void)
   const guint sizes[] = { 0, 1, 7, 8, 9, 1023, 1024, 65534, 65535 };
 
   for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
-    assert_name_size (sizes[i]);
+    assert_name_size (sizes[i], 0);
+}
+
+/* All there are, from none to 7 bytes. */
+static void
+test_padding_of_longest_name (void)
+{
+  for (guint i = 0; i < 8; i++)
+    assert_name_size (G_MAXUINT16, i);
 }
 
 /* A name is bytes. */
@@ -980,6 +988,7 @@ add_entries (void)
   g_test_add_func ("/directory/framing", test_framing);
   g_test_add_func ("/directory/extra-data", test_extra_data);
   g_test_add_func ("/directory/name/sizes", test_name_sizes);
+  g_test_add_func ("/directory/name/padding", test_padding_of_longest_name);
   g_test_add_func ("/directory/name/bytes", test_name_bytes);
   g_test_add_func ("/directory/cut/entry", test_cut_entry);
   g_test_add_func ("/directory/cut/padding", test_cut_padding);

@@ -43,6 +43,9 @@ struct Qcow2Directory
   gboolean is_rewritten;     /* by QEMU, when it opens the image for writing */
 };
 
+#define MAX_PADDING 7
+G_STATIC_ASSERT (G_MAXUINT16 + MAX_PADDING <= BYTE_WINDOW_SIZE);
+
 /* How many fields of 24 bytes have to be wrong before they are no entry. */
 #define MANY_FLAWS 3
 

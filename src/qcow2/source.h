@@ -49,12 +49,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (ByteSource, byte_source_free)
  * multiple of it. */
 #define BYTE_SOURCE_PAGE 4096
 
-/* A block of a source that is kept while neighbouring bytes are asked for; a
- * build may choose another size that the longest name fits into.  From 128 KiB
- * on malloc () maps and unmaps memory each time. */
-#ifndef BYTE_WINDOW_SIZE
-#define BYTE_WINDOW_SIZE (64 * 1024)
-#endif
+/* The size in bytes of a block of a source that is kept while neighbouring
+ * bytes are asked for.  The longest name of a bitmap fits into it, with its
+ * padding.  From 128 KiB on, malloc () maps and unmaps memory each time. */
+#define BYTE_WINDOW_SIZE (72 * 1024)
 
 typedef struct ByteWindow ByteWindow;
 
