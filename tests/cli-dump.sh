@@ -183,6 +183,7 @@ fi
 check 'there are images' test "$n_images" -ge 15
 
 cat > compare.py << 'EOF'
+import itertools
 import json
 import sys
 
@@ -199,8 +200,8 @@ def same(problem):
     return json.dumps(problem, sort_keys=True)
 
 
-for header, extensions, bitmaps, dump in zip(
-        *(read('part.%d' % i) for i in range(4)), strict=True):
+for header, extensions, bitmaps, dump in itertools.zip_longest(
+        *(read('part.%d' % i) for i in range(4))):
     name = dump['filename']
     if list(dump) != KEYS:
         print(name, list(dump))

@@ -22,6 +22,9 @@ esac
 if [ "$(uname -m)" != x86_64 ] || ${CC:-gcc} --version | grep -qi clang; then
   skip_all 'the bars are for GCC on x86-64'
 fi
+if ! pkg-config --atleast-version=2.74 glib-2.0; then
+  skip_all 'the bars are for GLib 2.74 and later'
+fi
 
 # What is allocated is not filled for the sake of a test.
 unset MALLOC_PERTURB_

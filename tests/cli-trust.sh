@@ -45,6 +45,10 @@ expect_qemu ()
     skip "$1: QEMU" 'qemu-io is not installed'
     return
   fi
+  if ! qemu_is_known; then
+    skip "$1: QEMU" "QEMU $qemu_version is older than 7.2"
+    return
+  fi
   qemu-io -r -f qcow2 -c quit "$image" > qemu 2>&1
   case $?.$2 in
     0.opens | [1-9]*.refuses) pass "$1: QEMU $2" ;;

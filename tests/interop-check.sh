@@ -6,7 +6,8 @@
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-require qemu-img qemu-io python3
+require python3
+require_known_qemu
 
 export QCOW2TOOL MKIMAGE IMAGES=$tmp
 python3 "$srcdir/tests/interop-check.py"

@@ -151,6 +151,21 @@ require ()
   done
 }
 
+# Whether the limits and the messages of this QEMU are those that the rules
+# name.
+qemu_is_known ()
+{
+  qemu_version=$(qemu-img --version \
+    | sed -n '1s/.* version \([0-9.]*\).*/\1/p')
+  printf '%s\n' 7.2 "$qemu_version" | sort -VC
+}
+
+require_known_qemu ()
+{
+  require qemu-img qemu-io
+  qemu_is_known || skip_all "QEMU $qemu_version is older than 7.2"
+}
+
 # Makes $tmp/fault-shim.so, which makes reads of an image fail; or skips.
 require_fault_shim ()
 {
