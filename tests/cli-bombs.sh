@@ -27,7 +27,7 @@ text=$(printf '%s\n' 'bitmaps --list --long' 'dump' 'dump-header -j'; text_ways 
 json=$(printf '%s\n' 'bitmaps' 'dump')
 limit_memory
 results python3 "$srcdir/tests/every-image.py" \
-  $((20 * (1 + 2 * ${QCOW2TOOL_SANITIZED:-0}))) "$memory" "$images" \
+  $((20 * (1 + 2 * ${QCOW2TOOL_SANITIZED:-0}))) "$memory" 1 "$images" \
   "$text" "$json" < <(names)
 check "those were the images" \
   test "$n_results" = "$(find "$images" -name '*.qcow2' | wc -l)"

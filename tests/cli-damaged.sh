@@ -40,7 +40,7 @@ while read -r command; do
 done < "$tmp/commands"
 
 limit_memory
-results python3 "$srcdir/tests/every-image.py" "$limit" "$memory" "$images" \
+results python3 "$srcdir/tests/every-image.py" "$limit" "$memory" 4 "$images" \
   "$(text_ways)" "$(json_ways)" <<< "$selected"
 check "those were the images" \
   test "$n_results" = "$(find "$images" -name '*.qcow2' | wc -l)"

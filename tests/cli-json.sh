@@ -64,9 +64,16 @@ for name in $selection; do
   images+=("$image")
 done
 
+# Each command by every fourth image, each image by every fourth command.
+turn=0
 for command in header extensions bitmaps 'bitmaps --tables' bitmap-table \
     'bitmap-table --long' dump check; do
-  oracle "every image: $command" corpus "$schema" "$command" "${images[@]}"
+  selection=()
+  for ((i = turn % 4; i < ${#images[@]}; i += 4)); do
+    selection+=("${images[i]}")
+  done
+  oracle "every image: $command" corpus "$schema" "$command" "${selection[@]}"
+  turn=$((turn + 1))
 done
 
 tool dump --output=jsonl "${images[@]}"

@@ -4,11 +4,12 @@
 program ends in good order, in time and in little memory, and what it prints is
 harmless and whole.
 
-  every-image.py SECONDS BYTES DIRECTORY TEXT JSON
+  every-image.py SECONDS BYTES TURNS DIRECTORY TEXT JSON
 
-Each image of DIRECTORY whose name is a word of standard input, by each of the
-ways TEXT, one per line, and by each of the ways JSON with --output=jsonl; with
---output=json by the last of these, which shows most, and the others in turn.
+Each image of DIRECTORY whose name is a word of standard input, by every
+TURNS-th of the ways TEXT, one per line, beginning with another for each image;
+by each of the ways JSON with --output=jsonl, and with --output=json by one of
+them, in turn.
 No run may take more than SECONDS of processor time (a busy machine does not
 make that more), unless it prints more than 64 MiB, or BYTES of memory, if that
 is not 0.  The program is $QCOW2TOOL.
@@ -57,6 +58,9 @@ FORGED_MAP = re.compile(
     r'| *[0-9]+ +[0-9]+\.[0-9]% +[013] (clean|dirty|unknown)$'
     r'|\[|\]|( {4})?{"|# |0x[0-9A-F]{8,} +\?   |0x[0-9A-F]+  0x[0-9A-F]+  [?+]$'
     r'| *[0-9.]+[KMGTPE]? \||A character is ).+$', re.MULTILINE)
+
+# What dump prints is what these print.
+PARTS = ('header', 'extensions', 'bitmaps')
 
 STATUS_OF_ERROR = {'open': 1, 'not-qcow2': 1, 'unsupported': 1,
                    'truncated': 1, 'read': 1, 'corrupt': 2, 'ambiguous': 2,
@@ -242,7 +246,7 @@ def check_json(way, path, status):
     return run.wrong
 
 
-def check_image(path, text_ways, json_ways):
+def check_image(path, text_ways, json_way):
     wrong = []
     statuses = {}
     for way in text_ways:
@@ -251,21 +255,17 @@ def check_image(path, text_ways, json_ways):
         if ' -j' in way and not run.is_cut:
             run.check_documents(1 if 'exts' in way else 2)
         wrong += run.wrong
-    # All of it is damaged when a part of it is.
-    parts = [statuses.get(way) for way in ('header', 'extensions', 'bitmaps')]
-    if None not in parts and statuses.get('dump') is not None:
-        worst = 1 if 1 in parts else max(parts)
-        if statuses['dump'] != worst:
-            wrong.append('dump: status %d, its parts have %r'
-                         % (statuses['dump'], parts))
-    for way in json_ways:
-        wrong += check_json(way, path, statuses.get(way))
-    return wrong
+    return wrong + check_json(json_way, path, statuses.get(json_way))
+
+
+def worst_of(statuses):
+    return 1 if 1 in statuses else max(statuses, default=0)
 
 
 def check_batch(paths, json_ways):
     """What is wrong with the images together, which is one of them's."""
     wrong = []
+    by_way = {}
     for way in json_ways:
         run = Run(way + ' --output=jsonl', *paths)
         lines = run.output.split(b'\n')
@@ -274,15 +274,25 @@ def check_batch(paths, json_ways):
             run.complain('%d lines for %d images' % (len(lines), len(paths)))
         statuses = [run.check_answer(line, path, False)
                     for line, path in zip(lines, paths)]
-        worst = 1 if 1 in statuses else max(statuses, default=0)
+        worst = worst_of(statuses)
         if not run.is_cut and run.status != worst:
             run.complain('status %d, the worst is' % run.status, worst)
+        by_way[way] = statuses
         wrong += run.wrong
+
+    # All of it is damaged when a part of it is.
+    if by_way.keys() >= {'dump', *PARTS}:
+        for path, whole, *parts in zip(paths, by_way['dump'],
+                                       *(by_way[part] for part in PARTS)):
+            if whole != worst_of(parts):
+                wrong.append('dump of %s: status %d, its parts have %r'
+                             % (os.path.basename(path), whole, parts))
     return wrong
 
 
 def main():
-    directory, text_ways, json_ways = sys.argv[3:]
+    turns = int(sys.argv[3])
+    directory, text_ways, json_ways = sys.argv[4:]
     text_ways = text_ways.splitlines()
     json_ways = json_ways.splitlines()
     batch = []
@@ -290,8 +300,8 @@ def main():
              if os.path.exists(os.path.join(directory, name + '.qcow2'))]
     for index, name in enumerate(names):
         path = os.path.join(directory, name + '.qcow2')
-        turn = json_ways[index % len(json_ways)]
-        wrong = check_image(path, text_ways, {turn, json_ways[-1]})
+        wrong = check_image(path, text_ways[index % turns::turns],
+                            json_ways[index % len(json_ways)])
         batch.append(path)
         if len(batch) == BATCH or index == len(names) - 1:
             wrong += check_batch(batch, json_ways)

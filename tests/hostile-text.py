@@ -9,7 +9,8 @@ or breaks JSON, wherever it stands.
   words STEP          on the command line
 
 Of the texts, every STEP-th is taken.  LINES are the ways to have an image
-read, one per line, that need only be harmless.  The program is $QCOW2TOOL, the
+read, one per line, that need only be harmless: of these every fourth is tried,
+beginning with another for each text.  The program is $QCOW2TOOL, the
 folder for files is the current one.  Prints a line for each text: what it is,
 and behind a tab what is wrong.
 """
@@ -23,6 +24,7 @@ import subprocess
 import sys
 
 TOOL = shlex.split(os.environ.get('QCOW2TOOL', 'qcow2tool'))
+TURNS = 4
 
 # What it is, its bytes in hexadecimal, and how it is shown: worked out by hand
 # from the list of what is escaped.  \xHH stands for a byte, \n, \t and \\ for
@@ -728,9 +730,10 @@ def main():
     with open('image', 'wb') as file:
         file.write(make_image(b'name')[0])
     step = int(step)
-    for name, data, shown in TEXTS[step // 2::step]:
+    for index, (name, data, shown) in enumerate(TEXTS[step // 2::step]):
         try:
-            checks[what](bytes.fromhex(data), shown, ways)
+            checks[what](bytes.fromhex(data), shown,
+                         ways[index % TURNS::TURNS])
         except (KeyError, IndexError, TypeError, ValueError) as error:
             complain('it breaks off:', error)
         print('%s: %s' % (what, name), '; '.join(wrong[:5]), sep='\t')

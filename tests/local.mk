@@ -252,16 +252,57 @@ VALGRIND_FLAGS = -q --error-exitcode=99 --leak-check=full \
 	--show-leak-kinds=definite --errors-for-leak-kinds=definite \
 	--num-callers=30
 
-# What runs in process, command lines (the replay programs) included, and the
-# shell tests of what does not: a start under valgrind takes half a second.
-valgrind_tests = $(unit_tests) $(replay_programs) \
-	%D%/cli-bad-input.sh \
-	%D%/cli-changed.sh \
-	%D%/cli-faults.sh \
-	%D%/cli-output.sh \
-	%D%/cli-usage.sh
+# The tests that run the code in process; the replay programs run whole command
+# lines.
+process_tests = $(unit_tests) $(replay_programs)
 
-.PHONY: check-valgrind
+# A start under valgrind takes half a second.
+valgrind_tests = $(process_tests) %D%/cli-faults.sh
+
+# Without the tests that are about something else than the code of this build.
+sanitizer_tests = $(process_tests) \
+	%D%/cli-bad-input.sh \
+	%D%/cli-bitmap-map.sh \
+	%D%/cli-bitmap-table.sh \
+	%D%/cli-bitmaps.sh \
+	%D%/cli-bombs.sh \
+	%D%/cli-check-corpus.sh \
+	%D%/cli-check-rules.sh \
+	%D%/cli-check.sh \
+	%D%/cli-damaged.sh \
+	%D%/cli-dump-header.sh \
+	%D%/cli-dump.sh \
+	%D%/cli-extensions.sh \
+	%D%/cli-header.sh \
+	%D%/cli-hostile-text.sh \
+	%D%/cli-huge.sh \
+	%D%/cli-images.sh \
+	%D%/cli-list.sh \
+	%D%/cli-output.sh \
+	%D%/cli-samples.sh \
+	%D%/cli-trust.sh \
+	%D%/cli-usage.sh \
+	%D%/cli-writer.sh \
+	%D%/interop-check.sh \
+	%D%/interop-luks.sh \
+	%D%/interop-map.sh \
+	%D%/interop-qemu.sh
+
+# The tests that need other files of the tarball than those of the build.
+dist_tests = \
+	%D%/check-docs.sh \
+	%D%/check-layers.sh \
+	%D%/cli-samples.sh \
+	%D%/fuzz/replay-image \
+	%D%/test-findings
+
+.PHONY: check-dist check-unit check-sanitizers check-valgrind
+check-unit:
+	$(MAKE) check TESTS='$(process_tests)'
+check-sanitizers:
+	$(MAKE) check QCOW2TOOL_SANITIZED=1 TESTS='$(sanitizer_tests)'
+check-dist:
+	$(MAKE) distcheck TESTS='$(dist_tests)'
 check-valgrind:
 	$(MAKE) check QCOW2TOOL_SLOW=1 MALLOC_PERTURB_= \
 		TESTS='$(valgrind_tests)' \
