@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What QEMU does with an image: the worst effect of what is wrong with it, and
- * that a look at no more than the opening comes to the same. */
+/* The verdict on an image: the worst effect that its findings have on QEMU.
+ * Examining only the structures that QEMU reads to open the image must result
+ * in the same verdict. */
 
 #include "config.h"
 
@@ -31,27 +32,28 @@ static const VerdictRow rows[] = {
   /* QEMU does not load a bitmap that is in use. */
   { "excuse/in-use", "A", "0x2a0000:8000000000000000 0x2c000f:01",
     QCOW2_EFFECT_ACCEPTED, QCOW2_NO_RULE },
-  /* It hides bitmaps for which the autoclear bit does not vouch. */
+  /* QEMU ignores bitmaps for which the autoclear bit does not vouch. */
   { "excuse/hidden", "A", "0x2c0010:02 0x58:0000000000000000",
     QCOW2_EFFECT_ACCEPTED, QCOW2_NO_RULE },
   { "no-excuse/hidden", "A", "0x2c0010:02", QCOW2_EFFECT_REFUSED,
     QCOW2_BDIR_11 },
-  /* A name in the header: no extension is read, that of bitmaps neither. */
+  /* The backing file name is in the header: QEMU reads no extension, so that
+   * it does not see the bitmaps. */
   { "excuse/no-extensions", "A",
     "0x2c0010:02 0x8:0000000000000004 0x10:00000001", QCOW2_EFFECT_ACCEPTED,
     QCOW2_NO_RULE },
-  /* QEMU looks for extensions after the end of the file: there is room for
-   * magic and length, and there is not. */
+  /* QEMU looks for extensions after the end of the file: with room for magic
+   * and length, and without. */
   { "misread/after-file", "A", "0x64:0000fff7 size=0x200",
     QCOW2_EFFECT_ACCEPTED, QCOW2_NO_RULE },
   { "misread/no-room-after-file", "A", "0x64:0000fff9 size=0x200",
     QCOW2_EFFECT_REFUSED, QCOW2_HDR_07_REFUSED },
-  /* The name of the last bitmap ends after the directory, and the file in its
-   * padding. */
+  /* The name of the last bitmap is made to end after the directory.  The file
+   * ends in what was the entry's padding. */
   { "directory/name-and-file", "A", "0x2c0032:0009 size=0x2c003c",
     QCOW2_EFFECT_REFUSED, QCOW2_BEXT_06_REFUSED },
-  /* In a head that is truncated the bitmap is not in use: QEMU cannot write it
-   * anew without a name. */
+  /* The bitmap with the truncated head is not in use, and QEMU cannot rewrite
+   * it without a name. */
   { "directory/head", "B", "size=0x12814", QCOW2_EFFECT_READ_ONLY,
     QCOW2_BDIR_01_SHORTER },
   { "directory/head-half-name-size", "B",
@@ -59,7 +61,7 @@ static const VerdictRow rows[] = {
     QCOW2_EFFECT_READ_ONLY, QCOW2_BDIR_01_SHORTER },
   { "directory/head-no-name-size", "B", "size=0x12812", QCOW2_EFFECT_REFUSED,
     QCOW2_BEXT_06_REFUSED },
-  /* QEMU reads the table of an entry without a name, too. */
+  /* QEMU reads the table of an entry even without a name. */
   { "directory/table-of-head", "B", "size=0x12817 0x12600:8000000000000000",
     QCOW2_EFFECT_REFUSED, QCOW2_BTAB_01 },
   { "directory/table", "A", "size=0x2c0038 0x2b0000:8000000000000000",

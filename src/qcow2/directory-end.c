@@ -4,36 +4,41 @@
 
 #include "qcow2/directory-end.h"
 
-/* Whether QEMU accepts the fields of BITMAP, which has no name, as an entry.
- */
+/* Returns whether QEMU accepts the fields of BITMAP, whose name was not
+ * read. */
 static gboolean
 is_acceptable (const Qcow2Header *header, Qcow2Bitmap *bitmap)
 {
   g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
   g_autoptr (GBytes) no_name = g_bytes_new_static ("", 0);
 
-  if (bitmap->name_size > 0)
-    bitmap->name_size = 1; /* its length was judged by the directory's room */
   bitmap->name = no_name;
   qcow2_bitmap_judge (bitmap, header, G_MAXUINT64, bitmap->index,
                       bitmap->index, FALSE, problems);
   bitmap->name = NULL;
 
+  /* QEMU does not load a bitmap that is in use. */
+  const Qcow2Effect worst = (bitmap->flags & QCOW2_BITMAP_IN_USE) != 0
+                                ? QCOW2_EFFECT_REFUSED
+                                : QCOW2_EFFECT_AT_LOAD;
   for (guint i = 0; i < QCOW2_N_RULES; i++)
     {
+      const Qcow2Effect effect = qcow2_rules[i].effect;
+
       if (qcow2_problems_get_use (problems, i)->n > 0
-          && qcow2_rules[i].effect == QCOW2_EFFECT_REFUSED)
+          && effect >= QCOW2_EFFECT_REFUSED && effect <= worst)
         return FALSE;
     }
 
   return TRUE;
 }
 
-/* Stores in *SOUND whether the directory that EXTENSION points to goes on
- * after the end of the file and is acceptable to QEMU, which reads zeroes
- * there: only the last entry may be truncated, and zeroes have to be right for
- * what is missing of it.  The entries before it are judged elsewhere.  Fails
- * with QCOW2_ERROR_READ.  (QEMU, block/qcow2-bitmap.c: bitmap_list_load.) */
+/* Stores in *SOUND whether the directory that EXTENSION points to extends
+ * beyond the end of the file of SOURCE and is still acceptable to QEMU, which
+ * reads zeroes there.  Only the last entry may be truncated, and zeroes must
+ * be right for its missing bytes.  The entries before it are judged elsewhere.
+ * HEADER is the header of the image.  Fails with QCOW2_ERROR_READ.  (QEMU,
+ * block/qcow2-bitmap.c: bitmap_list_load.) */
 gboolean
 qcow2_directory_ends_in_zeroes (ByteSource *source, const Qcow2Header *header,
                                 const Qcow2BitmapsExtension *extension,
