@@ -7,7 +7,8 @@
 #include "cli/rows.h"
 #include "render/describe.h"
 
-/* Judges BITMAP and, if *STATS, counts what is dirty. */
+/* Examines BITMAP and counts its dirty bytes if STATS is not NULL and *STATS
+ * is TRUE. */
 static gboolean
 examine (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, const gboolean *stats,
          GError **error)
@@ -17,9 +18,9 @@ examine (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, const gboolean *stats,
              || qcow2_examiner_count_dirty (examiner, bitmap, error));
 }
 
-/* Shows the block of BITMAP: a SelectionFunc.  What can be read of a bitmap is
- * printed even if its table cannot.  DATA is NULL or points to a gboolean:
- * whether its contents are read, too. */
+/* Emits the block of BITMAP; a SelectionFunc.  The directory entry is printed
+ * even if the table cannot be read.  DATA is NULL or points to a gboolean that
+ * says whether to read the contents of BITMAP, too. */
 gboolean
 bitmap_block_show (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
                    Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, gpointer data,
@@ -32,7 +33,9 @@ bitmap_block_show (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
   return examined;
 }
 
-/* The same with the table, which the block judges: its rows do not. */
+/* Emits the block of BITMAP with its table; otherwise like
+ * bitmap_block_show ().  The block already judges the table, so the rows are
+ * not judged again. */
 gboolean
 bitmap_block_show_with_table (Tool *tool, Qcow2Image *image,
                               Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,

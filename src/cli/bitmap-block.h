@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A bitmap's block, with or without its table. */
+/* Prints the block of a bitmap, with or without its table. */
 
 #pragma once
 

@@ -7,8 +7,9 @@
 #include <langinfo.h>
 #include <locale.h>
 
-/* Whether the user's terminal is one for UTF-8.  The process itself has no
- * locale: what it prints is the same everywhere, but for this. */
+/* Returns whether the user's terminal uses UTF-8, according to the
+ * environment.  The process itself has no locale: except for this, its output
+ * is the same everywhere. */
 gboolean
 charset_is_utf8 (void)
 {

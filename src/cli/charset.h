@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The characters of the user's terminal. */
+/* Character set of the user's terminal. */
 
 #pragma once
 

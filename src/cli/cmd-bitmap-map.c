@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* qcow2tool bitmap-map: prints which parts of the disk a bitmap marks. */
 
 #include "config.h"
 
@@ -23,22 +24,22 @@ typedef struct
   gboolean totals;
   gboolean want_plot;
 
-  /* As they were typed, or NULL. */
+  /* Option values as they were typed, or NULL. */
   char *start_text;
   char *max_length_text;
   char *split_text;
   char *contains_text;
   char *plot_size_text;
 
-  guint64 start;      /* guest offset */
+  guint64 start;      /* guest offset in bytes */
   guint64 max_length; /* bytes, or G_MAXUINT64 */
   guint plot_width;   /* characters */
   guint plot_height;  /* lines */
 
   Tool *tool;
   BitmapMap map;
-  Plot *plot;         /* of the bitmap that is being shown */
-  gboolean has_dirty; /* likewise: something must be copied */
+  Plot *plot;         /* plot of the current bitmap */
+  gboolean has_dirty; /* part of the current bitmap must be copied */
 } Request;
 
 static void
@@ -54,9 +55,10 @@ request_clear (Request *request)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Request, request_clear)
 
-/* ---- May it be used? ---- */
+/* ---- Can the bitmap be used? ---- */
 
-/* Returns where RULE is broken by BITMAP, or by IMAGE itself, which it is. */
+/* Returns the host offset at which BITMAP, or IMAGE itself, breaks RULE; if
+ * there is no such finding, that of BITMAP's directory entry. */
 static guint64
 find_offset (const Qcow2Image *image, const char *rule,
              const Qcow2Bitmap *bitmap)
@@ -74,7 +76,7 @@ find_offset (const Qcow2Image *image, const char *rule,
   return bitmap->file_offset;
 }
 
-/* Gives in REASON why BITMAP cannot be used, but for where that is said. */
+/* Fills in message and rule of REASON; the caller sets the offset. */
 static void
 find_reason (const Qcow2Bitmap *bitmap, Qcow2Problem *reason)
 {
@@ -105,8 +107,8 @@ find_reason (const Qcow2Bitmap *bitmap, Qcow2Problem *reason)
     }
 }
 
-/* Returns a message that says why BITMAP cannot be used; HINT ends its
- * sentence. */
+/* Returns a message that says why BITMAP cannot be used and ends with HINT.
+ * The caller frees it. */
 static char *
 explain (const Qcow2Image *image, const Qcow2Bitmap *bitmap, const char *hint)
 {
@@ -121,8 +123,9 @@ explain (const Qcow2Image *image, const Qcow2Bitmap *bitmap, const char *hint)
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
 
-/* Fails because BITMAP cannot be used; of a predicate 2 would be an answer, so
- * there it is another error. */
+/* Fails with QCOW2_ERROR_CORRUPT because BITMAP cannot be used, or, for
+ * --contains, with QCOW2_ERROR_READ: the former leads to exit status 2, which
+ * would be an answer. */
 static gboolean
 refuse (const Request *request, const Qcow2Image *image,
         const Qcow2Bitmap *bitmap, GError **error)
@@ -219,7 +222,8 @@ look_at_extent (const Qcow2Extent *extent, gpointer data,
   return !request->has_dirty;
 }
 
-/* --contains: what is not known has to be copied, so it counts as dirty. */
+/* Answers --contains through the exit status.  Unknown parts have to be
+ * copied, so they count as dirty. */
 static gboolean
 answer (Request *request, const Qcow2Contents *contents, GError **error)
 {
@@ -249,8 +253,9 @@ answer (Request *request, const Qcow2Contents *contents, GError **error)
   return TRUE;
 }
 
-/* Says why some of CONTENTS is unknown, if it is: ERROR, unless that is NULL,
- * and the state of the bitmap.  STATUS becomes the exit status. */
+/* Writes messages that say why part of CONTENTS is unknown, if it is: ERROR,
+ * unless that is NULL, and the state of the bitmap.  STATUS becomes the exit
+ * status. */
 static void
 complain (Tool *tool, ToolStatus status, const Qcow2Contents *contents,
           const GError *error)
@@ -266,7 +271,7 @@ complain (Tool *tool, ToolStatus status, const Qcow2Contents *contents,
   tool_complain (tool, status, message);
 }
 
-/* Shows what was asked for of CONTENTS. */
+/* Shows CONTENTS in the form that REQUEST selects. */
 static gboolean
 show_contents (Request *request, const Qcow2Contents *contents, GError **error)
 {
@@ -280,8 +285,8 @@ show_contents (Request *request, const Qcow2Contents *contents, GError **error)
   return print_map (request, contents, error);
 }
 
-/* Nothing is shown before the entry and the whole table were judged, and the
- * data was found to be no more than is read. */
+/* Shows nothing before the directory entry and the whole table are judged, and
+ * the data is known not to exceed the amount that is read. */
 static gboolean
 show_bitmap (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
              Qcow2Bitmap *bitmap, gpointer data, GError **error)
@@ -308,7 +313,7 @@ show_bitmap (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
   if (!show_contents (request, &contents, error))
     return FALSE;
 
-  /* The status of --contains is its answer. */
+  /* The exit status of --contains is its answer. */
   complain (tool, request->contains_text != NULL ? TOOL_OK : TOOL_DAMAGED,
             &contents, read_error != NULL ? read_error : examine_error);
   return TRUE;
@@ -329,7 +334,7 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 
 /* ---- The command line ---- */
 
-/* Takes OFFSET[+LENGTH]; without LENGTH it is one byte. */
+/* Parses OFFSET[+LENGTH].  LENGTH is one byte by default. */
 static gboolean
 parse_contains (Request *request, GError **error)
 {
@@ -368,7 +373,7 @@ parse_split (Request *request, GError **error)
   return FALSE;
 }
 
-/* Takes WIDTHxHEIGHT. */
+/* Parses WIDTHxHEIGHT. */
 static gboolean
 parse_plot_size (Request *request, GError **error)
 {
@@ -398,7 +403,8 @@ parse_plot_size (Request *request, GError **error)
   return TRUE;
 }
 
-/* Which of the options that say what is printed exclude which. */
+/* Fails with a usage error if options that select the output exclude each
+ * other, or if no bitmap is selected. */
 static gboolean
 check_combinations (const Request *request, OptionsOutput output,
                     GError **error)

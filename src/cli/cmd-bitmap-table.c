@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* qcow2tool bitmap-table: prints the entries of bitmap tables. */
 
 #include "config.h"
 
@@ -13,9 +14,9 @@ typedef struct
 {
   Selection selection;
   RowOptions rows;
-  guint64 at; /* host offset */
+  guint64 at; /* host offset in bytes */
 
-  /* As they were typed, or NULL. */
+  /* Option values as they were typed, or NULL. */
   char *at_text;
   char *start_text;
   char *count_text;
@@ -54,8 +55,7 @@ print_at (Tool *tool, const Qcow2Table *table, const Request *request,
   return printed;
 }
 
-/* Decodes entries at a host offset.  Nothing claims that there is a table:
- * nothing is judged. */
+/* Decodes entries at a host offset without checks: any bytes become rows. */
 static gboolean
 show_at (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 {

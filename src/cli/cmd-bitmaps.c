@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* qcow2tool bitmaps: prints the directory of persistent bitmaps. */
 
 #include "config.h"
 
@@ -22,9 +23,9 @@ typedef struct
   gboolean stats;
   char *is; /* --is, or NULL */
 
-  /* Of the image that is being shown. */
+  /* State of the current image. */
   BitmapList *rows;
-  guint64 n_judged; /* by --is */
+  guint64 n_judged; /* number of bitmaps judged by --is */
 } Request;
 
 static void
@@ -148,7 +149,7 @@ get_visit (Request *request)
   return visit;
 }
 
-/* Whether the answer depends on what QEMU does with the image. */
+/* Returns whether the answer depends on whether QEMU opens the image. */
 static gboolean
 asks_for_usable (const Request *request)
 {
@@ -174,7 +175,8 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   if (request->is == NULL || request->n_judged > 0)
     return TRUE;
 
-  /* All of no bitmaps would be in any state. */
+  /* Without any bitmap, it would be true of every state that all bitmaps are
+   * in it. */
   g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
                "there are no bitmaps");
   return FALSE;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* qcow2tool check: checks the metadata of images and prints the findings. */
 
 #include "config.h"
 
@@ -109,8 +110,8 @@ print_summary (Tool *tool, const DescribeSummary *summary)
   g_string_append_c (out, '\n');
 }
 
-/* Fills in what a check of IMAGE does not look at; SELECTED says that it is
- * one of some bitmaps alone. */
+/* Stores in SUMMARY the parts that a check of IMAGE does not examine.
+ * SELECTED says that only some bitmaps are checked. */
 static void
 list_not_examined (const Qcow2Image *image, gboolean selected,
                    DescribeSummary *summary)
@@ -127,8 +128,8 @@ list_not_examined (const Qcow2Image *image, gboolean selected,
     *next++ = DESCRIBE_DATA_FILE;
 }
 
-/* Prints the findings in SCOPE, and sets the status by them and the bitmaps of
- * SUMMARY, where it stores how many findings there are. */
+/* Prints the findings in SCOPE and stores their number in SUMMARY.  Sets the
+ * exit status according to the findings and the bitmaps of SUMMARY. */
 static void
 give_findings (Tool *tool, const Request *request, ReportScope scope,
                DescribeSummary *summary)
@@ -152,7 +153,8 @@ give_summary (Tool *tool, const Request *request,
     print_summary (tool, summary);
 }
 
-/* --is: answers by the exit status whether QEMU opens the image. */
+/* Answers --is through the exit status: whether QEMU opens the image.  Fails
+ * with QCOW2_ERROR_READ if that is uncertain. */
 static gboolean
 answer (Tool *tool, const Request *request, const Qcow2Verdict *verdict,
         GError **error)
@@ -202,7 +204,7 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
       && !selection_find (&request->selection, SELECTION_ALL, directory,
                           &scope.max_bitmap, error))
     {
-      /* Damage on the way may be why it is not there. */
+      /* Damage on the way to a bitmap may be why it was not found. */
       give_findings (tool, request, scope, &summary);
       return FALSE;
     }
@@ -217,7 +219,8 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   return TRUE;
 }
 
-/* A line per way to break a rule, with what follows and what to do. */
+/* Appends a line for each way to break a rule, with the consequence and the
+ * remedy. */
 static void
 print_rules (GString *out)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* dump-header and dump-header-exts: what QEMU's own dumper prints. */
+/* qcow2tool dump-header, dump-header-exts: reproduce the output of QEMU's own
+ * dumper, qcow2.py. */
 
 #include "config.h"
 
@@ -12,21 +13,21 @@
 
 typedef struct
 {
-  gboolean header; /* with the header's fields */
+  gboolean header; /* print the fields of the header, too */
   gboolean json;   /* -j */
 } Request;
 
-/* What is being printed of an image. */
+/* State of the dump of one image. */
 typedef struct
 {
   Tool *tool;
   Qcow2Dumper *dumper;
   QemuDump *dump;
   gboolean json;
-  gboolean is_escaped; /* a name has characters that are not printed as such */
+  gboolean is_escaped; /* a bitmap's name was escaped */
 } Job;
 
-/* Prints the entries of the table of BITMAP as far as they are in the file. */
+/* Prints the entries of BITMAP's table that are in the file. */
 static gboolean
 print_table (Job *job, const Qcow2Bitmap *bitmap, GError **error)
 {
@@ -57,8 +58,9 @@ print_table (Job *job, const Qcow2Bitmap *bitmap, GError **error)
   return TRUE;
 }
 
-/* The dumper stops at a name that is not ASCII.  Control characters are
- * escaped here, but for JSON, which has its own way. */
+/* Notes whether NAME stops the dumper, which happens if it is not ASCII, and
+ * whether it is escaped here.  JSON has its own escapes for control
+ * characters. */
 static void
 look_at_name (Job *job, GBytes *name)
 {
@@ -126,8 +128,9 @@ ignore_bitmap (Tool *tool G_GNUC_UNUSED, Qcow2Image *image G_GNUC_UNUSED,
   return qcow2_examiner_examine (examiner, bitmap, error);
 }
 
-/* Says what is wrong with an image of which not all can be printed.  One that
- * can be is not judged: the dumper does not do it either. */
+/* Reports the findings on an image that cannot be printed completely, and
+ * fails with QCOW2_ERROR_CORRUPT.  Other images are not judged, since the
+ * dumper does not judge them either. */
 static gboolean
 report_damage (Tool *tool, Qcow2Image *image, GError **error)
 {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* qcow2tool extensions: prints the header extensions, decoded. */
 
 #include "config.h"
 
@@ -14,14 +15,15 @@ typedef struct
 {
   FieldOptions fields;
   char *magic_text; /* --magic as it was typed, or NULL */
-  char *index_text; /* --index, likewise */
+  char *index_text; /* --index as it was typed, or NULL */
   gboolean unknown; /* --magic '<unknown>' */
   guint64 magic;
   guint64 index;
 
-  /* Of the image that is being shown. */
+  /* State of the current image. */
   guint64 n_shown;
-  GString *answer; /* to --field: printed when nothing else has the magic */
+  GString *answer; /* output of --field; printed if only one extension
+                      matches */
 } Request;
 
 static void
@@ -36,8 +38,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Request, request_clear)
 
 #define N_PAYLOADS 4
 
-/* Fills in where keys are looked up; EXTENSION is NULL when only the keys
- * matter. */
+/* Fills in SOURCES, in which keys are looked up, and returns them.  EXTENSION
+ * is NULL when only the keys matter. */
 static const FieldSource *
 get_sources (FieldSource *sources, const Qcow2Extension *extension)
 {
@@ -82,7 +84,7 @@ has_selection (const Request *request)
   return request->index_text != NULL || request->magic_text != NULL;
 }
 
-/* Whether there is no error in EXTENSION of IMAGE, which was judged. */
+/* Returns whether EXTENSION of IMAGE, which was judged, has no errors. */
 static gboolean
 is_intact (const Qcow2Image *image, const Qcow2Extension *extension)
 {
@@ -120,7 +122,8 @@ show_extension (Tool *tool, Qcow2Image *image, const Qcow2Extension *extension,
   return FALSE;
 }
 
-/* What bears on the whole list, or on the one magic that was asked for. */
+/* Returns the scope of the findings on the whole list, or on the magic that
+ * was requested. */
 static ReportScope
 get_scope (const Request *request)
 {
@@ -146,7 +149,7 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
                        error))
     return FALSE;
 
-  /* With --index, what lies behind that extension was not asked for. */
+  /* With --index, extensions after the selected one were not requested. */
   const gboolean found = request->n_shown > 0;
   g_string_append_len (tool_get_text (tool), answer->str,
                        (gssize) answer->len);

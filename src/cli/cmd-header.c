@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* qcow2tool header: prints the fields of the image header. */
 
 #include "config.h"
 
@@ -7,20 +8,20 @@
 #include "cli/usage.h"
 #include "render/describe.h"
 
-/* What is asked for of an image. */
+/* The keys requested with --field, and the image's header. */
 typedef struct
 {
   const FieldOptions *fields;
   const Qcow2Header *header;
 } Wanted;
 
-/* A key and what its value is made from, stored fields of the header.  A key
- * that is not here is made from itself alone. */
+/* A key and the stored header fields from which its value is derived.  A key
+ * that is not listed depends on its own field alone. */
 typedef struct
 {
   const char *key;
-  const char *from[5];      /* without gaps */
-  gboolean from_extensions; /* and from what comes after the header */
+  const char *from[5];      /* NULL-terminated */
+  gboolean from_extensions; /* and from data after the header */
 } Origin;
 
 /* clang-format off */
@@ -43,8 +44,8 @@ static const Origin origins[] = {
 };
 /* clang-format on */
 
-/* Stores the host offset and the length of FIELD in the header in *OFFSET and
- * *LEN. */
+/* Stores the host offset of FIELD in the header in *OFFSET, and its length in
+ * bytes in *LEN. */
 static void
 find_place (const Qcow2Field *field, guint64 *offset, guint64 *len)
 {
@@ -54,7 +55,7 @@ find_place (const Qcow2Field *field, guint64 *offset, guint64 *len)
     *offset += it->stored ? it->size : 0;
 }
 
-/* Returns the host offset after the last field of HEADER that is known. */
+/* Returns the host offset after the last known field of HEADER. */
 static guint64
 get_end (const Qcow2Header *header)
 {
@@ -62,7 +63,7 @@ get_end (const Qcow2Header *header)
                              : qcow2_record_get_size (qcow2_header_fields);
 }
 
-/* Whether PROBLEM is about the field NAME of HEADER, which is stored. */
+/* Returns whether PROBLEM is about the stored field NAME of HEADER. */
 static gboolean
 is_about (const Qcow2Problem *problem, const Qcow2Header *header,
           const char *name)
@@ -98,13 +99,13 @@ bears_on_key (const Qcow2Problem *problem, const Qcow2Header *header,
         return TRUE;
     }
 
-  /* That the file is cut somewhere says nothing about its first cluster. */
+  /* That the file is truncated says nothing about its first cluster. */
   return origin->from_extensions && problem->offset >= get_end (header)
          && !g_str_has_prefix (problem->rule, "FILE-");
 }
 
-/* Whether PROBLEM bears on one of the keys in DATA, a Wanted: for ReportScope.
- */
+/* Returns whether PROBLEM bears on one of the keys in DATA, a Wanted; for
+ * ReportScope.bears_on. */
 static gboolean
 bears_on_keys (const Qcow2Problem *problem, gconstpointer data)
 {
@@ -119,7 +120,7 @@ bears_on_keys (const Qcow2Problem *problem, gconstpointer data)
   return FALSE;
 }
 
-/* Whether no error of IMAGE bears on the keys in WANTED. */
+/* Returns whether no error of IMAGE bears on the keys in WANTED. */
 static gboolean
 is_intact (const Qcow2Image *image, const Wanted *wanted)
 {

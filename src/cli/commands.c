@@ -4,7 +4,7 @@
 
 #include "cli/commands.h"
 
-/* In the order in which they are listed. */
+/* In the order in which the help lists them. */
 /* clang-format off */
 const Command *const commands[] = {
   &cmd_header,

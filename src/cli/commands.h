@@ -17,6 +17,6 @@ extern const Command cmd_dump_header_exts;
 extern const Command cmd_check;
 extern const Command cmd_bitmap_map;
 
-extern const Command *const commands[]; /* ends with NULL */
+extern const Command *const commands[]; /* NULL-terminated */
 
 G_END_DECLS

@@ -11,11 +11,12 @@
 #define USAGE                                                                 \
   "Usage: qcow2tool [--help] [--version] COMMAND [OPTION...] IMAGE..."
 
-/* How many slips a mistyped command may have; more make another word. */
+/* Maximum number of typing errors in a mistyped command; more of them make it
+ * a different word. */
 #define MAX_SLIPS 2
 
-/* Returns how many letters have to be changed, added or left out to make B of
- * A; MOST + 1 when they are more than MOST. */
+/* Returns the number of letters to change, add or remove to turn A into B, or
+ * MOST + 1 if that is more than MOST. */
 static guint
 count_slips (const char *a, const char *b, guint most)
 {
@@ -39,7 +40,8 @@ count_slips (const char *a, const char *b, guint most)
   return 1 + least;
 }
 
-/* A command of qemu-img and those of ours that come close, NULL for none. */
+/* A command of qemu-img, and our commands that come close, or NULL if none
+ * does. */
 typedef struct
 {
   const char *name;
@@ -61,8 +63,7 @@ static const Foreign foreign[] = { { "amend", NULL },
                                    { "resize", NULL },
                                    { "snapshot", NULL } };
 
-/* Fails with a hint when NAME is a command of qemu-img.  Returns whether it
- * is none. */
+/* Fails with a usage error and a hint if NAME is a command of qemu-img. */
 static gboolean
 check_foreign (const char *name, GError **error)
 {
@@ -82,7 +83,7 @@ check_foreign (const char *name, GError **error)
   return TRUE;
 }
 
-/* Whether NAME, which is no command, is rather meant as an image. */
+/* Returns whether NAME, which is not a command, is more likely an image. */
 static gboolean
 is_image_name (const char *name)
 {
@@ -154,7 +155,7 @@ show_help (Tool *tool, GOptionContext *context, GError **error)
   tool_show_help (tool, help, error);
 }
 
-/* help, help COMMAND */
+/* Runs "help" and "help COMMAND". */
 static gboolean
 run_help (Tool *tool, GOptionContext *context, char **argv,
           const Command **command, GError **error)
@@ -190,7 +191,8 @@ list_commands (void)
   return g_string_free (list, FALSE);
 }
 
-/* Runs what ARGV asks for; COMMAND gets the command, once it is known. */
+/* Runs the command line ARGV, and stores its command in *COMMAND as soon as it
+ * is known. */
 static gboolean
 run (Tool *tool, char **argv, const Command **command, GError **error)
 {
@@ -221,7 +223,7 @@ run (Tool *tool, char **argv, const Command **command, GError **error)
       return FALSE;
     }
 
-  /* GOption leaves a "--" before the command where it is. */
+  /* GOption does not remove a "--" before the command. */
   char **operands = argv[0] != NULL ? argv + 1 : argv;
   if (*operands != NULL && g_str_equal (*operands, "--"))
     operands++;
@@ -269,7 +271,7 @@ run_reporting (Tool *tool, Output *output, char **argv)
       || g_error_matches (error, TOOL_ERROR, TOOL_ERROR_HELP))
     return tool_get_status (tool);
 
-  /* What went wrong with output is said at the end. */
+  /* output_close () reports output errors. */
   if (error->domain == G_OPTION_ERROR)
     report_usage (output, command, error);
   else if (error->domain == TOOL_ERROR)
@@ -278,8 +280,8 @@ run_reporting (Tool *tool, Output *output, char **argv)
   return TOOL_FAILED;
 }
 
-/* Runs the command line ARGV, which ends with NULL, and puts what it prints
- * into WRITE.  Returns the exit status. */
+/* Runs the command line ARGV, which is NULL-terminated.  WRITE receives the
+ * output and the messages.  Returns the exit status. */
 int
 dispatch (char **argv, OutputWriteFunc write)
 {

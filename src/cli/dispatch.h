@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* From a command line to its command. */
+/* Finds and runs the command that a command line names. */
 
 #pragma once
 

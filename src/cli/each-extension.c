@@ -4,10 +4,11 @@
 
 #include "cli/each-extension.h"
 
-/* Calls SHOW with DATA for each header extension of IMAGE that passes FILTER,
- * and reports what is wrong with it and on the way to it.  What lies behind
- * the last of them is for the caller to report.  An image whose extensions
- * cannot be located has none to show. */
+/* Calls SHOW with DATA for each header extension of IMAGE that FILTER selects,
+ * and reports the findings on it and on those before it.  The caller reports
+ * the findings after the last selected one.  Emits null if the extensions
+ * cannot be located.  Fails when SHOW fails, when output fails, or when an
+ * extension cannot be read. */
 gboolean
 each_extension (Tool *tool, Qcow2Image *image, ExtensionFilter filter,
                 ExtensionFunc show, gpointer data, GError **error)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The header extensions of an image in turn. */
+/* Walks the header extensions of an image. */
 
 #pragma once
 
@@ -7,7 +7,7 @@
 
 G_BEGIN_DECLS
 
-/* Whether EXTENSION is asked for. */
+/* Returns whether EXTENSION is selected. */
 typedef gboolean (*ExtensionFilter) (const Qcow2Extension *extension,
                                      gconstpointer data);
 

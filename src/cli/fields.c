@@ -38,8 +38,8 @@ list_keys (const FieldSource *sources)
   return g_string_free (list, FALSE);
 }
 
-/* Fails when one of the keys in OPTIONS is in none of SOURCES, whose records
- * do not matter, or when there is a default without a key. */
+/* Fails with a usage error if a key in OPTIONS is in none of SOURCES, or if
+ * there is a default without a key.  The records of SOURCES are not used. */
 gboolean
 fields_check (const FieldOptions *options, const FieldSource *sources,
               GError **error)
@@ -67,7 +67,7 @@ fields_check (const FieldOptions *options, const FieldSource *sources,
   return TRUE;
 }
 
-/* Whether SOURCE has FIELD, one of its fields, with a value. */
+/* Returns whether SOURCE has a value for FIELD, one of its fields. */
 static gboolean
 has_value (const FieldSource *source, const Qcow2Field *field)
 {
@@ -85,10 +85,10 @@ has_value (const FieldSource *source, const Qcow2Field *field)
   return qcow2_field_has_value (field, source->record);
 }
 
-/* Appends the values of the keys in OPTIONS, which fields_check () has seen,
- * to OUT.  Where there is no value the default takes its place if SOURCES are
- * INTACT: damage may be why there is none.  Otherwise appends nothing and
- * fails with QCOW2_ERROR_NOT_FOUND. */
+/* Appends to OUT the values of the keys in OPTIONS, which fields_check () has
+ * accepted.  The default replaces a missing value only if SOURCES are INTACT,
+ * since damage may be the reason why the value is missing.  Otherwise appends
+ * nothing and fails with QCOW2_ERROR_NOT_FOUND. */
 gboolean
 fields_print (const FieldOptions *options, const FieldSource *sources,
               gboolean intact, GString *out, GError **error)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* --field: single values for scripts. */
+/* Option --field: single values for scripts. */
 
 #pragma once
 
@@ -10,9 +10,9 @@ G_BEGIN_DECLS
 /* A structure in which keys are looked up. */
 typedef struct
 {
-  const Qcow2Field *fields; /* NULL ends an array of these */
-  gconstpointer record;     /* NULL: the image does not have it */
-  guint n_stored;           /* how many stored fields it has */
+  const Qcow2Field *fields; /* NULL ends an array of sources */
+  gconstpointer record;     /* NULL: the image has no such structure */
+  guint n_stored;           /* number of stored fields in RECORD */
 } FieldSource;
 
 typedef struct
@@ -22,7 +22,7 @@ typedef struct
   gboolean nul;       /* -0 */
 } FieldOptions;
 
-/* The entries of the options, for an array of GOptionEntry. */
+/* Elements of an array of GOptionEntry that fill in OPTIONS. */
 #define FIELD_OPTIONS(options)                                                \
   { "field",                                                                  \
     0,                                                                        \

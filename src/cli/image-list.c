@@ -11,21 +11,21 @@
 
 struct ImageList
 {
-  char **operands; /* what is left of each, not owned, may be NULL */
+  char **operands; /* rest of each array, not owned; may be NULL */
   char **line_files;
   char **nul_files;
 
-  FILE *file;       /* the list that is being read, or NULL */
-  const char *name; /* its name */
-  int delimiter;    /* what ends an image's name in it */
-  char *line;       /* getdelim's */
+  FILE *file;       /* current list file, or NULL */
+  const char *name; /* name of the current list file */
+  int delimiter;    /* last character of each name: newline or NUL */
+  char *line;       /* buffer of getdelim () */
   size_t line_size;
 };
 
-/* Returns the images in OPERANDS, then those that stand one per line in the
- * files LINE_FILES, then those that a NUL ends in NUL_FILES.  "-" is standard
- * input.  Each array ends with NULL, may be NULL, and must outlive the list.
- */
+/* Returns a list of the images in OPERANDS, then of those in LINE_FILES, files
+ * with one name per line, then of those in NUL_FILES, files in which a NUL
+ * ends each name.  The file "-" is standard input.  Each array is
+ * NULL-terminated or NULL, and must outlive the list. */
 ImageList *
 image_list_new (char **operands, char **line_files, char **nul_files)
 {
@@ -56,7 +56,8 @@ list_error (const ImageList *list, const char *what, int errnum,
   return FALSE;
 }
 
-/* Opens the next list.  Returns FALSE without an error when there is none. */
+/* Opens the next list file.  Returns FALSE without an error when there is
+ * none. */
 static gboolean
 open_next (ImageList *list, GError **error)
 {
@@ -87,8 +88,8 @@ close_list (ImageList *list)
   list->file = NULL;
 }
 
-/* Reads the next name of the list that is open.  Returns NULL without an error
- * at its end. */
+/* Returns the next name in the current list file, or NULL without an error at
+ * its end.  The caller frees the name. */
 static char *
 read_name (ImageList *list, GError **error)
 {
@@ -109,7 +110,7 @@ read_name (ImageList *list, GError **error)
       if (list->line[len - 1] == list->delimiter)
         list->line[--len] = '\0';
       if (len == 0)
-        continue; /* no file has such a name: an empty list of one line */
+        continue; /* not a file name; an empty list may be one empty line */
 
       if (strlen (list->line) == len)
         return g_strdup (list->line);
@@ -122,9 +123,9 @@ read_name (ImageList *list, GError **error)
     }
 }
 
-/* Returns the next image's name.  At the end returns NULL without an error;
- * with an error, of G_FILE_ERROR, when a list cannot be read: then the next
- * call goes on with the list after it. */
+/* Returns the name of the next image, which the caller frees, or NULL without
+ * an error at the end.  Fails with G_FILE_ERROR when a list file cannot be
+ * read; the next call then goes on with the next list file. */
 char *
 image_list_next (ImageList *list, GError **error)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The images that a command line names: operands, then lists in files, which
- * are read as they are needed. */
+/* The images named by a command line: operands first, then those in list
+ * files, which are read as needed. */
 
 #pragma once
 

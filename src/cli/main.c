@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The process around the tool: the only file that names stdout and stderr. */
+/* Entry point of the process, and the only file that names stdout and stderr.
+ */
 
 #include "config.h"
 
@@ -9,12 +10,13 @@
 
 #include "cli/dispatch.h"
 
-/* What a pipe holds, in bytes, and what it should hold when much is written:
- * then both sides wait less for each other. */
+/* Default capacity of a pipe in bytes, and the capacity for large output.
+ * With more room, the two sides wait less for each other. */
 #define USUAL_PIPE_SIZE (64 * 1024)
 #define PIPE_SIZE (1024 * 1024)
 
-/* Widens FD if it is a pipe.  Where that cannot be, output is only slower. */
+/* Enlarges the buffer of FD if it is a pipe.  Failure is harmless: output is
+ * only slower. */
 static void
 widen_pipe (int fd)
 {
@@ -60,6 +62,7 @@ write_all (OutputStream stream, const char *bytes, gsize len, GError **error)
 int
 main (int argc G_GNUC_UNUSED, char **argv)
 {
-  /* No setlocale (): the output is the same bytes in every locale. */
+  /* setlocale () is not called, so that the output has the same bytes in every
+   * locale. */
   return dispatch (argv, write_all);
 }

@@ -6,8 +6,9 @@
 
 #include <string.h>
 
-/* Takes the digits of BASE off the start of TEXT.  Returns FALSE when there
- * are none or their number does not fit. */
+/* Parses the digits of BASE at the start of *TEXT into *VALUE, and moves *TEXT
+ * to the end of the digits.  Returns FALSE if there are no digits or the
+ * number does not fit into 64 bits. */
 static gboolean
 take_digits (const char **text, guint base, guint64 *value)
 {
@@ -29,10 +30,10 @@ take_digits (const char **text, guint base, guint64 *value)
   return *text > start;
 }
 
-/* Parses TEXT: decimal digits, 0x and hexadecimal ones, or decimal digits and
- * one of qemu-img's suffixes k M G T P E (powers of 1024, in any case).
- * Returns FALSE, and leaves VALUE alone, when it is none of these or does not
- * fit into 64 bits. */
+/* Parses TEXT into *VALUE: decimal digits, 0x and hexadecimal digits, or
+ * decimal digits and one of qemu-img's suffixes k M G T P E (powers of 1024,
+ * in either case).  If TEXT is none of these or does not fit into 64 bits,
+ * returns FALSE and leaves *VALUE alone. */
 gboolean
 number_parse (const char *text, guint64 *value)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Numbers on the command line. */
+/* Parses numbers on the command line. */
 
 #pragma once
 

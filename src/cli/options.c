@@ -8,7 +8,8 @@
 
 #include "cli/usage.h"
 
-/* Returns the help of CONTEXT in ASCII, as the rest of it is. */
+/* Returns the help of CONTEXT, which the caller frees, with GOption's ellipsis
+ * in ASCII like the rest of the text. */
 char *
 options_get_help (GOptionContext *context)
 {
@@ -18,7 +19,7 @@ options_get_help (GOptionContext *context)
   return g_strjoinv ("[OPTION...]", parts);
 }
 
-/* Whether ARG is an option by itself whose value is the next argument. */
+/* Returns whether ARG is an option whose value is the next argument. */
 static gboolean
 wants_value (const GOptionEntry *entries, const char *arg)
 {
@@ -32,8 +33,8 @@ wants_value (const GOptionEntry *entries, const char *arg)
   return g_str_equal (arg, "-f");
 }
 
-/* Fails when ARG gives a value to an option that takes none: GOption would let
- * it pass. */
+/* Fails with a usage error if ARG gives a value to an option that takes none,
+ * which GOption would accept. */
 static gboolean
 check_no_value (const GOptionEntry *entries, const char *arg, GError **error)
 {
@@ -53,8 +54,8 @@ check_no_value (const GOptionEntry *entries, const char *arg, GError **error)
   return TRUE;
 }
 
-/* Returns how much of ARG is options when a value is attached to the last of
- * them, -f: 2 for -fqcow2, 3 for -Ufqcow2, else 0. */
+/* Returns the length of the options in ARG if a value is attached to the last
+ * one, -f: 2 for -fqcow2, 3 for -Ufqcow2.  Returns 0 otherwise. */
 static gsize
 count_before_value (const char *arg)
 {
@@ -65,9 +66,9 @@ count_before_value (const char *arg)
   return arg[len] == 'f' && arg[len + 1] != '\0' ? len + 1 : 0;
 }
 
-/* GOption does not take a value that is attached to a short option, which
- * getopt does.  Returns ARGV behind PROGRAM with such arguments cut in two;
- * new strings belong to STRINGS.  Fails as check_no_value () does. */
+/* GOption, unlike getopt, does not accept a value attached to a short option.
+ * Returns PROGRAM and ARGV, NULL-terminated, with such arguments split in two;
+ * STRINGS owns the new strings.  Fails like check_no_value (). */
 static GPtrArray *
 prepare (char *program, char **argv, const GOptionEntry *own,
          const GOptionEntry *common, GPtrArray *strings, GError **error)
@@ -115,7 +116,7 @@ output_of (const Options *options, const char *name)
              : OPTIONS_OUTPUT_TEXT;
 }
 
-/* Fails when OPTIONS name no image. */
+/* Fails with a usage error if OPTIONS name no image. */
 gboolean
 options_check_image (const Options *options, GError **error)
 {
@@ -143,10 +144,10 @@ check (Options *options, const char *output, const char *format,
   return options->may_lack_image || options_check_image (options, error);
 }
 
-/* Parses ARGV, the arguments behind COMMAND, which takes OPERANDS and does
- * what SUMMARY says, by ENTRIES, its own options, and those that all commands
- * have, into OPTIONS.  When help is asked for, HELP gets it, and nothing else
- * is checked.  Fails with G_OPTION_ERROR. */
+/* Parses ARGV, the arguments after COMMAND, into OPTIONS.  ENTRIES are the
+ * command's own options; those of every command are added.  The help shows
+ * OPERANDS and SUMMARY.  If help is requested, stores it in *HELP, which the
+ * caller frees, and checks nothing else.  Fails with G_OPTION_ERROR. */
 gboolean
 options_parse (Options *options, const char *command, const char *operands,
                const char *summary, const GOptionEntry *entries, char **argv,
@@ -158,7 +159,7 @@ options_parse (Options *options, const char *command, const char *operands,
   g_autofree char *format = NULL;
   g_autofree char *outputs
       = g_strjoin ("|", "text|json|jsonl", options->more_output, NULL);
-  /* Help does not offer what is always refused, or of no use. */
+  /* The help omits options that are always refused or have no use. */
   const int lists = options->one_image ? G_OPTION_FLAG_HIDDEN : 0;
   const int forms = options->text_only ? G_OPTION_FLAG_HIDDEN : 0;
   const char *const form_help

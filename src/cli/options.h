@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The options of a command line, by way of GOption, whose traps end here. */
+/* Parses the options of a command line with GOption, and works around its
+ * quirks. */
 
 #pragma once
 
@@ -11,11 +12,11 @@ typedef enum
 {
   OPTIONS_OUTPUT_TEXT,
   OPTIONS_OUTPUT_JSON,  /* one indented document */
-  OPTIONS_OUTPUT_JSONL, /* a line per image, or what the command says */
-  OPTIONS_OUTPUT_MORE   /* what one command has beside these */
+  OPTIONS_OUTPUT_JSONL, /* a line per image, or per item of the command */
+  OPTIONS_OUTPUT_MORE   /* the command's own, Options.more_output */
 } OptionsOutput;
 
-/* What every command takes; arrays end with NULL or are NULL. */
+/* Options of every command; arrays are NULL-terminated or NULL. */
 typedef struct
 {
   char **operands;
@@ -24,8 +25,8 @@ typedef struct
   OptionsOutput output;
   const char *more_output; /* a further value of --output, or NULL */
   gboolean may_lack_image;
-  gboolean one_image; /* no lists of images are offered */
-  gboolean text_only; /* nor other output than text */
+  gboolean one_image; /* lists of images are not offered */
+  gboolean text_only; /* output other than text is not offered */
 } Options;
 
 gboolean options_parse (Options *options, const char *command,

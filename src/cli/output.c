@@ -8,23 +8,26 @@
 
 #include "render/format.h"
 
-/* Output below this is written in one piece, or not at all. */
+/* Output shorter than this, in bytes, is written in one piece, if at all. */
 #define FLUSH_SIZE (128 * 1024)
 
-/* The same while a line is held together, see output_hold (): no more memory
- * than this is taken for one. */
+/* Like FLUSH_SIZE, but while a line is held together, see output_hold ().
+ * This also limits the memory that a line takes. */
 #define HOLD_SIZE (16 * 1024 * 1024)
 
 struct Output
 {
   OutputWriteFunc write;
-  GString *text;     /* not written yet */
-  GString *messages; /* held back for the line to end, or NULL */
-  GError *error;     /* of the first write that failed */
+  GString *text;     /* collected, not written yet */
+  GString *messages; /* held until the line ends, or NULL */
+  GError *error;     /* error of the first write that failed */
 };
 
-G_DEFINE_QUARK (output - error - quark, output_error)
+/* clang-format off */
+G_DEFINE_QUARK (output-error-quark, output_error)
+/* clang-format on */
 
+/* Returns an output that is written by WRITE. */
 Output *
 output_new (OutputWriteFunc write)
 {
@@ -54,8 +57,8 @@ write_text (Output *output)
   return output->error == NULL;
 }
 
-/* Writes the text.  Returns FALSE, with OUTPUT_ERROR, when a write has failed:
- * nobody reads any more, so the reading ends. */
+/* Writes the collected text.  Returns FALSE, with OUTPUT_ERROR, once a write
+ * has failed: without a reader of the output, the caller need not go on. */
 gboolean
 output_flush_all (Output *output, GError **error)
 {
@@ -66,8 +69,8 @@ output_flush_all (Output *output, GError **error)
   return FALSE;
 }
 
-/* Writes the text when it has become much; otherwise as output_flush_all ().
- */
+/* Writes the collected text if there is much of it.  Otherwise like
+ * output_flush_all (). */
 gboolean
 output_flush (Output *output, GError **error)
 {
@@ -79,8 +82,9 @@ output_flush (Output *output, GError **error)
   return output_flush_all (output, error);
 }
 
-/* Begins a line that other programs may write between: until output_release ()
- * messages wait, and the text is written in one piece, up to HOLD_SIZE. */
+/* Begins a line to be kept together when other programs write to the same
+ * file.  Until output_release (), messages wait, and the text is written in
+ * one piece, up to HOLD_SIZE. */
 void
 output_hold (Output *output)
 {
@@ -88,8 +92,8 @@ output_hold (Output *output)
     output->messages = g_string_new (NULL);
 }
 
-/* Ends the line that output_hold () began: writes it, then the messages.
- * Otherwise as output_flush_all (). */
+/* Ends the line that output_hold () began: writes the line, then the messages.
+ * Fails like output_flush_all (). */
 gboolean
 output_release (Output *output, GError **error)
 {
@@ -101,8 +105,8 @@ output_release (Output *output, GError **error)
   return written;
 }
 
-/* Puts LINE on standard error, after the output that came before it.  There is
- * nobody to tell when that fails. */
+/* Writes LINE and a newline to standard error, after the output that precedes
+ * it.  A failure is ignored: there is nowhere to report it. */
 void
 output_plain_message (Output *output, const char *line)
 {
@@ -118,7 +122,7 @@ output_plain_message (Output *output, const char *line)
   output->write (OUTPUT_STREAM_MESSAGES, text, strlen (text), NULL);
 }
 
-/* Puts MESSAGE about IMAGE, a path or NULL, on standard error. */
+/* Writes MESSAGE about IMAGE, a path or NULL, to standard error. */
 void
 output_message (Output *output, const char *image, const char *message)
 {
@@ -135,8 +139,8 @@ output_message (Output *output, const char *image, const char *message)
   output_plain_message (output, line->str);
 }
 
-/* Writes what is left.  Returns whether all output was written; if not, says
- * why, unless it was that the reader is gone. */
+/* Writes the remaining output.  Returns whether all output was written.  If
+ * not, reports the error, unless the reader has closed the pipe. */
 gboolean
 output_close (Output *output)
 {

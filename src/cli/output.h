@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where output and messages go: output is collected and written in large
- * pieces, a message never overtakes the output before it. */
+/* Writes output and messages.  Output is collected and written in large
+ * pieces; a message never overtakes the output that precedes it. */
 
 #pragma once
 

@@ -10,26 +10,26 @@
 #include "render/describe.h"
 #include "render/format.h"
 
-/* Messages of one rule, after which the rest is only counted. */
+/* Maximum number of messages per rule; further errors are only counted. */
 #define MESSAGES_PER_RULE 10
 
 struct Report
 {
   Output *output;
   const char *path;
-  const Qcow2Image *image;       /* NULL when there is none */
-  const Qcow2Problems *problems; /* its own, or NULL */
+  const Qcow2Image *image;       /* NULL if it cannot be opened */
+  const Qcow2Problems *problems; /* those of IMAGE, or NULL */
   gboolean is_answer;            /* see report_make_answer () */
-  const char *const *ignored;    /* rules, or NULL */
-  GArray *pending;    /* guint: findings that were not in scope yet */
-  guint n_seen;       /* findings that were looked at */
+  const char *const *ignored;    /* IDs of rules, or NULL */
+  GArray *pending;    /* guint: indexes of findings not in scope yet */
+  guint n_seen;       /* number of findings examined so far */
   GPtrArray *shown;   /* findings in scope, not owned */
-  GHashTable *counts; /* rule -> how many errors are among them */
-  guint parts;        /* of all scopes so far */
+  GHashTable *counts; /* rule -> number of errors that were found */
+  guint parts;        /* union of the parts of all scopes so far */
 };
 
-/* Returns a report on IMAGE, the file PATH, which both must outlive it.  IMAGE
- * is NULL when it cannot be opened. */
+/* Returns a report on IMAGE, the file at PATH.  Both must outlive the report.
+ * IMAGE is NULL if it cannot be opened. */
 Report *
 report_new (Output *output, const char *path, const Qcow2Image *image)
 {
@@ -51,16 +51,16 @@ report_get_path (const Report *report)
   return report->path;
 }
 
-/* Whether there were messages about errors. */
+/* Returns whether messages about errors were written. */
 gboolean
 report_has_errors (const Report *report)
 {
   return g_hash_table_size (report->counts) > 0;
 }
 
-/* Makes the findings of REPORT what was asked for, so that there are no
- * messages about them; those of the rules IGNORED, which end with NULL and
- * must outlive it, are left out. */
+/* Makes the findings of REPORT the requested output, so that no messages are
+ * written about them.  IGNORED, which is NULL or a NULL-terminated array that
+ * must outlive REPORT, has the IDs of rules whose findings are left out. */
 void
 report_make_answer (Report *report, const char *const *ignored)
 {
@@ -102,8 +102,8 @@ write_finding (Report *report, const Qcow2Problem *problem)
   output_message (report->output, report->path, message->str);
 }
 
-/* Whether PROBLEM has been told already: the bitmaps extension is judged both
- * as one of the extensions and as what the bitmaps hang on. */
+/* Returns whether PROBLEM was shown already: the bitmaps extension is judged
+ * twice, as an extension and as a part of the bitmaps. */
 static gboolean
 is_shown (const Report *report, const Qcow2Problem *problem)
 {
@@ -127,8 +127,9 @@ is_ignored (const Report *report, const char *rule)
   return report->ignored != NULL && g_strv_contains (report->ignored, rule);
 }
 
-/* Writes a message for each error in SCOPE that has none yet; warnings and
- * notes are no messages.  What is not in scope may be in a later one. */
+/* Writes a message for each error in SCOPE that has none yet.  Warnings and
+ * notes have no messages.  A finding that is not in SCOPE may be in a later
+ * one. */
 void
 report_findings (Report *report, ReportScope scope)
 {
@@ -167,7 +168,7 @@ compare_rules (gconstpointer a, gconstpointer b)
   return strcmp (a, b);
 }
 
-/* Whether a finding before INDEX is of the same rule and severity. */
+/* Returns whether a finding before INDEX has the same rule and severity. */
 static gboolean
 has_like_before (const Report *report, guint index)
 {
@@ -185,8 +186,8 @@ has_like_before (const Report *report, guint index)
   return FALSE;
 }
 
-/* Returns how many findings like the one that is shown at INDEX were not kept,
- * if it is the first like that, else 0. */
+/* If the finding shown at INDEX is the first of its rule and severity, returns
+ * the number of such findings that were not kept.  Returns 0 otherwise. */
 static guint64
 count_rest (const Report *report, guint index)
 {
@@ -207,7 +208,7 @@ describe (const Report *report, Emitter *emitter, const Qcow2Problem *problem,
     describe_problem (emitter, problem, n_suppressed);
 }
 
-/* Says that N findings like LIKE were not kept. */
+/* Emits an entry for N findings like LIKE that were not kept. */
 static void
 describe_suppressed (const Report *report, Emitter *emitter,
                      const Qcow2Problem *like, guint64 n)
@@ -224,8 +225,8 @@ describe_suppressed (const Report *report, Emitter *emitter,
   describe (report, emitter, &rest, n);
 }
 
-/* Gives the findings in scope, and where there were too many of a rule to keep
- * them all, how many are left out. */
+/* Emits the findings in scope and, for each rule with too many findings to
+ * keep, the number of those left out. */
 void
 report_describe (const Report *report, Emitter *emitter)
 {
@@ -243,7 +244,8 @@ report_describe (const Report *report, Emitter *emitter)
   emitter_end (emitter);
 }
 
-/* Appends LINES, indented, unless they are NULL or were SAID before. */
+/* Appends LINES, indented, unless they are NULL or were SAID before.  SAID
+ * takes ownership of LINES. */
 static void
 print_comment (GString *out, GHashTable *said, char *lines)
 {
@@ -255,8 +257,8 @@ print_comment (GString *out, GHashTable *said, char *lines)
     g_string_append_printf (out, "    %s\n", *line);
 }
 
-/* Appends the findings in scope to OUT, for people: what follows from them and
- * what can be done is said once. */
+/* Appends the findings in scope to OUT, for people.  Each consequence and each
+ * remedy is printed only once. */
 void
 report_print (const Report *report, GString *out)
 {
@@ -280,7 +282,8 @@ report_print (const Report *report, GString *out)
     }
 }
 
-/* Fills in COUNTS for the findings in scope. */
+/* Stores the number of findings in scope in *COUNTS, including those that were
+ * not kept. */
 void
 report_count (const Report *report, DescribeCounts *counts)
 {
@@ -306,8 +309,8 @@ report_count (const Report *report, DescribeCounts *counts)
     }
 }
 
-/* Says how many findings went without a message and frees REPORT.  Returns
- * whether nothing was found. */
+/* Writes how many errors had no message of their own, and frees REPORT.
+ * Returns whether there were no messages about errors. */
 gboolean
 report_close (Report *report)
 {

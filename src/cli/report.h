@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is wrong with an image as messages, so many of each rule. */
+/* Reports the findings on an image as messages, up to a limit per rule. */
 
 #pragma once
 
@@ -9,14 +9,15 @@
 
 G_BEGIN_DECLS
 
-/* Which findings bear on what was asked for: those on PARTS and, as far as
- * they belong to an extension or a bitmap, not beyond these indexes. */
+/* The findings that are relevant to a request: those on PARTS.  A finding on
+ * an extension or a bitmap is relevant only up to max_extension or max_bitmap.
+ */
 typedef struct
 {
   guint parts; /* Qcow2Parts */
   guint64 max_extension;
   guint64 max_bitmap;
-  /* Whether a finding on these parts bears on DATA; NULL: all do. */
+  /* Returns whether a finding on PARTS is relevant to DATA.  NULL: all are. */
   gboolean (*bears_on) (const Qcow2Problem *problem, gconstpointer data);
   gconstpointer data;
 } ReportScope;

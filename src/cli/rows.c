@@ -6,7 +6,8 @@
 
 #include "render/describe.h"
 
-/* What the entries of a bitmap's table are judged by, NULL for no judging. */
+/* Data for judging the entries of a bitmap's table; NULL means that they are
+ * not judged. */
 typedef struct
 {
   guint64 data_size;
@@ -31,8 +32,8 @@ keep_types (Qcow2TableEntry *entries, gsize n, guint types)
   return n_kept;
 }
 
-/* Prints the entries of TABLE from START to END that are of one of TYPES, and
- * judges all of them. */
+/* Prints the entries of TABLE from index START to before END that are of one
+ * of TYPES, and judges all of them. */
 static gboolean
 print_range (Tool *tool, const Qcow2Table *table, guint64 start, guint64 end,
              guint types, const Judging *judging, GError **error)
@@ -88,7 +89,7 @@ print (Tool *tool, const Qcow2Table *table, const RowOptions *options,
   return printed;
 }
 
-/* Prints the entries of TABLE that OPTIONS ask for and that are in the file,
+/* Prints the entries of TABLE that OPTIONS select and that are in the file,
  * without judging them. */
 gboolean
 rows_print (Tool *tool, const Qcow2Table *table, const RowOptions *options,
@@ -97,10 +98,10 @@ rows_print (Tool *tool, const Qcow2Table *table, const RowOptions *options,
   return print (tool, table, options, NULL, NULL, error);
 }
 
-/* Prints the entries of the table of BITMAP that OPTIONS ask for; when JUDGE,
- * what is wrong with them becomes the image's problems.  Of a table that was
- * printed before, only the bitmap is named with which it was: EXAMINER
- * remembers. */
+/* Prints the entries of BITMAP's table that OPTIONS select.  If JUDGE, adds
+ * the findings on them to the image's problems.  If EXAMINER knows that the
+ * table was printed before, emits only the index of the bitmap with which it
+ * was. */
 gboolean
 rows_print_bitmap (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
                    const Qcow2Bitmap *bitmap, const RowOptions *options,
@@ -110,7 +111,7 @@ rows_print_bitmap (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
   Judging judging = { .subject = qcow2_bitmap_get_subject (bitmap),
                       .problems = image->problems };
 
-  /* At offset 0 is the header, not a table. */
+  /* Offset 0 holds the header, not a table. */
   const gboolean readable
       = table.offset != 0
         && (table.n_entries == 0 || qcow2_table_get_n_readable (&table) > 0);
@@ -127,7 +128,8 @@ rows_print_bitmap (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
     }
 
   qcow2_bitmap_get_data_size (bitmap, &image->header, &judging.data_size);
-  /* An entry that is cut short is wrong enough. */
+  /* A truncated directory entry is an error already; skip judging its table.
+   */
   return print (tool, &table, options, examiner,
                 judge && bitmap->name != NULL ? &judging : NULL, error);
 }

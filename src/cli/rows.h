@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The entries of a bitmap table from the image to the output, block by
- * block. */
+/* Reads the entries of a bitmap table and prints them, block by block. */
 
 #pragma once
 
@@ -9,16 +8,16 @@
 
 G_BEGIN_DECLS
 
-/* How many entries are read and printed at a time. */
+/* Number of entries that are read and printed at a time. */
 #define ROWS_BLOCK 512
 
-/* No --count. */
+/* RowOptions.count without --count. */
 #define ROWS_ALL G_MAXUINT64
 
 typedef struct
 {
   guint64 start; /* index of the first entry */
-  guint64 count; /* how many, or ROWS_ALL */
+  guint64 count; /* number of entries, or ROWS_ALL */
   guint types;   /* mask of 1 << Qcow2EntryType; 0: all */
 } RowOptions;
 

@@ -12,16 +12,17 @@
 #include "render/describe.h"
 #include "render/format.h"
 
-/* What a look through the directory has found. */
+/* Result of a search of the directory. */
 typedef struct
 {
   guint64 n_matches;
   guint64 last;      /* index of the last match */
-  guint64 lookalike; /* index of a bitmap whose name is shown as what was
-                        asked for, or QCOW2_NO_INDEX */
+  guint64 lookalike; /* index of a bitmap whose escaped name is the requested
+                        one, or QCOW2_NO_INDEX */
 } Search;
 
-/* Checks and reads what the options of SELECTION were given. */
+/* Checks the options of SELECTION and parses their values.  Fails with a usage
+ * error. */
 gboolean
 selection_parse (Selection *selection, GError **error)
 {
@@ -54,8 +55,7 @@ is_named (const Qcow2Bitmap *bitmap, const char *name)
   return len == strlen (name) && (len == 0 || memcmp (bytes, name, len) == 0);
 }
 
-/* Whether BITMAP is one of those asked for; all are when no option was given.
- */
+/* Returns whether BITMAP is selected.  Without an option, all bitmaps are. */
 gboolean
 selection_matches (const Selection *selection, const Qcow2Bitmap *bitmap)
 {
@@ -65,8 +65,8 @@ selection_matches (const Selection *selection, const Qcow2Bitmap *bitmap)
   return selection->index_text == NULL || selection->index == bitmap->index;
 }
 
-/* Moves DIRECTORY closer to the next bitmap that is asked for, if that is not
- * any.  Returns FALSE when there is none. */
+/* Moves DIRECTORY closer to the next selected bitmap, unless all bitmaps are
+ * selected.  Returns FALSE when there is none. */
 static gboolean
 skip_others (const Selection *selection, Qcow2Directory *directory)
 {
@@ -90,7 +90,8 @@ looks_like (const Qcow2Bitmap *bitmap, const char *name)
   return g_str_equal (shown->str, name);
 }
 
-/* Returns where else a bitmap may be that IMAGE does not have. */
+/* Returns a hint, possibly empty, at where else to find a bitmap that IMAGE
+ * does not have.  The caller frees it. */
 static char *
 hint_elsewhere (const Qcow2Image *image)
 {
@@ -118,7 +119,7 @@ not_found (const Selection *selection, const Qcow2Image *image,
     }
 
   name = usage_escape (selection->name);
-  /* A lookalike is in escaped form already. */
+  /* If there is a lookalike, the requested name is in escaped form already. */
   if (search->lookalike == QCOW2_NO_INDEX)
     {
       g_autofree char *hint = hint_elsewhere (image);
@@ -134,8 +135,8 @@ not_found (const Selection *selection, const Qcow2Image *image,
   return FALSE;
 }
 
-/* Gives in BITMAP, which the caller clears, the next one in DIRECTORY that is
- * asked for.  Returns FALSE without an error when there is none. */
+/* Stores the next selected bitmap of DIRECTORY in *BITMAP, which the caller
+ * clears.  Returns FALSE without an error when there is none. */
 static gboolean
 next_match (const Selection *selection, Qcow2Directory *directory,
             Qcow2Bitmap *bitmap, GError **error)
@@ -152,7 +153,8 @@ next_match (const Selection *selection, Qcow2Directory *directory,
   return FALSE;
 }
 
-/* Fills SEARCH with the bitmaps asked for. */
+/* Stores the number of selected bitmaps and the index of the last one in
+ * SEARCH.  Rewinds DIRECTORY. */
 static gboolean
 find_matches (const Selection *selection, Qcow2Directory *directory,
               Search *search, GError **error)
@@ -179,14 +181,15 @@ find_matches (const Selection *selection, Qcow2Directory *directory,
   return FALSE;
 }
 
-/* Fills SEARCH with the first bitmap that is shown as what was asked for. */
+/* Stores the index of the first bitmap whose escaped name is the requested one
+ * in SEARCH.  Rewinds DIRECTORY. */
 static gboolean
 find_lookalike (const Selection *selection, Qcow2Directory *directory,
                 Search *search, GError **error)
 {
   g_autoptr (GError) local_error = NULL;
 
-  /* Only what has an escape in it looks like another name. */
+  /* Only a name with an escape in it can look like another name. */
   if (selection->name == NULL || strchr (selection->name, '\\') == NULL)
     return TRUE;
 
@@ -208,12 +211,11 @@ find_lookalike (const Selection *selection, Qcow2Directory *directory,
   return FALSE;
 }
 
-/* Looks for the bitmaps asked for in DIRECTORY, which it rewinds.  LAST gets
- * the index of the last of them.  Fails with QCOW2_ERROR_NOT_FOUND when there
- * is none, and, when only one may be, with QCOW2_ERROR_AMBIGUOUS when there
- * are several; of a predicate 2 would be an answer, so there it is another
- * error.
- */
+/* Searches DIRECTORY, which it rewinds, for the selected bitmaps, and stores
+ * the index of the last one in *LAST.  Fails with QCOW2_ERROR_NOT_FOUND if
+ * there is none.  If USE allows only one and there are several, fails with
+ * QCOW2_ERROR_AMBIGUOUS, or, for a predicate, with QCOW2_ERROR_READ: the
+ * former leads to exit status 2, which would be an answer. */
 gboolean
 selection_find (const Selection *selection, SelectionUse use,
                 Qcow2Directory *directory, guint64 *last, GError **error)
@@ -243,9 +245,9 @@ selection_find (const Selection *selection, SelectionUse use,
   return TRUE;
 }
 
-/* Calls SHOW for the bitmaps asked for, up to the one with index LAST, and
- * reports what is wrong with each and on the way to it.  VERDICT, unless it is
- * NULL, says what QEMU does with the image. */
+/* Calls SHOW for the selected bitmaps, up to the one with index LAST, and
+ * reports the findings on each and on those before it.  VERDICT, unless it is
+ * NULL, says whether QEMU opens the image. */
 static gboolean
 walk_up_to (const Selection *selection, const SelectionVisit *visit,
             SelectionFunc show, guint64 last, const Qcow2Verdict *verdict,
@@ -277,7 +279,7 @@ walk_up_to (const Selection *selection, const SelectionVisit *visit,
         tool_flush (tool, &local_error);
     }
 
-  /* It was there when it was looked for: somebody is writing. */
+  /* The bitmap was found before, so a writer has changed the directory. */
   if (local_error == NULL && !any && selection_is_given (selection))
     g_set_error (&local_error, QCOW2_ERROR, QCOW2_ERROR_READ,
                  "the bitmap directory changed while it was read");
@@ -288,8 +290,8 @@ walk_up_to (const Selection *selection, const SelectionVisit *visit,
   return FALSE;
 }
 
-/* Stores in *VERDICT what QEMU does with IMAGE.  Reads that fail are reported,
- * and leave it unknown. */
+/* Stores in *VERDICT whether QEMU opens IMAGE.  Failed reads are reported and
+ * leave the verdict unknown. */
 static void
 judge_opening (Tool *tool, Qcow2Image *image, Qcow2Directory *directory,
                Qcow2Verdict *verdict)
@@ -300,8 +302,8 @@ judge_opening (Tool *tool, Qcow2Image *image, Qcow2Directory *directory,
     tool_go_on_after (tool, &error);
 }
 
-/* Gives VERDICT, unless it is NULL, to programs; where the bitmaps are
- * UNKNOWN, their null comes before it. */
+/* Emits VERDICT for programs, unless it is NULL.  If the bitmaps are UNKNOWN,
+ * emits null for them first. */
 static void
 give_verdict (Tool *tool, const Qcow2Verdict *verdict, gboolean unknown)
 {
@@ -315,8 +317,9 @@ give_verdict (Tool *tool, const Qcow2Verdict *verdict, gboolean unknown)
   describe_verdict (emitter, verdict);
 }
 
-/* Fails when the directory of IMAGE has an entry that cannot be read, after
- * the N that were visited: no answer is about all bitmaps then. */
+/* Fails with QCOW2_ERROR_READ if the directory of IMAGE has an entry that
+ * cannot be read, after the N that were visited: an answer would not be about
+ * all bitmaps. */
 static gboolean
 check_all_visited (const Qcow2Image *image, guint64 n, GError **error)
 {
@@ -339,7 +342,8 @@ check_all_visited (const Qcow2Image *image, guint64 n, GError **error)
   return TRUE;
 }
 
-/* Fails because damage on the way to the bitmap directory hides all of it. */
+/* Fails with QCOW2_ERROR_READ because damage on the way to the bitmap
+ * directory hides all of it. */
 static gboolean
 refuse_unknown (GError **error)
 {
@@ -348,11 +352,12 @@ refuse_unknown (GError **error)
   return FALSE;
 }
 
-/* Visits each bitmap of IMAGE that is asked for, in the order of the
- * directory, and reports what is wrong with it, or, when none was asked for in
- * particular, with any.  Fails as the functions of VISIT do, and when there is
- * no bitmap like that or, with SELECTION_ONE, several.  A predicate has no
- * messages but the error, with which there is no answer. */
+/* Visits each selected bitmap of IMAGE in the order of the directory, and
+ * reports the findings on it, or, without a selection, on all bitmaps.  Fails
+ * when a function of VISIT fails, with QCOW2_ERROR_NOT_FOUND if the selection
+ * matches no bitmap, and as selection_find () does if it matches several where
+ * only one is allowed.  A predicate writes no message except the error, which
+ * means that there is no answer. */
 gboolean
 selection_visit (const Selection *selection, const SelectionVisit *visit,
                  Tool *tool, Qcow2Image *image, GError **error)

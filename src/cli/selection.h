@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* --name and --index: which bitmaps of an image are asked for. */
+/* Options --name and --index: select bitmaps of an image. */
 
 #pragma once
 
@@ -12,10 +12,10 @@ typedef struct
 {
   char *name;       /* --name: raw bytes, or NULL */
   char *index_text; /* --index as it was typed, or NULL */
-  guint64 index;    /* that number */
+  guint64 index;    /* value of INDEX_TEXT */
 } Selection;
 
-/* The entries of the options, for an array of GOptionEntry. */
+/* Elements of an array of GOptionEntry that fill in SELECTION. */
 #define SELECTION_OPTIONS(selection)                                          \
   { "name",                                                                   \
     0,                                                                        \
@@ -31,31 +31,32 @@ typedef struct
 
 gboolean selection_parse (Selection *selection, GError **error);
 gboolean selection_is_given (const Selection *selection);
-/* How the bitmaps are used. */
+/* How a command uses the selected bitmaps. */
 typedef enum
 {
-  SELECTION_ALL,      /* every one that is selected */
-  SELECTION_ONE,      /* the only one: several of one name are refused */
-  SELECTION_PREDICATE /* likewise, for an answer without messages */
+  SELECTION_ALL,      /* all selected bitmaps */
+  SELECTION_ONE,      /* the only one: several of the same name are refused */
+  SELECTION_PREDICATE /* all of them, or the only one with --name or --index;
+                         no messages are written */
 } SelectionUse;
 
-/* Shows a bitmap, which is not judged yet.  An error is about it alone when it
- * is QCOW2_ERROR_READ. */
+/* Shows BITMAP, which is not judged yet.  QCOW2_ERROR_READ concerns only this
+ * bitmap; any other error ends the visit. */
 typedef gboolean (*SelectionFunc) (Tool *tool, Qcow2Image *image,
                                    Qcow2Examiner *examiner,
                                    Qcow2Bitmap *bitmap, gpointer data,
                                    GError **error);
 
-/* What is done with the bitmaps that are selected. */
+/* Describes how the selected bitmaps are visited. */
 typedef struct
 {
   SelectionUse use;
-  const char *key;     /* of the list of them, for programs */
-  SelectionFunc show;  /* for each */
-  SelectionFunc again; /* in a second walk, or NULL */
-  gpointer data;       /* for both */
-  gboolean with_verdict; /* what QEMU does with the image is given, and tells
-                            which bitmaps are usable */
+  const char *key;     /* key of the list of bitmaps, for programs */
+  SelectionFunc show;  /* called for each bitmap */
+  SelectionFunc again; /* called in a second walk, or NULL */
+  gpointer data;       /* for SHOW and AGAIN */
+  gboolean with_verdict; /* emit whether QEMU opens the image, and use it to
+                            tell which bitmaps are usable */
 } SelectionVisit;
 
 gboolean selection_matches (const Selection *selection,

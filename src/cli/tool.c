@@ -9,7 +9,8 @@
 #include "qcow2/error.h"
 #include "render/describe.h"
 
-/* Messages of reads that fail, after which the rest is only counted. */
+/* Maximum number of messages about failed reads per image; further ones are
+ * only counted. */
 #define READ_ERRORS 10
 
 struct Tool
@@ -21,15 +22,18 @@ struct Tool
   ToolPurpose purpose;
 
   Options options;
-  const char *one_image; /* what takes no more than one image, or NULL */
+  const char *one_image; /* command or option that takes exactly one image, or
+                            NULL */
 
-  /* Of the image that is being shown. */
+  /* State of the current image. */
   Report *report;
-  GError *read_error; /* the first one after which there was more to read */
+  GError *read_error; /* first error after which reading went on */
   guint64 n_read_errors;
 };
 
-G_DEFINE_QUARK (tool - error - quark, tool_error)
+/* clang-format off */
+G_DEFINE_QUARK (tool-error-quark, tool_error)
+/* clang-format on */
 
 /* Returns a tool that prints to OUTPUT, which must outlive it. */
 Tool *
@@ -58,23 +62,24 @@ tool_get_emitter (Tool *tool)
   return tool->emitter;
 }
 
-/* Returns where output is collected that is not for an emitter. */
+/* Returns the collected output, for text that bypasses the emitter. */
 GString *
 tool_get_text (Tool *tool)
 {
   return output_get_text (tool->output);
 }
 
-/* Writes the output so far if it is much.  Commands call it between blocks
- * and, when it returns FALSE, return FALSE themselves. */
+/* Writes the collected output if there is much of it.  Commands call this
+ * between blocks and, when it returns FALSE, return FALSE themselves.  Fails
+ * with OUTPUT_ERROR. */
 gboolean
 tool_flush (Tool *tool, GError **error)
 {
   return output_flush (tool->output, error);
 }
 
-/* Returns how bad STATUS is: 1 is worse than 2, 2 than 3, 3 than 0.  For a
- * predicate 2 is an answer, and 3 is worse because it is none. */
+/* Returns the rank of STATUS: 1 is worse than 2, 2 than 3, and 3 than 0.  For
+ * a predicate, 3 is worse than 2, because 2 is an answer and 3 is not. */
 static guint
 get_rank (const Tool *tool, ToolStatus status)
 {
@@ -93,7 +98,7 @@ get_rank (const Tool *tool, ToolStatus status)
   g_assert_not_reached ();
 }
 
-/* Makes STATUS the exit status unless there is a worse one. */
+/* Makes STATUS the exit status, unless there is a worse one already. */
 void
 tool_set_status (Tool *tool, ToolStatus status)
 {
@@ -107,7 +112,8 @@ tool_get_status (const Tool *tool)
   return tool->status;
 }
 
-/* Prints HELP and sets ERROR to one that ends the command in good order. */
+/* Prints HELP and sets ERROR to TOOL_ERROR_HELP, which ends the command
+ * successfully. */
 void
 tool_show_help (Tool *tool, const char *help, GError **error)
 {
@@ -137,9 +143,9 @@ new_emitter (Tool *tool)
   g_assert_not_reached ();
 }
 
-/* Parses ARGV, the arguments of COMMAND behind its name, by ENTRIES, its own
- * options, and those that all commands have.  Fails with a usage error, or,
- * when help was asked for, with one that ends the command in good order. */
+/* Parses ARGV, the arguments after the name of COMMAND.  ENTRIES are the
+ * command's own options; those of every command are added.  Fails with
+ * G_OPTION_ERROR, or with TOOL_ERROR_HELP after showing the help. */
 gboolean
 tool_parse (Tool *tool, const Command *command, const GOptionEntry *entries,
             char **argv, GError **error)
@@ -167,36 +173,37 @@ tool_parse (Tool *tool, const Command *command, const GOptionEntry *entries,
   return TRUE;
 }
 
-/* Returns what --output asks for. */
+/* Returns the format that --output selects. */
 OptionsOutput
 tool_get_output (const Tool *tool)
 {
   return tool->options.output;
 }
 
-/* Says that TAKER, a command or an option, takes exactly one image. */
+/* Requires exactly one image.  TAKER is the command or option that a usage
+ * error names. */
 void
 tool_want_one_image (Tool *tool, const char *taker)
 {
   tool->one_image = taker;
 }
 
-/* Says what is done with the images, where that is not as the command has it.
- */
+/* Replaces the purpose of the command by PURPOSE. */
 void
 tool_set_purpose (Tool *tool, ToolPurpose purpose)
 {
   tool->purpose = purpose;
 }
 
-/* Fails when no image was given, to a command that may do without. */
+/* Fails with a usage error if no image was given, for a command that may do
+ * without. */
 gboolean
 tool_want_image (Tool *tool, GError **error)
 {
   return options_check_image (&tool->options, error);
 }
 
-/* Fails when TAKER, an option, is used with an image. */
+/* Fails with a usage error if TAKER, an option, is used with an image. */
 gboolean
 tool_want_no_image (Tool *tool, const char *taker, GError **error)
 {
@@ -207,7 +214,8 @@ tool_want_no_image (Tool *tool, const char *taker, GError **error)
   return FALSE;
 }
 
-/* Fails when TAKER, an option, is used with another output than text. */
+/* Fails with a usage error if TAKER, a command or an option, is used with
+ * output other than text. */
 gboolean
 tool_want_text (Tool *tool, const char *taker, GError **error)
 {
@@ -230,23 +238,22 @@ status_of (const GError *error)
   return TOOL_FAILED;
 }
 
-/* Writes a message for each error in SCOPE of the image that is being shown,
- * once. */
+/* Writes a message for each error in SCOPE of the current image, once. */
 void
 tool_report (Tool *tool, ReportScope scope)
 {
   report_findings (tool->report, scope);
 }
 
-/* Returns the report on the image that is being shown. */
+/* Returns the report on the current image. */
 Report *
 tool_get_report (Tool *tool)
 {
   return tool->report;
 }
 
-/* Writes MESSAGE about the image that is being shown, and makes STATUS the
- * exit status. */
+/* Writes MESSAGE about the current image, and makes STATUS the exit status
+ * unless there is a worse one already. */
 void
 tool_complain (Tool *tool, ToolStatus status, const char *message)
 {
@@ -261,9 +268,9 @@ report_error (Tool *tool, const char *path, const GError *error)
   output_message (tool->output, path, error->message);
 }
 
-/* Writes a message about ERROR in the image that is being shown, which can
- * still be gone on with, and frees it.  Returns FALSE for any other error,
- * which stays as it is. */
+/* If *ERROR is QCOW2_ERROR_READ, after which the current image can still be
+ * shown, writes a message about it, clears it and returns TRUE.  Returns FALSE
+ * for any other error, and leaves it alone. */
 gboolean
 tool_go_on_after (Tool *tool, GError **error)
 {
@@ -314,8 +321,8 @@ code_of (const GError *error)
   g_assert_not_reached ();
 }
 
-/* Ends what is printed of IMAGE, NULL when it could not be opened; ERROR is
- * what went wrong with it, or NULL. */
+/* Ends the output for IMAGE, which is NULL if it could not be opened.  ERROR
+ * is the error that occurred, or NULL. */
 static void
 end_image (Tool *tool, const Qcow2Image *image, const GError *error)
 {
@@ -351,9 +358,10 @@ report_more_read_errors (Tool *tool, const char *path)
   tool->n_read_errors = 0;
 }
 
-/* Whether what came of IMAGE, with ERROR or NULL, holds only if the file did
- * not change meanwhile: an answer, a verdict, or that something is not there.
- * What is shown is as good as it can be. */
+/* Returns whether the result for the current image, with ERROR or NULL, is
+ * valid only if the file has not changed in the meantime.  That is true of an
+ * answer, of a verdict, and of the absence of something, but not of contents
+ * that are merely shown. */
 static gboolean
 needs_still_image (const Tool *tool, const GError *error)
 {
@@ -366,8 +374,9 @@ needs_still_image (const Tool *tool, const GError *error)
          || report_has_errors (tool->report);
 }
 
-/* Shows IMAGE.  When it changed meanwhile, the errors that were found and the
- * answer may be wrong: then fails with QCOW2_ERROR_CHANGED. */
+/* Shows IMAGE by calling SHOW with DATA.  If IMAGE has changed in the meantime
+ * and the result depends on it, fails with QCOW2_ERROR_CHANGED, because the
+ * errors that were found and the answer may be wrong. */
 static gboolean
 show_still (Tool *tool, Qcow2Image *image, ToolImageFunc show, gpointer data,
             GError **error)
@@ -396,8 +405,8 @@ show_still (Tool *tool, Qcow2Image *image, ToolImageFunc show, gpointer data,
   return FALSE;
 }
 
-/* Shows the image PATH, one of SEVERAL or the only one, but for the end of the
- * output.  Fails only when the tool cannot go on with the next. */
+/* Shows the image at PATH, one of SEVERAL or the only one, without flushing
+ * the output.  Fails only when the tool cannot go on with the next image. */
 static gboolean
 show_unflushed (Tool *tool, const char *path, gboolean several,
                 ToolImageFunc show, gpointer data, GError **error)
@@ -429,8 +438,9 @@ show_unflushed (Tool *tool, const char *path, gboolean several,
   return TRUE;
 }
 
-/* Shows the image PATH likewise.  With jsonl its line is whole before any
- * message about it, and written at once. */
+/* Shows the image at PATH like show_unflushed (), and flushes the output.
+ * With jsonl, the line of the image is completed before any message about it,
+ * and written at once. */
 static gboolean
 show_image (Tool *tool, const char *path, gboolean several, ToolImageFunc show,
             gpointer data, GError **error)
@@ -448,8 +458,8 @@ show_image (Tool *tool, const char *path, gboolean several, ToolImageFunc show,
   return shown && tool_flush (tool, error);
 }
 
-/* Returns the next image's name, NULL at the end.  Lists that cannot be read
- * are reported. */
+/* Returns the name of the next image, which the caller frees, or NULL at the
+ * end.  Lists that cannot be read are reported. */
 static char *
 next_image (Tool *tool, ImageList *list)
 {
@@ -467,9 +477,9 @@ next_image (Tool *tool, ImageList *list)
     }
 }
 
-/* Calls SHOW with DATA for each image of the command line in turn, however
- * those before it came out.  Fails when output does, or with a usage error
- * when only one image may be given. */
+/* Calls SHOW with DATA for each image of the command line, whatever the result
+ * for those before it.  Fails when output fails, or with a usage error if the
+ * number of images does not suit the command. */
 gboolean
 tool_for_each_image (Tool *tool, ToolImageFunc show, gpointer data,
                      GError **error)
@@ -479,8 +489,9 @@ tool_for_each_image (Tool *tool, ToolImageFunc show, gpointer data,
                         tool->options.nul_files);
   g_autofree char *path = next_image (tool, list);
 
-  /* Whether there is another image matters before the first is shown only if
-   * it changes what is shown: who feeds us names may wait for answers. */
+  /* The next name is read before the first image is shown only if a second
+   * image changes the output: a program that writes the list may be waiting
+   * for an answer. */
   const gboolean look_ahead = tool->options.output != OPTIONS_OUTPUT_JSONL
                               || tool->one_image != NULL;
   g_autofree char *next
@@ -488,8 +499,8 @@ tool_for_each_image (Tool *tool, ToolImageFunc show, gpointer data,
   const gboolean several = !look_ahead || next != NULL;
   const gboolean decides = tool->purpose == TOOL_DECIDES;
 
-  /* An empty list is nothing to do, but --field and the like need an answer.
-   */
+  /* An empty list is not an error, but --field and similar options need an
+   * answer. */
   const gboolean json = tool->options.output == OPTIONS_OUTPUT_JSON;
   if (tool->one_image != NULL && (several || (path == NULL && !json)))
     {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What every command shares: options, help, images in turn, output and the
- * exit status. */
+/* Code that every command shares: options, help, iteration over images, output
+ * and the exit status. */
 
 #pragma once
 
@@ -14,42 +14,43 @@ G_BEGIN_DECLS
 
 typedef struct Tool Tool;
 
-/* What a command does with an image. */
+/* Purpose of a command. */
 typedef enum
 {
-  TOOL_SHOWS,   /* prints what is there, damage included */
+  TOOL_SHOWS,   /* prints the metadata as it is, damage included */
   TOOL_ANSWERS, /* prints an answer that must be right */
   TOOL_DECIDES  /* a predicate: prints nothing, and status 2 means "no" */
 } ToolPurpose;
 
-/* A command: the functions of a file cmd-*.c are behind one of these. */
+/* A command.  The functions of a file cmd-*.c are reached only through one of
+ * these. */
 typedef struct
 {
   const char *name;
-  const char *operands; /* as the usage line has them */
-  const char *summary;  /* a line in the list of commands */
-  const char *keys[6];  /* what it gives of an image in JSON; ends with NULL */
-  /* What it prints is no object of an image: it looks at --output itself,
-   * which may be this as well. */
+  const char *operands; /* as shown in the usage line */
+  const char *summary;  /* its line in the list of commands */
+  const char *keys[6];  /* JSON keys of an image; NULL-terminated */
+  /* A further value of --output, or NULL, for a command that does not print an
+   * object per image and interprets --output itself. */
   const char *more_output;
-  gboolean may_lack_image; /* some option goes without */
-  gboolean one_image;      /* it never takes more */
-  gboolean text_only;      /* it prints nothing else */
-  ToolPurpose purpose;     /* unless an option changes it */
+  gboolean may_lack_image; /* an option works without an image */
+  gboolean one_image;      /* it takes exactly one image */
+  gboolean text_only;      /* it has no output other than text */
+  ToolPurpose purpose;     /* default, which an option may change */
   gboolean (*run) (Tool *tool, char **argv, GError **error);
 } Command;
 
-/* Exit statuses, see EXIT STATUS in the man page. */
+/* Exit statuses; see EXIT STATUS in the man page. */
 typedef enum
 {
   TOOL_OK = 0,
   TOOL_FAILED = 1,
-  TOOL_DAMAGED = 2, /* of a predicate: no */
+  TOOL_DAMAGED = 2, /* for a predicate: no */
   TOOL_NOT_FOUND = 3
 } ToolStatus;
 
-/* Errors that are no image's; usage errors are of G_OPTION_ERROR, and output
- * has OUTPUT_ERROR. */
+/* Errors that do not concern an image.  Usage errors are in G_OPTION_ERROR,
+ * and output errors in OUTPUT_ERROR. */
 #define TOOL_ERROR (tool_error_quark ())
 
 typedef enum
@@ -58,7 +59,7 @@ typedef enum
   TOOL_ERROR_NO_COMMAND /* the message is the whole usage line */
 } ToolError;
 
-/* Shows what was asked of IMAGE.  Errors are about that image. */
+/* Shows the requested parts of IMAGE.  Errors concern that image. */
 typedef gboolean (*ToolImageFunc) (Tool *tool, Qcow2Image *image,
                                    gpointer data, GError **error);
 
@@ -77,7 +78,7 @@ gboolean tool_want_text (Tool *tool, const char *taker, GError **error);
 OptionsOutput tool_get_output (const Tool *tool);
 void tool_show_help (Tool *tool, const char *help, GError **error);
 
-/* Images in turn. */
+/* Iteration over images. */
 gboolean tool_for_each_image (Tool *tool, ToolImageFunc show, gpointer data,
                               GError **error);
 void tool_report (Tool *tool, ReportScope scope);

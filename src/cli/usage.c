@@ -9,7 +9,7 @@
 #include "cli/number.h"
 #include "render/format.h"
 
-/* Returns TEXT as messages show it. */
+/* Returns TEXT, escaped for messages.  The caller frees it. */
 char *
 usage_escape (const char *text)
 {
@@ -19,8 +19,8 @@ usage_escape (const char *text)
   return g_string_free (escaped, FALSE);
 }
 
-/* Sets ERROR to one about the command line.  What FORMAT makes is safe to
- * show. */
+/* Sets ERROR to a usage error, G_OPTION_ERROR_BAD_VALUE.  The formatted
+ * message must be safe to print. */
 void
 usage_error (GError **error, const char *format, ...)
 {
@@ -34,8 +34,9 @@ usage_error (GError **error, const char *format, ...)
                        message);
 }
 
-/* Parses the number TEXT that OPTION was given; NULL, when it was not, leaves
- * VALUE as it is. */
+/* Parses TEXT, the value of OPTION, into *VALUE.  If TEXT is NULL because
+ * OPTION was not used, leaves *VALUE alone.  Fails with a usage error if TEXT
+ * is not a number. */
 gboolean
 usage_parse_number (const char *option, const char *text, guint64 *value,
                     GError **error)
@@ -51,8 +52,9 @@ usage_parse_number (const char *option, const char *text, guint64 *value,
   return FALSE;
 }
 
-/* Fails when more than one of GIVEN, a list of options that ends with NULL and
- * has "" for those that were not given, is there. */
+/* Fails with a usage error if more than one option was used.  GIVEN, which is
+ * NULL-terminated, has the names of those that were used, and "" for the
+ * others. */
 gboolean
 usage_check_exclusive (const char *const *given, GError **error)
 {
@@ -74,8 +76,8 @@ usage_check_exclusive (const char *const *given, GError **error)
   return TRUE;
 }
 
-/* Sets ERROR to OPTION_ERROR, which it frees, in our words: GOption's messages
- * begin with a capital letter and hold what was typed. */
+/* Sets ERROR to OPTION_ERROR, reworded, and frees OPTION_ERROR.  GOption's
+ * messages begin with a capital letter and contain unescaped input. */
 void
 usage_take_option_error (GError **error, GError *option_error)
 {
@@ -86,8 +88,8 @@ usage_take_option_error (GError **error, GError *option_error)
   g_error_free (option_error);
 }
 
-/* Fails when VALUE, which OPTION was given unless it is NULL, is not one of
- * GOOD. */
+/* Fails with a usage error if VALUE, the value of OPTION or NULL if OPTION was
+ * not used, is not one of GOOD, a NULL-terminated array. */
 gboolean
 usage_check_choice (const char *option, const char *value,
                     const char *const *good, GError **error)

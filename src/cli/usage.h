@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Options and their values: what is wrong with them, in one form. */
+/* Checks options and their values, and words all usage errors alike. */
 
 #pragma once
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The rules that one entry of the bitmap directory breaks or keeps. */
+/* The rules for an entry of the bitmap directory. */
 
 #include "config.h"
 
@@ -30,7 +30,7 @@ typedef struct
 {
   const Qcow2Bitmap *b;
   const Qcow2Header *header;
-  guint64 file_size; /* bytes */
+  guint64 file_size;     /* bytes */
   gboolean is_rewritten; /* QEMU writes the directory when it can */
   Qcow2Problems *problems;
   Qcow2Subject subject;
@@ -69,8 +69,8 @@ judge_table_place (const Judge *j)
                         bytes, offset, j->file_size);
 }
 
-/* Returns how many table entries QEMU wants: it rounds the size of the disk
- * down to whole sectors. */
+/* Returns the number of table entries that QEMU expects.  QEMU rounds the size
+ * of the disk down to whole sectors. */
 static guint64
 get_n_needed_by_qemu (const Judge *j)
 {
@@ -107,7 +107,8 @@ judge_table_size (const Judge *j)
   if (size == needed && (in_use || size == qemu_needed))
     return;
 
-  /* A writer that is at work or was killed may have resized the disk. */
+  /* A writer that is still running, or that was killed, may have resized the
+   * disk. */
   const Qcow2RuleIndex rule = in_use               ? QCOW2_BDIR_18_IN_USE
                               : size == needed     ? QCOW2_BDIR_18_QEMU
                               : size < qemu_needed ? QCOW2_BDIR_18_SMALL
@@ -193,8 +194,8 @@ judge_extra_data (const Judge *j)
          hex->str, dots);
 }
 
-/* Whether an entry takes fewer bytes when its name of LEN bytes is cut to
- * CUT_LEN. */
+/* Returns whether an entry takes fewer bytes when its name of LEN bytes is
+ * shortened to CUT_LEN bytes. */
 static gboolean
 makes_shorter_entry (gsize len, gsize cut_len)
 {
@@ -240,7 +241,8 @@ judge_name (const Judge *j, guint64 namesake, guint64 cut_namesake)
             "the padding does not end in the directory or the file");
 }
 
-/* Returns what findings about BITMAP are about; the name stays BITMAP's. */
+/* Returns the subject of findings about BITMAP.  The name still belongs to
+ * BITMAP. */
 Qcow2Subject
 qcow2_bitmap_get_subject (const Qcow2Bitmap *bitmap)
 {
@@ -255,12 +257,13 @@ qcow2_bitmap_get_subject (const Qcow2Bitmap *bitmap)
   return subject;
 }
 
-/* Adds to PROBLEMS what is wrong with the directory entry of BITMAP, which is
- * not cut short, in the image with HEADER, whose cluster size is known, in a
- * file of FILE_SIZE bytes.  NAMESAKE is the index of the first bitmap of its
- * name, CUT_NAMESAKE of the first one whose name is the same up to a NUL byte.
- * IS_REWRITTEN says whether QEMU writes the directory when it opens the image
- * for writing.  What is in its table is for the table's reader. */
+/* Adds findings about the directory entry of BITMAP to PROBLEMS.  The entry is
+ * not truncated, and the cluster size in HEADER is known.  FILE_SIZE is the
+ * size of the image file in bytes.  NAMESAKE is the index of the first bitmap
+ * with the same name; CUT_NAMESAKE is the index of the first one with the same
+ * name up to a NUL byte.  IS_REWRITTEN says whether QEMU writes the directory
+ * when it opens the image for writing.  The entries of the bitmap table are
+ * judged by qcow2_table_judge_entry (). */
 void
 qcow2_bitmap_judge (const Qcow2Bitmap *bitmap, const Qcow2Header *header,
                     guint64 file_size, guint64 namesake, guint64 cut_namesake,

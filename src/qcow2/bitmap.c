@@ -45,7 +45,7 @@ const Qcow2Field qcow2_bitmap_fields[] = {
   D (usable, QCOW2_BOOL, .text = ""),
   QCOW2_FIELD_END
 };
-/* After the counts of the table.  In text these lines stand last. */
+/* These follow the counts of the table.  In text they come last. */
 const Qcow2Field qcow2_bitmap_size_fields[] = {
   D (disk_bytes, QCOW2_DEC, .text = ""),
   D (dirty_bytes, QCOW2_DEC),
@@ -53,7 +53,7 @@ const Qcow2Field qcow2_bitmap_size_fields[] = {
   QCOW2_FIELD_END
 };
 
-/* What stands above a table that is shown by itself. */
+/* The heading of a table that is shown alone. */
 const Qcow2Field qcow2_bitmap_table_fields[] = {
   D (index, QCOW2_DEC, .text = ""),
   D (name, QCOW2_STRING, .text = "Bitmap name", .absent = "<unreadable>"),
@@ -80,8 +80,8 @@ const Qcow2Field qcow2_bitmap_summary_fields[] = {
 };
 /* clang-format on */
 
-/* Decodes the fields of BITMAP, whose file_offset is set and before the end of
- * WINDOW, with zeroes for what is after that end.  Fails with
+/* Decodes the fields of BITMAP at its file_offset, which must be before the
+ * end of WINDOW.  Fields after that end are decoded as zeroes.  Fails with
  * QCOW2_ERROR_READ.  (qcow2 spec, bitmap directory.) */
 gboolean
 qcow2_bitmap_read_head (Qcow2Bitmap *bitmap, ByteWindow *window,
@@ -112,9 +112,8 @@ qcow2_bitmap_clear (Qcow2Bitmap *bitmap)
   g_clear_pointer (&bitmap->name, g_bytes_unref);
 }
 
-/* Returns the state of BITMAP as people see it: with a writer, if there is
- * one.
- */
+/* Returns the state of BITMAP for text output, which tells whether a writer
+ * has the image open. */
 Qcow2BitmapState
 qcow2_bitmap_get_shown_state (const Qcow2Bitmap *bitmap)
 {
@@ -124,7 +123,7 @@ qcow2_bitmap_get_shown_state (const Qcow2Bitmap *bitmap)
   return (Qcow2BitmapState) bitmap->state;
 }
 
-/* Returns the name of that state as one word. */
+/* Returns the state of BITMAP for text output as a single word. */
 const char *
 qcow2_bitmap_get_state_word (const Qcow2Bitmap *bitmap)
 {
@@ -136,7 +135,7 @@ qcow2_bitmap_get_state_word (const Qcow2Bitmap *bitmap)
   return qcow2_label_find (qcow2_bitmap_states, state);
 }
 
-/* Sets the state of BITMAP, which is usable if that is a sound one. */
+/* Sets the state of BITMAP.  The bitmap becomes usable if STATE is sound. */
 void
 qcow2_bitmap_set_state (Qcow2Bitmap *bitmap, Qcow2BitmapState state)
 {
@@ -160,17 +159,17 @@ divide_up (guint64 number, guint64 divisor)
   return number / divisor + (number % divisor != 0);
 }
 
-/* Returns how many bits BITMAP, whose granularity is known, has for the
- * virtual size in HEADER: one for each granule, also for a last one that is
- * cut. */
+/* Returns the number of bits of BITMAP for the virtual size in HEADER: one for
+ * each granule, including a partial last one.  The granularity must be
+ * known. */
 guint64
 qcow2_bitmap_get_n_bits (const Qcow2Bitmap *bitmap, const Qcow2Header *header)
 {
   return divide_up (header->size, bitmap->granularity);
 }
 
-/* Gives in SIZE how many bytes of data BITMAP has for the virtual size in
- * HEADER.  Returns FALSE when granularity_bits is none. */
+/* Stores in *SIZE the number of bytes of bitmap data of BITMAP for the virtual
+ * size in HEADER.  Returns FALSE if granularity_bits is 64 or more. */
 gboolean
 qcow2_bitmap_get_data_size (const Qcow2Bitmap *bitmap,
                             const Qcow2Header *header, guint64 *size)
@@ -182,8 +181,8 @@ qcow2_bitmap_get_data_size (const Qcow2Bitmap *bitmap,
   return TRUE;
 }
 
-/* Returns how many table entries describe DATA_SIZE bytes of bitmap data in
- * clusters of the size in HEADER, which is known. */
+/* Returns the number of table entries for DATA_SIZE bytes of bitmap data.  The
+ * cluster size in HEADER must be known. */
 guint64
 qcow2_bitmap_get_n_needed (const Qcow2Header *header, guint64 data_size)
 {

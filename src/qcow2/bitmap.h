@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One persistent bitmap, as its directory entry has it: qcow2 specification,
- * section "Bitmaps". */
+/* A persistent bitmap as its directory entry describes it: qcow2
+ * specification, section "Bitmaps". */
 
 #pragma once
 
@@ -20,11 +20,11 @@ G_BEGIN_DECLS
 /* Value of type. */
 #define QCOW2_BITMAP_DIRTY_TRACKING 1
 
-/* How many bytes of extra data are kept for messages. */
+/* Number of bytes of extra data that are kept for messages. */
 #define QCOW2_BITMAP_EXTRA_PREVIEW 32
 
-/* How many entries of a table are of each type; RESERVED is how many of them
- * have bits set that should not be. */
+/* Numbers of table entries by type.  RESERVED counts entries of any type with
+ * bits set that must be 0. */
 typedef struct
 {
   guint64 serialized;
@@ -41,7 +41,8 @@ typedef enum
   QCOW2_BITMAP_STATE_IN_USE,
   QCOW2_BITMAP_STATE_DISABLED,
   QCOW2_BITMAP_STATE_ENABLED,
-  QCOW2_BITMAP_STATE_IN_USE_WRITER /* for people alone: in use by a writer */
+  QCOW2_BITMAP_STATE_IN_USE_WRITER /* only in text output: a writer has the
+                                      image open */
 } Qcow2BitmapState;
 
 typedef struct
@@ -57,26 +58,26 @@ typedef struct
 
   guint64 index;
   guint64 file_offset; /* host, of the entry */
-  GBytes *name;        /* NULL when the directory or the file ends first */
+  GBytes *name;        /* NULL if the directory or the file truncates it */
   guint64 name_offset; /* host */
-  guint8 extra_data[QCOW2_BITMAP_EXTRA_PREVIEW]; /* its first bytes */
-  guint64 bad_padding; /* host, of the first byte that is not 0; 0: none */
+  guint8 extra_data[QCOW2_BITMAP_EXTRA_PREVIEW]; /* the first bytes of it */
+  guint64 bad_padding; /* host, of the first byte that is not 0, or 0 */
   gboolean padding_cut;
-  gboolean truncated_by_file; /* the directory has room for the entry: QEMU
-                                 reads zeroes for the rest of it */
+  gboolean truncated_by_file; /* the entry fits into the directory but not into
+                                 the file: QEMU reads zeroes for the rest */
 
   guint64 granularity; /* bytes, or QCOW2_ABSENT */
   guint32 state;       /* Qcow2BitmapState */
-  gboolean has_writer; /* it is in use because somebody is writing */
+  gboolean has_writer; /* in use, and a writer has the image open */
   guint32 usable;      /* gboolean: sound, in an image that QEMU opens */
 
-  gboolean has_counts; /* the whole table was examined */
+  gboolean has_counts; /* COUNTS are known: the whole table was examined */
   Qcow2TableCounts counts;
-  guint64 disk_bytes;  /* of table and data clusters, or QCOW2_ABSENT */
-  guint64 dirty_bytes; /* of the guest, or QCOW2_ABSENT */
+  guint64 disk_bytes;  /* size of table and data clusters, or QCOW2_ABSENT */
+  guint64 dirty_bytes; /* of the guest disk, or QCOW2_ABSENT */
 } Qcow2Bitmap;
 
-/* How many of the bitmaps that were asked for are in which state. */
+/* Numbers of requested bitmaps by state. */
 typedef struct
 {
   guint64 enabled;
@@ -84,7 +85,7 @@ typedef struct
   guint64 in_use;
   guint64 stale;
   guint64 damaged;
-  gboolean is_whole; /* all bitmaps could be looked at */
+  gboolean is_whole; /* all requested bitmaps could be examined */
 } Qcow2BitmapSummary;
 
 extern const Qcow2Field qcow2_bitmap_summary_fields[];

@@ -10,15 +10,17 @@
 #include "qcow2/refcount.h"
 #include "qcow2/snapshot.h"
 
-/* Host offsets of header fields that point to structures. */
+/* Byte offsets of fields that point to structures, from the start of the
+ * header unless noted. */
 #define AT_L1_TABLE_OFFSET 0x28
 #define AT_REFCOUNT_TABLE_OFFSET 0x30
 #define AT_SNAPSHOT_OFFSET 0x40
-#define AT_EXTENSION_DATA 8    /* in an extension */
-#define AT_DIRECTORY_OFFSET 16 /* in the data of the bitmaps extension */
+#define AT_EXTENSION_DATA 8    /* from the start of an extension */
+#define AT_DIRECTORY_OFFSET 16 /* from the start of the bitmaps
+                                  extension's data */
 
-/* Bounds of work: rounds, bytes of tables read in all but the first of them,
- * refcounts. */
+/* Limits on the work: the number of rounds, the bytes of tables read again in
+ * rounds after the first, and the units of qcow2_refcounts_get_work (). */
 #define MAX_ROUNDS 16
 #define MAX_REPEATED_BYTES (1024 * 1024 * 1024)
 #define MAX_REFCOUNT_WORK (1 << 26)
@@ -43,32 +45,33 @@ struct Qcow2ClusterCheck
   gpointer failed_data;
   guint64 cluster_size;
   guint64 file_size;
-  Qcow2Directory *directory; /* while a round is finished */
+  Qcow2Directory *directory; /* set while a round is finished */
   Qcow2ClusterMap *map;
-  Qcow2Refcounts *refcounts; /* NULL when they cannot be located */
-  guint64 n_blocks;          /* entries of their table that can be read */
-  guint64 n_counted;         /* clusters whose refcounts these tell of */
-  guint64 refcounts_done;    /* clusters before were looked at */
-  GArray *wanted;            /* guint64, of each bitmap that was asked for the
-                                host offset of its entry, of others 0 */
+  Qcow2Refcounts *refcounts; /* NULL when their table cannot be located */
+  guint64 n_blocks;          /* readable entries of the refcount table */
+  guint64 n_counted;         /* clusters that these entries cover */
+  guint64 refcounts_done;    /* first cluster not checked yet */
+  GArray *wanted;            /* guint64 by bitmap index: host offset of the
+                                directory entry, or 0 when the bitmap was not
+                                selected */
 
   gboolean has_crypto;
-  guint64 crypto_pointer; /* host, of the extension's data */
+  guint64 crypto_pointer; /* host offset of the extension's data */
   Qcow2CryptoExtension crypto;
 
-  Qcow2SnapshotTable snapshots; /* of size 0 when there is none */
+  Qcow2SnapshotTable snapshots; /* size 0 when there are none */
   Qcow2FileEnd file_end;
 
-  guint rounds; /* that were finished */
-  guint64 cost; /* bytes of tables read in a round */
+  guint rounds; /* finished so far */
+  guint64 cost; /* bytes of tables read per round */
   gboolean gave_up_refcounts;
-  gboolean l1_failed; /* to be read, which has been told */
-  gboolean refcounts_failed; /* to be read, as was told */
+  gboolean l1_failed; /* a read error of the L1 table was reported */
+  gboolean refcounts_failed; /* a read error of the refcounts was reported */
 };
 
-/* Returns a check of IMAGE, which must outlive it; NULL when the image does
- * not say how large a cluster is.  What cannot be read (QCOW2_ERROR_READ) is
- * told to FAILED with DATA, and the rest goes on. */
+/* Returns a new check of IMAGE, which must outlive the check, or NULL when the
+ * cluster size of IMAGE is unknown.  The check passes each read error
+ * (QCOW2_ERROR_READ) to FAILED, along with DATA, and continues. */
 Qcow2ClusterCheck *
 qcow2_cluster_check_new (Qcow2Image *image, Qcow2CheckFailed failed,
                          gpointer data)
@@ -91,15 +94,16 @@ qcow2_cluster_check_new (Qcow2Image *image, Qcow2CheckFailed failed,
   return check;
 }
 
-/* Adds the clusters of SIZE bytes at host offset OFFSET, as far as they are in
- * the file; POINTER is where OFFSET stands.  At offset 0, which is the
- * header's, there is no structure, and what does not start with a cluster has
- * been judged by its own rules. */
+/* Adds those clusters of the SIZE bytes at host offset OFFSET that lie in the
+ * file.  POINTER is the host offset of the field that holds OFFSET, and BITMAP
+ * the index of the owning bitmap or QCOW2_NO_INDEX.  An OFFSET of 0 means that
+ * there is no structure; other rules report an OFFSET that is not the start of
+ * a cluster.  Neither is added. */
 static void
 add (Qcow2ClusterCheck *check, Qcow2RunKind kind, guint64 bitmap,
      guint64 offset, guint64 size, guint64 pointer)
 {
-  /* Of two tables only a part may be needed. */
+  /* These two may have unneeded entries: see note_header_tables (). */
   if (kind != QCOW2_RUN_L1_TABLE && kind != QCOW2_RUN_REFCOUNT_TABLE)
     qcow2_file_end_note_needed (&check->file_end, check->image, offset, size);
   if (offset == 0 || offset % check->cluster_size != 0
@@ -118,8 +122,8 @@ add (Qcow2ClusterCheck *check, Qcow2RunKind kind, guint64 bitmap,
   qcow2_cluster_map_add (check->map, run);
 }
 
-/* Makes the LUKS header that EXTENSION, a whole crypto extension, points to
- * one of the structures. */
+/* Includes the LUKS header that EXTENSION points to in the check.  EXTENSION
+ * must be a complete crypto extension; a later call replaces it. */
 void
 qcow2_cluster_check_set_crypto (Qcow2ClusterCheck *check,
                                 const Qcow2Extension *extension)
@@ -129,7 +133,8 @@ qcow2_cluster_check_set_crypto (Qcow2ClusterCheck *check,
   check->crypto_pointer = extension->file_offset + AT_EXTENSION_DATA;
 }
 
-/* Adds the table of BITMAP; only what was WANTED in any round has findings. */
+/* Adds the table of BITMAP.  Findings are only reported for bitmaps that were
+ * WANTED in at least one round. */
 void
 qcow2_cluster_check_add_bitmap (Qcow2ClusterCheck *check,
                                 const Qcow2Bitmap *bitmap, gboolean wanted)
@@ -145,8 +150,9 @@ qcow2_cluster_check_add_bitmap (Qcow2ClusterCheck *check,
          (guint64) bitmap->bitmap_table_size * 8, bitmap->file_offset);
 }
 
-/* Adds the data clusters of those of the N_ENTRIES entries of BITMAP's table
- * that break no rule, as BROKEN has it: QCOW2_NO_RULE. */
+/* Adds the data clusters of the N_ENTRIES entries at ENTRIES, which are from
+ * the table of BITMAP.  BROKEN holds, for each entry, the rule that it breaks
+ * or QCOW2_NO_RULE; entries that break a rule are not added. */
 void
 qcow2_cluster_check_add_entries (Qcow2ClusterCheck *check,
                                  const Qcow2Bitmap *bitmap,
@@ -166,16 +172,17 @@ qcow2_cluster_check_add_entries (Qcow2ClusterCheck *check,
     }
 }
 
-/* Says how many bytes of tables are read in a round, to bound how many rounds
- * there are. */
+/* Sets the number of BYTES of bitmap tables that are read in each round, which
+ * limits the number of rounds. */
 void
 qcow2_cluster_check_set_cost (Qcow2ClusterCheck *check, guint64 bytes)
 {
   check->cost = bytes;
 }
 
-/* HDR-18: entry INDEX of the refcount table, RAW, is not just the offset of a
- * block; OFFSET is that of the block, 0 when there is none. */
+/* HDR-18: reports that entry INDEX of the refcount table, RAW, is not just the
+ * offset of a refcount block.  OFFSET is the host offset of the block, or 0
+ * when RAW does not point to a whole cluster of the file. */
 static void
 report_bad_block (Qcow2ClusterCheck *check, guint64 index, guint64 raw,
                   guint64 offset)
@@ -214,8 +221,8 @@ tell (const Qcow2ClusterCheck *check, GError *error)
   check->failed (error, check->failed_data);
 }
 
-/* Takes ERROR about refcounts that are read again: it is told unless one was
- * told before. */
+/* Takes ownership of ERROR, a read error of the refcounts.  Reports only the
+ * first one, as refcounts are read several times. */
 static void
 tell_of_refcounts (Qcow2ClusterCheck *check, GError *error)
 {
@@ -226,8 +233,8 @@ tell_of_refcounts (Qcow2ClusterCheck *check, GError *error)
   check->refcounts_failed = TRUE;
 }
 
-/* After an entry of the refcount table that cannot be read no blocks are
- * looked for. */
+/* Adds the refcount table and its blocks, up to the first entry of the table
+ * that cannot be read. */
 static void
 add_refcount_structures (Qcow2ClusterCheck *check)
 {
@@ -286,7 +293,7 @@ add_snapshot_structures (Qcow2ClusterCheck *check)
     }
 }
 
-/* Adds the first cluster, in which there is no other structure. */
+/* Adds the first cluster: all of it belongs to the header. */
 static void
 add_header (Qcow2ClusterCheck *check)
 {
@@ -297,7 +304,7 @@ add_header (Qcow2ClusterCheck *check)
   qcow2_cluster_map_add (check->map, run);
 }
 
-/* Adds all structures but the bitmaps. */
+/* Adds all structures except the tables and data of bitmaps. */
 static void
 add_structures (Qcow2ClusterCheck *check)
 {
@@ -325,7 +332,7 @@ add_structures (Qcow2ClusterCheck *check)
   add_snapshot_structures (check);
 }
 
-/* Whether RUN is a bitmap's that was asked for. */
+/* Returns whether RUN belongs to a selected bitmap. */
 static gboolean
 is_wanted (const Qcow2ClusterCheck *check, const Qcow2Run *run)
 {
@@ -333,8 +340,8 @@ is_wanted (const Qcow2ClusterCheck *check, const Qcow2Run *run)
          && g_array_index (check->wanted, guint64, run->bitmap) != 0;
 }
 
-/* Fills SUBJECT for a finding about RUN but for a name.  Returns FALSE when
- * that is a bitmap's that was not asked for. */
+/* Fills in SUBJECT for a finding about RUN; add_name () adds the name.
+ * Returns FALSE when RUN belongs to a bitmap that was not selected. */
 static gboolean
 fill_subject (const Qcow2ClusterCheck *check, const Qcow2Run *run,
               Qcow2Subject *subject)
@@ -354,8 +361,9 @@ fill_subject (const Qcow2ClusterCheck *check, const Qcow2Run *run,
   return TRUE;
 }
 
-/* Reads the entry of the bitmap of SUBJECT again for its name, which all of
- * 65535 together would be too much to remember. */
+/* Sets the name and in_use of SUBJECT if it is a bitmap.  Reads the directory
+ * entry again, into BITMAP, which must outlive SUBJECT: the names of 65535
+ * bitmaps are too much to keep in memory. */
 static void
 add_name (const Qcow2ClusterCheck *check, Qcow2Subject *subject,
           Qcow2Bitmap *bitmap)
@@ -373,8 +381,9 @@ add_name (const Qcow2ClusterCheck *check, Qcow2Subject *subject,
     }
 }
 
-/* Whose finding it is that ONE and OTHER overlap: a bitmap's rather than the
- * directory's, and the directory's rather than another structure's. */
+/* Fills in SUBJECT for the overlap of ONE and OTHER, which is reported for a
+ * bitmap rather than the directory, and for the directory rather than another
+ * structure.  Returns FALSE if neither is to be reported. */
 static gboolean
 choose_subject (const Qcow2ClusterCheck *check, const Qcow2Run *one,
                 const Qcow2Run *other, Qcow2Subject *subject)
@@ -386,7 +395,8 @@ choose_subject (const Qcow2ClusterCheck *check, const Qcow2Run *one,
   return fill_subject (check, other_first ? other : one, subject);
 }
 
-/* Returns what RUN is, and where what points to CLUSTER of it stands. */
+/* Returns a description of RUN and the host offset of the reference to
+ * CLUSTER, which lies in RUN.  The caller frees it. */
 static char *
 name_run (const Qcow2Run *run, guint64 cluster)
 {
@@ -402,7 +412,8 @@ name_run (const Qcow2Run *run, guint64 cluster)
                           kind_names[run->kind], run->bitmap, pointer);
 }
 
-/* Whether QEMU does not write what ONE and OTHER are because they overlap. */
+/* Returns whether the overlap of ONE and OTHER keeps QEMU from rewriting the
+ * bitmap directory (see guard.h). */
 static gboolean
 is_guarded_overlap (const Qcow2ClusterCheck *check, const Qcow2Run *one,
                     const Qcow2Run *other)
@@ -416,7 +427,7 @@ is_guarded_overlap (const Qcow2ClusterCheck *check, const Qcow2Run *one,
          && qcow2_directory_is_rewritten (check->directory);
 }
 
-/* Adds that RUN, which starts inside OWNER, overlaps it. */
+/* Adds a finding that RUN, which starts inside OWNER, overlaps it. */
 static void
 report_overlap (const Qcow2ClusterCheck *check, const Qcow2Run *owner,
                 const Qcow2Run *run)
@@ -455,8 +466,8 @@ report_overlap (const Qcow2ClusterCheck *check, const Qcow2Run *owner,
       n * check->cluster_size, offset, first, second);
 }
 
-/* Whether RUN starts inside OWNER, which may be NULL.  Two that were cut did
- * so in the round before, too. */
+/* Returns whether RUN starts inside OWNER, which may be NULL.  Two clipped
+ * runs do not count: their overlap was reported in the previous round. */
 static gboolean
 starts_inside (const Qcow2Run *run, const Qcow2Run *owner)
 {
@@ -464,8 +475,7 @@ starts_inside (const Qcow2Run *run, const Qcow2Run *owner)
          && !(run->clipped && owner->clipped);
 }
 
-/* Returns the one of OWNER, which may be NULL, and RUN that goes on further.
- */
+/* Returns OWNER, which may be NULL, or RUN, whichever ends later. */
 static const Qcow2Run *
 get_further (const Qcow2Run *owner, const Qcow2Run *run)
 {
@@ -474,14 +484,14 @@ get_further (const Qcow2Run *owner, const Qcow2Run *run)
              : owner;
 }
 
-/* OVL-01, OVL-02: looks for runs that start inside another one. */
+/* OVL-01, OVL-02: reports runs that start inside an earlier one. */
 static void
 find_overlaps (const Qcow2ClusterCheck *check)
 {
   const guint n = qcow2_cluster_map_get_n (check->map);
-  const Qcow2Run *owner = NULL; /* the one that goes on furthest */
-  const Qcow2Run *known = NULL; /* likewise, without the bitmaps that nobody
-                                   asked for */
+  const Qcow2Run *owner = NULL; /* the run that ends last so far */
+  const Qcow2Run *known = NULL; /* the same among structures and
+                                   selected bitmaps */
 
   for (guint i = 0; i < n; i++)
     {
@@ -500,7 +510,8 @@ find_overlaps (const Qcow2ClusterCheck *check)
     }
 }
 
-/* Whether the refcounts of RUN may be wrong without anybody's fault. */
+/* Returns whether wrong refcounts are to be expected for RUN: the image is
+ * dirty, or RUN belongs to bitmaps that may be out of date. */
 static gboolean
 are_refcounts_doubtful (const Qcow2Image *image, const Qcow2Run *run)
 {
@@ -540,9 +551,10 @@ report_refcount (const Qcow2ClusterCheck *check, const Qcow2Run *run,
                       n * check->cluster_size, offset, name, refcount);
 }
 
-/* Gives in REFCOUNT that of cluster AT, and in N how many of the clusters
- * before END are known to have the same.  Those of a block that cannot be read
- * are taken for sound, and are not looked at again. */
+/* Stores in *REFCOUNT the refcount of cluster AT, and in *N the number of
+ * clusters from AT to before END that are known to have the same.  If the
+ * refcount block cannot be read, reports the error, assumes the refcount 1 for
+ * all its clusters and marks them as checked. */
 static void
 get_refcount (Qcow2ClusterCheck *check, guint64 at, guint64 end,
               guint64 *refcount, guint64 *n)
@@ -560,12 +572,12 @@ get_refcount (Qcow2ClusterCheck *check, guint64 at, guint64 end,
   *n = MIN (end, check->refcounts_done) - at;
 }
 
-/* Looks at the refcounts of the clusters of RUN from START to before END. */
+/* Checks the refcounts of the clusters of RUN from START to before END. */
 static void
 check_refcounts_of (Qcow2ClusterCheck *check, const Qcow2Run *run,
                     guint64 start, guint64 end)
 {
-  guint64 bad = start; /* first of the clusters with the refcount LAST */
+  guint64 bad = start; /* first cluster with the refcount LAST */
   guint64 last = 1;
 
   for (guint64 at = start; at < end;)
@@ -604,8 +616,8 @@ report_unexamined (const Qcow2ClusterCheck *check, guint64 cluster,
       what, offset);
 }
 
-/* REF-01: looks at the refcounts of all clusters of the structures, and of the
- * bitmaps that were asked for, each once. */
+/* REF-01: checks once the refcount of each cluster that belongs to a structure
+ * or a selected bitmap. */
 static void
 check_refcounts (Qcow2ClusterCheck *check)
 {
@@ -632,7 +644,7 @@ check_refcounts (Qcow2ClusterCheck *check)
     }
 }
 
-/* Notes where the tables end that the header points to. */
+/* Notes where the tables that the header points to end. */
 static void
 note_header_tables (Qcow2ClusterCheck *check)
 {
@@ -679,8 +691,9 @@ judge_file_end (Qcow2ClusterCheck *check)
     tell (check, error);
 }
 
-/* OVL-01: says what QEMU would find in the way of the bitmap directory.  That
- * a table cannot be read is told unless it was told before. */
+/* OVL-01: reports what keeps QEMU from writing the bitmap directory, unless an
+ * overlap that does was found already.  A read error is not reported if the L1
+ * table or the refcounts could not be read before: it may be the same one. */
 static void
 judge_guard (Qcow2ClusterCheck *check)
 {
@@ -697,10 +710,10 @@ judge_guard (Qcow2ClusterCheck *check)
   g_clear_error (&error);
 }
 
-/* Judges the clusters that were added since the last round; DIRECTORY is the
- * one of the bitmaps, NULL when there is none, and has to be rewound
- * afterwards.  Returns whether there has to be another round, in which all
- * bitmaps are added again. */
+/* Judges the clusters added since the last round and adds findings to the
+ * problems of the image.  DIRECTORY is the bitmap directory, or NULL when
+ * there is none; the caller has to rewind it afterwards.  Returns whether
+ * another round is needed, for which the caller adds all bitmaps again. */
 gboolean
 qcow2_cluster_check_finish_round (Qcow2ClusterCheck *check,
                                   Qcow2Directory *directory)

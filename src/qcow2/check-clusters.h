@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The rules about clusters, each of which belongs to one structure and is
- * counted once: OVL-01, OVL-02 and REF-01. */
+/* The rules OVL-01, OVL-02 and REF-01: a cluster belongs to a single structure
+ * and has the refcount 1. */
 
 #pragma once
 
@@ -9,11 +9,13 @@
 
 G_BEGIN_DECLS
 
-/* Takes an error about one structure, after which the check goes on. */
+/* Takes ownership of ERROR, a read error about one structure; the check then
+ * continues with the rest. */
 typedef void (*Qcow2CheckFailed) (GError *error, gpointer data);
 
-/* It collects, round by round, what clusters the structures of an image take,
- * and judges them at the end of a round. */
+/* Collects the clusters that the structures of an image occupy, and judges
+ * them at the end of each round.  An image with too many of them takes several
+ * rounds, each for a later part of the file. */
 typedef struct Qcow2ClusterCheck Qcow2ClusterCheck;
 
 Qcow2ClusterCheck *qcow2_cluster_check_new (Qcow2Image *image,

@@ -7,12 +7,14 @@
 #include "qcow2/examine.h"
 #include "qcow2/luks.h"
 
-/* How much of the file is searched for bytes that should be zero: all bitmaps
- * may end in the same cluster, which may be large. */
+/* The maximum number of bytes to search for bits that should be 0, in all
+ * bitmaps together: all of them may end in the same, possibly large, cluster.
+ */
 #define MAX_ZERO_BYTES (512 * 1024 * 1024)
 
-/* Host offset of the header field, and what it and header_length, the next
- * one, are in a sound version 3 header: no longer one is known. */
+/* Host offset of refcount_order, and the maximum values of it and of
+ * header_length, the next field, in a version 3 header.  No longer header is
+ * known. */
 #define AT_REFCOUNT_ORDER 0x60
 #define MAX_REFCOUNT_ORDER 6
 #define MAX_V3_LENGTH 112
@@ -22,30 +24,32 @@ typedef struct
   Qcow2Image *image;
   const Qcow2CheckCalls *calls;
   Qcow2BitmapSummary *summary;
-  Qcow2ClusterCheck *clusters; /* NULL when nobody knows how large a cluster
-                                  is, and so what bitmaps there are */
+  Qcow2ClusterCheck *clusters; /* NULL when the cluster size is unknown:
+                                  bitmaps are not examined then */
   ByteWindow *window;
-  guint64 zero_bytes_left; /* of MAX_ZERO_BYTES */
-  GHashTable *unread;      /* offsets of tables that could not be read, as has
-                              been told */
-  gboolean has_failed;     /* something could not be read */
+  guint64 zero_bytes_left; /* remaining bytes of MAX_ZERO_BYTES */
+  GHashTable *unread;      /* host offsets of tables whose read errors were
+                              reported */
+  gboolean has_failed;     /* there was a read error */
 
-  /* Of the bitmap that is examined: the entry with its last bit. */
+  /* The table entry with the last bit of the current bitmap. */
   guint64 last_index;
-  gboolean has_last; /* it was met and points to data */
+  gboolean has_last; /* LAST is set, and points to data */
   Qcow2TableEntry last;
 } Check;
 
-/* A walk over all bitmaps. */
+/* A walk over all bitmaps, one per round. */
 typedef struct
 {
   Qcow2Directory *directory;
   Qcow2Examiner *examiner;
-  Qcow2Problems *ignored; /* what nobody wants to know */
-  gboolean first;         /* only then anything is judged by itself */
+  Qcow2Problems *ignored; /* findings that are not reported */
+  gboolean first;         /* only the first round reports findings other
+                             than overlaps and refcounts */
 } Walk;
 
-/* A Qcow2CheckFailed: takes ERROR, after which the check goes on. */
+/* A Qcow2CheckFailed that notes the read error and passes it on to the caller
+ * of the check. */
 static void
 fail (GError *error, gpointer data)
 {
@@ -55,8 +59,10 @@ fail (GError *error, gpointer data)
   check->calls->failed (error, check->calls->data);
 }
 
-/* Stores in *OFFSET, host, and *BYTE the first byte from START to END that has
- * one of the bits of MASK, or, after START, any bit; END when there is none.
+/* Searches the bytes from host offset START to before END for the first one
+ * that is not 0; in the byte at START, only the bits of MASK count.  Stores
+ * its host offset in *OFFSET and its value in *BYTE.  If all are 0, stores END
+ * in *OFFSET.  WHAT names the bytes in messages.  Fails with QCOW2_ERROR_READ.
  */
 static gboolean
 find_nonzero (Check *check, guint64 start, guint64 end, guint8 mask,
@@ -102,8 +108,9 @@ make_subject (guint parts, const char *structure)
   return subject;
 }
 
-/* Stores in *FOUND whether a version 3 header follows the fields of a version
- * 2 header, as far as START: its refcount_order and header_length. */
+/* Stores in *FOUND whether an image of version 2 has the rest of a version 3
+ * header after START, where its extensions end: a valid refcount_order and
+ * header_length.  Fails with QCOW2_ERROR_READ. */
 static gboolean
 find_version_3 (const Check *check, guint64 start, gboolean *found,
                 GError **error)
@@ -127,8 +134,8 @@ find_version_3 (const Check *check, guint64 start, gboolean *found,
   return TRUE;
 }
 
-/* HDR-14: looks at what lies between the terminator of the extensions, which
- * ends at host offset START, and END. */
+/* HDR-14: checks that the bytes from host offset START, after the terminator
+ * of the extensions, to before END are 0. */
 static void
 check_rest_of_area (Check *check, guint64 start, guint64 end)
 {
@@ -154,8 +161,9 @@ check_rest_of_area (Check *check, guint64 start, guint64 end)
                         0, "there is something after the last extension");
 }
 
-/* QEMU opens the LUKS header of each crypto extension it meets, so that a
- * repeated one counts, too. */
+/* Judges the LUKS header that EXTENSION points to, if any.  QEMU opens the
+ * LUKS header of every crypto extension, including those that a later one
+ * overrides. */
 static void
 check_luks (Check *check, const Qcow2Extension *extension)
 {
@@ -178,7 +186,7 @@ check_extension (Check *check, const Qcow2Extension *extension,
       && check->clusters != NULL)
     qcow2_cluster_check_set_crypto (check->clusters, extension);
 
-  /* Whole bitmaps extensions were judged when the image was opened. */
+  /* Opening the image has judged complete bitmaps extensions. */
   if (extension->magic == QCOW2_EXTENSION_BITMAPS
       && qcow2_extension_is_whole (extension))
     return;
@@ -189,7 +197,8 @@ check_extension (Check *check, const Qcow2Extension *extension,
   check_luks (check, extension);
 }
 
-/* Whether the header is wrong in what tells where the extensions are. */
+/* Returns whether there is an error in the fields that locate the extensions.
+ */
 static gboolean
 has_framing_error (const Qcow2Image *image)
 {
@@ -236,14 +245,14 @@ check_extensions (Check *check)
       return;
     }
 
-  /* Where the header is wrong, so may be the end of the area. */
+  /* If the header is wrong, the end of the area may be, too. */
   const guint64 rest = qcow2_extension_walk_get_rest (walk);
   if (rest != 0 && !has_framing_error (image))
     check_rest_of_area (check, rest, end);
 }
 
-/* BDATA-03: looks at the bits after the last one of BITMAP, which has
- * DATA_SIZE bytes, in the cluster that has it. */
+/* BDATA-03: checks that the bits after the last one of BITMAP, whose data has
+ * DATA_SIZE bytes, are 0 up to the end of the cluster. */
 static void
 check_tail (Check *check, const Qcow2Bitmap *bitmap, guint64 data_size)
 {
@@ -288,8 +297,10 @@ check_tail (Check *check, const Qcow2Bitmap *bitmap, guint64 data_size)
     }
 }
 
-/* Says which entry has the last bit of BITMAP; QCOW2_NO_INDEX when that cannot
- * be told: what is in use may have been made for another virtual size. */
+/* Returns the index of the table entry with the last bit of BITMAP, and stores
+ * the size of the bitmap's data in bytes in *DATA_SIZE.  Returns
+ * QCOW2_NO_INDEX if there is no such entry, or if it is unknown: a bitmap in
+ * use may have been made for another virtual size. */
 static guint64
 find_last_entry (const Check *check, const Qcow2Bitmap *bitmap,
                  guint64 *data_size)
@@ -303,8 +314,9 @@ find_last_entry (const Check *check, const Qcow2Bitmap *bitmap,
   return qcow2_bitmap_get_n_needed (h, *data_size) - 1;
 }
 
-/* A Qcow2ExaminerWatch: looks out for the last entry of the bitmap.  Of those
- * that share a table it is called for one. */
+/* A Qcow2ExaminerWatch that adds the data clusters to the cluster check, and
+ * keeps the entry with the last bit of BITMAP.  If several bitmaps share a
+ * table, it is called for only one of them. */
 static void
 watch (const Qcow2Bitmap *bitmap, const Qcow2TableEntry *entries,
        const Qcow2RuleIndex *broken, gsize n_entries, gpointer data)
@@ -347,9 +359,10 @@ count_state (Qcow2BitmapSummary *summary, const Qcow2Bitmap *bitmap)
     }
 }
 
-/* Takes ERROR about the table of BITMAP, even if nobody asked for that one:
- * then nobody knows what it shares with the others.  A later round, and others
- * with the same table, meet with the same. */
+/* Takes ownership of ERROR, a read error of the table of BITMAP.  Reports it
+ * even if BITMAP was not selected, since its overlaps with selected bitmaps
+ * are unknown then.  Each table is reported once: later rounds, and bitmaps
+ * that share it, run into the same error. */
 static void
 fail_table (Check *check, const Qcow2Bitmap *bitmap, GError *error)
 {
@@ -362,8 +375,9 @@ fail_table (Check *check, const Qcow2Bitmap *bitmap, GError *error)
     g_error_free (error);
 }
 
-/* Examines BITMAP for the sake of the clusters that it takes, and, when it was
- * ASKED_FOR, of what is wrong with it. */
+/* Examines BITMAP and adds its clusters to the cluster check.  Reports
+ * findings and counts its state only in the first round and if it was
+ * ASKED_FOR. */
 static void
 check_bitmap (Check *check, const Walk *walk, gboolean asked_for,
               Qcow2Bitmap *bitmap)
@@ -386,8 +400,8 @@ check_bitmap (Check *check, const Walk *walk, gboolean asked_for,
     count_state (check->summary, bitmap);
 }
 
-/* Examines the table of the entry of which the file lacks fields, if there is
- * one like that. */
+/* Examines the table of a directory entry that the file truncates in its
+ * fields, if there is one. */
 static void
 check_cut_entry (Check *check, const Walk *walk)
 {
@@ -405,8 +419,9 @@ check_cut_entry (Check *check, const Walk *walk)
     fail_table (check, &bitmap, error);
 }
 
-/* Examines the bitmaps that were ASKED_FOR, or those that were not.  N_OTHERS
- * gets how many were left out. */
+/* Examines either the bitmaps that were selected (ASKED_FOR) or the others.
+ * Stores in *N_OTHERS the number of bitmaps that were skipped.  Fails with
+ * QCOW2_ERROR_READ if the directory cannot be read. */
 static gboolean
 walk_over (Check *check, const Walk *walk, gboolean asked_for,
            guint64 *n_others, GError **error)
@@ -435,8 +450,8 @@ walk_over (Check *check, const Walk *walk, gboolean asked_for,
   return FALSE;
 }
 
-/* RES-06: says that N entries were left out of the tables of bitmaps that
- * nobody asked for, if that many. */
+/* RES-06: if N is not 0, reports that N table entries of bitmaps that were not
+ * selected were skipped. */
 static void
 report_left_out (const Check *check, guint64 n)
 {
@@ -451,8 +466,9 @@ report_left_out (const Check *check, guint64 n)
                         n);
 }
 
-/* Reads all tables in DIRECTORY.  A table that several bitmaps have is read
- * for the first of them: those that were asked for come before the others. */
+/* Reads the tables of all bitmaps in DIRECTORY: selected bitmaps first, since
+ * a table that several bitmaps share is only read for the first of them.
+ * Fails with QCOW2_ERROR_READ if the directory cannot be read. */
 static gboolean
 walk_bitmaps (Check *check, Qcow2Directory *directory, gboolean first,
               GError **error)
@@ -471,7 +487,7 @@ walk_bitmaps (Check *check, Qcow2Directory *directory, gboolean first,
   if (walked && n_others == 0)
     check_cut_entry (check, &walk);
   const guint64 n_left_out = qcow2_examiner_get_n_left_out (examiner);
-  /* What cannot be read is told once, and ends both ways at one place. */
+  /* A read error ends both walks at the same entry, and is reported once. */
   if (n_others > 0)
     walked
         &= walk_over (check, &walk, FALSE, &n_others, walked ? error : NULL);
@@ -484,9 +500,9 @@ walk_bitmaps (Check *check, Qcow2Directory *directory, gboolean first,
   return walked;
 }
 
-/* Judges all bitmaps in DIRECTORY, unless that is NULL, and then the clusters
- * of everything: in several rounds, from the start of the file to its end,
- * when there are too many. */
+/* Judges all bitmaps in DIRECTORY, which may be NULL, and then the clusters of
+ * all structures.  If there are too many clusters, does so in several rounds
+ * from the start of the file to its end. */
 static void
 check_bitmaps (Check *check, Qcow2Directory *directory)
 {
@@ -520,7 +536,7 @@ check_writer (Check *check)
                         "a program is writing to the image");
 }
 
-/* FILE-08: looks whether the file is still the one that was opened. */
+/* FILE-08: reports a file that was changed since it was opened. */
 static void
 check_changed (const Check *check)
 {
@@ -532,7 +548,8 @@ check_changed (const Check *check)
                         "the file changed while it was read");
 }
 
-/* Stores in *VERDICT what the findings come to. */
+/* Stores in *VERDICT the worst effect of all findings.  If that is below
+ * QCOW2_EFFECT_UNKNOWN but there was a read error, stores that effect. */
 static void
 conclude (const Check *check, const Qcow2Directory *directory,
           Qcow2Verdict *verdict)
@@ -544,11 +561,12 @@ conclude (const Check *check, const Qcow2Directory *directory,
     *verdict = (Qcow2Verdict){ QCOW2_EFFECT_UNKNOWN, QCOW2_FILE_04 };
 }
 
-/* Judges IMAGE by all rules and adds what is wrong to its problems; DIRECTORY
- * is that of its bitmaps, or NULL when it cannot be read.  Counts in SUMMARY,
- * which starts zeroed, the bitmaps that CALLS wants.  VERDICT, unless it is
- * NULL, gets what QEMU does with the image, if CALLS wants all bitmaps.  What
- * cannot be read (QCOW2_ERROR_READ) is told to CALLS, and the rest goes on. */
+/* Judges IMAGE by all rules and adds findings to its problems.  DIRECTORY is
+ * its bitmap directory, or NULL if that cannot be read.  Counts the selected
+ * bitmaps by state in SUMMARY, which the caller zeroes.  Stores in *VERDICT,
+ * unless it is NULL, what QEMU does with the image; this is only valid if all
+ * bitmaps are selected.  Passes read errors (QCOW2_ERROR_READ) to the failed
+ * callback in CALLS and continues. */
 void
 qcow2_image_check (Qcow2Image *image, Qcow2Directory *directory,
                    const Qcow2CheckCalls *calls, Qcow2BitmapSummary *summary,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* All that is wrong with the metadata of an image: what its readers judge, and
- * what needs the whole picture. */
+/* A check of all metadata of an image, by the rules about single structures
+ * and those that need an overview of the image. */
 
 #pragma once
 
@@ -12,8 +12,8 @@ G_BEGIN_DECLS
 
 typedef struct
 {
-  /* Whether BITMAP was asked for, TRUE or FALSE: only then what is wrong with
-   * it counts. */
+  /* Returns TRUE or FALSE: whether BITMAP was selected.  Findings about other
+   * bitmaps are ignored. */
   gboolean (*wants) (const Qcow2Bitmap *bitmap, gconstpointer data);
   Qcow2CheckFailed failed;
   gpointer data;

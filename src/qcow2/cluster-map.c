@@ -7,8 +7,8 @@
 struct Qcow2ClusterMap
 {
   GArray *runs; /* of Qcow2Run */
-  guint64 low;  /* clusters below are left out */
-  guint64 high; /* likewise from here on */
+  guint64 low;  /* clusters before this one are left out */
+  guint64 high; /* clusters from this one on are left out */
   gboolean crowded;
 };
 
@@ -22,7 +22,7 @@ qcow2_cluster_map_new (void)
   return map;
 }
 
-/* Empties MAP and makes it one of the clusters from LOW on. */
+/* Removes all runs from MAP, and makes it cover the clusters from LOW on. */
 void
 qcow2_cluster_map_start (Qcow2ClusterMap *map, guint64 low)
 {
@@ -38,8 +38,8 @@ end_of (const Qcow2Run *run)
   return run->start + run->n;
 }
 
-/* Runs of equal start are in the order of their kinds, and those of one kind
- * in that of their pointers: the first one counts as the owner. */
+/* Compares runs by start, then by kind, then by pointer.  Of runs with the
+ * same start, the first one counts as the owner. */
 static gint
 compare_runs (gconstpointer a, gconstpointer b)
 {
@@ -54,7 +54,7 @@ compare_runs (gconstpointer a, gconstpointer b)
   return left->pointer < right->pointer ? -1 : left->pointer > right->pointer;
 }
 
-/* Keeps the clusters of RUN that are below HIGH. */
+/* Removes the clusters from HIGH on from RUN. */
 static void
 clip (Qcow2Run *run, guint64 high)
 {
@@ -62,8 +62,9 @@ clip (Qcow2Run *run, guint64 high)
     run->n = (guint32) (high - run->start);
 }
 
-/* Leaves half of the runs or more, the upper ones, to a later collection; but
- * a crowd in a single cluster cannot be parted. */
+/* Lowers the high of MAP so as to drop the upper half of the runs or more,
+ * which are left to a later round.  Does nothing if MAP covers only one
+ * cluster. */
 static void
 make_room (Qcow2ClusterMap *map)
 {
@@ -88,8 +89,8 @@ make_room (Qcow2ClusterMap *map)
   g_array_set_size (map->runs, kept);
 }
 
-/* Whether RUN goes on where LAST ends, in the file and in what points to it.
- */
+/* Returns whether RUN continues LAST: both are data of the same bitmap, and
+ * their clusters as well as the references to them are contiguous. */
 static gboolean
 continues (const Qcow2Run *last, const Qcow2Run *run)
 {
@@ -99,10 +100,10 @@ continues (const Qcow2Run *last, const Qcow2Run *run)
          && run->n <= G_MAXUINT32 - last->n;
 }
 
-/* Adds RUN, or what of it lies in the part of the file that MAP is about.
- * When there are too many, MAP becomes one of fewer clusters: see
- * qcow2_cluster_map_get_high ().  Of too many in a single cluster the last
- * ones are left out. */
+/* Adds the clusters of RUN that MAP covers.  If there are too many runs, MAP
+ * is reduced to fewer clusters: see qcow2_cluster_map_get_high ().  If there
+ * are too many in a single cluster, the last ones are left out: see
+ * qcow2_cluster_map_is_crowded (). */
 void
 qcow2_cluster_map_add (Qcow2ClusterMap *map, Qcow2Run run)
 {
@@ -142,29 +143,31 @@ qcow2_cluster_map_add (Qcow2ClusterMap *map, Qcow2Run run)
   g_array_append_val (map->runs, run);
 }
 
-/* Puts the runs into the order of the file; more may be added afterwards. */
+/* Sorts the runs of MAP by their start.  More runs may be added afterwards. */
 void
 qcow2_cluster_map_sort (Qcow2ClusterMap *map)
 {
   g_array_sort (map->runs, compare_runs);
 }
 
-/* Returns the number of the first cluster that MAP is about. */
+/* Returns the number of the first cluster that MAP covers. */
 guint64
 qcow2_cluster_map_get_low (const Qcow2ClusterMap *map)
 {
   return map->low;
 }
 
-/* Returns the number of the first cluster that MAP is not about because there
- * were too many runs; G_MAXUINT64 when it is about all that are left. */
+/* Returns the number of the first cluster after those that MAP covers, or
+ * G_MAXUINT64 if MAP covers the rest of the file.  MAP covers less when there
+ * were too many runs. */
 guint64
 qcow2_cluster_map_get_high (const Qcow2ClusterMap *map)
 {
   return map->high;
 }
 
-/* Whether runs are missing because there were too many in a single cluster. */
+/* Returns whether MAP lacks runs because there were too many in a single
+ * cluster. */
 gboolean
 qcow2_cluster_map_is_crowded (const Qcow2ClusterMap *map)
 {

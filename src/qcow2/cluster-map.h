@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which clusters of an image file belong to what: runs of clusters, collected
- * in any order, sorted, and of limited number. */
+/* A map of the clusters of an image file to the structures they belong to.  It
+ * collects a limited number of runs of clusters, in any order, and sorts them.
+ */
 
 #pragma once
 
@@ -19,25 +20,26 @@ typedef enum
   QCOW2_RUN_SNAPSHOT_L1_TABLE,
   QCOW2_RUN_CRYPTO_HEADER,
   QCOW2_RUN_DIRECTORY,
-  QCOW2_RUN_TABLE, /* this and the next are a bitmap's */
+  QCOW2_RUN_TABLE, /* of a bitmap, as is the next one */
   QCOW2_RUN_DATA
 } Qcow2RunKind;
 
 #define QCOW2_RUN_NO_BITMAP 0xffffff
 
-/* Clusters are numbered from 0, the one at host offset 0. */
+/* A run of clusters.  Cluster 0 is the one at host offset 0. */
 typedef struct
 {
   guint64 start;
-  guint64 pointer;     /* host offset of what points to START; behind it, for
-                          data, that to START + 1, and so on */
+  guint64 pointer;     /* host offset of the reference to START; for data,
+                          those to the next clusters follow it */
   guint32 n;           /* clusters */
   guint32 bitmap : 24; /* index, or QCOW2_RUN_NO_BITMAP */
   guint32 kind : 7;    /* Qcow2RunKind */
-  guint32 clipped : 1; /* it begins before START */
+  guint32 clipped : 1; /* START is not its first cluster: see LOW of
+                          qcow2_cluster_map_start () */
 } Qcow2Run;
 
-/* How many runs are kept at a time. */
+/* The maximum number of runs in a map. */
 #define QCOW2_CLUSTER_MAP_RUNS (1 << 19)
 
 typedef struct Qcow2ClusterMap Qcow2ClusterMap;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a function asks of the compiler. */
+/* Attributes that a function requests from the compiler. */
 
 #pragma once
 
-/* A processor with more instructions has a faster form of it: it is compiled
- * for that as well, and the right one is taken at run time. */
+/* Compiles a function several times: for processors with more instructions, on
+ * which it is faster, and for all others.  The version is selected at run
+ * time. */
 #ifdef HAVE_TARGET_CLONES
 #define QCOW2_CLONES                                                          \
   __attribute__ ((target_clones ("avx2", "popcnt", "default")))
@@ -12,7 +13,8 @@
 #define QCOW2_CLONES
 #endif
 
-/* Its numbers are to wrap, as those of a hash do: no sanitizer minds. */
+/* The arithmetic of a function wraps on purpose, as in a hash: sanitizers do
+ * not report it. */
 #ifdef __clang__
 #define QCOW2_WRAPS __attribute__ ((no_sanitize ("integer")))
 #else

@@ -12,21 +12,21 @@
 
 #define WHAT "bitmap data"
 
-/* How many entries are decoded at a time. */
+/* Table entries decoded at a time. */
 #define BLOCK 512
 
 #define WORD_BITS 64
 
 typedef struct Walk Walk;
 
-/* What is done with the bits of a bitmap, from the first to the last: those
- * from FIRST to before END are all of TYPE, or those of the bytes at BYTES,
- * where bit FIRST is in the first 8 bytes, bit FIRST % 64 of them. */
+/* Callbacks that receive the bits of a bitmap in order.  take_run receives the
+ * bits from FIRST to before END, all of TYPE.  take_bits receives them as they
+ * are in memory: bit FIRST is bit FIRST % 64 of the 8 bytes at BYTES. */
 typedef struct
 {
   gboolean (*take_run) (Walk *walk, guint64 first, guint64 end,
                         Qcow2ExtentType type, GError **error);
-  /* NULL: no data is read. */
+  /* If NULL, no data is read. */
   gboolean (*take_bits) (Walk *walk, guint64 first, guint64 end,
                          const guint8 *bytes, GError **error);
 } Taker;
@@ -37,25 +37,25 @@ struct Walk
   const Taker *taker;
   Qcow2Table table;
   guint64 n_bits;     /* of the whole bitmap */
-  guint64 first;      /* bit that is wanted */
-  guint64 end;        /* behind the last bit that is wanted */
-  guint64 entry_bits; /* that an entry stands for */
+  guint64 first;      /* first requested bit */
+  guint64 end;        /* bit after the last requested one */
+  guint64 entry_bits; /* bits per table entry */
   ByteWindow *entries;
   ByteWindow *data;
-  Qcow2ExtentType clear; /* the type of a granule whose bit is clear */
-  guint64 data_left;     /* bytes of QCOW2_MAX_DATA_BYTES */
+  Qcow2ExtentType clear; /* type of a granule whose bit is clear */
+  guint64 data_left;     /* remaining bytes of QCOW2_MAX_DATA_BYTES */
 
-  /* Of a walk over extents: the one that goes on. */
+  /* For a walk over extents; START and TYPE are of the current extent. */
   Qcow2ExtentFunc func;
   gpointer func_data;
   guint64 start; /* guest offset */
   Qcow2ExtentType type;
 
-  Qcow2ExtentTotals *totals; /* of one that counts */
+  Qcow2ExtentTotals *totals; /* for a walk that counts */
 };
 
-/* Takes from the disk of the image what lies at guest offset START and behind
- * it, but at most MAX_LENGTH bytes. */
+/* Sets the range of CONTENTS to the MAX_LENGTH bytes at guest offset START,
+ * clipped to the disk of the image. */
 void
 qcow2_contents_set_range (Qcow2Contents *contents, guint64 start,
                           guint64 max_length)
@@ -72,8 +72,8 @@ get_end (const Qcow2Contents *contents)
   return contents->start + contents->length;
 }
 
-/* Returns the guest offset at which granule BIT starts, the end of the disk
- * for the one behind the last, cut at what is wanted. */
+/* Returns the guest offset of granule BIT, clamped to the requested range.
+ * The granule after the last one is at the end of the disk. */
 static guint64
 to_guest (const Walk *walk, guint64 bit)
 {
@@ -85,8 +85,9 @@ to_guest (const Walk *walk, guint64 bit)
   return CLAMP (offset, contents->start, get_end (contents));
 }
 
-/* Returns the 8 bytes that begin with BYTES, of which only LEFT may be there,
- * with bit n of the bitmap as bit n % 64. */
+/* Returns the 8 bytes at BYTES as a number in which bit n of the bitmap is bit
+ * n % 64.  If LEFT is less than 8, only LEFT bytes are readable and the others
+ * count as 0. */
 static guint64
 load_word (const guint8 *bytes, guint64 left)
 {
@@ -99,7 +100,8 @@ load_word (const guint8 *bytes, guint64 left)
   return qcow2_load_word (padded);
 }
 
-/* Returns how many bytes at BYTES hold the bits from FIRST to before END. */
+/* Returns the number of bytes that hold the bits from FIRST to before END,
+ * counted from the 8-byte word with bit FIRST. */
 static guint64
 get_n_bytes (guint64 first, guint64 end)
 {
@@ -108,7 +110,7 @@ get_n_bytes (guint64 first, guint64 end)
 
 /* ---- Extents ---- */
 
-/* Ends the extent that goes on at bit AT, where one of TYPE begins. */
+/* Ends the current extent at bit AT, and starts one of TYPE there. */
 static gboolean
 change (Walk *walk, guint64 at, Qcow2ExtentType type, GError **error)
 {
@@ -129,8 +131,8 @@ extents_take_run (Walk *walk, guint64 first, guint64 end G_GNUC_UNUSED,
   return type == walk->type || change (walk, first, type, error);
 }
 
-/* Returns which word, from number I to before N, is the first that is not
- * EQUAL; N when all are.  They begin at BYTES, and all of them are there. */
+/* Returns the index of the first of the words I to N - 1 at BYTES that differs
+ * from EQUAL, or N if there is none.  A word has 8 bytes. */
 static guint64
 skip_equal (const guint8 *bytes, guint64 i, guint64 n, guint64 equal)
 {
@@ -146,8 +148,8 @@ skip_equal (const guint8 *bytes, guint64 i, guint64 n, guint64 equal)
   return i;
 }
 
-/* Ends the extent that goes on at bit AT, whose successor is of the other of
- * two types. */
+/* Ends the current extent at bit AT, and starts one of the other type there:
+ * dirty, or that of a clear bit. */
 static gboolean
 flip (Walk *walk, guint64 at, GError **error)
 {
@@ -184,8 +186,9 @@ extents_take_bits (Walk *walk, guint64 first, guint64 end, const guint8 *bytes,
           continue;
         }
 
-      /* Where a bit is not like the one before it, from those that count on:
-       * the ones before them are taken to be like what goes on. */
+      /* A bit of FLIPS is set where the bitmap's bit differs from the one
+       * before it.  Bits outside MASK, which precede FIRST, count as equal to
+       * the current extent. */
       const guint64 counted = (word & mask) | (same & ~mask);
       guint64 flips = counted ^ ((counted & G_MAXINT64) << 1 | (same & 1));
 
@@ -234,13 +237,13 @@ totals_take_run (Walk *walk, guint64 first, guint64 end, Qcow2ExtentType type,
 
 #define COUNT_WORD(at) ((guint64) __builtin_popcountll (qcow2_load_word (at)))
 
-/* Returns how many bits of the N_WORDS words at BYTES are set. */
+/* Returns the number of set bits in the N_WORDS 8-byte words at BYTES. */
 QCOW2_CLONES static guint64
 count_words (const guint8 *bytes, guint64 n_words)
 {
   guint64 n = 0;
 
-  /* By fours, which is all that a processor can do at a time. */
+  /* Unrolled by four, so that the processor counts words in parallel. */
   for (; n_words >= 4; n_words -= 4, bytes += 32)
     n += COUNT_WORD (bytes) + COUNT_WORD (bytes + 8) + COUNT_WORD (bytes + 16)
          + COUNT_WORD (bytes + 24);
@@ -250,7 +253,8 @@ count_words (const guint8 *bytes, guint64 n_words)
   return n;
 }
 
-/* Returns how many of the bits from FIRST to before END are set. */
+/* Returns the number of set bits from FIRST to before END.  Bit FIRST is in
+ * the 8-byte word at BYTES. */
 static guint64
 count_set (guint64 first, guint64 end, const guint8 *bytes)
 {
@@ -275,8 +279,8 @@ count_set (guint64 first, guint64 end, const guint8 *bytes)
   return n - (guint64) __builtin_popcountll (unwanted);
 }
 
-/* The first and the last granule may be cut: they are counted by themselves.
- */
+/* Counts the first and the last granule separately: the requested range may
+ * only cover part of them. */
 static gboolean
 totals_take_bits (Walk *walk, guint64 first, guint64 end, const guint8 *bytes,
                   GError **error)
@@ -310,10 +314,11 @@ totals_take_bits (Walk *walk, guint64 first, guint64 end, const guint8 *bytes,
   return TRUE;
 }
 
-/* ---- The way through table and data ---- */
+/* ---- Walking the table and the data ---- */
 
-/* Gives the bits from FIRST to before END, if there are any, which are all of
- * TYPE; to_guest () cuts what is not wanted of them. */
+/* Passes the bits from FIRST to before END, which may be none and are all of
+ * TYPE, to the taker.  They may exceed the requested range: to_guest () clamps
+ * them. */
 static gboolean
 give_run (Walk *walk, guint64 first, guint64 end, Qcow2ExtentType type,
           GError **error)
@@ -327,8 +332,9 @@ is_lenient (const Walk *walk)
   return walk->contents->unread != NULL;
 }
 
-/* Returns whether it goes on after ERROR, a read that failed, which it takes.
- */
+/* Takes ownership of READ_ERROR and returns whether the walk continues, that
+ * is, whether it is lenient.  If so, keeps the first error in the unread of
+ * the contents; otherwise, stores READ_ERROR in *ERROR. */
 static gboolean
 go_on_after (const Walk *walk, GError *read_error, GError **error)
 {
@@ -341,7 +347,8 @@ go_on_after (const Walk *walk, GError *read_error, GError **error)
   return is_lenient (walk);
 }
 
-/* Fails with QCOW2_ERROR_READ: what was sound a moment ago is not. */
+/* Fails with QCOW2_ERROR_READ: entry INDEX of TABLE, which was sound when it
+ * was examined, is not any more. */
 static gboolean
 has_changed (const Qcow2Table *table, guint64 index, GError **error)
 {
@@ -352,8 +359,8 @@ has_changed (const Qcow2Table *table, guint64 index, GError **error)
   return FALSE;
 }
 
-/* Gives the bits from FIRST to before END, which are whole bytes of the data
- * that starts with bit BASE at host offset OFFSET, and in the file. */
+/* Passes the bits from FIRST to before END to the taker.  Their data lies in
+ * the file: it starts with bit BASE at host offset OFFSET. */
 static gboolean
 give_data_in_file (Walk *walk, guint64 offset, guint64 base, guint64 first,
                    guint64 end, GError **error)
@@ -389,7 +396,9 @@ give_data_in_file (Walk *walk, guint64 offset, guint64 base, guint64 first,
   return TRUE;
 }
 
-/* Gives the bits of N entries, from ENTRY on, whose data lies in one piece. */
+/* Passes the bits of N entries from ENTRY on, whose data is contiguous in the
+ * file, to the taker.  Data after the end of the file is unknown if the walk
+ * is lenient, and an error otherwise. */
 static gboolean
 give_data (Walk *walk, const Qcow2TableEntry *entry, gsize n, GError **error)
 {
@@ -414,8 +423,9 @@ give_data (Walk *walk, const Qcow2TableEntry *entry, gsize n, GError **error)
   return give_run (walk, readable_end, end, QCOW2_EXTENT_UNKNOWN, error);
 }
 
-/* Gives the bits of N entries, as give_data () does, as long as there is not
- * too much data. */
+/* Passes the bits of N entries from ENTRY on to the taker, as give_data ()
+ * does.  Entries after QCOW2_MAX_DATA_BYTES of data are not read: they are
+ * unknown if the walk is lenient, and an error otherwise. */
 static gboolean
 give_some_data (Walk *walk, const Qcow2TableEntry *entry, gsize n,
                 GError **error)
@@ -440,8 +450,9 @@ give_some_data (Walk *walk, const Qcow2TableEntry *entry, gsize n,
                       QCOW2_EXTENT_UNKNOWN, error);
 }
 
-/* Returns how many of the N_ENTRIES entries at ENTRIES, one at least, have
- * their data in one piece. */
+/* Returns the number of entries at the start of ENTRIES, at least one, whose
+ * data is contiguous in the file.  N_ENTRIES is the total number of entries.
+ */
 static gsize
 count_adjacent (const Qcow2TableEntry *entries, gsize n_entries)
 {
@@ -493,8 +504,8 @@ give_entries (Walk *walk, const Qcow2TableEntry *entries, gsize n_entries,
   return TRUE;
 }
 
-/* Gives the bits of entry I and those behind it, as many as are read at once,
- * at most up to entry END; N gets how many entries that were. */
+/* Passes the bits of some entries, from entry I to at most before entry END,
+ * to the taker, and stores the number of entries in *N. */
 static gboolean
 give_block (Walk *walk, guint64 i, guint64 end, guint64 *n, GError **error)
 {
@@ -528,7 +539,7 @@ give_block (Walk *walk, guint64 i, guint64 end, guint64 *n, GError **error)
                    QCOW2_EXTENT_UNKNOWN, error);
 }
 
-/* Gives all bits that are wanted, in order, to the taker. */
+/* Passes all requested bits to the taker, in order. */
 static gboolean
 give_all (Walk *walk, GError **error)
 {
@@ -554,7 +565,8 @@ give_all (Walk *walk, GError **error)
                    QCOW2_EXTENT_UNKNOWN, error);
 }
 
-/* Whether the bits of BITMAP can be found, and are about what is dirty. */
+/* Returns whether BITMAP is a dirty tracking bitmap whose bits can be located.
+ */
 static gboolean
 has_bits (const Qcow2Image *image, const Qcow2Bitmap *bitmap)
 {
@@ -564,8 +576,8 @@ has_bits (const Qcow2Image *image, const Qcow2Bitmap *bitmap)
          && bitmap->bitmap_table_offset != 0;
 }
 
-/* Goes through the bits in WALK, which wants at least one byte of the disk and
- * has its taker. */
+/* Walks the bits of the range of WALK, which must have at least one byte.  The
+ * caller sets the contents and the taker. */
 static gboolean
 run (Walk *walk, GError **error)
 {
@@ -601,9 +613,10 @@ skip_run (Walk *walk G_GNUC_UNUSED, guint64 first G_GNUC_UNUSED,
   return TRUE;
 }
 
-/* Checks that CONTENTS has no more data than is read of a bitmap, before any
- * of it is read.  Otherwise, and when the table cannot be read, fails with
- * QCOW2_ERROR_READ. */
+/* Checks, without reading any bitmap data, that CONTENTS has no more than
+ * QCOW2_MAX_DATA_BYTES of it.  If there is more, or if the table is unreadable
+ * or has changed since it was examined, handles that as a read error: fails
+ * with QCOW2_ERROR_READ, unless CONTENTS collects errors in unread. */
 gboolean
 qcow2_contents_check_size (const Qcow2Contents *contents, GError **error)
 {
@@ -615,7 +628,7 @@ qcow2_contents_check_size (const Qcow2Contents *contents, GError **error)
   if (contents->length == 0 || !has_bits (contents->image, bitmap))
     return TRUE;
 
-  /* All of the bitmap may be read: the table is not read again. */
+  /* All of the bitmap is within the limit: no need to read the table again. */
   if (bitmap->has_counts
       && bitmap->counts.serialized <= QCOW2_MAX_DATA_BYTES / cluster_size)
     return TRUE;
@@ -623,9 +636,9 @@ qcow2_contents_check_size (const Qcow2Contents *contents, GError **error)
   return run (&walk, error);
 }
 
-/* Calls FUNC with DATA for each extent of CONTENTS, from the first on: they
- * adjoin each other, and neighbours are of different types.  Fails as FUNC
- * does, and with QCOW2_ERROR_READ. */
+/* Calls FUNC with DATA for each extent of CONTENTS, in order.  The extents are
+ * contiguous, and adjacent ones differ in type.  Fails with QCOW2_ERROR_READ,
+ * or as FUNC does. */
 gboolean
 qcow2_contents_walk (const Qcow2Contents *contents, Qcow2ExtentFunc func,
                      gpointer data, GError **error)
@@ -647,7 +660,7 @@ qcow2_contents_walk (const Qcow2Contents *contents, Qcow2ExtentFunc func,
   return func (&all, data, error);
 }
 
-/* Gives in TOTALS how much of the disk is of each type.  Fails with
+/* Stores in *TOTALS the number of bytes of CONTENTS of each type.  Fails with
  * QCOW2_ERROR_READ. */
 gboolean
 qcow2_contents_count (const Qcow2Contents *contents, Qcow2ExtentTotals *totals,

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a bitmap says about the disk: qcow2 specification, section "Dirty
- * tracking bitmaps", and "Bitmap data" for where its bits are.
+/* The contents of a bitmap: qcow2 specification, section "Dirty tracking
+ * bitmaps", and section "Bitmap data" for the location of the bits.
  *
- * A set bit always means dirty.  A clear bit means clean in a bitmap that is
- * enabled or disabled, and unknown in any other: the guest's last writes may
- * be missing from one that is in use or stale, and damage may have cleared
- * bits. */
+ * A set bit always means dirty.  A clear bit means clean if the bitmap is
+ * enabled or disabled, and unknown otherwise: a bitmap that is in use or stale
+ * may lack the guest's last writes, and damage may have cleared bits. */
 
 #pragma once
 
@@ -15,24 +14,26 @@
 
 G_BEGIN_DECLS
 
-/* The most bitmap data that is read, of a bitmap or in an examination of all
- * bitmaps of an image, in bytes: any number of table entries may refer to the
- * same cluster. */
+/* The maximum number of bytes of bitmap data to read for one bitmap, or for an
+ * examination of all bitmaps of an image.  The size of the file is no limit,
+ * as any number of table entries may refer to the same cluster. */
 #define QCOW2_MAX_DATA_BYTES (G_GUINT64_CONSTANT (4) * 1024 * 1024 * 1024)
 
-/* What is read of the contents of a bitmap. */
+/* The part of a bitmap's contents to read. */
 typedef struct
 {
   const Qcow2Image *image;
   const Qcow2Bitmap *bitmap; /* examined */
   guint64 start;             /* guest offset in bytes, inside the disk */
-  guint64 length;            /* bytes, no more than there are behind START */
-  /* NULL: a read that fails ends it.  Otherwise what cannot be read, or is
-   * wrong, is unknown, and the first error goes here. */
+  guint64 length;            /* bytes, at most up to the end of the disk */
+  /* If NULL, the first error ends the walk.  Otherwise ranges that cannot be
+   * read, or whose table entries are wrong, are unknown, and the first error
+   * is stored here. */
   GError **unread;
 } Qcow2Contents;
 
-/* Takes an extent; those behind it are wanted only if it returns TRUE. */
+/* Is called for each EXTENT.  Returns TRUE to continue with the next one, or
+ * FALSE to end the walk. */
 typedef gboolean (*Qcow2ExtentFunc) (const Qcow2Extent *extent, gpointer data,
                                      GError **error);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What QEMU makes of a bitmap directory that the file truncates. */
+/* Judges a bitmap directory that the file truncates as QEMU does. */
 
 #pragma once
 

@@ -10,16 +10,16 @@
 
 #define WHAT "bitmap directory"
 
-/* The field name_size of an entry (qcow2 spec, bitmap directory). */
+/* Offset of name_size in an entry (qcow2 spec, bitmap directory). */
 #define AT_NAME_SIZE 18
 
-/* Where the walk stands; all but WALKING are ends. */
+/* State of the walk.  Every state but WALKING ends it. */
 typedef enum
 {
   WALKING,
-  AT_END,   /* of the directory, the file or what is examined */
+  AT_END,   /* of the directory or the file, or at max_entries */
   HEAD_CUT, /* too few bytes for an entry are left */
-  ENTRY_CUT /* the last entry given extends beyond the end */
+  ENTRY_CUT /* the last entry returned extends beyond the end */
 } WalkState;
 
 struct Qcow2Directory
@@ -27,26 +27,29 @@ struct Qcow2Directory
   Qcow2Image *image;
   ByteWindow *window;
   guint64 start;        /* host offset of the first entry */
-  guint64 declared_end; /* host offset, as the bitmaps extension has it */
-  guint64 end;          /* host offset where the walk has to end */
+  guint64 declared_end; /* host offset, from the bitmaps extension */
+  guint64 end;          /* host offset where the walk ends */
   guint64 max_entries;
 
   guint64 pos;   /* host offset of the next entry */
   guint64 index; /* of the next entry */
   WalkState state;
-  gboolean cut_by_file; /* a truncated entry fits into the directory */
-  Qcow2Bitmap cut;      /* that entry, with zeroes for what the file lacks of
-                           its fields; index QCOW2_NO_INDEX: there is none */
+  gboolean cut_by_file; /* the truncated entry fits into the directory */
+  Qcow2Bitmap cut;      /* the entry whose fields the file truncates, with
+                           zeroes for the missing bytes; index QCOW2_NO_INDEX
+                           if there is none */
 
-  Qcow2Namesakes *namesakes; /* of all entries when it was opened */
-  gboolean is_none;          /* none of its entries can be one */
+  Qcow2Namesakes *namesakes; /* of all entries at the time of opening */
+  gboolean is_none;          /* no entry looks like a bitmap: see
+                                is_no_entry () */
   gboolean is_rewritten;     /* by QEMU, when it opens the image for writing */
 };
 
 #define MAX_PADDING 7
 G_STATIC_ASSERT (G_MAXUINT16 + MAX_PADDING <= BYTE_WINDOW_SIZE);
 
-/* How many fields of 24 bytes have to be wrong before they are no entry. */
+/* With this many wrong fields or more, the first 24 bytes of an entry are not
+ * taken for an entry. */
 #define MANY_FLAWS 3
 
 void
@@ -57,9 +60,10 @@ qcow2_directory_rewind (Qcow2Directory *directory)
   directory->state = directory->window != NULL ? WALKING : AT_END;
 }
 
-/* Reads what follows the head of the entry at the walk's position; its SIZE
- * bytes without padding are there.  Returns the name, which stays valid until
- * the next call, NULL when a read fails. */
+/* Reads the extra data and the name of BITMAP, the entry at the walk's
+ * position.  SIZE is the size of the entry in bytes without padding; all of it
+ * is in the file and the directory.  Returns the name, which stays valid until
+ * the next read from the window, or NULL when a read fails. */
 static const guint8 *
 read_tail (Qcow2Directory *directory, Qcow2Bitmap *bitmap, guint64 size,
            GError **error)
@@ -89,8 +93,9 @@ read_tail (Qcow2Directory *directory, Qcow2Bitmap *bitmap, guint64 size,
   return bytes;
 }
 
-/* Notes that the walk has ended inside the fields of an entry.  When the file
- * truncates the last one, QEMU reads zeroes for the rest of it. */
+/* Ends the walk inside the fields of an entry.  QEMU reads zeroes for the
+ * missing fields if the file truncates the last entry, so that entry is
+ * kept. */
 static void
 end_in_head (Qcow2Directory *directory)
 {
@@ -106,8 +111,9 @@ end_in_head (Qcow2Directory *directory)
     directory->cut = cut;
 }
 
-/* Gives the next entry in BITMAP and its name, apart, in NAME, valid until the
- * next call.  Otherwise like qcow2_directory_next (). */
+/* Stores the next entry in *BITMAP, without its name, and the name in *NAME:
+ * NULL if the entry is truncated, else valid until the next call.  Returns
+ * FALSE as qcow2_directory_next () does. */
 static gboolean
 read_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap, const guint8 **name,
            GError **error)
@@ -151,11 +157,11 @@ read_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap, const guint8 **name,
   return TRUE;
 }
 
-/* Gives the next entry in BITMAP, which the caller clears.  When its extra
- * data or name do not end in the directory and the file it has no
- * name and is the last one.  Entries beyond nb_bitmaps are given too.  Returns
- * FALSE without an error at the end, FALSE with QCOW2_ERROR_READ when a read
- * fails. */
+/* Stores the next entry in *BITMAP, which the caller clears.  Entries beyond
+ * nb_bitmaps are included.  If the extra data or the name of an entry extends
+ * beyond the end of the directory or the file, the entry has no name and is
+ * the last one.  Returns FALSE without an error at the end, and FALSE with
+ * QCOW2_ERROR_READ when a read fails. */
 gboolean
 qcow2_directory_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap,
                       GError **error)
@@ -170,8 +176,8 @@ qcow2_directory_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap,
   return TRUE;
 }
 
-/* Whether the walk has ended inside the fields of an entry that still has a
- * name, all of which is zeroes to QEMU. */
+/* Returns whether the file truncates the fields of the last entry and the
+ * entry has a name, which QEMU reads as zeroes. */
 static gboolean
 has_cut_name (const Qcow2Directory *directory)
 {
@@ -179,9 +185,10 @@ has_cut_name (const Qcow2Directory *directory)
          && directory->cut.name_size > 0;
 }
 
-/* Gives in BITMAP the last entry of DIRECTORY if the file ends in its fields,
- * but QEMU, which reads zeroes for the rest, reads its table.  It is no bitmap
- * to qcow2_directory_next ().  Returns FALSE when there is none. */
+/* Stores in *BITMAP the last entry of DIRECTORY, if the file ends inside its
+ * fields.  QEMU reads zeroes for the missing bytes and then reads the bitmap
+ * table of the entry.  The entry is not returned by qcow2_directory_next ().
+ * Returns FALSE if there is none. */
 gboolean
 qcow2_directory_get_cut_entry (const Qcow2Directory *directory,
                                Qcow2Bitmap *bitmap)
@@ -190,22 +197,22 @@ qcow2_directory_get_cut_entry (const Qcow2Directory *directory,
   return has_cut_name (directory);
 }
 
-/* Returns the image whose directory DIRECTORY is. */
+/* Returns the image that DIRECTORY belongs to. */
 Qcow2Image *
 qcow2_directory_get_image (const Qcow2Directory *directory)
 {
   return directory->image;
 }
 
-/* Returns how many entries there were when DIRECTORY was opened. */
+/* Returns the number of entries that DIRECTORY had when it was opened. */
 guint64
 qcow2_directory_get_n (const Qcow2Directory *directory)
 {
   return qcow2_namesakes_get_n (directory->namesakes);
 }
 
-/* Whether damage on the way to DIRECTORY hides all of its entries, so that
- * nobody can tell what bitmaps there are. */
+/* Returns whether damage to the header or the extensions hides all entries of
+ * DIRECTORY, so that the bitmaps of the image are unknown. */
 gboolean
 qcow2_directory_is_unknown (const Qcow2Directory *directory)
 {
@@ -213,23 +220,23 @@ qcow2_directory_is_unknown (const Qcow2Directory *directory)
          && qcow2_image_bitmaps_are_damaged (directory->image);
 }
 
-/* Whether none of the entries of DIRECTORY can be one, which has been said:
- * what they are is not worth judging. */
+/* Returns whether no entry of DIRECTORY looks like a bitmap.  A finding
+ * reports this (BDIR-21), so the entries are not judged one by one. */
 gboolean
 qcow2_directory_is_none (const Qcow2Directory *directory)
 {
   return directory->is_none;
 }
 
-/* Whether QEMU writes DIRECTORY when it opens the image for writing, since it
- * marks the bitmaps as in use. */
+/* Returns whether QEMU writes DIRECTORY when it opens the image for writing,
+ * to mark the bitmaps as in use. */
 gboolean
 qcow2_directory_is_rewritten (const Qcow2Directory *directory)
 {
   return directory->is_rewritten;
 }
 
-/* Makes entry INDEX of DIRECTORY, which is at host offset OFFSET, the next. */
+/* Makes entry INDEX of DIRECTORY, at host offset OFFSET, the next one. */
 static void
 seek (Qcow2Directory *directory, guint64 index, guint64 offset)
 {
@@ -238,8 +245,8 @@ seek (Qcow2Directory *directory, guint64 index, guint64 offset)
   directory->index = index;
 }
 
-/* Gives in BITMAP, which the caller clears, entry INDEX of DIRECTORY, which is
- * at host offset OFFSET.  The walk goes on behind it.  Returns FALSE as
+/* Stores in *BITMAP, which the caller clears, entry INDEX of DIRECTORY at host
+ * offset OFFSET.  The walk continues after that entry.  Returns FALSE as
  * qcow2_directory_next () does. */
 gboolean
 qcow2_directory_read (Qcow2Directory *directory, guint64 index, guint64 offset,
@@ -249,9 +256,9 @@ qcow2_directory_read (Qcow2Directory *directory, guint64 index, guint64 offset,
   return qcow2_directory_next (directory, bitmap, error);
 }
 
-/* Leaves out the entries before entry INDEX, if it is known where that is:
- * it was there, with a name, when the directory was opened.  Returns FALSE
- * when the walk is behind it, or there is none. */
+/* Skips the entries before entry INDEX.  Skips none if the offset of entry
+ * INDEX is unknown, because it had no name when DIRECTORY was opened.  Returns
+ * FALSE if the walk is past entry INDEX or DIRECTORY has no such entry. */
 gboolean
 qcow2_directory_skip_to_index (Qcow2Directory *directory, guint64 index)
 {
@@ -265,8 +272,9 @@ qcow2_directory_skip_to_index (Qcow2Directory *directory, guint64 index)
   return TRUE;
 }
 
-/* Leaves out entries that cannot have the name of LEN bytes at NAME, likewise:
- * the next one may have it.  Returns FALSE when there is none. */
+/* Skips entries whose name cannot be the LEN bytes at NAME.  The next entry
+ * may still have another name.  Returns FALSE if no further entry can have
+ * that name. */
 gboolean
 qcow2_directory_skip_to_name (Qcow2Directory *directory, const char *name,
                               gsize len)
@@ -277,7 +285,8 @@ qcow2_directory_skip_to_name (Qcow2Directory *directory, const char *name,
   return qcow2_directory_skip_to_index (directory, index);
 }
 
-/* Whether the fields of BITMAP are so wrong that they are no entry at all. */
+/* Returns whether so many fields of BITMAP are wrong that the bytes are not an
+ * entry. */
 static gboolean
 is_no_entry (const Qcow2Directory *directory, const Qcow2Bitmap *bitmap)
 {
@@ -299,8 +308,8 @@ is_no_entry (const Qcow2Directory *directory, const Qcow2Bitmap *bitmap)
   return n >= MANY_FLAWS;
 }
 
-/* Returns a finding's subject: the directory as a whole, or, with INDEX, an
- * entry. */
+/* Returns the subject of a finding: entry INDEX, or the whole directory if
+ * INDEX is QCOW2_NO_INDEX. */
 static Qcow2Subject
 make_subject (guint64 index)
 {
@@ -313,9 +322,9 @@ make_subject (guint64 index)
   return subject;
 }
 
-/* Whether the entry at which the walk has ended, which the file truncates,
- * takes fewer bytes with the name that QEMU reads: what is missing of it is
- * zeroes. An entry that cannot be read has not. */
+/* Returns whether the entry that the file truncates becomes shorter when QEMU
+ * writes it: QEMU reads zeroes for the missing bytes of its name, and a name
+ * ends at the first NUL.  Returns FALSE if the entry cannot be read. */
 static gboolean
 has_shorter_name (const Qcow2Directory *directory)
 {
@@ -337,8 +346,8 @@ has_shorter_name (const Qcow2Directory *directory)
          && (strnlen ((const char *) name, in_file) + 7) / 8 < (size + 7) / 8;
 }
 
-/* Adds that the walk has ended inside an entry.  Returns FALSE when it has
- * not. */
+/* Adds a finding if the walk has ended inside an entry.  Returns whether it
+ * has. */
 static gboolean
 judge_cut_entry (const Qcow2Directory *directory)
 {
@@ -384,8 +393,7 @@ judge_cut_entry (const Qcow2Directory *directory)
   return FALSE;
 }
 
-/* Adds what is wrong with the directory as a whole, when the walk has ended.
- */
+/* Adds findings about the directory as a whole, after the walk has ended. */
 static void
 judge_walk (const Qcow2Directory *directory)
 {
@@ -406,7 +414,7 @@ judge_walk (const Qcow2Directory *directory)
   if (judge_cut_entry (directory))
     return;
 
-  /* When nothing of the directory is in the file, that has been said. */
+  /* Another finding reports a directory that the file does not hold at all. */
   if (directory->end <= directory->start)
     return;
 
@@ -431,8 +439,8 @@ judge_walk (const Qcow2Directory *directory)
                         directory->declared_end);
 }
 
-/* HDR-31: says that QEMU has no room to write the header anew, which it does
- * with the directory. */
+/* HDR-31: adds a finding if QEMU has no room to rewrite the header, which it
+ * does when it rewrites the directory. */
 static void
 judge_room (const Qcow2Directory *directory)
 {
@@ -440,7 +448,7 @@ judge_room (const Qcow2Directory *directory)
     qcow2_image_judge_room (directory->image);
 }
 
-/* A Qcow2NamesakesRead: reads the name of an entry again. */
+/* A Qcow2NamesakesRead. */
 static GBytes *
 read_name (guint32 index, guint32 offset, gpointer data, GError **error)
 {
@@ -453,8 +461,8 @@ read_name (guint32 index, guint32 offset, gpointer data, GError **error)
              : NULL;
 }
 
-/* Walks the directory once: judges it as a whole, and finds names that stand
- * in it twice. */
+/* Walks the directory once: judges it as a whole, and finds names that occur
+ * more than once. */
 static gboolean
 survey (Qcow2Directory *directory, GError **error)
 {
@@ -462,7 +470,7 @@ survey (Qcow2Directory *directory, GError **error)
       = qcow2_header_vouches_for_bitmaps (&directory->image->header)
         && !directory->image->extensions_ignored;
   g_autoptr (GError) local_error = NULL;
-  guint64 n_entries = 0; /* that may be some */
+  guint64 n_entries = 0; /* that look like bitmaps */
 
   while (TRUE)
     {
@@ -501,10 +509,10 @@ survey (Qcow2Directory *directory, GError **error)
   return FALSE;
 }
 
-/* Returns the bitmap directory of IMAGE, which must outlive it, before its
- * first entry; one without entries when the image does not say where its
- * directory is.  What is wrong with the directory as a whole is added to the
- * image's problems, once.  Fails with QCOW2_ERROR_READ only. */
+/* Returns the bitmap directory of IMAGE, before its first entry.  IMAGE must
+ * outlive it.  The directory has no entries if the image does not say where it
+ * is.  Adds findings about the directory as a whole to the image's problems.
+ * Fails only with QCOW2_ERROR_READ. */
 Qcow2Directory *
 qcow2_directory_open (Qcow2Image *image, GError **error)
 {
@@ -518,7 +526,7 @@ qcow2_directory_open (Qcow2Image *image, GError **error)
   directory->namesakes = qcow2_namesakes_new ();
   directory->state = AT_END;
 
-  /* At offset 0 lies the header, never a directory. */
+  /* Offset 0 holds the header, never a directory. */
   if (start == 0 || start > byte_source_get_size (image->source))
     return g_steal_pointer (&directory);
 
@@ -535,9 +543,9 @@ qcow2_directory_open (Qcow2Image *image, GError **error)
   return g_steal_pointer (&directory);
 }
 
-/* Returns the directory that EXTENSION of IMAGE points to as one of nb_bitmaps
- * entries, whatever size it is said to have, before its first entry.  Nothing
- * of it is judged. */
+/* Returns the directory that EXTENSION of IMAGE points to, before its first
+ * entry.  The number of entries is nb_bitmaps, whatever bitmap_directory_size
+ * says.  IMAGE must outlive the directory.  Adds no findings. */
 Qcow2Directory *
 qcow2_directory_open_counted (Qcow2Image *image,
                               const Qcow2BitmapsExtension *extension)
@@ -557,17 +565,18 @@ qcow2_directory_open_counted (Qcow2Image *image,
   return directory;
 }
 
-/* Returns the index of the first bitmap that has the name of bitmap INDEX:
- * INDEX itself when no bitmap before it has.  An entry that was not there when
- * the directory was opened, because somebody is writing, has no namesake. */
+/* Returns the index of the first bitmap with the same name as bitmap INDEX:
+ * INDEX itself if no earlier bitmap has that name.  An entry that a writer has
+ * added since DIRECTORY was opened has no namesake. */
 guint64
 qcow2_directory_get_namesake (const Qcow2Directory *directory, guint64 index)
 {
   return qcow2_namesakes_get_whole (directory->namesakes, index);
 }
 
-/* Likewise, of the first bitmap whose name is equal up to the first NUL byte,
- * where QEMU takes a name to end. */
+/* Returns the index of the first bitmap whose name equals that of bitmap INDEX
+ * up to the first NUL byte, where names end for QEMU: INDEX itself if there is
+ * no earlier one. */
 guint64
 qcow2_directory_get_cut_namesake (const Qcow2Directory *directory,
                                   guint64 index)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The bitmap directory of an image, read entry by entry. */
+/* Reads the bitmap directory of an image entry by entry. */
 
 #pragma once
 

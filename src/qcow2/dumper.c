@@ -6,18 +6,18 @@
 
 #include "qcow2/printable.h"
 
-/* The fixed parts of an extension, of the bitmaps extension's payload and of a
- * directory entry (qcow2 spec). */
+/* Sizes, in bytes, of the fixed part of an extension, the payload of the
+ * bitmaps extension, and the fixed part of a directory entry (qcow2 spec). */
 #define EXTENSION_HEAD 8
 #define BITMAPS_PAYLOAD 24
 #define ENTRY_HEAD 24
 
-/* The most of an extension's data that is read, in bytes: QEMU's largest
+/* The most bytes of an extension's data that are read: QEMU's largest
  * cluster. */
 #define MAX_DATA (2 * 1024 * 1024)
 
-/* Returns a dumper of the image in SOURCE, which must outlive it, with HEADER.
- */
+/* Returns a dumper of the image in SOURCE, which must outlive it.  HEADER is
+ * the header of the image. */
 Qcow2Dumper *
 qcow2_dumper_new (ByteSource *source, const Qcow2Header *header)
 {
@@ -33,12 +33,14 @@ qcow2_dumper_new (ByteSource *source, const Qcow2Header *header)
   dumper->end = dumper->header.cluster_size;
   if (header->backing_file_offset != 0)
     dumper->end = MIN (dumper->end, header->backing_file_offset);
-  /* It goes to the name of the backing file, wherever that is. */
+  /* qcow2.py seeks to the backing file name, and fails if the offset is above
+   * 2^63 - 1. */
   dumper->is_stopped = header->backing_file_offset > G_MAXINT64;
   return dumper;
 }
 
-/* Stops DUMPER unless LEN bytes at OFFSET are in the file. */
+/* Returns whether the file holds LEN bytes at host offset OFFSET.  Stops
+ * DUMPER if not. */
 static gboolean
 check_inside (Qcow2Dumper *dumper, guint64 offset, guint64 len)
 {
@@ -51,7 +53,8 @@ check_inside (Qcow2Dumper *dumper, guint64 offset, guint64 len)
   return FALSE;
 }
 
-/* Reads LEN bytes of data at OFFSET as far as they are in the file. */
+/* Returns the LEN bytes at host offset OFFSET, or those of them that are in
+ * the file and within MAX_DATA.  Returns NULL when a read fails. */
 static GBytes *
 read_data (Qcow2Dumper *dumper, guint64 offset, guint64 len, GError **error)
 {
@@ -65,13 +68,15 @@ read_data (Qcow2Dumper *dumper, guint64 offset, guint64 len, GError **error)
                             "header extension", error))
     return NULL;
 
-  /* A text that long is more than is printed here. */
+  /* qcow2.py would print this text in full, but it is too long to be read
+   * here. */
   if (there > wanted && qcow2_bytes_are_printable (bytes, wanted))
     dumper->is_stopped = TRUE;
   return g_bytes_new_take (g_steal_pointer (&bytes), wanted);
 }
 
-/* Reads what comes after the head of EXTENSION at OFFSET, and moves on. */
+/* Reads the payload of EXTENSION at host offset OFFSET, and advances DUMPER to
+ * the next extension. */
 static gboolean
 read_payload (Qcow2Dumper *dumper, guint64 offset, Qcow2Extension *extension,
               GError **error)
@@ -82,8 +87,8 @@ read_payload (Qcow2Dumper *dumper, guint64 offset, Qcow2Extension *extension,
   if (is_bitmaps && !check_inside (dumper, offset, BITMAPS_PAYLOAD))
     return FALSE;
 
-  /* Whatever its length, the bitmaps extension is taken for 24 bytes.  Other
-   * data end with the file, where there is no next extension. */
+  /* qcow2.py reads 24 bytes for the bitmaps extension, whatever its length.
+   * Other payloads may end with the file: no extension follows there. */
   dumper->pos = MIN (offset + (is_bitmaps ? BITMAPS_PAYLOAD : padded),
                      byte_source_get_size (dumper->source));
   extension->bytes = read_data (
@@ -105,7 +110,8 @@ read_payload (Qcow2Dumper *dumper, guint64 offset, Qcow2Extension *extension,
 }
 
 /* Stores the next extension in *EXTENSION, which the caller clears.  Returns
- * FALSE without an error at the end, and where the dumper stops. */
+ * FALSE without an error at the end or where qcow2.py stops.  Fails with
+ * QCOW2_ERROR_READ. */
 gboolean
 qcow2_dumper_next_extension (Qcow2Dumper *dumper, Qcow2Extension *extension,
                              GError **error)
@@ -130,7 +136,7 @@ qcow2_dumper_next_extension (Qcow2Dumper *dumper, Qcow2Extension *extension,
   return TRUE;
 }
 
-/* Stores the next bitmap of the extension that was read last in *BITMAP, which
+/* Stores the next bitmap of the last extension that was read in *BITMAP, which
  * the caller clears.  Returns FALSE as qcow2_dumper_next_extension () does. */
 gboolean
 qcow2_dumper_next_bitmap (Qcow2Dumper *dumper, Qcow2Bitmap *bitmap,
@@ -161,7 +167,8 @@ qcow2_dumper_next_bitmap (Qcow2Dumper *dumper, Qcow2Bitmap *bitmap,
   return TRUE;
 }
 
-/* Returns the table of BITMAP, of which the dumper wants all entries. */
+/* Returns the bitmap table of BITMAP.  Stops DUMPER if the file does not hold
+ * all entries, because qcow2.py reads all of them. */
 Qcow2Table
 qcow2_dumper_get_table (Qcow2Dumper *dumper, const Qcow2Bitmap *bitmap)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How QEMU's own dumper, qcow2.py, finds its way through an image: it believes
- * what it reads, and where a structure is not there it stops. */
+/* Walks through an image as QEMU's own dumper, qcow2.py, does: that script
+ * trusts what it reads, and stops at a structure that is missing. */
 
 #pragma once
 
@@ -13,13 +13,13 @@ G_BEGIN_DECLS
 typedef struct
 {
   ByteSource *source;
-  Qcow2Header header; /* with the cluster size that the dumper goes by */
+  Qcow2Header header; /* with the cluster size that qcow2.py uses */
   ByteWindow *window;
   guint64 pos;         /* host offset of the next extension */
-  guint64 end;         /* host offset where the last one begins before */
+  guint64 end;         /* host offset before which the last extension starts */
   guint64 entry;       /* host offset of the next directory entry */
-  guint64 n_left;      /* directory entries to come */
-  gboolean is_stopped; /* the dumper goes no further */
+  guint64 n_left;      /* number of directory entries left */
+  gboolean is_stopped; /* qcow2.py would stop here */
 } Qcow2Dumper;
 
 Qcow2Dumper *qcow2_dumper_new (ByteSource *source, const Qcow2Header *header);

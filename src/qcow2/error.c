@@ -4,4 +4,6 @@
 
 #include "qcow2/error.h"
 
-G_DEFINE_QUARK (qcow2 - error - quark, qcow2_error)
+/* clang-format off */
+G_DEFINE_QUARK (qcow2-error-quark, qcow2_error)
+/* clang-format on */

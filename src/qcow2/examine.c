@@ -7,29 +7,29 @@
 #include "qcow2/contents.h"
 #include "qcow2/error.h"
 
-/* A table of more entries than its bitmap needs is examined as far as QEMU
- * would go, and one entry further (block/qcow2-bitmap.c: BME_MAX_PHYS_SIZE).
- */
+/* A table with more entries than its bitmap needs is examined up to QEMU's
+ * limit on the bytes of bitmap data (block/qcow2-bitmap.c: BME_MAX_PHYS_SIZE)
+ * and one entry further. */
 #define QEMU_MAX_DATA_SIZE (512 * 1024 * 1024)
 
-/* The most of all tables of an image that is examined, in bytes. */
+/* The most bytes of tables that are examined in an image. */
 #define MAX_TABLE_BYTES (QCOW2_MAX_TABLE_ENTRIES * 8)
 
-/* How many entries are decoded at a time. */
+/* The number of entries that are decoded at a time. */
 #define BLOCK 512
 
 struct Qcow2Examiner
 {
   Qcow2Image *image;
   const Qcow2Directory *directory;
-  Qcow2Problems *problems; /* those of the image, or as was set */
+  Qcow2Problems *problems; /* of the image, unless others were set */
   gboolean all_damaged;
   ByteWindow *window;
-  guint64 bytes_left;  /* of MAX_TABLE_BYTES */
-  guint64 rows_left;   /* entries that may still be shown */
-  guint64 n_left_out;  /* entries that were not examined for that */
-  guint64 data_left;   /* of QCOW2_MAX_DATA_BYTES */
-  GTree *verdicts;     /* of Verdict, its own key */
+  guint64 bytes_left; /* of MAX_TABLE_BYTES */
+  guint64 rows_left;  /* entries that may still be shown */
+  guint64 n_left_out; /* entries skipped after bytes_left ran out */
+  guint64 data_left;  /* of QCOW2_MAX_DATA_BYTES */
+  GTree *verdicts;    /* of Verdict, each of which is its own key */
   GTree *shown; /* of Verdict: tables that were shown, and their owners */
   gboolean is_refused; /* QEMU does not open the image */
   gboolean has_probed; /* for a writer */
@@ -38,20 +38,21 @@ struct Qcow2Examiner
   gpointer watch_data;
 };
 
-/* What the examination of a table came to. */
+/* The result of examining a table. */
 typedef struct
 {
   guint64 offset;        /* host, of the table */
   guint64 granularity;   /* bytes */
   guint32 size;          /* entries */
-  Qcow2RuleIndex broken; /* the worst that an entry breaks, or QCOW2_NO_RULE */
-  guint64 broken_at;     /* host, of that entry */
-  guint64 broken_value;  /* that entry */
-  guint64 owner;         /* index of the bitmap whose table it was */
+  Qcow2RuleIndex broken; /* the worst rule that an entry breaks, or
+                            QCOW2_NO_RULE */
+  guint64 broken_at;     /* host, of the entry that breaks BROKEN */
+  guint64 broken_value;  /* the entry that breaks BROKEN */
+  guint64 owner;         /* index of the bitmap that was examined with it */
   gboolean whole;        /* all entries were examined */
   Qcow2TableCounts counts;
-  guint64 dirty_bytes; /* by the data, or QCOW2_ABSENT: not counted */
-  guint32 n_shown;     /* entries, of a table that was shown */
+  guint64 dirty_bytes; /* dirty in the data, or QCOW2_ABSENT if not counted */
+  guint32 n_shown;     /* entries, if the table was shown */
 } Verdict;
 
 static gint
@@ -77,7 +78,7 @@ compare_verdicts (gconstpointer a, gconstpointer b,
   return compare_numbers (left->granularity, right->granularity);
 }
 
-/* Returns the table of BITMAP in IMAGE, both of which must outlive it. */
+/* Returns the bitmap table of BITMAP.  IMAGE must outlive the result. */
 Qcow2Table
 qcow2_image_get_table (const Qcow2Image *image, const Qcow2Bitmap *bitmap)
 {
@@ -90,8 +91,8 @@ qcow2_image_get_table (const Qcow2Image *image, const Qcow2Bitmap *bitmap)
   return table;
 }
 
-/* Returns an examiner of the bitmaps in DIRECTORY, the one of IMAGE; both must
- * outlive it. */
+/* Returns an examiner of the bitmaps in DIRECTORY, which is that of IMAGE.
+ * Both must outlive the examiner. */
 Qcow2Examiner *
 qcow2_examiner_new (Qcow2Image *image, const Qcow2Directory *directory)
 {
@@ -110,9 +111,9 @@ qcow2_examiner_new (Qcow2Image *image, const Qcow2Directory *directory)
   return examiner;
 }
 
-/* Has the entries of a table shown to WATCH, with DATA, when they are judged,
- * not all of those without data; a table that several bitmaps have is judged
- * once. */
+/* Makes EXAMINER call WATCH with DATA for the table entries that it judges.
+ * Entries without bitmap data may be left out, and a table that several
+ * bitmaps share is judged only once. */
 void
 qcow2_examiner_set_watch (Qcow2Examiner *examiner, Qcow2ExaminerWatch watch,
                           gpointer data)
@@ -121,40 +122,40 @@ qcow2_examiner_set_watch (Qcow2Examiner *examiner, Qcow2ExaminerWatch watch,
   examiner->watch_data = data;
 }
 
-/* Has what is wrong with further bitmaps added to PROBLEMS, which must outlive
- * EXAMINER, instead of the image's. */
+/* Makes EXAMINER add further findings to PROBLEMS, which must outlive it,
+ * rather than to the image's problems. */
 void
 qcow2_examiner_set_problems (Qcow2Examiner *examiner, Qcow2Problems *problems)
 {
   examiner->problems = problems;
 }
 
-/* Says that QEMU does not open the image, so that none of its bitmaps is
- * usable, whatever the state of each. */
+/* Makes EXAMINER treat the image as one that QEMU does not open: no bitmap is
+ * usable, whatever its state. */
 void
 qcow2_examiner_set_refused (Qcow2Examiner *examiner)
 {
   examiner->is_refused = TRUE;
 }
 
-/* Returns how many bytes of tables were examined. */
+/* Returns the number of bytes of tables that were examined. */
 guint64
 qcow2_examiner_get_n_bytes (const Qcow2Examiner *examiner)
 {
   return MAX_TABLE_BYTES - examiner->bytes_left;
 }
 
-/* Returns how many entries of tables were not examined because there are too
- * many. */
+/* Returns the number of table entries that were not examined because there are
+ * too many. */
 guint64
 qcow2_examiner_get_n_left_out (const Qcow2Examiner *examiner)
 {
   return examiner->n_left_out;
 }
 
-/* Adds what is wrong with the directory entry of BITMAP to the problems of
- * EXAMINER.  Of one that is truncated, and of those of a directory that is
- * none, the directory has said so: nothing is added. */
+/* Adds findings about the directory entry of BITMAP to the problems of
+ * EXAMINER.  Adds none if the entry is truncated, or if no entry of the
+ * directory looks like a bitmap: findings about the directory report that. */
 void
 qcow2_examiner_judge_entry (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap)
 {
@@ -189,8 +190,8 @@ count_entry (Qcow2TableCounts *counts, const Qcow2TableEntry *entry)
   counts->reserved += entry->reserved != 0;
 }
 
-/* Notes in VERDICT that ENTRY breaks RULE, if that is worse than what was
- * noted before. */
+/* Records in VERDICT that ENTRY breaks RULE, if that is worse than the rule
+ * recorded before. */
 static void
 take_flaw (Verdict *verdict, Qcow2RuleIndex rule, const Qcow2TableEntry *entry)
 {
@@ -203,7 +204,8 @@ take_flaw (Verdict *verdict, Qcow2RuleIndex rule, const Qcow2TableEntry *entry)
   verdict->broken_value = entry->raw;
 }
 
-/* Reads, counts and judges the first N entries of TABLE for VERDICT. */
+/* Reads, counts and judges the first N entries of TABLE, for DATA_SIZE bytes
+ * of bitmap data.  Adds the results to VERDICT. */
 static gboolean
 judge_entries (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
                const Qcow2Table *table, guint64 data_size, guint64 n,
@@ -248,7 +250,8 @@ judge_entries (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
     }
 }
 
-/* Gives BITMAP the counts in VERDICT, and what it takes on disk by them. */
+/* Copies the counts in VERDICT to BITMAP and sets its size on disk, if the
+ * whole table was examined. */
 static void
 take_counts (const Qcow2Header *header, const Verdict *verdict,
              Qcow2Bitmap *bitmap)
@@ -265,8 +268,8 @@ take_counts (const Qcow2Header *header, const Verdict *verdict,
   bitmap->disk_bytes = n_clusters * header->cluster_size;
 }
 
-/* Says that of TABLE the first N entries only were examined, if there are
- * more. */
+/* Adds a finding if only the first N entries of TABLE were examined.  The
+ * bitmap needs N_NEEDED entries. */
 static void
 judge_unexamined (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
                   const Qcow2Table *table, guint64 n_needed, guint64 n)
@@ -278,7 +281,8 @@ judge_unexamined (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
     return;
 
   examiner->n_left_out += n_readable - n;
-  /* What the bitmap needs and nobody has looked at cannot be trusted. */
+  /* If entries that the bitmap needs were not examined, the bitmap cannot be
+   * trusted. */
   qcow2_problems_add (
       examiner->problems, &subject,
       n < n_needed ? QCOW2_RES_02 : QCOW2_RES_02_SPARE, table->offset + n * 8,
@@ -300,8 +304,8 @@ get_key (const Qcow2Table *table)
   return key;
 }
 
-/* Judges the table of BITMAP, or repeats the verdict on it when another bitmap
- * has the same. */
+/* Judges the table of BITMAP, or repeats the verdict on it if an earlier
+ * bitmap has the same table. */
 static gboolean
 judge_table (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, GError **error)
 {
@@ -338,7 +342,7 @@ judge_table (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, GError **error)
       MAX (needed, QEMU_MAX_DATA_SIZE / image->header.cluster_size + 1));
   Verdict verdict = key;
   verdict.owner = bitmap->index;
-  examiner->bytes_left -= n * 8; /* even if that fails: work is bounded */
+  examiner->bytes_left -= n * 8; /* even if judging fails, to bound the work */
   if (!judge_entries (examiner, bitmap, &table, data_size, n, &verdict, error))
     return FALSE;
 
@@ -358,10 +362,11 @@ judge_table (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, GError **error)
   return TRUE;
 }
 
-/* Returns the index of an earlier bitmap for which this was called and whose
- * table has all entries of BITMAP's, or BITMAP's own index: many bitmaps may
- * share a table, which is worth showing once.  WITH_RANGES says that the guest
- * ranges of the entries are shown, which depend on the granularity. */
+/* Returns the index of an earlier bitmap for which this function was called
+ * and whose table has all entries of BITMAP's, or BITMAP's own index.  Many
+ * bitmaps may share a table, which is then shown only once.  WITH_RANGES says
+ * whether the guest ranges of the entries are shown; these depend on the
+ * granularity. */
 guint64
 qcow2_examiner_show_table (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
                            gboolean with_ranges)
@@ -388,8 +393,9 @@ qcow2_examiner_show_table (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
   return known->owner;
 }
 
-/* Returns how many of N entries of tables may still be shown, and counts them:
- * as many as are examined in all. */
+/* Takes N table entries, or as many as are left, from those that may still be
+ * shown.  Returns the number taken.  The limit is the same as for entries that
+ * are examined. */
 guint64
 qcow2_examiner_take_rows (Qcow2Examiner *examiner, guint64 n)
 {
@@ -426,9 +432,9 @@ state_of (const Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
              : QCOW2_BITMAP_STATE_DISABLED;
 }
 
-/* Judges the table of the entry at the end of the directory of which the file
- * lacks fields, if there is one: QEMU reads that table.  Fails with
- * QCOW2_ERROR_READ only. */
+/* Judges the table of the last entry of the directory if the file truncates
+ * the fields of the entry, because QEMU reads the table.  Fails only with
+ * QCOW2_ERROR_READ. */
 gboolean
 qcow2_examiner_examine_cut_entry (Qcow2Examiner *examiner, GError **error)
 {
@@ -438,9 +444,9 @@ qcow2_examiner_examine_cut_entry (Qcow2Examiner *examiner, GError **error)
          || judge_table (examiner, &bitmap, error);
 }
 
-/* Judges the directory entry and the table of BITMAP, adds what is wrong to
- * the problems of EXAMINER, and sets the bitmap's state.  Fails with
- * QCOW2_ERROR_READ only: then the bitmap counts as damaged. */
+/* Judges the directory entry and the table of BITMAP, adds findings to the
+ * problems of EXAMINER, and sets the state of BITMAP.  Fails only with
+ * QCOW2_ERROR_READ; the bitmap then counts as damaged. */
 gboolean
 qcow2_examiner_examine (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
                         GError **error)
@@ -460,7 +466,7 @@ qcow2_examiner_examine (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
   return was_read;
 }
 
-/* Reads the data of BITMAP into the count of VERDICT. */
+/* Reads the data of BITMAP and stores the number of dirty bytes in VERDICT. */
 static gboolean
 count_data (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
             Verdict *verdict, GError **error)
@@ -490,8 +496,9 @@ count_data (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
   return TRUE;
 }
 
-/* Gives BITMAP, which was examined, how many bytes of the disk are dirty by
- * it, if it is sound.  Fails with QCOW2_ERROR_READ. */
+/* Stores in BITMAP, which was examined, how many bytes of the disk it marks as
+ * dirty, if it is sound.  Fails with QCOW2_ERROR_READ, also when the bitmaps
+ * of the image have more than QCOW2_MAX_DATA_BYTES of data. */
 gboolean
 qcow2_examiner_count_dirty (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
                             GError **error)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The state of a bitmap, from header, directory entry and table. */
+/* Determines the state of a bitmap from the image header, the directory entry
+ * and the bitmap table. */
 
 #pragma once
 
@@ -8,11 +9,12 @@
 
 G_BEGIN_DECLS
 
-/* Remembers the tables that it has read: several bitmaps may share one. */
+/* Judges the bitmaps of one image.  An examiner remembers the tables that it
+ * has read, because several bitmaps may share a table. */
 typedef struct Qcow2Examiner Qcow2Examiner;
 
-/* Is shown the N_ENTRIES entries of BITMAP's table that were just judged:
- * BROKEN has for each the rule that it breaks, or QCOW2_NO_RULE. */
+/* Receives the N_ENTRIES entries of BITMAP's table that were just judged.
+ * BROKEN holds the rule that each entry breaks, or QCOW2_NO_RULE. */
 typedef void (*Qcow2ExaminerWatch) (const Qcow2Bitmap *bitmap,
                                     const Qcow2TableEntry *entries,
                                     const Qcow2RuleIndex *broken,

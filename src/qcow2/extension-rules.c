@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The rules that one header extension breaks or keeps. */
+/* The rules about a single header extension. */
 
 #include "config.h"
 
@@ -9,7 +9,7 @@
 
 #include "qcow2/printable.h"
 
-/* Host offsets in an extension, from its magic. */
+/* Byte offsets in an extension, from its magic. */
 #define AT_LENGTH 4
 #define AT_DATA 8
 
@@ -17,10 +17,10 @@
 #define CRYPTO_LENGTH 16
 #define FEATURE_ROW 48
 
-/* LUKS1 on-disk format: the size of the partition header. */
+/* LUKS1 on-disk format: the size of the partition header in bytes. */
 #define LUKS_HEADER_LENGTH 592
 
-/* The head of a directory entry, the least that an entry takes. */
+/* The size of the fixed part of a directory entry in bytes. */
 #define DIRECTORY_ENTRY_HEAD 24
 
 typedef struct
@@ -36,7 +36,7 @@ typedef struct
   qcow2_problems_add (j->problems, &j->subject, QCOW2_##rule,                 \
                       j->e->file_offset + (offset), __VA_ARGS__)
 
-/* Only the last of several bitmaps or crypto extensions is what QEMU uses. */
+/* QEMU only uses the last one of several bitmaps or crypto extensions. */
 static void
 judge_repeated (const Judge *j)
 {
@@ -152,7 +152,7 @@ judge_crypto (const Judge *j)
       return;
     }
   if (j->e->n_decoded < 2)
-    return; /* the file ends first: EXT-15 */
+    return; /* truncated by the file: EXT-15 */
 
   if (offset == 0 || offset % j->header->cluster_size != 0)
     ADD (EXT_13_PLACE, AT_DATA, offset,
@@ -185,7 +185,7 @@ judge_directory_size (const Judge *j)
 
   if (size == 0)
     ADD (BEXT_04_EMPTY, at, size, "bitmap_directory_size is 0");
-  /* This QEMU checks in an extension that a later one overrides, too. */
+  /* QEMU checks this even in an extension that a later one overrides. */
   else if (size > QCOW2_MAX_DIRECTORY_SIZE)
     ADD (BEXT_04_LARGE, at, size,
          "bitmap_directory_size " QCOW2_X " is greater than 0x%x", size,
@@ -200,8 +200,8 @@ judge_directory_size (const Judge *j)
          size, least, b->nb_bitmaps);
 }
 
-/* Up to 7 missing bytes may be the padding of the last entry, which nothing
- * needs. */
+/* If up to 7 bytes are missing, they may be the padding of the last entry,
+ * which is not needed. */
 static void
 judge_directory_place (const Judge *j)
 {
@@ -244,7 +244,7 @@ judge_bitmaps (const Judge *j)
     ADD (EXT_12, AT_LENGTH, j->e->length, "length %u is not %u", j->e->length,
          BITMAPS_LENGTH);
   if (j->e->n_decoded < 4)
-    return; /* it is shorter, or the file ends first: EXT-15 */
+    return; /* too short, or truncated by the file: EXT-15 */
 
   if (b->nb_bitmaps == 0)
     ADD (BEXT_01, AT_DATA, b->nb_bitmaps, "nb_bitmaps is 0");
@@ -265,7 +265,8 @@ judge_bitmaps (const Judge *j)
   judge_directory_place (j);
 }
 
-/* Returns a bit for the type MAGIC, 0 when it has no meaning here. */
+/* Returns the bit that stands for MAGIC in a history, or 0 if MAGIC is
+ * unknown. */
 static guint
 get_known_bit (guint32 magic)
 {
@@ -286,9 +287,10 @@ get_known_bit (guint32 magic)
     }
 }
 
-/* Whether an extension of the type of EXTENSION came before it; adds it to
- * HISTORY, which starts zeroed and goes with a walk.  Types without a meaning
- * are told apart as long as there are not too many. */
+/* Returns whether HISTORY has an extension of the same type as EXTENSION, and
+ * adds EXTENSION to HISTORY, which the caller zeroes at the start of a walk.
+ * Of the unknown types only the first QCOW2_EXTENSION_HISTORY are recognized
+ * as repeated. */
 gboolean
 qcow2_extension_is_repeated (const Qcow2Extension *extension,
                              Qcow2ExtensionHistory *history)
@@ -314,9 +316,9 @@ qcow2_extension_is_repeated (const Qcow2Extension *extension,
   return FALSE;
 }
 
-/* Adds to PROBLEMS, as bearing on PARTS, what is wrong with EXTENSION of the
- * image with HEADER in a file of FILE_SIZE bytes; REPEATED is what
- * qcow2_extension_is_repeated () says of it. */
+/* Judges EXTENSION, which belongs to an image with HEADER in a file of
+ * FILE_SIZE bytes, and adds findings that bear on PARTS (Qcow2Parts) to
+ * PROBLEMS.  REPEATED is the result of qcow2_extension_is_repeated (). */
 void
 qcow2_extension_judge (const Qcow2Extension *extension,
                        const Qcow2Header *header, guint64 file_size,

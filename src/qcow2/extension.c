@@ -16,14 +16,15 @@
 /* qcow2 spec, bitmaps extension. */
 #define BITMAPS_LENGTH 24
 
-/* The most of a payload that is kept: the largest first cluster. */
+/* The maximum number of bytes of payload to keep: QEMU's largest cluster. */
 #define MAX_PAYLOAD (2 * 1024 * 1024)
 
-/* qcow2 spec, feature name table: rows of a type, a bit and a name. */
+/* qcow2 spec, feature name table: bytes of a row, which is a type, a bit and a
+ * name, and of its name. */
 #define FEATURE_ROW 48
 #define FEATURE_NAME 46
 
-/* Where a walk stands; all but WALKING are ends. */
+/* The state of a walk; in all but WALKING it has ended. */
 typedef enum
 {
   WALKING,
@@ -46,8 +47,8 @@ struct Qcow2ExtensionWalk
   guint64 area_end; /* host offset; the file may end before it */
   guint64 index;    /* of the next extension */
   WalkState state;
-  guint32 magic;  /* of the extension at which the walk ended */
-  guint32 length; /* of that extension */
+  guint32 magic;  /* of the last extension */
+  guint32 length; /* of its payload, in bytes */
 };
 
 const Qcow2Label qcow2_extension_names[] = {
@@ -66,7 +67,7 @@ const Qcow2Label qcow2_feature_types[] = {
   { 0, NULL },
 };
 
-/* Payloads that are not plain data. */
+/* Payloads other than QCOW2_PAYLOAD_DATA. */
 static const struct
 {
   guint32 magic;
@@ -150,9 +151,9 @@ walk_between (ByteSource *source, const Qcow2Header *header, guint64 start,
   return walk;
 }
 
-/* Returns a walk of the extensions in SOURCE, whose HEADER tells where they
- * lie: see qcow2_header_get_extension_area (), which must have an answer that
- * starts inside the file.  SOURCE and HEADER must outlive the walk. */
+/* Returns a new walk over the extensions in SOURCE, which HEADER locates:
+ * qcow2_header_get_extension_area () must succeed, and the area must start
+ * inside the file or at its end.  SOURCE and HEADER must outlive the walk. */
 Qcow2ExtensionWalk *
 qcow2_extension_walk_new (ByteSource *source, const Qcow2Header *header)
 {
@@ -166,8 +167,8 @@ qcow2_extension_walk_new (ByteSource *source, const Qcow2Header *header)
   return walk_between (source, header, start, end);
 }
 
-/* Returns where the walk has to end for want of room, WALKING if it can go
- * on. */
+/* Returns WALKING if there is room for the head of another extension, or
+ * otherwise the state in which WALK ends. */
 static WalkState
 room_for_head (const Qcow2ExtensionWalk *walk)
 {
@@ -185,8 +186,9 @@ room_for_head (const Qcow2ExtensionWalk *walk)
   return WALKING;
 }
 
-/* Moves the walk past the extension at its position, LENGTH bytes of payload,
- * or ends it there.  The padding may be truncated. */
+/* Moves WALK past the current extension, which has LENGTH bytes of payload.
+ * Ends WALK if the payload does not fit into the area or is truncated by the
+ * file; only the padding may be truncated. */
 static void
 advance (Qcow2ExtensionWalk *walk, guint32 length)
 {
@@ -204,7 +206,7 @@ advance (Qcow2ExtensionWalk *walk, guint32 length)
     walk->pos = data + MIN (padded, end - data);
 }
 
-/* Reads LEN bytes at host offset OFFSET, at most MAX_PAYLOAD. */
+/* Returns the LEN bytes at host offset OFFSET, at most MAX_PAYLOAD. */
 static GBytes *
 read_payload (Qcow2ExtensionWalk *walk, guint64 offset, gsize len,
               GError **error)
@@ -270,8 +272,8 @@ decode_payload (Qcow2Extension *extension)
     }
 }
 
-/* Notes whether a directory that the file truncates is sound with zeroes for
- * what is missing, if EXTENSION points to one. */
+/* Sets directory_ends_in_zeroes of EXTENSION if it is a bitmaps extension and
+ * has all of its fields. */
 static gboolean
 note_directory_end (const Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
                     GError **error)
@@ -284,10 +286,10 @@ note_directory_end (const Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
       &extension->directory_ends_in_zeroes, error);
 }
 
-/* Gives the next extension in EXTENSION, which the caller clears; it may be
- * one whose payload is cut or, when its length is wrong, missing.  Returns
- * FALSE without an error at the end, FALSE with QCOW2_ERROR_READ when a read
- * fails. */
+/* Stores the next extension in *EXTENSION, which the caller clears.  The
+ * payload of the last one may be truncated or, if its length is wrong,
+ * missing.  Returns FALSE without an error at the end of WALK, or FALSE with
+ * QCOW2_ERROR_READ if a read fails. */
 gboolean
 qcow2_extension_walk_next (Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
                            GError **error)
@@ -339,10 +341,10 @@ qcow2_extension_walk_next (Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
   return TRUE;
 }
 
-/* Whether QEMU refuses the extension of MAGIC with LENGTH bytes of payload
- * that begins where WALK stands and that the file truncates: it reads zeroes
- * for what is missing.  A LUKS header or a directory that such an extension
- * points to is not in the file. */
+/* Returns whether QEMU refuses the extension at the position of WALK, which
+ * has MAGIC and LENGTH bytes of payload and is truncated by the file: QEMU
+ * reads zeroes for the missing bytes.  A LUKS header or a directory that such
+ * an extension points to is not in the file. */
 static gboolean
 is_refused_with_zeroes (const Qcow2ExtensionWalk *walk, guint32 magic,
                         guint32 length)
@@ -372,12 +374,13 @@ is_refused_with_zeroes (const Qcow2ExtensionWalk *walk, guint32 magic,
       break;
     }
 
-  /* A head of zeroes is a terminator where there is room for one. */
+  /* Where there is room for a head, QEMU reads one of zeroes: a terminator. */
   return left > padded && left - padded < HEAD_LENGTH;
 }
 
-/* Reads magic and length at the end of WALK, as far as they are in the file.
- * What cannot be read counts as zeroes, too. */
+/* Returns whether QEMU refuses the extension whose head the file truncates at
+ * the end of WALK.  The missing bytes of the head are zeroes; if the others
+ * cannot be read, they count as zeroes, too. */
 static gboolean
 is_refused_after_cut_head (const Qcow2ExtensionWalk *walk)
 {
@@ -392,10 +395,10 @@ is_refused_after_cut_head (const Qcow2ExtensionWalk *walk)
                                  (guint32) qcow2_load_be (head + 4, 4));
 }
 
-/* Adds to PROBLEMS what is wrong with the place where WALK has ended.  What
- * lies behind damage is hidden from every reader: it bears on the header's
- * strings and, unless the bitmaps extension was met (HAVE_BITMAPS), on the
- * bitmaps. */
+/* Adds a finding to PROBLEMS if the end of WALK is wrong.  No reader sees the
+ * extensions that follow the damage, so the finding bears on the header, whose
+ * strings are extensions, and on the bitmaps unless HAVE_BITMAPS says that
+ * their extension was found before. */
 void
 qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
                                  gboolean have_bitmaps,
@@ -476,7 +479,8 @@ qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
     }
 }
 
-/* Whether WALK, which has ended, did so where there should be more. */
+/* Returns whether WALK ended early, so that extensions may be missing.  WALK
+ * must have ended. */
 gboolean
 qcow2_extension_walk_is_cut (const Qcow2ExtensionWalk *walk)
 {
@@ -484,7 +488,7 @@ qcow2_extension_walk_is_cut (const Qcow2ExtensionWalk *walk)
          && walk->state != AT_AREA_END;
 }
 
-/* Adds to PROBLEMS all that is wrong with the extensions of WALK. */
+/* Judges the extensions and the end of WALK and adds findings to PROBLEMS. */
 static gboolean
 judge_all (Qcow2ExtensionWalk *walk, Qcow2Problems *problems, GError **error)
 {
@@ -512,9 +516,10 @@ judge_all (Qcow2ExtensionWalk *walk, Qcow2Problems *problems, GError **error)
   return TRUE;
 }
 
-/* Stores in *ACCEPTED whether QEMU accepts what it takes for extensions where
- * header_length of HEADER, no multiple of 8, has it look; FALSE for any other
- * header.  Fails with QCOW2_ERROR_READ. */
+/* For a HEADER whose header_length is not a multiple of 8, stores in *ACCEPTED
+ * whether QEMU, which takes the bytes at host offset header_length of SOURCE
+ * for extensions, accepts them.  Stores FALSE for any other header, and if the
+ * extensions cannot be located.  Fails with QCOW2_ERROR_READ. */
 gboolean
 qcow2_extensions_can_be_misread (ByteSource *source, const Qcow2Header *header,
                                  gboolean *accepted, GError **error)
@@ -529,7 +534,8 @@ qcow2_extensions_can_be_misread (ByteSource *source, const Qcow2Header *header,
       || name > header->cluster_size)
     return TRUE;
 
-  /* After the end of the file QEMU reads zeroes, a terminator if it fits. */
+  /* After the end of the file QEMU reads zeroes, which are a terminator if
+   * there is room for one. */
   *accepted = length >= end || end - length >= HEAD_LENGTH;
   if (length >= end || length >= byte_source_get_size (source))
     return TRUE;
@@ -546,8 +552,8 @@ qcow2_extensions_can_be_misread (ByteSource *source, const Qcow2Header *header,
   return TRUE;
 }
 
-/* Returns the host offset behind the terminator with which WALK has ended; 0
- * when there was none or one that is no end for having a length. */
+/* Returns the host offset after the terminator of WALK, which must have ended,
+ * or 0 if there is no terminator or its length is not 0. */
 guint64
 qcow2_extension_walk_get_rest (const Qcow2ExtensionWalk *walk)
 {
@@ -567,9 +573,10 @@ qcow2_extension_walk_free (Qcow2ExtensionWalk *walk)
   g_free (walk);
 }
 
-/* Returns the fields of the structure that EXTENSION's payload is, and that
- * structure in RECORD; NULL when the payload is none.  Only the first
- * n_decoded of them are there. */
+/* Returns the fields of the payload of EXTENSION, and stores the structure
+ * that holds them in *RECORD.  Both belong to EXTENSION or are static.  Only
+ * the first n_decoded fields of a crypto or bitmaps extension are set.
+ * Returns NULL for a feature name table, which has rows instead. */
 const Qcow2Field *
 qcow2_extension_get_payload_fields (const Qcow2Extension *extension,
                                     gconstpointer *record)
@@ -592,7 +599,7 @@ qcow2_extension_get_payload_fields (const Qcow2Extension *extension,
   g_assert_not_reached ();
 }
 
-/* Whether all of the payload of EXTENSION is there. */
+/* Returns whether the payload of EXTENSION is complete. */
 gboolean
 qcow2_extension_is_whole (const Qcow2Extension *extension)
 {
@@ -600,8 +607,8 @@ qcow2_extension_is_whole (const Qcow2Extension *extension)
          && g_bytes_get_size (extension->bytes) == extension->length;
 }
 
-/* Returns how many whole rows the feature name table in EXTENSION has; 0 when
- * it is no such table. */
+/* Returns the number of complete rows of the feature name table in EXTENSION,
+ * or 0 if EXTENSION is not such a table. */
 guint
 qcow2_extension_get_n_features (const Qcow2Extension *extension)
 {

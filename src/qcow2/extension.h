@@ -30,7 +30,7 @@ typedef struct
   guint64 bitmap_directory_offset; /* host */
 } Qcow2BitmapsExtension;
 
-/* A row of the feature name table; the name is one of NUL-padded bytes. */
+/* A row of the feature name table.  On disk, NAME is padded with NULs. */
 typedef struct
 {
   guint8 type;
@@ -40,7 +40,7 @@ typedef struct
 
 typedef enum
 {
-  QCOW2_PAYLOAD_DATA, /* a string, or bytes that nobody knows */
+  QCOW2_PAYLOAD_DATA, /* a string, or bytes of an unknown format */
   QCOW2_PAYLOAD_FEATURES,
   QCOW2_PAYLOAD_CRYPTO,
   QCOW2_PAYLOAD_BITMAPS
@@ -49,19 +49,19 @@ typedef enum
 typedef struct
 {
   guint32 magic;
-  guint32 length; /* of the payload, bytes */
+  guint32 length; /* bytes of payload */
 
   guint64 index;
-  guint64 file_offset; /* host, of the magic */
+  guint64 file_offset; /* host offset of the magic */
   Qcow2Payload payload;
-  GBytes *bytes;    /* the payload, as far as it is there */
-  GBytes *data;     /* BYTES when they are a string that can be shown */
-  GBytes *data_hex; /* BYTES as hex digits when they are any other data */
-  guint n_decoded;  /* fields of the structure below that BYTES hold */
+  GBytes *bytes;    /* the payload, as much of it as the file has */
+  GBytes *data;     /* BYTES if they are printable */
+  GBytes *data_hex; /* BYTES as hex digits if they are not */
+  guint n_decoded;  /* decoded fields of the structure below */
   Qcow2CryptoExtension crypto;
   Qcow2BitmapsExtension bitmaps;
   gboolean directory_ends_in_zeroes; /* the file truncates the directory, which
-                                        is sound with zeroes for the rest */
+                                        is sound if zeroes follow */
 } Qcow2Extension;
 
 extern const Qcow2Label qcow2_extension_names[];
@@ -72,15 +72,17 @@ extern const Qcow2Field qcow2_crypto_extension_fields[];
 extern const Qcow2Field qcow2_bitmaps_extension_fields[];
 extern const Qcow2Field qcow2_feature_fields[];
 
-/* No more of a bitmap directory is examined, whatever the image says (QEMU,
- * block/qcow2.h: QCOW2_MAX_BITMAPS, QCOW2_MAX_BITMAP_DIRECTORY_SIZE). */
+/* The maximum number of bitmaps and of bytes in a bitmap directory.  The rest
+ * of a larger directory is not examined.  (QEMU, block/qcow2.h:
+ * QCOW2_MAX_BITMAPS, QCOW2_MAX_BITMAP_DIRECTORY_SIZE.) */
 #define QCOW2_MAX_BITMAPS 65535
 #define QCOW2_MAX_DIRECTORY_SIZE (1024 * 65535)
 
-/* QEMU, block/qcow2.c: the size of backing_format less its NUL. */
+/* The maximum length of a backing format in bytes (QEMU, block/qcow2.c: the
+ * size of backing_format, without its NUL). */
 #define QCOW2_QEMU_MAX_BACKING_FORMAT 15
 
-/* A walk of the extension area, from its start to its end. */
+/* A walk over the extension area, from start to end. */
 typedef struct Qcow2ExtensionWalk Qcow2ExtensionWalk;
 
 Qcow2ExtensionWalk *qcow2_extension_walk_new (ByteSource *source,
@@ -114,15 +116,15 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Qcow2Feature, qcow2_feature_clear)
 
 /* extension-rules.c */
 
-/* How many different magics without a known meaning are remembered to find
- * repeated ones. */
+/* The number of different unknown magics that are remembered to find repeated
+ * extensions. */
 #define QCOW2_EXTENSION_HISTORY 64
 
-/* The magics of the extensions of a walk so far. */
+/* The magics that a walk has found so far. */
 typedef struct
 {
-  guint known;                             /* mask of those with a meaning */
-  guint32 magics[QCOW2_EXTENSION_HISTORY]; /* the others */
+  guint known;                             /* mask of known magics */
+  guint32 magics[QCOW2_EXTENSION_HISTORY]; /* unknown magics */
   guint n;
 } Qcow2ExtensionHistory;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Parts of the guest's disk, by what a bitmap says of them: qcow2
+/* Ranges of the guest's disk and their state according to a bitmap: qcow2
  * specification, section "Dirty tracking bitmaps". */
 
 #pragma once
@@ -8,7 +8,8 @@
 
 G_BEGIN_DECLS
 
-/* Numbers as on the wire of NBD: bit 0 says that it must be copied. */
+/* The values are those that NBD transmits: bit 0 is set if an extent must be
+ * copied. */
 typedef enum
 {
   QCOW2_EXTENT_CLEAN = 0,
@@ -18,7 +19,7 @@ typedef enum
 
 #define QCOW2_EXTENT_MUST_COPY(type) (((type) &1) != 0)
 
-/* A part of the guest's disk, in bytes. */
+/* A range of the guest's disk, in bytes. */
 typedef struct
 {
   guint64 offset;
@@ -26,7 +27,7 @@ typedef struct
   Qcow2ExtentType type;
 } Qcow2Extent;
 
-/* How many bytes of the guest's disk are of each type. */
+/* The number of bytes of the guest's disk of each type. */
 typedef struct
 {
   guint64 clean;

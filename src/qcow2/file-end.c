@@ -6,13 +6,14 @@
 
 #include "qcow2/l1-table.h"
 
-/* How many refcount blocks are searched for the last cluster in use. */
+/* The maximum number of refcount blocks to search for the last used
+ * cluster. */
 #define MAX_BLOCKS 1024
 
-/* Returns the end of the last cluster of the SIZE bytes at host offset OFFSET
- * if that cluster begins at the end of the file or after it, else 0.  What
- * does not start with a cluster, or goes on where QEMU reads no file, is no
- * place. */
+/* Returns the host offset of the end of the last cluster that the SIZE bytes
+ * at host offset OFFSET touch, if that cluster begins at the end of the file
+ * or later; otherwise 0.  Also returns 0 if OFFSET is not the start of a
+ * cluster, or the range exceeds the largest file that QEMU reads. */
 static guint64
 get_end_after_file (const Qcow2Image *image, guint64 offset, guint64 size)
 {
@@ -28,7 +29,7 @@ get_end_after_file (const Qcow2Image *image, guint64 offset, guint64 size)
                                                       : 0;
 }
 
-/* Notes that something in IMAGE needs the SIZE bytes at host offset OFFSET. */
+/* Records in END that IMAGE refers to the SIZE bytes at host offset OFFSET. */
 void
 qcow2_file_end_note_needed (Qcow2FileEnd *end, const Qcow2Image *image,
                             guint64 offset, guint64 size)
@@ -36,8 +37,8 @@ qcow2_file_end_note_needed (Qcow2FileEnd *end, const Qcow2Image *image,
   end->needed = MAX (end->needed, get_end_after_file (image, offset, size));
 }
 
-/* Notes that the refcounts of IMAGE speak of the SIZE bytes at host offset
- * OFFSET. */
+/* Records in END that refcounts of IMAGE mark the SIZE bytes at host offset
+ * OFFSET as in use. */
 void
 qcow2_file_end_note_counted (Qcow2FileEnd *end, const Qcow2Image *image,
                              guint64 offset, guint64 size)
@@ -62,8 +63,8 @@ note_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data)
   return TRUE;
 }
 
-/* Notes the last cluster of IMAGE that is in use by REFCOUNTS.  Fails with
- * QCOW2_ERROR_READ. */
+/* Records in END the last cluster of IMAGE that REFCOUNTS mark as in use.
+ * Fails with QCOW2_ERROR_READ. */
 gboolean
 qcow2_file_end_note_refcounts (Qcow2FileEnd *end, const Qcow2Image *image,
                                Qcow2Refcounts *refcounts, GError **error)
@@ -80,8 +81,9 @@ qcow2_file_end_note_refcounts (Qcow2FileEnd *end, const Qcow2Image *image,
   return TRUE;
 }
 
-/* Where only refcounts speak of more, a copy that broke off and a crash look
- * alike; what the disk's own tables lead to tells them apart. */
+/* Records in END the guest clusters after the end of the file.  If only
+ * refcounts refer to clusters there, the cause may be an incomplete copy or a
+ * crash.  References in L2 tables tell the two apart. */
 static gboolean
 note_guest_clusters (Qcow2FileEnd *end, const Qcow2Image *image,
                      GError **error)
@@ -124,10 +126,11 @@ report (const Qcow2FileEnd *end, Qcow2Image *image)
                           size, MAX (end->needed, end->counted)));
 }
 
-/* Adds a finding to IMAGE, before all others, if END, where the caller has
- * noted what its metadata and its refcounts refer to, or the L1 table speak of
- * a cluster after the end of the file.  Fails with QCOW2_ERROR_READ, and then
- * has judged by what could be read. */
+/* Adds a finding to IMAGE, before all others, if the image refers to a cluster
+ * after the end of the file.  END holds what the caller recorded about
+ * metadata and refcounts; this function adds what the L1 and L2 tables refer
+ * to.  Fails with QCOW2_ERROR_READ, and then judges by the part that could be
+ * read. */
 gboolean
 qcow2_file_end_judge (Qcow2FileEnd *end, Qcow2Image *image, GError **error)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* FILE-09: what an image refers to that lies after the end of its file. */
+/* FILE-09: finds references of an image to clusters after the end of its
+ * file. */
 
 #pragma once
 
@@ -8,11 +9,14 @@
 
 G_BEGIN_DECLS
 
-/* What was found after the end of the file: host offsets, 0 for nothing. */
+/* References to clusters after the end of the file, as host offsets.  0 means
+ * that none was found. */
 typedef struct
 {
-  guint64 needed;  /* the end of the last cluster to which something leads */
-  guint64 counted; /* of the last one that only refcounts say is in use */
+  guint64 needed;  /* end of the last cluster that a table or field refers
+                      to */
+  guint64 counted; /* end of the last cluster that only a refcount marks as in
+                      use */
 } Qcow2FileEnd;
 
 void qcow2_file_end_note_needed (Qcow2FileEnd *end, const Qcow2Image *image,

@@ -14,11 +14,11 @@ typedef struct
   Qcow2Image *image;
   guint64 start;    /* host offset of the first cluster of the directory */
   guint64 end;      /* host offset after its last cluster */
-  const char *what; /* the structure in its way, or NULL */
+  const char *what; /* the structure that overlaps the directory, or NULL */
 } Guard;
 
-/* Returns the host offset after the last cluster of what ends at OFFSET, at
- * most 2^63. */
+/* Returns OFFSET, a host offset, rounded up to a multiple of the cluster size;
+ * at most 2^63. */
 static guint64
 round_up (const Guard *guard, guint64 offset)
 {
@@ -27,8 +27,9 @@ round_up (const Guard *guard, guint64 offset)
   return (offset / cluster_size + (offset % cluster_size != 0)) * cluster_size;
 }
 
-/* Notes that WHAT, SIZE bytes at host offset OFFSET, is in the way if it is.
- * What begins after 2^62 overlaps no directory. */
+/* Records WHAT in GUARD if its SIZE bytes at host offset OFFSET share a
+ * cluster with the directory, and no other structure was recorded before.  A
+ * range that begins after 2^62 overlaps no directory. */
 static void
 check_range (Guard *guard, const char *what, guint64 offset, guint64 size)
 {
@@ -98,10 +99,11 @@ report (const Guard *guard)
                       guard->what);
 }
 
-/* OVL-01: adds a finding if QEMU does not write the bitmap directory of IMAGE,
- * which it is to rewrite, for what lies there as well; SNAPSHOTS is the
- * snapshot table, if there is one.  Fails with QCOW2_ERROR_READ.  (QEMU,
- * block/qcow2-refcount.c: qcow2_check_metadata_overlap.) */
+/* OVL-01: adds a finding if QEMU would have to rewrite the bitmap directory of
+ * IMAGE but does not, because the directory shares a cluster with other
+ * metadata.  SNAPSHOTS is the snapshot table; it is empty if there are no
+ * snapshots.  Fails with QCOW2_ERROR_READ.  (QEMU, block/qcow2-refcount.c:
+ * qcow2_check_metadata_overlap.) */
 gboolean
 qcow2_guard_judge (Qcow2Image *image, const Qcow2SnapshotTable *snapshots,
                    GError **error)
@@ -118,7 +120,7 @@ qcow2_guard_judge (Qcow2Image *image, const Qcow2SnapshotTable *snapshots,
     return TRUE;
 
   guard.end = round_up (&guard, offset + size);
-  /* With a longer one QEMU does not open the image at all. */
+  /* QEMU does not open an image with a larger L1 table at all. */
   if ((guint64) h->l1_size * 8 <= QCOW2_MAX_L1_BYTES)
     check_range (&guard, "the L1 table", h->l1_table_offset,
                  (guint64) h->l1_size * 8);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which structures keep QEMU from writing the bitmap directory: it does not
- * write where other metadata is. */
+/* Finds structures that keep QEMU from writing the bitmap directory: QEMU does
+ * not write to a cluster that holds other metadata. */
 
 #pragma once
 

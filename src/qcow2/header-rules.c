@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The rules that the header alone breaks or keeps. */
+/* The rules about the header alone. */
 
 #include "config.h"
 
@@ -10,7 +10,7 @@
 #include "qcow2/extension.h"
 #include "qcow2/printable.h"
 
-/* Host offsets of fields, for findings. */
+/* Host offsets of header fields, for findings. */
 #define AT_BACKING_FILE_OFFSET 0x08
 #define AT_BACKING_FILE_SIZE 0x10
 #define AT_CLUSTER_BITS 0x14
@@ -43,7 +43,7 @@
 /* qcow2 spec, extended L2 entries: 32 subclusters of at least 512 bytes. */
 #define MIN_EXTENDED_L2_CLUSTER_BITS 14
 
-/* How many bytes of unknown fields a note shows. */
+/* Bytes of unknown fields to show in a note. */
 #define MAX_UNKNOWN_BYTES 64
 
 typedef struct
@@ -58,13 +58,13 @@ static const Qcow2Subject header_alone = { .parts = QCOW2_PART_HEADER,
                                            .extension = QCOW2_NO_INDEX,
                                            .bitmap = QCOW2_NO_INDEX };
 
-/* Fields without which nothing behind the header can be located. */
+/* For fields that are needed to locate anything after the header. */
 static const Qcow2Subject header_framing = { .parts = QCOW2_PART_ALL,
                                              .structure = "header",
                                              .extension = QCOW2_NO_INDEX,
                                              .bitmap = QCOW2_NO_INDEX };
 
-/* What makes every bitmap useless too. */
+/* For fields that make every bitmap unusable, too. */
 static const Qcow2Subject header_and_bitmaps
     = { .parts = QCOW2_PART_HEADER | QCOW2_PART_BITMAPS,
         .structure = "header",
@@ -75,7 +75,8 @@ static const Qcow2Subject header_and_bitmaps
   qcow2_problems_add (j->problems, &(subject), QCOW2_##rule, (offset),        \
                       __VA_ARGS__)
 
-/* Adds a finding about a mask of which the known bits alone may stay. */
+/* Adds a finding that field NAME, a mask with the value VALUE at host offset
+ * OFFSET, has bits other than KNOWN.  The value without them is allowed. */
 static void
 add_unknown_bits (const Judge *j, const Qcow2Subject *subject,
                   Qcow2RuleIndex rule, guint64 offset, const char *name,
@@ -246,8 +247,9 @@ judge_size (const Judge *j)
          h->size, needed, h->l1_size);
 }
 
-/* Returns what is wrong with OFFSET as that of SIZE bytes, wherever the file
- * ends, or NULL: to QEMU the last offset there is is 2^63 - 1. */
+/* Returns why a table of SIZE bytes cannot be at host offset OFFSET, whatever
+ * the size of the file, or NULL if it can.  QEMU's largest offset is
+ * 2^63 - 1.  The result is a static string that completes a message. */
 static const char *
 get_misplacement (const Judge *j, guint64 offset, guint64 size)
 {
@@ -259,8 +261,8 @@ get_misplacement (const Judge *j, guint64 offset, guint64 size)
   return NULL;
 }
 
-/* Whether SIZE bytes at host offset OFFSET, at most 2^63 - 1 together, go on
- * where QEMU reads no file. */
+/* Returns whether the SIZE bytes at host offset OFFSET end after
+ * QCOW2_QEMU_MAX_LENGTH.  OFFSET and SIZE together are at most 2^63 - 1. */
 static gboolean
 is_far (guint64 offset, guint64 size)
 {
@@ -478,7 +480,7 @@ judge_numbers (const Judge *j)
          "crypt_method %u is unknown", h->crypt_method);
 }
 
-/* Looks at the header's bytes after the last known field. */
+/* Judges the bytes of the header after the last known field. */
 static gboolean
 judge_tail (const Judge *j, ByteSource *source, GError **error)
 {
@@ -491,7 +493,7 @@ judge_tail (const Judge *j, ByteSource *source, GError **error)
   if (!qcow2_header_has_compression_type (j->h) || end <= AT_PADDING)
     return TRUE;
   if (!qcow2_header_get_extension_area (j->h, &area_start, &area_end))
-    return TRUE; /* header_length is wrong: this may be anything */
+    return TRUE; /* header_length is wrong: these may not be fields */
 
   const gsize len = (gsize) MIN (end - AT_PADDING, sizeof bytes);
   if (!byte_source_read (source, AT_PADDING, bytes, len, "header", error))
@@ -519,9 +521,9 @@ judge_tail (const Judge *j, ByteSource *source, GError **error)
   return TRUE;
 }
 
-/* Adds to PROBLEMS what is wrong with HEADER in itself, in the file SOURCE;
- * what depends on the extensions is the image's to judge.  Fails with
- * QCOW2_ERROR_READ only. */
+/* Judges HEADER, which was read from SOURCE, and adds findings to PROBLEMS.
+ * Rules that also depend on the extensions are left to qcow2_image_open ().
+ * Fails only with QCOW2_ERROR_READ. */
 gboolean
 qcow2_header_judge (const Qcow2Header *header, ByteSource *source,
                     Qcow2Problems *problems, GError **error)

@@ -11,19 +11,20 @@
 #define MAGIC 0x514649fb /* "QFI\xfb" */
 #define WHAT "header"
 
-/* compression_type is there when header_length is greater than this, its
- * offset (qcow2 spec, additional fields). */
+/* The offset of compression_type (qcow2 spec, additional fields).  The header
+ * has this field if header_length is greater than the offset. */
 #define COMPRESSION_TYPE_OFFSET 104
 
-/* The largest cluster whose size is worth a look: beyond QEMU's 2 MiB, but no
- * shift or sum of offsets inside a cluster can go wrong. */
+/* The usable range of cluster_bits.  The upper limit exceeds QEMU's clusters
+ * of 2 MiB, but shifts and sums of offsets inside a cluster cannot
+ * overflow. */
 #define MIN_CLUSTER_BITS 9
 #define MAX_CLUSTER_BITS 30
 
 #define MAX_REFCOUNT_ORDER 6
 
-/* The longest backing file name that is shown, far beyond the 1023 bytes that
- * the specification allows. */
+/* The longest backing file name that is shown, in bytes.  The specification
+ * allows 1023. */
 #define MAX_BACKING_FILE_SIZE 65535
 
 static const Qcow2Label crypt_methods[] = {
@@ -100,7 +101,7 @@ const Qcow2Field qcow2_header_fields[] = {
 };
 /* clang-format on */
 
-/* Signatures of other things that are taken for qcow2 images. */
+/* Signatures of other formats that users may mistake for qcow2. */
 typedef struct
 {
   guint offset; /* bytes */
@@ -191,8 +192,8 @@ check_length (gsize len, gsize wanted, GError **error)
   if (len >= wanted)
     return TRUE;
 
-  /* A file without a whole version field lacks that field, any other lacks
-   * the byte at its end. */
+  /* The error is at the version field if the file truncates that field, and at
+   * the end of the file otherwise. */
   g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_TRUNCATED,
                QCOW2_X ": " WHAT ": cut short: %" G_GSIZE_FORMAT
                        " of %" G_GSIZE_FORMAT " bytes are there [HDR-03]",
@@ -215,12 +216,12 @@ derive (Qcow2Header *header)
                               : QCOW2_ABSENT;
 }
 
-/* Decodes the header at the start of SOURCE into HEADER, which the caller
- * clears.  Fails with NOT_QCOW2, UNSUPPORTED (the version), TRUNCATED (less
- * than the 72 or 104 mandatory bytes) or READ; everything else that may be
- * wrong is left to qcow2_header_judge ().  The fields that version 2 does not
- * have get the values that the specification gives them.  Strings and feature
- * names are not read here. */
+/* Decodes the header at the start of SOURCE into *HEADER, which the caller
+ * clears.  Fails with QCOW2_ERROR_NOT_QCOW2, QCOW2_ERROR_UNSUPPORTED (wrong
+ * version), QCOW2_ERROR_TRUNCATED (the file ends inside the 72 or 104
+ * mandatory bytes) or QCOW2_ERROR_READ.  Leaves other checks to
+ * qcow2_header_judge ().  Fields that version 2 lacks are set to the values
+ * that the specification defines.  Strings and feature names are not read. */
 gboolean
 qcow2_header_read (ByteSource *source, Qcow2Header *header, GError **error)
 {
@@ -251,7 +252,7 @@ qcow2_header_read (ByteSource *source, Qcow2Header *header, GError **error)
   return TRUE;
 }
 
-/* Whether the header is long enough to hold compression_type. */
+/* Returns whether HEADER is long enough to hold compression_type. */
 gboolean
 qcow2_header_has_compression_type (const Qcow2Header *header)
 {
@@ -259,9 +260,10 @@ qcow2_header_has_compression_type (const Qcow2Header *header)
          && header->header_length > COMPRESSION_TYPE_OFFSET;
 }
 
-/* Gives the host offsets between which the header extensions lie, END being
- * the backing file name or the end of the first cluster.  Returns FALSE when
- * header_length or cluster_bits is such that nobody can tell. */
+/* Stores in *START and *END the host offsets between which the header
+ * extensions lie.  The end is the offset of the backing file name or the end
+ * of the first cluster.  Returns FALSE if header_length or cluster_bits is
+ * wrong, so that the offsets are unknown. */
 gboolean
 qcow2_header_get_extension_area (const Qcow2Header *header, guint64 *start,
                                  guint64 *end)
@@ -280,8 +282,8 @@ qcow2_header_get_extension_area (const Qcow2Header *header, guint64 *start,
   return TRUE;
 }
 
-/* Reads the backing file name into HEADER when there is one that lies inside
- * the file and behind the header. */
+/* Reads the backing file name into HEADER if it lies in the file and after the
+ * header.  Fails with QCOW2_ERROR_READ. */
 gboolean
 qcow2_header_read_backing_file (ByteSource *source, Qcow2Header *header,
                                 GError **error)
@@ -303,18 +305,19 @@ qcow2_header_read_backing_file (ByteSource *source, Qcow2Header *header,
   return TRUE;
 }
 
-/* Whether HEADER says that the bitmaps are up to date.  If it does not, a
- * program that does not know them may have written to the image since (qcow2
- * spec, autoclear_features bit 0, which version 2 does not have). */
+/* Returns whether HEADER says that the bitmaps are up to date.  Otherwise a
+ * program that does not support bitmaps may have written to the image since
+ * (qcow2 spec, autoclear_features bit 0).  Version 2 does not have this
+ * bit. */
 gboolean
 qcow2_header_vouches_for_bitmaps (const Qcow2Header *header)
 {
   return (header->autoclear_features & QCOW2_AUTOCLEAR_BITMAPS) != 0;
 }
 
-/* Returns how many L1 entries the virtual size in HEADER, whose cluster size
- * is known, needs: an L2 table fills a cluster with entries of 8 bytes, or 16
- * if they are extended. */
+/* Returns the number of L1 entries that the virtual size in HEADER needs.  The
+ * cluster size must be known.  An L2 table fills a cluster with entries of 8
+ * bytes, or of 16 bytes if L2 entries are extended. */
 guint64
 qcow2_header_get_n_l1_needed (const Qcow2Header *header)
 {
@@ -326,9 +329,9 @@ qcow2_header_get_n_l1_needed (const Qcow2Header *header)
   return (header->size >> shift) + (rest != 0);
 }
 
-/* Returns how many bytes of the refcount table in HEADER, whose cluster size
- * is known, the clusters of a file of FILE_SIZE bytes need; all of them if the
- * width of a refcount is not known. */
+/* Returns how many bytes of the refcount table are needed for the clusters of
+ * a file of FILE_SIZE bytes.  The cluster size in HEADER must be known.
+ * Returns the size of the whole table if the width of refcounts is unknown. */
 guint64
 qcow2_header_get_refcount_table_needed (const Qcow2Header *header,
                                         guint64 file_size)
@@ -348,7 +351,7 @@ qcow2_header_get_refcount_table_needed (const Qcow2Header *header,
   return MIN (bytes, n_blocks * 8);
 }
 
-/* Frees what HEADER holds. */
+/* Frees the strings in HEADER. */
 void
 qcow2_header_clear (Qcow2Header *header)
 {

@@ -19,8 +19,8 @@ G_BEGIN_DECLS
 #define QCOW2_MAX_REFTABLE_BYTES (8 * 1024 * 1024)
 #define QCOW2_MAX_SNAPSHOTS 65536
 
-/* QEMU, include/block/block_int-common.h: BDRV_MAX_LENGTH, the bytes of a file
- * that its block layer reads. */
+/* QEMU, include/block/block_int-common.h: BDRV_MAX_LENGTH, the largest file
+ * that the block layer reads, in bytes. */
 #define QCOW2_QEMU_MAX_LENGTH (G_GUINT64_CONSTANT (0x7fffffffc0000000))
 
 /* qcow2 spec, snapshot table: the fixed part of an entry, in bytes. */
@@ -40,11 +40,12 @@ G_BEGIN_DECLS
 #define QCOW2_AUTOCLEAR_RAW_DATA (G_GUINT64_CONSTANT (1) << 1)
 #define QCOW2_AUTOCLEAR_KNOWN ((G_GUINT64_CONSTANT (1) << 2) - 1)
 
-/* Values of crypt_method; 0 is none. */
+/* Values of crypt_method; 0 means no encryption. */
 #define QCOW2_CRYPT_AES 1
 #define QCOW2_CRYPT_LUKS 2
 
-/* The masks, as the feature name table numbers them. */
+/* Number of feature masks.  The feature name table uses the same numbers for
+ * them as feature_names does. */
 #define QCOW2_N_FEATURE_TYPES 3
 
 typedef struct
@@ -70,10 +71,10 @@ typedef struct
   guint32 header_length; /* bytes */
   guint8 compression_type;
 
-  /* Derived. */
+  /* Derived from the fields above, or read from elsewhere in the image. */
   guint64 cluster_size; /* bytes; QCOW2_ABSENT when cluster_bits is unusable */
   guint64 refcount_bits; /* QCOW2_ABSENT when refcount_order is unusable */
-  GBytes *backing_file;  /* these NULL when there is none */
+  GBytes *backing_file;  /* these three are NULL when absent */
   GBytes *backing_format;
   GBytes *external_data_file;
   char *feature_names[QCOW2_N_FEATURE_TYPES][QCOW2_MASK_BITS];

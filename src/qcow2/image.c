@@ -13,19 +13,19 @@
 #define AT_INCOMPATIBLE 0x48
 #define AT_AUTOCLEAR 0x58
 
-/* What QEMU writes (block/qcow2.c: qcow2_update_header), in bytes: a header of
- * version 3, one of version 2, the head of an extension, and the feature name
- * table, which it leaves out where clusters are small. */
+/* Sizes in bytes of the parts that QEMU writes (block/qcow2.c:
+ * qcow2_update_header): headers of version 3 and 2, the head of an extension,
+ * and the feature name table, which is omitted if clusters are small. */
 #define WRITTEN_V3_HEADER 112
 #define WRITTEN_V2_HEADER 72
 #define EXTENSION_HEAD 8
 #define WRITTEN_FEATURES 384
 #define MAX_CLUSTER_WITHOUT_FEATURES 4096
 
-/* qcow2 spec: the longest backing file name. */
+/* qcow2 spec: the maximum length of the backing file name in bytes. */
 #define MAX_BACKING_FILE_NAME 1023
 
-/* The byte on which QEMU holds a lock while it may write. */
+/* The host offset of the byte that QEMU locks while it may write. */
 #define WRITE_PERMISSION_LOCK 101
 
 static void
@@ -36,8 +36,8 @@ replace_string (GBytes **string, GBytes *value)
     *string = g_bytes_ref (value);
 }
 
-/* Takes the names that the image has for feature bits; as in QEMU, the first
- * name of a bit counts. */
+/* Copies the names of feature bits in EXTENSION to HEADER.  As in QEMU, the
+ * first name of a bit counts. */
 static void
 take_feature_names (Qcow2Header *header, const Qcow2Extension *extension)
 {
@@ -72,25 +72,26 @@ take_directory (Qcow2Image *image, const Qcow2Extension *extension,
                          QCOW2_PART_BITMAPS, image->problems);
 }
 
-/* What the walk of the extensions met. */
+/* A summary of the extensions that a walk has found. */
 typedef struct
 {
-  gboolean crypto;               /* a complete crypto header extension */
-  gboolean crypto_placed;        /* the last one has an offset */
-  gboolean bitmaps;              /* a complete bitmaps extension */
+  gboolean crypto;               /* there is a complete crypto extension */
+  gboolean crypto_placed;        /* the last crypto extension has an offset */
+  gboolean bitmaps;              /* there is a complete bitmaps extension */
   gboolean bitmaps_cut;          /* the last bitmaps extension is truncated */
   guint64 unknown_size;          /* bytes of unknown extensions, as written */
   Qcow2ExtensionHistory history; /* of bitmaps extensions */
 } Met;
 
-/* Returns how many bytes an extension with SIZE bytes of payload takes. */
+/* Returns the size in bytes of an extension with SIZE bytes of payload. */
 static guint64
 get_extension_size (guint64 size)
 {
   return EXTENSION_HEAD + (size + 7) / 8 * 8;
 }
 
-/* Returns how many bytes of STRING, which may be NULL, precede a NUL byte. */
+/* Returns the length in bytes of STRING, which may be NULL, up to its first
+ * NUL. */
 static gsize
 get_c_length (GBytes *string)
 {
@@ -133,8 +134,8 @@ take_extension (Qcow2Image *image, const Qcow2Extension *extension, Met *met)
     }
 }
 
-/* Stores in *LEN how long the backing file name is to QEMU, which reads zeroes
- * after the end of the file. */
+/* Stores in *LEN the length in bytes of the backing file name in QEMU: up to
+ * the first NUL, with zeroes after the end of the file. */
 static gboolean
 measure_backing_file_name (const Qcow2Image *image, gsize *len, GError **error)
 {
@@ -156,7 +157,8 @@ measure_backing_file_name (const Qcow2Image *image, gsize *len, GError **error)
   return TRUE;
 }
 
-/* Works out how large the header is when QEMU writes it anew. */
+/* Sets written_size and header_is_rewritten of IMAGE.  MET is the summary of
+ * its extensions. */
 static gboolean
 measure_written_header (Qcow2Image *image, const Met *met, GError **error)
 {
@@ -195,8 +197,9 @@ measure_written_header (Qcow2Image *image, const Met *met, GError **error)
   return TRUE;
 }
 
-/* HDR-31: adds that QEMU cannot write the header of IMAGE anew, if that is so,
- * which it is to do. */
+/* HDR-31: adds a finding to IMAGE if its header, when QEMU rewrites it, is too
+ * large for the first cluster.  The caller checks that QEMU rewrites the
+ * header. */
 void
 qcow2_image_judge_room (Qcow2Image *image)
 {
@@ -214,7 +217,7 @@ qcow2_image_judge_room (Qcow2Image *image)
                         image->written_size);
 }
 
-/* Adds notes about names that other programs need. */
+/* HDR-22, HDR-32: adds notes about missing names that other programs need. */
 static void
 note_missing_names (Qcow2Image *image)
 {
@@ -236,8 +239,8 @@ note_missing_names (Qcow2Image *image)
                         "the external data file has no name");
 }
 
-/* HDR-16: adds that what LUKS encrypts has no crypto header extension that
- * QEMU reads. */
+/* HDR-16: adds a finding if IMAGE is encrypted with LUKS but does not have a
+ * complete crypto extension that QEMU reads (HAS_CRYPTO). */
 static void
 judge_encryption (Qcow2Image *image, gboolean has_crypto)
 {
@@ -255,7 +258,8 @@ judge_encryption (Qcow2Image *image, gboolean has_crypto)
                         h->crypt_method);
 }
 
-/* Judges the header by the extensions that it promises. */
+/* Judges whether the header agrees with the extensions, of which MET is the
+ * summary. */
 static void
 judge_promises (Qcow2Image *image, const Met *met)
 {
@@ -324,9 +328,10 @@ read_extensions (Qcow2Image *image, GError **error)
   return TRUE;
 }
 
-/* Opens the image in SOURCE, which it takes: reads the header, walks the
- * extensions and judges both.  Fails as qcow2_header_read () does; damage that
- * leaves something to show is in the image's problems instead. */
+/* Opens the image in SOURCE: reads the header, walks the extensions and judges
+ * both.  Takes ownership of SOURCE, even on failure.  Fails with the errors of
+ * qcow2_header_read (); any other damage becomes findings in the problems of
+ * the image. */
 Qcow2Image *
 qcow2_image_open (ByteSource *source, GError **error)
 {
@@ -359,8 +364,8 @@ qcow2_image_open (ByteSource *source, GError **error)
   return g_steal_pointer (&image);
 }
 
-/* Whether something is wrong that makes every bitmap of IMAGE damaged: an
- * error in what is read on the way to the bitmap directory. */
+/* Returns whether all bitmaps of IMAGE are damaged because of an error in the
+ * structures that lead to the bitmap directory. */
 gboolean
 qcow2_image_bitmaps_are_damaged (const Qcow2Image *image)
 {
@@ -377,9 +382,9 @@ qcow2_image_bitmaps_are_damaged (const Qcow2Image *image)
   return FALSE;
 }
 
-/* Tells whether a running QEMU on this host has IMAGE open for writing: the
- * values are those of byte_source_probe_lock ().  (QEMU, block/file-posix.c:
- * a permission is a shared lock on byte 100 and its number.) */
+/* Returns whether a running QEMU on this host has IMAGE open for writing, as a
+ * value of byte_source_probe_lock ().  (QEMU, block/file-posix.c: a permission
+ * is a shared lock on byte 100 plus its number.) */
 guint64
 qcow2_image_probe_writer (const Qcow2Image *image)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* An image that was opened: its header, what its extensions say, and what is
- * wrong with them. */
+/* An open image: its header, the contents of its extensions, and findings
+ * about both. */
 
 #pragma once
 
@@ -12,20 +12,20 @@ typedef struct
 {
   ByteSource *source;
   Qcow2Header header;
-  Qcow2Problems *problems; /* of header and extensions */
+  Qcow2Problems *problems; /* findings about the image */
 
   gboolean has_extensions;       /* the extension area can be walked */
-  Qcow2BitmapsExtension bitmaps; /* of the last such extension that is whole;
-                                    without one the directory's offset is 0 */
-  guint64 bitmaps_offset;        /* host, of that extension's payload */
-  guint64 bitmaps_index;        /* of the last such extension, complete or not;
-                                   QCOW2_NO_INDEX when there is none */
+  Qcow2BitmapsExtension bitmaps; /* from the last complete bitmaps extension;
+                                    all 0 when there is none */
+  guint64 bitmaps_offset;        /* host offset of its payload */
+  guint64 bitmaps_index;        /* index of the last bitmaps extension, which
+                                   may be truncated; or QCOW2_NO_INDEX */
   gboolean extensions_ignored;  /* QEMU reads no header extension */
   guint64 written_size;         /* bytes of the header and extensions as QEMU
                                    writes them */
-  gboolean header_is_rewritten; /* by QEMU, when it opens the image for
-                                   writing, even if it has no bitmaps */
-  gboolean is_truncated;        /* FILE-09 holds no more */
+  gboolean header_is_rewritten; /* by QEMU when it opens the image for writing,
+                                   even if there are no bitmaps */
+  gboolean is_truncated;        /* clusters are missing at its end: FILE-09 */
 } Qcow2Image;
 
 Qcow2Image *qcow2_image_open (ByteSource *source, GError **error);

@@ -15,11 +15,11 @@
 #define OFFSET_MASK G_GUINT64_CONSTANT (0x00fffffffffffe00)
 #define COMPRESSED (G_GUINT64_CONSTANT (1) << 62)
 
-/* The most of L2 tables that is read, in bytes. */
+/* The most bytes of L2 tables that are read. */
 #define MAX_L2_BYTES (256 * 1024 * 1024)
 
-/* Returns where in the LEN bytes at ENTRIES the first entry at AT or after it
- * is that is not 0; LEN if there is none. */
+/* Returns the offset in ENTRIES of the first entry at AT or later that is not
+ * 0, or LEN if there is none.  AT and LEN are in bytes. */
 static gsize
 skip_zeroes (const guint8 *entries, gsize at, gsize len)
 {
@@ -27,9 +27,10 @@ skip_zeroes (const guint8 *entries, gsize at, gsize len)
   return at - at % ENTRY_LENGTH;
 }
 
-/* Calls FUNC with DATA for each entry that, under MASK, holds a host offset
- * other than 0, of a table of BYTES bytes at host offset START of SOURCE, as
- * far as it is in the file.  Fails with QCOW2_ERROR_READ. */
+/* Calls FUNC with DATA for each entry of a table of offsets that is not 0
+ * under MASK, until FUNC returns FALSE.  The table has BYTES bytes and starts
+ * at host offset START of SOURCE.  Entries outside the file are ignored.
+ * Fails with QCOW2_ERROR_READ. */
 gboolean
 qcow2_offsets_walk (ByteSource *source, guint64 start, guint64 bytes,
                     guint64 mask, Qcow2OffsetFunc func, gpointer data,
@@ -66,9 +67,9 @@ qcow2_offsets_walk (ByteSource *source, guint64 start, guint64 bytes,
 }
 
 /* Calls FUNC with DATA for each entry of the active L1 table of IMAGE that
- * points to an L2 table, as far as the table is in the file.  Of one that is
- * longer than QEMU allows, the entries count that the disk needs.  Fails with
- * QCOW2_ERROR_READ. */
+ * points to an L2 table.  Entries outside the file are ignored.  If the table
+ * is larger than QEMU allows, only the entries that the disk needs are read.
+ * Fails with QCOW2_ERROR_READ. */
 gboolean
 qcow2_l1_table_walk (const Qcow2Image *image, Qcow2OffsetFunc func,
                      gpointer data, GError **error)
@@ -88,23 +89,22 @@ qcow2_l1_table_walk (const Qcow2Image *image, Qcow2OffsetFunc func,
                              OFFSET_MASK, func, data, error);
 }
 
-/* A search for guest clusters that start at host offset END or after it. */
+/* A search for guest clusters that start at host offset END or later. */
 typedef struct
 {
   const Qcow2Image *image;
   ByteWindow *window;
   guint64 end;
-  guint64 reached;    /* host offset of the end of the last such cluster found,
-                         or 0 */
+  guint64 reached;    /* highest host offset of such a cluster so far, or 0 */
   guint64 bytes_left; /* of MAX_L2_BYTES */
   GError *error;
 } Search;
 
-/* Returns the host offset to which the L2 entry ENTRY leads; 0 for none. */
+/* Returns the host offset in ENTRY, an L2 entry, or 0 if it has none. */
 static guint64
 get_host_offset (const Qcow2Header *h, guint64 entry)
 {
-  /* qcow2 spec, compressed cluster descriptor: how many bits are offset
+  /* qcow2 spec, compressed cluster descriptor: the number of offset bits
    * depends on the cluster size. */
   const guint offset_bits = 62 - (h->cluster_bits - 8);
   const guint64 compressed_mask = (G_GUINT64_CONSTANT (1) << offset_bits) - 1;
@@ -113,7 +113,7 @@ get_host_offset (const Qcow2Header *h, guint64 entry)
                                    : entry & OFFSET_MASK;
 }
 
-/* A Qcow2OffsetFunc: looks through the L2 table at host offset OFFSET. */
+/* A Qcow2OffsetFunc: searches the L2 table at host offset OFFSET. */
 static gboolean
 search_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data)
 {
@@ -158,11 +158,11 @@ search_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data)
   return TRUE;
 }
 
-/* Stores in *REACHED the highest host offset, of those at END or after it, to
- * which an L2 table of the active L1 table of IMAGE leads; 0 when there is
- * none in the tables that are in the file, 256 MiB of them at most.  With an
- * external data file they lead there instead, and the answer is 0.  Fails with
- * QCOW2_ERROR_READ. */
+/* Stores in *REACHED the highest host offset, from END on, of a cluster that
+ * the L2 tables of the active L1 table of IMAGE refer to, or 0 if there is
+ * none.  Reads only L2 tables in the file, and at most 256 MiB of them.  With
+ * an external data file, L2 entries refer to that file, and *REACHED is 0.
+ * Fails with QCOW2_ERROR_READ. */
 gboolean
 qcow2_l2_tables_reach (const Qcow2Image *image, guint64 end, guint64 *reached,
                        GError **error)

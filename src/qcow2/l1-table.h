@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The active L1 table and, as far as they tell which clusters are in use, the
- * L2 tables that it points to: qcow2 specification, section "Cluster mapping".
- */
+/* Reads the active L1 table, and those parts of its L2 tables that tell which
+ * clusters are in use: qcow2 specification, section "Cluster mapping". */
 
 #pragma once
 
@@ -9,8 +8,8 @@
 
 G_BEGIN_DECLS
 
-/* Takes a host offset that an entry of a table holds, and that of the entry;
- * the walk continues if it returns TRUE. */
+/* Receives OFFSET, a host offset that a table entry holds, and POINTER, the
+ * host offset of the entry.  Returns TRUE to continue the walk. */
 typedef gboolean (*Qcow2OffsetFunc) (guint64 offset, guint64 pointer,
                                      gpointer data);
 

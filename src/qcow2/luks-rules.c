@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The rules that the LUKS header of an encrypted image breaks or keeps.  Key
- * material, digest and salts can be judged by the secret alone. */
+/* The rules about the LUKS header of an encrypted image.  Key material, digest
+ * and salts cannot be judged without the secret. */
 
 #include "config.h"
 
@@ -10,19 +10,19 @@
 
 #define LUKS_VERSION 1
 
-/* LUKS1 on-disk format: constants LUKS_STRIPES, and LUKS_ALIGN_KEYSLOTS in
- * sectors, which is also where the first key material may be. */
+/* LUKS1 on-disk format: LUKS_STRIPES, and LUKS_ALIGN_KEYSLOTS in sectors,
+ * which is also the first sector that may hold key material. */
 #define STRIPES 4000
 #define ALIGNMENT 8
 
 static const guint8 luks_magic[6] = { 'L', 'U', 'K', 'S', 0xba, 0xbe };
 
-/* QEMU, crypto/block-luks.c: the ciphers that it knows. */
+/* A cipher that QEMU supports (crypto/block-luks.c). */
 typedef struct
 {
   const char *name;
-  guint key_bytes[4]; /* that it takes, ended by 0 */
-  gboolean is_new;    /* older versions of QEMU do not know it */
+  guint key_bytes[4]; /* sizes of keys in bytes, ended by 0 */
+  gboolean is_new;    /* not in older versions of QEMU */
 } Cipher;
 
 static const Cipher ciphers[] = {
@@ -33,11 +33,11 @@ static const Cipher ciphers[] = {
   { "sm4", { 16, 0 }, TRUE },
 };
 
-/* QEMU, qapi/crypto.json: the hashes that it knows. */
+/* A hash that QEMU supports (qapi/crypto.json). */
 typedef struct
 {
   const char *name;
-  guint size; /* of a digest, bytes */
+  guint size; /* bytes of a digest */
   gboolean is_new;
 } Hash;
 
@@ -53,14 +53,14 @@ static const char *const ivgens[] = { "plain", "plain64", "essiv", NULL };
 typedef struct
 {
   const Qcow2Luks *luks;
-  guint64 offset;    /* host, of the header */
-  guint64 length;    /* of the area for header and keys, bytes */
+  guint64 offset;    /* host offset of the header */
+  guint64 length;    /* bytes of the area for header and keys */
   guint64 file_size; /* bytes */
   Qcow2Problems *problems;
   Qcow2Subject subject;
 
-  /* Found on the way. */
-  const Cipher *cipher; /* NULL: QEMU does not know it */
+  /* Set while the header is judged. */
+  const Cipher *cipher; /* NULL if unknown to QEMU */
   gboolean knows_mode;
   gboolean is_xts;
 } Judge;
@@ -69,8 +69,8 @@ typedef struct
   qcow2_problems_add (j->problems, &j->subject, QCOW2_##rule,                 \
                       locate (j, (at)), __VA_ARGS__)
 
-/* Returns the host offset of byte AT of the header, or the end of the file if
- * that comes first. */
+/* Returns the host offset of byte AT of the header, but at most that of the
+ * end of the file. */
 static guint64
 locate (const Judge *j, guint64 at)
 {
@@ -85,7 +85,7 @@ is_terminated (const char *name, gsize size)
   return memchr (name, '\0', size) != NULL;
 }
 
-/* Returns the cipher NAME, NULL if QEMU knows none. */
+/* Returns the cipher NAME, or NULL if it is unknown to QEMU. */
 static const Cipher *
 find_cipher (const char *name)
 {
@@ -98,7 +98,7 @@ find_cipher (const char *name)
   return NULL;
 }
 
-/* Returns the hash NAME, NULL if QEMU knows none. */
+/* Returns the hash NAME, or NULL if it is unknown to QEMU. */
 static const Hash *
 find_hash (const char *name)
 {
@@ -130,8 +130,8 @@ judge_cipher (Judge *j)
          "the cipher is one that older versions of QEMU do not know");
 }
 
-/* ESSIV encrypts by a key that is the digest of another, so that there must be
- * a variant of the cipher with a key of that size. */
+/* ESSIV uses the digest of the key as another key for the same cipher, so the
+ * cipher must support keys of the size of a digest. */
 static void
 judge_essiv (Judge *j, const char *hash_name, const Hash *hash)
 {
@@ -156,7 +156,7 @@ judge_essiv (Judge *j, const char *hash_name, const Hash *hash)
        hash->size);
 }
 
-/* The mode is MODE-IVGEN or MODE-IVGEN:HASH. */
+/* The field cipher_mode has the form MODE-IVGEN or MODE-IVGEN:HASH. */
 static void
 judge_mode (Judge *j)
 {
@@ -242,8 +242,8 @@ judge_numbers (const Judge *j)
     ADD (CRYPT_09, QCOW2_LUKS_AT_MK_DIGEST_ITER, 0, "mk_digest_iter is 0");
 }
 
-/* Returns whether key_bytes is sound, or nothing is known against it; then it
- * tells how much room a key takes. */
+/* Judges key_bytes.  Returns whether it may be the size of a key, from which
+ * the size of the key material follows. */
 static gboolean
 judge_key_bytes (const Judge *j)
 {
@@ -252,7 +252,7 @@ judge_key_bytes (const Judge *j)
   if (j->cipher == NULL || !j->knows_mode)
     return key_bytes != 0;
 
-  /* XTS has two keys of the same size; QEMU rounds the half down here. */
+  /* XTS has two keys of the same size.  QEMU rounds an odd half down here. */
   const guint32 wanted = j->is_xts ? key_bytes / 2 : key_bytes;
   gboolean takes = FALSE;
   for (guint i = 0; j->cipher->key_bytes[i] != 0; i++)
@@ -282,8 +282,8 @@ is_active (const Qcow2LuksSlot *slot)
   return slot->active == QCOW2_LUKS_SLOT_ACTIVE;
 }
 
-/* Returns the index of the first active slot, which QEMU tries first;
- * QCOW2_LUKS_N_SLOTS when there is none. */
+/* Returns the index of the first active slot, which is the first one that QEMU
+ * tries, or QCOW2_LUKS_N_SLOTS if there is none. */
 static guint
 get_first_active (const Qcow2Luks *luks)
 {
@@ -318,14 +318,15 @@ judge_slot (const Judge *j, guint i)
          "key slot %u: stripes %u is not %u", i, slot->stripes, STRIPES);
 }
 
-/* Returns the size of a slot's key material, in bytes. */
+/* Returns the size in bytes of the key material of a slot. */
 static guint64
 get_material_size (const Qcow2Luks *luks)
 {
   return (guint64) luks->key_bytes * STRIPES;
 }
 
-/* Returns the sectors that a slot's key material takes. */
+/* Returns the number of sectors of the key material of a slot, rounded up to
+ * the alignment. */
 static guint64
 get_n_sectors (const Qcow2Luks *luks)
 {
@@ -334,7 +335,8 @@ get_n_sectors (const Qcow2Luks *luks)
   return (get_material_size (luks) + unit - 1) / unit * ALIGNMENT;
 }
 
-/* Returns the sector where SLOT ends by QEMU, which adds up 32 bits. */
+/* Returns the sector at which the key material of SLOT ends in QEMU, whose sum
+ * wraps around at 32 bits. */
 static guint32
 get_qemu_end (const Qcow2Luks *luks, const Qcow2LuksSlot *slot)
 {
@@ -365,8 +367,8 @@ judge_outside (const Judge *j, guint i)
          i, j->length, get_first_active (j->luks));
 }
 
-/* Judges where the key material of slot I is.  Returns FALSE when it may be
- * anywhere, so that comparing it with others is idle. */
+/* Judges the location of the key material of slot I.  Returns FALSE if it is
+ * so wrong that comparing it with that of other slots is pointless. */
 static gboolean
 judge_place (const Judge *j, guint i)
 {
@@ -424,8 +426,8 @@ judge_overlaps (const Judge *j, const gboolean *has_place)
       }
 }
 
-/* Whether the key material of SLOT ends before END, which is in bytes from the
- * start of the header. */
+/* Returns whether the key material of SLOT ends at or before END, in bytes
+ * from the start of the header. */
 static gboolean
 ends_before (const Judge *j, const Qcow2LuksSlot *slot, guint64 end)
 {
@@ -435,7 +437,9 @@ ends_before (const Judge *j, const Qcow2LuksSlot *slot, guint64 end)
   return start <= end && get_material_size (j->luks) <= end - start;
 }
 
-/* Key material that the file has lost opens nothing: QEMU reads zeroes. */
+/* Judges active slots whose key material the file truncates.  QEMU reads
+ * zeroes for the missing bytes, so that such a slot cannot unlock the image.
+ */
 static void
 judge_file_end (const Judge *j)
 {
@@ -508,9 +512,9 @@ judge_header (Judge *j)
   judge_slots (j, judge_key_bytes (j));
 }
 
-/* Reads from SOURCE the LUKS header that EXTENSION points to and adds to
- * PROBLEMS what is wrong with it.  It must be located; see
- * qcow2_luks_is_located ().  Fails with QCOW2_ERROR_READ only. */
+/* Reads the LUKS header that EXTENSION points to from SOURCE, judges it and
+ * adds findings to PROBLEMS.  qcow2_luks_is_located () must be TRUE for
+ * EXTENSION.  Fails only with QCOW2_ERROR_READ. */
 gboolean
 qcow2_luks_judge (const Qcow2Extension *extension, ByteSource *source,
                   Qcow2Problems *problems, GError **error)

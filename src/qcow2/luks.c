@@ -8,13 +8,13 @@
 
 #define CRYPTO_LENGTH 16
 
-/* A field of a structure that has bytes beside its numbers. */
+/* A field of a structure on disk that has strings as well as numbers. */
 typedef struct
 {
-  gsize at;         /* on disk, from the start of the structure */
+  gsize at;         /* bytes, from the start of the structure on disk */
   gsize size;       /* bytes, on disk and in memory */
-  gsize offset;     /* bytes, in the decoded struct */
-  gboolean is_text; /* bytes as they are, not a big-endian number */
+  gsize offset;     /* bytes, from the start of the decoded struct */
+  gboolean is_text; /* copied as is, not a big-endian number */
 } Field;
 
 #define NUMBER(type, on_disk, member)                                         \
@@ -73,8 +73,9 @@ decode (const Field *fields, gsize n, const guint8 *bytes, gpointer record)
     }
 }
 
-/* Whether EXTENSION, of an image with HEADER, says where a LUKS header is.
- * What is wrong with one that does not is EXT-13 or EXT-15. */
+/* Returns whether EXTENSION, which belongs to an image with HEADER, is a
+ * crypto extension that locates a LUKS header.  Findings about a crypto
+ * extension that does not are by EXT-13 or EXT-15. */
 gboolean
 qcow2_luks_is_located (const Qcow2Extension *extension,
                        const Qcow2Header *header)
@@ -89,9 +90,9 @@ qcow2_luks_is_located (const Qcow2Extension *extension,
          && extension->crypto.crypto_header_length >= QCOW2_LUKS_LENGTH;
 }
 
-/* Reads the LUKS header at host offset OFFSET of SOURCE into *LUKS.  Bytes
- * after the end of the file are zeroes, as they are to QEMU.  Fails with
- * QCOW2_ERROR_READ only. */
+/* Reads the LUKS header at host offset OFFSET of SOURCE into *LUKS.  As in
+ * QEMU, bytes after the end of the file are zeroes.  Fails only with
+ * QCOW2_ERROR_READ. */
 gboolean
 qcow2_luks_read (ByteSource *source, guint64 offset, Qcow2Luks *luks,
                  GError **error)

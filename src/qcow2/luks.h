@@ -8,20 +8,20 @@
 
 G_BEGIN_DECLS
 
-/* LUKS1 on-disk format: the sizes of the header, of a key slot's part of it,
- * and of a sector, the unit of offsets. */
+/* LUKS1 on-disk format: sizes in bytes of the header, of a key slot in it, and
+ * of a sector, which is the unit of offsets. */
 #define QCOW2_LUKS_LENGTH 592
 #define QCOW2_LUKS_SLOT_LENGTH 48
 #define QCOW2_LUKS_SECTOR 512
 
 #define QCOW2_LUKS_N_SLOTS 8
 
-/* What a key slot's active may be. */
+/* Values of the field active of a key slot. */
 #define QCOW2_LUKS_SLOT_ACTIVE 0x00ac71f3
 #define QCOW2_LUKS_SLOT_INACTIVE 0x0000dead
 
-/* Host offsets of fields, from the start of the header; the slots' from the
- * start of the slot. */
+/* Byte offsets of fields, from the start of the header; those of the fields of
+ * a slot (QCOW2_LUKS_AT_SLOT_...) are from the start of the slot. */
 #define QCOW2_LUKS_AT_VERSION 6
 #define QCOW2_LUKS_AT_CIPHER_NAME 8
 #define QCOW2_LUKS_AT_CIPHER_MODE 40
@@ -43,12 +43,13 @@ typedef struct
   guint32 stripes;
 } Qcow2LuksSlot;
 
-/* Digest, salts and UUID are left out: only the secret can judge them. */
+/* The LUKS header without digest, salts and UUID: the digest and salts cannot
+ * be judged without the secret. */
 typedef struct
 {
   guint8 magic[6];
   guint16 version;
-  char cipher_name[32]; /* names end with a NUL if they are sound */
+  char cipher_name[32]; /* valid names are NUL-terminated */
   char cipher_mode[32];
   char hash_spec[32];
   guint32 payload_offset; /* sectors */

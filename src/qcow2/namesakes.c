@@ -11,22 +11,22 @@
 
 #define DIGEST_LENGTH 32 /* SHA-256 */
 
-/* How many hints are sorted at a time, more or less. */
+/* The approximate number of hints that are sorted at a time. */
 #define PART 4096
 
-/* An odd number, its bits well mixed. */
+/* An odd number with well-mixed bits. */
 #define HINT_FACTOR G_GUINT64_CONSTANT (0x9e3779b97f4a7c15)
 
-/* Names that are equal up to the first NUL byte have the same hint; so may
- * others. */
+/* A hash of a name.  Names that are equal up to the first NUL byte have the
+ * same hint, and other names may have it too. */
 typedef struct
 {
   guint64 hint;
-  guint32 offset; /* of the entry, in the directory */
+  guint32 offset; /* of the entry from the start of the directory, in bytes */
   guint32 index;
 } Hint;
 
-/* Of a name that may be another's, too. */
+/* The digest of a name whose hint occurs more than once. */
 typedef struct
 {
   guint8 bytes[DIGEST_LENGTH];
@@ -35,9 +35,11 @@ typedef struct
 
 struct Qcow2Namesakes
 {
-  GArray *wholes; /* guint32, for each bitmap the first one of its name */
-  GArray *cuts;   /* likewise, of its name up to the first NUL byte */
-  GArray *hints;  /* Hint, for each name */
+  GArray *wholes; /* guint32, for each bitmap: index of the first one with an
+                     equal name */
+  GArray *cuts;   /* guint32, for each bitmap: index of the first one whose
+                     name is equal up to the first NUL byte */
+  GArray *hints;  /* of Hint, one for each name */
 };
 
 Qcow2Namesakes *
@@ -58,9 +60,8 @@ mix (guint64 value)
   return value ^ value >> 32;
 }
 
-/* Returns a number that is the same for the same LEN bytes at BYTES.  Who
- * makes it the same for others, too, gains nothing but that these are looked
- * at again. */
+/* Returns a hash of the LEN bytes at BYTES.  A forged collision does no harm:
+ * it only causes another read of the names. */
 QCOW2_WRAPS static guint64
 get_hint (const guint8 *bytes, gsize len)
 {
@@ -78,7 +79,7 @@ get_hint (const guint8 *bytes, gsize len)
   return mix (one) + other;
 }
 
-/* Returns how many of the LEN bytes at NAME are before the first NUL byte. */
+/* Returns the length of the LEN bytes at NAME up to the first NUL byte. */
 static gsize
 cut_at_nul (const guint8 *name, gsize len)
 {
@@ -87,8 +88,9 @@ cut_at_nul (const guint8 *name, gsize len)
   return nul != NULL ? (gsize) (nul - name) : len;
 }
 
-/* Adds the next bitmap, with the entry at OFFSET in the directory and the name
- * of LEN bytes at NAME, NULL for none, which only the last one may have. */
+/* Adds the next bitmap.  Its entry is at OFFSET bytes from the start of the
+ * directory, and its name is the LEN bytes at NAME.  Only the last bitmap may
+ * have no name: NAME is NULL. */
 void
 qcow2_namesakes_add (Qcow2Namesakes *namesakes, guint32 offset,
                      const guint8 *name, gsize len)
@@ -130,8 +132,8 @@ compare_indexes (gconstpointer a, gconstpointer b)
   return compare_numbers (left->index, right->index);
 }
 
-/* Appends to TWINS those of HINTS that are another's, too, whose order it
- * changes. */
+/* Appends to TWINS the elements of HINTS whose hint occurs more than once.
+ * Reorders HINTS. */
 static void
 add_twins (GArray *twins, GArray *hints)
 {
@@ -146,9 +148,10 @@ add_twins (GArray *twins, GArray *hints)
     }
 }
 
-/* Returns those of HINTS that are another's, too, in the order of the
- * directory: their names will be read once more.  Part by part, so that little
- * is needed beside the hints themselves. */
+/* Returns the elements of HINTS whose hint occurs more than once, in directory
+ * order, as an array that the caller owns.  The names of these bitmaps have to
+ * be read again.  The elements are sorted in parts, to use little memory
+ * beyond HINTS. */
 static GArray *
 find_twins (const GArray *hints)
 {
@@ -195,8 +198,8 @@ compare_digests (gconstpointer a, gconstpointer b)
   return memcmp (left->bytes, right->bytes, DIGEST_LENGTH);
 }
 
-/* Fills in FIRSTS the index of the first of those of DIGESTS that are equal.
- * Sorting leaves them in the order of the directory. */
+/* Stores in FIRSTS, for each element of DIGESTS, the index of the first bitmap
+ * with an equal digest.  The sort keeps equal digests in directory order. */
 static void
 find_firsts (GArray *firsts, GArray *digests)
 {
@@ -212,9 +215,10 @@ find_firsts (GArray *firsts, GArray *digests)
     }
 }
 
-/* Finds out which bitmaps have equal names, once, when all of them were added.
- * Those that may be equal are asked for by AGAIN, with DATA, in the order of
- * the directory, and compared by their SHA-256.  Fails as AGAIN does. */
+/* Finds out which bitmaps have equal names.  Called once, after all bitmaps
+ * were added.  Reads the names that may be equal again by calling AGAIN with
+ * DATA, in directory order, and compares their SHA-256 digests.  Fails if
+ * AGAIN fails, with its error. */
 gboolean
 qcow2_namesakes_find (Qcow2Namesakes *namesakes, Qcow2NamesakesRead again,
                       gpointer data, GError **error)
@@ -250,8 +254,8 @@ qcow2_namesakes_find (Qcow2Namesakes *namesakes, Qcow2NamesakesRead again,
   return TRUE;
 }
 
-/* Returns the index of the next bitmap, from START on, that may have the name
- * of LEN bytes at NAME; G_MAXUINT64 when none of them has. */
+/* Returns the index of the first bitmap, from START on, whose name may be the
+ * LEN bytes at NAME, or G_MAXUINT64 if there is none. */
 guint64
 qcow2_namesakes_look_up (const Qcow2Namesakes *namesakes, const guint8 *name,
                          gsize len, guint64 start)
@@ -268,8 +272,9 @@ qcow2_namesakes_look_up (const Qcow2Namesakes *namesakes, const guint8 *name,
   return G_MAXUINT64;
 }
 
-/* Gives in OFFSET where in the directory the entry of bitmap INDEX is.
- * Returns FALSE when that has no name, or was not added. */
+/* Stores in *OFFSET the offset of the entry of bitmap INDEX, in bytes from the
+ * start of the directory.  Returns FALSE if the bitmap has no name or was not
+ * added. */
 gboolean
 qcow2_namesakes_get_offset (const Qcow2Namesakes *namesakes, guint64 index,
                             guint32 *offset)
@@ -281,7 +286,7 @@ qcow2_namesakes_get_offset (const Qcow2Namesakes *namesakes, guint64 index,
   return TRUE;
 }
 
-/* Returns how many bitmaps were added. */
+/* Returns the number of bitmaps that were added. */
 guint64
 qcow2_namesakes_get_n (const Qcow2Namesakes *namesakes)
 {
@@ -294,16 +299,18 @@ get_first (const GArray *firsts, guint64 index)
   return index < firsts->len ? g_array_index (firsts, guint32, index) : index;
 }
 
-/* Returns the index of the first bitmap that has the name of bitmap INDEX,
- * which may be that itself, and is for one that was not added. */
+/* Returns the index of the first bitmap with the same name as bitmap INDEX.
+ * That is INDEX itself if no earlier bitmap has that name or bitmap INDEX was
+ * not added. */
 guint64
 qcow2_namesakes_get_whole (const Qcow2Namesakes *namesakes, guint64 index)
 {
   return get_first (namesakes->wholes, index);
 }
 
-/* Likewise, of the first bitmap whose name is equal up to the first NUL byte.
- */
+/* Returns the index of the first bitmap whose name equals that of bitmap INDEX
+ * up to the first NUL byte.  That is INDEX itself if there is no earlier one
+ * or bitmap INDEX was not added. */
 guint64
 qcow2_namesakes_get_cut (const Qcow2Namesakes *namesakes, guint64 index)
 {

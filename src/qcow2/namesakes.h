@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which bitmaps of a directory have equal names.  Names may take 64 MiB
- * together: they are not kept. */
+/* Finds the bitmaps of a directory that have equal names.  The names together
+ * may take 64 MiB, so they are not kept in memory. */
 
 #pragma once
 
@@ -10,8 +10,9 @@ G_BEGIN_DECLS
 
 typedef struct Qcow2Namesakes Qcow2Namesakes;
 
-/* Reads the name of the bitmap with INDEX again, whose entry is at OFFSET in
- * the directory; NULL without an error when it has none any more. */
+/* Returns the name of the bitmap with INDEX, read again from its entry at
+ * OFFSET bytes from the start of the directory.  The caller owns the name.
+ * Returns NULL without an error when the bitmap no longer has a name. */
 typedef GBytes *(*Qcow2NamesakesRead) (guint32 index, guint32 offset,
                                        gpointer data, GError **error);
 

@@ -8,7 +8,8 @@
 #include "qcow2/guard.h"
 #include "qcow2/luks.h"
 
-/* Judges EXTENSION of IMAGE, and the LUKS header to which it may point. */
+/* Judges EXTENSION of IMAGE, and the LUKS header if EXTENSION points to one.
+ */
 static gboolean
 judge_extension (Qcow2Image *image, const Qcow2Extension *extension,
                  GError **error)
@@ -22,8 +23,8 @@ judge_extension (Qcow2Image *image, const Qcow2Extension *extension,
                               error);
 }
 
-/* Judges the header extensions of IMAGE; what ends their walk was judged when
- * the image was opened. */
+/* Judges the header extensions of IMAGE.  The end of their walk was judged
+ * when the image was opened. */
 static gboolean
 judge_extensions (Qcow2Image *image, GError **error)
 {
@@ -51,7 +52,7 @@ judge_extensions (Qcow2Image *image, GError **error)
   return FALSE;
 }
 
-/* Judges every bitmap in DIRECTORY and adds what is wrong to PROBLEMS. */
+/* Judges every bitmap in DIRECTORY and adds findings to PROBLEMS. */
 static gboolean
 judge_bitmaps (Qcow2Image *image, Qcow2Directory *directory,
                Qcow2Problems *problems, GError **error)
@@ -81,10 +82,10 @@ judge_bitmaps (Qcow2Image *image, Qcow2Directory *directory,
   return FALSE;
 }
 
-/* Stores in *VERDICT what QEMU does when it opens IMAGE, whose bitmap
- * directory is DIRECTORY, and which is rewound.  What is wrong is not added to
- * the image's problems.  Fails with QCOW2_ERROR_READ: then nothing is known.
- */
+/* Stores in *VERDICT what QEMU does when it opens IMAGE.  DIRECTORY is the
+ * bitmap directory of IMAGE; it is rewound.  Findings are not added to the
+ * problems of IMAGE.  Fails with QCOW2_ERROR_READ; the effect in *VERDICT is
+ * then QCOW2_EFFECT_UNKNOWN or worse. */
 gboolean
 qcow2_image_judge_opening (Qcow2Image *image, Qcow2Directory *directory,
                            Qcow2Verdict *verdict, GError **error)
@@ -98,7 +99,7 @@ qcow2_image_judge_opening (Qcow2Image *image, Qcow2Directory *directory,
   if (image->header.cluster_size == QCOW2_ABSENT)
     return TRUE;
 
-  /* The judges add to the problems of the image. */
+  /* The functions that judge add findings to the problems of the image. */
   image->problems = problems;
   const gboolean judged
       = judge_extensions (image, error)

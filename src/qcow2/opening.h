@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* All that QEMU looks at when it opens an image, and nothing else. */
+/* A check of only those parts of an image that QEMU reads when it opens it. */
 
 #pragma once
 

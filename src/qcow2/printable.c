@@ -6,12 +6,12 @@
 
 #include "qcow2/compiler.h"
 
-/* How many bytes are looked at together, which compilers make few instructions
- * of. */
+/* The number of bytes that are tested together, so that compilers can
+ * vectorize the loop. */
 #define STEP 32
 
-/* Characters that drive a terminal, hide, or reorder what stands beside them:
- * controls and format characters. */
+/* Control and format characters: these control a terminal, are invisible, or
+ * reorder the characters next to them. */
 static const struct
 {
   gunichar first, last;
@@ -39,9 +39,9 @@ is_unprintable (gunichar c)
   return FALSE;
 }
 
-/* Looks at the character at the start of the LEN bytes, at least one, at
- * BYTES.  Returns whether it is valid UTF-8 and neither a control nor a format
- * character; SIZE gets its length in bytes, 1 when it is not valid. */
+/* Returns whether the first character of the LEN bytes at BYTES is valid UTF-8
+ * and neither a control nor a format character.  LEN is at least 1.  Stores
+ * its length in bytes in *SIZE: 1 if the character is invalid. */
 gboolean
 qcow2_char_is_printable (const guint8 *bytes, gsize len, gsize *size)
 {
@@ -73,8 +73,8 @@ are_plain (const guint8 *bytes)
   return n == STEP;
 }
 
-/* Returns how many of the LEN bytes at BYTES, from the first on, are printable
- * ASCII characters that need no escape anywhere. */
+/* Returns the number of leading bytes, of the LEN bytes at BYTES, that are
+ * printable ASCII characters and need no escape in any output. */
 QCOW2_CLONES gsize
 qcow2_count_plain (const guint8 *bytes, gsize len)
 {
@@ -88,7 +88,7 @@ qcow2_count_plain (const guint8 *bytes, gsize len)
   return n;
 }
 
-/* Whether every character of STRING is printable. */
+/* Returns whether all characters of STRING are printable. */
 gboolean
 qcow2_string_is_printable (GBytes *string)
 {
@@ -109,8 +109,8 @@ qcow2_string_is_printable (GBytes *string)
   return TRUE;
 }
 
-/* Whether the LEN bytes at BYTES are in Python's string.printable, so that
- * QEMU's script prints them as they are. */
+/* Returns whether the LEN bytes at BYTES are all in Python's string.printable,
+ * so that qcow2.py prints them unescaped. */
 gboolean
 qcow2_bytes_are_printable (const guint8 *bytes, gsize len)
 {

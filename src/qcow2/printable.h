@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which bytes of a string from an image can be shown as they are. */
+/* Determines which bytes of a string from an image can be printed
+ * unescaped. */
 
 #pragma once
 

@@ -22,7 +22,7 @@ const Qcow2Field qcow2_problem_fields[] = {
 };
 /* clang-format on */
 
-/* How many findings were alike. */
+/* The number of findings with the same rule, severity and parts. */
 typedef struct
 {
   const char *rule;
@@ -34,7 +34,7 @@ typedef struct
 struct Qcow2Problems
 {
   GPtrArray *list;
-  GArray *counts; /* of Count: as few as there are rules that were broken */
+  GArray *counts; /* of Count, only for rules that were broken */
   Qcow2RuleUse uses[QCOW2_N_RULES];
   guint64 n_errors;
 };
@@ -56,7 +56,8 @@ is_same_rule (const char *a, const char *b)
   return a == b || g_str_equal (a, b);
 }
 
-/* Returns the count of findings like that, NULL when there was none. */
+/* Returns the count of findings of RULE that affect PARTS, or NULL if there
+ * was none. */
 static Count *
 find_count (const Qcow2Problems *problems, const Qcow2Rule *rule, guint parts)
 {
@@ -72,7 +73,8 @@ find_count (const Qcow2Problems *problems, const Qcow2Rule *rule, guint parts)
   return NULL;
 }
 
-/* Counts one more finding; returns how many like it there were before. */
+/* Counts another finding of RULE that affects PARTS.  Returns how many there
+ * were before. */
 static guint64
 count_one (Qcow2Problems *problems, const Qcow2Rule *rule, guint parts)
 {
@@ -118,11 +120,12 @@ note_use (Qcow2Problems *problems, const Qcow2Subject *subject,
   use->last_extension = subject->extension;
 }
 
-/* Adds a finding by RULE about the number VALUE at host offset OFFSET, which
- * is ignored where the rule has no words for what is allowed.  FORMAT makes
- * its message.  After QCOW2_PROBLEMS_PER_RULE findings of a rule, severity and
- * mask of parts the rest is only counted.  Returns the finding, which stays
- * PROBLEMS', or NULL when it was only counted. */
+/* Adds a finding: RULE is broken by SUBJECT at host offset OFFSET.  VALUE is
+ * the wrong number at OFFSET; it is ignored unless the rule says what is
+ * allowed.  FORMAT and the arguments after it make the message.  Once
+ * QCOW2_PROBLEMS_PER_RULE findings with the same rule, severity and parts are
+ * kept, further ones are only counted.  Returns the finding, which PROBLEMS
+ * owns, or NULL if it was only counted. */
 Qcow2Problem *
 qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,
                     Qcow2RuleIndex rule, guint64 offset, guint64 value,
@@ -158,7 +161,8 @@ qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,
   return problem;
 }
 
-/* Makes PROBLEM, the finding that was added last, or NULL, the first one. */
+/* Moves PROBLEM, which must be the finding that was added last, before all
+ * others.  Does nothing if PROBLEM is NULL. */
 void
 qcow2_problems_move_to_front (Qcow2Problems *problems, Qcow2Problem *problem)
 {
@@ -169,7 +173,8 @@ qcow2_problems_move_to_front (Qcow2Problems *problems, Qcow2Problem *problem)
   g_ptr_array_insert (problems->list, 0, problem);
 }
 
-/* Says that NUMBER is the only right value for PROBLEM, which may be NULL. */
+/* Sets NUMBER as the only right value for PROBLEM.  Does nothing if PROBLEM is
+ * NULL. */
 void
 qcow2_problem_allow (Qcow2Problem *problem, guint64 number)
 {
@@ -181,7 +186,8 @@ qcow2_problem_allow (Qcow2Problem *problem, guint64 number)
   problem->allowed = problem->allowed_number;
 }
 
-/* Gives PROBLEM, which may be NULL, the message that FORMAT makes. */
+/* Sets the message of PROBLEM to FORMAT with its arguments.  Does nothing if
+ * PROBLEM is NULL. */
 void
 qcow2_problem_set_message (Qcow2Problem *problem, const char *format, ...)
 {
@@ -195,15 +201,16 @@ qcow2_problem_set_message (Qcow2Problem *problem, const char *format, ...)
   va_end (args);
 }
 
-/* Returns how often RULE, a row of qcow2_rules, was found to be broken. */
+/* Returns the counts of findings of RULE, a row of qcow2_rules.  PROBLEMS owns
+ * them. */
 const Qcow2RuleUse *
 qcow2_problems_get_use (const Qcow2Problems *problems, Qcow2RuleIndex rule)
 {
   return &problems->uses[rule];
 }
 
-/* Whether a further finding of RULE that bears on PARTS would only be counted:
- * then its message need not be made. */
+/* Returns whether another finding of RULE that affects PARTS would only be
+ * counted, so that the caller need not build its message. */
 gboolean
 qcow2_problems_is_full (const Qcow2Problems *problems, Qcow2RuleIndex rule,
                         guint parts)
@@ -213,14 +220,15 @@ qcow2_problems_is_full (const Qcow2Problems *problems, Qcow2RuleIndex rule,
   return count != NULL && count->n >= QCOW2_PROBLEMS_PER_RULE;
 }
 
-/* Returns how many findings are kept. */
+/* Returns the number of findings that are kept. */
 guint
 qcow2_problems_get_n (const Qcow2Problems *problems)
 {
   return problems->list->len;
 }
 
-/* Returns the kept finding INDEX, in the order in which they were added. */
+/* Returns the kept finding INDEX.  Findings are in the order in which they
+ * were added, apart from those that qcow2_problems_move_to_front () moved. */
 const Qcow2Problem *
 qcow2_problems_get (const Qcow2Problems *problems, guint index)
 {
@@ -229,15 +237,15 @@ qcow2_problems_get (const Qcow2Problems *problems, guint index)
   return g_ptr_array_index (problems->list, index);
 }
 
-/* Returns how many findings of severity error there were, kept or not. */
+/* Returns the number of findings of severity error, whether kept or not. */
 guint64
 qcow2_problems_get_n_errors (const Qcow2Problems *problems)
 {
   return problems->n_errors;
 }
 
-/* Returns how many findings of RULE and SEVERITY that bear on one of PARTS
- * were counted but not kept. */
+/* Returns how many findings of RULE and SEVERITY that affect any of PARTS were
+ * counted but not kept. */
 guint64
 qcow2_problems_get_n_suppressed (const Qcow2Problems *problems,
                                  const char *rule, Qcow2Severity severity,

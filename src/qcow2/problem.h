@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is wrong with an image: findings, each by a rule and at a host offset,
- * collected without printing. */
+/* Findings about an image.  Each has a rule, a host offset and a message.
+ * They are collected here; other files print them. */
 
 #pragma once
 
@@ -9,7 +9,7 @@
 
 G_BEGIN_DECLS
 
-/* The parts of an image on which a finding bears, a mask. */
+/* The parts of an image that a finding affects, as a mask. */
 typedef enum
 {
   QCOW2_PART_HEADER = 1 << 0,
@@ -17,51 +17,53 @@ typedef enum
   QCOW2_PART_BITMAPS = 1 << 2,
   QCOW2_PART_ALL = (1 << 3) - 1,
 
-  /* Beside one of them: that an extension is missing, which is none of the
-   * others' fault. */
+  /* Set in addition to other parts when the bitmaps extension is missing: no
+   * extension that is present is at fault. */
   QCOW2_PART_BITMAPS_EXTENSION = 1 << 3
 } Qcow2Parts;
 
-/* No bitmap or extension in particular. */
+/* The finding is not about a particular bitmap or extension. */
 #define QCOW2_NO_INDEX G_MAXUINT64
 
-/* What a finding is about. */
+/* The subject of a finding. */
 typedef struct
 {
   guint parts;           /* Qcow2Parts */
-  const char *structure; /* "header"; static */
+  const char *structure; /* such as "header"; a static string */
   guint64 extension;     /* index, or QCOW2_NO_INDEX */
   guint64 bitmap;        /* index, or QCOW2_NO_INDEX */
-  GBytes *name;          /* of that bitmap, from the image; may be NULL */
-  gboolean in_use;       /* that bitmap is marked so */
+  GBytes *name;          /* of the bitmap, from the image; may be NULL */
+  gboolean in_use;       /* the bitmap has the in-use flag */
 } Qcow2Subject;
 
 typedef struct
 {
   Qcow2RuleIndex index; /* in qcow2_rules */
-  const char *rule;     /* its id */
-  const char *allowed;  /* the row's words, or ALLOWED_NUMBER; NULL without a
-                           value */
+  const char *rule;     /* id of the rule */
+  const char *allowed;  /* the row's text, or ALLOWED_NUMBER; NULL if the rule
+                           concerns no value */
   Qcow2Severity severity;
   guint64 offset; /* host, bytes */
   Qcow2Subject subject;
   gboolean has_value;
-  guint64 value;        /* the number at OFFSET, which is wrong */
-  char *allowed_number; /* the only number that is right there, or NULL */
-  char *message;        /* ours: holds no text from the image */
+  guint64 value;        /* the wrong number at OFFSET */
+  char *allowed_number; /* the only right number at OFFSET, or NULL */
+  char *message;        /* contains no text from the image */
 } Qcow2Problem;
 
-/* How often a way to break a rule was found, kept or not. */
+/* Counts the findings of a row of qcow2_rules, whether kept or not. */
 typedef struct
 {
   guint64 n;
-  gboolean loaded;        /* at least once of something but a bitmap in use */
-  guint64 last_extension; /* index in the latest of them, or QCOW2_NO_INDEX */
+  gboolean loaded;        /* at least one is not about a bitmap in use */
+  guint64 last_extension; /* index in the most recent finding, or
+                             QCOW2_NO_INDEX */
 } Qcow2RuleUse;
 
 extern const Qcow2Field qcow2_problem_fields[];
 
-/* How many findings of one rule, severity and mask of parts are kept. */
+/* Number of findings that are kept for each combination of rule, severity and
+ * mask of parts. */
 #define QCOW2_PROBLEMS_PER_RULE 100
 
 typedef struct Qcow2Problems Qcow2Problems;
@@ -92,7 +94,7 @@ guint64 qcow2_problems_get_n_suppressed (const Qcow2Problems *problems,
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2Problems, qcow2_problems_free)
 
-/* A number in messages, as the offsets and sizes there are written. */
+/* Formats for offsets (QCOW2_X) and other numbers (QCOW2_U) in messages. */
 #define QCOW2_X "0x%" G_GINT64_MODIFIER "x"
 #define QCOW2_U "%" G_GUINT64_FORMAT
 

@@ -38,7 +38,8 @@ store (const Qcow2Field *field, gpointer record, guint64 value)
     }
 }
 
-/* Returns the big-endian number in the SIZE bytes at BYTES, at most 8. */
+/* Returns the big-endian number in the SIZE bytes at BYTES.  SIZE is at most
+ * 8. */
 guint64
 qcow2_load_be (const guint8 *bytes, gsize size)
 {
@@ -52,7 +53,7 @@ qcow2_load_be (const guint8 *bytes, gsize size)
   return value;
 }
 
-/* Returns how many of the LEN bytes at BYTES, from the first on, are 0. */
+/* Returns the number of leading zero bytes in the LEN bytes at BYTES. */
 gsize
 qcow2_count_zeroes (const guint8 *bytes, gsize len)
 {
@@ -70,10 +71,10 @@ qcow2_count_zeroes (const guint8 *bytes, gsize len)
   return n;
 }
 
-/* Decodes the stored FIELDS, which are packed and big-endian, from the LEN
- * bytes at BYTES into RECORD.  Stops at the first field that does not fit;
- * that one and the rest of RECORD stay as they were.  Returns how many stored
- * fields were decoded. */
+/* Decodes the stored FIELDS from the LEN bytes at BYTES into RECORD.  On disk
+ * the fields are packed and big-endian.  Stops at the first field that does
+ * not fit and leaves it and all later fields of RECORD unchanged.  Returns the
+ * number of stored fields that were decoded. */
 guint
 qcow2_record_decode (const Qcow2Field *fields, const guint8 *bytes, gsize len,
                      gpointer record)
@@ -96,7 +97,8 @@ qcow2_record_decode (const Qcow2Field *fields, const guint8 *bytes, gsize len,
   return n_decoded;
 }
 
-/* Returns the size on disk, in bytes, of the structure of FIELDS. */
+/* Returns the size on disk, in bytes, of the structure that FIELDS
+ * describe. */
 gsize
 qcow2_record_get_size (const Qcow2Field *fields)
 {
@@ -108,7 +110,8 @@ qcow2_record_get_size (const Qcow2Field *fields)
   return size;
 }
 
-/* Returns the one of FIELDS whose name or alias is NAME, NULL if none is. */
+/* Returns the field in FIELDS whose name or alias is NAME, or NULL if there is
+ * none. */
 const Qcow2Field *
 qcow2_record_find (const Qcow2Field *fields, const char *name)
 {
@@ -129,8 +132,9 @@ qcow2_field_is_string (const Qcow2Field *field)
          || field->format == QCOW2_WORD;
 }
 
-/* Whether RECORD has a value for FIELD; a stored number always is one, and a
- * derived one without a label has none, unless a word stands for all such. */
+/* Returns whether FIELD has a value in RECORD.  A stored number always has
+ * one.  A derived QCOW2_NAME without a label has none, unless the field has a
+ * text for absent values. */
 gboolean
 qcow2_field_has_value (const Qcow2Field *field, gconstpointer record)
 {
@@ -154,7 +158,7 @@ qcow2_field_has_value (const Qcow2Field *field, gconstpointer record)
          || qcow2_field_get_number (field, record) != QCOW2_ABSENT;
 }
 
-/* Returns the number in FIELD of RECORD; FIELD is no string. */
+/* Returns the number in FIELD of RECORD.  FIELD must not be a string. */
 guint64
 qcow2_field_get_number (const Qcow2Field *field, gconstpointer record)
 {
@@ -183,8 +187,8 @@ qcow2_field_get_number (const Qcow2Field *field, gconstpointer record)
     }
 }
 
-/* Returns the string in FIELD of RECORD, which has one and keeps it; LEN gets
- * its length in bytes. */
+/* Returns the string in FIELD of RECORD and stores its length in bytes in
+ * *LEN.  The string must be present; RECORD owns it. */
 const char *
 qcow2_field_get_string (const Qcow2Field *field, gconstpointer record,
                         gsize *len)
@@ -200,8 +204,9 @@ qcow2_field_get_string (const Qcow2Field *field, gconstpointer record,
   return string;
 }
 
-/* Returns the QCOW2_MASK_BITS names, NULL where there is none, that the image
- * itself has for the bits of FIELD; NULL if such names do not exist. */
+/* Returns the names that the image defines for the bits of FIELD:
+ * QCOW2_MASK_BITS strings, each of which may be NULL.  Returns NULL if an
+ * image cannot define names for FIELD. */
 const char *const *
 qcow2_field_get_bit_names (const Qcow2Field *field, gconstpointer record)
 {
@@ -212,7 +217,7 @@ qcow2_field_get_bit_names (const Qcow2Field *field, gconstpointer record)
                                                 + field->bit_names);
 }
 
-/* Returns the name of VALUE in LABELS, NULL if it has none. */
+/* Returns the name of VALUE in LABELS, or NULL if it has none. */
 const char *
 qcow2_label_find (const Qcow2Label *labels, guint64 value)
 {

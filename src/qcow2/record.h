@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Field tables: one line per field of an on-disk structure drives its
- * decoding, its text, its JSON and --field. */
+/* Field tables: one line per field of an on-disk structure determines how the
+ * field is decoded, printed as text and JSON, and selected by --field. */
 
 #pragma once
 
@@ -9,7 +9,7 @@
 
 G_BEGIN_DECLS
 
-/* How people read a field. */
+/* The text form of a field.  Comments show an example. */
 typedef enum
 {
   QCOW2_DEC,      /* 16 */
@@ -17,46 +17,47 @@ typedef enum
   QCOW2_BITS,     /* 0x8 (['compression-type']) */
   QCOW2_ENUM,     /* 0 (zlib) */
   QCOW2_HEX_ENUM, /* 0x23852875 (Bitmaps) */
-  QCOW2_NAME,     /* enabled: a number that people know by its label alone */
+  QCOW2_NAME,     /* enabled: a number that is shown as its label only */
   QCOW2_BOOL,     /* true */
-  QCOW2_STRING,   /* raw: a GBytes from the image, NULL when there is none */
-  QCOW2_QUOTED,   /* 'raw': the same */
-  QCOW2_WORD      /* error: a const char * of ours, NULL when there is none */
+  QCOW2_STRING,   /* raw: a GBytes from the image, or NULL if absent */
+  QCOW2_QUOTED,   /* 'raw': a GBytes from the image, or NULL if absent */
+  QCOW2_WORD      /* error: a const char * of this program, or NULL */
 } Qcow2Format;
 
-/* The name of a value or, in a mask, of a bit.  A table ends with a NULL
- * name. */
+/* The name of a value or, for a mask, of a bit number.  A table of labels ends
+ * with a NULL name. */
 typedef struct
 {
   guint64 value;
   const char *name;
 } Qcow2Label;
 
-/* A number that is not on disk and that this image does not have. */
+/* The value of a derived number that the image does not have. */
 #define QCOW2_ABSENT G_MAXUINT64
 
-/* How many bits a mask has at most. */
+/* Maximum number of bits in a mask. */
 #define QCOW2_MASK_BITS 64
 
 typedef struct
 {
-  const char *name; /* the specification's own; JSON and --field key */
+  const char *name; /* the specification's name; key in JSON and --field */
   Qcow2Format format;
   gboolean stored;          /* FALSE: computed after decoding */
   guint size;               /* bytes, on disk and in memory */
   gsize offset;             /* bytes, in the decoded struct */
   const Qcow2Label *labels; /* names of values or bits, or NULL */
-  gsize bit_names;          /* in the struct: the char *[QCOW2_MASK_BITS] by
-                               which the image itself calls bits; 0: none */
-  gsize presence;           /* in the struct: a gboolean, whether there is a
-                               value; 0: the value itself tells */
-  const char *text;         /* the name in text, "" to leave the field out,
-                               NULL: as NAME */
-  const char *absent;       /* in text when there is no value, or NULL */
-  const char *alias;        /* another NAME that is understood, or NULL */
+  gsize bit_names;          /* in the struct: the char *[QCOW2_MASK_BITS] of
+                               bit names that the image defines; 0: none */
+  gsize presence;           /* in the struct: a gboolean that says whether
+                               there is a value; 0: the value itself tells */
+  const char *text;         /* label in text output; "" to omit the field, NULL
+                               to use NAME */
+  const char *absent;       /* text to print if there is no value, or NULL */
+  const char *alias;        /* another NAME that --field accepts, or NULL */
 } Qcow2Field;
 
-/* Lines of a table of fields, which ends with QCOW2_FIELD_END. */
+/* Initializers for a table of fields.  Each table ends with
+ * QCOW2_FIELD_END. */
 #define QCOW2_STORED(type, member, fmt, ...)                                  \
   {                                                                           \
     .name = #member, .format = (fmt), .stored = TRUE,                         \
@@ -76,7 +77,7 @@ typedef struct
 
 guint64 qcow2_load_be (const guint8 *bytes, gsize size);
 
-/* Returns the 8 bytes at BYTES, the most significant first, as a number. */
+/* Returns the 8 bytes at BYTES as a big-endian number. */
 static inline guint64
 qcow2_load_be64 (const guint8 *bytes)
 {
@@ -86,8 +87,8 @@ qcow2_load_be64 (const guint8 *bytes)
   return GUINT64_FROM_BE (word);
 }
 
-/* Returns the 8 bytes at BYTES, the least significant first, as the bits of
- * bitmaps are stored. */
+/* Returns the 8 bytes at BYTES as a little-endian number, which is the order
+ * of the bits of bitmaps. */
 static inline guint64
 qcow2_load_word (const guint8 *bytes)
 {

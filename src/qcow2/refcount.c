@@ -8,8 +8,8 @@
 #define BLOCK "refcount block"
 #define ENTRY_LENGTH 8
 
-/* How many entries of the table are read at a time when it is searched from
- * its end. */
+/* The number of table entries that are read at a time in a search that starts
+ * at the end of the table. */
 #define ENTRIES_BACKWARDS 4096
 
 /* qcow2 spec, refcount table entry: bits 0-8 are reserved. */
@@ -21,17 +21,17 @@ struct Qcow2Refcounts
   guint64 cluster_size; /* bytes */
   guint bits;           /* of a refcount */
   guint64 table;        /* host offset */
-  guint64 n_blocks;     /* entries of the table */
+  guint64 n_blocks;     /* entries of the table in the file */
   guint64 block_covers; /* clusters */
   ByteWindow *on_table;
   ByteWindow *on_block;
-  guint64 block; /* host offset of the last one looked at */
-  guint64 work;  /* so far: see qcow2_refcounts_get_work () */
+  guint64 block; /* host offset of the block that was read last */
+  guint64 work;  /* see qcow2_refcounts_get_work () */
 };
 
-/* Returns the refcounts of IMAGE, which must outlive them, or NULL when the
- * header does not say where they are: HDR-04, HDR-18 or HDR-28.  Entries of
- * their table behind the end of the file are 0, as to QEMU. */
+/* Returns the refcounts of IMAGE, which must outlive them.  Returns NULL if
+ * the header does not say where they are: HDR-04, HDR-18 or HDR-28.  Entries
+ * of the refcount table after the end of the file count as 0, as for QEMU. */
 Qcow2Refcounts *
 qcow2_refcounts_new (const Qcow2Image *image)
 {
@@ -69,8 +69,8 @@ qcow2_refcounts_get_n_blocks (const Qcow2Refcounts *refcounts)
   return refcounts->n_blocks;
 }
 
-/* Returns the first cluster behind those whose refcounts are in one block with
- * that of CLUSTER. */
+/* Returns the number of the first cluster after those whose refcounts are in
+ * the same block as that of CLUSTER, a cluster number. */
 guint64
 qcow2_refcounts_get_block_end (const Qcow2Refcounts *refcounts,
                                guint64 cluster)
@@ -78,17 +78,17 @@ qcow2_refcounts_get_block_end (const Qcow2Refcounts *refcounts,
   return cluster + refcounts->block_covers - cluster % refcounts->block_covers;
 }
 
-/* Returns how much work it was so far: the refcounts that were looked at, and
- * for each block as much as for a thousand. */
+/* Returns a measure of the work done so far: the number of refcounts that were
+ * compared, plus 1024 for each block that was read. */
 guint64
 qcow2_refcounts_get_work (const Qcow2Refcounts *refcounts)
 {
   return refcounts->work;
 }
 
-/* Moves INDEX to the next entry of the table, from that one on, that is not 0,
- * or behind the last.  Fails with QCOW2_ERROR_READ: then INDEX is of one that
- * cannot be read. */
+/* Advances *INDEX to the first table entry, from *INDEX on, that is not 0, or
+ * to the end of the table.  Fails with QCOW2_ERROR_READ; *INDEX is then the
+ * index of an unreadable entry. */
 gboolean
 qcow2_refcounts_skip_unused (Qcow2Refcounts *refcounts, guint64 *index,
                              GError **error)
@@ -112,9 +112,10 @@ qcow2_refcounts_skip_unused (Qcow2Refcounts *refcounts, guint64 *index,
   return TRUE;
 }
 
-/* Gives in OFFSET, host, where refcount block INDEX is; 0 when there is none
- * or none that is a whole cluster of the file, in which case RAW, unless NULL,
- * has what the table says.  Fails with QCOW2_ERROR_READ. */
+/* Stores in *OFFSET the host offset of refcount block INDEX, or 0 if there is
+ * no such block or the file does not hold the whole cluster.  Stores in *RAW,
+ * unless RAW is NULL, the table entry as it is on disk.  Fails with
+ * QCOW2_ERROR_READ. */
 gboolean
 qcow2_refcounts_get_block (Qcow2Refcounts *refcounts, guint64 index,
                            guint64 *offset, guint64 *raw, GError **error)
@@ -137,8 +138,8 @@ qcow2_refcounts_get_block (Qcow2Refcounts *refcounts, guint64 index,
   return TRUE;
 }
 
-/* Returns refcount INDEX of the block that begins with BYTES; one of less than
- * a byte has the lower bits of the byte first. */
+/* Returns refcount INDEX of the block that begins with BYTES.  Refcounts of
+ * less than 8 bits fill a byte from its lowest bits up. */
 static guint64
 load_refcount (const guint8 *bytes, guint64 index, guint bits)
 {
@@ -149,8 +150,9 @@ load_refcount (const guint8 *bytes, guint64 index, guint bits)
   return (guint64) (bytes[bit / 8] >> (bit % 8)) & ((1u << bits) - 1);
 }
 
-/* Counts how many of the refcounts INDEX and following of the block at host
- * offset BLOCK, N at most, are equal to the first, which REFCOUNT gets. */
+/* Stores in *REFCOUNT refcount INDEX of the block at host offset BLOCK.
+ * Stores in *N_ALIKE how many of the N refcounts from INDEX on are known to be
+ * equal to it. */
 static gboolean
 read_alike (Qcow2Refcounts *refcounts, guint64 block, guint64 index, guint64 n,
             guint64 *refcount, guint64 *n_alike, GError **error)
@@ -180,10 +182,10 @@ read_alike (Qcow2Refcounts *refcounts, guint64 block, guint64 index, guint64 n,
   return TRUE;
 }
 
-/* Gives in REFCOUNT that of CLUSTER, a cluster number, and in N_ALIKE how many
- * clusters from there on, N_CLUSTERS at most, are known to have the same;
- * there may be more.  What no block covers has the refcount 0.  Fails with
- * QCOW2_ERROR_READ. */
+/* Stores in *REFCOUNT the refcount of CLUSTER, a cluster number.  Stores in
+ * *N_ALIKE how many of the N_CLUSTERS clusters from CLUSTER on are known to
+ * have the same refcount; more of them may have it.  Clusters without a
+ * refcount block have the refcount 0.  Fails with QCOW2_ERROR_READ. */
 gboolean
 qcow2_refcounts_get (Qcow2Refcounts *refcounts, guint64 cluster,
                      guint64 n_clusters, guint64 *refcount, guint64 *n_alike,
@@ -211,8 +213,8 @@ qcow2_refcounts_get (Qcow2Refcounts *refcounts, guint64 cluster,
   return TRUE;
 }
 
-/* Returns how many of the LEN bytes at BYTES, a multiple of 8, are left
- * without the zeroes at their end. */
+/* Returns the length of the LEN bytes at BYTES without trailing zeroes.  LEN
+ * is a multiple of 8. */
 static gsize
 strip_zeroes (const guint8 *bytes, gsize len)
 {
@@ -224,8 +226,8 @@ strip_zeroes (const guint8 *bytes, gsize len)
   return len;
 }
 
-/* Returns how many of the refcounts of BITS bits each in the LEN bytes at
- * BYTES, a multiple of 8, are left without those at their end that are 0. */
+/* Returns the number of refcounts, of BITS bits each, in the LEN bytes at
+ * BYTES without trailing refcounts of 0.  LEN is a multiple of 8. */
 static guint64
 count_without_zeroes (const guint8 *bytes, gsize len, guint bits)
 {
@@ -236,15 +238,15 @@ count_without_zeroes (const guint8 *bytes, gsize len, guint bits)
   if (bits >= 8)
     return (left - 1) / (bits / 8) + 1;
 
-  /* The lower bits of a byte are the first refcount in it. */
+  /* The lowest bits of a byte are its first refcount. */
   const guint per_byte = 8 / bits;
   const guint last = (guint) g_bit_nth_msf (bytes[left - 1], -1) / bits;
   return (left - 1) * per_byte + last + 1;
 }
 
-/* Stores in *END the number of the last cluster whose refcount in the block at
- * host offset BLOCK, that of index INDEX, is not 0, plus 1; 0 when there is
- * none.  Fails with QCOW2_ERROR_READ. */
+/* Stores in *END the number of the last cluster with a refcount other than 0
+ * in block INDEX at host offset BLOCK, plus 1; 0 if there is none.  Fails with
+ * QCOW2_ERROR_READ. */
 static gboolean
 find_last_in_block (Qcow2Refcounts *refcounts, guint64 block, guint64 index,
                     guint64 *end, GError **error)
@@ -275,9 +277,8 @@ find_last_in_block (Qcow2Refcounts *refcounts, guint64 block, guint64 index,
   return TRUE;
 }
 
-/* Stores in *INDEX that of the last entry of the table before entry *INDEX
- * that is not 0, plus 1, or 0 when there is none.  Fails with
- * QCOW2_ERROR_READ. */
+/* Stores in *INDEX the index of the last table entry before entry *INDEX that
+ * is not 0, plus 1; 0 if there is none.  Fails with QCOW2_ERROR_READ. */
 static gboolean
 find_used_before (Qcow2Refcounts *refcounts, guint64 *index, GError **error)
 {
@@ -302,10 +303,10 @@ find_used_before (Qcow2Refcounts *refcounts, guint64 *index, GError **error)
   return TRUE;
 }
 
-/* Stores in *END the number of the last cluster whose refcount is not 0, plus
- * 1, or 0 when there is none: searches from the last refcount block backwards,
- * through MAX_BLOCKS blocks at most.  Blocks that are not in the file are
- * passed over.  Fails with QCOW2_ERROR_READ. */
+/* Stores in *END the number of the last cluster with a refcount other than 0,
+ * plus 1; 0 if none was found.  Searches at most MAX_BLOCKS refcount blocks,
+ * from the last one backwards.  Blocks outside the file are skipped.  Fails
+ * with QCOW2_ERROR_READ. */
 gboolean
 qcow2_refcounts_find_end (Qcow2Refcounts *refcounts, guint max_blocks,
                           guint64 *end, GError **error)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How often the clusters of an image file are used, by its own account: qcow2
- * specification, section "Host cluster management". */
+/* Reads the refcounts of the clusters of an image file: qcow2 specification,
+ * section "Host cluster management". */
 
 #pragma once
 

@@ -4,7 +4,8 @@
 
 #include "qcow2/rule.h"
 
-/* Messages of QEMU that stand for many things. */
+/* QEMU's messages with several causes, and other texts that several rules
+ * share. */
 #define CONSTRAINTS "Bitmap '{name}' doesn't satisfy the constraints"
 #define BROKEN_TABLE                                                          \
   "Could not read bitmap_table table from image for bitmap '{name}': "        \
@@ -24,8 +25,8 @@
   "it opens the image for writing"
 #define SPECIFICATION "the specification's own rule: QEMU does not look"
 
-/* What a row says, in this order: id, severity, effect, remedy, condition,
- * what is allowed, words. */
+/* The arguments of a row, in this order: id, severity, effect, remedy,
+ * condition, allowed values, words. */
 #define ROW(an_id, a_severity, an_effect, a_remedy, ...)                      \
   {                                                                           \
     .id = (an_id), .severity = QCOW2_SEVERITY_##a_severity,                   \
@@ -38,7 +39,7 @@
 #define TOLD_AS .told_as =
 #define IN_THE_LAST .only_last = TRUE
 
-/* Effects and messages are those of QEMU 7.2 to 11.1. */
+/* The effects and messages are those of QEMU 7.2 to 11.1. */
 /* clang-format off */
 const Qcow2Rule qcow2_rules[QCOW2_N_RULES] = {
   [QCOW2_FILE_01] = ROW ("FILE-01", ERROR, NONE, NONE,
@@ -766,7 +767,7 @@ const Qcow2Field qcow2_rule_fields[] = {
 };
 /* clang-format on */
 
-/* Whether a rule has ID. */
+/* Returns whether there is a rule with ID. */
 gboolean
 qcow2_rule_exists (const char *id)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The rules that an image is judged by: what must hold, how bad it is when it
- * does not, what QEMU makes of that, and what can be done. */
+/* The rules for judging an image.  A rule says what must hold, how serious a
+ * violation is, what effect it has on QEMU, and how to remedy it. */
 
 #pragma once
 
@@ -15,51 +15,54 @@ typedef enum
   QCOW2_SEVERITY_NOTE
 } Qcow2Severity;
 
-/* What QEMU does with an image that breaks a rule, from the best to the worst:
+/* What QEMU does with an image that breaks a rule, ordered from best to worst:
  * the worst effect of all findings is the verdict on the image. */
 typedef enum
 {
   QCOW2_EFFECT_NONE,      /* this program reads no further, or another finding
-                             tells it */
-  QCOW2_EFFECT_ACCEPTED,  /* it opens the image */
-  QCOW2_EFFECT_REPAIRED,  /* it opens the image for reading; for writing only
-                             if it can repair it */
-  QCOW2_EFFECT_READ_ONLY, /* it opens the image for reading, not for writing */
-  QCOW2_EFFECT_UNKNOWN,   /* not enough was examined to tell */
-  QCOW2_EFFECT_REFUSED,   /* it does not open the image */
-  QCOW2_EFFECT_AT_LOAD    /* it does not open the image, because it cannot load
-                             the bitmap; it never loads a bitmap in use */
+                             has the effect */
+  QCOW2_EFFECT_ACCEPTED,  /* QEMU opens the image */
+  QCOW2_EFFECT_REPAIRED,  /* QEMU opens the image for reading, and for writing
+                             only if it can repair it */
+  QCOW2_EFFECT_READ_ONLY, /* QEMU opens the image for reading, not for
+                             writing */
+  QCOW2_EFFECT_UNKNOWN,   /* too little was examined to tell */
+  QCOW2_EFFECT_REFUSED,   /* QEMU does not open the image */
+  QCOW2_EFFECT_AT_LOAD    /* QEMU does not open the image because it cannot
+                             load the bitmap; it never loads a bitmap in use */
 } Qcow2Effect;
 
 typedef enum
 {
   QCOW2_REMEDY_NONE,
-  QCOW2_REMEDY_HIDE,   /* clear autoclear bit 0: QEMU leaves bitmaps alone */
-  QCOW2_REMEDY_REMOVE, /* the bitmap cannot be relied on */
+  QCOW2_REMEDY_HIDE,   /* clear autoclear bit 0: QEMU ignores the bitmaps */
+  QCOW2_REMEDY_REMOVE, /* remove the bitmap, which is unreliable */
   QCOW2_REMEDY_REPAIR, /* qemu-img check -r */
   QCOW2_REMEDY_DROP,   /* qemu-img check -r all, which drops snapshots */
-  QCOW2_REMEDY_COPY    /* the guest's data into a new image */
+  QCOW2_REMEDY_COPY    /* copy the guest's data to a new image */
 } Qcow2Remedy;
 
-/* A way to break a rule.  Those of one rule stand together. */
+/* A way to break a rule.  The rows of a rule are adjacent. */
 typedef struct
 {
-  const char *id; /* of the rule: "BDIR-05" */
+  const char *id; /* of the rule, such as "BDIR-05" */
   Qcow2Severity severity;
   const char *condition; /* what must hold */
-  const char *allowed;   /* what the number that is wrong may be, or NULL */
+  const char *allowed;   /* which values are right for the wrong number, or
+                            NULL */
   Qcow2Effect effect;
-  const char *words;   /* the message with which QEMU refuses, where "{name}"
-                          is the bitmap's and "{value}" what is wrong; with
-                          other effects a sentence of ours; may be NULL */
-  const char *told_as; /* the rules whose findings tell it, or NULL */
+  const char *words;   /* QEMU's message when the effect is that it refuses the
+                          image, with "{name}" for the bitmap's name and
+                          "{value}" for the wrong value; otherwise a sentence
+                          of this program; may be NULL */
+  const char *told_as; /* the rules that report a violation instead, or NULL */
   Qcow2Remedy remedy;
-  gboolean only_last; /* of several bitmaps extensions QEMU meets this only in
-                         the last */
+  gboolean only_last; /* if there are several bitmaps extensions, QEMU
+                         encounters this only in the last */
 } Qcow2Rule;
 
-/* The rows of qcow2_rules.  The first two parts of a name are the rule's id.
- */
+/* Indexes of the rows of qcow2_rules.  The first two parts of a name are the
+ * rule's id. */
 typedef enum
 {
   QCOW2_FILE_01,

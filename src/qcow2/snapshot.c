@@ -8,14 +8,15 @@
 
 #define WHAT "snapshot table"
 
-/* The fixed part of an entry and the fields in it that have lengths. */
+/* The size of the fixed part of an entry, and the offsets of its length
+ * fields. */
 #define HEAD_LENGTH QCOW2_SNAPSHOT_HEAD
 #define AT_L1_SIZE 8
 #define AT_ID_SIZE 12
 #define AT_NAME_SIZE 14
 #define AT_EXTRA_DATA_SIZE 36
 
-/* Host offset of the header field. */
+/* Host offset of snapshot_offset in the header. */
 #define AT_SNAPSHOT_OFFSET 0x40
 
 /* QEMU, block/qcow2.h: QCOW_MAX_SNAPSHOTS_SIZE,
@@ -23,8 +24,8 @@
 #define QEMU_MAX_BYTES (1024 * 65536)
 #define QEMU_MAX_EXTRA_DATA 1024
 
-/* Reads the fixed part of the entry at host offset OFFSET into HEAD, with
- * zeroes for what the file does not have, as QEMU does. */
+/* Reads the fixed part of the entry at host offset OFFSET into HEAD.  Sets
+ * bytes after the end of the file to zero, as QEMU does. */
 static gboolean
 read_head (ByteWindow *window, guint64 offset, guint8 *head, GError **error)
 {
@@ -40,8 +41,8 @@ read_head (ByteWindow *window, guint64 offset, guint8 *head, GError **error)
   return TRUE;
 }
 
-/* Notes in TABLE what HEAD, that of entry INDEX at host offset OFFSET, says.
- */
+/* Updates TABLE from HEAD, the fixed part of entry INDEX at host offset
+ * OFFSET. */
 static void
 note_entry (Qcow2SnapshotTable *table, guint32 index, guint64 offset,
             const guint8 *head)
@@ -62,10 +63,11 @@ note_entry (Qcow2SnapshotTable *table, guint32 index, guint64 offset,
     }
 }
 
-/* Fills in TABLE, which the caller clears, for the snapshot table of IMAGE,
- * wherever that lies, up to the entry with which it becomes too big for QEMU.
- * Entries after the end of the file are zeroes.  Fails with QCOW2_ERROR_READ.
- * (QEMU, block/qcow2-snapshot.c: qcow2_do_read_snapshots.) */
+/* Fills in TABLE, which the caller clears, for the snapshot table of IMAGE at
+ * any offset.  Stops after the entry that makes the table too big for QEMU.
+ * Entries after the end of the file count as zeroes.  Fails with
+ * QCOW2_ERROR_READ.  (QEMU, block/qcow2-snapshot.c:
+ * qcow2_do_read_snapshots.) */
 gboolean
 qcow2_snapshot_table_measure (const Qcow2Image *image,
                               Qcow2SnapshotTable *table, GError **error)
@@ -79,7 +81,8 @@ qcow2_snapshot_table_measure (const Qcow2Image *image,
       = { .bad = QCOW2_NO_INDEX,
           .l1_tables = g_array_new (FALSE, FALSE, sizeof (Qcow2SnapshotL1)) };
   guint64 pos = 0;       /* of the next entry, from START */
-  guint64 entry_end = 0; /* of the last one, without its padding */
+  guint64 entry_end = 0; /* end of the last entry without padding, from
+                            START */
 
   for (guint32 i = 0; i < n && entry_end <= QEMU_MAX_BYTES; i++)
     {
@@ -109,9 +112,10 @@ qcow2_snapshot_table_measure (const Qcow2Image *image,
   return TRUE;
 }
 
-/* Fills in TABLE as qcow2_snapshot_table_measure () does, if IMAGE has
- * snapshots at the start of a cluster, and adds to its problems what is wrong
- * with the table (HDR-19) beyond what the header tells. */
+/* Fills in TABLE as qcow2_snapshot_table_measure () does, and adds findings
+ * about the table (HDR-19) to the problems of IMAGE, beyond those about the
+ * header fields.  Does nothing if IMAGE has no snapshots or the table is not
+ * at the start of a cluster.  Fails with QCOW2_ERROR_READ. */
 gboolean
 qcow2_snapshot_table_judge (Qcow2Image *image, Qcow2SnapshotTable *table,
                             GError **error)
@@ -129,7 +133,8 @@ qcow2_snapshot_table_judge (Qcow2Image *image, Qcow2SnapshotTable *table,
   if (!qcow2_snapshot_table_measure (image, table, error))
     return FALSE;
 
-  /* The header tells of a table that begins after the end of the file. */
+  /* Findings about the header report a table that begins after the end of the
+   * file. */
   if (table->cut && h->snapshot_offset != 0 && h->snapshot_offset < file_size)
     qcow2_problems_add (image->problems, &subject, QCOW2_HDR_19_END,
                         AT_SNAPSHOT_OFFSET, h->snapshot_offset,

@@ -11,22 +11,23 @@ G_BEGIN_DECLS
 typedef struct
 {
   guint64 offset;  /* host */
-  guint64 pointer; /* host offset of the table's entry, which begins with
-                      OFFSET */
+  guint64 pointer; /* host offset of the snapshot table entry, which starts
+                      with OFFSET */
   guint32 size;    /* entries */
 } Qcow2SnapshotL1;
 
-/* What is known of a snapshot table without decoding all of it. */
+/* The properties of a snapshot table that can be determined without decoding
+ * all of it. */
 typedef struct
 {
-  guint64 size; /* bytes that the entries take in the file, 64 MiB at most */
-  gboolean cut;     /* the file ends before the entries do */
-  gboolean too_big; /* for QEMU */
-  guint64 bad;      /* index of the first entry with more extra data than QEMU
-                       takes, or QCOW2_NO_INDEX */
-  guint64 bad_at;   /* host offset of that number */
-  guint64 bad_size; /* bytes of extra data */
-  GArray *l1_tables; /* of Qcow2SnapshotL1, those that have entries */
+  guint64 size; /* bytes of the file that the entries take, at most 64 MiB */
+  gboolean cut; /* the file truncates the entries */
+  gboolean too_big;  /* QEMU refuses it */
+  guint64 bad;       /* index of the first entry with more extra data than QEMU
+                        accepts, or QCOW2_NO_INDEX */
+  guint64 bad_at;    /* host offset of extra_data_size in entry BAD */
+  guint64 bad_size;  /* size of the extra data of entry BAD in bytes */
+  GArray *l1_tables; /* of Qcow2SnapshotL1, without empty L1 tables */
 } Qcow2SnapshotTable;
 
 gboolean qcow2_snapshot_table_measure (const Qcow2Image *image,

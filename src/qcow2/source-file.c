@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A file or a block device, opened for reading without a lock. */
+/* A source that reads a file or a block device, which is opened for reading
+ * without a lock. */
 
 #include "config.h"
 
@@ -19,7 +20,7 @@ typedef struct
 {
   ByteSource base;
   int fd;
-  struct stat st; /* as it was when the file was opened */
+  struct stat st; /* at the time of opening */
 } FileSource;
 
 static gssize
@@ -32,10 +33,10 @@ file_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
 
 #ifdef F_OFD_GETLK
 
-/* File systems on which a lock may be held that this host, or this mount, does
- * not know of: statfs (2) has their numbers. */
+/* File systems on which another host or another mount may hold a lock that is
+ * invisible here.  The numbers are from statfs (2). */
 static const guint32 shared_file_systems[] = {
-  0x65735546, /* FUSE, which virtiofs is, too */
+  0x65735546, /* FUSE, including virtiofs */
   0x6969,     /* NFS */
   0x517b,     /* SMB */
   0xff534d42, /* CIFS */
@@ -43,9 +44,9 @@ static const guint32 shared_file_systems[] = {
   0x01021997, /* 9P */
   0x00c36400, /* Ceph */
   0x5346414f, /* AFS */
-  0x6b414653, /* AFS, of the kernel */
+  0x6b414653, /* AFS in the kernel */
   0x73757245, /* Coda */
-  0x786f4256, /* shared folders of VirtualBox */
+  0x786f4256, /* VirtualBox shared folders */
   0x01161970, /* GFS2 */
   0x7461636f, /* OCFS2 */
   0x0bd00bd0, /* Lustre */
@@ -75,7 +76,7 @@ is_shared (int fd)
   return FALSE;
 }
 
-/* Whether the loop device NAME, if it is one, has ST below it. */
+/* Returns whether NAME is a loop device that is backed by the file ST. */
 static gboolean
 is_loop_on (const char *name, const struct stat *st)
 {
@@ -93,8 +94,8 @@ is_loop_on (const char *name, const struct stat *st)
          && below.st_ino == st->st_ino;
 }
 
-/* Whether a loop device stands on the file ST: who writes to the device locks
- * the device. */
+/* Returns whether a loop device is backed by the file ST.  Programs that write
+ * to the device lock the device, not the file. */
 static gboolean
 is_below_loop (const struct stat *st)
 {
@@ -110,8 +111,8 @@ is_below_loop (const struct stat *st)
   return FALSE;
 }
 
-/* Whether a lock on SELF is seen from here wherever it was taken.  A block
- * device has several nodes, and each has locks of its own. */
+/* Returns whether every lock on SELF is visible here.  A block device may have
+ * several nodes, each with its own locks. */
 static gboolean
 sees_all_locks (const FileSource *self)
 {
@@ -121,9 +122,10 @@ sees_all_locks (const FileSource *self)
 
 #endif
 
-/* Open file description locks belong to whoever opened the file, so even one
- * of this process is seen.  Only the first lock that is in the way is told:
- * a reader's shared lock on the whole file may hide another behind it. */
+/* Probes for open file description locks.  These belong to the open file
+ * rather than the process, so locks that this process holds by another
+ * descriptor are found as well.  The kernel reports only the first conflicting
+ * lock: a reader's shared lock on the whole file may hide another one. */
 static guint64
 file_probe_lock (ByteSource *source, guint64 offset)
 {
@@ -155,7 +157,7 @@ is_same_time (const struct timespec *a, const struct timespec *b)
   return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
-/* A block device keeps no time of what is written to it. */
+/* Block devices do not record when they were last written. */
 static gboolean
 file_has_changed (ByteSource *source)
 {
@@ -184,7 +186,8 @@ static const ByteSourceClass file_class = { .read = file_read,
                                             .has_changed = file_has_changed,
                                             .free = file_free };
 
-/* Returns what a file that cannot hold an image is, NULL for one that can. */
+/* Returns a description of a file type that cannot hold an image, or NULL if
+ * the type can. */
 static const char *
 refused_kind (mode_t mode)
 {
@@ -227,10 +230,10 @@ accept_kind (mode_t mode, GError **error)
   return FALSE;
 }
 
-/* Opens the file or block device PATH for reading.  Anything else is refused
- * before it is opened, because opening alone may block (a FIFO) or do
- * something (a device).  Nothing is locked.  The error is QCOW2_ERROR_OPEN and
- * does not name PATH. */
+/* Opens the file or block device PATH for reading.  Other types of files are
+ * refused before they are opened, because opening alone may block (a FIFO) or
+ * have side effects (a device).  Takes no lock.  Fails with QCOW2_ERROR_OPEN;
+ * the message does not contain PATH. */
 ByteSource *
 byte_source_open_file (const char *path, GError **error)
 {
@@ -244,7 +247,8 @@ byte_source_open_file (const char *path, GError **error)
   if (!accept_kind (st.st_mode, error))
     return NULL;
 
-  /* What PATH names may have changed since stat (): do not block on it. */
+  /* Another file may have taken the place of PATH since stat (), so the call
+   * must not block. */
   const int fd = open (path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   if (fd < 0)
     {
@@ -265,7 +269,7 @@ byte_source_open_file (const char *path, GError **error)
   if (!accept_kind (st.st_mode, error))
     return NULL;
 
-  /* A block device has no st_size. */
+  /* st_size is 0 for a block device. */
   const off_t end = lseek (fd, 0, SEEK_END);
   if (end < 0)
     {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A source of bytes that are in memory already: tests and fuzzing. */
+/* A source that reads bytes in memory, for tests and fuzzing. */
 
 #include "config.h"
 
@@ -35,7 +35,7 @@ memory_free (ByteSource *source)
 static const ByteSourceClass memory_class
     = { .read = memory_read, .free = memory_free };
 
-/* Returns a source of BYTES, of which it takes a reference. */
+/* Returns a source that reads BYTES.  Takes a reference to BYTES. */
 ByteSource *
 byte_source_new_memory (GBytes *bytes)
 {

@@ -11,7 +11,7 @@
 struct ByteWindow
 {
   ByteSource *source;
-  guint64 end;   /* host offset behind the last byte to read */
+  guint64 end;   /* host offset after the last byte that may be read */
   guint64 start; /* host offset of the first byte held */
   gsize len;     /* bytes held */
   guint8 bytes[BYTE_WINDOW_SIZE];
@@ -37,15 +37,15 @@ file_shrank (const char *what, guint64 offset, guint64 size, GError **error)
   return FALSE;
 }
 
-/* Returns the size of SOURCE in bytes, as it was when it was opened. */
+/* Returns the size of SOURCE in bytes at the time of opening. */
 guint64
 byte_source_get_size (const ByteSource *source)
 {
   return source->size;
 }
 
-/* Reads LEN bytes at host offset OFFSET of SOURCE into BUFFER; DONE gets how
- * many were read, fewer when it fails. */
+/* Reads LEN bytes at host offset OFFSET of SOURCE into BUFFER.  Stores the
+ * number of bytes read in *DONE: fewer than LEN if the read fails. */
 static gboolean
 read_bytes (ByteSource *source, guint64 offset, guint8 *buffer, gsize len,
             gsize *done, const char *what, GError **error)
@@ -70,10 +70,11 @@ read_bytes (ByteSource *source, guint64 offset, guint8 *buffer, gsize len,
   return TRUE;
 }
 
-/* Reads exactly LEN bytes at host offset OFFSET of SOURCE into BUFFER, which
- * the caller sized by a constant.  The range lies inside the source: callers
- * judge what an image claims before they read it.  WHAT names the structure in
- * the error, which is always QCOW2_ERROR_READ. */
+/* Reads exactly LEN bytes at host offset OFFSET of SOURCE into BUFFER.  The
+ * size of BUFFER must be bounded by a constant, not by the image, and the
+ * range must lie in the source: callers judge the offsets and sizes in an
+ * image before they read.  WHAT names the structure in error messages.  Fails
+ * with QCOW2_ERROR_READ. */
 gboolean
 byte_source_read (ByteSource *source, guint64 offset, void *buffer, gsize len,
                   const char *what, GError **error)
@@ -85,9 +86,9 @@ byte_source_read (ByteSource *source, guint64 offset, void *buffer, gsize len,
   return read_bytes (source, offset, buffer, len, &done, what, error);
 }
 
-/* Tells whether another open file has the byte at host offset OFFSET of SOURCE
- * locked, without taking a lock: BYTE_SOURCE_UNLOCKED, _LOCKED or
- * _LOCK_UNKNOWN. */
+/* Returns whether another open file description holds a lock on the byte at
+ * host offset OFFSET of SOURCE: BYTE_SOURCE_UNLOCKED, BYTE_SOURCE_LOCKED or
+ * BYTE_SOURCE_LOCK_UNKNOWN.  Takes no lock. */
 guint64
 byte_source_probe_lock (ByteSource *source, guint64 offset)
 {
@@ -97,9 +98,9 @@ byte_source_probe_lock (ByteSource *source, guint64 offset)
   return source->klass->probe_lock (source, offset);
 }
 
-/* Tells whether SOURCE was seen to change since it was opened: what was read
- * before and after may not fit together.  FALSE also where that leaves no
- * trace, as on block devices. */
+/* Returns whether SOURCE has changed since it was opened, in which case
+ * earlier and later reads may be inconsistent.  Returns FALSE if changes leave
+ * no trace, as on block devices. */
 gboolean
 byte_source_has_changed (ByteSource *source)
 {
@@ -114,8 +115,8 @@ byte_source_free (ByteSource *source)
     source->klass->free (source);
 }
 
-/* Returns a window on the bytes of SOURCE before host offset END, which is cut
- * to the size of the source.  SOURCE must outlive it. */
+/* Returns a window on the bytes of SOURCE before host offset END, clipped to
+ * the size of the source.  SOURCE must outlive the window. */
 ByteWindow *
 byte_window_new (ByteSource *source, guint64 end)
 {
@@ -134,17 +135,18 @@ byte_window_get_end (const ByteWindow *window)
   return window->end;
 }
 
-/* Moves the end of the window to host offset END, cut to the size of the
- * source; no block is read beyond it. */
+/* Moves the end of WINDOW to host offset END, clipped to the size of the
+ * source.  No bytes are read beyond the end. */
 void
 byte_window_set_end (ByteWindow *window, guint64 end)
 {
   window->end = MIN (end, window->source->size);
 }
 
-/* Returns LEN bytes at host offset OFFSET, at most BYTE_WINDOW_SIZE and inside
- * the window's end; they stay valid until the next call.  Fails as
- * byte_source_read () does. */
+/* Returns LEN bytes at host offset OFFSET, which stay valid until the next
+ * call.  LEN is at most BYTE_WINDOW_SIZE, and the range ends before the end of
+ * WINDOW.  WHAT names the structure in error messages.  Fails with
+ * QCOW2_ERROR_READ. */
 const guint8 *
 byte_window_get (ByteWindow *window, guint64 offset, gsize len,
                  const char *what, GError **error)
@@ -156,9 +158,9 @@ byte_window_get (ByteWindow *window, guint64 offset, gsize len,
       && len <= window->len - (offset - window->start))
     return window->bytes + (offset - window->start);
 
-  /* A block ahead may touch a bad sector or the end of a file that shrank:
-   * then what lies before it counts.  Where a read gives nothing of that, a
-   * smaller one may, and leaves the sector alone. */
+  /* A large block may include a bad sector, or extend beyond the end of a file
+   * that shrank.  The bytes before that point are used.  If there are none, a
+   * smaller read may succeed because it leaves out the bad sector. */
   const gsize block = (gsize) MIN (window->end - offset, BYTE_WINDOW_SIZE);
   const gsize page = (gsize) (BYTE_SOURCE_PAGE - offset % BYTE_SOURCE_PAGE);
   const gsize sizes[] = { block, CLAMP (page, len, block), len };
@@ -180,9 +182,9 @@ byte_window_get (ByteWindow *window, guint64 offset, gsize len,
   return NULL;
 }
 
-/* Returns the bytes at host offset OFFSET as far as they are at hand: N gets
- * how many, a multiple of UNIT, at least one of them and at most LEN bytes.
- * Otherwise like byte_window_get (). */
+/* Returns the bytes at host offset OFFSET that WINDOW already holds, or reads
+ * them.  Stores their number in *N: a multiple of UNIT, at least UNIT and at
+ * most LEN.  Otherwise like byte_window_get (). */
 const guint8 *
 byte_window_get_some (ByteWindow *window, guint64 offset, gsize unit,
                       gsize len, gsize *n, const char *what, GError **error)

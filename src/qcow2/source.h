@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where an image's bytes come from: bounded, exact reads at host offsets.
- * A source knows nothing of qcow2. */
+/* Reads the bytes of an image file: exact, bounded reads at host offsets.  A
+ * source does not depend on the qcow2 format. */
 
 #pragma once
 
@@ -10,20 +10,23 @@ G_BEGIN_DECLS
 
 typedef struct ByteSource ByteSource;
 
-/* What a kind of source implements. */
+/* The functions that a kind of source implements. */
 typedef struct
 {
-  /* Reads up to LEN bytes at OFFSET; 0 is the end, -1 sets errno. */
+  /* Reads up to LEN bytes at host offset OFFSET into BUFFER.  Returns the
+   * number of bytes read, 0 at the end, or -1 with errno set. */
   gssize (*read) (ByteSource *source, guint64 offset, guint8 *buffer,
                   gsize len);
-  /* See byte_source_probe_lock (); NULL: nobody can tell. */
+  /* Implements byte_source_probe_lock ().  NULL if locks cannot be
+   * detected. */
   guint64 (*probe_lock) (ByteSource *source, guint64 offset);
-  /* See byte_source_has_changed (); NULL: it cannot change unseen. */
+  /* Implements byte_source_has_changed ().  NULL if the bytes cannot
+   * change. */
   gboolean (*has_changed) (ByteSource *source);
   void (*free) (ByteSource *source);
 } ByteSourceClass;
 
-/* What byte_source_probe_lock () answers. */
+/* Return values of byte_source_probe_lock (). */
 #define BYTE_SOURCE_UNLOCKED 0
 #define BYTE_SOURCE_LOCKED 1
 #define BYTE_SOURCE_LOCK_UNKNOWN G_MAXUINT64
@@ -45,13 +48,14 @@ void byte_source_free (ByteSource *source);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ByteSource, byte_source_free)
 
-/* The unit in which disks fail, in bytes: what cannot be read goes on to a
+/* The unit in which disks fail, in bytes: an unreadable range ends at a
  * multiple of it. */
 #define BYTE_SOURCE_PAGE 4096
 
-/* The size in bytes of a block of a source that is kept while neighbouring
- * bytes are asked for.  The longest name of a bitmap fits into it, with its
- * padding.  From 128 KiB on, malloc () maps and unmaps memory each time. */
+/* The size, in bytes, of the block of a source that a window keeps for reads
+ * of neighbouring bytes.  The longest bitmap name fits into it with its
+ * padding.  It is below 128 KiB because from that size on malloc () maps and
+ * unmaps memory each time. */
 #define BYTE_WINDOW_SIZE (72 * 1024)
 
 typedef struct ByteWindow ByteWindow;

@@ -9,18 +9,18 @@
 #define WHAT "bitmap table"
 #define ENTRY_LENGTH 8
 
-/* How many entries are looked at together, which compilers make few
- * instructions of. */
+/* The number of entries that are tested together, so that compilers can
+ * vectorize the loop. */
 #define WORD_STEP 64
 
-/* qcow2 spec, bitmap table entry: bits 9-55 are the offset, bit 0 says all
- * ones when there is none, bits 1-8 and 56-63 are reserved. */
+/* qcow2 spec, bitmap table entry: bits 9-55 are the offset; without an offset,
+ * bit 0 means all ones; bits 1-8 and 56-63 are reserved. */
 #define OFFSET_MASK G_GUINT64_CONSTANT (0x00fffffffffffe00)
 #define RESERVED_MASK G_GUINT64_CONSTANT (0xff000000000001fe)
 #define ALL_ONES G_GUINT64_CONSTANT (1)
 
-/* An entry that says all ones and nothing else as qcow2_load_word () has it,
- * which is the other way round. */
+/* An entry with the all-ones bit and no other, as qcow2_load_word () returns
+ * it, in little-endian order. */
 #define ALL_ONES_WORD (ALL_ONES << 56)
 
 const Qcow2Label qcow2_entry_types[] = {
@@ -39,18 +39,17 @@ type_of (guint64 raw)
   return (raw & ALL_ONES) != 0 ? QCOW2_ENTRY_ALL_ONES : QCOW2_ENTRY_ALL_ZEROES;
 }
 
-/* What part of the guest's disk the entries of a table are for, if that is
- * known. */
+/* The ranges of the guest disk that the entries of a table cover. */
 typedef struct
 {
   guint64 size;    /* of the disk, in bytes */
-  guint64 span;    /* bytes for each entry */
-  guint64 n_spans; /* entries that are for some of the disk */
+  guint64 span;    /* bytes that each entry covers */
+  guint64 n_spans; /* entries that cover part of the disk; 0 if unknown */
 } GuestRanges;
 
-/* An entry has as many granules as its data has bits.  All of that may be
- * beyond 2^64 bytes, and is when a granule is.  What prints the header as
- * QEMU's script does has clusters of up to 2^63 bytes. */
+/* An entry covers as many granules as its cluster has bits.  That range may
+ * exceed 2^64 bytes, and always does if a granule does.  Cluster sizes of up
+ * to 2^63 bytes occur with Qcow2Dumper. */
 static GuestRanges
 get_guest_ranges (const Qcow2Table *table)
 {
@@ -69,7 +68,7 @@ get_guest_ranges (const Qcow2Table *table)
   return ranges;
 }
 
-/* Fills in the guest range of ENTRY, cut at the virtual size. */
+/* Sets the guest range of ENTRY, clipped to the virtual size. */
 static void
 locate_guest_range (const GuestRanges *ranges, Qcow2TableEntry *entry)
 {
@@ -82,8 +81,8 @@ locate_guest_range (const GuestRanges *ranges, Qcow2TableEntry *entry)
   entry->guest_length = MIN (ranges->span, ranges->size - entry->guest_offset);
 }
 
-/* Returns how many bytes of the cluster of ENTRY hold bits, when the whole
- * bitmap has DATA_SIZE bytes. */
+/* Returns how many bytes in the cluster of ENTRY hold bits of a bitmap with
+ * DATA_SIZE bytes of data. */
 static guint64
 bytes_used (const Qcow2TableEntry *entry, guint64 data_size,
             guint64 cluster_size)
@@ -94,7 +93,7 @@ bytes_used (const Qcow2TableEntry *entry, guint64 data_size,
   return MIN (cluster_size, data_size - entry->index * cluster_size);
 }
 
-/* Returns how many entries of TABLE are whole in the file. */
+/* Returns the number of entries of TABLE that lie entirely in the file. */
 guint64
 qcow2_table_get_n_readable (const Qcow2Table *table)
 {
@@ -104,8 +103,9 @@ qcow2_table_get_n_readable (const Qcow2Table *table)
   return MIN (table->n_entries, left / ENTRY_LENGTH);
 }
 
-/* Returns how many of the N_WORDS words that begin with BYTES, from the first
- * on, are 0 or PLAIN; N_PLAIN gets how many of them are not 0. */
+/* Returns the number of words at BYTES before the first one that is neither 0
+ * nor PLAIN, at most N_WORDS.  Stores in *N_PLAIN how many of them are not
+ * 0. */
 static gsize
 count_plain_words (const guint8 *bytes, gsize n_words, guint64 plain,
                    gsize *n_plain)
@@ -143,12 +143,13 @@ count_plain_words (const guint8 *bytes, gsize n_words, guint64 plain,
   return n;
 }
 
-/* Gives in N_ZEROES how many entries of TABLE from entry START on, N_ENTRIES
- * at most and all of them readable, have no bit set, by way of WINDOW: a table
- * of a sparse file may have very many.  With N_ONES, those that say all ones
- * and nothing else are between them, and are counted there.  Fails with
- * QCOW2_ERROR_READ when entry START cannot be read; one behind it ends the
- * count. */
+/* Counts entries of TABLE with no bit set, from entry START on, until any
+ * other entry, and stores the count in *N_ZEROES.  Reads at most N_ENTRIES
+ * entries through WINDOW; all of them must be in the file.  If N_ONES is not
+ * NULL, entries with only the all-ones bit do not end the count, and their
+ * number is stored in *N_ONES.  A table in a sparse file may have very many
+ * such entries, so they are not decoded.  Fails with QCOW2_ERROR_READ if entry
+ * START cannot be read; a later unreadable entry ends the count. */
 gboolean
 qcow2_table_count_plain (const Qcow2Table *table, ByteWindow *window,
                          guint64 start, guint64 n_entries, guint64 *n_zeroes,
@@ -191,9 +192,9 @@ qcow2_table_count_plain (const Qcow2Table *table, ByteWindow *window,
   return TRUE;
 }
 
-/* Decodes up to N_ENTRIES entries of TABLE from entry START on into ENTRIES,
- * by way of WINDOW.  Returns how many, 0 behind the last readable one, and 0
- * with ERROR set to QCOW2_ERROR_READ when a read fails. */
+/* Decodes up to N_ENTRIES entries of TABLE into ENTRIES, from entry START on,
+ * reading through WINDOW.  Returns the number of entries decoded: 0 after the
+ * last readable entry, and 0 with QCOW2_ERROR_READ when a read fails. */
 gsize
 qcow2_table_read (const Qcow2Table *table, ByteWindow *window, guint64 start,
                   Qcow2TableEntry *entries, gsize n_entries, GError **error)
@@ -233,8 +234,8 @@ qcow2_table_read (const Qcow2Table *table, ByteWindow *window, guint64 start,
   return n;
 }
 
-/* Whether QEMU takes a table that breaks RULE for worse than one that breaks
- * OTHER, which may be QCOW2_NO_RULE. */
+/* Returns whether RULE has a worse effect on QEMU than OTHER, which may be
+ * QCOW2_NO_RULE. */
 gboolean
 qcow2_table_rule_is_worse (Qcow2RuleIndex rule, Qcow2RuleIndex other)
 {
@@ -242,7 +243,7 @@ qcow2_table_rule_is_worse (Qcow2RuleIndex rule, Qcow2RuleIndex other)
          || qcow2_rules[rule].effect > qcow2_rules[other].effect;
 }
 
-/* Notes in *WORST that RULE is broken, unless one as bad was before it. */
+/* Stores RULE in *WORST if it is worse than the rule there.  Returns RULE. */
 static Qcow2RuleIndex
 note_broken (Qcow2RuleIndex *worst, Qcow2RuleIndex rule)
 {
@@ -256,9 +257,9 @@ note_broken (Qcow2RuleIndex *worst, Qcow2RuleIndex rule)
   qcow2_problems_add (problems, subject, note_broken (&broken, QCOW2_##rule), \
                       at, entry->raw, __VA_ARGS__)
 
-/* Adds to PROBLEMS what is wrong with ENTRY of TABLE, a table for DATA_SIZE
- * bytes of bitmap data.  Returns the rule that it breaks, of
- * several the first of the worst, or QCOW2_NO_RULE. */
+/* Adds findings about ENTRY of TABLE to PROBLEMS, with SUBJECT.  The table is
+ * for DATA_SIZE bytes of bitmap data.  Returns the worst rule that ENTRY
+ * breaks, the first one if several are equally bad, or QCOW2_NO_RULE. */
 Qcow2RuleIndex
 qcow2_table_judge_entry (const Qcow2Table *table, const Qcow2TableEntry *entry,
                          guint64 data_size, const Qcow2Subject *subject,

@@ -23,24 +23,25 @@ typedef struct
   guint64 index;
   Qcow2EntryType type;
   guint64 offset;       /* host, of the bitmap data */
-  guint64 size;         /* bytes of bitmap data that the entry stands for */
-  guint64 reserved;     /* bits that should not be set */
-  guint64 guest_offset; /* bytes; QCOW2_ABSENT where nothing is covered */
-  guint64 guest_length; /* bytes; likewise */
+  guint64 size;         /* bytes of bitmap data that the entry describes */
+  guint64 reserved;     /* bits that are set but must be 0 */
+  guint64 guest_offset; /* bytes; QCOW2_ABSENT outside the disk */
+  guint64 guest_length; /* bytes; QCOW2_ABSENT outside the disk */
 } Qcow2TableEntry;
 
 extern const Qcow2Label qcow2_entry_types[];
 
-/* The most entries that a table may have to QEMU (block/qcow2-bitmap.c:
- * BME_MAX_TABLE_SIZE).  No more are examined, of all tables together, and
- * whoever wants to see more of one asks for them. */
+/* The largest number of entries that QEMU accepts in a table
+ * (block/qcow2-bitmap.c: BME_MAX_TABLE_SIZE).  It also limits how many entries
+ * of all tables together are examined, and how many are shown unless the user
+ * asks for a number. */
 #define QCOW2_MAX_TABLE_ENTRIES G_GUINT64_CONSTANT (0x8000000)
 
-/* What the entries of a table are read and judged by. */
+/* A bitmap table and what is needed to read and judge its entries. */
 typedef struct
 {
   ByteSource *source;
-  const Qcow2Header *header; /* its cluster size is known */
+  const Qcow2Header *header; /* judging needs its cluster size */
   guint64 offset;            /* host, of entry 0 */
   guint64 n_entries;         /* as declared */
   guint64 granularity;       /* bytes, or QCOW2_ABSENT */

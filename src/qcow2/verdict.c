@@ -4,7 +4,8 @@
 
 #include "qcow2/verdict.h"
 
-/* The rules about what header extensions lead to, by how their ids begin. */
+/* The id prefixes of rules about structures that are found through header
+ * extensions. */
 static const char *const extension_rules[]
     = { "EXT-", "BEXT-", "BDIR-", "BTAB-", "CRYPT-", NULL };
 
@@ -20,7 +21,8 @@ is_about_extensions (const Qcow2Rule *rule)
   return FALSE;
 }
 
-/* Whether QEMU would have to look at the bitmaps to meet with RULE. */
+/* Returns whether QEMU encounters a violation of RULE only when it reads the
+ * bitmaps. */
 static gboolean
 is_about_bitmaps (const Qcow2Rule *rule)
 {
@@ -28,9 +30,10 @@ is_about_bitmaps (const Qcow2Rule *rule)
          || rule->remedy == QCOW2_REMEDY_REMOVE;
 }
 
-/* Returns why QEMU does not meet with RULE, a row of qcow2_rules that IMAGE
- * breaks: in an extension, that of index EXTENSION or QCOW2_NO_INDEX, or in
- * something that is LOADED, which bitmaps in use are not. */
+/* Returns why QEMU does not encounter a violation of RULE, a row of
+ * qcow2_rules, in IMAGE.  EXTENSION is the index of the extension that breaks
+ * the rule, or QCOW2_NO_INDEX.  LOADED is FALSE if only bitmaps in use break
+ * the rule, because QEMU does not load those. */
 Qcow2Excuse
 qcow2_image_get_excuse (const Qcow2Image *image, Qcow2RuleIndex rule,
                         gboolean loaded, guint64 extension)
@@ -50,8 +53,8 @@ qcow2_image_get_excuse (const Qcow2Image *image, Qcow2RuleIndex rule,
   return QCOW2_EXCUSE_NONE;
 }
 
-/* Makes VERDICT that of the worst finding in PROBLEMS of IMAGE, if that is
- * worse than what it is. */
+/* Updates VERDICT if PROBLEMS of IMAGE contain a finding with a worse
+ * effect. */
 void
 qcow2_verdict_add (Qcow2Verdict *verdict, const Qcow2Image *image,
                    const Qcow2Problems *problems)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Whether QEMU opens an image: the worst effect of all that is wrong with it.
- */
+/* Determines whether QEMU opens an image, from the worst effect of all
+ * findings. */
 
 #pragma once
 
@@ -8,20 +8,20 @@
 
 G_BEGIN_DECLS
 
-/* Why QEMU does not meet with a finding. */
+/* The reason why QEMU does not encounter a finding. */
 typedef enum
 {
   QCOW2_EXCUSE_NONE,
-  QCOW2_EXCUSE_NO_EXTENSIONS, /* it reads no header extension */
-  QCOW2_EXCUSE_OVERRIDDEN,    /* it uses a later bitmaps extension */
-  QCOW2_EXCUSE_HIDDEN,        /* it hides the bitmaps */
-  QCOW2_EXCUSE_IN_USE         /* it does not load the bitmap */
+  QCOW2_EXCUSE_NO_EXTENSIONS, /* QEMU reads no header extension */
+  QCOW2_EXCUSE_OVERRIDDEN,    /* QEMU uses a later bitmaps extension */
+  QCOW2_EXCUSE_HIDDEN,        /* QEMU hides the bitmaps */
+  QCOW2_EXCUSE_IN_USE         /* QEMU does not load the bitmap */
 } Qcow2Excuse;
 
 typedef struct
 {
-  Qcow2Effect effect;  /* QCOW2_EFFECT_REFUSED rather than _AT_LOAD */
-  Qcow2RuleIndex rule; /* the row that decides, or QCOW2_NO_RULE */
+  Qcow2Effect effect;  /* never _AT_LOAD, which counts as _REFUSED */
+  Qcow2RuleIndex rule; /* the row that determines EFFECT, or QCOW2_NO_RULE */
 } Qcow2Verdict;
 
 #define QCOW2_VERDICT_INIT                                                    \

@@ -9,14 +9,14 @@
 #include "qcow2/verdict.h"
 #include "render/format.h"
 
-/* qcow2 spec, header: the last byte of autoclear_features, whose lowest bit
- * says that the bitmaps are to be trusted. */
+/* qcow2 spec, header: offset of the last byte of autoclear_features, whose
+ * lowest bit marks the bitmaps as consistent. */
 #define AT_LAST_AUTOCLEAR_BYTE 95
 
 #define REFUSED "QEMU refuses to open this image"
 
-/* Appends TEXT, in which "{name}" stands for the name of PROBLEM's bitmap,
- * escaped, and "{value}" for the number that is wrong. */
+/* Appends TEXT to OUT, with "{name}" replaced by the escaped name of PROBLEM's
+ * bitmap or "{value}" replaced by the number that is wrong. */
 static void
 append_filled_in (GString *out, const char *text, const Qcow2Problem *problem)
 {
@@ -39,8 +39,8 @@ append_filled_in (GString *out, const char *text, const Qcow2Problem *problem)
     g_string_append (out, text);
 }
 
-/* Whether TEXT has the name of PROBLEM's bitmap, of which the file ends before
- * the end. */
+/* Returns whether TEXT needs the name of PROBLEM's bitmap, but the name is
+ * missing because the file ends before it does. */
 static gboolean
 lacks_name (const char *text, const Qcow2Problem *problem)
 {
@@ -71,7 +71,8 @@ is_refusal (const Qcow2Rule *rule)
   return rule->effect >= QCOW2_EFFECT_REFUSED;
 }
 
-/* Whether RULE says that QEMU opens the image without its bitmaps. */
+/* Returns whether RULE says that QEMU opens the image, although another
+ * finding makes QEMU refuse IMAGE. */
 static gboolean
 is_contradicted (const Qcow2Rule *rule, const Qcow2Image *image)
 {
@@ -85,8 +86,9 @@ is_contradicted (const Qcow2Rule *rule, const Qcow2Image *image)
   return verdict.effect == QCOW2_EFFECT_REFUSED;
 }
 
-/* Returns what follows from PROBLEM of IMAGE, a sentence in lower case without
- * a full stop, or NULL when there is nothing to say. */
+/* Returns the consequence of PROBLEM of IMAGE, a sentence in lower case
+ * without a full stop, or NULL when there is nothing to say.  The caller frees
+ * the string. */
 char *
 advice_get_consequence (const Qcow2Problem *problem, const Qcow2Image *image)
 {
@@ -108,8 +110,9 @@ advice_get_consequence (const Qcow2Problem *problem, const Qcow2Image *image)
   return g_string_free (g_steal_pointer (&out), FALSE);
 }
 
-/* Clearing the bit costs nothing that is not lost already, as long as it can
- * be undone before a program has opened the image for writing. */
+/* Returns shell commands that clear the bitmaps bit and that restore it.
+ * Clearing the bit loses nothing that is not lost already, as long as it can
+ * be restored before a program opens the image for writing. */
 static char *
 hide_bitmaps (const Qcow2Header *header)
 {
@@ -124,13 +127,13 @@ hide_bitmaps (const Qcow2Header *header)
       then, AT_LAST_AUTOCLEAR_BYTE, now, AT_LAST_AUTOCLEAR_BYTE);
 }
 
-/* How qemu-img is told which image, where it needs a key to open it. */
+/* qemu-img arguments that name an image that needs a key to be opened. */
 #define WITH_KEY                                                              \
   "--object secret,id=key,file=KEYFILE --image-opts "                         \
   "driver=qcow2,file.filename=%s,encrypt.key-secret=key"
 
-/* Returns the qemu-img command line of BEFORE, the image FILE of HEADER and
- * AFTER. */
+/* Returns a qemu-img command line: BEFORE, the image FILE and AFTER.  HEADER,
+ * that of the image, tells whether qemu-img needs a key. */
 static char *
 make_command (const Qcow2Header *header, const char *before, const char *file,
               const char *after)
@@ -141,7 +144,7 @@ make_command (const Qcow2Header *header, const char *before, const char *file,
   return g_strdup_printf ("qemu-img %s " WITH_KEY "%s", before, file, after);
 }
 
-/* Returns INTRODUCTION and that command line, which it frees. */
+/* Returns INTRODUCTION followed by COMMAND.  Frees COMMAND. */
 static char *
 with_command (const char *introduction, char *command)
 {
@@ -161,9 +164,10 @@ copy_disk (const Qcow2Header *header)
       make_command (header, "convert -O qcow2", "IMAGE", " NEW"));
 }
 
-/* Returns what can be done about PROBLEM of IMAGE, lines without the last
- * newline, or NULL.  A copy of a disk that is not all there is no remedy: it
- * has zeroes instead, and says nothing. */
+/* Returns the remedy for PROBLEM of IMAGE, one or more lines without the last
+ * newline, or NULL when there is none.  A copy of the disk is no remedy for a
+ * truncated image: the copy silently has zeroes in place of the missing data.
+ * The caller frees the string. */
 char *
 advice_get_remedy (const Qcow2Problem *problem, const Qcow2Image *image)
 {
@@ -198,7 +202,8 @@ advice_get_remedy (const Qcow2Problem *problem, const Qcow2Image *image)
   g_assert_not_reached ();
 }
 
-/* Returns what QEMU makes of an image that breaks RULE, or NULL. */
+/* Returns a description of QEMU's reaction to an image that breaks RULE, or
+ * NULL when there is none.  The caller frees the string. */
 char *
 advice_describe_effect (const Qcow2Rule *rule)
 {
@@ -210,8 +215,9 @@ advice_describe_effect (const Qcow2Rule *rule)
              : g_strdup (REFUSED);
 }
 
-/* Returns in a few words for people what VERDICT says, and, when QEMU may not
- * open the image, the word for programs in *WORD, else NULL. */
+/* Returns a short description of VERDICT for people.  Stores the word for
+ * programs in *WORD, or NULL when it is uncertain whether QEMU opens the
+ * image.  Both strings are static. */
 const char *
 advice_describe_verdict (const Qcow2Verdict *verdict, const char **word)
 {
@@ -239,7 +245,8 @@ advice_describe_verdict (const Qcow2Verdict *verdict, const char **word)
   g_assert_not_reached ();
 }
 
-/* Returns what can be done when RULE is broken, in a few words, or NULL. */
+/* Returns a short, static description of the remedy when RULE is broken, or
+ * NULL when there is none. */
 const char *
 advice_describe_remedy (const Qcow2Rule *rule)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What follows from a finding, and what can be done about it, in words. */
+/* Explains the consequence of a finding and its remedy in words. */
 
 #pragma once
 

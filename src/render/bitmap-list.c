@@ -9,7 +9,8 @@
 #include "render/format.h"
 #include "render/percent.h"
 
-/* The columns before the name; those of --long are the last three. */
+/* Number of columns before the name; the last three are printed only with
+ * --long. */
 #define N_COLUMNS 9
 #define N_SHORT_COLUMNS 6
 
@@ -23,8 +24,8 @@ typedef struct
   guint64 granularity;
   guint64 disk_bytes;
   guint64 dirty_bytes;
-  guint64 disk_size;  /* bytes of the guest */
-  guint64 entries[3]; /* by type, as in the headings */
+  guint64 disk_size;  /* guest's disk, in bytes */
+  guint64 entries[3]; /* in the order of the headings */
   const char *state;
 } Row;
 
@@ -32,10 +33,11 @@ struct BitmapList
 {
   guint n_columns;
   GArray *rows;           /* of Row */
-  guint next;             /* the row to print */
+  guint next;             /* index of the next row to print */
   gsize width[N_COLUMNS]; /* characters */
 };
 
+/* Returns an empty list, with the columns of --long if ALL_COLUMNS. */
 BitmapList *
 bitmap_list_new (gboolean all_columns)
 {
@@ -48,7 +50,7 @@ bitmap_list_new (gboolean all_columns)
   return list;
 }
 
-/* Nobody can tell how much of nothing is dirty. */
+/* A disk of 0 bytes has no percentage. */
 static void
 append_percent (GString *cell, const Row *row)
 {
@@ -90,7 +92,8 @@ append_cell (GString *cell, const Row *row, guint column)
     }
 }
 
-/* Adds a row for BITMAP, which was examined, of a disk of DISK_SIZE bytes. */
+/* Adds a row for BITMAP, which was examined, on a guest disk of DISK_SIZE
+ * bytes. */
 void
 bitmap_list_add (BitmapList *list, const Qcow2Bitmap *bitmap,
                  guint64 disk_size)
@@ -125,9 +128,9 @@ append_padded (const BitmapList *list, GString *out, guint column,
   g_string_append_printf (out, "%-*s ", (int) list->width[column], cell);
 }
 
-/* Appends the next row, with the name of BITMAP, to OUT; above the first one
- * stand the headings.  A writer may have changed the directory since the rows
- * were added: then there are no more. */
+/* Appends the next row to OUT, with the name of BITMAP; the headings precede
+ * the first row.  Appends nothing once all rows are printed: a writer may have
+ * added bitmaps to the directory since the rows were collected. */
 void
 bitmap_list_print_next (BitmapList *list, GString *out,
                         const Qcow2Bitmap *bitmap)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A row per bitmap, for people: columns as wide as their contents. */
+/* A table with a row per bitmap, for people.  Columns are as wide as their
+ * contents. */
 
 #pragma once
 
@@ -7,7 +8,8 @@
 
 G_BEGIN_DECLS
 
-/* Holds what a row needs but for the name, which comes when it is printed. */
+/* Holds the rows without the bitmaps' names, which are passed in when the rows
+ * are printed. */
 typedef struct BitmapList BitmapList;
 
 BitmapList *bitmap_list_new (gboolean all_columns);

@@ -25,11 +25,11 @@ get_description (Qcow2ExtentType type)
   g_assert_not_reached ();
 }
 
-/* What an extent or a total takes at most, in bytes. */
+/* Maximum size of a printed extent or total, in bytes. */
 #define PIECE_MAX 160
 
-/* Returns where OUT ends, with room for a piece behind it: there may be very
- * many, which are written in place. */
+/* Returns the end of OUT, with room for PIECE_MAX bytes after it.  Pieces are
+ * written in place because there may be very many of them. */
 static char *
 begin_piece (GString *out)
 {
@@ -44,7 +44,7 @@ begin_piece (GString *out)
   return out->str + len;
 }
 
-/* Makes OUT end at AT, behind the piece that was written. */
+/* Makes OUT end at AT, the end of the piece that was written. */
 static void
 end_piece (GString *out, char *at)
 {
@@ -52,14 +52,16 @@ end_piece (GString *out, char *at)
   out->len = (gsize) (at - out->str);
 }
 
-/* Writes a position or a size as map files have it, which is "0x%08X". */
+/* Writes NUMBER, an offset or a size, in the format of map files, "0x%08X".
+ * Returns the end of the text. */
 static char *
 put_map_number (char *at, guint64 number)
 {
   return digits_put_hex (at, number, 8, "0123456789ABCDEF");
 }
 
-/* Begins what is said of the disk from guest offset START on. */
+/* Appends the start of the output to OUT.  START is the guest offset in bytes
+ * at which the map begins. */
 void
 bitmap_map_begin (BitmapMap *map, GString *out, guint64 start)
 {
@@ -75,7 +77,7 @@ bitmap_map_begin (BitmapMap *map, GString *out, guint64 start)
                         "#      pos        size  status\n");
 }
 
-/* Begins an object, and ends the line of the one before it. */
+/* Begins an object, and ends the line of the previous one. */
 static char *
 put_object_begin (BitmapMap *map, char *at)
 {
@@ -101,7 +103,8 @@ put_comma (const BitmapMap *map, char *at)
   return digits_put_text (at, map->format == BITMAP_MAP_JSON ? ", " : ",");
 }
 
-/* Writes the members TYPE and description, the last ones of an object. */
+/* Writes the last members of an object, type and description, and closes the
+ * object. */
 static char *
 put_object_end (const BitmapMap *map, char *at, Qcow2ExtentType type)
 {
@@ -122,7 +125,7 @@ put_object (BitmapMap *map, char *at, const Qcow2Extent *extent)
   return put_object_end (map, at, extent->type);
 }
 
-/* Returns how the line of an extent of TYPE ends. */
+/* Returns the end of the line for an extent of TYPE. */
 static const char *
 get_line_end (Qcow2ExtentType type)
 {
@@ -173,8 +176,8 @@ put_extent (BitmapMap *map, char *at, const Qcow2Extent *extent)
   g_assert_not_reached ();
 }
 
-/* Appends the first piece of EXTENT that is not longer than an extent may be,
- * and takes it off.  Returns whether there is more. */
+/* Appends the first piece of EXTENT, at most MAP->split bytes long, to OUT and
+ * removes it from EXTENT.  Returns whether there is more to print. */
 gboolean
 bitmap_map_extent (BitmapMap *map, GString *out, Qcow2Extent *extent)
 {
@@ -217,7 +220,7 @@ append_total (BitmapMap *map, GString *out, Qcow2ExtentType type, guint64 size,
   end_piece (out, put_object_end (map, begin_piece (out), type));
 }
 
-/* Appends TOTALS, a row for each type that there is. */
+/* Appends a row to OUT for each type of extent that TOTALS has bytes of. */
 void
 bitmap_map_totals (BitmapMap *map, GString *out,
                    const Qcow2ExtentTotals *totals)
@@ -229,6 +232,7 @@ bitmap_map_totals (BitmapMap *map, GString *out,
   append_total (map, out, QCOW2_EXTENT_UNKNOWN, totals->unknown, whole);
 }
 
+/* Appends the end of the output to OUT. */
 void
 bitmap_map_end (BitmapMap *map, GString *out)
 {

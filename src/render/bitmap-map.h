@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The extents of a bitmap: as nbdinfo prints them, as JSON, as a map file of
- * GNU ddrescue. */
+/* Prints the extents of a bitmap in the format of nbdinfo, as JSON, or as a
+ * map file of GNU ddrescue. */
 
 #pragma once
 
@@ -19,10 +19,10 @@ typedef enum
 typedef struct
 {
   BitmapMapFormat format;
-  gboolean only_dirty; /* leave out what is clean */
-  guint64 split;       /* bytes that an extent has at most; 0: any number */
+  gboolean only_dirty; /* omit clean extents */
+  guint64 split;       /* maximum bytes per extent; 0: unlimited */
 
-  gboolean has_items; /* private: something was printed */
+  gboolean has_items; /* private: a JSON object was printed */
 } BitmapMap;
 
 void bitmap_map_begin (BitmapMap *map, GString *out, guint64 start);

@@ -6,8 +6,8 @@
 
 #include "render/advice.h"
 
-/* Gives the fields of RECORD, of the stored ones the first N_STORED; for
- * programs those that are missing are there too. */
+/* Emits the fields of RECORD.  Only the first N_STORED of its stored fields
+ * are present; programs receive null for the others. */
 static void
 describe_fields (Emitter *emitter, const Qcow2Field *fields,
                  gconstpointer record, guint n_stored)
@@ -26,7 +26,7 @@ describe_fields (Emitter *emitter, const Qcow2Field *fields,
     }
 }
 
-/* HEADING is the line above the fields, NULL for none. */
+/* Emits HEADER.  HEADING is the line above the fields, or NULL for none. */
 void
 describe_header (Emitter *emitter, const char *heading,
                  const Qcow2Header *header)
@@ -60,6 +60,7 @@ describe_features (Emitter *emitter, const Qcow2Extension *extension)
   emitter_end (emitter);
 }
 
+/* Emits EXTENSION with its payload, decoded as far as it is known. */
 void
 describe_extension (Emitter *emitter, const Qcow2Extension *extension)
 {
@@ -91,8 +92,8 @@ describe_counts (Emitter *emitter, const Qcow2Bitmap *bitmap)
   emitter_end (emitter);
 }
 
-/* Begins BITMAP and gives all that is known of it; its table may follow before
- * emitter_end (). */
+/* Begins the block of BITMAP and emits all of its fields.  The caller may emit
+ * its table before calling emitter_end (). */
 void
 describe_begin_bitmap (Emitter *emitter, const Qcow2Bitmap *bitmap)
 {
@@ -112,8 +113,9 @@ describe_begin_bitmap (Emitter *emitter, const Qcow2Bitmap *bitmap)
   describe_fields (emitter, qcow2_bitmap_size_fields, bitmap, G_MAXUINT);
 }
 
-/* Begins the table of BITMAP, which follows before emitter_end ().  People see
- * whose it is only WITH_NAME. */
+/* Begins the block of BITMAP's table.  The caller emits the entries before
+ * calling emitter_end ().  For people, the block names BITMAP only if
+ * WITH_NAME. */
 void
 describe_begin_table (Emitter *emitter, const Qcow2Bitmap *bitmap,
                       gboolean with_name)
@@ -123,8 +125,8 @@ describe_begin_table (Emitter *emitter, const Qcow2Bitmap *bitmap,
     describe_fields (emitter, qcow2_bitmap_table_fields, bitmap, G_MAXUINT);
 }
 
-/* Says that the table that is to follow is that of bitmap OWNER, and was shown
- * with it, or, if OWNER is QCOW2_ABSENT, that it is not. */
+/* Emits OWNER, the index of the bitmap with which the table was printed
+ * already, or QCOW2_ABSENT when there is no such bitmap. */
 void
 describe_table_owner (Emitter *emitter, guint64 owner)
 {
@@ -153,8 +155,8 @@ end_problem (Emitter *emitter, guint64 n_suppressed)
   emitter_end (emitter);
 }
 
-/* Gives PROBLEM, or, when N_SUPPRESSED is not 0, that so many like it are left
- * out. */
+/* Emits PROBLEM.  If N_SUPPRESSED is not 0, PROBLEM represents N_SUPPRESSED
+ * similar findings that are left out. */
 void
 describe_problem (Emitter *emitter, const Qcow2Problem *problem,
                   guint64 n_suppressed)
@@ -163,7 +165,7 @@ describe_problem (Emitter *emitter, const Qcow2Problem *problem,
   end_problem (emitter, n_suppressed);
 }
 
-/* What is said about a finding or a rule besides. */
+/* Explanations that accompany a finding or a rule. */
 typedef struct
 {
   const char *consequence;
@@ -174,8 +176,8 @@ typedef struct
 #define ADVICE(member)                                                        \
   QCOW2_DERIVED (Advice, #member, member, QCOW2_WORD, .text = NULL)
 
-/* Gives PROBLEM of IMAGE like describe_problem (), with what follows from it
- * and what can be done. */
+/* Emits PROBLEM of IMAGE like describe_problem (), together with its
+ * consequence and remedy. */
 void
 describe_checked_problem (Emitter *emitter, const Qcow2Problem *problem,
                           const Qcow2Image *image, guint64 n_suppressed)
@@ -194,8 +196,8 @@ describe_checked_problem (Emitter *emitter, const Qcow2Problem *problem,
   end_problem (emitter, n_suppressed);
 }
 
-/* Returns WORD, one of those for what a check leaves out, in words for people.
- */
+/* Returns the static description, for people, of WORD, one of the DESCRIBE_...
+ * words for parts that a check skips. */
 const char *
 describe_not_examined (const char *word)
 {
@@ -218,7 +220,7 @@ describe_not_examined (const char *word)
   g_assert_not_reached ();
 }
 
-/* Gives VERDICT, or null when it is NULL, for programs. */
+/* Emits VERDICT for programs, or null when VERDICT is NULL. */
 void
 describe_verdict (Emitter *emitter, const Qcow2Verdict *verdict)
 {
@@ -253,7 +255,7 @@ describe_left_out (Emitter *emitter, const DescribeSummary *summary)
   emitter_end (emitter);
 }
 
-/* Gives SUMMARY and its verdict, for programs. */
+/* Emits SUMMARY and its verdict for programs. */
 void
 describe_summary (Emitter *emitter, const DescribeSummary *summary)
 {
@@ -278,7 +280,7 @@ describe_summary (Emitter *emitter, const DescribeSummary *summary)
   describe_verdict (emitter, summary->verdict);
 }
 
-/* Gives RULE, for programs. */
+/* Emits RULE for programs. */
 void
 describe_rule (Emitter *emitter, const Qcow2Rule *rule)
 {
@@ -295,7 +297,7 @@ describe_rule (Emitter *emitter, const Qcow2Rule *rule)
   emitter_end (emitter);
 }
 
-/* Gives what an image ends with but for its problems. */
+/* Emits END, the last members of an image before the list of its problems. */
 void
 describe_end (Emitter *emitter, const DescribeEnd *end)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Structures of an image as events, the same for every command and emitter. */
+/* Turns structures of an image into events, the same ones for every command
+ * and emitter. */
 
 #pragma once
 
@@ -10,7 +11,7 @@
 
 G_BEGIN_DECLS
 
-/* How many findings of each severity there were. */
+/* Number of findings of each severity. */
 typedef struct
 {
   guint64 errors;
@@ -18,27 +19,27 @@ typedef struct
   guint64 notes;
 } DescribeCounts;
 
-/* What a check may leave out, for programs. */
+/* Words for the parts of an image that a check may skip, for programs. */
 #define DESCRIBE_GUEST_CLUSTERS "guest-clusters"
 #define DESCRIBE_BACKING_FILE "backing-file"
 #define DESCRIBE_DATA_FILE "data-file"
 #define DESCRIBE_REST_OF_IMAGE "rest-of-image"
 
-/* What a check comes to. */
+/* Result of a check. */
 typedef struct
 {
   DescribeCounts counts;
   Qcow2BitmapSummary bitmaps;
-  const Qcow2Verdict *verdict; /* NULL: QEMU was not asked about */
-  const char *not_examined[5]; /* of the words above; ends with NULL */
+  const Qcow2Verdict *verdict; /* NULL: not determined */
+  const char *not_examined[5]; /* DESCRIBE_... words; NULL-terminated */
 } DescribeSummary;
 
-/* What an image ends with, for programs. */
+/* The last members of an image's object, for programs. */
 typedef struct
 {
-  guint64 writer;            /* as byte_source_probe_lock () has it */
+  guint64 writer;            /* result of byte_source_probe_lock () */
   const char *error_code;    /* NULL: no error */
-  const char *error_message; /* likewise */
+  const char *error_message; /* NULL: no error */
 } DescribeEnd;
 
 void describe_header (Emitter *emitter, const char *heading,

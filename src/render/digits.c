@@ -40,8 +40,8 @@ digits_append_spaces (GString *out, gsize n)
     }
 }
 
-/* Appends spaces and VALUE in decimal digits to OUT, at least WIDTH characters
- * together. */
+/* Appends VALUE in decimal digits to OUT, padded with spaces on the left to at
+ * least WIDTH characters. */
 void
 digits_append_right (GString *out, guint64 value, guint width)
 {
@@ -49,9 +49,9 @@ digits_append_right (GString *out, guint64 value, guint width)
   digits_append (out, value);
 }
 
-/* Writes VALUE with 0x and in hexadecimal digits, N_LEAST or more of the 16
- * that are given, to AT, where there is room for it.  Returns where they end.
- */
+/* Writes "0x" and VALUE in at least N_LEAST hexadecimal digits to AT, where
+ * the caller has left enough room.  DIGITS are the 16 characters to use as
+ * digits.  Returns the end of the text. */
 char *
 digits_put_hex (char *at, guint64 value, guint n_least, const char *digits)
 {
@@ -66,7 +66,7 @@ digits_put_hex (char *at, guint64 value, guint n_least, const char *digits)
   return at;
 }
 
-/* Appends VALUE with 0x and in hexadecimal digits to OUT. */
+/* Appends "0x" and VALUE in hexadecimal digits to OUT. */
 void
 digits_append_hex (GString *out, guint64 value)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Numbers in digits, without the way through printf: most of what is printed
- * of a large image is numbers. */
+/* Prints numbers without the overhead of printf (): most of the output for a
+ * large image is numbers. */
 
 #pragma once
 
@@ -9,16 +9,16 @@
 
 G_BEGIN_DECLS
 
-/* The digits of 2^64 - 1. */
+/* Number of decimal digits of 2^64 - 1. */
 #define DIGITS_MAX 20
 
 #define DIGITS_HEX "0123456789abcdef"
 
-/* The two digits of each number below 100, and a NUL that nobody reads: GCC 15
- * warns about a string that loses its own. */
+/* The two digits of each number below 100.  The NUL at the end is never used:
+ * GCC 15 warns about a string whose own NUL does not fit. */
 extern const char digits_pairs[201];
 
-/* Returns how many decimal digits VALUE has. */
+/* Returns the number of decimal digits of VALUE. */
 static inline guint
 digits_count (guint64 value)
 {
@@ -30,7 +30,7 @@ digits_count (guint64 value)
   return n + (value >= 10) + (value >= 100) + (value >= 1000);
 }
 
-/* Writes VALUE in decimal digits such that they end before END. */
+/* Writes VALUE in decimal digits that end just before END. */
 static inline void
 digits_put_before (char *end, guint64 value)
 {
@@ -45,8 +45,8 @@ digits_put_before (char *end, guint64 value)
     end[-1] = (char) ('0' + value);
 }
 
-/* Writes VALUE in decimal digits to AT, where there is room for it.  Returns
- * where they end. */
+/* Writes VALUE in decimal digits to AT, where the caller has left enough room.
+ * Returns the end of the digits. */
 static inline char *
 digits_put (char *at, guint64 value)
 {
@@ -56,8 +56,8 @@ digits_put (char *at, guint64 value)
   return end;
 }
 
-/* Writes VALUE in decimal digits to AT, and spaces before it until there are
- * WIDTH characters.  Returns where they end. */
+/* Writes VALUE in decimal digits to AT, padded with spaces on the left to
+ * WIDTH characters.  Returns the end of the digits. */
 static inline char *
 digits_put_right (char *at, guint64 value, guint width)
 {
@@ -68,8 +68,8 @@ digits_put_right (char *at, guint64 value, guint width)
   return end;
 }
 
-/* Writes TEXT, which stands beside digits, to AT, where there is room for it.
- * Returns where it ends. */
+/* Writes TEXT, without its NUL, to AT, where the caller has left enough room.
+ * Returns the end of the text. */
 static inline char *
 digits_put_text (char *at, const char *text)
 {

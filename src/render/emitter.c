@@ -4,30 +4,31 @@
 
 #include "render/emitter.h"
 
-/* Begins the image at PATH, which may be one of SEVERAL. */
+/* Begins the output for the image at PATH.  SEVERAL says that there may be
+ * other images. */
 void
 emitter_begin_image (Emitter *emitter, const char *path, gboolean several)
 {
   emitter->klass->begin_image (emitter, path, several);
 }
 
-/* Ends all groups of the image that an error has left open, and says of those
- * of KEYS, which end with NULL, that have not come that they are not known. */
+/* Ends all groups of the image that an error has left open, and emits null for
+ * each of KEYS, a NULL-terminated array, that was not emitted. */
 void
 emitter_end_groups (Emitter *emitter, const char *const *keys)
 {
   emitter->klass->end_groups (emitter, keys);
 }
 
-/* Ends the image. */
+/* Ends the output for the image. */
 void
 emitter_end_image (Emitter *emitter)
 {
   emitter->klass->end_image (emitter);
 }
 
-/* Begins a GROUP, to be ended by emitter_end ().  KEY is its name for
- * programs, HEADING the line that people see above it, NULL for none. */
+/* Begins a GROUP, which the caller ends with emitter_end ().  KEY is its name
+ * for programs.  HEADING is the line above it for people, or NULL for none. */
 void
 emitter_begin (Emitter *emitter, EmitterGroup group, const char *key,
                const char *heading)
@@ -35,14 +36,14 @@ emitter_begin (Emitter *emitter, EmitterGroup group, const char *key,
   emitter->klass->begin (emitter, group, key, heading);
 }
 
-/* Gives the value that FIELD has in RECORD, if it has one. */
+/* Emits the value of FIELD in RECORD, or the fact that there is none. */
 void
 emitter_field (Emitter *emitter, const Qcow2Field *field, gconstpointer record)
 {
   emitter->klass->field (emitter, field, record);
 }
 
-/* Gives the next entries of the table that has begun. */
+/* Emits the next N_ENTRIES entries of the current table. */
 void
 emitter_rows (Emitter *emitter, const Qcow2TableEntry *entries,
               gsize n_entries)
@@ -50,13 +51,14 @@ emitter_rows (Emitter *emitter, const Qcow2TableEntry *entries,
   emitter->klass->rows (emitter, entries, n_entries);
 }
 
-/* Says that what KEY names is not known. */
+/* Emits null for KEY: its value is unknown.  Text leaves it out. */
 void
 emitter_null (Emitter *emitter, const char *key)
 {
   emitter->klass->null (emitter, key);
 }
 
+/* Ends the group that was begun last. */
 void
 emitter_end (Emitter *emitter)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What an answer consists of, as events: commands and describe.c say what
- * there is, an emitter says how it looks.  Nothing is built but the output. */
+/* Output as a series of events: commands and describe.c emit the contents, and
+ * an emitter formats them.  Only the output itself is kept in memory. */
 
 #pragma once
 
@@ -11,7 +11,7 @@ G_BEGIN_DECLS
 
 typedef struct Emitter Emitter;
 
-/* What begins; text has its own form of each. */
+/* Kinds of groups; the text emitter prints each in its own form. */
 typedef enum
 {
   EMITTER_LIST,  /* an array of groups */
@@ -40,8 +40,8 @@ struct Emitter
 {
   const EmitterClass *klass;
   GString *out;          /* not owned */
-  gboolean all_columns;  /* of tables */
-  gboolean for_programs; /* wants what people are told by messages */
+  gboolean all_columns;  /* print the columns of --long in tables */
+  gboolean for_programs; /* emit the contents of messages, too */
 };
 
 Emitter *emitter_new_text (GString *out);

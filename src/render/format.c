@@ -14,7 +14,7 @@
 #define CELL_ABSENT "-"
 #define NAME_UNREADABLE "<unreadable>"
 
-/* Appends TEXT, and spaces until there are WIDTH characters. */
+/* Appends TEXT, padded with spaces on the right to WIDTH characters. */
 static void
 append_left (GString *out, const char *text, guint width)
 {
@@ -43,8 +43,8 @@ append_escapes (GString *out, const guint8 *bytes, gsize len)
     }
 }
 
-/* Appends the LEN bytes at BYTES, from an image or a path, such that they stay
- * on their line and cannot drive a terminal. */
+/* Appends the LEN bytes at BYTES, from an image or a path, escaped so that
+ * they stay on one line and cannot control a terminal. */
 void
 format_escaped (GString *out, const char *bytes, gsize len)
 {
@@ -66,6 +66,7 @@ format_escaped (GString *out, const char *bytes, gsize len)
     }
 }
 
+/* Appends STRING, escaped like format_escaped (). */
 void
 format_escaped_bytes (GString *out, GBytes *string)
 {
@@ -75,7 +76,8 @@ format_escaped_bytes (GString *out, GBytes *string)
   format_escaped (out, bytes, len);
 }
 
-/* Appends the NAME of a bitmap, NULL for one that cannot be read. */
+/* Appends NAME, the name of a bitmap, escaped.  NULL means that the name
+ * cannot be read. */
 void
 format_name (GString *out, GBytes *name)
 {
@@ -85,7 +87,7 @@ format_name (GString *out, GBytes *name)
     format_escaped_bytes (out, name);
 }
 
-/* Appends COUNT, which may be QCOW2_ABSENT. */
+/* Appends COUNT, or "-" for QCOW2_ABSENT. */
 void
 format_count (GString *out, guint64 count)
 {
@@ -95,8 +97,9 @@ format_count (GString *out, guint64 count)
     digits_append (out, count);
 }
 
-/* Appends BYTES, which may be QCOW2_ABSENT, in the largest unit that it has
- * one of, with one decimal, cut, if it is no whole number: 512, 64K, 1.5M. */
+/* Appends BYTES in the largest unit that does not exceed it.  A number that is
+ * not whole has one decimal, rounded down: 512, 64K, 1.5M.  Appends "-" for
+ * QCOW2_ABSENT. */
 void
 format_size (GString *out, guint64 bytes)
 {
@@ -122,8 +125,8 @@ format_size (GString *out, guint64 bytes)
     g_string_append_c (out, units[unit]);
 }
 
-/* Appends the name of bit BIT: ours in single quotes, the image's own in
- * double ones. */
+/* Appends the name of bit BIT: our own in single quotes, one from the image in
+ * double quotes. */
 static void
 append_bit (GString *out, const Qcow2Field *field,
             const char *const *bit_names, guint bit)
@@ -238,7 +241,8 @@ append_number (GString *out, const Qcow2Field *field, gconstpointer record)
     }
 }
 
-/* Appends the value of FIELD in RECORD, which has one, as a block shows it. */
+/* Appends the value of FIELD in RECORD, which must have one, in the form used
+ * in blocks. */
 void
 format_value (GString *out, const Qcow2Field *field, gconstpointer record)
 {
@@ -248,8 +252,8 @@ format_value (GString *out, const Qcow2Field *field, gconstpointer record)
     append_number (out, field, record);
 }
 
-/* Appends the line of a block: NAME and the value of FIELD in RECORD, or what
- * stands for a value that is missing. */
+/* Appends a line of a block: NAME and the value of FIELD in RECORD, or FIELD's
+ * text for a missing value. */
 void
 format_line (GString *out, const char *name, const Qcow2Field *field,
              gconstpointer record)
@@ -263,9 +267,9 @@ format_line (GString *out, const char *name, const Qcow2Field *field,
   g_string_append_c (out, '\n');
 }
 
-/* Appends the value of FIELD in RECORD, which has one, for scripts: numbers
- * decimal, labels and strings as they are in JSON, the latter escaped unless a
- * NUL ends them. */
+/* Appends the value of FIELD in RECORD, which must have one, for scripts.
+ * Numbers are decimal; labels and strings are as in JSON.  Strings are escaped
+ * unless ENDING is FORMAT_NUL. */
 void
 format_bare (GString *out, const Qcow2Field *field, gconstpointer record,
              FormatEnding ending)
@@ -287,7 +291,8 @@ format_bare (GString *out, const Qcow2Field *field, gconstpointer record,
   g_string_append_c (out, ending == FORMAT_LINES ? '\n' : '\0');
 }
 
-/* Appends the heading of a bitmap table; ALL_COLUMNS are those of --long. */
+/* Appends the heading of a bitmap table, with the columns of --long if
+ * ALL_COLUMNS. */
 void
 format_table_heading (GString *out, gboolean all_columns)
 {
@@ -300,11 +305,12 @@ format_table_heading (GString *out, gboolean all_columns)
     g_string_append (out, "size\n");
 }
 
-/* What a row of a table may take: seven columns of at most 24 characters. */
+/* Maximum size of a row in bytes: seven columns of at most 24 characters, each
+ * followed by a space. */
 #define ROW_MAX (7 * 25)
 
-/* Writes VALUE to AT, and spaces behind it: one at least, and WIDTH + 1
- * characters together.  Returns where they end. */
+/* Writes VALUE to AT, padded with spaces on the right to WIDTH + 1 characters,
+ * with at least one space.  Returns the end of the cell. */
 static char *
 put_cell (char *at, guint64 value, guint width)
 {
@@ -325,7 +331,8 @@ put_guest_cell (char *at, guint64 value, guint width)
   return at + MAX (width, 1) + 1;
 }
 
-/* Writes the columns of --long behind the size. */
+/* Writes the columns of --long that come after the size.  Returns the end of
+ * the last one. */
 static char *
 put_more_columns (char *at, const Qcow2TableEntry *entry)
 {
@@ -335,7 +342,8 @@ put_more_columns (char *at, const Qcow2TableEntry *entry)
   return put_guest_cell (at, entry->guest_length, 0);
 }
 
-/* Appends the rows of the N_ENTRIES entries of a bitmap table at ENTRIES. */
+/* Appends a row for each of the N_ENTRIES bitmap table entries at ENTRIES,
+ * with the columns of --long if ALL_COLUMNS. */
 void
 format_table_rows (GString *out, const Qcow2TableEntry *entries,
                    gsize n_entries, gboolean all_columns)
@@ -351,7 +359,7 @@ format_table_rows (GString *out, const Qcow2TableEntry *entries,
       memcpy (types[i], label, strlen (label));
     }
 
-  /* Written in place: there may be 2^27 of them. */
+  /* Rows are written in place because there may be 2^27 of them. */
   g_string_set_size (out, before + n_entries * ROW_MAX);
   char *at = out->str + before;
   for (gsize i = 0; i < n_entries; i++)
@@ -389,8 +397,8 @@ append_subject (GString *out, const Qcow2Subject *subject)
   g_string_append_c (out, '\'');
 }
 
-/* Appends PROBLEM as a line of a check has it: how bad, by which rule, where,
- * what it is about and what is wrong. */
+/* Appends PROBLEM as a line of a check: severity, rule, host offset, subject
+ * and message. */
 void
 format_finding (GString *out, const Qcow2Problem *problem)
 {
@@ -402,8 +410,8 @@ format_finding (GString *out, const Qcow2Problem *problem)
   g_string_append_printf (out, ": %s\n", problem->message);
 }
 
-/* Appends PROBLEM as a message has it, without a newline: where, what it is
- * about, what is wrong, and the rule. */
+/* Appends PROBLEM in the form of a message, without a newline: host offset,
+ * subject, message and rule. */
 void
 format_problem (GString *out, const Qcow2Problem *problem)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Values in the form that people and shell scripts read.  Nothing else puts a
- * value into words. */
+/* Formats values for people and shell scripts.  No other file puts a value
+ * into words. */
 
 #pragma once
 
@@ -25,7 +25,7 @@ void format_table_rows (GString *out, const Qcow2TableEntry *entries,
                         gsize n_entries, gboolean all_columns);
 void format_problem (GString *out, const Qcow2Problem *problem);
 
-/* How --field prints: a line, or raw bytes and a NUL. */
+/* How --field prints a value: escaped on a line, or as raw bytes and a NUL. */
 typedef enum
 {
   FORMAT_LINES,

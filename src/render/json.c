@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The emitter for programs: RFC 8259, one object per image, streamed. */
+/* Emitter for programs: JSON (RFC 8259), one object per image, streamed. */
 
 #include "config.h"
 
@@ -10,20 +10,20 @@
 #include "qcow2/printable.h"
 #include "render/digits.h"
 
-/* The image, a list in it, an object in that, a list in that, an object. */
+/* Maximum nesting depth; the dumps of qemu-dump.c need seven levels. */
 #define MAX_DEPTH 8
 #define INDENT 4
 
-/* How many members the object of an image has that are remembered. */
+/* Maximum number of keys of the image's object that are remembered. */
 #define MAX_KEYS 8
 
-/* U+FFFD, for what is not UTF-8. */
+/* U+FFFD, which replaces bytes that are not valid UTF-8. */
 #define REPLACEMENT "\xef\xbf\xbd"
 
 typedef struct
 {
-  char closer;       /* of the group: ] or } */
-  gboolean one_line; /* whatever the document is like */
+  char closer;       /* closing character: ] or } */
+  gboolean one_line; /* even in an indented document */
   gboolean has_item;
 } Level;
 
@@ -31,10 +31,10 @@ typedef struct
 {
   Emitter base;
   gboolean indented;
-  gboolean ascii; /* nothing but ASCII, and that as it is */
+  gboolean ascii; /* escape all but ASCII; no _hex members */
   Level levels[MAX_DEPTH];
   guint depth;
-  const char *keys[MAX_KEYS]; /* of the image's object */
+  const char *keys[MAX_KEYS]; /* keys of the image's object */
   guint n_keys;
 } JsonEmitter;
 
@@ -75,8 +75,8 @@ append_escaped_unit (GString *out, gunichar c)
   append_unit (out, c);
 }
 
-/* Appends the character of SIZE bytes at BYTES, which does not stay as it is.
- */
+/* Appends the escape sequence for the character of SIZE bytes at BYTES, or the
+ * replacement character for a byte that is not valid UTF-8. */
 static void
 append_escaped (const JsonEmitter *self, const char *bytes, gsize size)
 {
@@ -99,8 +99,9 @@ append_escaped (const JsonEmitter *self, const char *bytes, gsize size)
     g_string_append (out, self->ascii ? "\\ufffd" : REPLACEMENT);
 }
 
-/* Appends the character at the start of the LEN bytes at BYTES, which is not
- * plain ASCII; SIZE gets its length in bytes.  Returns whether it is UTF-8. */
+/* Appends the first character of the LEN bytes at BYTES, which is not plain
+ * ASCII, and stores its length in bytes in *SIZE.  Returns whether it is valid
+ * UTF-8. */
 static gboolean
 append_character (const JsonEmitter *self, const char *bytes, gsize len,
                   gsize *size)
@@ -116,8 +117,8 @@ append_character (const JsonEmitter *self, const char *bytes, gsize len,
   return *size > 1 || (guint8) *bytes < 0x80;
 }
 
-/* Appends the string of LEN bytes at BYTES.  Returns whether it is UTF-8;
- * where it is not, there is a replacement character. */
+/* Appends the LEN bytes at BYTES as a string.  Returns whether they are valid
+ * UTF-8; bytes that are not become replacement characters. */
 static gboolean
 append_string (const JsonEmitter *self, const char *bytes, gsize len)
 {
@@ -147,8 +148,8 @@ append_c_string (const JsonEmitter *self, const char *string)
   append_string (self, string, strlen (string));
 }
 
-/* Begins a member called KEY of the object, or an item of the array, that has
- * begun. */
+/* Begins the member KEY of the current object, or an item of the current
+ * array. */
 static void
 begin_item (JsonEmitter *self, const char *key)
 {
@@ -197,7 +198,9 @@ close_level (JsonEmitter *self)
   g_string_append_c (self->base.out, level.closer);
 }
 
-/* A string that is not UTF-8 has its bytes beside it. */
+/* Appends the LEN bytes at BYTES as the string member KEY.  If they are not
+ * valid UTF-8, another member, with the suffix "_hex", holds them in
+ * hexadecimal. */
 static void
 append_member_string (JsonEmitter *self, const char *key, const char *bytes,
                       gsize len)
@@ -226,7 +229,7 @@ json_begin_image (Emitter *emitter, const char *path,
   append_member_string (self, "filename", path, strlen (path));
 }
 
-/* Remembers KEY, a static string, when it is one of the image's object. */
+/* Remembers KEY, a static string, if it belongs to the image's object. */
 static void
 remember_key (JsonEmitter *self, const char *key)
 {
@@ -301,7 +304,8 @@ json_begin (Emitter *emitter, EmitterGroup group, const char *key,
     }
 }
 
-/* Only our names: one from the image may be anything. */
+/* Appends the names of the bits that are set in VALUE.  Only our own names are
+ * used: a name from the image may be anything. */
 static void
 append_bit_names (JsonEmitter *self, const Qcow2Field *field, guint64 value)
 {
@@ -375,15 +379,16 @@ json_field (Emitter *emitter, const Qcow2Field *field, gconstpointer record)
   append_member_string (self, field->name, bytes, len);
 }
 
-/* What stands between the numbers of a row, and room for a row. */
+/* Text between the numbers of a row. */
 typedef struct
 {
-  char *before; /* each row but the first of a table */
+  char *before; /* before each row but the first of a call */
   const char *type;
-  const char *keys[5]; /* of the numbers */
+  const char *keys[5]; /* before the other numbers */
   guint n_keys;
 } RowStyle;
 
+/* Maximum size in bytes of a row, not counting RowStyle.before. */
 #define ROW_MAX 320
 
 static char *
@@ -406,7 +411,7 @@ put_row (char *at, const RowStyle *style, const Qcow2TableEntry *entry)
   return at;
 }
 
-/* Rows are written in place: there may be 2^27 of them. */
+/* Appends the rows in place because there may be 2^27 of them. */
 static void
 append_rows (JsonEmitter *self, const RowStyle *style,
              const Qcow2TableEntry *entries, gsize n_entries)
@@ -476,8 +481,8 @@ static const EmitterClass json_class = { .begin_image = json_begin_image,
                                          .end = json_end,
                                          .free = json_free };
 
-/* Returns an emitter of JSON to OUT, which must outlive it: INDENTED for
- * people to read, or an object a line. */
+/* Returns an emitter that appends JSON to OUT, which must outlive it.  The
+ * JSON is INDENTED for people to read, or has one line per image. */
 Emitter *
 emitter_new_json (GString *out, gboolean indented)
 {
@@ -490,7 +495,8 @@ emitter_new_json (GString *out, gboolean indented)
   return &self->base;
 }
 
-/* Returns an emitter of indented JSON in ASCII to OUT, as Python writes it. */
+/* Returns an emitter that appends indented JSON in ASCII to OUT, which must
+ * outlive it, in the format that Python writes. */
 Emitter *
 emitter_new_json_ascii (GString *out)
 {

@@ -4,21 +4,22 @@
 
 #include "render/percent.h"
 
-/* Bits of the mantissa of a double, by IEEE 754. */
+/* Number of bits in the mantissa of an IEEE 754 double. */
 #define MANTISSA_BITS 53
 
-/* Bits of the quotient that are computed before it is rounded. */
+/* Number of fractional bits of a quotient that are computed before it is
+ * rounded. */
 #define QUOTIENT_BITS 60
 
-/* MANTISSA * 2^EXPONENT, where MANTISSA has MANTISSA_BITS bits at most. */
+/* MANTISSA * 2^EXPONENT, where MANTISSA has at most MANTISSA_BITS bits. */
 typedef struct
 {
   guint64 mantissa;
   int exponent;
 } Number;
 
-/* Returns the double nearest to NUMBER * 2^EXPONENT, the even one of two.
- * MORE says that the exact number is a little greater than that. */
+/* Returns the double nearest to NUMBER * 2^EXPONENT; a tie goes to the even
+ * mantissa.  MORE says that the exact value is slightly greater. */
 static Number
 round_to_double (guint64 number, int exponent, gboolean more)
 {
@@ -36,14 +37,14 @@ round_to_double (guint64 number, int exponent, gboolean more)
   if (rest > half || (rest == half && (more || mantissa % 2 == 1)))
     mantissa++;
 
-  /* One that was rounded up to a power of two has a bit too many. */
+  /* Rounding up to a power of two makes the mantissa one bit too long. */
   exponent += (int) shift;
   return mantissa >> MANTISSA_BITS != 0
              ? (Number){ mantissa / 2, exponent + 1 }
              : (Number){ mantissa, exponent };
 }
 
-/* Makes the highest bit of the mantissa of NUMBER, which is not 0, a 1. */
+/* Shifts the mantissa of NUMBER, not 0, until its highest bit is 1. */
 static void
 normalize (Number *number)
 {
@@ -74,11 +75,11 @@ divide (Number dividend, Number divisor)
                           rest != 0);
 }
 
-/* Returns how much PART is of WHOLE in percent: 100.0 * PART / WHOLE with each
- * step rounded to a double, as nbdinfo prints it on most machines.  The x87
- * unit of i386 keeps more bits between the steps, and then other digits come
- * out now and then; so the steps are taken in integers.  WHOLE is not 0 and
- * not less than PART. */
+/* Returns PART as a percentage of WHOLE: 100.0 * PART / WHOLE with each step
+ * rounded to a double, as nbdinfo prints it on most machines.  The x87 unit of
+ * i386 keeps more bits between the steps, which occasionally changes a digit,
+ * so the steps are computed in integers.  WHOLE must be neither 0 nor less
+ * than PART. */
 double
 percent_of (guint64 part, guint64 whole)
 {
@@ -91,7 +92,8 @@ percent_of (guint64 part, guint64 whole)
   const Number percent
       = divide (hundredfold, round_to_double (whole, 0, FALSE));
 
-  /* Halving is exact.  No more than 100 percent: the exponent is negative. */
+  /* Halving is exact.  The exponent is negative because the result is at most
+   * 100. */
   double value = (double) percent.mantissa;
   for (int i = percent.exponent; i < 0; i++)
     value /= 2;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Percentages that are the same on every machine, digit for digit. */
+/* Computes percentages that are the same on every machine, digit for digit. */
 
 #pragma once
 

@@ -6,7 +6,7 @@
 
 #include "render/format.h"
 
-/* Characters from none to all dirty. */
+/* Number of characters in the range from all clean to all dirty. */
 #define N_LEVELS 5
 
 typedef struct
@@ -18,7 +18,7 @@ typedef struct
 struct Plot
 {
   PlotShape shape;
-  guint64 cell_size; /* bytes of the disk that a character is for */
+  guint64 cell_size; /* bytes of the disk per character */
   guint64 n_cells;
   Cell *cells;
 };
@@ -32,8 +32,8 @@ divide_up (guint64 number, guint64 divisor)
   return number / divisor + (number % divisor != 0);
 }
 
-/* Returns how many bytes a character is for: as few as possible, but whole
- * granules. */
+/* Returns the number of bytes per character: as few as possible, but a
+ * multiple of the granularity. */
 static guint64
 get_cell_size (const PlotShape *shape)
 {
@@ -47,7 +47,7 @@ get_cell_size (const PlotShape *shape)
                                             : n_granules * granule;
 }
 
-/* Returns a plot of SHAPE without anything on it. */
+/* Returns an empty plot of SHAPE. */
 Plot *
 plot_new (const PlotShape *shape)
 {
@@ -63,7 +63,7 @@ plot_new (const PlotShape *shape)
   return plot;
 }
 
-/* Adds EXTENT, which is inside the plot. */
+/* Adds EXTENT, which must lie within the plot. */
 void
 plot_add (Plot *plot, const Qcow2Extent *extent)
 {
@@ -83,7 +83,7 @@ plot_add (Plot *plot, const Qcow2Extent *extent)
     }
 }
 
-/* Returns the character for cell I, which is for SIZE bytes. */
+/* Returns the character for cell I, which covers SIZE bytes. */
 static const char *
 get_character (const Plot *plot, guint64 i, guint64 size)
 {
@@ -97,8 +97,9 @@ get_character (const Plot *plot, guint64 i, guint64 size)
   if (cell->dirty == size)
     return characters[N_LEVELS - 1];
 
-  /* A third of SIZE rounded down, and two thirds of it: whole bytes are never
-   * between these and the exact numbers. */
+  /* Rounding down changes no comparison: there is no whole number of bytes
+   * between the rounded and the exact value of one third or two thirds of
+   * SIZE. */
   const guint64 third = size / 3;
   const guint64 two_thirds = size - divide_up (size, 3);
   return characters[cell->dirty <= third        ? 1
@@ -131,7 +132,8 @@ print_scale (const Plot *plot, GString *out)
   const char *const *characters = plot->shape.ascii ? ascii_levels : levels;
   const guint64 size = MIN (plot->cell_size, plot->shape.length);
 
-  /* The largest disk is as long as QCOW2_ABSENT, which is no size. */
+  /* The largest disk has QCOW2_ABSENT bytes, which format_size () would take
+   * for a missing size. */
   g_string_append (out, "\nA character is ");
   format_size (out, MIN (size, QCOW2_ABSENT - 1));
   g_string_append_printf (out,
@@ -141,8 +143,8 @@ print_scale (const Plot *plot, GString *out)
                           characters[3], characters[4]);
 }
 
-/* Appends the lines, each with the guest offset at which it starts, and the
- * scale; nothing for a disk of 0 bytes. */
+/* Appends the lines to OUT, each with the guest offset of its first byte, and
+ * the scale.  Appends nothing for a disk of 0 bytes. */
 void
 plot_print (const Plot *plot, GString *out)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A disk as lines of characters: the denser a part is with what must be
- * copied, the darker. */
+/* Draws a disk as lines of characters: the more of a part must be copied, the
+ * darker its character. */
 
 #pragma once
 
@@ -9,18 +9,18 @@
 
 G_BEGIN_DECLS
 
-/* How many characters there may be in a line, and lines. */
+/* Maximum number of characters in a line, and of lines. */
 #define PLOT_MAX 512
 
-/* What is drawn. */
+/* Dimensions of a plot and the part of the disk that it shows. */
 typedef struct
 {
-  guint width;         /* characters in a line */
-  guint height;        /* lines at most */
-  gboolean ascii;      /* characters are ASCII */
+  guint width;         /* characters per line */
+  guint height;        /* maximum number of lines */
+  gboolean ascii;      /* draw with ASCII characters only */
   guint64 start;       /* guest offset in bytes */
   guint64 length;      /* bytes */
-  guint64 granularity; /* bytes, or QCOW2_ABSENT: no character is for less */
+  guint64 granularity; /* bytes per character at least, or QCOW2_ABSENT */
 } PlotShape;
 
 typedef struct Plot Plot;

@@ -10,20 +10,21 @@
 #include "render/emitter.h"
 #include "render/format.h"
 
-/* The header's fields up to header_length; the dumper knows no others. */
+/* Number of header fields up to header_length, the last one that the dumper
+ * knows. */
 #define N_HEADER_FIELDS 18
 
-/* Of a table entry. */
+/* qcow2 spec, bitmap table entry: bit 0 says that all bits are ones. */
 #define ALL_ONES G_GUINT64_CONSTANT (1)
 
 struct QemuDump
 {
   GString *out;
   Emitter *json;    /* NULL: text */
-  gboolean bitmaps; /* the extension that has begun is that of bitmaps */
+  gboolean bitmaps; /* the current extension is that of bitmaps */
 };
 
-/* What a table entry is called here. */
+/* A table entry in the terms of the dumper. */
 typedef struct
 {
   const char *type;
@@ -41,7 +42,8 @@ static const Qcow2Field entry_fields[] = {
 };
 /* clang-format on */
 
-/* Returns a dump that appends to OUT, which must outlive it. */
+/* Returns a dump that appends JSON, or else text, to OUT, which must outlive
+ * it. */
 QemuDump *
 qemu_dump_new (GString *out, gboolean json)
 {
@@ -52,7 +54,8 @@ qemu_dump_new (GString *out, gboolean json)
   return dump;
 }
 
-/* Appends the set bits of VALUE, as Python prints a list of numbers. */
+/* Appends the numbers of the bits that are set in VALUE, in the format of a
+ * Python list. */
 static void
 append_bit_list (GString *out, guint64 value)
 {
@@ -98,6 +101,7 @@ append_header_field (QemuDump *dump, const Qcow2Field *field,
   append_bit_list (dump->out, qcow2_field_get_number (field, header));
 }
 
+/* Appends the fields of HEADER that the dumper knows. */
 void
 qemu_dump_header (QemuDump *dump, const Qcow2Header *header)
 {
@@ -190,8 +194,8 @@ begin_text_extension (QemuDump *dump, const Qcow2Extension *extension,
                    extension->n_decoded);
 }
 
-/* Begins EXTENSION; if it is that of bitmaps, they follow before
- * qemu_dump_end_extension (). */
+/* Begins EXTENSION.  If it is the bitmaps extension, the caller adds the
+ * bitmaps before calling qemu_dump_end_extension (). */
 void
 qemu_dump_begin_extension (QemuDump *dump, const Qcow2Extension *extension)
 {
@@ -207,9 +211,9 @@ qemu_dump_begin_extension (QemuDump *dump, const Qcow2Extension *extension)
     begin_text_extension (dump, extension, data);
 }
 
-/* Whether the NAME of a bitmap, NULL for one that cannot be read, is printed
- * as QEMU's dumper does, which stops at one that is not ASCII and lets control
- * characters through. */
+/* Returns whether NAME, the name of a bitmap or NULL if it cannot be read, is
+ * printed exactly as QEMU's dumper prints it.  The dumper stops at a name that
+ * is not ASCII, and prints control characters unescaped. */
 gboolean
 qemu_dump_is_plain (GBytes *name)
 {
@@ -228,7 +232,7 @@ qemu_dump_is_plain (GBytes *name)
   return TRUE;
 }
 
-/* Whether NAME is ASCII, without which the dumper stops. */
+/* Returns whether NAME is ASCII; the dumper stops at any other name. */
 gboolean
 qemu_dump_is_ascii (GBytes *name)
 {
@@ -258,7 +262,8 @@ append_flags (GString *out, guint32 flags)
   format_line (out, "flags", &field, &flags);
 }
 
-/* Here a backslash stays one. */
+/* Unlike format_name (), does not escape a backslash in a printable ASCII
+ * name. */
 static void
 append_name (GString *out, GBytes *name)
 {
@@ -289,7 +294,7 @@ append_text_bitmap (QemuDump *dump, const Qcow2Bitmap *bitmap)
                           "type", "size", "offset");
 }
 
-/* Begins BITMAP; the entries of its table follow before
+/* Begins BITMAP.  The caller adds the entries of its table before calling
  * qemu_dump_end_bitmap (). */
 void
 qemu_dump_begin_bitmap (QemuDump *dump, const Qcow2Bitmap *bitmap)
@@ -331,6 +336,7 @@ append_json_row (QemuDump *dump, const Entry *entry)
   emitter_end (dump->json);
 }
 
+/* Appends the N_ENTRIES table entries at ENTRIES to the current bitmap. */
 void
 qemu_dump_rows (QemuDump *dump, const Qcow2TableEntry *entries,
                 gsize n_entries)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The layouts of QEMU's own dumper, qcow2.py, byte for byte.  They differ from
- * ours on purpose and stay as they are. */
+/* Reproduces the output of QEMU's own dumper, qcow2.py, byte for byte.  Its
+ * layouts differ from ours on purpose and must not be changed. */
 
 #pragma once
 
@@ -10,7 +10,7 @@
 
 G_BEGIN_DECLS
 
-/* Appends to a text that the caller owns; as JSON or as text. */
+/* A dump that is appended to a string of the caller's, as JSON or as text. */
 typedef struct QemuDump QemuDump;
 
 gboolean qemu_dump_is_plain (GBytes *name);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The emitter for people: blocks of lines, a blank line between blocks. */
+/* Emitter for people: blocks of lines, with a blank line between blocks. */
 
 #include "config.h"
 
@@ -9,7 +9,7 @@
 
 #include "render/format.h"
 
-/* Groups inside groups: a list of blocks with lists of rows. */
+/* Maximum nesting depth: a list of blocks that hold lists of rows. */
 #define MAX_DEPTH 4
 
 typedef struct
@@ -17,9 +17,9 @@ typedef struct
   Emitter base;
   EmitterGroup groups[MAX_DEPTH];
   guint depth;
-  gboolean after_image; /* something of an image was printed */
-  gboolean after_block; /* likewise of a block */
-  gboolean has_heading; /* of the table that has begun */
+  gboolean after_image; /* the "image: " line was printed */
+  gboolean after_block; /* a block of the image was printed */
+  gboolean has_heading; /* the current table's heading was printed */
 } TextEmitter;
 
 static void
@@ -100,7 +100,8 @@ text_field (Emitter *emitter, const Qcow2Field *field, gconstpointer record)
     format_line (emitter->out, name, field, record);
 }
 
-/* The heading comes with the first row: a table without rows is no output. */
+/* Prints the heading with the first row, so that a table without rows produces
+ * no output. */
 static void
 text_rows (Emitter *emitter, const Qcow2TableEntry *entries, gsize n_entries)
 {
@@ -146,7 +147,7 @@ static const EmitterClass text_class = { .begin_image = text_begin_image,
                                          .end = text_end,
                                          .free = text_free };
 
-/* Returns an emitter of text to OUT, which must outlive it. */
+/* Returns an emitter that appends text to OUT, which must outlive it. */
 Emitter *
 emitter_new_text (GString *out)
 {
