@@ -5,11 +5,10 @@
 # Bitmap names come from an image and may be anything, $(...) included.  They
 # are data here: compared in the shell, quoted by printf %q, never expanded.
 
-# Decodes what stands between $' and ' in $1, which somebody typed; sets
-# unescaped for its caller.
+# Decodes $1, which was typed between $' and '; sets unescaped for its caller.
 _qcow2tool_unescape ()
 {
-  # The escapes of a format are those of $'...', but for the percent sign.
+  # A format has the escapes of $'...', and the percent sign in addition.
   # shellcheck disable=SC2059
   printf -v unescaped -- "${1//%/%%}"
 }
@@ -104,9 +103,9 @@ _qcow2tool_split ()
   done
 }
 
-# Writes $1 the way it must stand behind the quote $2, which is open, or
-# outside of quotes when $2 is empty; sets quoted for its caller.  Fails when
-# it cannot stand there.
+# Sets quoted for its caller: $1 as it has to be written after the open quote
+# $2, or outside of quotes when $2 is empty.  Fails when it cannot be written
+# there.
 _qcow2tool_quote ()
 {
   printf -v quoted %q "$1"
@@ -138,9 +137,9 @@ _qcow2tool_quote ()
   esac
 }
 
-# Adds those of the words $3... that begin as typed does to COMPREPLY.  $1 is
+# Adds those of the words $3... that begin with typed to COMPREPLY.  $1 is
 # put before each: an option up to its =.  $2 is the word that readline will
-# replace: the end of raw, or what is behind an open quote.
+# replace: the end of raw, or the text after an open quote.
 _qcow2tool_offer ()
 {
   local head=$1 text=$2 keep=${raw%"$2"} candidate whole quoted

@@ -53,6 +53,7 @@ unit_tests = \
 shell_tests = \
 	%D%/check-docs.sh \
 	%D%/check-layers.sh \
+	%D%/check-prose.sh \
 	%D%/cli-bad-input.sh \
 	%D%/cli-bitmap-map.sh \
 	%D%/cli-bitmap-table.sh \
