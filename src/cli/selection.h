@@ -51,10 +51,10 @@ typedef gboolean (*SelectionFunc) (Tool *tool, Qcow2Image *image,
 typedef struct
 {
   SelectionUse use;
-  const char *key;     /* key of the list of bitmaps, for programs */
-  SelectionFunc show;  /* called for each bitmap */
-  SelectionFunc again; /* called in a second walk, or NULL */
-  gpointer data;       /* for SHOW and AGAIN */
+  const char *key;       /* key of the list of bitmaps, for programs */
+  SelectionFunc show;    /* called for each bitmap */
+  SelectionFunc again;   /* called in a second walk, or NULL */
+  gpointer data;         /* for SHOW and AGAIN */
   gboolean with_verdict; /* emit whether QEMU opens the image, and use it to
                             tell which bitmaps are usable */
 } SelectionVisit;

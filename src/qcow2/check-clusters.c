@@ -15,9 +15,10 @@
 #define AT_L1_TABLE_OFFSET 0x28
 #define AT_REFCOUNT_TABLE_OFFSET 0x30
 #define AT_SNAPSHOT_OFFSET 0x40
-#define AT_EXTENSION_DATA 8    /* from the start of an extension */
-#define AT_DIRECTORY_OFFSET 16 /* from the start of the bitmaps
-                                  extension's data */
+#define AT_EXTENSION_DATA 8 /* from the start of an extension */
+#define AT_DIRECTORY_OFFSET                                                   \
+  16 /* from the start of the bitmaps                                         \
+        extension's data */
 
 /* Limits on the work: the number of rounds, the bytes of tables read again in
  * rounds after the first, and the units of qcow2_refcounts_get_work (). */
@@ -65,7 +66,7 @@ struct Qcow2ClusterCheck
   guint rounds; /* finished so far */
   guint64 cost; /* bytes of tables read per round */
   gboolean gave_up_refcounts;
-  gboolean l1_failed; /* a read error of the L1 table was reported */
+  gboolean l1_failed;        /* a read error of the L1 table was reported */
   gboolean refcounts_failed; /* a read error of the refcounts was reported */
 };
 

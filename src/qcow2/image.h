@@ -18,8 +18,8 @@ typedef struct
   Qcow2BitmapsExtension bitmaps; /* from the last complete bitmaps extension;
                                     all 0 when there is none */
   guint64 bitmaps_offset;        /* host offset of its payload */
-  guint64 bitmaps_index;        /* index of the last bitmaps extension, which
-                                   may be truncated; or QCOW2_NO_INDEX */
+  guint64 bitmaps_index;         /* index of the last bitmaps extension, which
+                                    may be truncated; or QCOW2_NO_INDEX */
   gboolean extensions_ignored;  /* QEMU reads no header extension */
   guint64 written_size;         /* bytes of the header and extensions as QEMU
                                    writes them */
