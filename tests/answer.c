@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* Deeper than any answer, and more members than any object has. */
+/* More than any output of the program has. */
 #define MAX_DEPTH 12
 #define MAX_MEMBERS 64
 
@@ -17,14 +17,14 @@
 typedef enum
 {
   WANT_VALUE,
-  WANT_VALUE_OR_END, /* behind "[" */
+  WANT_VALUE_OR_END, /* after "[" */
   WANT_KEY,
-  WANT_KEY_OR_END, /* behind "{" */
+  WANT_KEY_OR_END, /* after "{" */
   WANT_COLON,
   WANT_COMMA_OR_END,
   IN_STRING,
   IN_ESCAPE,
-  IN_UNIT, /* behind "\u" */
+  IN_UNIT, /* after "\u" */
   IN_NUMBER,
   IN_WORD,
   WANT_DOCUMENT
@@ -41,25 +41,25 @@ struct Answer
 {
   AnswerKind kind;
   const char *what;
-  GString *text;  /* not looked at yet */
-  guint64 size;   /* of what was, in bytes */
-  guint64 digest; /* of it */
-  guint8 last;    /* byte */
+  GString *text;  /* appended and not yet checked */
+  guint64 size;   /* of the checked text, in bytes */
+  guint64 digest; /* of the checked text */
+  guint8 last;    /* last byte of the checked text */
 
   JsonState state;
   JsonLevel levels[MAX_DEPTH];
   guint depth;
-  gboolean is_key;  /* the string that has begun */
-  guint64 key;      /* its digest */
-  guint n_digits;   /* of a number or a unit */
+  gboolean is_key;  /* the current string is a key */
+  guint64 key;      /* digest of the current key */
+  guint n_digits;   /* in the current number or UTF-16 unit */
   gboolean is_zero; /* the number begins with 0 */
   guint unit;
-  gboolean want_low; /* a low surrogate must follow */
-  const char *word;  /* what is left of true, false or null */
+  gboolean want_low; /* a low surrogate must come next */
+  const char *word;  /* rest of true, false or null */
 };
 
-/* Returns an answer of KIND without text; WHAT, a static string, names it in
- * complaints. */
+/* Returns an answer of KIND without text.  WHAT, a static string, names the
+ * answer in error messages. */
 Answer *
 answer_new (AnswerKind kind, const char *what)
 {
@@ -73,7 +73,7 @@ answer_new (AnswerKind kind, const char *what)
   return answer;
 }
 
-/* Returns the text to which output is appended; answer_check () empties it. */
+/* Returns the text to append output to; answer_check () empties it. */
 GString *
 answer_get_text (Answer *answer)
 {
@@ -94,7 +94,7 @@ complain (const Answer *answer, gsize at, const char *why)
            answer->size + at, why, before, behind);
 }
 
-/* What must not reach a terminal, by the list in the program's contract. */
+/* Returns whether C must not reach a terminal, as the contract lists it. */
 static gboolean
 is_harmful (guint32 c)
 {
@@ -104,8 +104,8 @@ is_harmful (guint32 c)
          || (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe007f);
 }
 
-/* Decodes the character of more than one byte at BYTES, LEN of which are
- * there.  Returns its length, 0 when it is not UTF-8. */
+/* Decodes a multi-byte character from the LEN bytes at BYTES and stores it in
+ * *C.  Returns its length in bytes, or 0 when the bytes are not UTF-8. */
 static gsize
 decode (const guint8 *bytes, gsize len, guint32 *c)
 {
@@ -245,7 +245,7 @@ begin_value (Answer *answer, char c, gsize at)
     }
 }
 
-/* A unit of UTF-16: surrogates come in pairs. */
+/* A UTF-16 unit: surrogates must come in pairs. */
 static void
 end_unit (Answer *answer, gsize at)
 {
@@ -301,7 +301,7 @@ take_unit_digit (Answer *answer, char c, gsize at)
     end_unit (answer, at);
 }
 
-/* Takes a byte outside of strings, numbers and words. */
+/* Takes a byte outside strings, numbers and words. */
 static void
 take_structure (Answer *answer, char c, gsize at)
 {
@@ -356,7 +356,7 @@ take_structure (Answer *answer, char c, gsize at)
     }
 }
 
-/* Takes a byte of a number, or the one behind it. */
+/* Takes a byte of a number, or the first byte after it. */
 static void
 take_number (Answer *answer, char c, gsize at)
 {
@@ -412,8 +412,8 @@ take_byte (Answer *answer, char c, gsize at)
     }
 }
 
-/* Returns DIGEST with the LEN bytes at BYTES added; where it was called counts,
- * too. */
+/* Returns DIGEST with the LEN bytes at BYTES added.  The result also depends
+ * on how the bytes are split between calls. */
 guint64
 answer_add_to_digest (guint64 digest, const void *bytes, gsize len)
 {
@@ -429,7 +429,7 @@ answer_add_to_digest (guint64 digest, const void *bytes, gsize len)
   return digest;
 }
 
-/* Looks at the text that was appended, and drops it.  It ends with a whole
+/* Checks and drops the text that was appended, which must end with a complete
  * character. */
 void
 answer_check (Answer *answer)
@@ -449,7 +449,8 @@ answer_check (Answer *answer)
   g_string_truncate (text, 0);
 }
 
-/* Looks at what is left: lines and documents are whole at the end. */
+/* Checks the remaining text, which must end with a complete line and a
+ * complete document. */
 void
 answer_end (Answer *answer)
 {
@@ -460,7 +461,7 @@ answer_end (Answer *answer)
     complain (answer, 0, "the document does not end");
 }
 
-/* Returns how many bytes were looked at. */
+/* Returns the number of bytes checked. */
 guint64
 answer_get_size (const Answer *answer)
 {

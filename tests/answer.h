@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Looks at what the program prints, whatever it prints of: is it text that a
- * terminal cannot be driven by, and is JSON well formed.  It shares no code
- * with src, and ends the test program when something is wrong. */
+/* Checks the program's output, for any input: that text contains nothing that
+ * can drive a terminal, and that JSON is well formed.  This file shares no
+ * code with src, and ends the test program when a check fails. */
 
 #pragma once
 
@@ -12,8 +12,8 @@ G_BEGIN_DECLS
 typedef enum
 {
   ANSWER_TEXT,
-  ANSWER_JSON, /* documents, one after the other */
-  ANSWER_DUMP  /* text as QEMU's dumper prints it: white space stays */
+  ANSWER_JSON, /* documents, one after another */
+  ANSWER_DUMP  /* text in the form of QEMU's dumper; white space is allowed */
 } AnswerKind;
 
 typedef struct Answer Answer;

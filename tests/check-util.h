@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What tests of checks share: an image that is checked as a whole. */
+/* Helpers for tests of the check: an image that is checked as a whole. */
 
 #pragma once
 
@@ -10,10 +10,10 @@ typedef struct
 {
   Qcow2Image *image;
   Qcow2Directory *directory;
-  guint64 only; /* index of the bitmap that is asked for, or QCOW2_NO_INDEX */
+  guint64 only; /* index of the only selected bitmap, or QCOW2_NO_INDEX */
   Qcow2BitmapSummary summary;
   Qcow2Verdict verdict;
-  GPtrArray *failed; /* messages of errors that were told */
+  GPtrArray *failed; /* messages of the read errors reported */
 } Checked;
 
 static inline void
@@ -41,7 +41,7 @@ checked_get_source (Checked *c)
   return (FakeSource *) c->image->source;
 }
 
-/* Has reads of the bytes from START to END fail. */
+/* Makes reads fail that touch the bytes from START to before END. */
 static inline void
 checked_set_bad (Checked *c, guint64 start, guint64 end)
 {
@@ -86,8 +86,8 @@ checked_clear (Checked *c)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Checked, checked_clear)
 
-/* Asserts that the errors that were told are about the offsets AT, a list as
- * "0x200 0x400". */
+/* Asserts that the reported read errors are about the offsets AT, a list such
+ * as "0x200 0x400". */
 static inline void
 checked_assert_failed (const Checked *c, const char *at)
 {

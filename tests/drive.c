@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The way of the commands through the readers and emitters, for all of them at
- * once.  Of any image whatever:
+/* Runs an image through the code of all commands, from the readers to the
+ * emitters.  Whatever the image is, these invariants must hold:
  *
- * - What is printed is text that drives no terminal, and JSON well formed.
- * - A finding lies in the file or at its end, and its message is a line.
- * - A finding of severity error is reported, and nothing else is; and what a
- *   command finds wrong is not sound to the check.
- * - An error that ends the reading is of the readers' own domain, with a
- *   message; only a read that fails makes one behind the header.
- * - No more is read than a few times what the structures can hold.
- * - Extents cover the disk without a gap, neighbours differ, and the totals
- *   are their sums.
- * - The same image gives the same answers again. */
+ * - Text output contains nothing that can drive a terminal, and JSON output is
+ *   well formed.
+ * - A finding is at an offset in the file or at its end, and its message is
+ *   one line.
+ * - The image is reported as bad exactly when there is a finding of severity
+ *   error; and when a command finds an error, the check finds one, too.
+ * - An error that ends the reading is in the domain QCOW2_ERROR and has a
+ *   message; after the header only a failed read causes one.
+ * - The number of bytes read is limited to a few times the size of the
+ *   structures.
+ * - Extents cover the disk without a gap, adjacent extents differ in type, and
+ *   the totals are the sums of the extents.
+ * - The same image produces the same output again. */
 
 #include "config.h"
 
@@ -34,31 +37,32 @@
 
 #define PATH "image.qcow2"
 
-/* The most of a directory that is looked at. */
+/* The most bytes of a directory that are read. */
 #define MAX_DIRECTORY (1024 * 65535)
 
-/* What counts of a file for how much of it may be checked. */
+/* The most bytes of a file that count for the limit on the check's reads. */
 #define MAX_CHECKED (1024 * 1024 * 1024)
 
-/* What may be read of a structure: a window is read again from where something
- * does not fit into it any more, and once more, smaller, when that fails. */
+/* Limit on the reads of a structure of this many bytes.  A window is read
+ * again from where an item no longer fits, and once more, with fewer bytes,
+ * when that read fails. */
 #define BUDGET(bytes) (4 * (bytes) + 8 * (guint64) BYTE_WINDOW_SIZE)
 
-/* Bitmaps with more clusters of data, or in them more bytes, are not read. */
+/* Bitmaps with more clusters of data, or more bytes in them, are not read. */
 #define MAX_DATA_CLUSTERS 64
 #define MAX_DATA_BYTES (256 * 1024)
 
 #define N_EMITTERS 4
 
-/* A source in front of another one, which counts. */
+/* A source in front of another one, which counts the bytes read. */
 typedef struct
 {
   ByteSource base;
   ByteSource *behind; /* not owned */
-  guint64 *n_read;    /* bytes that were given */
+  guint64 *n_read;    /* bytes that were returned */
 } Meter;
 
-/* A run; what is printed of one image by one way is an answer. */
+/* One run over an image.  Each emitter writes its own answer. */
 typedef struct
 {
   guint64 file_size;
@@ -69,12 +73,13 @@ typedef struct
 
   Qcow2Image *image;
   guint n_emitters;
-  Answer *answers[N_EMITTERS]; /* of the emitters */
+  Answer *answers[N_EMITTERS]; /* one for each emitter */
   Emitter *emitters[N_EMITTERS];
-  Answer *fields; /* --field */
+  Answer *fields; /* output of --field */
 } Run;
 
-/* Where the messages of the run go: report.c has no place for data. */
+/* The messages of the run.  They are global because report.c has no parameter
+ * for user data. */
 static Answer *messages;
 static guint64 n_messages;
 
@@ -117,8 +122,8 @@ meter_new (ByteSource *behind, guint64 *n_read)
   return &self->base;
 }
 
-/* Ends the program when more than BUDGET (BYTES) have been read since there
- * were N_BEFORE. */
+/* Ends the program when more than BUDGET (BYTES) bytes have been read since
+ * the count was N_BEFORE.  WHAT names the structure. */
 static void
 check_budget (const Run *run, guint64 n_before, guint64 bytes,
               const char *what)
@@ -130,7 +135,7 @@ check_budget (const Run *run, guint64 n_before, guint64 bytes,
              bytes, n);
 }
 
-/* Takes ERROR, which ended the reading of something behind the header. */
+/* Records ERROR, which ended a read after the header, and frees it. */
 static void
 take_read_error (Run *run, GError *error)
 {
@@ -163,7 +168,8 @@ end (Run *run)
     emitter_end (run->emitters[i]);
 }
 
-/* As --field does, of RECORD whose first N_STORED stored fields are there. */
+/* Prints fields of RECORD as --field does.  Only the first N_STORED stored
+ * fields are present. */
 static void
 print_fields (Run *run, const Qcow2Field *fields, gconstpointer record,
               guint n_stored)
@@ -215,7 +221,7 @@ show_extension (Run *run, const Qcow2Extension *extension)
   check_answers (run);
 }
 
-/* How large the extension area may be. */
+/* Returns the largest possible size of the extension area, in bytes. */
 static guint64
 get_area_size (const Qcow2Header *header)
 {
@@ -257,8 +263,8 @@ show_extensions (Run *run)
   check_budget (run, before, get_area_size (&image->header), "extensions");
 }
 
-/* Gives the rows of TABLE to the emitters, or to DUMPS, as far as they may be
- * printed.  Returns FALSE when a read fails. */
+/* Passes the rows of TABLE to the emitters, or to DUMPS unless it is NULL, up
+ * to the limit max_rows.  Returns FALSE when a read fails. */
 static gboolean
 print_rows (Run *run, const Qcow2Table *table, QemuDump *const *dumps,
             GError **error)
@@ -329,10 +335,10 @@ check_bitmap (const Qcow2Bitmap *bitmap, gboolean was_examined,
     g_assert_cmpint (state, ==, QCOW2_BITMAP_STATE_DAMAGED);
 }
 
-/* What the extents of a bitmap come to. */
+/* A summary of the extents of a bitmap. */
 typedef struct
 {
-  guint64 end; /* guest offset behind the last one */
+  guint64 end; /* guest offset of the end of the last extent */
   Qcow2ExtentType last;
   Qcow2ExtentTotals totals;
 } Extents;
@@ -357,7 +363,7 @@ take_extent (const Qcow2Extent *extent, gpointer data,
   return TRUE;
 }
 
-/* Reads the contents of BITMAP, by force where it cannot be used. */
+/* Reads the contents of BITMAP, even if BITMAP cannot be used. */
 static void
 read_contents (Run *run, const Qcow2Bitmap *bitmap)
 {
@@ -424,7 +430,7 @@ show_bitmap (Run *run, Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
   check_answers (run);
 }
 
-/* The second walk of --list. */
+/* Prints the bitmaps in a second walk, as --list does. */
 static void
 print_list (Run *run, Qcow2Directory *directory, BitmapList *list)
 {
@@ -501,8 +507,8 @@ show_bitmaps (Run *run)
     take_read_error (run, error);
 }
 
-/* What --at decodes: the last entries of a table that goes on to the end of
- * the file, and that no bitmap claims. */
+/* Decodes a table as --at does: the last entries of a table that no bitmap
+ * refers to and that extends to the end of the file. */
 static void
 show_table_at (Run *run, guint64 offset)
 {
@@ -596,7 +602,7 @@ dump_extension (Run *run, QemuDump *const *dumps, Answer *const *answers,
     }
 }
 
-/* dump-header, in both its forms. */
+/* Runs dump-header in text and JSON form. */
 static void
 dump_as_qemu (Run *run)
 {
@@ -679,7 +685,7 @@ check_findings (Run *run)
     check_finding (run, qcow2_problems_get (problems, i));
 }
 
-/* Gives the findings that TOLD has to the emitters for programs. */
+/* Passes the findings in TOLD to the emitters for programs. */
 static void
 describe_findings (Run *run, const Report *told)
 {
@@ -708,7 +714,7 @@ report (Run *run)
   output_free (output);
 }
 
-/* Prints the findings as an answer. */
+/* Prints the findings as output. */
 static void
 print_findings (Run *run, const Qcow2BitmapSummary *bitmaps,
                 const Qcow2Verdict *verdict)
@@ -737,7 +743,7 @@ print_findings (Run *run, const Qcow2BitmapSummary *bitmaps,
   output_free (output);
 }
 
-/* Ends the groups that are open. */
+/* Ends the open groups. */
 static void
 end_groups (Run *run)
 {
@@ -748,7 +754,8 @@ end_groups (Run *run)
     emitter_end_groups (run->emitters[i], keys);
 }
 
-/* Ends the image, of which ERROR, or NULL, is all that is known. */
+/* Ends the image.  ERROR, unless it is NULL, is the reason why nothing else is
+ * known about the image. */
 static void
 end_image (Run *run, const GError *error)
 {
@@ -767,7 +774,7 @@ end_image (Run *run, const GError *error)
     }
 }
 
-/* Nothing can be shown. */
+/* Reports that the image could not be opened.  Frees ERROR. */
 static void
 show_failure (Run *run, GError *error)
 {
@@ -805,7 +812,7 @@ want_all (const Qcow2Bitmap *bitmap, gconstpointer data)
 {
   Run *run = (Run *) data;
 
-  /* There are rounds, and each asks once or more. */
+  /* The check asks at least once per round, in one or more rounds. */
   run->result->n_bitmaps = MAX (run->result->n_bitmaps, bitmap->index + 1);
   return TRUE;
 }
@@ -816,9 +823,9 @@ take_check_error (GError *error, gpointer data)
   take_read_error (data, error);
 }
 
-/* How much the check may read: of each bitmap its table, and of that the
- * refcounts; and all of it in two rounds, which no small file needs more of.
- */
+/* Returns the limit on the bytes that the check may read: each bitmap's table
+ * and the table's refcounts, in two rounds, which are enough for any small
+ * file. */
 static guint64
 get_most_checked (const Run *run)
 {
@@ -827,8 +834,8 @@ get_most_checked (const Run *run)
   return (16 + 8 * run->result->n_bitmaps) * size;
 }
 
-/* The check and the judging of the opening alone must come to the same, but for
- * what only a check finds out. */
+/* Asserts that the check and the judgement of the opening alone come to the
+ * same verdict, except for what only a check finds out. */
 static void
 check_verdict (Run *run, Qcow2Directory *directory,
                const Qcow2Verdict *verdict)
@@ -925,7 +932,7 @@ run_end (Run *run)
   g_clear_pointer (&messages, answer_free);
 }
 
-/* Opens the image in SOURCE and, if it is one, calls SHOW. */
+/* Opens the image in SOURCE, and calls SHOW if that succeeds. */
 static DriveResult
 run_once (ByteSource *source, const DriveOptions *options,
           void (*show) (Run *run))
@@ -953,7 +960,8 @@ run_once (ByteSource *source, const DriveOptions *options,
   return result;
 }
 
-/* What is wrong with KNOWN is wrong with CHECKED, the same image. */
+/* Asserts that every kind of error in KNOWN is in CHECKED, the result of the
+ * check of the same image. */
 static void
 compare_with_check (const DriveResult *known, const DriveResult *checked)
 {
@@ -990,8 +998,8 @@ drive_once (ByteSource *source, const DriveOptions *options)
   return result;
 }
 
-/* Drives the program over the image in SOURCE, which stays the caller's.  Ends
- * the test program when something does not hold. */
+/* Runs the program over the image in SOURCE, which the caller keeps, and ends
+ * the test program when an invariant does not hold.  OPTIONS may be NULL. */
 DriveResult
 drive (ByteSource *source, const DriveOptions *options)
 {

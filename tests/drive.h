@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Puts an image through everything that the program does with one, in process,
- * and ends the test program when what must always hold does not: see the list
- * in drive.c. */
+/* Runs an image through everything that the program does with one, in process,
+ * and ends the test program when one of the invariants listed in drive.c does
+ * not hold. */
 
 #pragma once
 
@@ -9,7 +9,7 @@
 
 G_BEGIN_DECLS
 
-/* Ways in which an image is shown. */
+/* Ways of showing an image. */
 typedef enum
 {
   DRIVE_TEXT = 1 << 0,
@@ -18,37 +18,38 @@ typedef enum
   DRIVE_JSONL = 1 << 3, /* all columns of tables */
   DRIVE_FIELDS = 1 << 4,
   DRIVE_LIST = 1 << 5,
-  DRIVE_DUMP = 1 << 6, /* as QEMU's own dumper does, text and JSON */
-  DRIVE_SHOW = 1 << 7,  /* the image by itself, in any of the ways above */
-  DRIVE_CHECK = 1 << 8  /* the rules that need the whole picture, likewise */
+  DRIVE_DUMP = 1 << 6, /* in the format of QEMU's dumper, text and JSON */
+  DRIVE_SHOW = 1 << 7, /* the image itself, in any of the ways above */
+  DRIVE_CHECK = 1 << 8 /* the findings of check, in any of the ways above */
 } DriveWays;
 
 typedef struct
 {
   guint ways; /* mask of DriveWays; 0: all */
-  /* Called before each run, to bring the source back into the state in which
-   * it was first; NULL when it has none. */
+  /* Called before each run to restore the source's initial state; NULL when it
+   * has none. */
   void (*rewind) (ByteSource *source);
-  /* It may give other bytes for the same offset, or no longer all of them. */
+  /* The source may return other bytes for the same offset, or end early. */
   gboolean changes;
-  /* After so many rows of bitmap tables no more are printed; 0: all are. */
+  /* No more blocks of bitmap table rows are printed after this many rows in a
+   * run; 0: no limit. */
   guint64 max_rows;
-  /* Whether to do it again and compare what is printed. */
+  /* Whether to run a second time and compare the output. */
   gboolean twice;
 } DriveOptions;
 
-/* What came of it. */
+/* The result of one run over an image. */
 typedef struct
 {
-  gboolean was_opened; /* there is an image */
+  gboolean was_opened; /* the image could be opened */
   gboolean read_failed;
   guint64 n_bitmaps;
-  guint64 n_usable; /* of them */
+  guint64 n_usable; /* bitmaps that can be used */
   guint64 n_findings;
   guint64 n_errors;       /* findings of severity error */
-  guint64 n_check_errors; /* likewise of the check, if it was made */
-  guint64 n_read;         /* bytes that the source gave */
-  guint64 digest;         /* of all that was printed */
+  guint64 n_check_errors; /* of the check; 0 unless both are run */
+  guint64 n_read;         /* bytes that the source returned */
+  guint64 digest;         /* of all output */
 } DriveResult;
 
 DriveResult drive (ByteSource *source, const DriveOptions *options);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Sound images, each described by an ImageSpec.  The damaged ones are patches
- * of these. */
+/* Sound images, each described by an ImageSpec.  The damaged images are
+ * patches to these. */
 
 #include "config.h"
 
@@ -16,7 +16,7 @@
 
 #define DIRTY_TRACKING 1
 
-/* A bitmap's data, and a whole array, each with its number of items. */
+/* A bitmap's data, or a whole array, with its number of items. */
 #define DATA(array) .data = (array), .data_size = G_N_ELEMENTS (array)
 #define BITMAPS(array) .bitmaps = (array), .n_bitmaps = G_N_ELEMENTS (array)
 #define GUEST(array) .guest = (array), .n_guest = G_N_ELEMENTS (array)
@@ -92,7 +92,7 @@ static const BitmapSpec three_entries[] = {
     .granularity_bits = 9, DATA (b_data) },
 };
 
-/* The first and the last cluster of the data are used. */
+/* Only the first and the last cluster of the data are used. */
 static const guint8 several_data[131072]
     = { [0] = 0xff, [65536] = 0x01, [131071] = 0x80 };
 
@@ -130,7 +130,7 @@ static const BitmapSpec extra_data_compatible[] = {
     .granularity_bits = 16 },
 };
 
-/* Every length of padding, and a name that fills its entry. */
+/* Names of every padding length, and one name that fills its entry. */
 static const BitmapSpec name_lengths[] = {
   { .name = "a", .type = DIRTY_TRACKING, .granularity_bits = 16 },
   { .name = "ab", .type = DIRTY_TRACKING, .granularity_bits = 16 },

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Lays out qcow2 images in memory.  Offsets and widths are written out as
- * numbers on purpose: they are the specification's, read by a human. */
+/* Lays out qcow2 images in memory.  Offsets and widths are numbers on purpose:
+ * they can be compared with the specification. */
 
 #include "config.h"
 
@@ -31,8 +31,8 @@
 #define COPIED (G_GUINT64_CONSTANT (1) << 63)
 #define SUBCLUSTERS_ALLOCATED G_GUINT64_CONSTANT (0x00000000ffffffff)
 
-/* LUKS version 1, in sectors of 512 bytes: a header of 8, then eight keys of
- * 64 bytes in 4000 stripes, each rounded up to 8 sectors. */
+/* LUKS version 1, in sectors of 512 bytes: a header of 8 sectors, then eight
+ * keys of 64 bytes in 4000 stripes, each rounded up to 8 sectors. */
 #define LUKS_SECTOR_SIZE 512
 #define LUKS_FIRST_KEY_SECTOR 8
 #define LUKS_KEY_SECTORS 504
@@ -40,8 +40,8 @@
 #define LUKS_PAYLOAD_SECTOR                                                   \
   (LUKS_FIRST_KEY_SECTOR + LUKS_N_KEYS * LUKS_KEY_SECTORS)
 
-/* An image while it is laid out: clusters are handed out one after another,
- * so that those in use are the first n_clusters. */
+/* An image during layout.  Clusters are allocated one after another, so that
+ * the clusters in use are the first n_clusters. */
 typedef struct
 {
   const ImageSpec *spec;
@@ -53,7 +53,7 @@ typedef struct
   guint64 refcount_table_offset;
   guint64 refcount_block_offset;
   guint64 l1_table_offset;
-  guint64 l1_size; /* entries */
+  guint64 l1_size; /* in entries */
   guint64 snapshots_offset;
   guint64 crypto_offset;
   guint64 crypto_size;
@@ -83,8 +83,9 @@ round_up (guint64 value, guint64 unit)
   return (value + unit - 1) / unit * unit;
 }
 
-/* Gives SIZE bytes that start a cluster. The file ends with them, not with
- * their last cluster: QEMU does not fill that up either. */
+/* Allocates whole clusters for SIZE bytes.  Returns their host offset.  The
+ * file ends after the SIZE bytes, not after the last cluster, because QEMU
+ * does not fill that up either. */
 static guint64
 allocate (Layout *layout, guint64 size)
 {
@@ -119,8 +120,8 @@ lay_out_l1 (Layout *layout)
     layout->l1_table_offset = allocate (layout, 8 * layout->l1_size);
 }
 
-/* Every snapshot has an L1 table of its own, all zeroes: it was taken before
- * the guest wrote anything. */
+/* Every snapshot has its own L1 table of zeroes, as if it had been taken
+ * before the guest wrote anything. */
 static void
 lay_out_snapshots (Layout *layout)
 {
@@ -159,7 +160,7 @@ lay_out_snapshots (Layout *layout)
                    table->bytes->len);
 }
 
-/* A header that can be read and a first key that no password opens. */
+/* Puts in a valid header and a first key slot that no password opens. */
 static void
 lay_out_luks (Layout *layout)
 {
@@ -228,7 +229,7 @@ map_guest_cluster (Layout *layout, guint64 cluster)
     image_put_be (layout->image, entry + 8, 8, SUBCLUSTERS_ALLOCATED);
 }
 
-/* Guest data is all zeroes: only its place in the file matters. */
+/* Guest data is all zeroes, because only its place in the file matters. */
 static void
 lay_out_guest (Layout *layout)
 {
@@ -239,8 +240,9 @@ lay_out_guest (Layout *layout)
       map_guest_cluster (layout, spec->guest[i].first + k);
 }
 
-/* The specification's formula: one bit for each granule that begins below
- * the disk's size, in whole bytes, in whole clusters. */
+/* Returns the number of table entries by the specification's formula: one bit
+ * for each granule that begins before the end of the disk, in whole bytes, in
+ * whole clusters. */
 static guint64
 table_entries_needed (const Layout *layout, const BitmapSpec *bitmap)
 {
@@ -262,8 +264,8 @@ is_zero (const guint8 *data, gsize size)
   return TRUE;
 }
 
-/* The part of a bitmap's data that entry INDEX stands for, as a table entry:
- * zero, or the offset of a cluster that was filled with it. */
+/* Lays out the part of the data of BITMAP that entry INDEX covers.  Returns
+ * the table entry: zero, or the host offset of the cluster with the data. */
 static guint64
 lay_out_bitmap_data (Layout *layout, const BitmapSpec *bitmap, guint64 index)
 {
@@ -284,7 +286,8 @@ lay_out_bitmap_data (Layout *layout, const BitmapSpec *bitmap, guint64 index)
   return offset;
 }
 
-/* Returns where the table is; its entries' number goes to N_ENTRIES. */
+/* Returns the host offset of the table, and stores the number of entries in
+ * *N_ENTRIES. */
 static guint64
 lay_out_bitmap (Layout *layout, const BitmapSpec *bitmap, guint64 *n_entries)
 {
@@ -360,8 +363,8 @@ lay_out_bitmaps (Layout *layout)
                    directory->bytes->data, directory->bytes->len);
 }
 
-/* Blocks after the first come last, as they do in a file that has grown. They
- * count themselves. */
+/* Refcount blocks after the first come last, as in a file that has grown.
+ * They have refcounts, too. */
 static void
 lay_out_refcounts (Layout *layout)
 {
@@ -386,7 +389,7 @@ lay_out_refcounts (Layout *layout)
     }
 }
 
-/* Returns where the next extension begins. */
+/* Returns the offset of the next extension. */
 static guint64
 put_extension (Image *image, guint64 at, guint32 magic, guint32 length,
                const void *data)
@@ -469,7 +472,8 @@ incompatible_features (const ImageSpec *spec)
          | (spec->compression_type != 0 ? INCOMPATIBLE_COMPRESSION : 0);
 }
 
-/* What version 3 has after the first 72 bytes. */
+/* Puts in the fields that version 3 adds after the first 72 bytes.  Returns
+ * the length of the header in bytes. */
 static guint32
 put_v3_fields (Image *image, const ImageSpec *spec)
 {

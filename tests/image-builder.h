@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Test images, built byte by byte from what the qcow2 specification says.
- * Nothing of the program is used here: the builder is what it is tested
- * against. */
+/* Test images, built byte by byte from the qcow2 specification.  The builder
+ * uses nothing of the program, because the program is tested against it. */
 
 #pragma once
 
@@ -9,8 +8,8 @@
 
 G_BEGIN_DECLS
 
-/* A file: some bytes, and a length that may be larger than their number.  What
- * lies between reads as zeroes and takes no memory. */
+/* The contents of a file.  The size may be larger than the number of bytes;
+ * the rest reads as zeroes and takes no memory. */
 typedef struct
 {
   GByteArray *bytes;
@@ -27,15 +26,15 @@ typedef struct
   guint8 granularity_bits;
   guint32 extra_data_size;
   const guint8 *extra_data; /* NULL: zeroes */
-  guint32 table_size;       /* 0: what the bitmap needs */
+  guint32 table_size;       /* 0: as many as the bitmap needs */
   const guint64 *entries;   /* table_size of them, stored as they are; NULL:
-                             * those that belong to data */
-  const guint8 *data;       /* the bitmap's first bytes, the rest is zero */
+                             * made for data */
+  const guint8 *data;       /* the bitmap's first bytes; the rest is zero */
   gsize data_size;
 } BitmapSpec;
 
-/* One header extension.  length may disagree with nothing: padding is added
- * behind that many bytes of data. */
+/* One header extension.  The stored length is always length: padding is added
+ * after that many bytes of data. */
 typedef struct
 {
   guint32 magic;
@@ -43,22 +42,24 @@ typedef struct
   const void *data; /* NULL: zeroes */
 } ExtensionSpec;
 
-/* Clusters that the guest has written, counted from the disk's start. */
+/* A range of clusters that the guest has written; first counts clusters from
+ * the start of the disk. */
 typedef struct
 {
   guint64 first;
   guint64 n_clusters;
 } GuestRange;
 
-/* A whole image.  What a feature needs follows from it (its feature bit, its
- * extension); everything that is zero has the value that QEMU would use. */
+/* A whole image.  What a feature needs (its feature bit, its extension) is
+ * derived from the other members.  A member that is zero stands for the value
+ * that QEMU would use. */
 typedef struct
 {
   guint version;      /* 0: 3 */
   guint cluster_bits; /* 0: 16 */
   guint64 size;
   guint32 header_length; /* 0: 72 or 112, by version */
-  guint64 incompatible;  /* these bits and those of the features below */
+  guint64 incompatible;  /* added to the bits of the features below */
   guint64 compatible;
   guint64 autoclear;
   guint8 compression_type;
@@ -78,50 +79,55 @@ typedef struct
   guint n_guest;
 } ImageSpec;
 
-/* A name in the corpus and one sentence about it. */
+/* The name of an image in the corpus, and one sentence about the image. */
 typedef struct
 {
   const char *name;
   const char *sentence;
-  const char *base; /* the image that it is a change of, or NULL */
+  const char *base; /* the image it is derived from, or NULL */
 } ImageName;
 
 Image *image_new (void);
 void image_free (Image *image);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Image, image_free)
 
-/* Both make the image longer when they write past its end. */
+/* Both store VALUE or the SIZE bytes at DATA at byte OFFSET, VALUE as a
+ * big-endian number of WIDTH bytes.  They extend the image when they write
+ * past its end. */
 void image_put_be (Image *image, guint64 offset, guint width, guint64 value);
 void image_put_bytes (Image *image, guint64 offset, const void *data,
                       gsize size);
-/* Bytes that are not there are zeroes. */
+/* Returns the big-endian number of WIDTH bytes at byte OFFSET.  Bytes past the
+ * end of the image are zeroes. */
 guint64 image_get_be (const Image *image, guint64 offset, guint width);
-/* Cuts the image, or lengthens it by zeroes. */
+/* Truncates the image to SIZE bytes, or extends it with zeroes. */
 void image_truncate (Image *image, guint64 size);
 
-/* Applies words of the form OFFSET:HEX, OFFSET:HEX*COUNT (the bytes COUNT
- * times) and size=SIZE, in this order. */
+/* Applies the words in PATCH, in order: OFFSET:HEX, OFFSET:HEX*COUNT (the
+ * bytes COUNT times) and size=SIZE. */
 void image_patch (Image *image, const char *patch);
 
-/* Lays out a sound image: header cluster, refcount table and first block, L1
- * table, snapshots, LUKS header, guest data, then for every bitmap its data
- * and its table, then the bitmap directory, where the file ends.  */
+/* Lays out a sound image: the header cluster, the refcount table and its first
+ * block, the L1 table, the snapshots, the LUKS header, the guest data, then
+ * the data and the table of each bitmap, and last the bitmap directory.  The
+ * file ends there, unless more than one refcount block is needed. */
 Image *image_build_spec (const ImageSpec *spec);
 
-/* The images of the corpus, by name.  The name must exist; image_build_bytes
- * wants an image of at most 64 MiB. */
+/* Return the image NAME, which must exist, of the corpus or of image-large.c.
+ * image_build_bytes requires an image of at most 64 MiB. */
 Image *image_build (const char *name);
 GBytes *image_build_bytes (const char *name);
 gboolean image_name_exists (const char *name);
 
-/* All names but those of image-large.c, ended by one that is NULL. */
+/* Returns all names except those of image-large.c, ended by a NULL name.  Free
+ * the array with g_free (). */
 ImageName *image_list_names (void);
 
-/* An image as bytes, at most 64 MiB. */
+/* Returns the image as bytes; it must not be larger than 64 MiB. */
 GBytes *image_get_bytes (const Image *image);
 
-/* The images that are described by an ImageSpec, ended by a NULL name.  Every
- * one is what QEMU's check accepts, unless its sentence says otherwise. */
+/* The images that are described by an ImageSpec, ended by a NULL name.  QEMU's
+ * check accepts all of them, unless the sentence says otherwise. */
 typedef struct
 {
   const char *name;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The bytes of a test image, and patches to them in text form. */
+/* The bytes of a test image, and patches to the bytes in text form. */
 
 #include "config.h"
 
@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-/* More than any image here has, far less than some claim to have. */
+/* More than any image of the corpus has, and far less than some images claim
+ * to have. */
 #define MAX_BYTES (64 * 1024 * 1024)
 
 static gsize

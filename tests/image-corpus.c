@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The corpus: sound images and damaged ones, by name.  A damaged image is a
- * row: another image, and a patch in the notation of image_patch (). */
+/* The corpus: sound and damaged images, by name.  A damaged image is a row
+ * that names another image and a patch in the notation of image_patch (). */
 
 #include "config.h"
 
@@ -14,18 +14,18 @@ typedef struct
   const char *base;
   const char *sentence;
   const char *patch;
-  void (*edit) (Image *image); /* before the patch; NULL: nothing */
+  void (*edit) (Image *image); /* applied before the patch; NULL: none */
 } Row;
 
 /* clang-format off */
-/* Directory entries for base A in hexadecimal: bm0 up to its name, and all of
- * a bm1 that is disabled and as fine as bm0. */
+/* Directory entries for base A in hexadecimal: bm0 up to its name, and a whole
+ * bm1 that is disabled and has the granularity of bm0. */
 #define BM0(flags, name_size, extra_data_size)                                \
   "00000000002a0000" "00000001" flags "0110" name_size extra_data_size
 #define BM1                                                                   \
   "00000000002b0000" "00000001" "00000000" "0110" "0003" "00000000"           \
   "626d310000000000"
-/* bm0 under another name, that fills 8, 16 or 24 bytes with its padding. */
+/* bm0 under another name, which fills 8, 16 or 24 bytes with its padding. */
 #define NAME_8(name_size, name)                                               \
   "0x2c0000:" BM0 ("00000002", name_size, "00000000") name BM1
 #define NAME_16(name_size, name)                                              \
@@ -34,7 +34,7 @@ typedef struct
   NAME_8 (name_size, name) " 0x208:0000000000000050"
 
 /* clang-format on */
-/* Where the edits below put a directory of their own. */
+/* Where the edits below put their own directory. */
 #define NEW_DIRECTORY 0x300000u
 #define N_MANY 65535u
 
@@ -46,7 +46,7 @@ put_new_directory (Image *image, guint64 n_bitmaps, guint64 size)
   image_put_be (image, 0x210, 8, NEW_DIRECTORY);
 }
 
-/* bm0 again and again, under names of eight digits. */
+/* Repeats bm0 in a new directory, under names of eight digits. */
 static void
 put_many_bitmaps (Image *image, guint32 table_size, guint number_step)
 {
@@ -83,7 +83,7 @@ edit_same_name (Image *image)
   put_many_bitmaps (image, 1, 0);
 }
 
-/* Both bitmaps moved to a new directory, the first with a name of SIZE. */
+/* Moves both bitmaps to a new directory; the first name has SIZE bytes. */
 static void
 put_long_name (Image *image, guint size)
 {
@@ -101,7 +101,7 @@ put_long_name (Image *image, guint size)
   image_put_be (image, second + 16, 4, 0x010f0003);
   image_put_bytes (image, second + 24, "bm1\0\0\0\0\0", 8);
   put_new_directory (image, 2, entry_size + 32);
-  /* The refcounts of the old directory's cluster and the new one's. */
+  /* The refcounts of the clusters of the old directory and the new one. */
   image_put_be (image, 0x20000 + 2 * 0x2c, 2, 0);
   image_put_be (image, 0x20000 + 2 * 0x30, 2, 1);
   if (entry_size + 32 > 0x10000)
@@ -120,7 +120,7 @@ edit_name_65535 (Image *image)
   put_long_name (image, 65535);
 }
 
-/* Sound ones, each with a table of its own and every other one with data. */
+/* Builds sound bitmaps, each with its own table; every second one has data. */
 static void
 edit_many_bitmaps (Image *image)
 {
@@ -151,7 +151,7 @@ edit_many_bitmaps (Image *image)
   image_truncate (image, built->size);
 }
 
-/* Every row is one more name for unknown incompatible bit 63. */
+/* Every row is another name for the unknown incompatible bit 63. */
 static void
 edit_many_features (Image *image)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Images of gigabytes, nearly all of them holes, for the bounds of a check.
- * Whatever prints or reads all that is in them takes minutes: they are not
- * listed, so that only those tests have them that ask for one by name. */
+/* Images of gigabytes, nearly all holes, that test the limits of a check.  A
+ * test that prints or reads everything in them would take minutes, so they are
+ * not listed: a test must ask for one by name. */
 
 #include "config.h"
 
@@ -9,7 +9,7 @@
 
 #define GIB (G_GUINT64_CONSTANT (1) << 30)
 
-/* An image while clusters are handed out, one behind the other. */
+/* An image during layout; clusters are allocated one after another. */
 typedef struct
 {
   Image *image;
@@ -17,7 +17,7 @@ typedef struct
   guint64 n_clusters; /* so far */
 } Layout;
 
-/* Gives SIZE bytes that start a cluster, and their place in the file. */
+/* Allocates whole clusters for SIZE bytes and returns their host offset. */
 static guint64
 allocate (Layout *layout, guint64 size)
 {
@@ -28,7 +28,7 @@ allocate (Layout *layout, guint64 size)
   return offset;
 }
 
-/* Leaves clusters out, so that the next one's number is a multiple of UNIT. */
+/* Skips clusters until the number of the next one is a multiple of UNIT. */
 static void
 align (Layout *layout, guint64 unit)
 {
@@ -48,7 +48,8 @@ put_header (Image *image, guint cluster_bits, guint64 size,
   image_put_be (image, 100, 4, 112);
 }
 
-/* An L1 table of zeroes for a disk of SIZE bytes: an L2 table is a cluster. */
+/* Adds an L1 table of zeroes for a disk of SIZE bytes.  Each L2 table is a
+ * cluster. */
 static void
 lay_out_l1 (Layout *layout, guint64 size)
 {
@@ -59,7 +60,8 @@ lay_out_l1 (Layout *layout, guint64 size)
   image_put_be (layout->image, 40, 8, allocate (layout, n_entries * 8));
 }
 
-/* Entries of the directory have 32 bytes, with names of four digits. */
+/* Adds a bitmap directory and returns its host offset.  Its entries are 32
+ * bytes long, with names of four digits. */
 static guint64
 lay_out_directory (Layout *layout, guint n_bitmaps)
 {
@@ -90,17 +92,18 @@ put_bitmap (Image *image, guint64 directory, guint index, guint64 table,
   image_put_be (image, at + 28, 4, 0);
 }
 
-/* Tables of 1 GiB in all, which the bitmaps need: 512 of 2 MiB.  In clusters
- * of 2 KiB an entry is for 8 MiB of the disk when a bit is for 512 bytes, so
- * that one of 2 TiB needs 2^18.  N_SHORT more bitmaps have one entry each, a
- * bit being for 2 GiB, so that it could be for more than the disk. */
+/* Bitmap tables of 1 GiB altogether, all of which the bitmaps need: 512 tables
+ * of 2 MiB.  With clusters of 2 KiB and one bit for 512 bytes, a table entry
+ * covers 8 MiB, and a disk of 2 TiB needs 2^18 entries.  There are N_SHORT
+ * more bitmaps with one entry each; one bit covers 2 GiB there, so that the
+ * entry could cover more than the disk. */
 static Image *
 build_tables (guint n_short)
 {
   const guint64 size = G_GUINT64_CONSTANT (1) << 41;
   const guint n_long = 512;
   const guint64 n_entries = 1 << 18;
-  const guint n_blocks = 40; /* for 16384 clusters each, 1 bit for one */
+  const guint n_blocks = 40; /* for 16384 clusters each, one bit per cluster */
   Image *image = image_new ();
   Layout layout = { .image = image, .cluster_size = 2048, .n_clusters = 1 };
 
@@ -120,7 +123,7 @@ build_tables (guint n_short)
   for (guint i = 0; i < n_short; i++)
     put_bitmap (image, directory, n_long + i, allocate (&layout, 8), 1, 31);
 
-  /* The blocks lie one behind the other. */
+  /* The refcount blocks are adjacent. */
   const guint64 blocks = image_get_be (image, refcount_table, 8);
   for (guint64 i = 0; i < layout.n_clusters / 8; i++)
     image_put_be (image, blocks + i, 1, 0xff);
@@ -142,7 +145,8 @@ build_tables_over_1_gib (void)
   return build_tables (1);
 }
 
-/* Has each cluster from FIRST to before END counted once, in 64 bits. */
+/* Sets the refcount of each cluster from FIRST to before END to 1.  A refcount
+ * has 64 bits. */
 static void
 put_refcounts (Image *image, guint64 blocks, guint64 first, guint64 end)
 {
@@ -150,15 +154,16 @@ put_refcounts (Image *image, guint64 blocks, guint64 first, guint64 end)
     image_put_be (image, blocks + 8 * i, 8, 1);
 }
 
-/* 16 bitmaps of 4096 entries, and N_DATA clusters of data, of 512 bytes, each
- * of which is the only one whose refcount is in its block: at 64 bits a block
- * has those of 64 clusters.  To look into a block counts as 1024, to look at
- * each of the refcounts in it as 1; none is looked at when that comes to more
- * than 2^26.  The header, the refcount table of 1047 clusters, the 67000 blocks
- * and the L1 table of 4096 clusters lie one behind the other: 72144 clusters in
- * 1128 blocks make 1227216.  The tables, of 64 clusters each, make 16 * 1088,
- * the directory 1025, and so does each of the data: of 64256 it is 815 less
- * than 2^26, of 64257 it is more. */
+/* Makes 16 bitmaps of 4096 table entries, and N_DATA clusters of data, each of
+ * which has a refcount block to itself.  A cluster has 512 bytes, and a block
+ * has the 64-bit refcounts of 64 clusters.  The check counts 1024 for each
+ * block that it reads and 1 for each refcount that it compares, and examines
+ * no further run of clusters once the sum exceeds 2^26.  The header, the
+ * refcount table of 1047 clusters, the 67000 blocks and the L1 table of 4096
+ * clusters are adjacent: 72144 clusters with their refcounts in 1128 blocks
+ * count as 1227216.  The tables, of 64 clusters each, count as 16 * 1088, the
+ * directory as 1025, and each cluster of data as 1025.  After 64256 clusters
+ * of data the sum is 815 less than 2^26, after 64257 it is more. */
 static Image *
 build_refcounts (guint64 n_data)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Rows of the corpus, included by image-corpus.c: name, base, what is wrong,
- * patch. */
+/* Rows of the corpus, included by image-corpus.c: name, base, sentence, patch,
+ * edit. */
 
 /* Header. */
 { "H01", "A", "The last byte of the magic is another.", "0x0:514649fa", NULL },

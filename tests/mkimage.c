@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Writes test images to files, with holes where they are zero. */
+/* Writes test images to files, with holes where the images are zero. */
 
 #include "config.h"
 
@@ -86,7 +86,8 @@ list_all (void)
   return fflush (stdout) == 0;
 }
 
-/* Goes on after an image that the file system cannot hold. */
+/* Continues after an image that the file system cannot hold.  Returns FALSE
+ * when any image failed. */
 static gboolean
 write_all_images (const char *dir)
 {

@@ -4,12 +4,12 @@
 
 #include "naive-extents.h"
 
-/* What is given up where a read fails: so many bytes of data, from a multiple
- * of it, and so many entries of the table. */
+/* A failed read loses an aligned unit of this many bytes of data, or this many
+ * entries of the table. */
 #define DATA_UNIT 4096
 #define TABLE_UNIT 512
 
-/* What is known of the entries that are wanted, each by itself. */
+/* What is known about an entry in the wanted range. */
 typedef enum
 {
   ENTRY_ZEROES,
@@ -22,21 +22,21 @@ typedef enum
 typedef struct
 {
   EntryKind kind;
-  guint64 offset; /* host, of the data */
-  guint64 block;  /* first entry of those that were read together */
+  guint64 offset; /* host offset of the data */
+  guint64 block;  /* first entry of the block that was read in one go */
 } Entry;
 
 typedef struct
 {
   const NaiveBitmap *bitmap;
   NaiveAnswer *answer;
-  guint64 start;       /* guest */
-  guint64 end;         /* guest */
-  guint64 first_bit;   /* that is wanted */
-  guint64 last_bit;    /* likewise */
-  guint64 bits;        /* of an entry */
-  guint64 first_entry; /* that is wanted */
-  guint64 n_entries;   /* from the first on that are there */
+  guint64 start;       /* guest offset */
+  guint64 end;         /* guest offset */
+  guint64 first_bit;   /* first bit in the range */
+  guint64 last_bit;    /* last bit in the range */
+  guint64 bits;        /* bits per entry */
+  guint64 first_entry; /* first entry in the range */
+  guint64 n_entries;   /* entries of the range that are in the file */
   Entry *entries;
 } Reader;
 
@@ -52,7 +52,8 @@ is_bad (const NaiveBitmap *bitmap, guint64 start, guint64 end)
   return start < bitmap->bad_end && end > bitmap->bad_start;
 }
 
-/* Returns the guest offset of granule BIT, or the end of the disk. */
+/* Returns the guest offset of granule BIT, or the end of the disk when BIT is
+ * past the end. */
 static guint64
 get_guest_offset (const NaiveBitmap *bitmap, guint64 bit)
 {
@@ -62,7 +63,7 @@ get_guest_offset (const NaiveBitmap *bitmap, guint64 bit)
   return MIN (bit << bitmap->granularity_bits, bitmap->virtual_size);
 }
 
-/* Says that the granules from FIRST to LAST are of TYPE. */
+/* Adds the granules from FIRST to LAST to the extents, as TYPE. */
 static void
 say (Reader *reader, guint64 first, guint64 last, guint64 type)
 {
@@ -118,7 +119,7 @@ get_raw (const Reader *reader, guint64 i)
   return raw;
 }
 
-/* By the specification: bit 0, bits 1 to 8, 9 to 55, 56 to 63. */
+/* The specification's bit fields are 0, 1 to 8, 9 to 55 and 56 to 63. */
 static void
 decode_entry (const Reader *reader, guint64 i)
 {
@@ -137,7 +138,7 @@ decode_entry (const Reader *reader, guint64 i)
     entry->kind = low == 1 ? ENTRY_ONES : ENTRY_ZEROES;
 }
 
-/* Returns how many entries from I on are zero. */
+/* Returns the number of zero entries from entry I on. */
 static guint64
 count_zeroes (const Reader *reader, guint64 i)
 {
@@ -171,7 +172,7 @@ read_block (Reader *reader, guint64 start, guint64 n)
   reader->answer->read_failed = reader->answer->read_failed || bad;
 }
 
-/* Zeroes are passed over, what is not zero is read as a block. */
+/* Skips zero entries and reads the others in blocks, as the program does. */
 static void
 read_table (Reader *reader)
 {
@@ -201,7 +202,7 @@ read_table (Reader *reader)
 
 /* ---- The data ---- */
 
-/* Whether the data of entries I and I + 1 are read in one go. */
+/* Returns whether the data of entries I and I + 1 is read in one go. */
 static gboolean
 are_together (const Reader *reader, guint64 i)
 {
@@ -212,8 +213,9 @@ are_together (const Reader *reader, guint64 i)
          && entry[0].offset + reader->bitmap->cluster_size == entry[1].offset;
 }
 
-/* Gives which bytes of the file are read for entry I and those whose data
- * adjoin: words of 64 bits at the start, bytes at the end. */
+/* Stores in *START and *END the range of the file that is read for entry I and
+ * the entries whose data adjoins.  The range begins at a word of 64 bits and
+ * ends at a byte. */
 static void
 get_piece (const Reader *reader, guint64 i, guint64 *start, guint64 *end)
 {
@@ -311,8 +313,8 @@ read_bits (Reader *reader)
   g_free (reader->entries);
 }
 
-/* Finds out in ANSWER what BITMAP says about the LENGTH bytes of the disk from
- * guest offset START on. */
+/* Fills in ANSWER with the extents of BITMAP for the LENGTH bytes of the disk
+ * from guest offset START on. */
 void
 naive_answer_init (NaiveAnswer *answer, const NaiveBitmap *bitmap,
                    guint64 start, guint64 length)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a bitmap says about the disk, found out bit by bit from the bytes of
- * the file.  Nothing of the program is used here: it is what the program is
- * tested against. */
+/* Works out bit by bit, from the bytes of the file, which parts of the disk a
+ * bitmap marks.  This file uses nothing of the program, because it is what the
+ * program is tested against. */
 
 #pragma once
 
@@ -9,15 +9,15 @@
 
 G_BEGIN_DECLS
 
-/* Numbers as NBD has them. */
+/* Extent types, with the numbers that NBD uses. */
 #define NAIVE_CLEAN 0
 #define NAIVE_DIRTY 1
 #define NAIVE_UNKNOWN 3
 
-/* Where the bits are. */
+/* Where the bits of a bitmap are stored. */
 typedef struct
 {
-  const GByteArray *bytes; /* of the file, zeroes behind them */
+  const GByteArray *bytes; /* of the file, followed by zeroes */
   guint64 file_size;
   guint64 bad_start; /* a read that touches the bytes from here ... */
   guint64 bad_end;   /* ... to before here fails */
@@ -28,7 +28,7 @@ typedef struct
   guint64 n_entries;
   guint granularity_bits;
   guint type;
-  guint64 clear; /* what a bit says that is not set */
+  guint64 clear; /* the type of a granule whose bit is not set */
 } NaiveBitmap;
 
 typedef struct
@@ -38,14 +38,14 @@ typedef struct
   guint64 type;
 } NaiveExtent;
 
-/* What was found. */
+/* The result for one range of the disk. */
 typedef struct
 {
   GArray *extents; /* of NaiveExtent */
   guint64 totals[NAIVE_UNKNOWN + 1];
-  gboolean has_bits;    /* otherwise nothing can be known */
-  gboolean read_failed; /* a read that was wanted */
-  gboolean lacks_bits;  /* some are not in the file, or cannot be found */
+  gboolean has_bits;    /* FALSE: the whole range is unknown */
+  gboolean read_failed; /* a read in the range failed */
+  gboolean lacks_bits;  /* some bits are missing or cannot be located */
 } NaiveAnswer;
 
 void naive_answer_init (NaiveAnswer *answer, const NaiveBitmap *bitmap,

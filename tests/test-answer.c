@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What judges the program's output refuses what it has to. */
+/* The checker of the program's output must reject what is not allowed. */
 
 #include "config.h"
 
@@ -86,7 +86,8 @@ static const Row rows[] = {
   { "json/deep", ANSWER_JSON, "[[[[[[[[[[[[[1]]]]]]]]]]]]]\n", "too deep" },
 };
 
-/* In two pieces, as output comes, cut where it makes no difference. */
+/* Adds the text in two or more pieces, as output arrives, split where the
+ * result is the same. */
 static void
 judge (const Row *row)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Extents and totals in every format, letter by letter. */
+/* Extents and totals in every format, compared letter by letter. */
 
 #include "config.h"
 
@@ -16,7 +16,7 @@
 #define DIRTY QCOW2_EXTENT_DIRTY
 #define UNKNOWN QCOW2_EXTENT_UNKNOWN
 
-/* Adds all pieces of EXTENT, and asserts that none of its bytes is lost. */
+/* Adds all pieces of EXTENT and asserts that none of its bytes are lost. */
 static void
 add_extent (BitmapMap *map, GString *out, Qcow2Extent extent)
 {
@@ -29,7 +29,7 @@ add_extent (BitmapMap *map, GString *out, Qcow2Extent extent)
     }
 }
 
-/* Asserts that the N EXTENTS are printed as EXPECTED by MAP. */
+/* Asserts that MAP prints the N EXTENTS as EXPECTED. */
 static void
 check (BitmapMap map, const Qcow2Extent *extents, gsize n,
        const char *expected)
@@ -54,14 +54,14 @@ check_totals (BitmapMap map, Qcow2ExtentTotals totals, const char *expected)
   g_assert_cmpstr (out->str, ==, expected);
 }
 
-/* One of each type. */
+/* One extent of each type. */
 static const Qcow2Extent three[] = {
   { 0, 65536, DIRTY },
   { 65536, 131072, CLEAN },
   { 196608, 1000, UNKNOWN },
 };
 
-/* The largest numbers, wider than their columns. */
+/* The largest numbers, which are wider than their columns. */
 static const Qcow2Extent wide[] = {
   { 0, G_GUINT64_CONSTANT (9999999999), CLEAN },
   { G_GUINT64_CONSTANT (9999999999), 1, DIRTY },
@@ -121,7 +121,8 @@ test_jsonl (void)
          "\"description\":\"unknown\"}\n");
 }
 
-/* What must be copied has not been tried (?), the rest is finished (+). */
+/* Dirty and unknown extents have the status "not tried" (?), because they must
+ * be copied; clean extents have the status "finished" (+). */
 static void
 test_ddrescue (void)
 {
@@ -144,7 +145,7 @@ test_ddrescue (void)
          "0x7FFFFFFFFFFF0000  0x0000FFFF  ?\n");
 }
 
-/* Nothing was wanted, or nothing was left of it. */
+/* There are no extents, or only extents that only_dirty leaves out. */
 static void
 test_empty (void)
 {
@@ -166,7 +167,7 @@ test_empty (void)
          "#      pos        size  status\n");
 }
 
-/* What is unknown must be copied, too. */
+/* Unknown extents are printed as well, because they must be copied, too. */
 static void
 test_only_dirty (void)
 {
@@ -221,7 +222,7 @@ test_split_huge (void)
   check (most, all, 1, "         0  18446744073709551615    1  dirty\n");
 }
 
-/* Commas stand between pieces as between extents; clean ones have none. */
+/* Pieces are separated by commas, as extents are; clean extents add none. */
 static void
 test_split_json (void)
 {
@@ -237,7 +238,7 @@ test_split_json (void)
          "]\n");
 }
 
-/* Each call takes one piece off and says whether there is more. */
+/* Each call takes off one piece and returns whether there is more. */
 static void
 test_one_piece (void)
 {
@@ -281,7 +282,7 @@ test_totals_text (void)
                 "9223372036854775808  50.0%   3 unknown\n");
 }
 
-/* A type that is not there has no row; of nothing there is none at all. */
+/* A type without bytes has no row, and an empty disk has no rows at all. */
 static void
 test_totals_one_type (void)
 {
@@ -326,7 +327,7 @@ test_totals_json (void)
                 "\"description\":\"unknown\"}\n");
 }
 
-/* What is left out still counts: percents are of the disk. */
+/* Types that are not printed still count: percents are of the whole disk. */
 static void
 test_totals_only_dirty (void)
 {
@@ -343,7 +344,7 @@ test_totals_only_dirty (void)
   check_totals (json, clean, "[]\n");
 }
 
-/* Doubles are equal bit by bit, or not at all. */
+/* Asserts that PERCENT is EXPECTED bit by bit. */
 static void
 check_percent (guint64 part, guint64 whole, double expected)
 {
@@ -367,9 +368,9 @@ test_percent (void)
   check_percent (1, X (8000000000000000), 0x1.9p-57); /* 100 / 2^63 */
 }
 
-/* What Python, whose numbers are doubles, prints of 100.0 * PART / WHOLE. With
- * the 64 bits of the x87 unit the second would be 48.8 %, the third 6.2 %, and
- * the last digit of the last a 3. */
+/* The values that Python, whose numbers are doubles, computes for 100.0 * PART
+ * / WHOLE.  With the 64 bits of the x87 unit the second one would be 48.8 %,
+ * the third 6.2 %, and the last digit of the last one a 3. */
 static void
 test_percent_steps (void)
 {
@@ -400,7 +401,7 @@ random_number (void)
   return number >> g_test_rand_int_range (0, 64);
 }
 
-/* The same steps by the machine, where it rounds each of them to a double. */
+/* Computes the same steps on this machine, if it rounds each to a double. */
 static void
 test_percent_random (void)
 {

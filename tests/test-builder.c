@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The builder's images against facts that were worked out by hand from the
- * specification. */
+/* Compares the builder's images with facts that were worked out by hand from
+ * the specification. */
 
 #include "config.h"
 
@@ -156,7 +156,7 @@ test_luks (void)
     { 0x70, "0537be77" "00000010" "0000000000040000" "00000000001f9000"
             "6803f857" },
     { 0x40000, "4c554b53babe" "0001" "61657300" },
-    /* Clusters 4 to 35 are the LUKS header's. */
+    /* Clusters 4 to 35 hold the LUKS header. */
     { 0x20000 + 2 * 35, "0001" "0000" },
   };
 
@@ -188,9 +188,9 @@ test_snapshot (void)
   assert_facts ("S", 0x2b0000, facts, G_N_ELEMENTS (facts));
 }
 
-/* 512 MiB: an L1 table of 256 clusters and a bitmap table of four, which do
- * not fit in the 256 clusters that one refcount block counts.  The second
- * block is the last of 270 clusters. */
+/* A disk of 512 MiB needs an L1 table of 256 clusters and a bitmap table of
+ * four.  They do not fit in the 256 clusters that one refcount block covers.
+ * The second block is the last of 270 clusters. */
 static void
 test_long_tables (void)
 {
@@ -215,7 +215,7 @@ test_long_tables (void)
                 G_N_ELEMENTS (facts));
 }
 
-/* An entry of 24 bytes, 13 of extra data, 2 of name, one of padding. */
+/* An entry has 24 bytes, then 13 of extra data, 2 of name and 1 of padding. */
 static void
 test_extra_data (void)
 {
@@ -278,7 +278,7 @@ test_bytes (void)
 }
 
 /* clang-format off */
-/* 1,000,001 bytes in granules of 2^10 are 977 bits, 123 bytes. */
+/* 1,000,001 bytes in granules of 2^10 need 977 bits, which are 123 bytes. */
 static void
 test_spec (void)
 {
@@ -365,7 +365,7 @@ test_names (void)
     }
 }
 
-/* They have a name, but not in the list. */
+/* Large images have names that are not in the list. */
 static void
 test_large (void)
 {

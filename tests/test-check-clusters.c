@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which structures overlap, and the refcounts of bitmaps: each pair of
- * structures, images at random against a second opinion, and images that are
- * too large to look at in one go. */
+/* Overlaps between structures, and the refcounts of bitmaps: each pair of
+ * structures, random images compared with a second opinion, and images that
+ * are too large to be examined in one go. */
 
 #include "config.h"
 
@@ -47,11 +47,11 @@ assert_clusters (const Checked *c, const char *expected)
   g_assert_cmpstr (text, ==, expected);
 }
 
-/* Each pair of structures, in an image that has all of them: clusters of 64
- * KiB, from 0 on header, refcount table, refcount block, L1 table, that of the
- * snapshot, snapshot table, 32 of LUKS, data and table of bm0, table of bm1,
- * directory.  The crypto extension's data are at 0x78, those of the bitmaps
- * extension at 0x90. */
+/* Each pair of structures, in an image that has all of them.  Clusters of 64
+ * KiB hold, from 0 on, the header, refcount table, refcount block, L1 table,
+ * L1 table of the snapshot, snapshot table, 32 clusters of LUKS, data and
+ * table of bm0, table of bm1, and the directory.  The data of the crypto
+ * extension is at 0x78, the data of the bitmaps extension at 0x90. */
 
 static const guint8 some_data[] = { 0x0f };
 
@@ -75,7 +75,7 @@ open_everything (const char *patch)
                            .n_bitmaps = G_N_ELEMENTS (two_bitmaps) };
   g_autoptr (Image) image = image_build_spec (&spec);
 
-  /* Data on the directory have to be whole. */
+  /* Data that overlaps the directory needs a whole cluster in the file. */
   image_truncate (image, 0x2a0000);
   image_patch (image, patch);
   return fake_source_new (image->bytes, image->size);
@@ -94,7 +94,7 @@ open_everything (const char *patch)
 #define DATA_0 "the data of bitmap 0 (by 0x270000)"
 #define DATA_1 "the data of bitmap 1 (by 0x280000)"
 
-/* The shortest LUKS header, there. */
+/* Moves the shortest LUKS header to OFFSET. */
 #define CRYPTO_AT(offset) "0x80:0000000000000250 0x78:" offset
 
 typedef struct
@@ -104,7 +104,7 @@ typedef struct
   guint64 offset; /* of the shared cluster */
   const char *first;
   const char *second;
-  guint64 at; /* of the finding; 0: OFFSET */
+  guint64 at; /* of the finding; 0: same as offset */
 } PairRow;
 
 /* clang-format off */
@@ -168,7 +168,7 @@ static const PairRow pairs[] = {
     0x290020 },
   { "table/table-inside", "0x290008:00002001", 0x280000, TABLE_0, TABLE_1,
     0 },
-  /* Of two that go on as far it is the first that another is inside of. */
+  /* When two structures extend equally far, the finding is about the first. */
   { "table/l1/table-inside", "0x290008:00002001 0x28:0000000000280000",
     0x280000, TABLE_0, TABLE_1, 0 },
 
@@ -200,7 +200,8 @@ get_bitmap (const char *owner)
              : QCOW2_NO_INDEX;
 }
 
-/* Returns what kind of structure OWNER, as in messages, is: no bitmap's. */
+/* Returns the kind of structure in OWNER, a text as in messages that is not
+ * about a bitmap. */
 static char *
 get_structure (const char *owner)
 {
@@ -280,29 +281,30 @@ test_pair (gconstpointer data)
     g_assert_null (problem->subject.name);
 }
 
-/* Nothing overlaps, or what would is not in the file, or is no cluster's. */
+/* Patches without an overlap: the structure is absent, is not in the file, or
+ * is not aligned to a cluster. */
 static const char *const no_pairs[] = {
   "",
-  "0x24:00002000",                               /* an L1 of a cluster */
+  "0x24:00002000",                               /* an L1 of one cluster */
   "0x24:00000000 0x28:0000000000010000",         /* an L1 without entries */
   "0x24:00400001 0x28:0000000000040000",         /* more than 32 MiB */
-  "0x28:00000000002a0000",                       /* where the file ends */
-  "0x28:0000000000010200",                       /* not a cluster's start */
+  "0x28:00000000002a0000",                       /* at the end of the file */
+  "0x28:0000000000010200",                       /* not cluster-aligned */
   "0x3c:00000000 0x40:0000000000010000",         /* no snapshots */
   "0x80:0000000000200000",                       /* 32 clusters of LUKS */
   "0x90:00000000 0x98:0000000000000000",         /* an empty directory */
-  "0x290028:00002000",                           /* a table of a cluster */
+  "0x290028:00002000",                           /* a table of one cluster */
   "0x270000:0000000000000000",                   /* no data */
-  "0x270000:0000000000010001",                   /* data that are wrong */
-  "0x270000:8000000000010000",                   /* likewise */
-  "0x270000:0000000000010200",                   /* likewise */
-  "0x290028:00000000 0x290020:0000000000010000", /* a table of nothing */
+  "0x270000:0000000000010001",                   /* invalid data entry */
+  "0x270000:8000000000010000",                   /* invalid data entry */
+  "0x270000:0000000000010200",                   /* invalid data entry */
+  "0x290028:00000000 0x290020:0000000000010000", /* a table of no entries */
   "0x10008:0000000000010200",                    /* half a block */
   "0x38:00000000",                               /* no refcounts */
-  "0x8c:00000010 0x98:0000000000200000",         /* a directory from nowhere */
-  /* An L1, a directory and a LUKS header that are not there. */
+  "0x8c:00000010 0x98:0000000000200000",         /* no directory offset */
+  /* An absent L1 table, directory and LUKS header. */
   "0x28:0000000000000000 0x98:0000000000000000 0x78:0000000000000000",
-  /* A table by an entry that goes on behind the directory. */
+  /* The table of an entry that extends past the directory. */
   "0x290020:0000000000270000 0x290032:ffff",
 };
 
@@ -320,15 +322,15 @@ test_no_pair (void)
     }
 }
 
-/* Whoever was asked for has the finding; nobody else's is told but those of
- * other structures. */
+/* A finding belongs to the selected bitmap.  Findings about other bitmaps are
+ * not reported, but findings about other structures are. */
 static void
 test_wants (void)
 {
   static const struct
   {
     const char *patch;
-    const char *findings[3]; /* when 0, 1 or no bitmap is asked for */
+    const char *findings[3]; /* when bitmap 0, 1 or none is selected */
     guint64 bitmaps[3];
   } rows[] = {
     { "0x280000:0000000000260000",
@@ -372,8 +374,8 @@ test_wants (void)
       }
 }
 
-/* Gives bm1 the table of bm0: of one entry, and of as many as take two
- * clusters. */
+/* Makes bm1 share the table of bm0, with one entry, or with so many entries
+ * that the table takes two clusters. */
 #define SHARED "0x290020:0000000000270000 0x290031:10"
 #define SHARED_LONG SHARED " 0x290008:00002001 0x290028:00002001"
 
@@ -405,8 +407,9 @@ static const SharedRow shared_rows[] = {
 };
 /* clang-format on */
 
-/* Where two bitmaps have one table, what it shares with others is told of the
- * one that was asked for, and, where both were, of the first. */
+/* When two bitmaps share a table, its overlaps with other structures are
+ * reported for the selected bitmap, or for the first one when both are
+ * selected. */
 static void
 test_wants_shared (gconstpointer data)
 {
@@ -428,7 +431,7 @@ test_wants_shared (gconstpointer data)
   assert_string (problem->subject.name, "bm1");
 }
 
-/* The refcounts of block 0x20000 have two bytes: the one of cluster 0x26. */
+/* The two-byte refcount of cluster 0x26 in the block at 0x20000. */
 static void
 test_wants_shared_refcount (void)
 {
@@ -454,8 +457,7 @@ test_wants_shared_refcount (void)
     }
 }
 
-/* The finding about a refcount has the bitmap's name, and says what it is of.
- */
+/* The finding about a refcount names the bitmap and the structure. */
 static void
 test_refcount_message (void)
 {
@@ -475,8 +477,8 @@ test_refcount_message (void)
 #define N_FINDINGS 2000
 
 /* Returns an image whose bitmap has N_FINDINGS entries, the first at cluster
- * FIRST and the others STEP clusters apart.  Its name and what is before it in
- * the directory are not read at once. */
+ * FIRST and the others STEP clusters apart.  The name and the bytes before it
+ * in the directory do not fit in a single read. */
 static FakeSource *
 open_with_entries (guint64 first, guint64 step, gboolean has_refcounts)
 {
@@ -502,8 +504,8 @@ open_with_entries (guint64 first, guint64 step, gboolean has_refcounts)
   return fake_source_new (image->bytes, image->size);
 }
 
-/* For findings that are not kept no names are read: two or three reads each
- * would be 4000 at least. */
+/* No names are read for findings that are not kept: with two or three reads
+ * each there would be at least 4000 reads. */
 static void
 test_work_of_overlaps (void)
 {
@@ -526,7 +528,7 @@ test_work_of_refcounts (void)
 
   checked_open_source (&c, open_with_entries (5000, 2, FALSE));
   checked_run (&c);
-  /* The data, the table and the directory. */
+  /* Findings about the data, the table and the directory. */
   g_assert_cmpuint (qcow2_problems_get_n_suppressed (c.image->problems,
                                                      "REF-01",
                                                      QCOW2_SEVERITY_ERROR,
@@ -535,21 +537,21 @@ test_work_of_refcounts (void)
   g_assert_cmpuint (checked_get_source (&c)->n_reads, <, 1000);
 }
 
-/* Images at random.  The second opinion notes, cluster by cluster, who claims
- * it, and reads refcounts bit by bit. */
+/* Random images.  The second opinion records for each cluster which structures
+ * claim it, and reads refcounts bit by bit. */
 
 #define MAX_CLUSTERS 200
 #define N_BITMAPS 4
 
-/* In the image that is changed: see make_random (). */
+/* Offsets in the image that make_random () changes. */
 #define AT_CRYPTO 0x70
 #define AT_BITMAPS 0x88
 
 typedef struct
 {
-  guint64 start; /* of the structure, cluster */
-  char *name;    /* as in messages, of this cluster */
-  gint bitmap;   /* -1: not a bitmap's */
+  guint64 start; /* start of the structure, as a cluster */
+  char *name;    /* name of this cluster, as in messages */
+  gint bitmap;   /* -1: not of a bitmap */
 } Claim;
 
 typedef struct
@@ -570,7 +572,8 @@ get (const Opinion *o, guint64 offset, guint width)
   return image_get_be (o->image, offset, width);
 }
 
-/* NAME is the structure; each cluster of data has a pointer of its own. */
+/* Claims the SIZE bytes at host offset OFFSET for structure NAME.  POINTER is
+ * the host offset of the reference; each cluster of data has its own. */
 static void
 claim (Opinion *o, const char *name, gint bitmap, guint64 offset, guint64 size,
        guint64 pointer)
@@ -663,15 +666,15 @@ claim_snapshots (Opinion *o)
   const guint64 start = get (o, 0x40, 8);
   guint64 at = start;
 
-  /* At offset 0 there is no table of which anything was in the way, but QEMU
-   * takes the header for one. */
+  /* A table at offset 0 does not count, because nothing can be in its way.
+   * But QEMU takes the header for a table. */
   if (start % CLUSTER != 0 || start >= o->image->size)
     return;
 
   for (guint64 i = 0; i < get (o, 0x3c, 4) && at < o->image->size; i++)
     {
-      /* Bytes that are not there are zeroes.  Of an L1 table of more than
-       * 32 MiB QEMU only says that it is too large. */
+      /* Bytes past the end of the file are zeroes.  QEMU only reports an L1
+       * table of more than 32 MiB as too large. */
       if (get (o, at, 8) != 0 && get (o, at + 8, 4) <= 32 * MIB / 8)
         claim (o, "L1 table of a snapshot", -1, get (o, at, 8),
                get (o, at + 8, 4) * 8, at);
@@ -684,7 +687,7 @@ claim_snapshots (Opinion *o)
            0x40);
 }
 
-/* Returns how many bytes of data the bitmap with the entry AT has. */
+/* Returns the number of data bytes of the bitmap whose entry is at AT. */
 static guint64
 get_data_size (const Opinion *o, guint64 at)
 {
@@ -710,7 +713,7 @@ claim_data (Opinion *o, gint bitmap, guint64 at)
       const guint64 used
           = begin < data_size ? MIN (data_size - begin, CLUSTER) : 0;
 
-      /* Bits 9 to 55 are the offset, all others have to be clear. */
+      /* The offset is in bits 9 to 55; all other bits must be clear. */
       if (entry != 0 && (entry & G_GUINT64_CONSTANT (0xff000000000001ff)) == 0
           && entry + used <= o->image->size)
         claim (o, "data", bitmap, entry, CLUSTER, table + i * 8);
@@ -725,9 +728,9 @@ have_one_table (const Opinion *o, guint64 at, guint64 other)
          && get (o, other + 17, 1) == get (o, at + 17, 1);
 }
 
-/* Whether what the table of BITMAP points to is said to be that one's: a table
- * that several have is ONLY's, if that is one of them, and the first one's
- * otherwise.  Entries of the directory have 32 bytes here. */
+/* Returns whether the data of BITMAP's table belongs to BITMAP.  A table that
+ * several bitmaps share belongs to ONLY if ONLY is one of them, otherwise to
+ * the first.  Directory entries have 32 bytes here. */
 static gboolean
 owns_data (const Opinion *o, guint64 directory, gint bitmap, gint only)
 {
@@ -793,8 +796,8 @@ opinion_clear (Opinion *o)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Opinion, opinion_clear)
 
-/* Whether of the claims to CLUSTER there is one of NAME; START gets where that
- * structure begins. */
+/* Returns whether one of the claims to CLUSTER is named NAME, and stores
+ * the start of the structure in *START. */
 static gboolean
 find_claim (const Opinion *o, guint64 cluster, const char *name,
             guint64 *start)
@@ -813,7 +816,7 @@ find_claim (const Opinion *o, guint64 cluster, const char *name,
   return FALSE;
 }
 
-/* Reads "0x200 bytes at 0x400" at the start of TEXT; returns what follows. */
+/* Reads "0x200 bytes at 0x400" at the start of TEXT.  Returns the rest. */
 static const char *
 scan_range (const char *text, guint64 *first, guint64 *n)
 {
@@ -832,8 +835,8 @@ scan_range (const char *text, guint64 *first, guint64 *n)
   return end;
 }
 
-/* Asserts that what PROBLEM says of an overlap is right, and marks the
- * clusters in TOLD. */
+/* Asserts that PROBLEM describes an overlap correctly, and marks its clusters
+ * in TOLD. */
 static void
 take_overlap (const Opinion *o, const Qcow2Problem *problem, gboolean *told)
 {
@@ -857,14 +860,15 @@ take_overlap (const Opinion *o, const Qcow2Problem *problem, gboolean *told)
                    tables && start_1 != start_2
                        ? "OVL-01"
                        : get_rule (owners[0], owners[1]));
-  /* Of two that begin in one place the second is what was met first. */
+  /* Two tables at the same start are reported at the second reference. */
   if (!tables || start_1 != start_2)
     g_assert_cmpuint (problem->offset, ==, first * CLUSTER);
   for (guint64 i = 0; i < n; i++)
     told[first + i] = TRUE;
 }
 
-/* Whether the clusters of SIZE bytes at OFFSET meet those of the directory. */
+/* Returns whether the SIZE bytes at OFFSET share a cluster with the
+ * directory. */
 static gboolean
 meets_directory (const Opinion *o, guint64 offset, guint64 size)
 {
@@ -876,8 +880,8 @@ meets_directory (const Opinion *o, guint64 offset, guint64 size)
          && (offset + size - 1) / CLUSTER >= directory;
 }
 
-/* Whether an entry, under MASK, of the table of SIZE bytes at TABLE is the
- * offset of a cluster of the directory. */
+/* Returns whether an entry, masked with MASK, of the table of SIZE bytes at
+ * TABLE is the host offset of a cluster of the directory. */
 static gboolean
 leads_to_directory (const Opinion *o, guint64 table, guint64 size,
                     guint64 mask)
@@ -895,8 +899,8 @@ leads_to_directory (const Opinion *o, guint64 table, guint64 size,
   return FALSE;
 }
 
-/* Asserts that what MESSAGE says of why QEMU does not write the directory is
- * right: structures that are in the cluster map are told as overlaps. */
+/* Asserts that MESSAGE has the right reason why QEMU does not write the
+ * directory.  Structures in the cluster map are reported as overlaps. */
 static void
 take_guard (const Opinion *o, const char *message)
 {
@@ -946,8 +950,8 @@ take_refcount (const Opinion *o, const Qcow2Problem *problem, gboolean *told)
     }
 }
 
-/* Whether bitmap ONLY, or, when that is negative, anybody, has a share of
- * CLUSTER; WITH_OTHERS structures that are no bitmap's count, too. */
+/* Returns whether bitmap ONLY, or any bitmap if ONLY is negative, claims
+ * CLUSTER.  WITH_OTHERS includes the structures that belong to no bitmap. */
 static gboolean
 is_claimed (const Opinion *o, guint cluster, gint only, gboolean with_others)
 {
@@ -980,8 +984,8 @@ has_too_many (const Checked *c)
   return FALSE;
 }
 
-/* Compares the findings of C with the opinion on IMAGE; returns whether that
- * could be done. */
+/* Compares the findings of C with the opinion on IMAGE.  Returns whether they
+ * could be compared. */
 static gboolean
 compare (const Checked *c, const Image *image, gint only)
 {
@@ -1027,7 +1031,7 @@ chance (gint percent)
   return g_test_rand_int_range (0, 100) < percent;
 }
 
-/* Returns the start of some cluster, or, rarely, what is none. */
+/* Returns the start of a random cluster, or, rarely, an unaligned offset. */
 static guint64
 random_offset (const Image *image)
 {
@@ -1061,7 +1065,7 @@ change_tables (Image *image, guint64 directory)
         image_put_be (image, at, 8, random_offset (image));
     }
 
-  /* One has another's table, with or without the rest. */
+  /* One bitmap has another's table, with or without the same other fields. */
   if (chance (15))
     {
       image_put_be (image, directory + 64, 8,
@@ -1097,8 +1101,8 @@ change_structures (Image *image)
                 (guint64) g_test_rand_int_range (0, 3000));
 }
 
-/* Returns an image of 512-byte clusters whose pointers are changed at random,
- * but for those on the way to the entries of the directory. */
+/* Returns an image of 512-byte clusters with randomly changed pointers, except
+ * for the pointers that lead to the directory's entries. */
 static Image *
 make_random (void)
 {
@@ -1161,8 +1165,9 @@ test_random (void)
   g_assert_cmpuint (n_compared, >=, n_images / 2);
 }
 
-/* Large images: clusters of 512 bytes and refcounts of one bit, in the order
- * header, refcount table, its blocks, L1 table, directory, and whatever. */
+/* Large images with clusters of 512 bytes and refcounts of one bit.  Their
+ * structures, in this order, are the header, refcount table, refcount blocks,
+ * L1 table, directory, and then anything else. */
 
 #define N_LARGE 600000u
 #define FIRST_BLOCK 6
@@ -1184,8 +1189,9 @@ put_large_bitmap (Image *image, guint index, guint64 cluster, guint64 size)
   image_put_be (image, at + 31, 1, 0);
 }
 
-/* Returns an image of a size with N_BITMAPS, whose entries have to be put, and
- * N_BLOCKS blocks of refcounts that are all 1. */
+/* Returns an image for a disk of SIZE bytes with N_BITMAPS bitmaps, whose
+ * entries must still be stored, and N_BLOCKS refcount blocks in which all
+ * refcounts are 1. */
 static Image *
 build_large (guint64 size, guint n_bitmaps, guint n_blocks)
 {
@@ -1241,8 +1247,8 @@ check_large (Checked *c, const Image *image)
   g_assert_cmpuint (c->failed->len, ==, 0);
 }
 
-/* More than can be kept at a time, in any order, none beside another: three
- * pairs of entries share a cluster, and three refcounts are 0. */
+/* More runs than can be kept at a time, in random order, none next to another.
+ * Three pairs of entries share a cluster, and three refcounts are 0. */
 static void
 test_rounds (void)
 {
@@ -1289,7 +1295,7 @@ test_rounds (void)
   g_autofree char *sorted = join_findings (words);
   assert_clusters (&c, sorted);
 
-  /* It took several rounds, and the bitmap was counted in one. */
+  /* The check took several rounds, and the bitmap was counted in only one. */
   g_assert_cmpuint (checked_get_source (&c)->n_bytes, >, N_LARGE * 8 * 2);
   g_assert_cmpuint (c.summary.enabled + c.summary.disabled, ==, 1);
 }
@@ -1309,8 +1315,8 @@ count_rule (const Checked *c, const char *prefix)
   return n;
 }
 
-/* Two bitmaps have the table: in each round what it points to is the one's
- * that was asked for. */
+/* Two bitmaps share a table: its data belongs to the selected one in each
+ * round. */
 static void
 test_rounds_shared (void)
 {
@@ -1326,7 +1332,7 @@ test_rounds_shared (void)
   free_cluster (image, last);
   image_truncate (image, (last + 1) * CLUSTER);
 
-  /* An entry of the refcount table that leads nowhere is told of once. */
+  /* A refcount table entry that refers past the file is reported once. */
   image_put_be (image, CLUSTER + (N_LARGE_BLOCKS - 1) * 8, 8, 0x7ffffe00);
 
   checked_open_source (&c, fake_source_new (image->bytes, image->size));
@@ -1345,9 +1351,9 @@ test_rounds_shared (void)
   g_assert_cmpuint (count_rule (&c, "HDR-18"), ==, 1);
 }
 
-/* What was found out in the first round holds in the second: who was asked
- * for, here the last bitmap, whose data is that of the first one's last entry,
- * and that the snapshot table was judged. */
+/* The results of the first round hold in the second: the selected bitmap, here
+ * the last, whose data is the data of the first bitmap's last entry, and that
+ * the snapshot table was judged. */
 static void
 test_rounds_remember (void)
 {
@@ -1356,7 +1362,7 @@ test_rounds_remember (void)
   g_auto (Checked) c = { 0 };
 
   /* QEMU takes the header for the refcount table, and the offset of the
-   * directory in it for that of a block. */
+   * directory in it for the offset of a block. */
   image_put_be (image, 48, 8, 0);
   put_large_bitmap (image, 0, LARGE_TABLE, N_LARGE);
   put_large_bitmap (image, 1, LARGE_DATA - 8, 1);
@@ -1381,7 +1387,7 @@ test_rounds_remember (void)
   g_assert_cmpuint (count_rule (&c, "HDR-19"), ==, 1);
 }
 
-/* Data whose refcounts are in two blocks are one structure with one finding.
+/* Data whose refcounts are in two blocks is one structure with one finding.
  * There are no blocks; each would have 4096 refcounts. */
 static void
 test_refcounts_of_two_blocks (void)
@@ -1400,13 +1406,14 @@ test_refcounts_of_two_blocks (void)
                     "the data of bitmap 0 (by 0x29000), is 0");
 }
 
-/* Two long structures overlap where one round ends and another begins: that is
- * told where the second of them begins, in the first round, and in the next
- * where it begins with that round.  There is some data in both. */
+/* Two long structures overlap across the border between two rounds.  The
+ * overlap is reported where the second structure begins in the first round,
+ * and where the next round begins in that round.  Both structures contain some
+ * data. */
 static void
 check_rounds_cut (guint l1_before)
 {
-  /* With the table they are in the middle of what can be kept. */
+  /* With the table, they are in the middle of the range of runs to be kept. */
   const guint64 n_before = QCOW2_CLUSTER_MAP_RUNS / 2 - 1;
   const guint64 middle = LARGE_DATA + 2 * n_before + 20000;
   g_autoptr (Image) image = build_large (N_LARGE * 2 * MIB, 1, N_LARGE_BLOCKS);
@@ -1444,8 +1451,8 @@ test_rounds_cut (void)
   check_rounds_cut (0);
 }
 
-/* The directory breaks off behind a bitmap with the clusters of two rounds:
- * there are two all the same, as the last structures of the file show. */
+/* The directory is unreadable after a bitmap with the clusters of two rounds.
+ * Both rounds are made anyway, as the last structures of the file show. */
 static void
 test_rounds_unread (void)
 {
@@ -1457,7 +1464,7 @@ test_rounds_unread (void)
   g_auto (Checked) c = { 0 };
 
   /* QEMU takes the header for the refcount table, and the offset of the
-   * directory in it for that of a block. */
+   * directory in it for the offset of a block. */
   image_put_be (image, 48, 8, 0);
   image_put_be (image, 128, 8, directory);
   for (guint64 at = directory; at < behind; at += 32)
@@ -1483,8 +1490,8 @@ test_rounds_unread (void)
   g_assert_cmpuint (c.failed->len, ==, 1);
 }
 
-/* Too many in a single cluster: that is said, and what follows is looked at
- * all the same. */
+/* Too many runs in a single cluster are reported, and the clusters after it
+ * are still examined. */
 static void
 test_crowd (void)
 {
@@ -1527,9 +1534,9 @@ count_unexamined (const Checked *c, guint64 *offset)
   return n;
 }
 
-/* Of refcounts that are too much work the first round tells, and the next one
- * does not try them again: each entry has its own block, which is not the one
- * before it. */
+/* When refcounts are too much work, the first round reports that, and the next
+ * round does not try them again.  Each entry has another refcount block than
+ * the entry before. */
 static void
 test_rounds_give_up (void)
 {
@@ -1553,7 +1560,7 @@ test_rounds_give_up (void)
   g_assert_cmpuint (checked_get_source (&c)->n_bytes, >, N_LARGE * 8 * 2);
 }
 
-/* 16 rounds are made, no more. */
+/* The check makes at most 16 rounds. */
 static void
 test_budget_of_rounds (void)
 {
@@ -1572,14 +1579,14 @@ test_budget_of_rounds (void)
 
   check_large (&c, image);
   g_assert_cmpuint (count_unexamined (&c, &offset), ==, 1);
-  /* Each takes half of what can be kept at least. */
+  /* Each round covers at least half of the runs that the map can keep. */
   g_assert_cmpuint (offset / CLUSTER, >=, data + 2 * (16 * half - 1));
   g_assert_cmpuint (checked_get_source (&c)->n_bytes, >, 15 * n * 8);
   g_assert_cmpuint (checked_get_source (&c)->n_bytes, <, 18 * n * 8);
 }
 
-/* Nor is more read than 1 GiB of tables beside the first round: a second table
- * has 512 MiB of zeroes, which the disk needs. */
+/* In the rounds after the first, at most 1 GiB of tables is read.  The second
+ * table has 512 MiB of zeroes, all of which the disk needs. */
 static void
 test_budget_of_bytes (void)
 {
@@ -1606,8 +1613,8 @@ test_budget_of_bytes (void)
   g_assert_cmpuint (checked_get_source (&c)->n_bytes, <, 1300 * MIB);
 }
 
-/* 2^26 refcounts are looked at: as many as the first table has clusters.  All
- * blocks are one. */
+/* At most 2^26 refcounts are examined: as many as the first table has
+ * clusters.  All refcount table entries refer to the same block. */
 static void
 test_budget_of_refcounts (void)
 {
@@ -1621,7 +1628,7 @@ test_budget_of_refcounts (void)
 
   put_large_bitmap (image, 0, first, n_entries);
   put_large_bitmap (image, 1, first + n_clusters, n_entries);
-  /* The refcount table is behind the directory. */
+  /* The refcount table follows the directory. */
   image_put_be (image, 48, 8, LARGE_TABLE * CLUSTER);
   image_put_be (image, 56, 4, (n_blocks * 8 + CLUSTER - 1) / CLUSTER);
   for (guint64 i = 0; i < n_blocks; i++)
@@ -1634,8 +1641,8 @@ test_budget_of_refcounts (void)
   g_assert_cmpuint (offset / CLUSTER, ==, first + n_clusters);
 }
 
-/* The last of eight clusters of the refcount table is that of the L1 table,
- * and nothing of it is behind. */
+/* The last of the eight clusters of the refcount table is where the L1 table
+ * starts; no further cluster belongs to the refcount table. */
 static void
 test_long_refcount_table (void)
 {
@@ -1655,8 +1662,8 @@ test_long_refcount_table (void)
     }
 }
 
-/* Refcount table and L1 table share the last cluster of the file, of which
- * there are so few bytes that they hold no entry, or just one. */
+/* The refcount table and the L1 table share the last cluster of the file,
+ * which is so short that it holds no entry or just one. */
 static void
 test_short_refcount_table (void)
 {
@@ -1677,7 +1684,7 @@ test_short_refcount_table (void)
     }
 }
 
-/* The L1 table is in the third of four clusters of data in one piece. */
+/* The L1 table is in the third of four adjacent clusters of data. */
 static void
 test_inside_data (void)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A check as a whole: what is looked at behind the last bit and behind the
- * last extension, whose findings there are, and how it goes on after reads
- * that fail. */
+/* The check as a whole: unused bits after the last bit, bytes after the last
+ * extension, whose findings are reported, and how the check continues after
+ * failed reads. */
 
 #include "config.h"
 
@@ -21,8 +21,8 @@ static const FindingRow findings[] = {
   { "sound/version-2", "V2", NULL, "" },
   { "sound/many", "many-bitmaps", NULL, "" },
 
-  /* What stands behind the terminator: that of A is at 0x218, and the area
-   * ends at 0x10000. */
+  /* Bytes after the terminator: in A it is at 0x218, and the area ends at
+   * 0x10000. */
   { "rest/first", "A", "0x220:01", "I HDR-14@0x220" },
   { "rest/last", "A", "0xffff:80", "I HDR-14@0xffff" },
   { "rest/behind", "A", "0x10000:0000000000020000", "" },
@@ -37,7 +37,7 @@ static const FindingRow findings[] = {
     "E FILE-09@0x220; E HDR-17@0x28; E HDR-18@0x30; E BEXT-06@0x210" },
   { "rest/512", "B", "0x1ff:ff", "I HDR-14@0x1ff" },
   /* With clusters of 4 MiB, which the specification allows, the area ends
-   * behind the refcount table, whose first entry is 0x20000. */
+   * after the refcount table, whose first entry is 0x20000. */
   { "rest/wrong-clusters", "H09", NULL,
     "W HDR-04@0x14; E HDR-17@0x28; E HDR-18@0x30; E BEXT-05@0x210;"
     " E BDIR-05@0x2c0000; E BTAB-03@0x2a0000; E BDIR-05@0x2c0020;"
@@ -69,10 +69,10 @@ static const FindingRow findings[] = {
     " 0x290001:00*16", "" },
   { "tail/5-bits/next", "A", "0x18:0000000000050000 0x290000:20"
     " 0x290001:00*16", "W BDATA-03@0x290000" },
-  /* Of the bytes behind it every bit counts. */
+  /* In the bytes after the last used byte, every bit counts. */
   { "tail/5-bits/byte-behind", "A", "0x18:0000000000050000 0x290000:1f01"
     " 0x290002:00*15", "W BDATA-03@0x290001" },
-  /* The bits of the last byte are no mask for those that are read later. */
+  /* The mask of the last used byte does not apply to later reads. */
   { "tail/5-bits/far-behind", "cluster-2m",
     "0x18:0000000000050000 0x800000:00*4096 0x820000:01",
     "W BDATA-03@0x820000" },
@@ -96,38 +96,38 @@ static const FindingRow findings[] = {
     " 0x290001:00*16", "" },
   { "tail/1024-bits", "A", "0x290000:ff*128", "" },
   { "tail/1024-bits/next", "A", "0x290000:ff*129", "W BDATA-03@0x290080" },
-  /* The first one alone is told, wherever it is in the cluster. */
+  /* Only the first set bit is reported, wherever it is in the cluster. */
   { "tail/last-byte", "A", "0x29ffff:80", "W BDATA-03@0x29ffff" },
   { "tail/several", "A", "0x290100:01 0x290200:ff 0x29ffff:01",
     "W BDATA-03@0x290100" },
   { "tail/behind", "A", "0x2a0008:0000000000000001", "" },
 
-  /* Up to the end of the cluster there is nothing behind. */
+  /* When the cluster is full, there are no unused bits. */
   { "tail/full", "B", "0x12400:ff*512", "" },
   { "tail/full-but-for-one", "B", "0x18:00000000007ffe00 0x12400:00*512"
     " 0x125ff:7f", "" },
   { "tail/full-but-for-one/set", "B", "0x18:00000000007ffe00"
     " 0x12400:00*512 0x125ff:80", "W BDATA-03@0x125ff" },
-  /* Other entries have no end, and one that is not data has no bits. */
+  /* Only the last entry has unused bits, and only if it has data. */
   { "tail/other-entries", "B", "0x18:00000000007ffe00 0x12000:ff*1024"
     " 0x12400:00*512", "" },
   { "tail/all-ones", "B", "0x18:00000000007ffe00 0x12400:00*512"
     " 0x12618:0000000000000001", "" },
   { "tail/all-zeroes", "B", "0x18:00000000007ffe00 0x12400:ff*512"
     " 0x12618:0000000000000000", "" },
-  /* What stands at such places behind offset 0, in the header, is no data. */
+  /* The header's bytes at the same distance from offset 0 are not data. */
   { "tail/all-ones/1024-bits", "A", "0x2a0000:0000000000000001", "" },
   { "tail/all-zeroes/13248-bits", "B", "0x18:0000000000678000"
     " 0x12618:0000000000000000", "" },
   /* With fewer bits another entry is the last one, here the second: 512 bytes
-   * of data are 2 MiB of disk. */
+   * of data are for 2 MiB of the disk. */
   { "tail/unneeded-entry", "B", "0x18:00000000003ffe00 0x12600:00*24"
     " 0x12608:0000000000012200 0x12200:ff*512",
     "E BDIR-18@0x12808; W BDATA-03@0x123ff" },
   { "tail/missing-entry", "B", "0x12808:00000003 0x12400:ff*512"
     " 0x18:00000000007ffe00", "E BDIR-18@0x12808" },
 
-  /* Of an entry that is wrong the cluster is not to be trusted. */
+  /* The cluster of an invalid entry is not examined. */
   { "tail/reserved-bit", "A", "0x2a0000:0000000000290002 0x290080:01",
     "E BTAB-01@0x2a0000" },
   { "tail/ones-and-offset", "A", "0x2a0000:0000000000290001 0x290080:01",
@@ -160,18 +160,18 @@ static const FindingRow findings[] = {
   { "tail/2-mib/last", "cluster-2m", "0x9fffff:01",
     "W BDATA-03@0x9fffff" },
   { "tail/2-mib/sound", "cluster-2m", "0x8007ff:ff", "" },
-  /* Behind a block that is read at once, and at its end. */
+  /* Bits after a block that is read at once, and at the end of the block. */
   { "tail/2-mib/128-kib", "cluster-2m", "0x820000:01",
     "W BDATA-03@0x820000" },
   { "tail/2-mib/block", "cluster-2m", "0x8207ff:01", "W BDATA-03@0x8207ff" },
   { "tail/2-mib/next-block", "cluster-2m", "0x820800:01",
     "W BDATA-03@0x820800" },
 
-  /* Two bitmaps with one table are told of once. */
+  /* Two bitmaps with the same table cause a single finding. */
   { "tail/shared-table", "A", "0x2c0020:00000000002a0000 0x2c0031:10"
     " 0x290080:01", "W BDATA-03@0x290080; E OVL-02@0x2c0020" },
 
-  /* The clusters are counted in 64 KiB. */
+  /* Each refcount is for a cluster of 64 KiB. */
   { "refcount/0-of-data", "refcount-data-0", NULL, "E REF-01@0x290000" },
   { "refcount/2-of-data", "refcount-data-2", NULL, "W REF-01@0x290000" },
   { "refcount/0-of-table", "refcount-table-0", NULL, "E REF-01@0x2a0000" },
@@ -181,71 +181,73 @@ static const FindingRow findings[] = {
     "E REF-01@0x0; E REF-01@0x10000; E REF-01@0x20000; E REF-01@0x30000;"
     " E REF-01@0x290000; E REF-01@0x2a0000; E REF-01@0x2b0000;"
     " E REF-01@0x2c0000" },
-  /* Nobody has promised anything. */
+  /* The dirty bit or a stale bitmaps extension makes the error a warning,
+   * because the refcounts are not promised to be right. */
   { "refcount/dirty", "refcount-data-0", "0x4f:01",
     "W HDR-21@0x48; W REF-01@0x290000" },
   { "refcount/stale", "refcount-data-0", "0x58:0000000000000000",
     "W HDR-25@0x58; W REF-01@0x290000" },
   { "refcount/shared-and-dirty", "refcount-data-2", "0x4f:01",
     "W HDR-21@0x48; W REF-01@0x290000" },
-  /* Of the guest's clusters it is not our business: 0x50000 is one. */
+  /* The guest's clusters are not examined: 0x50000 is one. */
   { "refcount/guest", "A", "0x2000a:0000", "" },
   { "refcount/header", "A", "0x20000:0000", "E REF-01@0x0" },
-  /* Two bitmaps have the same table, which is too short for both: it holds no
-   * entry that breaks a rule. */
+  /* Two bitmaps have the same table, which is too short for both.  The table
+   * has no entry that breaks a rule. */
   { "shared/short-table", "A",
     "0x18:0000001000000000 0x2c0020:00000000002a0000 0x2c0031:10",
     "E HDR-15@0x24; E BDIR-18@0x2c0008; E BDIR-18@0x2c0028; "
     "E OVL-02@0x2c0020" },
-  /* Likewise one of 8195 entries, of which 8194 are needed and looked at. */
+  /* A shared table of 8195 entries, of which 8194 are needed and examined. */
   { "shared/spare-entry", "A",
     "0x18:0000020020000000 0x2c0000:000000000030000000002003 0x2c0011:09 "
     "0x2c0020:000000000030000000002003 0x2c0031:09 size=0x400000",
     "E HDR-15@0x24; W BDIR-06@0x2c0008; W BDIR-06@0x2c0028; "
     "E BDIR-18@0x2c0008; E BDIR-18@0x2c0028; W RES-02@0x310010; "
     "E OVL-02@0x2c0020; E REF-01@0x300000" },
-  /* More clusters than there are numbers of 32 bits. */
+  /* More clusters than a 32-bit number can count. */
   { "overlap/2-32-clusters", "luks-pointer",
     "0x80:0001000000010000 size=0x2000000000000",
     "E OVL-01@0x240000; E OVL-01@0x250000; E OVL-01@0x260000; "
     "E OVL-01@0x270000; E REF-01@0x280000" },
-  /* A crypto extension that is cut short hides no LUKS header. */
+  /* A truncated crypto extension does not hide a LUKS header. */
   { "overlap/second-luks-pointer", "luks-pointer",
     "0x230:0537be77000000080000000000050000 0x250000:0000000000040000",
     "E EXT-08@0x230; E EXT-13@0x234; E OVL-01@0x40000; "
     "W BDATA-03@0x40084" },
-  /* Nor does one that does not fit. */
+  /* Neither does a crypto extension that does not fit. */
   { "second-luks-pointer-too-long", "luks-pointer", "0x230:0537be77ffffffff",
     "E EXT-08@0x230; E EXT-03@0x234; E EXT-13@0x234" },
-  /* The table of an entry that is cut short is not looked at. */
+  /* The table of a truncated directory entry is not examined. */
   { "cut-entry", "A", "0x2c0012:ffff 0x2a0000:8000000000290000",
     "E BDIR-02@0x2c0012" },
   { "bitmaps-extension-too-long", "A", "0x1fc:ffffffff",
     "E EXT-03@0x1fc; E EXT-12@0x1fc; E HDR-25@0x58" },
-  /* The guest's clusters are behind the end, too. */
+  /* The guest's clusters are after the end of the file, too. */
   { "snapshots/at-file-end", "S", "0x40:0000000000100000 size=0x100000",
     "E FILE-09@0x100000; E HDR-19@0x40" },
   { "cut-entry/table", "A", "0x2c0012:ffff 0x2c0000:0000000000030000",
     "E BDIR-02@0x2c0012" },
-  /* As many entries as are needed are looked at; the one behind is spare. */
+  /* Only the needed entries are examined; the one after them is spare. */
   { "spare-entry", "A",
     "0x18:0000020020000000 0x2c0000:000000000030000000002003 0x2c0011:09 "
     "0x310008:0000000000000001 0x310010:8000000000000000 size=0x400000",
     "E HDR-15@0x24; W BDIR-06@0x2c0008; E BDIR-18@0x2c0008; "
     "E BDIR-18@0x2c0028; W RES-02@0x310010; E REF-01@0x300000" },
-  /* The data of one bitmap and the table of another, which begins later. */
+  /* The data of one bitmap overlaps the table of another, later one. */
   { "overlap/table-in-data", "A",
     "0x18:0000001000000000 0x2c0000:000000000030000000000002 "
     "0x2c0020:000000000032000000000002 0x2c0031:10 "
     "0x300000:00000000003100000000000000320000 size=0x400000",
     "E HDR-15@0x24; E OVL-01@0x320000; E REF-01@0x300000; E REF-01@0x310000" },
-  /* What is read as entries of the table leads behind the end of the file. */
+  /* The bytes that are read as L1 entries refer to offsets after the end of
+   * the file. */
   { "overlap/l1-table-32-mib", "A", "0x24:00400000 size=0x4000000",
     "E FILE-09@0x4000000; E REF-01@0x2d0000; "
     "E OVL-01@0x290000; E OVL-01@0x2a0000; E OVL-01@0x2b0000; "
     "E OVL-01@0x2c0000" },
-  /* A second bitmaps extension, too short: all that is left is the header.
-   * The magic of LUKS is the first entry of the L1 table. */
+  /* A second, truncated bitmaps extension hides the bitmaps, so that only the
+   * LUKS header is left.  Its magic is read as the first L1 entry. */
   { "overlap/luks-and-l1-table", "luks-pointer",
     "0x28:0000000000040000 0x230:23852875000000080000000100000000",
     "E FILE-09@0x270040; E EXT-08@0x230; E EXT-12@0x234; "
@@ -259,24 +261,24 @@ static const FindingRow findings[] = {
   /* Only the dirty bit makes refcounts doubtful. */
   { "refcount/other-feature", "refcount-data-0",
     "0x48:0000000000000008 0x68:01", "E REF-01@0x290000" },
-  /* No bytes of a name end where the file does, too. */
+  /* A name of no bytes can be at the end of the file. */
   { "empty-name-at-file-end", "no-bitmaps",
     "0x8:0000000000000300 size=0x300",
     "E FILE-09@0x300; W HDR-13@0x10; E HDR-17@0x28; E HDR-18@0x30" },
   { "refcount/bad-block", "A", "0x10018:0000000000010200",
     "E HDR-18@0x10018" },
-  /* Reserved bits are no part of the offset: the block is read all the same. */
+  /* Reserved bits are not part of the offset: the block is still read. */
   { "refcount/reserved-bit", "refcount-data-0", "0x10007:01",
     "E HDR-18@0x10000; E REF-01@0x290000" },
   { "refcount/reserved-bit-alone", "A", "0x1ffff:01", "E HDR-18@0x1fff8" },
-  /* Of a table that goes on behind the end of the file the rest counts. */
+  /* When a table crosses the end of the file, the part in the file counts. */
   { "refcount/long-table", "A",
     "0x30:00000000002d0000 0x38:00000002 0x2d0000:0000000000020000 "
     "0x2a0000:00000000002d0000 size=0x2e0000",
     "W FILE-09@0x2e0000; W HDR-18@0x30; E OVL-01@0x2d0000; "
     "E REF-01@0x2d0000" },
   /* QEMU takes the header for the table, and the offset of the directory in it
-   * for that of a block, which keeps it from writing the directory. */
+   * for the offset of a block.  That keeps QEMU from writing the directory. */
   { "refcount/no-table", "A", "0x30:0000000000000000",
     "E HDR-18@0x30; E OVL-01@0x2c0000" },
 };
@@ -309,8 +311,8 @@ count_findings (const Checked *c, const char *rule, guint64 bitmap)
   return n;
 }
 
-/* No byte is read behind the end of a cluster whose last bit is the bitmap's.
- */
+/* No byte of the cluster is read when the bitmap's last bit is the last bit of
+ * the cluster. */
 static void
 test_full_tail_is_not_read (void)
 {
@@ -322,7 +324,7 @@ test_full_tail_is_not_read (void)
   g_assert_cmpuint (c.failed->len, ==, 0);
 }
 
-/* A writer hides nothing of what lies behind the extensions. */
+/* A writer does not hide the bytes after the extensions. */
 static void
 test_writer (void)
 {
@@ -335,7 +337,7 @@ test_writer (void)
   assert_findings (c.image->problems, "W FILE-08@0x0; I HDR-14@0x220");
 }
 
-/* A table that starts where the file ends is told of once. */
+/* A table that starts at the end of the file causes a single finding. */
 static void
 test_snapshots_at_file_end (void)
 {
@@ -358,9 +360,10 @@ test_bitmaps_extension (void)
   assert_findings (c.image->problems, "E BEXT-03@0x204");
 }
 
-/* What is known of the refcounts of one block says nothing of the next one:
- * the directory of B, of one long entry, is moved to the last cluster of the
- * first block and the first one of the second, which is all zeroes. */
+/* The last refcount of one block must not be taken for a refcount of the next.
+ * The directory of B, a single long entry, is moved to the last cluster of the
+ * first block and the first cluster of the second block, which is all
+ * zeroes. */
 static void
 test_unreadable_block (void)
 {
@@ -384,8 +387,8 @@ test_unreadable_block (void)
   g_assert_true (found);
 }
 
-/* A directory is as long as it may be, whatever it is said to be: what lies
- * 256 MiB behind its start is not in it. */
+/* A directory is limited in length, whatever its stored length is: the bytes
+ * 256 MiB after its start do not belong to it. */
 static void
 test_long_directory (void)
 {
@@ -404,7 +407,7 @@ test_long_directory (void)
     }
 }
 
-/* The message has the number of bits, the finding the bitmap. */
+/* The message contains the number of bits, and the finding the bitmap. */
 static void
 test_tail_message (void)
 {
@@ -421,7 +424,7 @@ test_tail_message (void)
   g_assert_cmpint (problem->subject.parts, ==, QCOW2_PART_BITMAPS);
 }
 
-/* Gives bm1 of A the table of bm0, and its granularity. */
+/* Makes bm1 of A share the table and the granularity of bm0. */
 #define SHARED "0x2c0020:00000000002a0000 0x2c0031:10"
 
 typedef struct
@@ -460,7 +463,7 @@ static const WantRow wants[] = {
   { "cut-entry", "A", "0x2c0032:ffff", 0, { 1, 0, 0, 0 },
     "E BDIR-02@0x2c0032" },
 
-  /* What is wrong with a table that both have is wrong with either. */
+  /* Findings about a shared table are findings about either bitmap. */
   { "shared/sound", "A", SHARED, 1, { 1, 0, 0, 0 }, "E OVL-02@0x2c0020" },
   { "shared/entry/first", "A", "0x2a0000:8000000000290200 " SHARED, 0,
     { 0, 0, 0, 1 },
@@ -482,7 +485,7 @@ static const WantRow wants[] = {
     "E REF-01@0x290000; E OVL-02@0x2c0020" },
   { "shared/overlap", "A", "0x2a0000:0000000000030000 " SHARED, 1,
     { 1, 0, 0, 0 }, "E OVL-01@0x30000; E OVL-02@0x2c0020" },
-  /* The first one's entry is damaged: the second one's is not. */
+  /* Damage to the first bitmap's directory entry is not the second one's. */
   { "shared/other-entry", "A", "0x2c0010:02 " SHARED, 1, { 1, 0, 0, 0 },
     "E OVL-02@0x2c0020" },
 };
@@ -506,8 +509,9 @@ test_wants (gconstpointer data)
   g_assert_true (c.summary.is_whole);
 }
 
-/* When nobody was asked for in particular, what is wrong with a table that
- * both have is told of the first, and of the second that it is that one's. */
+/* When all bitmaps are selected, the findings about a shared table are
+ * reported for the first bitmap, and the second one is reported to share
+ * it. */
 static void
 test_shared_entry (void)
 {
@@ -534,16 +538,16 @@ test_shared_tail (void)
   g_assert_cmpuint (count_findings (&c, "OVL-02", 1), ==, 1);
 }
 
-/* 65535 bitmaps have one table of 64 KiB, which is not read for each.  The
- * directory has 2 MiB: a check of all reads it once, a check of one twice, and
- * a few entries for their names. */
+/* 65535 bitmaps share one table of 64 KiB, which is not read for each of them.
+ * The directory has 2 MiB: a check of all bitmaps reads it once, a check of
+ * one bitmap twice, and a few entries again for their names. */
 static void
 test_shared_by_many (void)
 {
   static const struct
   {
     guint64 only;
-    guint64 first; /* who has the finding about the table */
+    guint64 first; /* index of the bitmap with the finding about the table */
     guint64 max_mib;
   } rows[] = { { QCOW2_NO_INDEX, 0, 3 }, { 65534, 65534, 5 }, { 5, 5, 5 } };
 
@@ -572,12 +576,12 @@ typedef struct
   const char *path;
   const char *base;
   const char *patch;
-  guint64 bad;        /* the first of 512 bytes that cannot be read */
-  const char *failed; /* where, of each error that is told */
+  guint64 bad;        /* start of 512 unreadable bytes */
+  const char *failed; /* offset of each reported error */
   const char *findings;
 } FailRow;
 
-/* In each image there is something that has to be found all the same. */
+/* Each image has something that must still be found. */
 #define L1_ON_TABLE_1 "0x28:00000000002b0000"
 /* clang-format off */
 static const FailRow fails[] = {
@@ -621,7 +625,7 @@ test_fails (gconstpointer data)
   assert_findings (c.image->problems, row->findings);
 }
 
-/* A bitmap whose table cannot be read counts as damaged. */
+/* A bitmap whose table is unreadable counts as damaged. */
 static void
 test_fails_summary (void)
 {
@@ -634,8 +638,7 @@ test_fails_summary (void)
   g_assert_cmpuint (c.summary.enabled + c.summary.disabled, ==, 1);
 }
 
-/* Nobody asked for that bitmap, but who knows what it shares with the other.
- */
+/* The bitmap is not selected, but it may overlap with the selected one. */
 static void
 test_fails_elsewhere (void)
 {
@@ -650,8 +653,8 @@ test_fails_elsewhere (void)
   g_assert_cmpuint (c.summary.damaged, ==, 0);
 }
 
-/* Another bitmap's table, of 2^27 entries, is not examined to its end, as 4096
- * were those of the one that was asked for. */
+/* The table of another bitmap has 2^27 entries and is not examined to the end,
+ * because 4096 entries of the selected bitmap were examined before. */
 static void
 test_left_out (void)
 {
@@ -671,7 +674,7 @@ test_left_out (void)
                    "bitmaps point to were not examined: there are too many");
 }
 
-/* The table is the other one's as well. */
+/* The unreadable table belongs to the selected bitmap as well. */
 static void
 test_fails_shared (void)
 {
@@ -685,9 +688,9 @@ test_fails_shared (void)
   g_assert_cmpuint (c.summary.damaged, ==, 1);
 }
 
-/* A directory that cannot be read to its end, the name of a third bitmap: what
- * stands before counts, whoever was asked for.  The second one's table is the
- * first one's data. */
+/* The directory is unreadable from the name of a third bitmap on.  The entries
+ * before it still count, whichever bitmap is selected.  The table of the
+ * second bitmap is the data of the first. */
 static void
 test_fails_directory_selected (void)
 {
@@ -705,7 +708,8 @@ test_fails_directory_selected (void)
   g_assert_cmpuint (count_findings (&c, "OVL-01", 1), ==, 1);
 }
 
-/* Wants the last bitmap, and has reads of the directory fail from then on. */
+/* Selects the last bitmap, and makes reads of the directory fail from then
+ * on. */
 static gboolean
 want_last (const Qcow2Bitmap *bitmap, gconstpointer data)
 {
@@ -719,7 +723,7 @@ want_last (const Qcow2Bitmap *bitmap, gconstpointer data)
   return TRUE;
 }
 
-/* The other bitmaps cannot be read any more. */
+/* The other bitmaps have become unreadable. */
 static void
 test_fails_others (void)
 {
@@ -734,12 +738,12 @@ test_fails_others (void)
   g_assert_cmpuint (c.summary.enabled + c.summary.disabled, ==, 1);
 }
 
-/* Each block of refcounts that cannot be read is told once, and others are
- * looked at.  B has 150 clusters; with refcounts of 64 bits a block has 64 of
- * them.  Bitmap data are at 0x12000, 0x12200 and 0x12400, the table is at
+/* Each unreadable refcount block is reported once, and the other blocks are
+ * examined.  B has 150 clusters; with 64-bit refcounts, a block has 64 of
+ * them.  The bitmap data is at 0x12000, 0x12200 and 0x12400, the table at
  * 0x12600 and the directory at 0x12800: clusters 144 to 148, in the third
- * block, and after a patch 10 and 70 in the other two.  The third block counts
- * clusters up to 0x18000, behind the end of the file. */
+ * block.  Patches add clusters 10 and 70, in the other two blocks.  The third
+ * block covers clusters up to 0x18000, after the end of the file. */
 static void
 test_fails_by_block (void)
 {
@@ -757,7 +761,7 @@ test_fails_by_block (void)
   assert_findings (c.image->problems, "W FILE-09@0x12e00; W REF-01@0x8c00");
 }
 
-/* Damage on the way hides all bitmaps, or there are none. */
+/* Damage before the directory hides all bitmaps, or there are none. */
 static void
 test_unknown_directory (void)
 {
@@ -782,7 +786,7 @@ test_unknown_directory (void)
     }
 }
 
-/* Without a directory the other structures are checked. */
+/* Without a directory, the other structures are still checked. */
 static void
 test_no_directory (void)
 {
@@ -797,7 +801,7 @@ test_no_directory (void)
   g_assert_false (c.summary.is_whole);
 }
 
-/* Without a cluster size there is nothing to check but the rest. */
+/* Without a cluster size, no structure after the header can be checked. */
 static void
 test_no_clusters (void)
 {
@@ -808,8 +812,7 @@ test_no_clusters (void)
   assert_findings (c.image->problems, "E HDR-04@0x14");
 }
 
-/* Nor is the snapshot table looked at, in which there are 2000 bytes of extra
- * data. */
+/* The snapshot table, with 2000 bytes of extra data, is not read, either. */
 static void
 test_no_clusters_snapshots (void)
 {
@@ -822,9 +825,9 @@ test_no_clusters_snapshots (void)
   g_assert_cmpuint (checked_get_source (&c)->n_reads, ==, n_reads);
 }
 
-/* 256 clusters of 2 MiB that should be zero are looked at, no more.  The
- * bitmaps have one table of as many entries as their number, of which only the
- * first is needed, so that each is one for itself. */
+/* At most 256 clusters of 2 MiB that should be zero are examined.  All bitmaps
+ * have one table, but with a different number of entries each, so that each
+ * bitmap is examined separately.  Only the first entry is needed. */
 static void
 test_budget_of_zeros (void)
 {
@@ -846,7 +849,7 @@ test_budget_of_zeros (void)
       image_put_be (image, at + 24, 4, i);
       image_put_be (image, at + 28, 4, 0);
     }
-  /* The bitmaps extension stands behind the feature table. */
+  /* The bitmaps extension follows the feature table. */
   image_put_be (image, 0x200, 4, n_bitmaps);
   image_put_be (image, 0x208, 8, n_bitmaps * 32);
 
@@ -864,12 +867,13 @@ test_budget_of_zeros (void)
           g_assert_cmpuint (problem->subject.bitmap, >=, 256);
         }
     }
-  /* 2 MiB but for 2048 bytes go into 512 MiB 256 times. */
+  /* 512 MiB are 256 times 2 MiB less 2048 bytes, with a rest. */
   g_assert_cmpuint (n_unexamined, ==, n_bitmaps - 256);
 }
 
-/* Of 601 entries the last is half a cluster's, whose other half is not zero.
- * When the file ends before that entry, none of the others is taken for it. */
+/* The last of 601 entries is for half a cluster, and the other half is not
+ * zero.  When the file ends before that entry, no other entry is taken for the
+ * last one. */
 static void
 test_last_entry_cut (void)
 {

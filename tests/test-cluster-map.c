@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Runs of clusters: their order, what is merged and cut, and that nothing is
- * lost when there are too many. */
+/* Runs of clusters: their order, merging and clipping, and that no run is lost
+ * when there are too many. */
 
 #include "config.h"
 
@@ -28,8 +28,8 @@ add (Qcow2ClusterMap *map, Qcow2RunKind kind, guint32 bitmap, guint64 start,
   qcow2_cluster_map_add (map, make_run (kind, bitmap, start, n, pointer));
 }
 
-/* Returns the runs in MAP, after sorting, as START+N@POINTER, with a "<" in
- * front of those that begin before START. */
+/* Sorts MAP and returns its runs as START+N@POINTER, with a "<" before each
+ * clipped run. */
 static char *
 show (Qcow2ClusterMap *map)
 {
@@ -67,12 +67,12 @@ test_empty (void)
   g_assert_cmpuint (qcow2_cluster_map_get_high (map), ==, G_MAXUINT64);
   g_assert_false (qcow2_cluster_map_is_crowded (map));
 
-  /* Nothing is no run. */
+  /* A range of no clusters adds no run. */
   add (map, QCOW2_RUN_TABLE, 0, 5, 0, 1);
   assert_runs (map, "");
 }
 
-/* By start, then by kind, then by what points to it. */
+/* Runs are sorted by start, then by kind, then by pointer. */
 static void
 test_order (void)
 {
@@ -89,7 +89,7 @@ test_order (void)
   assert_runs (map, "1+1@5000 3+9@70 7+3@2000 7+2@1000 7+1@800 7+1@900 "
                     "4294967297+1@5");
 
-  /* What is added later finds its place. */
+  /* A run that is added later is sorted in, too. */
   add (map, QCOW2_RUN_TABLE, 3, 2, 1, 4);
   assert_runs (map, "1+1@5000 2+1@4 3+9@70 7+3@2000 7+2@1000 7+1@800 "
                     "7+1@900 4294967297+1@5");
@@ -111,8 +111,8 @@ test_fields (void)
                     QCOW2_RUN_DIRECTORY);
 }
 
-/* Data that entries one behind the other point to, in clusters one behind the
- * other, are one run. */
+/* Data runs are merged when the table entries are adjacent and the clusters
+ * are, too. */
 static void
 test_merge (void)
 {
@@ -136,8 +136,8 @@ typedef struct
   const char *runs;
 } MergeRow;
 
-/* What stands behind two clusters of data of bitmap 4 from 10 on, which 800
- * points to. */
+/* A second run, added after two data clusters of bitmap 4 from 10 on, whose
+ * pointer is 800. */
 static const MergeRow merge_rows[] = {
   { "same", QCOW2_RUN_DATA, 4, 12, 1, 816, "10+3@800" },
   { "other-bitmap", QCOW2_RUN_DATA, 5, 12, 1, 816, "10+2@800 12+1@816" },
@@ -164,7 +164,7 @@ test_merge_row (gconstpointer data)
   assert_runs (map, row->runs);
 }
 
-/* Tables have one pointer: two that touch are two. */
+/* A table has a single pointer, so that two adjacent tables are not merged. */
 static void
 test_merge_no_tables (void)
 {
@@ -187,14 +187,14 @@ test_clip_low (void)
   g_assert_cmpuint (qcow2_cluster_map_get_high (map), ==, G_MAXUINT64);
   assert_runs (map, "");
 
-  add (map, QCOW2_RUN_TABLE, 0, 90, 10, 1); /* ends in front */
-  add (map, QCOW2_RUN_TABLE, 0, 90, 11, 2); /* goes on by one */
+  add (map, QCOW2_RUN_TABLE, 0, 90, 10, 1); /* ends before the map */
+  add (map, QCOW2_RUN_TABLE, 0, 90, 11, 2); /* extends into the map */
   add (map, QCOW2_RUN_DATA, 0, 95, 7, 1000);
-  add (map, QCOW2_RUN_TABLE, 0, 100, 4, 3); /* begins there */
+  add (map, QCOW2_RUN_TABLE, 0, 100, 4, 3); /* begins with the map */
   assert_runs (map, "<100+1@2 100+4@3 <100+2@1040");
 }
 
-/* A run that was cut is continued as ever. */
+/* A clipped run is merged with the next one as usual. */
 static void
 test_clip_and_merge (void)
 {
@@ -207,8 +207,8 @@ test_clip_and_merge (void)
   assert_runs (map, "<100+2@1000");
 }
 
-/* Fills MAP with as many runs as there is room for, of one cluster each, from
- * START on, STEP clusters apart. */
+/* Fills MAP with as many runs of one cluster as it can hold, from START on,
+ * STEP clusters apart. */
 static void
 fill (Qcow2ClusterMap *map, guint64 start, guint64 step)
 {
@@ -225,7 +225,7 @@ test_full (void)
   g_assert_cmpuint (qcow2_cluster_map_get_n (map), ==, QCOW2_CLUSTER_MAP_RUNS);
   g_assert_cmpuint (qcow2_cluster_map_get_high (map), ==, G_MAXUINT64);
 
-  /* One more, at the end: the upper half goes, and what is added there. */
+  /* One more run at the end: the map drops its upper half and that run. */
   add (map, QCOW2_RUN_TABLE, 0, 1 << 20, 1, 0);
   const guint64 high = qcow2_cluster_map_get_high (map);
   g_assert_cmpuint (high, ==, 10 + QCOW2_CLUSTER_MAP_RUNS / 2);
@@ -233,7 +233,7 @@ test_full (void)
                     QCOW2_CLUSTER_MAP_RUNS / 2);
   g_assert_false (qcow2_cluster_map_is_crowded (map));
 
-  /* From now on the map ends there. */
+  /* From now on the map ends at HIGH. */
   add (map, QCOW2_RUN_TABLE, 1, high, 5, 1);
   g_assert_cmpuint (qcow2_cluster_map_get_n (map), ==,
                     QCOW2_CLUSTER_MAP_RUNS / 2);
@@ -249,8 +249,8 @@ test_full (void)
     }
 }
 
-/* What was there before the map became smaller is cut, too, and is not marked:
- * it begins here. */
+/* A run that was added before the map became smaller is shortened as well, but
+ * it is not marked as clipped, because it begins here. */
 static void
 test_full_clips (void)
 {
@@ -267,7 +267,7 @@ test_full_clips (void)
   g_assert_cmpuint (run->n, ==, high);
   g_assert_false (run->clipped);
 
-  /* The next collection has the rest of it. */
+  /* The next collection has the rest of the run. */
   qcow2_cluster_map_start (map, high);
   add (map, QCOW2_RUN_DATA, 1, 0, 1 << 30, 80);
   run = qcow2_cluster_map_get (map, 0);
@@ -277,7 +277,7 @@ test_full_clips (void)
   g_assert_true (run->clipped);
 }
 
-/* So is the one for which there was no room. */
+/* The run that does not fit in the full map is shortened, too. */
 static void
 test_full_clips_last (void)
 {
@@ -293,7 +293,7 @@ test_full_clips_last (void)
                     9 + QCOW2_CLUSTER_MAP_RUNS / 2);
 }
 
-/* A run that is continued needs no room. */
+/* A run that extends the previous one needs no room. */
 static void
 test_full_merge (void)
 {
@@ -307,9 +307,9 @@ test_full_merge (void)
   g_assert_cmpuint (qcow2_cluster_map_get_high (map), ==, G_MAXUINT64);
 }
 
-/* Too many for a single cluster: they are left to a collection that begins
- * with it, where the last ones are left out and the next cluster is not begun.
- */
+/* Too many runs for a single cluster are left to a collection that begins at
+ * that cluster.  There, the last ones are left out, and the map ends before
+ * the next cluster. */
 static void
 test_crowd (void)
 {
@@ -335,7 +335,7 @@ test_crowd (void)
   add (map, QCOW2_RUN_TABLE, 1, 8, 1, 1);
   g_assert_cmpuint (qcow2_cluster_map_get_n (map), ==, QCOW2_CLUSTER_MAP_RUNS);
 
-  /* To add what there is no room for is no work. */
+  /* Adding a run that has no room takes no time. */
   for (guint i = 0; i < 1000000; i++)
     add (map, QCOW2_RUN_TABLE, 1, 7, 1, i);
   g_assert_cmpuint (qcow2_cluster_map_get_n (map), ==, QCOW2_CLUSTER_MAP_RUNS);
@@ -346,7 +346,7 @@ test_crowd (void)
   assert_runs (map, "<8+1@1");
 }
 
-/* More than half in the first cluster, but not too many. */
+/* The first cluster has more than half of the runs, but not too many. */
 static void
 test_half_crowd (void)
 {
@@ -362,8 +362,8 @@ test_half_crowd (void)
   g_assert_false (qcow2_cluster_map_is_crowded (map));
 }
 
-/* Many runs in any order, over several collections, against what each cluster
- * should have: how many runs, and a sum over what they are. */
+/* Adds many runs in random order, over several collections.  Compares the
+ * number of runs in each cluster, and a checksum over them. */
 
 #define N_CLUSTERS 2000000u
 #define N_RANDOM 1600000u
@@ -410,7 +410,7 @@ make_random_runs (Cluster *clusters)
       const Qcow2RunKind kind
           = g_test_rand_bit () ? QCOW2_RUN_DATA : QCOW2_RUN_TABLE;
 
-      /* Pointers are far from each other, so that nothing is merged. */
+      /* The pointers are far apart, so that no runs are merged. */
       runs[i]
           = make_run (kind, (guint32) g_test_rand_int_range (0, 65535),
                       (guint64) g_test_rand_int_range (0, N_CLUSTERS - 800),
@@ -421,8 +421,8 @@ make_random_runs (Cluster *clusters)
   return runs;
 }
 
-/* Asserts that the sorted MAP is in order and inside its bounds, and counts
- * what it has.  Returns how many runs begin in it. */
+/* Asserts that the sorted MAP is in order and within its bounds, and adds its
+ * contents to CLUSTERS.  Returns the number of runs that begin in MAP. */
 static guint
 take_round (Qcow2ClusterMap *map, Cluster *clusters)
 {
@@ -460,7 +460,7 @@ test_random (void)
 
   while (TRUE)
     {
-      /* Each round begins elsewhere. */
+      /* Each round starts to add at another run. */
       const guint first = (guint) g_test_rand_int_range (0, N_RANDOM);
 
       for (guint i = 0; i < N_RANDOM; i++)
@@ -476,7 +476,7 @@ test_random (void)
       if (high == G_MAXUINT64)
         break;
 
-      /* There is no end of it if rounds are small. */
+      /* With small rounds this loop would never end. */
       g_assert_cmpuint (qcow2_cluster_map_get_n (map), >,
                         QCOW2_CLUSTER_MAP_RUNS / 3);
       qcow2_cluster_map_start (map, high);

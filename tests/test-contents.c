@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The extents and totals of bitmaps, against a reader that takes the file bit
- * by bit. */
+/* Compares the extents and totals of bitmaps with a reader that takes the file
+ * bit by bit. */
 
 #include "config.h"
 
@@ -15,10 +15,10 @@
 #define DATA_OFFSET 0x20000
 #define FILE_SIZE 0x200000
 
-/* Of data in the smallest clusters. */
+/* Bits in a data cluster of the smallest size, 512 bytes. */
 #define CLUSTER_BITS 4096
 
-/* A bitmap of its own in a file, and what the naive reader knows of it. */
+/* A file with a single bitmap, and the same data for the naive reader. */
 typedef struct
 {
   GByteArray *bytes;
@@ -31,7 +31,8 @@ typedef struct
   Qcow2Bitmap bitmap;
 } Fixture;
 
-/* Begins with a table of N_ENTRIES entries that are zero. */
+/* Sets up F with a bitmap table of N_ENTRIES zero entries.  A granule has
+ * 2^GRANULARITY_BITS bytes. */
 static void
 fixture_init (Fixture *f, guint64 cluster_size, guint granularity_bits,
               guint64 virtual_size, guint64 n_entries)
@@ -48,7 +49,7 @@ fixture_init (Fixture *f, guint64 cluster_size, guint granularity_bits,
   f->state = QCOW2_BITMAP_STATE_ENABLED;
 }
 
-/* Makes STATE that of the bitmap, in which a clear bit is CLEAR. */
+/* Sets the bitmap's state to STATE, in which a clear bit means CLEAR. */
 static void
 set_state (Fixture *f, Qcow2BitmapState state, guint64 clear)
 {
@@ -94,7 +95,8 @@ fill (Fixture *f, guint64 offset, guint64 n, guint8 byte)
     put_byte (f, offset + i, byte);
 }
 
-/* Sets or clears a bit of the data at OFFSET, all of which were put. */
+/* Sets or clears bit BIT of the data at host offset OFFSET.  The data must
+ * have been stored before. */
 static void
 put_bit (Fixture *f, guint64 offset, guint64 bit, gboolean set)
 {
@@ -112,8 +114,8 @@ flip_bit (Fixture *f, guint64 offset, guint64 bit)
   f->bytes->data[offset + bit / 8] ^= (guint8) (1u << bit % 8);
 }
 
-/* Makes the file as it is by now a source, and the image and the bitmap what
- * the naive reader believes they are. */
+/* Opens the file in its present state as a source, and sets up the image and
+ * the bitmap with the naive reader's values. */
 static void
 open_file (Fixture *f)
 {
@@ -152,7 +154,7 @@ take_extent (const Qcow2Extent *extent, gpointer data,
   return TRUE;
 }
 
-/* Returns EXTENTS as "0+512:1 512+9:0", the first thousand of them. */
+/* Returns the first thousand of EXTENTS in the form "0+512:1 512+9:0". */
 static char *
 list_extents (const GArray *extents)
 {
@@ -205,7 +207,7 @@ compare_totals (const Qcow2ExtentTotals *totals, const NaiveAnswer *wanted)
   g_assert_cmpuint (totals->unknown, ==, sums[NAIVE_UNKNOWN]);
 }
 
-/* Compares a walk and a count of CONTENTS that go on after errors. */
+/* Compares a walk and a count of CONTENTS that continue after errors. */
 static void
 check_lenient (Qcow2Contents contents, const NaiveAnswer *wanted)
 {
@@ -235,8 +237,8 @@ check_lenient (Qcow2Contents contents, const NaiveAnswer *wanted)
   g_assert_cmpstr (walk_error->message, ==, count_error->message);
 }
 
-/* The same where they end at the first error.  A bitmap without bits is no
- * error: what it says is unknown, once. */
+/* Compares a walk and a count of CONTENTS that end at the first error.  A
+ * bitmap without bits is not an error; it is one unknown extent. */
 static void
 check_strict (Qcow2Contents contents, const NaiveAnswer *wanted)
 {
@@ -267,7 +269,8 @@ check_strict (Qcow2Contents contents, const NaiveAnswer *wanted)
   compare_totals (&totals, wanted);
 }
 
-/* Compares all that there is of at most MAX_LENGTH bytes from START on. */
+/* Compares the results for at most MAX_LENGTH bytes from guest offset START
+ * on. */
 static void
 check_range (Fixture *f, guint64 start, guint64 max_length)
 {
@@ -287,8 +290,8 @@ check (Fixture *f)
   check_range (f, 0, G_MAXUINT64);
 }
 
-/* Asserts that the whole disk is EXTENTS, as list_extents () has them, when
- * errors do not end it, and that the naive reader says so. */
+/* Asserts that the naive reader, and a walk of the whole disk that continues
+ * after errors, both find EXTENTS, in the form of list_extents (). */
 static void
 check_list (Fixture *f, const char *extents)
 {
@@ -306,8 +309,8 @@ check_list (Fixture *f, const char *extents)
 
 /* ---- Bits ---- */
 
-/* Begins with two entries of data, whose bits start at DATA_OFFSET and at
- * SECOND, each granule a sector. */
+/* Sets up F with two data entries, at host offsets DATA_OFFSET and SECOND.  A
+ * granule is one sector. */
 static void
 init_two_clusters (Fixture *f, guint64 second)
 {
@@ -331,12 +334,12 @@ test_every_other (void)
     }
 }
 
-/* The borders of words and of clusters. */
+/* Bits at the borders of words and of clusters. */
 static const guint64 border_bits[]
     = { 0,    1,    31,   32,   62,   63,   64,   65,   127,  128,  191, 192,
         4031, 4032, 4094, 4095, 4096, 4097, 4098, 4159, 4160, 8190, 8191 };
 
-/* Flips one bit, and each pair, in data of BACKGROUND. */
+/* Flips each bit, and each pair of bits, in data filled with BACKGROUND. */
 static void
 check_borders (guint8 background, guint64 second)
 {
@@ -370,7 +373,8 @@ test_borders (void)
   check_borders (0xff, DATA_OFFSET - 512);
 }
 
-/* By hand: one bit on each side of the border between two entries. */
+/* Expected extents worked out by hand: one bit on each side of the border
+ * between two entries. */
 static void
 test_one_bit (void)
 {
@@ -389,7 +393,7 @@ test_one_bit (void)
 
 /* ---- Entries ---- */
 
-/* Every table of five entries, each of them one of these. */
+/* Tries every table of five entries of the kinds below. */
 static void
 check_entry_mixes (Qcow2BitmapState state, guint64 clear)
 {
@@ -397,7 +401,7 @@ check_entry_mixes (Qcow2BitmapState state, guint64 clear)
   const guint n_kinds = G_N_ELEMENTS (kinds);
   g_auto (Fixture) f = { 0 };
 
-  /* Ones, zeroes, something, ones. */
+  /* Clusters of ones, of zeroes, of mixed bits and of ones. */
   fixture_init (&f, 512, 9, 5 * CLUSTER_BITS * 512, 5);
   set_state (&f, state, clear);
   fill (&f, 0x20000, 512, 0xff);
@@ -423,7 +427,8 @@ test_entry_mixes (void)
   check_entry_mixes (QCOW2_BITMAP_STATE_IN_USE, NAIVE_UNKNOWN);
 }
 
-/* By hand: ones in an entry and in data are one extent. */
+/* Expected extents worked out by hand: ones in an entry and ones in data form
+ * one extent. */
 static void
 test_merge (void)
 {
@@ -438,7 +443,7 @@ test_merge (void)
   check_list (&f, "0+2097152:0 2097152+8388608:1 10485760+2097152:0");
 }
 
-/* Blocks of entries and windows of data end where no extent does. */
+/* Blocks of entries and windows of data end in the middle of an extent. */
 static void
 test_long_table (void)
 {
@@ -457,8 +462,7 @@ test_long_table (void)
   check_list (&f, "0+6143995:0");
 }
 
-/* The last word is cut, and so is all that is read at once: 128 KiB but for 3
- * bytes. */
+/* The last word is truncated, and so is the read of 128 KiB less 3 bytes. */
 static void
 test_cut_window (void)
 {
@@ -478,8 +482,8 @@ test_cut_window (void)
     }
 }
 
-/* Data in one piece is read in long pieces: 256 KiB for each block of
- * entries, in windows of 128 KiB. */
+/* Adjacent data is read in long pieces: 256 KiB for each block of entries, in
+ * windows of 128 KiB. */
 static void
 test_adjacent_is_read_at_once (void)
 {
@@ -499,8 +503,8 @@ test_adjacent_is_read_at_once (void)
 
 /* ---- Sizes ---- */
 
-/* All bits are set, and all entries behind the last that is needed: nothing of
- * it counts that is beyond the disk. */
+/* All bits are set, and all entries after the last one needed.  Bits and
+ * entries beyond the end of the disk must not count. */
 static void
 check_beyond_size (guint64 virtual_size, gboolean in_entries)
 {
@@ -540,8 +544,7 @@ test_empty_disk (void)
   check_list (&f, "");
 }
 
-/* Entries of data, of ones and of zeroes in turn, as many as the disk needs
- * but N_ENTRIES at most. */
+/* Checks a table of N_ENTRIES entries, in turn data, ones and zeroes. */
 static void
 check_size (guint granularity_bits, guint64 virtual_size, guint64 n_entries)
 {
@@ -584,7 +587,7 @@ test_sizes (void)
       }
 }
 
-/* By hand: the last granule is cut. */
+/* Expected extents worked out by hand: the last granule is truncated. */
 static void
 test_coarsest (void)
 {
@@ -631,8 +634,7 @@ test_set_range (void)
     }
 }
 
-/* Returns the guest offsets that are worth a try in a disk of N granules of 16
- * bytes. */
+/* Returns the guest offsets to test on a disk of N granules of 16 bytes. */
 static GArray *
 get_positions (guint64 n)
 {
@@ -652,7 +654,8 @@ get_positions (guint64 n)
   return positions;
 }
 
-/* From each of these places to each: borders of granules, words, entries. */
+/* Tests the range between any two positions: borders of granules, words and
+ * entries. */
 static void
 test_ranges (void)
 {
@@ -676,7 +679,7 @@ test_ranges (void)
     }
 }
 
-/* Only the data that is wanted is read. */
+/* Only the data in the range is read. */
 static void
 test_range_reads_little (void)
 {
@@ -686,13 +689,13 @@ test_range_reads_little (void)
   for (guint64 i = 0; i < 16; i++)
     put_entry (&f, i, DATA_OFFSET + i * 65536);
   open_file (&f);
-  /* Granules 64 to 127 of entry 3, bytes 8 to 15 of its data. */
+  /* Granules 64 to 127 of entry 3 are bytes 8 to 15 of its data. */
   check_range (&f, 3 * X (10000000) + 64 * 512, 64 * 512);
   g_assert_cmpuint (f.source->last_start, ==, DATA_OFFSET + 3 * 65536 + 8);
   g_assert_cmpuint (f.source->last_end, ==, DATA_OFFSET + 3 * 65536 + 16);
 }
 
-/* No more than 2^27 entries of a table are looked at. */
+/* At most 2^27 entries of a table are examined. */
 static void
 test_longest_table (void)
 {
@@ -721,8 +724,9 @@ test_longest_table (void)
 
 /* ---- What cannot be read ---- */
 
-/* By hand: one sector of the disk is a bit, 4096 bytes are 32768 of them.
- * Clusters of 64 KiB, of which 4096 bytes from 0x23000 on are given up. */
+/* Expected extents worked out by hand: a bit is for a sector of the disk, so
+ * that 4096 bytes of data have 32768 bits.  Clusters have 64 KiB, and the 4096
+ * bytes from 0x23000 on are given up. */
 static void
 test_bad_data (void)
 {
@@ -736,7 +740,7 @@ test_bad_data (void)
   fill (&f, DATA_OFFSET, 65536, 0xff);
   check_list (&f, "0+50331648:1 50331648+16777216:3 67108864+201326592:1");
 
-  /* Across a border both sides are. */
+  /* A bad range across a border loses the units on both sides. */
   f.naive.bad_end = 0x24001;
   check_list (&f, "0+50331648:1 50331648+33554432:3 83886080+184549376:1");
   f.naive.bad_start = 0;
@@ -744,7 +748,7 @@ test_bad_data (void)
   check_list (&f, "0+268435456:1");
 }
 
-/* A unit that is wanted in part is read in part. */
+/* Only the wanted part of a unit is read. */
 static void
 test_bad_data_range (void)
 {
@@ -764,13 +768,13 @@ test_bad_data_range (void)
       }
 }
 
-/* Units are those of the file, not of the cluster. */
+/* Units are aligned in the file, not in the cluster. */
 static void
 test_bad_data_unaligned (void)
 {
   g_auto (Fixture) f = { 0 };
 
-  /* Entry 0 is from 0x20e00 to 0x21000, entry 1 from there. */
+  /* Entry 0 has the data from 0x20e00 to 0x21000, and entry 1 the next. */
   init_two_clusters (&f, 0x21000);
   put_entry (&f, 0, 0x20e00);
   f.naive.bad_start = 0x20fff;
@@ -780,7 +784,7 @@ test_bad_data_unaligned (void)
   f.naive.bad_end++;
   check_list (&f, "0+2097152:0 2097152+2097152:3");
 
-  /* What is not this bitmap's is not read. */
+  /* Data that is not this bitmap's is not read. */
   f.naive.bad_start = 0x21200;
   f.naive.bad_end = 0x22000;
   check_list (&f, "0+4194304:0");
@@ -789,7 +793,8 @@ test_bad_data_unaligned (void)
   check_list (&f, "0+4194304:0");
 }
 
-/* By hand: entries 512 to 1023 of 1200 are in one block with entry 600. */
+/* Expected extents worked out by hand: entries 512 to 1023 of 1200 are in one
+ * block with entry 600. */
 static void
 test_bad_table (void)
 {
@@ -803,7 +808,7 @@ test_bad_table (void)
   check_list (&f, "0+2097152:1 2097152+2097152:3 4194304+720896:1");
 }
 
-/* Zeroes that lead to an entry that cannot be read are no different. */
+/* Zeroes before an unreadable entry do not change the result. */
 static void
 test_bad_table_behind_zeroes (void)
 {
@@ -847,7 +852,7 @@ test_short_table (void)
   check_list (&f, "0+6291461:3");
 }
 
-/* Entry 1 is cut in the middle by the file's end. */
+/* Entry 1 crosses the end of the file. */
 static void
 test_table_behind_file (void)
 {
@@ -868,7 +873,8 @@ test_table_behind_file (void)
   check_list (&f, "0+4194304:3");
 }
 
-/* By hand: of the data 10 bytes are there, 80 bits. */
+/* Expected extents worked out by hand: the file has 10 bytes of the data,
+ * which are 80 bits. */
 static void
 test_data_behind_file (void)
 {
@@ -886,7 +892,7 @@ test_data_behind_file (void)
   check_list (&f, "0+2097152:1 2097152+2097152:3");
 }
 
-/* Behind its data an entry has none, even if the file goes on a bit. */
+/* An entry has no data after its own cluster, even if the file continues. */
 static void
 test_data_before_file_end (void)
 {
@@ -903,8 +909,8 @@ test_data_before_file_end (void)
     }
 }
 
-/* What is behind the last byte of the file is in one word with bytes that are
- * not read for it: these are bad. */
+/* The bits after the end of the file are in one word with unreadable bytes,
+ * which must not be read for these bits. */
 static void
 test_range_behind_file (void)
 {
@@ -924,8 +930,8 @@ test_range_behind_file (void)
     }
 }
 
-/* There is nothing wrong with data of a file whose bytes have more bits
- * than there are numbers: 2^61 of them are from the data on. */
+/* The data bits of the file are too many to be counted in 64 bits: there are
+ * 2^61 bytes from the data on.  That is not an error. */
 static void
 test_largest_file (void)
 {
@@ -939,7 +945,7 @@ test_largest_file (void)
   check_list (&f, "0+4194304:1");
 }
 
-/* The file may end behind the last byte that has bits. */
+/* The file may end after the last byte that has bits of the bitmap. */
 static void
 test_cut_last_cluster (void)
 {
@@ -954,7 +960,7 @@ test_cut_last_cluster (void)
   check_list (&f, "0+40960:1 40960+511:3");
 }
 
-/* What an entry must not be: never clean, never dirty. */
+/* Invalid entries are never clean and never dirty. */
 static void
 test_wrong_entries (void)
 {
@@ -982,7 +988,7 @@ test_wrong_entries (void)
     }
 }
 
-/* Nor when its data is right behind that of the entry before it. */
+/* Nor are they when their data is adjacent to the data of the entry before. */
 static void
 test_wrong_adjacent (void)
 {
@@ -1001,8 +1007,8 @@ test_wrong_adjacent (void)
     }
 }
 
-/* Data behind something else than data, in the file as in the table, counts
- * for itself: the second cluster is right behind the offset 0. */
+/* Data is not merged with an entry of another kind that is next to it, in the
+ * file and in the table: the second cluster is adjacent to offset 0. */
 static void
 test_data_behind_other (void)
 {
@@ -1032,7 +1038,7 @@ test_unaligned_offset (void)
   check_list (&f, "0+8388608:3");
 }
 
-/* A bitmap whose bits cannot be found, or are about something else. */
+/* A bitmap whose bits cannot be located, or mean something else. */
 static void
 test_no_bits (void)
 {
@@ -1054,8 +1060,8 @@ test_no_bits (void)
   check_list (&f, "0+1000:3");
 }
 
-/* Neither may the directory end in its name, nor the header have no cluster
- * size. */
+/* A bitmap without a name, because the directory ends early, or an image
+ * without a cluster size, is unknown as well. */
 static void
 test_no_name (void)
 {
@@ -1079,8 +1085,8 @@ test_no_name (void)
 
 /* ---- Errors ---- */
 
-/* Begins with a bitmap of one entry whose data cannot be read from 0x23005 to
- * 0x26000. */
+/* Sets up F with a bitmap of one entry whose data is unreadable from 0x23005
+ * to 0x26000. */
 static void
 init_bad_data (Fixture *f)
 {
@@ -1091,7 +1097,7 @@ init_bad_data (Fixture *f)
   open_file (f);
 }
 
-/* Takes as many extents as DATA, a guint, says, then fails. */
+/* Takes as many extents as DATA, a pointer to a guint, allows, then fails. */
 static gboolean
 stop_after (const Qcow2Extent *extent G_GNUC_UNUSED, gpointer data,
             GError **error)
@@ -1106,7 +1112,7 @@ stop_after (const Qcow2Extent *extent G_GNUC_UNUSED, gpointer data,
   return FALSE;
 }
 
-/* Of three units that cannot be read the first is told. */
+/* Of three unreadable units the first one is reported. */
 static void
 test_first_error (void)
 {
@@ -1122,7 +1128,7 @@ test_first_error (void)
   g_assert_true (qcow2_contents_walk (&contents, take_extent, found, NULL));
   assert_fatal (unread, QCOW2_ERROR_READ, "0x23000", "FILE-04");
 
-  /* An error that is there is kept. */
+  /* An error that is already stored is kept. */
   const GError *kept = unread;
   f.source->bad_start = 0x20000;
   g_assert_true (qcow2_contents_count (&contents, &totals, NULL));
@@ -1162,7 +1168,7 @@ test_strict_table (void)
   assert_fatal (error, QCOW2_ERROR_READ, "0x1008", "FILE-04");
 }
 
-/* The error about an entry that is wrong by now says where it is. */
+/* The error about an entry that became invalid contains its offset. */
 static void
 test_strict_entry (void)
 {
@@ -1181,7 +1187,7 @@ test_strict_entry (void)
                    "0x1018: bitmap table: entry 3 changed while it was read");
 }
 
-/* Nobody has to want to know why. */
+/* A caller may pass NULL for the error. */
 static void
 test_strict_without_error (void)
 {
@@ -1197,7 +1203,7 @@ test_strict_without_error (void)
   g_assert_cmpuint (left, ==, 2);
 }
 
-/* A file that shrinks while it is read is like one that cannot be read. */
+/* A file that shrinks while it is read is like an unreadable file. */
 static void
 test_shrunk_file (void)
 {
@@ -1218,8 +1224,7 @@ test_shrunk_file (void)
   assert_fatal (unread, QCOW2_ERROR_READ, "0x21001", "FILE-05");
 }
 
-/* It stops at any extent: of bits, of an entry, of nothing readable, the last.
- */
+/* The walk can stop at any extent: of bits, of an entry, or unreadable. */
 static void
 test_stop (void)
 {
@@ -1251,7 +1256,7 @@ test_stop (void)
       }
 }
 
-/* And where data can be read again. */
+/* The walk stops, too, where data becomes readable again. */
 static void
 test_stop_behind_unread (void)
 {
@@ -1277,7 +1282,7 @@ test_stop_behind_unread (void)
     }
 }
 
-/* So it does where nothing can be known. */
+/* The walk stops, too, when the whole disk is unknown. */
 static void
 test_stop_no_bits (void)
 {
@@ -1297,11 +1302,11 @@ test_stop_no_bits (void)
 
 #define MANY_CLUSTER_SIZE (2 * 1024 * 1024)
 
-/* So much data is read, in such clusters: 4 GiB. */
+/* Number of clusters whose data is read at most: 4 GiB. */
 #define MANY 2048
 
-/* Begins with N entries of data in one and the same cluster, all set, of which
- * the first N_MISSING lie behind the end of the file instead. */
+/* Sets up F with N data entries that refer to the same cluster, with all bits
+ * set, except that the first N_MISSING refer to the end of the file. */
 static void
 init_many (Fixture *f, guint64 n, guint64 n_missing)
 {
@@ -1315,8 +1320,8 @@ init_many (Fixture *f, guint64 n, guint64 n_missing)
   open_file (f);
 }
 
-/* Asserts that the size of the range is refused as MESSAGE says, or not at all
- * when that is NULL, and that no data is read for that. */
+/* Asserts that the size of the range is rejected with MESSAGE, or accepted
+ * when that is NULL, and that no data is read. */
 static void
 check_limit (Fixture *f, guint64 start, guint64 max_length,
              const char *message)
@@ -1354,13 +1359,13 @@ test_check_size (void)
   check_limit (&more, entry - 1, G_MAXUINT64, message);
   check_limit (&more, 0, 0, NULL);
 
-  /* What has no data does not count. */
+  /* Entries without data do not count. */
   put_entry (&more, 7, 1);
   open_file (&more);
   check_limit (&more, 0, G_MAXUINT64, NULL);
 }
 
-/* What an examination has counted is believed. */
+/* The counts of an examination are used, instead of the table. */
 static void
 test_check_size_counted (void)
 {
@@ -1378,8 +1383,8 @@ test_check_size_counted (void)
       "limit is 4294967296 bytes");
 }
 
-/* Those before the last entry have no data that could be read, but are
- * counted: it is read as long as all of them together are not too many. */
+/* Entries before the last one have unreadable data, but count for the limit:
+ * the last one is read if all entries together are within the limit. */
 static void
 test_limit (void)
 {
@@ -1412,8 +1417,9 @@ test_limit (void)
 
 /* ---- States ---- */
 
-/* By hand: a bit of data, ones, zeroes, and an entry with a reserved bit. What
- * is clear is one extent with what cannot be known. */
+/* Expected extents worked out by hand: one bit of data, ones, zeroes, and an
+ * entry with a reserved bit.  In the states in which a clear bit is unknown,
+ * the zeroes and the invalid entry are one extent. */
 static void
 test_states (void)
 {
@@ -1458,7 +1464,7 @@ test_states (void)
     }
 }
 
-/* A bitmap of no bit at all proves nothing, however it is read. */
+/* A bitmap without any set bit proves nothing, in any range. */
 static void
 test_state_all_zeroes (void)
 {
@@ -1480,7 +1486,7 @@ random_below (guint64 n)
   return (high << 32 | (guint32) g_test_rand_int ()) % n;
 }
 
-/* An entry of any kind; wrong ones are rare. */
+/* Returns an entry of a random kind; invalid entries are rare. */
 static guint64
 make_random_entry (guint64 i, guint64 cluster_size)
 {
@@ -1511,7 +1517,7 @@ make_random_entry (guint64 i, guint64 cluster_size)
     }
 }
 
-/* Runs of equal bytes and others in turn. */
+/* Fills the data with runs of equal bytes and of random bytes in turn. */
 static void
 fill_at_random (Fixture *f)
 {
@@ -1532,7 +1538,7 @@ fill_at_random (Fixture *f)
     }
 }
 
-/* Some files end early, of some a part cannot be read. */
+/* Makes some files end early, and parts of some files unreadable. */
 static void
 damage_at_random (Fixture *f)
 {

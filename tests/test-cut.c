@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Images that end, or are cut short while they are read, at each byte of their
- * metadata.  What is there is shown, what is not there is missed, and where
- * one turns into the other was worked out from the layouts by hand. */
+/* Images that end at each byte of their metadata, or that shrink to it while
+ * they are read.  The parts that are present must be shown, and the missing
+ * parts reported.  The offsets where a part becomes complete were worked out
+ * by hand from the layouts. */
 
 #include "config.h"
 
@@ -12,26 +13,26 @@
 /* The most extensions and bitmaps that an image here has. */
 #define MAX_ITEMS 4
 
-/* What there is in an image that is LEN bytes long.  Offsets are those behind
- * the last byte that makes it so. */
+/* What a truncated image still contains.  Each offset is the length in bytes
+ * that a file needs for the part to be complete. */
 typedef struct
 {
   const char *path;
   const char *base;
   const char *patch;
-  guint64 header;                /* it can be opened */
+  guint64 header;                /* the header: the image can be opened */
   guint64 extensions[MAX_ITEMS]; /* the magic and length of each */
-  guint64 features;              /* where the rows of the feature table begin */
+  guint64 features;              /* start of the rows of the feature table */
   guint n_features;
   guint64 bitmaps[MAX_ITEMS]; /* the fixed fields of each directory entry */
-  guint64 names[MAX_ITEMS];   /* and its name */
-  guint64 table;              /* where the first bitmap's table begins */
+  guint64 names[MAX_ITEMS];   /* the name of each directory entry */
+  guint64 table;              /* start of the first bitmap's table */
   guint n_rows;
-  guint64 sound_end; /* from here on nothing is an error */
-  guint64 cuts[8];   /* pairs: cut at each byte from here to there */
+  guint64 sound_end; /* at this length and above there are no errors */
+  guint64 cuts[8];   /* pairs: truncate to each length from here to there */
 } Row;
 
-/* What was seen. */
+/* What the readers found. */
 typedef struct
 {
   gboolean was_opened;
@@ -42,8 +43,8 @@ typedef struct
   guint64 n_rows; /* of the first bitmap's table */
 } Sight;
 
-/* Where the table of B's bitmap and its last data cluster are put, behind all
- * else, in the patches below. */
+/* The table of B's bitmap and the last data cluster, moved to the end of the
+ * file by the patches below. */
 #define TABLE_LAST                                                            \
   "0x12800:0000000000012a00 0x12a00:0000000000012000 "                        \
   "0x12a08:0000000000000000 0x12a10:0000000000012200 "                        \
@@ -63,14 +64,14 @@ static const Row rows[] = {
     .bitmaps = { 0x12818 }, .names = { 0x1281c },
     .table = 0x12600, .n_rows = 4, .sound_end = 0x1281c,
     .cuts = { 0, 0xa0, 0x125f0, 0x12821 } },
-  /* The entry of the L1 table, at 0x30000, is the last of what QEMU needs. */
+  /* The L1 table entry at 0x30000 is the last structure that QEMU needs. */
   { .path = "V2", .base = "V2", .header = 72,
     .sound_end = 0x30008,
     .cuts = { 0, 0x70, 0xfff0, 0x10010, 0x30000, 0x30009 } },
   { .path = "BK", .base = "BK", .header = 104,
     .extensions = { 0x78, 0x88 }, .features = 0x88, .n_features = 8,
     .sound_end = 0x30008, .cuts = { 0, 0x230, 0x30000, 0x30009 } },
-  /* The LUKS header lies at the end. */
+  /* The LUKS header is at the end. */
   { .path = "L", .base = "L", .header = 104,
     .extensions = { 0x78, 0x90 }, .features = 0x90, .n_features = 8,
     .sound_end = 2330624,
@@ -153,7 +154,7 @@ look (FakeSource *source)
   return sight;
 }
 
-/* How many of ENDS are not behind LEN. */
+/* Returns how many of ENDS are at or before LEN. */
 static guint
 count_up_to (const guint64 *ends, guint64 len)
 {
@@ -165,7 +166,8 @@ count_up_to (const guint64 *ends, guint64 len)
   return n;
 }
 
-/* How many items of SIZE bytes that begin at START are whole. */
+/* Returns how many of the N items of SIZE bytes from START on are complete in
+ * LEN bytes. */
 static guint64
 count_whole (guint64 start, guint size, guint n, guint64 len)
 {
@@ -210,7 +212,7 @@ check_sight (const Row *row, guint64 len, const Sight *sight)
   g_assert_cmpstr (text, ==, wanted_text);
 }
 
-/* The file is LEN bytes long. */
+/* Shows an image that is truncated to LEN bytes. */
 static void
 cut (const Row *row, const Image *image, guint64 len)
 {
@@ -228,8 +230,10 @@ cut (const Row *row, const Image *image, guint64 len)
   byte_source_free (&source->base);
 }
 
-/* The file is LEN bytes long by the time that it is read.  Nothing that is not
- * there is believed, whether it is asked for ahead or by itself. */
+/* Shows an image that has shrunk to LEN bytes when it is read.  The program
+ * must not take missing bytes for present, whether a read asks for them ahead
+ * or by themselves: a read fails, or the output is the same as for the whole
+ * image. */
 static void
 shrink (const Image *image, guint64 len, guint64 whole)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Against printf: every length of number, around each border of it. */
+/* Compares the digits with those of printf, for numbers of every length and
+ * around the smallest and the largest of each length. */
 
 #include "config.h"
 

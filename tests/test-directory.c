@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The bitmap directory: entries, where the walk ends, names that stand twice,
- * what is wrong with an entry. */
+/* The bitmap directory: decoding entries, where the walk ends, duplicate
+ * names, findings about an entry. */
 
 #include "config.h"
 
@@ -8,12 +8,12 @@
 
 #include "test-util.h"
 
-/* Where the tests put directories of their own, in image A: a cluster behind
- * the file, which grows. */
+/* The tests put their own directories into image A at NEW, a cluster after the
+ * end of the file, which grows. */
 #define NEW 0x300000u
 #define BITMAPS_DATA 0x200u
 
-/* An image with a directory that is walked. */
+/* An image and the walk over its bitmap directory. */
 typedef struct
 {
   Image *built;
@@ -75,8 +75,8 @@ count_entries (Fixture *fixture)
   return n;
 }
 
-/* Writes an entry as the specification has it and returns where the next one
- * belongs. */
+/* Writes an entry as the specification lays it out, and returns the offset at
+ * which the next one starts. */
 static guint64
 put_entry (Image *image, guint64 at, guint32 extra_data_size,
            guint16 name_size, char letter)
@@ -213,7 +213,7 @@ test_framing (void)
   assert_findings (f.image->problems, "");
 }
 
-/* The preview of extra data has its first 32 bytes. */
+/* The preview of extra data holds the first 32 bytes. */
 static void
 test_extra_data (void)
 {
@@ -266,7 +266,7 @@ test_name_sizes (void)
     assert_name_size (sizes[i], 0);
 }
 
-/* All there are, from none to 7 bytes. */
+/* Every number of padding bytes, from none to 7. */
 static void
 test_padding_of_longest_name (void)
 {
@@ -274,7 +274,7 @@ test_padding_of_longest_name (void)
     assert_name_size (G_MAXUINT16, i);
 }
 
-/* A name is bytes. */
+/* A name is a string of bytes, with no encoding. */
 static void
 test_name_bytes (void)
 {
@@ -286,7 +286,7 @@ test_name_bytes (void)
   assert_bytes (b.name, "\0\xff\n\x1b\0", 5);
 }
 
-/* How many entries an image has, and what is wrong with its directory. */
+/* The number of entries in an image, and the findings about its directory. */
 typedef struct
 {
   FindingRow row;
@@ -309,7 +309,7 @@ static const EndRow ends[] = {
       "E BDIR-02@0x2c0032" }, 2 },
   { { "BDIR-02/name-in-file", "A", "size=0x2c003a",
       "W BEXT-06@0x210; E BDIR-02@0x2c0032" }, 2 },
-  /* QEMU sees an entry that does not end in the directory, either. */
+  /* The last entry also ends after the directory, which QEMU notices. */
   { { "BDIR-02/name-in-neither", "A", "0x2c0032:0009 size=0x2c003c",
       "E BEXT-06@0x210; E BDIR-02@0x2c0032" }, 2 },
   { { "BDIR-02/name-size", "A", "0x2c0032:0009", "E BDIR-02@0x2c0032" }, 2 },
@@ -319,7 +319,7 @@ static const EndRow ends[] = {
       "E BDIR-02@0x2c0012" }, 1 },
   { { "BDIR-02/extra-data-wraps-to-0", "A", "0x2c0014:ffffffe5",
       "E BDIR-02@0x2c0012" }, 1 },
-  /* The last of as many entries as are read. */
+  /* The last of the 65535 entries that are read at most. */
   { { "BDIR-02/last-of-65535", "many-same-name", "0x4fffd2:ffff",
       "E BDIR-02@0x4fffd2" }, 65535 },
   { { "BDIR-02/fits", "A", "0x2c0034:00000005", "" }, 2 },
@@ -332,25 +332,26 @@ static const EndRow ends[] = {
   { { "BDIR-03/none-said", "A", "0x200:00000000",
       "E BEXT-01@0x200; E BDIR-03@0x200" }, 2 },
 
-  /* One entry fills what is examined of a directory, 0x3fffc00 bytes. */
+  /* One entry fills the 0x3fffc00 bytes of a directory that are examined. */
   { { "BDIR-03/longest", "A",
       "0x208:0000000003fffc08 0x2c000c:00000006 0x2c0012:000803fffbe0"
       " size=0x8000000",
       "E BEXT-04@0x208; E BDIR-03@0x200" }, 1 },
 
-  /* Nothing of it is in the file, and nothing should be. */
+  /* The directory lies after the end of the file, but it has no entries to
+   * miss. */
   { { "BDIR-04/empty-behind-file", "A",
       "0x200:00000000 0x210:00000000002d0000 size=0x2d0000",
       "E BEXT-01@0x200; E BEXT-06@0x210" }, 0 },
-  /* Its end would be behind 2^64. */
+  /* The directory would end after 2^64. */
   { { "behind-2^64", "A", "0x210:ffffffffffff0000 0x208:0000000000020000",
       "E BEXT-06@0x210" }, 0 },
-  /* What is left is too short for an entry. */
+  /* The remaining bytes are too few for an entry. */
   { { "BDIR-04/8-bytes", "A", "0x208:0000000000000048 size=0x2d0000",
       "E BDIR-04@0x2c0040" }, 2 },
   { { "BDIR-04/16-bytes", "A", "0x208:0000000000000050 size=0x2d0000",
       "E BDIR-04@0x2c0040" }, 2 },
-  /* Here 24 zero bytes are an entry, without a name. */
+  /* The 24 remaining zero bytes are an entry without a name. */
   { { "BDIR-04/24-bytes", "A", "0x208:0000000000000058 size=0x2d0000",
       "E BDIR-03@0x200" }, 3 },
   { { "BDIR-04/file-ends", "A", "0x208:0000000000000048",
@@ -359,7 +360,7 @@ static const EndRow ends[] = {
       "0x80:0000000000000028 size=0x1281c",
       "E BEXT-06@0x88; E BDIR-04@0x1281c" }, 1 },
 
-  /* Such a directory is not walked at all. */
+  /* These directories are not walked at all. */
   { { "offset-0", "A", "0x210:0000000000000000", "E BEXT-05@0x210" }, 0 },
   { { "behind-file", "A", "0x210:00000007f0000000", "E BEXT-06@0x210" }, 0 },
   { { "wraps", "A", "0x210:ffffffffffff0000", "E BEXT-06@0x210" }, 0 },
@@ -367,7 +368,7 @@ static const EndRow ends[] = {
       "E BEXT-06@0x210" }, 0 },
   { { "size-0", "A", "0x208:0000000000000000", "E BEXT-04@0x208" }, 0 },
   { { "cut-extension", "A", "0x1fc:00000017", "E EXT-12@0x1fc" }, 0 },
-  /* But one that does not start a cluster is. */
+  /* A directory that does not start a cluster is walked nevertheless. */
   { { "unaligned", "A", "0x210:00000000002c0020 0x208:0000000000000020 "
       "0x200:00000001", "E BEXT-05@0x210" }, 1 },
 };
@@ -384,7 +385,7 @@ test_end (gconstpointer data)
   assert_findings (f.image->problems, row->row.findings);
 }
 
-/* An entry that is cut has its fields, but no name. */
+/* A truncated entry has its fields, but no name. */
 static void
 test_cut_entry (void)
 {
@@ -424,8 +425,8 @@ test_bad_padding (void)
   g_assert_cmphex (b.bad_padding, ==, 0x2c001d);
 }
 
-/* Findings about the whole directory have no bitmap; those about one have its
- * index, also when it is missing. */
+/* Findings about the whole directory have no bitmap index.  Findings about one
+ * bitmap have its index, even when the bitmap is missing. */
 static void
 assert_bitmap_of_finding (const char *patch, const char *rule, guint64 bitmap)
 {
@@ -456,7 +457,8 @@ test_subjects (void)
                             QCOW2_NO_INDEX);
 }
 
-/* Zeroes in a sparse file: 24 bytes each, 65535 entries, no more. */
+/* A sparse directory reads as zeroes, which are entries of 24 bytes each.  The
+ * walk ends after 65535 of them. */
 static void
 test_bounded (void)
 {
@@ -466,8 +468,8 @@ test_bounded (void)
   g_assert_cmpuint (count_entries (&f), ==, 65535);
 }
 
-/* The most entries of the smallest size fill a part of QEMU's largest
- * directory. */
+/* 65535 entries of the smallest size fill only part of the largest directory
+ * that QEMU accepts, so only that part is read. */
 static void
 test_bounded_reads (void)
 {
@@ -505,7 +507,7 @@ test_namesakes (void)
                       expected[i]);
 }
 
-/* Asserts that the next bitmap is the one with INDEX. */
+/* Asserts that INDEX is the index of the next bitmap. */
 static void
 assert_next (Fixture *fixture, guint64 index)
 {
@@ -554,7 +556,8 @@ test_skip (void)
   assert_next (&f, 0);
 }
 
-/* Where an entry without a name is, is not known, but it can be walked to. */
+/* The offset of an entry without a name is not recorded, but a walk reaches
+ * the entry. */
 static void
 test_skip_to_nameless (void)
 {
@@ -575,8 +578,7 @@ test_skip_to_nameless (void)
   g_assert_false (next (&f, &bitmap));
 }
 
-/* What the name of each of N_NAMES bitmaps is: a letter, a NUL byte, and a
- * letter. */
+/* The name of each of N_NAMES bitmaps is a letter, a NUL byte and a letter. */
 #define N_NAMES 120
 
 static guint64
@@ -589,7 +591,7 @@ find_first (const char (*names)[3], guint64 index, gsize len)
   return i;
 }
 
-/* Names that are equal up to a NUL byte, or as a whole, in no order. */
+/* Names in no order, equal up to a NUL byte or as a whole. */
 static void
 check_cut_namesakes (guint n_names)
 {
@@ -627,8 +629,8 @@ test_cut_namesakes (void)
   check_cut_namesakes (N_NAMES);
 }
 
-/* Names are equal as bytes only: not when one begins with the other, and not
- * up to a NUL. */
+/* Names must be equal byte for byte: a common prefix is not enough, nor are
+ * equal bytes up to a NUL. */
 static void
 test_no_namesakes (void)
 {
@@ -654,9 +656,9 @@ test_namesake_of_cut_entry (void)
   g_assert_cmpuint (qcow2_directory_get_namesake (f.directory, 1), ==, 1);
 }
 
-/* Entries of 32 bytes, 65535 of them, are read twice, and the second time as
- * well in windows of 64 KiB, though each name is looked at again.  How much
- * is done with a name is counted by cli-instructions.sh. */
+/* 65535 entries of 32 bytes are read twice.  The second pass also reads
+ * windows of 64 KiB, although it looks at each name again.  The test
+ * cli-instructions.sh counts the work per name. */
 static void
 test_many_namesakes (void)
 {
@@ -680,7 +682,7 @@ test_read_error (void)
   ((FakeSource *) image->source)->bad_end = 0x2c0031;
   g_assert_null (qcow2_directory_open (image, &error));
   assert_fatal (error, QCOW2_ERROR_READ, "0x2c0020", "FILE-04");
-  /* Of a directory that was not read to its end nobody knows that. */
+  /* Findings about the whole directory need a walk to its end. */
   g_assert_cmpuint (qcow2_problems_get_n (image->problems), ==, 0);
 }
 
@@ -708,7 +710,7 @@ test_read_error_in_extra_data (void)
   assert_fatal (error, QCOW2_ERROR_READ, "0x70018", "FILE-04");
 }
 
-/* Likewise of a directory that nobody has walked before. */
+/* A read error in extra data during the first walk over a directory. */
 static void
 test_read_error_in_first_walk (void)
 {
@@ -725,8 +727,8 @@ test_read_error_in_first_walk (void)
   qcow2_directory_free (directory);
 }
 
-/* An entry that nobody has met, as it may come while somebody writes, has no
- * namesake: here no entry has been met. */
+/* An entry that the walk has not met has no namesake.  Such entries appear
+ * when another process writes to the image; here, no entry has been met. */
 static void
 test_namesake_of_unknown (void)
 {
@@ -744,7 +746,8 @@ test_namesake_of_unknown (void)
   qcow2_directory_free (directory);
 }
 
-/* However many there are said to be, 65535 are given: here of zeroes. */
+/* At most 65535 entries are returned, whatever nb_bitmaps is.  These are all
+ * zeroes. */
 static void
 test_counted_limit (void)
 {
@@ -775,7 +778,7 @@ test_free_null (void)
   qcow2_directory_free (NULL);
 }
 
-/* What is wrong with an entry, by bitmap-rules.c. */
+/* Findings about an entry, by bitmap-rules.c. */
 /* clang-format off */
 static const FindingRow rules[] = {
   { "A", "A", NULL, "" },
@@ -817,7 +820,7 @@ static const FindingRow rules[] = {
   { "BDIR-11/2", "A", "0x2c0010:02", "E BDIR-11@0x2c0010" },
   { "BDIR-11/255", "A", "0x2c0010:ff", "E BDIR-11@0x2c0010" },
 
-  /* 64 MiB in granules of 512 bytes are 131072 bits, one cluster. */
+  /* 64 MiB in granules of 512 bytes are 131072 bits, which is one cluster. */
   { "BDIR-12/9", "A", "0x2c0011:09", "" },
   { "BDIR-12/8", "A", "0x2c0011:08", "W BDIR-12@0x2c0011" },
   { "BDIR-12/31", "A", "0x2c0011:1f", "" },
@@ -858,8 +861,8 @@ static const FindingRow rules[] = {
     "W BDIR-18@0x12808; W BDIR-09@0x1280c" },
   { "BDIR-18/one-sector-more", "B", "0x18:0000000000800200",
     "E BDIR-18@0x12808; E HDR-15@0x24" },
-  /* 8 MiB less a cluster of bits and a byte of them: QEMU rounds the size to
-   * sectors, and then needs an entry less. */
+  /* The disk has 8 MiB less one cluster's worth of bits, plus one byte.  QEMU
+   * rounds the size down to sectors, and then needs one entry less. */
   { "BDIR-18/one-byte-of-bits", "B", "0x18:0000000000600001",
     "W HDR-15@0x18; W BDIR-18@0x12808" },
   { "BDIR-18/one-cluster-of-bits-less", "B", "0x18:0000000000600000",
@@ -909,7 +912,7 @@ assert_data_size (guint64 size, guint bits, guint64 cluster_size,
 }
 
 /* bits = ceil (size / 2^g), bytes = ceil (bits / 8), entries = ceil (bytes /
- * cluster size), without a sum that wraps. */
+ * cluster size), computed without overflow. */
 static void
 test_data_size (void)
 {
@@ -953,7 +956,7 @@ test_usable (void)
     }
 }
 
-/* A writer shows in what is in use, and nowhere else. */
+/* A writer is shown with the state "in-use" only. */
 static void
 test_shown_state (void)
 {

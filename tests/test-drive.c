@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Every image of the builder, through everything. */
+/* Drives the whole library with every image of the builder. */
 
 #include "config.h"
 
@@ -7,10 +7,11 @@
 
 #include "test-util.h"
 
-/* Longer tables are for the program's own tests. */
+/* Tables with more rows are left to the program's own tests. */
 #define MAX_ROWS 20000
 
-/* Tens of thousands of structures take seconds: once is enough. */
+/* Images with tens of thousands of structures take seconds: one pass is
+ * enough. */
 static const char *const large[] = { "R01",
                                      "many-same-name",
                                      "many-share-long-table",
@@ -35,8 +36,7 @@ test_image (gconstpointer data)
   byte_source_free (&source->base);
 }
 
-/* An image that is not damaged has no errors, and one
- * that is cannot be without. */
+/* A sound image has no errors; a damaged one has at least one. */
 static void
 test_result (void)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The state of a bitmap, what makes it damaged, and how much is read for it.
- */
+/* The state of a bitmap, what makes it damaged, and how much is read to
+ * examine it. */
 
 #include "config.h"
 
@@ -69,13 +69,13 @@ get_states (Fixture *f)
 }
 
 /* clang-format off */
-/* .findings are the states here. */
+/* Here, .findings holds the states of the bitmaps. */
 static const FindingRow states[] = {
   { "sound", "A", NULL, "ee" },
   { "every", "every-state", NULL, "eoii" },
   { "none", "no-bitmaps", NULL, "" },
 
-  /* The first that applies of damaged, stale, in-use, disabled, enabled. */
+  /* The first of damaged, stale, in-use, disabled and enabled that applies. */
   { "stale", "A", "0x58:0000000000000000", "ss" },
   { "stale-version-2", "version-2-bitmaps", NULL, "ss" },
   { "stale-before-in-use", "every-state", "0x58:0000000000000000", "ssss" },
@@ -85,7 +85,7 @@ static const FindingRow states[] = {
   { "damaged-before-stale", "A", "0x58:00*8 0x2c0010:02", "ds" },
   { "damaged-before-in-use", "in-use-damaged", NULL, "d" },
 
-  /* Another mask's bit vouches for nothing. */
+  /* The autoclear bit of another feature does not vouch for the bitmaps. */
   { "autoclear-bit-1", "external-data-file-raw", "0x58:0000000000000002",
     "ss" },
 
@@ -108,7 +108,8 @@ static const FindingRow states[] = {
   { "damaged-by/name-size", "D49", NULL, "do" },
   { "damaged-by/extra-data", "D47", NULL, "do" },
   { "damaged-by/same-name", "two-bitmaps-one-name", NULL, "ed" },
-  /* The framing ends there: so does what is known of the second bitmap. */
+  /* The walk ends at the truncated entry: no more is known of the second
+   * bitmap. */
   { "damaged-by/cut-entry", "A", "0x2c0032:ffff", "ed" },
   { "damaged-by/cut-first-entry", "A", "0x2c0012:ffff", "d" },
 
@@ -120,18 +121,18 @@ static const FindingRow states[] = {
   { "damaged-by/shared-table", "A",
     "0x2a0000:8000000000000000 0x2c0020:00000000002a0000", "dd" },
 
-  /* The sound entry behind the bad one hides nothing.  32 GiB of disk are a
-   * cluster of bits. */
+  /* The sound entry after the bad one does not hide it.  A cluster of bits
+   * covers 32 GiB of disk. */
   { "damaged-by/shared-table-of-two", "A", "0x18:0000001000000000"
     " 0x2c0008:00000002 0x2c0020:00000000002a000000000002 0x2c0031:10"
     " 0x2a0000:80000000000000000000000000290000", "dd" },
 
-  /* The same table with one more entry, which is bad. */
+  /* The second bitmap has the same table with one more entry, a bad one. */
   { "damaged-by/longer-shared-table", "A",
     "0x2c0020:00000000002a0000" "00000002" "00000003"
     " 0x2a0008:8000000000000000", "ed" },
 
-  /* What is wrong elsewhere does not touch a bitmap. */
+  /* Errors outside a bitmap do not make it damaged. */
   { "not-damaged-by/size", "A", "0x18:8000000000000000 0x2c0011:1f 0x2c0031:1f"
     " 0x2c0008:00002000 0x2c0028:00002000", "ee" },
   { "not-damaged-by/compression", "A", "0x68:ff", "ee" },
@@ -175,7 +176,7 @@ test_usable (void)
     }
 }
 
-/* Examined in any order, each bitmap has its own state. */
+/* The order of examination does not affect the state of a bitmap. */
 static void
 test_out_of_order (void)
 {
@@ -192,7 +193,8 @@ test_out_of_order (void)
   g_assert_cmpint (first.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
 }
 
-/* The 101st error of a rule is not kept, but it damages its bitmap. */
+/* The 101st error of a rule is not kept, but its bitmap is damaged all the
+ * same. */
 static void
 test_beyond_cap (void)
 {
@@ -236,7 +238,7 @@ test_table_findings (void)
                                       "E BTAB-01@0x12610; E BTAB-01@0x12618");
 }
 
-/* Whoever has the table second hears of the first one's error. */
+/* The second bitmap that uses a table has a finding about the error, too. */
 static void
 test_shared_table_findings (void)
 {
@@ -257,9 +259,9 @@ test_shared_table_findings (void)
   assert_string (second->subject.name, "bm1");
 }
 
-/* The second bitmap is told the worst error of the table: not that the third
- * of four entries leads past the end of the file, where QEMU reads zeroes, but
- * that the fourth has reserved bits, for which QEMU refuses the image. */
+/* The second bitmap's finding is about the worst error of the table.  The
+ * third of four entries points past the end of the file, where QEMU reads
+ * zeroes; the fourth has reserved bits, for which QEMU refuses the image. */
 static void
 test_shared_table_worst_error (void)
 {
@@ -281,15 +283,15 @@ test_shared_table_worst_error (void)
   g_assert_cmpuint (second->subject.bitmap, ==, 1);
 }
 
-/* Data that fits a coarse bitmap may be too little for a fine one: the
- * verdict on a table goes with its granularity. */
+/* Data that is long enough for a coarse bitmap may be too short for a fine
+ * one: the verdict on a table depends on the granularity. */
 static void
 test_shared_table_granularity (void)
 {
   g_auto (Fixture) f = { 0 };
 
-  /* The data cluster is cut behind 128 bytes: 1024 bits of 64 KiB are all
-   * there, 2048 of 32 KiB are not. */
+  /* The data cluster is truncated after 128 bytes.  These hold all of 1024
+   * bits of 64 KiB, but not all of 2048 bits of 32 KiB. */
   fixture_open (&f, "A",
                 "0x2a0000:00000000002d0000 0x2d0000:ff*128"
                 " 0x2c0020:00000000002a0000");
@@ -303,8 +305,8 @@ count_bytes (Fixture *f)
   return ((const FakeSource *) f->image->source)->n_bytes;
 }
 
-/* 65535 bitmaps with a table of 64 KiB each are 4 GiB, if it is read again and
- * again. */
+/* 65535 bitmaps share a table of 64 KiB: reading it for each of them would
+ * take 4 GiB. */
 static void
 test_shared_table_is_read_once (void)
 {
@@ -314,13 +316,13 @@ test_shared_table_is_read_once (void)
   const guint64 before = count_bytes (&f);
   g_autofree char *found = get_states (&f);
 
-  /* The directory's 2 MiB and the table. */
+  /* The directory's 2 MiB and the table are read. */
   g_assert_cmpuint (strlen (found), ==, 65535);
   g_assert_cmpuint (count_bytes (&f) - before, <, 4 * 1024 * 1024);
 }
 
-/* QEMU would refuse a table for more than 512 MiB of data, here 8192 entries:
- * what is not needed is not read behind that. */
+/* QEMU refuses a table for more than 512 MiB of data, which is 8192 entries
+ * here.  Entries after these are not read unless the disk needs them. */
 static void
 test_limit_of_unneeded (void)
 {
@@ -337,7 +339,7 @@ test_limit_of_unneeded (void)
   g_assert_cmpuint (count_bytes (&f) - before, <, 1024 * 1024);
 }
 
-/* What was counted of a part is no count. */
+/* Counts that cover only part of a table are not reported. */
 static void
 test_counts_of_a_part (void)
 {
@@ -353,7 +355,8 @@ test_counts_of_a_part (void)
   g_assert_cmpuint (bitmap.disk_bytes, ==, 65536);
 }
 
-/* Needed entries are read to the last one while the budget lasts. */
+/* Entries that the disk needs are read to the last one while the budget lasts.
+ */
 static void
 test_needed_is_read (void)
 {
@@ -366,15 +369,16 @@ test_needed_is_read (void)
   g_assert_cmpuint (count_bytes (&f), >=, 128 * 1024 * 1024);
 }
 
-/* Two tables of 2^27 entries, 1 GiB each, that the disk needs: the second is
- * beyond the budget, and nobody may trust what has not been looked at. */
+/* The disk needs two tables of 2^27 entries, 1 GiB each.  The second exceeds
+ * the budget, and an unexamined table cannot be trusted. */
 static void
 test_budget (void)
 {
   g_auto (Fixture) f = { 0 };
   g_auto (Qcow2Bitmap) bitmap = { 0 };
 
-  /* 2^62 bytes in granules of 2^16 are 2^43 bytes of bitmap, 2^27 clusters. */
+  /* 2^62 bytes in granules of 2^16 are 2^43 bytes of bitmap, or 2^27 clusters.
+   */
   fixture_open (&f, "A",
                 "0x18:4000000000000000 0x2c0011:10 0x2c0031:10"
                 " 0x2c0000:0000001000000000 0x2c0008:08000000"
@@ -387,9 +391,9 @@ test_budget (void)
   g_assert_cmpuint (count_bytes (&f), <, (1024 + 8) * 1024 * 1024);
 }
 
-/* Three tables of 2^27 needed entries each, of which the second and the third
- * are one; the first cannot be read.  What has not been looked at is damaged
- * in both bitmaps that have it. */
+/* Three bitmaps whose tables have 2^27 needed entries each.  The first table
+ * cannot be read; the second and the third are the same table.  Both bitmaps
+ * that use it are damaged, as it is not examined. */
 static void
 test_budget_shared (void)
 {
@@ -419,8 +423,7 @@ test_budget_shared (void)
                    "W BDIR-06@0x2c0048");
 }
 
-/* Of the bytes that may be examined 64 are left to the second table: that are
- * eight entries. */
+/* The budget leaves 64 bytes for the second table, which is eight entries. */
 static void
 test_rest_of_budget (void)
 {
@@ -442,7 +445,7 @@ test_rest_of_budget (void)
                    "E BDIR-18@0x2c0008; E RES-02@0x2000000040");
 }
 
-/* A table of 512 entries has eight clusters of 512 bytes. */
+/* A table of 512 entries takes eight clusters of 512 bytes. */
 static void
 test_disk_bytes_of_table (void)
 {
@@ -458,7 +461,7 @@ test_disk_bytes_of_table (void)
   g_assert_cmpuint (bitmap.disk_bytes, ==, 9 * 512);
 }
 
-/* What cannot be read cannot be trusted. */
+/* A table that cannot be read cannot be trusted. */
 static void
 test_read_error (void)
 {
@@ -492,7 +495,7 @@ test_get_table (void)
   g_assert_cmpuint (table.granularity, ==, 512);
 }
 
-/* A writer is seen in what is in use. */
+/* Only bitmaps that are in use are marked as having a writer. */
 static void
 test_writer (void)
 {
@@ -507,7 +510,8 @@ test_writer (void)
       g_assert_true (examine_next (&f, &bitmap));
       g_assert_cmpint (bitmap.has_writer != 0, ==, in_use[i]);
     }
-  /* All bitmaps have the same one, however quickly it comes and goes. */
+  /* One probe serves all bitmaps, so that they agree about a writer that comes
+   * and goes. */
   g_assert_cmpuint (((FakeSource *) f.image->source)->n_probes, ==, 1);
 }
 
@@ -525,7 +529,7 @@ test_count_reserved (void)
   g_assert_cmpuint (bitmap.counts.reserved, ==, 0);
 }
 
-/* Where nobody can be seen, there is no writer. */
+/* Where writers cannot be detected, none is reported. */
 static void
 test_no_writer (void)
 {
@@ -538,9 +542,9 @@ test_no_writer (void)
   g_assert_false (bitmap.has_writer);
 }
 
-/* ---- What is dirty ---- */
+/* ---- Dirty bytes ---- */
 
-/* Examines both bitmaps of an image that has two. */
+/* Examines both bitmaps of an image with two bitmaps. */
 static void
 examine_both (Fixture *f, Qcow2Bitmap *first, Qcow2Bitmap *second)
 {
@@ -557,7 +561,7 @@ count_dirty (Fixture *f, Qcow2Bitmap *bitmap)
   g_assert_no_error (error);
 }
 
-/* 36 granules of 64 KiB, and none. */
+/* 36 granules of 64 KiB are dirty in the first bitmap, none in the second. */
 static void
 test_count_dirty (void)
 {
@@ -574,7 +578,8 @@ test_count_dirty (void)
   g_assert_cmpuint (second.dirty_bytes, ==, 0);
 }
 
-/* Of what cannot be used nothing is known, and nothing is read. */
+/* The dirty bytes of an unusable bitmap are unknown, and its data is not read.
+ */
 static void
 test_count_dirty_unusable (void)
 {
@@ -607,7 +612,7 @@ test_count_dirty_unusable (void)
     }
 }
 
-/* The data of a table that two bitmaps have is read once. */
+/* The data of a table that two bitmaps share is read once. */
 static void
 test_count_dirty_shared (void)
 {
@@ -627,7 +632,8 @@ test_count_dirty_shared (void)
   g_assert_cmpuint (second.dirty_bytes, ==, 36 * 65536);
 }
 
-/* With another granularity the same bits are other bytes. */
+/* With another granularity, the same bits cover a different number of bytes.
+ */
 static void
 test_count_dirty_granularity (void)
 {
@@ -662,8 +668,8 @@ test_count_dirty_read_error (void)
   g_assert_cmpuint (second.dirty_bytes, ==, 0);
 }
 
-/* Asserts that BITMAP, whose data cannot be read, is refused before it is
- * tried, or is not. */
+/* Asserts that counting the dirty bytes of BITMAP, whose data cannot be read,
+ * fails: before any read if REFUSED, at the read if not. */
 static void
 check_budget (Fixture *f, Qcow2Bitmap *bitmap, gboolean refused)
 {
@@ -681,8 +687,9 @@ check_budget (Fixture *f, Qcow2Bitmap *bitmap, gboolean refused)
   source->bad_end = 0x290000;
 }
 
-/* A disk of 2^44 bytes has 65536 clusters of granules of 512 bytes: all of
- * them have data, or all but one.  The other bitmap has one of 512. */
+/* With granules of 512 bytes, a disk of 2^44 bytes needs 65536 clusters of
+ * bits.  Either all of these have data, or all but one.  The other bitmap
+ * needs 512 clusters, of which one has data. */
 #define SECOND_TABLE                                                          \
   "0x18:0000100000000000 0x2c0008:00000200"                                   \
   " 0x2c0020:0000000000300000 0x2c0028:00010000 0x2c0031:09"                  \
@@ -709,8 +716,8 @@ test_count_dirty_budget (void)
     }
 }
 
-/* One that is refused takes nothing from the others: it alone has 65537
- * clusters. */
+/* A refused bitmap, here one with 65537 clusters of bits, takes nothing from
+ * the budget of the others. */
 static void
 test_count_dirty_refused_first (void)
 {

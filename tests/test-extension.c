@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The header extensions: the walk, their payloads, what is wrong with them. */
+/* The header extensions: the walk, their payloads, findings about them. */
 
 #include "config.h"
 
@@ -7,11 +7,12 @@
 
 #include "test-util.h"
 
-/* Version 3, no extensions: the area is 0x70 to 0x10000, all zero. */
+/* A version 3 image without extensions: their area, from 0x70 to 0x10000, is
+ * all zeroes. */
 #define PLAIN "no-extensions"
 
 /* clang-format off */
-/* A backing file 'b' at 0x200 in PLAIN, and the same with another offset. */
+/* Patches PLAIN to have a backing file named 'b', the name stored at 0x200. */
 #define BACKED "0x8:0000000000000200 0x10:00000001 0x200:62 "
 
 #define BITMAPS(n, size, offset)                                              \
@@ -119,9 +120,9 @@ static const FindingRow rows[] = {
     "W HDR-30@0x7a" },
 
   { "EXT-12/23", "A", "0x1fc:00000017", "E EXT-12@0x1fc" },
-  /* Behind a payload of 25 bytes comes zero padding and a terminator. */
+  /* Zero padding and a terminator follow the payload of 25 bytes. */
   { "EXT-12/25", "A", "0x1fc:00000019", "E EXT-12@0x1fc" },
-  /* What is there is judged all the same. */
+  /* The fields are judged despite the wrong length. */
   { "EXT-12/32", "A", "0x1fc:00000020 0x204:00000001",
     "E EXT-12@0x1fc; E BEXT-03@0x204" },
   { "EXT-12/0", "A", "0x1fc:00000000",
@@ -154,7 +155,7 @@ static const FindingRow rows[] = {
     "W EXT-14@0x74; I EXT-09@0x78" },
   { "EXT-14/newline", "DF", "0x79:0a", "W HDR-30@0x78" },
 
-  /* The head of the first extension is cut, then its payload. */
+  /* The file ends in the head of the first extension, then in its payload. */
   { "EXT-15/1", "DF", "size=113",
     "E EXT-15@0x70; E HDR-17@0x28; E HDR-18@0x30; I HDR-22@0x48" },
   { "EXT-15/7", "DF", "size=119",
@@ -208,8 +209,8 @@ static const FindingRow rows[] = {
 };
 /* clang-format on */
 
-/* Judges all extensions of an image as they are shown, apart from what the
- * image has found. */
+/* Judges all extensions of IMAGE, as when they are shown.  The findings are
+ * added to those from opening IMAGE. */
 static void
 judge_all (Qcow2Image *image)
 {
@@ -243,7 +244,7 @@ test_findings (gconstpointer data)
   assert_findings (image->problems, row->findings);
 }
 
-/* A walk over an image of the builder. */
+/* An image of the builder and a walk over its extensions. */
 typedef struct
 {
   Qcow2Image *image;
@@ -293,8 +294,8 @@ assert_end (Walk *walk)
   g_assert_no_error (error);
 }
 
-/* In the image there are 31, 2, 0 and 16 bytes of data behind the feature
- * table and the bitmaps extension. */
+/* The extensions after the feature table and the bitmaps extension have 31, 2,
+ * 0 and 16 bytes of data. */
 static void
 test_walk (void)
 {
@@ -369,8 +370,8 @@ test_walk_after_terminator (void)
   assert_end (&walk);
 }
 
-/* An extension whose length is wrong is given without a payload, the ones
- * before it are whole. */
+/* An extension with a wrong length is returned without a payload.  The
+ * extensions before it are complete. */
 static void
 test_walk_too_long (void)
 {
@@ -401,7 +402,7 @@ test_walk_cut (void)
   assert_end (&walk);
 }
 
-/* A name that is not all there is not the data file's name. */
+/* A truncated bitmaps extension does not provide a directory offset. */
 static void
 test_cut_bitmaps (void)
 {
@@ -518,7 +519,8 @@ test_features (void)
   assert_feature (&e, 7, 2, 1, "raw external data");
 }
 
-/* The row behind the cut is not one; a full name has no NUL. */
+/* A truncated row is not a feature.  A name of the full 46 bytes has no NUL.
+ */
 static void
 test_features_partial_row (void)
 {
@@ -535,7 +537,7 @@ test_features_partial_row (void)
   assert_feature (&e, 0, 255, 255, full);
 }
 
-/* Text is shown as such only when nothing in it has to be escaped. */
+/* Data is shown as text only if none of its bytes need escaping. */
 static void
 test_data_or_hex (void)
 {
@@ -566,7 +568,8 @@ test_data_or_hex (void)
   assert_string (e.data, "");
 }
 
-/* Longer than a window, and as long as the largest first cluster allows. */
+/* A payload longer than a window, as long as the largest first cluster allows.
+ */
 static void
 test_long_payload (void)
 {
@@ -584,7 +587,8 @@ test_long_payload (void)
   assert_end (&walk);
 }
 
-/* A payload of 1 GiB is not kept: more than 2 MiB is no first cluster. */
+/* The largest first cluster has 2 MiB, so that only so much of a payload of 1
+ * GiB is kept. */
 static void
 test_huge_payload (void)
 {
@@ -598,7 +602,8 @@ test_huge_payload (void)
   g_assert_cmpuint (g_bytes_get_size (e.bytes), ==, 2 * 1024 * 1024);
 }
 
-/* All that fit into the largest cluster, each read once and in few reads. */
+/* As many extensions as fit into the largest cluster are each read once, in
+ * few reads. */
 static void
 test_many (void)
 {
@@ -628,7 +633,7 @@ test_many (void)
   g_assert_cmpuint (source->n_bytes - n_bytes, <=, 2 * 1024 * 1024);
 }
 
-/* Likewise with payloads. */
+/* Extensions with payloads are read in few reads, too. */
 static void
 test_many_payloads (void)
 {
@@ -650,7 +655,8 @@ test_many_payloads (void)
   g_assert_cmpuint (source->n_reads - n_reads, ==, 1);
 }
 
-/* All of them repeat the first one; the messages are bounded. */
+/* Every extension repeats the first one, but the number of findings is
+ * bounded. */
 static void
 test_many_judged (void)
 {
@@ -663,13 +669,14 @@ test_many_judged (void)
                     ==, 262130 - 1 - 100);
 }
 
-/* Of type and bit of a feature the value is the one that is not allowed. */
+/* The value of the finding is whichever of the feature's type and bit is
+ * wrong. */
 static void
 test_feature_value (void)
 {
   static const struct
   {
-    const char *patch; /* of the first row of the table */
+    const char *patch; /* patch of the table's first row */
     guint64 value;
   } values[]
       = { { "0x78:0300", 3 }, { "0x78:0040", 64 }, { "0x78:ff40", 255 } };
@@ -685,7 +692,7 @@ test_feature_value (void)
     }
 }
 
-/* Of 70 different magics the first 64 are remembered. */
+/* Of 70 different types of extensions, only the first 64 are remembered. */
 static void
 test_history (void)
 {
@@ -703,7 +710,7 @@ test_history (void)
                              QCOW2_PART_EXTENSIONS, problems);
     }
 
-  /* The others are notes: no extension of them is known. */
+  /* All other findings are notes: every one of these types is unknown. */
   guint n_repeated = 0;
   for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
     {
@@ -717,7 +724,8 @@ test_history (void)
   g_assert_cmpuint (n_repeated, ==, 64);
 }
 
-/* Extensions with a meaning are remembered however many others there are. */
+/* Known types of extensions are remembered however many unknown types come
+ * first. */
 static void
 test_history_is_full (void)
 {
@@ -761,8 +769,8 @@ test_parts (void)
   g_assert_cmpstr (subject->structure, ==, "header extension");
 }
 
-/* Damage before the bitmaps extension may hide it; damage behind it does
- * not. */
+/* Damage before the bitmaps extension may hide it; damage after it does not.
+ */
 static void
 assert_bitmaps_bear (const char *patch, gboolean expected)
 {
@@ -775,7 +783,7 @@ static void
 test_end_bears_on_bitmaps (void)
 {
   assert_bitmaps_bear ("0x74:ffffffff", TRUE);
-  /* Nor do the bitmaps need a feature bit that promises them. */
+  /* This holds even when the feature bit of the bitmaps is not set. */
   assert_bitmaps_bear ("0x74:ffffffff 0x58:0000000000000000", TRUE);
   assert_bitmaps_bear ("0x218:12345678ffffffff", FALSE);
   assert_bitmaps_bear ("0x218:00000000ffffffff", FALSE);
@@ -826,7 +834,7 @@ test_read_error_long_payload (void)
   assert_fatal (error, QCOW2_ERROR_READ, "0x78", "FILE-04");
 }
 
-/* Whether the walk has ended where there should be more. */
+/* A walk that ends where more extensions should follow is truncated. */
 static void
 test_is_cut (void)
 {
@@ -863,7 +871,7 @@ test_is_cut (void)
     }
 }
 
-/* Behind the last extension there is no rest where there is no terminator. */
+/* Without a terminator, no bytes remain after the last extension. */
 static void
 test_no_rest (void)
 {
@@ -878,7 +886,7 @@ test_no_rest (void)
   g_assert_cmpuint (qcow2_extension_walk_get_rest (walk.walk), ==, 0);
 }
 
-/* A type without a name is a number all the same. */
+/* A feature type without a name still has a value. */
 static void
 test_unknown_feature_type (void)
 {
@@ -888,7 +896,7 @@ test_unknown_feature_type (void)
   g_assert_true (qcow2_field_has_value (type, &feature));
 }
 
-/* As the specification numbers them. */
+/* The names match the specification's numbers of the feature types. */
 static void
 test_feature_types (void)
 {
@@ -899,7 +907,7 @@ test_feature_types (void)
     g_assert_cmpstr (qcow2_label_find (qcow2_feature_types, i), ==, names[i]);
 }
 
-/* Of other data, however long, no row is one of a feature table. */
+/* Other data has no feature table rows, however long it is. */
 static void
 test_no_features (void)
 {

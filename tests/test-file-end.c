@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* FILE-09: what begins at or after the end of the file, and who says so. */
+/* FILE-09: clusters in use that begin at or after the end of the file, and the
+ * references to them. */
 
 #include "config.h"
 
@@ -7,17 +8,18 @@
 
 #include "check-util.h"
 
-/* Image A has clusters of 64 KiB: from 0 on header, refcount table, refcount
- * block, L1 table, an L2 table at 0x40000, the guest's clusters, data of bm0
- * at 0x290000, tables at 0x2a0000 and 0x2b0000, and from 0x2c0000 to 0x2c0040,
- * where the file ends, the directory.  The refcount of cluster N is the two
+/* Image A has clusters of 64 KiB.  It starts with the header, the refcount
+ * table, a refcount block, the L1 table and an L2 table at 0x40000.  The
+ * guest's clusters follow, then the data of bm0 at 0x290000 and bitmap tables
+ * at 0x2a0000 and 0x2b0000.  The bitmap directory is at 0x2c0000 and ends at
+ * 0x2c0040, with the file.  The refcount of cluster N is stored in the two
  * bytes at 0x20000 + 2 * N. */
 typedef struct
 {
   const char *path;
   const char *patch;
-  gint severity; /* of FILE-09; -1: there is none */
-  guint64 end;   /* of the last cluster in use, as the message has it */
+  gint severity; /* of FILE-09; -1: no finding */
+  guint64 end;   /* host offset after the last cluster in use */
 } EndRow;
 
 #define NONE (-1)
@@ -26,21 +28,21 @@ typedef struct
 
 /* clang-format off */
 static const EndRow rows[] = {
-  /* Every fresh image ends inside its last cluster. */
+  /* Every newly created image ends inside its last cluster. */
   { "partial", "", NONE, 0 },
   { "whole", "size=0x2d0000", NONE, 0 },
   { "one-byte-of-last", "size=0x2c0001", NONE, 0 },
   { "last-begins-at-end", "size=0x2c0000", ERROR, 0x2d0000 },
   { "last-begins-behind-end", "size=0x2bffff", ERROR, 0x2d0000 },
 
-  /* Only refcounts speak of cluster 0x2d. */
+  /* Only the refcounts say that cluster 0x2d is in use. */
   { "refcount", "0x2005a:0001 size=0x2d0000", WARNING, 0x2e0000 },
   { "refcount/partial", "0x2005a:0001 size=0x2d0001", NONE, 0 },
   { "refcount/one-byte-less", "0x2005a:0001 size=0x2cffff", WARNING,
     0x2e0000 },
   { "refcount/of-32768", "0x2fffe:0001", WARNING, 0x80000000 },
 
-  /* An L2 entry of the guest, the last of its table, leads there as well. */
+  /* The last entry of the guest's L2 table references the cluster as well. */
   { "l2", "0x2005a:0001 0x4fff8:80000000002d0000 size=0x2d0000", ERROR,
     0x2e0000 },
   { "l2/inside", "0x2005a:0001 0x4fff8:80000000002c0000 size=0x2d0000",
@@ -48,25 +50,26 @@ static const EndRow rows[] = {
   { "l2/compressed", "0x2005a:0001 0x4fff8:40000000002d0200 size=0x2d0000",
     ERROR, 0x2e0000 },
 
-  /* An L1 entry: of a disk of 64 MiB one is needed. */
+  /* An L1 entry: a disk of 64 MiB needs one. */
   { "l1", "0x30000:80000000002d0000 size=0x2d0000", ERROR, 0x2e0000 },
   { "l1/partial", "0x30000:80000000002d0000 size=0x2d0001", NONE, 0 },
 
-  /* An entry of a bitmap's table, and a bitmap's table. */
+  /* An entry of a bitmap table, then a bitmap table. */
   { "data", "0x2a0000:00000000002d0000 size=0x2d0000", ERROR, 0x2e0000 },
   { "table", "0x2c0020:00000000002d0000 size=0x2d0000", ERROR, 0x2e0000 },
-  /* A table in the last cluster of the file is short, but begins in it. */
+  /* The table is truncated, but it begins in the last cluster of the file. */
   { "table/partial", "0x2c0020:00000000002d0000 size=0x2d0001", NONE, 0 },
-  /* Of two clusters the second begins where the file ends. */
+  /* The second of the table's two clusters begins at the end of the file. */
   { "table/second-cluster",
     "0x2c0020:00000000002d000000002001 size=0x2e0000", ERROR, 0x2f0000 },
 
-  /* Refcount blocks: of the file's clusters, and of those behind. */
+  /* Refcount blocks: one for clusters of the file, one for clusters after it.
+   */
   { "block/needed", "0x10000:00000000002d0000 size=0x2d0000", ERROR,
     0x2e0000 },
   { "block/spare", "0x10008:00000000002d0000 size=0x2d0000", WARNING,
     0x2e0000 },
-  /* What is no start of a cluster is no place. */
+  /* An offset that is not cluster-aligned does not count. */
   { "block/unaligned", "0x10008:00000000002d0200 size=0x2d0000", NONE, 0 },
 };
 /* clang-format on */
@@ -83,7 +86,7 @@ find_file_end (const Checked *c)
       if (!g_str_equal (problem->rule, "FILE-09"))
         continue;
 
-      /* It is one finding, and the first. */
+      /* There is one such finding, and it comes first. */
       g_assert_cmpuint (i, ==, 0);
       found = problem;
     }
@@ -130,7 +133,7 @@ test_end (gconstpointer data)
   assert_end (&c, row->severity, row->end);
 }
 
-/* A writer may be about to make the file longer. */
+/* A writer may be about to extend the file. */
 static void
 test_writer (void)
 {
@@ -143,8 +146,9 @@ test_writer (void)
   assert_end (&c, QCOW2_SEVERITY_NOTE, 0x2d0000);
 }
 
-/* What is noted without an image that leads there: the last cluster counts,
- * and what QEMU cannot read at all, or what is not there, does not. */
+/* Notes references directly, without an image that contains them.  The end is
+ * that of the last cluster.  References that QEMU cannot read at all, and
+ * empty ones, do not count. */
 static void
 test_note (void)
 {

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is wrong with the images of the corpus, from the tables of the tests
- * cli-check-corpus and cli-check-rules, in process: in a second, and with any
- * checker of memory. */
+/* The findings in the images of the corpus, from the tables of the tests
+ * cli-check-corpus and cli-check-rules.  As they are checked in process, the
+ * test takes a second, and runs under any memory checker. */
 
 #include "config.h"
 
 #include "check-util.h"
 #include "qcow2/rule.h"
 
-/* Tens of thousands of structures; the program's own tests take these. */
+/* Images with tens of thousands of structures, which are left to the program's
+ * own tests. */
 static const char *const large[] = { "R01", "R05", "S39", "R07", "X53", NULL };
 
 static gboolean
@@ -18,8 +19,8 @@ is_large (const char *name)
          || g_str_has_prefix (name, "sparse-");
 }
 
-/* Returns what the check of image NAME finds; NULL with ERROR set when it
- * cannot be opened. */
+/* Returns image NAME with the findings of the check, or NULL with ERROR set
+ * when it cannot be opened. */
 static Qcow2Image *
 check_image (const char *name, GError **error)
 {
@@ -42,7 +43,7 @@ check_image (const char *name, GError **error)
   return image;
 }
 
-/* Returns the finding that ERROR is, as the tables have it. */
+/* Returns ERROR as a finding in the notation of the tables. */
 static char *
 text_of_error (const GError *error)
 {
@@ -54,7 +55,7 @@ text_of_error (const GError *error)
                           (int) (colon - error->message), error->message);
 }
 
-/* Returns the findings in image NAME, a line each. */
+/* Returns the findings in image NAME, one string each. */
 static GPtrArray *
 find (const char *name)
 {
@@ -90,7 +91,7 @@ has_text (GPtrArray *texts, const char *text)
   return FALSE;
 }
 
-/* DATA: the name of the image, its verdict, the findings. */
+/* DATA holds the name of the image, its verdict and its findings. */
 static void
 test_corpus (gconstpointer data)
 {
@@ -122,7 +123,8 @@ test_corpus (gconstpointer data)
     }
 }
 
-/* Returns the rule that is called ID, or ID/N: the N-th of that id. */
+/* Returns the rule called NAME, which is an id, or ID/N for the N-th rule with
+ * that id. */
 static Qcow2RuleIndex
 find_rule (const char *name)
 {
@@ -138,8 +140,8 @@ find_rule (const char *name)
   g_error ("there is no rule %s", name);
 }
 
-/* Whether image NAME breaks RULE; with OTHERS, also whether it breaks those
- * and no more. */
+/* Returns whether image NAME breaks RULE.  With OTHERS, the image must also
+ * break those rules and no more. */
 static gboolean
 breaks (const char *name, Qcow2RuleIndex rule, const char *const *others)
 {
@@ -163,8 +165,8 @@ breaks (const char *name, Qcow2RuleIndex rule, const char *const *others)
   return found;
 }
 
-/* DATA: the name of the rule, the image that breaks it, the one that does not,
- * "with" and the rules that are broken, too. */
+/* DATA holds the name of the rule, an image that breaks it, an image that does
+ * not, the word "with", and the other rules that the first image breaks. */
 static void
 test_rule (gconstpointer data)
 {
@@ -177,7 +179,8 @@ test_rule (gconstpointer data)
     g_assert_false (breaks (row[2], rule, NULL));
 }
 
-/* Returns the words of LINE; the last of MAX has all the rest. */
+/* Splits LINE at its spaces into at most MAX words; the last one holds the
+ * rest of LINE. */
 static char **
 split_words (const char *line, guint max)
 {
@@ -201,8 +204,8 @@ split_words (const char *line, guint max)
   return (char **) g_ptr_array_free (g_steal_pointer (&words), FALSE);
 }
 
-/* Returns the lines of FILE; those that begin with a space go on with the one
- * before. */
+/* Returns the lines of FILE.  A line that begins with a space continues the
+ * one before. */
 static char **
 read_lines (const char *file)
 {
@@ -219,7 +222,9 @@ read_lines (const char *file)
   return g_strsplit (text, "\n", -1);
 }
 
-/* Adds a test for each row of the table in FILE, of the words of the row. */
+/* Adds a test for each row of the table in FILE.  The data of the test are the
+ * words of the row: at most MAX.  Rows with fewer than MIN words, rows whose
+ * second word is "-" and large images are skipped. */
 static void
 add_table (const char *file, guint max, guint min, GTestDataFunc test)
 {

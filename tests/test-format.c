@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Values, strings, table rows and findings in words. */
+/* Formatting values, strings, table rows and findings as text. */
 
 #include "config.h"
 
@@ -17,8 +17,8 @@ typedef struct
 } Escape;
 
 /* clang-format off */
-/* Each range of characters that interface.md has escaped, from its first to
- * its last one, and the characters beside it. */
+/* The first and the last character of each range that interface.md says is
+ * escaped, and the characters next to the range. */
 static const Escape escapes[] = {
   { "empty", "", "" },
   { "ascii", " !\"#$%&'()*+,-./09:;<=>?@AZ[]^_`az{|}~",
@@ -66,7 +66,7 @@ static const Escape escapes[] = {
   { "invalid/five-bytes", "\xf8\x88\x80\x80\x80",
     "\\xf8\\x88\\x80\\x80\\x80" },
   { "invalid/no-utf-8", "\xfe\xff", "\\xfe\\xff" },
-  /* A letter behind a bad byte is a letter again. */
+  /* A letter after an invalid byte is not escaped. */
   { "invalid/then-valid", "\xe2\x82\xc3\xa4\xff\xc3\xa4",
     "\\xe2\\x82\xc3\xa4\\xff\xc3\xa4" },
 };
@@ -76,7 +76,8 @@ static void
 assert_escaped (const char *bytes, gsize len, const char *text)
 {
   g_autoptr (GString) out = g_string_new ("> ");
-  /* Of its own size, so that valgrind sees a read behind it. */
+  /* The copy has exactly LEN bytes, so that valgrind notices reads past its
+   * end. */
   g_autofree char *copy = g_malloc (len + (len == 0));
 
   memcpy (copy, bytes, len);
@@ -99,7 +100,8 @@ test_escape_nul (void)
   assert_escaped ("\0", 1, "\\x00");
 }
 
-/* Every character that the contract lists, and no other below 0x3000. */
+/* Every character that interface.md lists as escaped, and no other below
+ * 0x3000. */
 static gboolean
 is_listed (gunichar c)
 {
@@ -256,8 +258,7 @@ test_mask (void)
                  "0xc000000000000001 (['in-use', 'bit-62', 'last'])");
 }
 
-/* The image's own names are told from ours by their quotes; ours count first.
- */
+/* Quotes tell the names in the image from ours, which take precedence. */
 static void
 test_mask_names (void)
 {
@@ -295,7 +296,7 @@ assert_line (const char *name, const Qcow2Field *field, const Record *record,
   g_assert_cmpstr (out->str, ==, text);
 }
 
-/* interface.md: the name padded to 25, a space, the value. */
+/* interface.md: the name padded to 25 columns, a space, the value. */
 static void
 test_line (void)
 {
@@ -330,7 +331,7 @@ assert_bare (const Qcow2Field *field, const Record *record,
   g_assert_cmpmem (out->str, out->len, bytes, len);
 }
 
-/* Scripts get numbers decimal, whatever people see. */
+/* Numbers for scripts are decimal, whatever the base in other output. */
 static void
 test_bare_number (void)
 {
@@ -368,7 +369,7 @@ test_bare_string (void)
   assert_bare (&field, &record, FORMAT_NUL, "a\n\xff\0b\0", 6);
 }
 
-/* interface.md: columns padded to 14, 15 and 24, a space after each. */
+/* interface.md: columns padded to 14, 15 and 24, each followed by a space. */
 static void
 test_table (void)
 {
@@ -393,7 +394,7 @@ test_table (void)
       "2              all-ones        0                        65536\n");
 }
 
-/* The widest numbers keep their columns apart. */
+/* Even the widest numbers have spaces between them. */
 static void
 test_table_wide (void)
 {
@@ -444,8 +445,7 @@ assert_long_row (const Qcow2TableEntry *entry, const char *const *expected)
     }
 }
 
-/* What follows the columns of the short form: reserved, guest_offset and
- * guest_length. */
+/* The long form adds the columns reserved, guest_offset and guest_length. */
 static void
 test_table_long (void)
 {
@@ -479,7 +479,7 @@ column_of (const char *line, const char *word)
   return (gsize) (at - line);
 }
 
-/* The values stand under their headings. */
+/* The values stand below their headings. */
 static void
 test_table_long_heading (void)
 {
@@ -597,8 +597,8 @@ add_structures (void)
   g_test_add_func ("/format/problem/hostile-name", test_problem_hostile_name);
 }
 
-/* A character of which the last byte is missing is none, whatever comes
- * behind the string. */
+/* A character without its last byte is not printable, whatever bytes follow
+ * the string. */
 static void
 test_cut_character (void)
 {
@@ -614,13 +614,14 @@ test_cut_character (void)
   g_assert_cmpuint (size, ==, 1);
 }
 
-/* The borders of what drives a terminal or hides, and what is beside them, by
- * Unicode's categories Cc and Cf and its bidi and layout controls. */
+/* The borders of the ranges of characters that control a terminal or hide
+ * text, and the characters next to them: Unicode's categories Cc and Cf, and
+ * its bidi and layout controls. */
 static void
 test_printable_borders (void)
 {
-  /* In turn the first character that is printable and the first that is not,
-   * from NUL on. */
+  /* Alternately the first printable character and the first one that is not
+   * printable; those from NUL on are not. */
   static const gunichar borders[]
       = { 0x20,   0x7f,   0xa0,   0x61c,   0x61d,   0x200b, 0x2010,
           0x2028, 0x202f, 0x2060, 0x206a,  0xfeff,  0xff00, 0xfff9,
@@ -642,8 +643,8 @@ test_printable_borders (void)
       }
 }
 
-/* Many bytes are looked at together: each of all bytes, at each place among
- * others, in front of none to many more. */
+/* Several bytes are examined at once, so this tries every byte value at every
+ * position, with any number of bytes before and after it. */
 static void
 test_plain_bytes (void)
 {

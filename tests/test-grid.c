@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Each number in the metadata, alone and beside the one that belongs to it, at
- * every value where a count, an offset or a shift could go wrong; and each
- * limit, on both sides of it.  Where the numbers are, how wide they are and
- * what their limits are was copied by hand from the specification. */
+/* Sets each number in the metadata, alone and together with a related number,
+ * to every value at which a count, an offset or a shift could go wrong; and
+ * tries each limit from both sides.  The offsets, widths and limits of the
+ * numbers were copied by hand from the specification. */
 
 #include "config.h"
 
@@ -10,7 +10,7 @@
 
 #include "test-util.h"
 
-/* Rows of tables that are printed; more of them are no other case. */
+/* Rows of tables that are printed: more of them test nothing new. */
 #define MAX_ROWS 600
 
 #define MAX_U64 G_MAXUINT64
@@ -19,7 +19,7 @@
 typedef struct
 {
   const char *base;
-  guint64 offset; /* in the image */
+  guint64 offset; /* host, bytes */
   guint width;    /* bytes */
 } Field;
 
@@ -48,7 +48,7 @@ typedef struct
   { base, (at), 8 }, { base, (at) + 8, 4 }, { base, (at) + 12, 2 },           \
   { base, (at) + 14, 2 }, { base, (at) + 32, 4 }, { base, (at) + 36, 4 }
 
-/* Where things lie in the builder's images: its tests say so. */
+/* Offsets in the builder's images, which the builder's tests check. */
 static const Field fields[] = {
   HEADER ("A"), EXTENSION ("A", 0x70), FEATURE ("A", 0x78),
   EXTENSION ("A", 0x1f8), BITMAPS_EXTENSION ("A", 0x200),
@@ -69,14 +69,14 @@ static const Field fields[] = {
   DIRECTORY_ENTRY ("extra-data-compatible", 0x70000),
 };
 
-/* An offset, and what lies there is SIZE units long.  When that is not in the
- * file, a rule is broken. */
+/* An offset, and the size of the structure there in units.  A structure
+ * outside the file breaks a rule. */
 static const struct
 {
   Field offset, size;
-  guint unit;       /* bytes; 0: they are no offset and size */
-  const char *rule; /* or rules, each of which says so */
-  guint step;       /* of values beside a value; 0: each other one */
+  guint unit;       /* bytes; 0: not an offset and a size */
+  const char *rule; /* names of one or more rules */
+  guint step;       /* index step of the second value; 0: 2 */
 } pairs[] = {
   { { "BK", 8, 8 }, { "BK", 16, 4 }, 1, "HDR-12 HDR-13" },
   { { "A", 40, 8 }, { "A", 36, 4 }, 8, "HDR-17" },
@@ -85,12 +85,12 @@ static const struct
   { { "B", 0x88, 8 }, { "B", 0x80, 8 }, 1, "BEXT-06", 8 },
   { { "A", 0x2c0000, 8 }, { "A", 0x2c0008, 4 }, 8, "BDIR-07", 8 },
   { { "B", 0x12800, 8 }, { "B", 0x12808, 4 }, 8, "BDIR-07", 8 },
-  /* How long a snapshot table is, the header does not say. */
+  /* The header does not have the size of the snapshot table. */
   { { "S", 64, 8 }, { "S", 60, 4 } },
   /* These are multiplied, added or shifted. */
   { { "B", 24, 8 }, { "B", 20, 4 } },             /* size, cluster_bits */
   { { "B", 24, 8 }, { "B", 0x12811, 1 } },        /* size, granularity */
-  { { "B", 20, 4 }, { "B", 0x12811, 1 } },        /* cluster_bits, likewise */
+  { { "B", 20, 4 }, { "B", 0x12811, 1 } },      /* cluster_bits, granularity */
   { { "A", 0x2c0014, 4 }, { "A", 0x2c0012, 2 } }, /* extra data, name */
   { { "A", 0x208, 8 }, { "A", 0x200, 4 } },       /* directory, nb_bitmaps */
   { { "A", 100, 4 }, { "A", 0x74, 4 } },          /* header, extension */
@@ -98,8 +98,9 @@ static const struct
 
 /* clang-format on */
 
-/* The values: powers of two and what is beside them; sizes of structures;
- * limits; what makes 32 and 64 bits wrap.  Cut to the width of the field. */
+/* Values to store: powers of two and their neighbours, sizes of structures,
+ * limits, and values that overflow 32 and 64 bits.  They are truncated to the
+ * width of the field. */
 static const guint64 values[] = {
   0,
   1,
@@ -149,12 +150,12 @@ static const guint64 values[] = {
   0x40000,
   0x2a0000,
   0x2c0000,
-  0x2c0040, /* the size of A */
+  0x2c0040, /* size of A */
   0x2c0041,
-  67107839, /* the largest bitmap directory: 1024 * 65535 */
+  67107839, /* largest bitmap directory: 1024 * 65535 */
   67107840,
   67107841,
-  0x8000000, /* the longest bitmap table */
+  0x8000000, /* longest bitmap table */
   0x8000001,
   0x1fffffff, /* times 8 is 2^32 - 8 */
   0x20000000,
@@ -163,7 +164,7 @@ static const guint64 values[] = {
   0x80000000,
   0x80000001,
   0xffff0000,
-  0xffffffe5, /* with 24 and a name of 3 bytes it is 2^32 */
+  0xffffffe5, /* plus 24 and a name of 3 bytes is 2^32 */
   0xfffffff8,
   0xffffffff,
   TWO_TO (32),
@@ -171,10 +172,10 @@ static const guint64 values[] = {
   TWO_TO (32) + 65536,
   TWO_TO (40),
   TWO_TO (55),
-  TWO_TO (56) - 512, /* the largest offset of a table entry */
+  TWO_TO (56) - 512, /* largest offset in a table entry */
   TWO_TO (56),
-  TWO_TO (60), /* times 16 is 0 */
-  TWO_TO (61), /* times 8 is 0 */
+  TWO_TO (60), /* times 16 overflows to 0 */
+  TWO_TO (61), /* times 8 overflows to 0 */
   TWO_TO (62),
   TWO_TO (63) - 65536,
   TWO_TO (63) - 512,
@@ -182,7 +183,7 @@ static const guint64 values[] = {
   TWO_TO (63),
   TWO_TO (63) + 1,
   TWO_TO (63) + 65536,
-  MAX_U64 - 0x2c003f, /* with the size of A it is 0 */
+  MAX_U64 - 0x2c003f, /* plus the size of A overflows to 0 */
   MAX_U64 - 65535,
   MAX_U64 - 511,
   MAX_U64 - 31,
@@ -191,8 +192,7 @@ static const guint64 values[] = {
   MAX_U64,
 };
 
-/* A limit: the rule is broken with this value, or, with the last member, it is
- * not. */
+/* A value at a limit: with it, the rule is broken unless IS_KEPT. */
 typedef struct
 {
   Field field;
@@ -230,7 +230,7 @@ static const Limit limits[] = {
   LIMIT ("B", 0x94, 4, 0, 8, "W EXT-06"),
   LIMIT ("B", 0x94, 4, 360, 361, "E EXT-06"),     /* 0x98 to 0x200 */
   LIMIT ("A", 0x79, 1, 63, 64, "W EXT-11"),
-  LIMIT ("A", 0xd8, 1, 2, 3, "W EXT-11"), /* the third row */
+  LIMIT ("A", 0xd8, 1, 2, 3, "W EXT-11"), /* third row */
   LIMIT ("A", 0x1fc, 4, 24, 23, "E EXT-12"),
   LIMIT ("A", 0x1fc, 4, 24, 25, "E EXT-12"),
   LIMIT ("A", 0x200, 4, 1, 0, "E BEXT-01"),
@@ -290,7 +290,8 @@ drive_image (const Image *image, gboolean twice)
   byte_source_free (&source->base);
 }
 
-/* Whether the field can hold VALUE in another way than the ones before it. */
+/* Returns whether VALUE fits into FIELD.  MAX_U64 always does: truncated, it
+ * is all ones. */
 static gboolean
 fits (const Field *field, guint64 value)
 {
@@ -298,7 +299,7 @@ fits (const Field *field, guint64 value)
          || value < TWO_TO (8 * field->width);
 }
 
-/* Each number of an image at each value. */
+/* Sets each number of an image to each value. */
 static void
 test_values (gconstpointer data)
 {
@@ -368,8 +369,8 @@ examine_bitmaps (Qcow2Image *image)
     }
 }
 
-/* Returns IMAGE as the reader sees it, with all that is wrong with it, or NULL
- * when it cannot be opened. */
+/* Opens IMAGE and adds all findings about it.  Returns NULL when it cannot be
+ * opened. */
 static Qcow2Image *
 judge (const Image *image)
 {
@@ -384,8 +385,8 @@ judge (const Image *image)
   return judged;
 }
 
-/* Whether a finding of one of RULES is among PROBLEMS, of any severity unless
- * SEVERITY, one of EWI, is not 0. */
+/* Returns whether PROBLEMS has a finding of one of RULES.  Its severity must
+ * be SEVERITY, one of the letters E, W and I, unless SEVERITY is 0. */
 static gboolean
 is_found (const Qcow2Problems *problems, const char *rules, char severity)
 {
@@ -401,7 +402,7 @@ is_found (const Qcow2Problems *problems, const char *rules, char severity)
   return FALSE;
 }
 
-/* Whether the file ends before what pair I describes does. */
+/* Returns whether the structure that pair I describes ends after the file. */
 static gboolean
 is_outside (guint i, const Image *image)
 {
@@ -411,7 +412,7 @@ is_outside (guint i, const Image *image)
   const guint64 n = image_get_be (image, size->offset, size->width);
 
   if (start == 0 || n == 0 || pairs[i].unit == 0)
-    return FALSE; /* there is no such thing */
+    return FALSE; /* no structure */
 
   return start > image->size || n > (image->size - start) / pairs[i].unit;
 }
@@ -433,7 +434,7 @@ check_pair (guint i, const Image *image)
         image_get_be (image, pairs[i].size.offset, pairs[i].size.width));
 }
 
-/* The numbers of a pair at each two values. */
+/* Sets the numbers of a pair to combinations of two values. */
 static void
 test_pair (gconstpointer data)
 {

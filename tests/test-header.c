@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The image header: decoding, truncation, what is wrong with it, where the
- * extensions lie. */
+/* The image header: decoding, truncation, findings, and the area of the header
+ * extensions. */
 
 #include "config.h"
 
@@ -9,7 +9,7 @@
 #include "test-util.h"
 
 /* clang-format off */
-/* 120 bytes in which every field has a value of its own. */
+/* 120 bytes in which every field has a distinct value. */
 #define ALL_FIELDS                                                            \
   "0x0:" "514649fb" "00000003" "0102030405060708" "11121314" "00000010"       \
   "2122232425262728" "00000002" "31323334" "4142434445464748"                 \
@@ -17,11 +17,12 @@
   "9192939495969798" "a1a2a3a4a5a6a7a8" "b1b2b3b4b5b6b7b8" "00000005"         \
   "00000078" "c1" "00000000000000" "d1d2d3d4d5d6d7d8"
 
-/* Version 3, 64 MiB, no extensions, L1 table of one entry at 0x30000, where
- * the file ends with it at 0x30008; refcount table at 0x10000. */
+/* A version 3 image of a 64 MiB disk, without extensions.  The refcount table
+ * is at 0x10000.  The L1 table, one entry at 0x30000, ends with the file at
+ * 0x30008. */
 #define PLAIN "no-extensions"
 
-/* Patches of PLAIN. */
+/* Patches for PLAIN. */
 #define BACKING(offset, size) "0x8:" offset " 0x10:" size
 #define GROWN " size=0x10000000"
 
@@ -66,12 +67,13 @@ static const FindingRow rows[] = {
   { "HDR-04/64", PLAIN, "0x14:00000040", "E HDR-04@0x14" },
   { "HDR-04/all-ones", PLAIN, "0x14:ffffffff", "E HDR-04@0x14" },
 
-  /* 16 or 4 L1 entries would be needed: extended L2 tables hold less. */
+  /* The disk needs 16 or 4 L1 entries, as L2 tables with extended entries map
+   * less of it. */
   { "HDR-05/13", PLAIN, "0x14:0000000d 0x48:0000000000000010",
     "E HDR-05@0x14; E HDR-15@0x24" },
   { "HDR-05/14", PLAIN, "0x14:0000000e 0x48:0000000000000010",
     "E HDR-15@0x24" },
-  /* Of no cluster nobody can say that it is too small. */
+  /* Without a valid cluster size, no cluster is too small. */
   { "HDR-05/8", "X", "0x14:00000008", "E HDR-04@0x14" },
   { "HDR-05/bit-clear", PLAIN, "0x14:0000000d 0x24:00000008" GROWN,
     "" },
@@ -135,7 +137,7 @@ static const FindingRow rows[] = {
   { "HDR-13/no-backing-file", PLAIN, BACKING ("0000000000000000", "ffffffff"),
     "" },
 
-  /* An L1 entry covers 512 MiB, with extended L2 entries 256 MiB. */
+  /* An L1 entry maps 512 MiB, or 256 MiB with extended L2 entries. */
   { "HDR-15/0", PLAIN, "0x18:0000000000000000", "" },
   { "HDR-15/not-512", PLAIN, "0x18:0000000004000001", "W HDR-15@0x18" },
   { "HDR-15/l1-covers", PLAIN, "0x18:0000000020000000", "" },
@@ -143,7 +145,7 @@ static const FindingRow rows[] = {
   { "HDR-15/extended-l1-covers", "X", "0x18:0000000010000000", "" },
   { "HDR-15/extended-beyond-l1", "X", "0x18:0000000010000200",
     "E HDR-15@0x24" },
-  /* Of 512 MiB for each L1 entry there are 2^34. */
+  /* The disk needs 2^34 L1 entries, of 512 MiB each. */
   { "HDR-15/2-63-minus-1", PLAIN, "0x18:7fffffffffffffff",
     "W HDR-15@0x18; E HDR-15@0x18" },
   { "HDR-15/2-63", PLAIN, "0x18:8000000000000000", "E HDR-15@0x18" },
@@ -241,7 +243,7 @@ static const FindingRow rows[] = {
   { "HDR-28/7", PLAIN, "0x60:00000007", "E HDR-28@0x60" },
   { "HDR-28/all-ones", PLAIN, "0x60:ffffffff", "E HDR-28@0x60" },
 
-  /* In version 2 these bytes are an extension, here an unknown one. */
+  /* In version 2, these bytes are a header extension, here an unknown one. */
   { "HDR-29/version-2", "V2", "0x48:ffffffff00000010 0x50:ff*16 0x60:00*8",
     "" },
 
@@ -315,7 +317,8 @@ test_version_3_fields (void)
   g_assert_cmpuint (h.refcount_bits, ==, 32);
 }
 
-/* Bytes 72 and on are the first extension: the fields have their defaults. */
+/* In version 2, bytes 72 and later are the first extension, so that the later
+ * fields have their defaults. */
 static void
 test_version_2 (void)
 {
@@ -346,8 +349,7 @@ assert_compression_type (const char *patch, guint expected, gboolean present)
   g_assert_cmpint (qcow2_header_has_compression_type (&h), ==, present);
 }
 
-/* qcow2 spec: a field is there when header_length is greater than its
- * offset. */
+/* qcow2 spec: a field exists if header_length is greater than its offset. */
 static void
 test_compression_type (void)
 {
@@ -381,8 +383,8 @@ test_derived_sizes (void)
   assert_sizes ("0x14:ffffffff 0x60:00000020", QCOW2_ABSENT, QCOW2_ABSENT);
 }
 
-/* Opens the first LEN bytes of image NAME; a copy of that length lets valgrind
- * see what is read behind them. */
+/* Opens the first LEN bytes of image NAME.  They are copied, so that valgrind
+ * notices reads past their end. */
 static Qcow2Image *
 open_cut (const char *name, gsize len, GError **error)
 {
@@ -412,7 +414,7 @@ test_truncated_magic (void)
     assert_cut ("A", len, QCOW2_ERROR_NOT_QCOW2, "HDR-01");
 }
 
-/* What other formats begin with, or have where the offset says. */
+/* The signatures of other formats, most of them at offset 0. */
 static const struct
 {
   guint offset;
@@ -434,8 +436,8 @@ static const struct
   { 64, "\x7f\x10\xda\xbe", 4, "(a VDI image)" },
 };
 
-/* Asserts that a file with SIZE bytes of signature I, and LEN altogether,
- * which are 0xaa, is called NAME. */
+/* Asserts that the error for a file that has the first SIZE bytes of signature
+ * I, and otherwise bytes 0xaa up to LEN, contains NAME. */
 static void
 assert_called (guint i, guint size, guint len, const char *name)
 {
@@ -451,7 +453,7 @@ assert_called (guint i, guint size, guint len, const char *name)
     g_error ("signature %u, %u bytes: %s", i, size, error->message);
 }
 
-/* All of it counts, and nothing behind it. */
+/* A signature is matched as a whole, whatever bytes follow it. */
 static void
 test_signatures (void)
 {
@@ -466,7 +468,7 @@ test_signatures (void)
     }
 }
 
-/* Names of values and of bits are those of the specification. */
+/* The names of values and bits are those of the specification. */
 static void
 test_labels (void)
 {
@@ -485,7 +487,7 @@ test_labels (void)
             + type * sizeof (((Qcow2Header *) NULL)->feature_names[0]));
 }
 
-/* Each of the bits that tell of an accident is told by itself. */
+/* The dirty bit and the corrupt bit each have a finding of their own. */
 static void
 test_dirty_or_corrupt (void)
 {
@@ -502,7 +504,7 @@ test_dirty_or_corrupt (void)
   g_assert_cmpuint (qcow2_problems_get_n (both->problems), ==, 2);
 }
 
-/* Clusters of 512 bytes are too small for extended L2 entries alone. */
+/* Only extended L2 entries make clusters of 512 bytes too small. */
 static void
 test_small_clusters (void)
 {
@@ -519,7 +521,7 @@ test_small_clusters (void)
     }
 }
 
-/* What is not there is not said to be zeroes. */
+/* Bytes after the end of the file are not reported as zeroes. */
 static void
 test_truncated_magic_message (void)
 {
@@ -544,7 +546,7 @@ test_truncated_version_2 (void)
     assert_cut ("V2", len, QCOW2_ERROR_TRUNCATED, "HDR-03");
 }
 
-/* The mandatory fields are there: the rest is a finding. */
+/* Truncation after the mandatory fields is a finding, not a fatal error. */
 static void
 test_truncated_behind_mandatory (void)
 {
@@ -583,7 +585,8 @@ test_truncated_message (void)
                    "[HDR-03]");
 }
 
-/* An image that is none, and a word that says what it may be. */
+/* A file that is not a supported image, and a word of the error that says why.
+ */
 typedef struct
 {
   const char *path;
@@ -616,7 +619,7 @@ static const Foreign foreign[] = {
     ": qcow2 version 4 " },
   { "version-all-ones", "0x4:ffffffff", QCOW2_ERROR_UNSUPPORTED, "0x4",
     "HDR-02", "version 4294967295 " },
-  /* What is wrong with the version is worth more than the missing bytes. */
+  /* An unsupported version is reported rather than the truncation. */
   { "version-cut", "0x4:00000004 size=8", QCOW2_ERROR_UNSUPPORTED, "0x4",
     "HDR-02", "version 4 " },
 };
@@ -648,7 +651,8 @@ test_read_error (void)
   assert_fatal (error, QCOW2_ERROR_READ, "0x0", "FILE-04");
 }
 
-/* The part that has an answer, and where the area is. */
+/* The fields of the header that determine the area of the extensions, and the
+ * offsets of the area. */
 typedef struct
 {
   const char *path;
@@ -715,7 +719,7 @@ test_backing_file (void)
   g_assert_null (image->header.external_data_file);
 }
 
-/* The name is bytes: a NUL does not end it. */
+/* A NUL byte does not end the name. */
 static void
 test_backing_file_nul (void)
 {
@@ -724,7 +728,7 @@ test_backing_file_nul (void)
   assert_bytes (image->header.backing_file, "base\0raw", 8);
 }
 
-/* Backing names that cannot be read. */
+/* Images without a backing file name that can be read. */
 static const FindingRow no_backing_file[] = {
   { "none", PLAIN, NULL, NULL },
   { "empty", PLAIN, BACKING ("0000000000000200", "00000000"), NULL },
@@ -753,7 +757,7 @@ test_longest_backing_file (void)
   g_assert_cmpuint (g_bytes_get_size (image->header.backing_file), ==, 65535);
 }
 
-/* The names that an image has for feature bits. */
+/* Returns the name that IMAGE has for feature bit BIT of TYPE, or NULL. */
 static const char *
 feature_name (const Qcow2Image *image, guint type, guint bit)
 {
@@ -790,7 +794,7 @@ test_feature_name_empty (void)
   g_assert_null (feature_name (image, 0, 63));
 }
 
-/* The second row, "corrupt bit", is made one for the first row's bit. */
+/* The second row, "corrupt bit", repeats the bit of the first row. */
 static void
 test_feature_name_first_counts (void)
 {
@@ -800,7 +804,7 @@ test_feature_name_first_counts (void)
   g_assert_null (feature_name (image, 0, 1));
 }
 
-/* A shift by 69 or 255 would name bit 5 or 63. */
+/* A shift by 69 or 255 would name bit 5 or 63 instead. */
 static void
 test_feature_bit_too_large (void)
 {
@@ -813,7 +817,7 @@ test_feature_bit_too_large (void)
   g_assert_null (feature_name (type_3, 0, 0));
 }
 
-/* Only the first so many bytes of unknown fields are shown. */
+/* The message shows only the first bytes of unknown fields. */
 static void
 test_unknown_fields (void)
 {
@@ -912,7 +916,8 @@ add_strings (void)
   g_test_add_func ("/header/unknown-fields/many", test_many_unknown_fields);
 }
 
-/* A name right behind the header, where no extension has room. */
+/* The backing file name starts right after the header, which leaves no room
+ * for extensions. */
 static void
 test_backing_file_behind_header (void)
 {
@@ -932,7 +937,7 @@ test_backing_file_at_the_end (void)
   assert_string (image->header.backing_file, "base");
 }
 
-/* What else it is can be told when no more than its signature is there. */
+/* Four bytes are enough to recognize another format by its signature. */
 static void
 test_short_signature (void)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Files as long as an offset can say, with metadata at their very end: no
- * offset wraps, and the last byte is as good as the first.  They take no more
- * memory than what is in them. */
+/* Files of the largest sizes that a 64-bit offset allows, with metadata at
+ * their very end.  Offsets must not overflow, and the last byte is as usable
+ * as the first.  The files take only as much memory as their metadata. */
 
 #include "config.h"
 
@@ -13,33 +13,35 @@
 #define TWO_TO_56 (G_GUINT64_CONSTANT (1) << 56)
 #define TWO_TO_63 (G_GUINT64_CONSTANT (1) << 63)
 
-/* The last cluster of 64 KiB that begins in a file of 2^63 - 1 bytes, which
- * lacks its last byte, and those before it. */
+/* The last clusters of 64 KiB in a file of 2^63 - 1 bytes.  The very last one
+ * lacks its last byte. */
 #define LAST_CLUSTER (TWO_TO_63 - 64 * KIB)
 #define CLUSTER_BEFORE (TWO_TO_63 - 128 * KIB)
 #define CLUSTER_BEFORE_THAT (TWO_TO_63 - 192 * KIB)
 
-/* The last cluster that an entry of a bitmap table can point at. */
+/* The last cluster that a bitmap table entry can reference. */
 #define LAST_DATA (TWO_TO_56 - 64 * KIB)
 
-/* Where base A has things: its directory of two entries, and the offsets and
- * sizes in it. */
+/* Offsets and sizes in base A: its directory of two entries, and the fields of
+ * the bitmaps extension that describe the directory. */
 #define DIRECTORY 0x2c0000
 #define DIRECTORY_LENGTH 64
 #define AT_DIRECTORY_SIZE 0x208
 #define AT_DIRECTORY_OFFSET 0x210
 
-/* An image at the start, one more piece further on, zeroes around them. */
+/* An image at offset 0 and one PIECE at a larger offset.  The other bytes of
+ * the file are zeroes. */
 typedef struct
 {
   ByteSource base;
   Image *image;
-  guint64 far; /* where the piece begins */
+  guint64 far; /* offset of PIECE */
   GByteArray *piece;
-  guint64 max_offset; /* behind the last byte that was asked for */
+  guint64 max_offset; /* largest end offset of a read */
 } HugeSource;
 
-/* Copies what PIECE, which begins at START, has of the LEN bytes at OFFSET. */
+/* Copies the part of PIECE, which begins at START, that overlaps the LEN bytes
+ * at OFFSET to BUFFER. */
 static void
 overlay (const GByteArray *piece, guint64 start, guint64 offset,
          guint8 *buffer, gsize len)
@@ -77,7 +79,7 @@ huge_free (ByteSource *source)
   g_free (self);
 }
 
-/* Base A in a file of SIZE bytes, with PATCH, which may be NULL. */
+/* Returns base A with PATCH, which may be NULL, in a file of SIZE bytes. */
 static HugeSource *
 huge_new (guint64 size, const char *patch)
 {
@@ -92,7 +94,7 @@ huge_new (guint64 size, const char *patch)
   return self;
 }
 
-/* The directory is at OFFSET as well, and the image says that it is there. */
+/* Copies the directory to OFFSET and makes the image reference the copy. */
 static void
 move_directory (HugeSource *source, guint64 offset)
 {
@@ -119,7 +121,7 @@ count_errors (HugeSource *source)
   return result.n_errors;
 }
 
-/* Whether RULE is broken by a bitmap of SOURCE, which is freed. */
+/* Returns whether a bitmap of SOURCE breaks RULE.  Frees SOURCE. */
 static gboolean
 breaks (HugeSource *source, const char *rule)
 {
@@ -146,7 +148,7 @@ breaks (HugeSource *source, const char *rule)
   return FALSE;
 }
 
-/* Nothing but its length is large. */
+/* Only the size of the file is huge. */
 static void
 test_length (gconstpointer data)
 {
@@ -157,7 +159,7 @@ test_length (gconstpointer data)
   byte_source_free (&source->base);
 }
 
-/* Directory, table and data lie as far back as they can. */
+/* Directory, table and data are at the largest possible offsets. */
 static void
 test_everything_at_the_end (void)
 {
@@ -181,7 +183,7 @@ test_data_at_the_end (void)
   byte_source_free (&source->base);
 }
 
-/* 65535 bytes are left: 8191 entries, not one more. */
+/* The last 65535 bytes hold a table of 8191 entries, but not of 8192. */
 static void
 test_table_at_the_end (void)
 {
@@ -191,12 +193,13 @@ test_table_at_the_end (void)
 
       image_put_be (source->image, DIRECTORY, 8, LAST_CLUSTER);
       image_put_be (source->image, DIRECTORY + 8, 4, n);
-      g_assert_cmpuint (count_errors (source), >, 0); /* it needs but one */
+      g_assert_cmpuint (count_errors (source), >, 0); /* it needs one entry */
       g_assert_cmpint (breaks (source, "BDIR-07"), ==, n == 8192);
     }
 }
 
-/* 65535 bytes are left: as a size, 65528 is the largest multiple of 8. */
+/* The last 65535 bytes hold a directory of 65528 bytes, the largest multiple
+ * of 8 that fits. */
 static void
 test_directory_at_the_end (void)
 {
@@ -210,7 +213,8 @@ test_directory_at_the_end (void)
     }
 }
 
-/* An offset that with its size is 2^64, or more, is not at the start. */
+/* An offset that overflows when the size is added does not lead to the start
+ * of the file. */
 static void
 test_wraps (void)
 {

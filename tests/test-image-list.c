@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The images that operands and lists in files name. */
+/* The images named by operands and by lists in files. */
 
 #include "config.h"
 
@@ -9,7 +9,7 @@
 
 #include <glib/gstdio.h>
 
-/* A folder for a test's lists. */
+/* A temporary folder for the lists of a test. */
 typedef struct
 {
   char *dir;
@@ -36,7 +36,7 @@ folder_tear_down (Folder *folder, gconstpointer data G_GNUC_UNUSED)
   g_free (folder->dir);
 }
 
-/* Writes a list and returns its path, which the folder keeps. */
+/* Writes a list of LEN bytes of TEXT.  Returns its path, which FOLDER owns. */
 static char *
 add_list (Folder *folder, const char *text, gsize len)
 {
@@ -76,7 +76,8 @@ assert_next_fails (ImageList *list, gint code, const char *path,
   g_assert_nonnull (strstr (error->message, words));
 }
 
-/* Asserts the names in a list that is one file of LEN bytes of TEXT. */
+/* Asserts that a list of LEN bytes of TEXT names the EXPECTED images.  The
+ * names end with a NUL byte if NUL, otherwise with a newline. */
 static void
 assert_list (Folder *folder, const char *text, gsize len, gboolean nul,
              const char *const *expected)
@@ -152,7 +153,7 @@ test_empty (Folder *folder, gconstpointer data G_GNUC_UNUSED)
   ASSERT_LIST (folder, "\0", TRUE, NULL);
 }
 
-/* A carriage return is a part of the name: files may be named so. */
+/* A carriage return is part of the name, as file names may contain one. */
 static void
 test_bytes (Folder *folder, gconstpointer data G_GNUC_UNUSED)
 {
@@ -176,8 +177,8 @@ test_long_line (Folder *folder, gconstpointer data G_GNUC_UNUSED)
   assert_list (folder, text, strlen (text), FALSE, expected);
 }
 
-/* Such a line is a list for --files0-from, or no list at all: what stands
- * before the NUL must not be taken for a name. */
+/* A line with a NUL byte belongs in a list for --files0-from, or the file is
+ * not a list at all.  The text before the NUL must not be used as a name. */
 static void
 test_nul_in_line (Folder *folder, gconstpointer data G_GNUC_UNUSED)
 {
@@ -236,7 +237,7 @@ test_several (Folder *folder, gconstpointer data G_GNUC_UNUSED)
   assert_next (list, NULL);
 }
 
-/* A list that was left in its middle is closed. */
+/* A list is closed even if it is not read to its end. */
 static void
 test_unfinished (Folder *folder, gconstpointer data G_GNUC_UNUSED)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Whole images: what opening one finds out, and the corpus read from end to
- * end as the commands do. */
+/* Whole images: findings when an image is opened, and the corpus, which is
+ * read from start to end as the commands do. */
 
 #include "config.h"
 
@@ -158,8 +158,8 @@ static const CorpusRow corpus[] = {
 };
 /* clang-format on */
 
-/* The reader's rules; overlaps, refcounts, bitmap data and what was left out
- * are others' business. */
+/* Returns whether FINDING is about a rule of the readers.  Overlaps,
+ * refcounts, bitmap data and skipped parts are covered by other tests. */
 static gboolean
 is_readers_rule (const char *finding)
 {
@@ -248,9 +248,9 @@ examine_bitmaps (Qcow2Image *image, GError **error)
   return FALSE;
 }
 
-/* Opens SOURCE and reads all that the commands show.  Returns the image, NULL
- * with an error when it cannot be opened; a read error later on is in ERROR
- * too. */
+/* Opens SOURCE and reads everything that the commands show.  Returns the
+ * image, or NULL with ERROR set when it cannot be opened.  ERROR is also set
+ * by a later read error. */
 static Qcow2Image *
 read_all (FakeSource *source, GError **error)
 {
@@ -270,8 +270,8 @@ contains (GPtrArray *texts, const char *text)
   return g_ptr_array_find_with_equal_func (texts, text, g_str_equal, NULL);
 }
 
-/* Asserts that WANTED are the errors in FOUND, with some of what else is
- * there. */
+/* Asserts that the errors in FOUND are those in WANTED, and that FOUND has the
+ * warnings and notes in WANTED, too. */
 static void
 assert_corpus_findings (GPtrArray *found, GPtrArray *wanted)
 {
@@ -311,8 +311,8 @@ test_corpus (gconstpointer data)
   assert_corpus_findings (found, wanted);
 }
 
-/* What holds for the findings in any image: they lie inside the file, have a
- * message of one printable line, and are told once. */
+/* Checks the findings in any image: each lies inside the file, has a message
+ * of one printable line, and occurs once. */
 static void
 check_findings (const char *name, const Qcow2Image *image)
 {
@@ -358,12 +358,12 @@ test_every_image (void)
     }
 }
 
-/* Small images whose every byte counts. */
+/* Small images in which every byte matters. */
 static const char *const small_images[]
     = { "B", "DF", "L", "V2", "BK", "BK2", "unknown-extensions" };
 
-/* Cut at each byte of the header's cluster as far as there is something, and
- * at each byte behind it where that is little. */
+/* Truncates an image at each byte of the used part of the header's cluster,
+ * and a small one also at each byte of its last part. */
 static void
 test_cut_anywhere (gconstpointer data)
 {
@@ -394,8 +394,8 @@ test_cut_anywhere (gconstpointer data)
     }
 }
 
-/* The file shrinks to each size after it was opened: an error that says so,
- * and no byte that is not there is believed. */
+/* The file shrinks to various sizes after it was opened.  The error says so,
+ * and bytes that are no longer in the file are not used. */
 static void
 test_shrinks_anywhere (void)
 {
@@ -420,8 +420,7 @@ test_shrinks_anywhere (void)
   g_assert_cmpuint (n_errors, >, 0x90);
 }
 
-/* Every sector that is bad in turn is either not needed or reported at its
- * place. */
+/* A bad sector anywhere either is not needed, or is reported at its offset. */
 static void
 test_bad_anywhere (void)
 {
@@ -449,7 +448,8 @@ test_bad_anywhere (void)
   g_assert_cmpuint (n_errors, ==, 3); /* header, table, directory */
 }
 
-/* So is an extension behind others that can be read. */
+/* A read error in an extension is reported even after extensions that can be
+ * read. */
 static void
 test_bad_extension (void)
 {
@@ -509,7 +509,7 @@ test_no_extensions (void)
   g_assert_cmphex (image->bitmaps.bitmap_directory_offset, ==, 0);
 }
 
-/* Of two bitmaps extensions QEMU takes the last. */
+/* QEMU uses the last of two bitmaps extensions. */
 static void
 test_last_bitmaps_extension (void)
 {
@@ -519,7 +519,8 @@ test_last_bitmaps_extension (void)
   g_assert_cmphex (image->bitmaps_offset, ==, 0x220);
 }
 
-/* Whether an error in the extensions makes all bitmaps damaged. */
+/* Returns whether IMAGE has an error in its extensions that makes all bitmaps
+ * damaged. */
 static gboolean
 has_damaging_extension (const Qcow2Image *image)
 {
@@ -536,15 +537,15 @@ has_damaging_extension (const Qcow2Image *image)
   return FALSE;
 }
 
-/* When the last one is not whole, nobody knows what QEMU would have taken: the
- * bitmaps of the one before count as damaged, which only an extension of
- * another type would not do. */
+/* When the last bitmaps extension is truncated, QEMU might have used either.
+ * The bitmaps of the first one count as damaged.  A truncated extension of
+ * another type does not have that effect. */
 static void
 test_last_bitmaps_extension_is_cut (void)
 {
   static const struct
   {
-    const char *patch; /* of the 40 bytes behind the bitmaps extension */
+    const char *patch; /* of the 40 bytes after the extension */
     gboolean damaged;
   } rows[] = { { "0x218:23852875ffff0000", TRUE },
                { "0x218:12345678ffff0000", FALSE },
@@ -558,7 +559,7 @@ test_last_bitmaps_extension_is_cut (void)
       g_assert_cmpuint (image->bitmaps.nb_bitmaps, ==, 2);
       g_assert_cmphex (image->bitmaps_offset, ==, 0x200);
       g_assert_cmpint (has_damaging_extension (image), ==, rows[i].damaged);
-      /* The other one can be read. */
+      /* The first bitmaps extension can be read. */
       for (guint k = 0; k < qcow2_problems_get_n (image->problems); k++)
         g_assert_cmpstr (qcow2_problems_get (image->problems, k)->rule, !=,
                          "HDR-25");
@@ -613,7 +614,8 @@ test_bitmaps_damaged (void)
   assert_damaged ("0x58:0000000000000000", FALSE);
 }
 
-/* The subject of what bears on all and on the header alone. */
+/* Asserts that the finding of RULE, with PATCH, is about PARTS of the image
+ * and about no bitmap. */
 static void
 assert_parts (const char *patch, const char *rule, guint parts)
 {
@@ -664,8 +666,8 @@ add_damage (void)
   g_test_add_func ("/image/slow-source", test_slow_source);
 }
 
-/* What is no feature bit has no name to give: neither a bit behind the last
- * one, which is not the first of the next type, nor a type that is none. */
+/* Names for bits or types that do not exist are ignored: bit 64, which must
+ * not become bit 0 of the next type, and type 3. */
 static void
 test_feature_names (void)
 {

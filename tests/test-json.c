@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The JSON emitter: members and commas, indentation, strings of any bytes,
- * and objects that an error has left open. */
+/* The JSON emitter: members and commas, indentation, strings of any bytes, and
+ * objects that an error has left open. */
 
 #include "config.h"
 
@@ -81,7 +81,7 @@ emit_number (Fixture *f, guint64 number)
   emitter_field (f->emitter, &fields[NUMBER], &record);
 }
 
-/* Emits an object with the string of LEN bytes at BYTES. */
+/* Emits an object with a string of LEN bytes at BYTES. */
 static void
 emit_string (Fixture *f, const char *bytes, gsize len)
 {
@@ -183,7 +183,7 @@ test_strings (Fixture *f, UNUSED)
                  "{\"string\":\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\"}");
   assert_string (f, "\xc2\x85\xe2\x80\xae\xef\xbb\xbf",
                  "{\"string\":\"\\u0085\\u202e\\ufeff\"}");
-  /* U+E0041, above the first 64 Ki. */
+  /* U+E0041 is beyond 16 bits and takes a surrogate pair. */
   assert_string (f, "\xf3\xa0\x81\x81", "{\"string\":\"\\udb40\\udc41\"}");
 }
 
@@ -195,7 +195,8 @@ test_not_utf8 (Fixture *f, UNUSED)
                  "b",
                  "{\"string\":\"a\xef\xbf\xbd"
                  "b\",\"string_hex\":\"61ff62\"}");
-  /* Cut, too long for what it is, half of a pair, beyond the last. */
+  /* Truncated, overlong, half of a surrogate pair, beyond the last character.
+   */
   assert_string (f, "\xe2\x82",
                  "{\"string\":\"\xef\xbf\xbd\xef\xbf\xbd\","
                  "\"string_hex\":\"e282\"}");
@@ -208,7 +209,7 @@ test_not_utf8 (Fixture *f, UNUSED)
   assert_string (f, "\xf4\x90\x80\x80",
                  "{\"string\":\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
                  "\xef\xbf\xbd\",\"string_hex\":\"f4908080\"}");
-  /* The replacement character itself is UTF-8. */
+  /* The replacement character itself is valid UTF-8. */
   assert_string (f, "\xef\xbf\xbd", "{\"string\":\"\xef\xbf\xbd\"}");
 }
 
@@ -222,7 +223,7 @@ test_file_name (Fixture *f, UNUSED)
                    "\"filename_hex\":\"ff22\"}\n");
 }
 
-/* What Python's json.dumps gives for the same. */
+/* The same strings as Python's json.dumps prints. */
 static void
 test_ascii (Fixture *f, UNUSED)
 {
@@ -234,7 +235,8 @@ test_ascii (Fixture *f, UNUSED)
   assert_string (f, "\xff", "{\"string\": \"\\ufffd\"}");
 }
 
-/* Whatever is open is closed, and what has not come is null. */
+/* Breaking off closes all open objects; members that were not emitted are
+ * null. */
 static void
 test_break_off (Fixture *f, UNUSED)
 {
@@ -320,7 +322,7 @@ test_problem (Fixture *f, UNUSED)
   describe_problem (f->emitter, &problem, 50);
   g_assert_true (g_str_has_suffix (f->out->str, ",\"suppressed\":50}"));
 
-  /* All ones is a number like any other. */
+  /* A value with all bits set is a number like any other. */
   problem.has_value = TRUE;
   problem.value = G_MAXUINT64;
   g_string_truncate (f->out, 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The LUKS header: reading it, and what is wrong with it. */
+/* The LUKS header: reading it, and findings about it. */
 
 #include "config.h"
 
@@ -7,9 +7,10 @@
 
 #include "check-util.h"
 
-/* The header is at 0x40000 of L and has 0x1f9000 bytes.  Its key slots, each
- * of 48 bytes, begin at 0x400d0; the first is active.  Keys of 64 bytes take
- * 504 sectors: the first is at sector 8, the last at 3536, the payload at
+/* The header of L is at 0x40000 and has 0x1f9000 bytes.  Its key slots, of 48
+ * bytes each, begin at 0x400d0; the first one is active.  Each key has 64
+ * bytes, and its key material takes 504 sectors.  The key material starts at
+ * sector 8 for the first slot and at 3536 for the last; the payload starts at
  * 4040. */
 #define KEY_7 "0x40220:00ac71f300000001"
 
@@ -18,7 +19,7 @@ static const FindingRow rows[] = {
   { "sound", "L", NULL, "" },
   { "CRYPT-01/first-byte", "L", "0x40000:4d", "E CRYPT-01@0x40000" },
   { "CRYPT-01/last-byte", "L", "0x40005:bf", "E CRYPT-01@0x40000" },
-  /* What is no LUKS header is not judged further. */
+  /* Without the magic, there are no further findings about the header. */
   { "CRYPT-01/zeroes", "L", "0x40000:00*592", "E CRYPT-01@0x40000" },
   { "CRYPT-02/0", "L", "0x40006:0000", "E CRYPT-02@0x40006" },
   { "CRYPT-02/2", "L", "0x40006:0002 0x40068:00000000",
@@ -38,7 +39,7 @@ static const FindingRow rows[] = {
   { "CRYPT-05/essiv-md5", "L", "0x4002c:65737369763a6d643500", "" },
   { "CRYPT-05/essiv-sha512", "L", "0x4002c:65737369763a736861353132",
     "W CRYPT-05@0x40028" },
-  /* SM3 for initial vectors. */
+  /* SM3 as the hash for initial vectors. */
   { "CRYPT-06/ivgen", "L", "0x40033:3a736d3300", "W CRYPT-06@0x40028" },
   { "CRYPT-06/empty", "L", "0x40048:00", "W CRYPT-06@0x40048" },
   { "CRYPT-07/4040", "L", "0x40068:00000fc8", "" },
@@ -54,7 +55,7 @@ static const FindingRow rows[] = {
   { "CRYPT-10/slot-0", "L", "0x400fc:00000fa1", "E CRYPT-10@0x400fc" },
   { "CRYPT-10/slot-7", "L", "0x4024c:00000000", "E CRYPT-10@0x4024c" },
   { "CRYPT-11/slot-7", "L", "0x40220:00000000", "E CRYPT-11@0x40220" },
-  /* A slot that is neither is not active. */
+  /* A slot that is neither active nor inactive counts as inactive. */
   { "CRYPT-11/slot-0", "L", "0x400d0:00ac71f2",
     "E CRYPT-11@0x400d0; W CRYPT-15@0x400d0" },
   { "CRYPT-12/slot-0", "L", "0x400d4:00000000", "E CRYPT-12@0x400d4" },
@@ -66,7 +67,7 @@ static const FindingRow rows[] = {
     "E CRYPT-13@0x40248" },
   { "CRYPT-13/wraps-unused", "L", "0x40248:fffffff8",
     "W CRYPT-13@0x40248" },
-  /* 0xfffffe08 + 504 is 2^32, which wraps; a sector less does not. */
+  /* 0xfffffe08 + 504 is 2^32, which overflows; one sector less does not. */
   { "CRYPT-13/just-wraps", "L", "0x40248:fffffe08", "W CRYPT-13@0x40248" },
   { "CRYPT-13/just-not", "L", "0x40248:fffffe07", "E CRYPT-13@0x40248" },
   { "CRYPT-14/511", "L", "0x40128:000001ff", "E CRYPT-14@0x40128" },
@@ -77,20 +78,21 @@ static const FindingRow rows[] = {
     "E EXT-13@0x80; E CRYPT-16@0x40248" },
   { "CRYPT-16/both", "L", KEY_7 " size=0x7f7ff",
     "E EXT-13@0x80; E CRYPT-16@0x400f8; E CRYPT-16@0x40248" },
-  /* The header itself is cut: its last bytes are zeroes. */
+  /* The file ends in the header, the last bytes of which are read as zeroes.
+   */
   { "cut-header", "L", "size=0x4024e",
     "E EXT-13@0x80; E CRYPT-10@0x4024c; E CRYPT-16@0x400f8" },
   { "at-file-end", "L", "size=0x40000",
     "E EXT-13@0x80; E CRYPT-01@0x40000" },
 
-  /* Without a place there is nothing to judge. */
+  /* A header without a valid position is not judged. */
   { "no-luks", "L", "0x20:00000000 0x40000:00", "E EXT-13@0x70" },
   { "unaligned", "L", "0x78:0000000000040200 size=0x300000",
     "E EXT-13@0x78" },
   { "offset-0", "L", "0x78:0000000000000000", "E EXT-13@0x78" },
   { "length-591", "L", "0x80:000000000000024f 0x40000:00",
     "E EXT-13@0x80" },
-  /* Each of two headers is judged; only the findings' places differ. */
+  /* Both headers are judged, with findings at different offsets. */
   { "twice", "crypto-twice", "0x218:0000000000050000",
     "E EXT-08@0x210; E EXT-13@0x220; E CRYPT-01@0x50000" },
 };
@@ -106,7 +108,7 @@ test_findings (gconstpointer data)
   checked_run (&c);
   checked_assert_failed (&c, "");
 
-  /* What else lies behind the end of the file is not this test's. */
+  /* Other findings about the end of the file are not compared. */
   g_autoptr (GPtrArray) found = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GPtrArray) kept = g_ptr_array_new ();
   g_autoptr (GPtrArray) wanted = g_ptr_array_new ();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a message says beside its rule: which numbers, how much of the bytes,
- * whether the bitmap is in use, and of several ways to break a rule which one.
- * The numbers are those of the patches. */
+/* The details in a message: numbers, the number of bytes shown, whether the
+ * bitmap is in use, and which of several ways breaks the rule.  The numbers
+ * are those of the patches. */
 
 #include "config.h"
 
@@ -18,11 +18,11 @@ typedef struct
   gboolean in_use;
 } Row;
 
-/* Directory entries: A's are at 0x2c0000 and 0x2c0020, the one with extra data
- * at 0x70000.  Its table entries are at 0x2a0000. */
+/* The directory entries of A are at 0x2c0000 and 0x2c0020, its table entries
+ * at 0x2a0000.  The entry with extra data is at 0x70000. */
 #define EXTRA "extra-data-compatible"
 
-/* Eight bytes of zeroes. */
+/* Eight zero bytes. */
 #define Z8 "0000000000000000"
 #define Z64 Z8 Z8 Z8 Z8 Z8 Z8 Z8 Z8
 
@@ -39,8 +39,8 @@ static const Row rows[] = {
   { "autoclear-bits", "A", "0x58:0000000000000005", QCOW2_HDR_27,
     "autoclear_features has unknown bits 0x4" },
 
-  /* An L1 table that extends beyond 2^63 - 1, and one that only extends beyond
-   * the last offset of QEMU, 2^63 - 2^30. */
+  /* An L1 table that extends beyond 2^63 - 1, and one that extends only beyond
+   * the last offset that QEMU reads, 2^63 - 2^30. */
   { "l1-table/ends-behind-2-63", "A", "0x24:00002000 0x28:7fffffffffff0000",
     QCOW2_HDR_17_PLACE,
     "l1_table_offset 0x7fffffffffff0000 leads beyond offset 2^63 - 1" },
@@ -61,7 +61,7 @@ static const Row rows[] = {
     "l1_table_offset 0x7fffffffffff0000 is beyond what QEMU reads of a "
     "file" },
 
-  /* Bits of flags that have a name are no reserved ones. */
+  /* Named bits of flags are not reserved. */
   { "flags", "A", "0x2c000c:0000000b", QCOW2_BDIR_08,
     "flags has reserved bits 0x8", TRUE },
   { "flags/auto", "A", "0x2c000c:0000000a", QCOW2_BDIR_08,
@@ -80,8 +80,8 @@ static const Row rows[] = {
     "13 bytes of extra data of an unknown kind forbid to use the bitmap: "
     "deadbeef000000000000000000" },
 
-  /* A table that extends beyond the last offset of QEMU, 2^63 - 2^30, and one
-   * that ends there. */
+  /* A table that ends at the last offset that QEMU reads, 2^63 - 2^30, and one
+   * that extends beyond it. */
   { "table/ends-at-2-63", "A", "0x2c0000:7fffffffbffffff8", QCOW2_BDIR_07,
     "the bitmap table, 8 bytes at 0x7fffffffbffffff8, does not end in the "
     "file, which has 2883648 bytes" },
@@ -98,7 +98,8 @@ static const Row rows[] = {
     "the bitmap table, 0 bytes at 0x7fffffffc0000000, does not end in the "
     "file, which has 2883648 bytes" },
 
-  /* Of the byte with the last bit, 1026, those before it do not count. */
+  /* Bits up to the last one, 1026, are valid even in the byte that they share
+   * with the tail. */
   { "tail", "A", "0x290081:40", QCOW2_BDATA_03,
     "bit 1038 is set, after the last of 1024" },
   { "tail/same-byte", "A", "0x18:0000000004030000 0x290080:17",
@@ -114,12 +115,13 @@ static const Row rows[] = {
     "the bitmap directory, 0x40 bytes at 0x2c0000, ends 0x2 bytes after the "
     "end of the file: that may be padding" },
 
-  /* QEMU looks at the limit first. */
+  /* QEMU checks the limit first. */
   { "directory/large-and-unaligned", "A", "0x208:7fffffffe11b1a5d",
     QCOW2_BEXT_04_LARGE,
     "bitmap_directory_size 0x7fffffffe11b1a5d is greater than 0x3fffc00" },
 
-  /* Whose end it is. */
+  /* The message names the end of the directory, or that of the file when the
+   * entry ends inside the directory. */
   { "cut-entry/directory", "A", "0x208:0000000000000038", QCOW2_BDIR_02,
     "extra data and name do not end before 0x2c0038, the end of the directory" },
   { "cut-entry/both", "A", "0x2c0032:0009 size=0x2c003c", QCOW2_BDIR_02,

@@ -8,13 +8,14 @@
 
 #include "qcow2/error.h"
 
-/* Names as they are read again; the entry of name i is at 1000 + i. */
+/* The names as they are when read again.  The entry of name i is at 1000 + i.
+ */
 typedef struct
 {
-  const char *const *names; /* NULL for one that is gone */
+  const char *const *names; /* an element is NULL if the name is gone */
   const gsize *lengths;     /* NULL: names end with a NUL byte */
-  guint64 fails;            /* index whose read fails */
-  GArray *asked;            /* guint32 */
+  guint64 fails;            /* index of the name whose read fails */
+  GArray *asked;            /* guint32, indexes of the names read */
 } Names;
 
 static GBytes *
@@ -123,7 +124,7 @@ test_equal (void)
   qcow2_namesakes_free (namesakes);
 }
 
-/* Equal up to a NUL byte is not equal. */
+/* Names that are equal up to a NUL byte are not the same name. */
 static void
 test_nul (void)
 {
@@ -142,14 +143,16 @@ test_nul (void)
   qcow2_namesakes_free (namesakes);
 }
 
-/* The inverse of how hints are mixed: x * FACTOR, then x ^ x >> 32. */
+/* The inverse of the mixing of hints, which is x * FACTOR, then x ^ x >> 32.
+ */
 static guint64
 unmix (guint64 value)
 {
   const guint64 factor = G_GUINT64_CONSTANT (0x9e3779b97f4a7c15);
   guint64 inverse = factor;
 
-  /* Each step doubles how many bits are right; three are from the start. */
+  /* Each step doubles the number of correct bits; the first three are correct
+   * from the start. */
   for (guint i = 0; i < 5; i++)
     inverse *= 2 - factor * inverse;
   g_assert_cmphex (factor * inverse, ==, 1);
@@ -171,7 +174,7 @@ put_word (char *at, guint64 word)
   memcpy (at, &le, sizeof le);
 }
 
-/* Two names that were made to look equal are looked at again, and are not. */
+/* Two names with equal hints are compared again, and differ. */
 static void
 test_collision (void)
 {
@@ -202,8 +205,8 @@ test_collision (void)
   qcow2_namesakes_free (namesakes);
 }
 
-/* Somebody may be writing: a name may be gone or another when it is read
- * again, and an entry may have none at once. */
+/* Another process may write to the image: a name may be gone or have changed
+ * when it is read again.  An entry may also have no name from the start. */
 static void
 test_gone (void)
 {
@@ -245,7 +248,7 @@ test_read_fails (void)
   qcow2_namesakes_free (namesakes);
 }
 
-/* So many that they are compared part by part; every fifth has the number
+/* So many names that they are compared in parts.  Every fifth has the number
  * of another. */
 static void
 test_many (void)
@@ -274,7 +277,7 @@ test_many (void)
   qcow2_namesakes_free (namesakes);
 }
 
-/* What may have a name, from where it is asked on, and where entries are. */
+/* Looking up names from a given index on, and the offsets of entries. */
 static void
 test_look_up (void)
 {

@@ -88,7 +88,7 @@ static const char *const signs[] = { "-1", "+1", "-0", "0x-1", "0x+1", "--1" };
 static const char *const spaces[]
     = { " 1", "1 ", "\t1", "1\n", "1 k", "0x 1" };
 
-/* A suffix is one letter, behind a decimal number. */
+/* A suffix is one letter after a decimal number. */
 static const char *const bad_suffixes[] = {
   "1kk", "1kB", "1KiB", "1b", "1s", "1z", "0x1k", "0x1G", "1k1", "1e3", "1x",
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Disks as lines of characters, letter by letter. */
+/* Plots of disks, compared character by character. */
 
 #include "config.h"
 
@@ -22,7 +22,7 @@
   "thirds, ▓ more, █ all of it, ? unknown\n"
 /* clang-format on */
 
-/* Returns what a plot of SHAPE with the N EXTENTS looks like. */
+/* Returns the plot of SHAPE with the N EXTENTS. */
 static char *
 draw (const PlotShape *shape, const Qcow2Extent *extents, gsize n)
 {
@@ -44,7 +44,8 @@ check (PlotShape shape, const Qcow2Extent *extents, gsize n,
   g_assert_cmpstr (drawn, ==, expected);
 }
 
-/* Eight cells of 12 bytes, of which 0, 1, 4, 5, 8, 9, 11 and 12 are dirty. */
+/* Eight cells of 12 bytes each, of which 0, 1, 4, 5, 8, 9, 11 and 12 are
+ * dirty. */
 static const Qcow2Extent densities[]
     = { { 0, 12, CLEAN }, { 12, 1, DIRTY }, { 13, 11, CLEAN },
         { 24, 4, DIRTY }, { 28, 8, CLEAN }, { 36, 5, DIRTY },
@@ -66,7 +67,7 @@ test_densities (void)
          "       0 |·░░▒▒▓▓█|\n" UTF_8_SCALE ("12"));
 }
 
-/* Several extents in a cell add up, one may be in several cells. */
+/* Several extents in a cell add up, and an extent may span several cells. */
 static void
 test_sums (void)
 {
@@ -81,7 +82,7 @@ test_sums (void)
          "       0 |*##:|\n" ASCII_SCALE ("10"));
 }
 
-/* One byte that is unknown is enough, whatever comes before or behind it. */
+/* One unknown byte makes a cell unknown, whatever else is in the cell. */
 static void
 test_unknown (void)
 {
@@ -114,7 +115,7 @@ test_last_line (void)
          "      8K |.#|\n" ASCII_SCALE ("1K"));
 }
 
-/* The last character is for one byte, where the others are for three. */
+/* The last character stands for one byte, the others for three. */
 static void
 test_last_cell (void)
 {
@@ -128,7 +129,8 @@ test_last_cell (void)
   check (shape, extents, 1, "       0 |..:#|\n" ASCII_SCALE ("3"));
 }
 
-/* 1000 bytes in three characters are 334 each, but granules are not cut. */
+/* 1000 bytes in three characters would be 334 each, but a granule belongs to
+ * one character. */
 static void
 test_whole_granules (void)
 {
@@ -140,7 +142,7 @@ test_whole_granules (void)
   check (shape, extents, 2, "       0 |:.#|\n" ASCII_SCALE ("400"));
 }
 
-/* There are no more lines than granules. */
+/* There are no more characters than granules. */
 static void
 test_few_granules (void)
 {
@@ -170,7 +172,7 @@ test_one_granule (void)
   check (shape, extents, 0, "       0 |.|\n" ASCII_SCALE ("1000"));
 }
 
-/* Cells are counted from the start, wherever that is. */
+/* Cells are counted from .start. */
 static void
 test_start (void)
 {
@@ -190,7 +192,8 @@ test_start (void)
          "    1.0M |*?|\n" ASCII_SCALE ("512"));
 }
 
-/* 2^63 - 1 bytes are 1024 characters of 2^53, the last of one byte less. */
+/* 2^63 - 1 bytes are 1024 characters of 2^53 bytes; the last has one byte
+ * less. */
 static void
 test_huge (void)
 {
@@ -235,9 +238,9 @@ test_one_character (void)
   check (shape, &byte, 1, "       0 |:|\n" ASCII_SCALE ("7.9E"));
 }
 
-/* By hand: one character for a disk of each size, up to and above a third and
- * two thirds of it.  2^63 - 2 and 2^64 - 1 are multiples of 3, 2^63 - 1 is one
- * more than a multiple. */
+/* Computed by hand: one character for a disk of each size, with dirty bytes up
+ * to and above a third and two thirds of it.  2^63 - 2 and 2^64 - 1 are
+ * multiples of 3; 2^63 - 1 is a multiple plus one. */
 static void
 test_thirds (void)
 {
@@ -297,7 +300,7 @@ test_thirds (void)
     }
 }
 
-/* The largest disk that a header can claim. */
+/* The largest disk that a header can describe. */
 static void
 test_largest (void)
 {
@@ -315,7 +318,7 @@ test_largest (void)
   check (shape, &all, 1, "       0 |##|\n" ASCII_SCALE ("8E"));
 }
 
-/* As many characters as there may be, each for a byte. */
+/* The maximum number of characters, one for each byte. */
 static void
 test_max (void)
 {
@@ -329,7 +332,8 @@ test_max (void)
   g_auto (GStrv) lines = g_strsplit (drawn, "\n", -1);
 
   g_assert_cmpuint (PLOT_MAX, ==, 512);
-  /* The lines, an empty one, the scale, and what is behind its end. */
+  /* The lines, an empty line, the scale, and an empty string after the last
+   * newline. */
   g_assert_cmpuint (g_strv_length (lines), ==, 512 + 3);
   for (guint i = 0; i < 512; i++)
     {

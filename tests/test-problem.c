@@ -62,7 +62,7 @@ test_add (void)
   g_assert_cmpstr (problem->message, ==, "granularity_bits is 32");
 }
 
-/* The name belongs to a bitmap that is gone before its findings are shown. */
+/* The bitmap with the name is freed before its findings are shown. */
 static void
 test_name_is_kept (void)
 {
@@ -75,7 +75,7 @@ test_name_is_kept (void)
   g_bytes_unref (name);
 
   const Qcow2Problem *problem = qcow2_problems_get (problems, 0);
-  g_assert_false (problem->has_value); /* no number is allowed or not */
+  g_assert_false (problem->has_value); /* no value to compare with .allowed */
   g_assert_true (problem->subject.name == name);
   g_assert_cmpuint (g_bytes_get_size (problem->subject.name), ==, 3);
 }
@@ -121,9 +121,7 @@ test_at_cap (void)
                     ==, 0);
 }
 
-/* The first hundred stay; the others are counted, as errors too: a bitmap
- * with the 101st of a kind is as damaged as the one with the first. */
-/* Full: what is added from now on is only counted. */
+/* Once a rule is full, further findings of it are only counted. */
 static void
 test_is_full (void)
 {
@@ -140,13 +138,13 @@ test_is_full (void)
   g_assert_false (
       qcow2_problems_is_full (problems, QCOW2_HDR_27, QCOW2_PART_HEADER));
 
-  /* One rule, a warning and an error. */
+  /* A warning and an error of one rule are counted separately. */
   add (problems, QCOW2_HDR_13_EMPTY, 100);
   g_assert_false (qcow2_problems_is_full (problems, QCOW2_HDR_13_LONG,
                                           QCOW2_PART_HEADER));
 }
 
-/* What was not kept is counted by severity and parts. */
+/* Suppressed findings are counted by severity and parts. */
 static void
 test_suppressed (void)
 {
@@ -182,6 +180,9 @@ test_cap_per_parts (void)
   g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 101);
 }
 
+/* The first hundred findings are kept.  The others are still counted as
+ * errors: a bitmap with the 101st of a kind is as damaged as one with the
+ * first. */
 static void
 test_beyond_cap (void)
 {
@@ -215,7 +216,7 @@ test_cap_per_rule (void)
                     ==, 1);
 }
 
-/* A rule that warns often must not hide its own errors. */
+/* A rule with many warnings must not suppress its own errors. */
 static void
 test_cap_per_severity (void)
 {
@@ -235,7 +236,7 @@ test_cap_per_severity (void)
                     ==, 0);
 }
 
-/* Each row is there, and the rows of a rule stand together. */
+/* Every rule has a row, and the rows of a rule are adjacent. */
 static void
 test_rules (void)
 {

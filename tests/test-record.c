@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Field tables: decoding, sizes, look-up. */
+/* Field tables: decoding, sizes, looking up fields. */
 
 #include "config.h"
 
@@ -87,7 +87,8 @@ test_decode (void)
   g_assert_null (sample.text);
 }
 
-/* The sizes add up to 1, 3, 7 and 15. */
+/* Returns the number of fields in LEN bytes: the fields end at 1, 3, 7 and 15.
+ */
 static guint
 n_fields_in (gsize len)
 {
@@ -115,7 +116,8 @@ test_decode_cut (void)
     }
 }
 
-/* A small field behind one that does not fit is not taken for it. */
+/* Decoding stops at a field that is truncated, even if a later one would fit.
+ */
 static void
 test_decode_stops (void)
 {
@@ -129,7 +131,7 @@ test_decode_stops (void)
   g_assert_cmphex (sample.one, ==, 0xee);
 }
 
-/* qcow2 spec: 72 bytes of version 2, 32 more of version 3, and then the
+/* qcow2 spec: 72 bytes in version 2, 32 more in version 3, and then the
  * compression type. */
 static void
 test_size_header (void)
@@ -214,7 +216,8 @@ test_numbers (void)
                    G_MAXUINT64 - 1);
 }
 
-/* On disk every number is one; all ones mean "none" in derived fields only. */
+/* Every number on disk is a value.  Only in derived fields do all ones mean
+ * "none". */
 static void
 test_absent_number (void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Refcounts of every width, and where there are none. */
+/* Refcounts of every width, and clusters that have none. */
 
 #include "config.h"
 
@@ -7,8 +7,9 @@
 
 #include "test-util.h"
 
-/* Base B has clusters of 512 bytes, its refcount table at 0x200, of one
- * cluster and so 64 entries, and a block at 0x400.  It ends at 0x12820. */
+/* Base B has clusters of 512 bytes.  Its refcount table, at 0x200, takes one
+ * cluster and so has 64 entries.  A refcount block is at 0x400, and the file
+ * ends at 0x12820. */
 #define TABLE 0x200
 #define N_BLOCKS 64
 #define BLOCK 512
@@ -36,8 +37,8 @@ fixture_clear (Fixture *f)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Fixture, fixture_clear)
 
-/* Asserts that the refcount of CLUSTER is REFCOUNT, and that of N clusters so
- * many are known to have it. */
+/* Asserts that CLUSTER has REFCOUNT, and that the first N_ALIKE of the N
+ * clusters from there on are known to have the same refcount. */
 static void
 assert_get (Fixture *f, guint64 cluster, guint64 n, guint64 refcount,
             guint64 n_alike)
@@ -56,13 +57,13 @@ assert_get (Fixture *f, guint64 cluster, guint64 n, guint64 refcount,
 typedef struct
 {
   const char *path;
-  const char *patch; /* of B: refcount_order, and the block's first bytes */
+  const char *patch; /* of B: refcount_order, start of the block */
   guint64 refcounts[9];
   guint per_block;
 } WidthRow;
 
-/* Less than a byte: the lower bits belong to the lower cluster.  More: the
- * first byte is the highest. */
+/* Refcounts of less than a byte: the lower bits belong to the lower cluster.
+ * Larger refcounts are big-endian. */
 static const WidthRow widths[] = {
   { "1", "0x60:00000000 0x400:0d01", { 1, 0, 1, 1, 0, 0, 0, 0, 1 }, 4096 },
   { "2", "0x60:00000001 0x400:e41b02", { 0, 1, 2, 3, 3, 2, 1, 0, 2 }, 2048 },
@@ -103,12 +104,13 @@ test_width (gconstpointer data)
   for (guint i = 0; i < G_N_ELEMENTS (row->refcounts); i++)
     assert_get (&f, i, 1, row->refcounts[i], 1);
 
-  /* The block's last one, and the first behind: there is no second block. */
+  /* The last refcount of the block, and the first one after it: there is no
+   * second block. */
   assert_get (&f, row->per_block - 1, 1, 0, 1);
   assert_get (&f, row->per_block, 1, 0, 1);
 }
 
-/* The last refcount of a block of 16 bits, at 0x5fe. */
+/* The last refcount of a block of 16-bit refcounts, at 0x5fe. */
 static void
 test_last (void)
 {
@@ -131,12 +133,12 @@ test_runs (void)
   assert_get (&f, 3, 1000, 1, 7);
   assert_get (&f, 9, 2, 1, 1);
   assert_get (&f, 10, 1000, 2, 5);
-  /* No further than the block: what comes next is another block's. */
+  /* A run ends with its block, as the next refcount is in another block. */
   assert_get (&f, 15, 1000, 0, 241);
   assert_get (&f, 256, 1000, 0, 256);
 }
 
-/* Likewise of the widest, which differ in their first byte. */
+/* Runs of the widest refcounts, which differ in their first byte. */
 static void
 test_wide_runs (void)
 {
@@ -151,7 +153,8 @@ test_wide_runs (void)
   assert_get (&f, 5, 64, 0, 59);
 }
 
-/* Blocks one behind the other, none, unaligned, and outside the file. */
+/* Adjacent blocks, a missing one, a truncated one, and one outside the file.
+ */
 static void
 test_blocks (void)
 {
@@ -168,7 +171,8 @@ test_blocks (void)
                 " 0x230:0000000000012600"
                 " 0x400:0001*256 0x600:0002*256 0x800:0003*256"
                 " 0x12600:0004*256 0x12800:0005*100");
-  /* The file ends inside the cluster at 0x12800: no whole block is there. */
+  /* The file ends inside the cluster at 0x12800, so that this block is
+   * truncated. */
   for (guint i = 0; i < G_N_ELEMENTS (blocks); i++)
     {
       assert_get (&f, i * 256, 1, expected[i], 1);
@@ -180,7 +184,7 @@ test_blocks (void)
     }
 }
 
-/* An entry is used when any of its bits is set. */
+/* An entry is in use if any of its bits is set. */
 static void
 test_skip_unused (void)
 {
@@ -204,7 +208,7 @@ typedef struct
 {
   const char *path;
   const char *patch; /* of B */
-  guint64 block;     /* the first, host */
+  guint64 block;     /* host offset of the first block */
 } BlockRow;
 
 /* clang-format off */
@@ -219,7 +223,7 @@ static const BlockRow block_rows[] = {
   { "whole-at-end", "0x200:0000000000012800 size=0x12a00", 0x12800 },
   { "byte-missing", "0x200:0000000000012800 size=0x129ff", 0 },
   { "on-header", "0x200:0000000000000000", 0 },
-  /* Of larger clusters not every multiple of 512 is one. */
+  /* With larger clusters, not every multiple of 512 is cluster-aligned. */
   { "unaligned", "0x14:0000000a 0x30:0000000000000400 0x400:0000000000000600",
     0 },
   { "aligned", "0x14:0000000a 0x30:0000000000000400 0x400:0000000000000800",
@@ -239,7 +243,7 @@ test_block (gconstpointer data)
   g_assert_cmphex (offset, ==, row->block);
 }
 
-/* What the table does not reach has no refcount. */
+/* Clusters that the refcount table does not cover have no refcount. */
 static void
 test_behind_table (void)
 {
@@ -253,7 +257,7 @@ test_behind_table (void)
   assert_get (&f, G_GUINT64_CONSTANT (0x007fffffffffffff), 5, 0, 5);
 }
 
-/* A table of two clusters: its 65th entry is in the second. */
+/* In a table of two clusters, the 65th entry is in the second one. */
 static void
 test_two_clusters (void)
 {
@@ -270,8 +274,8 @@ test_two_clusters (void)
 typedef struct
 {
   const char *path;
-  const char *patch; /* of A, clusters of 64 KiB, 45 of them */
-  guint64 n_blocks;  /* 0: there are no refcounts */
+  const char *patch; /* of A, which has 45 clusters of 64 KiB */
+  guint64 n_blocks;  /* 0: no refcounts */
 } PlaceRow;
 
 static const PlaceRow places[] = {
@@ -308,7 +312,7 @@ test_place (gconstpointer data)
                       row->n_blocks);
 }
 
-/* In version 2 refcounts have 16 bits. */
+/* In version 2, refcounts have 16 bits. */
 static void
 test_version_2 (void)
 {
@@ -318,8 +322,8 @@ test_version_2 (void)
   assert_get (&f, 1, 1, 0x102, 1);
 }
 
-/* A block of 2 MiB with refcounts of one bit is read in parts, from any of its
- * bits on. */
+/* A block of 2 MiB with 1-bit refcounts is read in parts, which may start at
+ * any bit. */
 static void
 test_large_block (void)
 {
@@ -345,7 +349,7 @@ test_large_block (void)
   assert_get (&f, done, covered, 0, 1);
 }
 
-/* Refcounts at random against what is written bit by bit. */
+/* Random refcounts, compared with a decoder that goes bit by bit. */
 
 static guint64
 get_naive (const Image *image, guint order, guint64 cluster)
@@ -375,7 +379,8 @@ get_naive (const Image *image, guint order, guint64 cluster)
   return value;
 }
 
-/* Three blocks of random bytes, with long stretches of equal ones. */
+/* Builds base B with three blocks of random bytes, in long runs of equal ones.
+ */
 static Image *
 build_random (guint order)
 {
@@ -423,7 +428,7 @@ test_random (void)
     }
 }
 
-/* Each refcount is some work, a block that was not the last one more. */
+/* Each refcount counts as some work, and each change of block as more. */
 static void
 test_work (void)
 {
@@ -441,8 +446,8 @@ test_work (void)
   g_assert_cmpuint (qcow2_refcounts_get_work (f.refcounts), >, one + 1000);
 }
 
-/* Runs are as long as what is read at once: no cluster is a read of its own.
- */
+/* Bytes that were read together serve all of their clusters: no cluster takes
+ * a read of its own. */
 static void
 test_few_reads (void)
 {
@@ -484,7 +489,7 @@ test_bad_table (void)
   g_assert_cmpuint (refcount, ==, 77);
   g_assert_cmpuint (n, ==, 77);
 
-  /* Other entries are none the worse. */
+  /* Other entries remain readable. */
   assert_get (&f, 0, 1, 1, 1);
   assert_get (&f, 512, 1, 0, 1);
 }
@@ -508,8 +513,8 @@ test_bad_block (void)
   assert_get (&f, 127, 1, 1, 1);
 }
 
-/* A block of zeroes that can be read as far as the half of a window, which is
- * what is asked for: what stands in memory behind is not taken for more. */
+/* A block of zeroes of which only half a window can be read, the size of a
+ * read.  The memory after these bytes must not be counted as zeroes. */
 static void
 test_bad_half (void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How long the snapshot table is, of which only the entries tell. */
+/* The size of the snapshot table, which only its entries tell. */
 
 #include "config.h"
 
@@ -7,8 +7,8 @@
 
 #include "test-util.h"
 
-/* The snapshot table of base S is at 0x50000; the patches lay it elsewhere,
- * where the file ends by default: at 0x100000. */
+/* The snapshot table of base S is at 0x50000.  AT moves it to 0x100000, which
+ * is the end of the file unless a patch sets the size. */
 #define AT "0x40:0000000000100000 "
 
 typedef struct
@@ -19,12 +19,13 @@ typedef struct
   guint64 size;
 } SizeRow;
 
-/* An entry: 8 bytes, 4; 2 the size of the id, 2 that of the name; 20 more; 4
- * the size of the extra data, which follow, then id and name; up to a multiple
- * of 8. */
+/* The fields of an entry: 8 bytes; 4 bytes; 2 bytes, the size of the id; 2
+ * bytes, the size of the name; 20 bytes; 4 bytes, the size of the extra data.
+ * Extra data, id and name follow, padded to a multiple of 8 bytes. */
 /* clang-format off */
 static const SizeRow rows[] = {
-  /* The builder's: 24 bytes of extra data, id "1", name "snap1": 70. */
+  /* The builder's entry: 24 bytes of extra data, id "1", name "snap1": 70
+   * bytes. */
   { "one", "S", "", 72 },
   { "two", "two-snapshots", "", 144 },
   { "none", "S", "0x3c:00000000", 0 },
@@ -41,11 +42,11 @@ static const SizeRow rows[] = {
   { "extra-1024", "S", AT "0x100024:00000400 size=0x200000", 1064 },
   { "extra-and-strings", "S", AT "0x10000c:ffffffff 0x100024:00000401"
     " size=0x200000", 132136 },
-  /* The second begins where the first, padded, ends. */
+  /* The second entry begins after the padding of the first. */
   { "second-behind-padding", "S", AT "0x3c:00000002 0x10000c:0001"
     " 0x10003c:0011 size=0x200000", 48 + 64 },
 
-  /* The file ends first. */
+  /* The file ends inside the table. */
   { "cut-padding", "S", AT "0x10000c:0001 size=0x100029", 41 },
   { "cut-padding-of-two", "S", AT "0x3c:00000002 0x10000c:0001 size=0x100029",
     41 },
@@ -58,7 +59,7 @@ static const SizeRow rows[] = {
   { "cut-first-head", "S", AT "size=0x100027", 39 },
   { "one-byte", "S", AT "size=0x100001", 1 },
 
-  /* No more than QEMU allows: 65536 entries, 64 MiB. */
+  /* QEMU allows at most 65536 entries and 64 MiB. */
   { "65535", "S", AT "0x3c:0000ffff size=0x10000000", 65535 * 40 },
   { "65536", "S", AT "0x3c:00010000 size=0x10000000", 65536 * 40 },
   { "65537", "S", AT "0x3c:00010001 size=0x10000000", 65536 * 40 },
@@ -83,7 +84,7 @@ test_size (gconstpointer data)
   g_assert_cmpuint (table.size, ==, row->size);
 }
 
-/* 65536 entries are not so many reads. */
+/* 65536 entries take few reads. */
 static void
 test_few_reads (void)
 {
@@ -104,7 +105,7 @@ test_read_error (void)
   g_autoptr (GError) error = NULL;
   g_auto (Qcow2SnapshotTable) table = { .size = 77 };
 
-  /* In the second entry's head. */
+  /* In the head of the second entry. */
   ((FakeSource *) image->source)->bad_start = 0x100030;
   ((FakeSource *) image->source)->bad_end = 0x100031;
   g_assert_false (qcow2_snapshot_table_measure (image, &table, &error));
@@ -112,7 +113,7 @@ test_read_error (void)
   g_assert_cmpuint (table.size, ==, 77);
 }
 
-/* What is between the heads is not read. */
+/* Only the heads of the entries are read. */
 static void
 test_skips (void)
 {
@@ -126,7 +127,7 @@ test_skips (void)
   g_assert_cmpuint (table.size, ==, 0x80000 + 80);
 }
 
-/* HDR-19, as QEMU judges a table. */
+/* HDR-19, by QEMU's rules for a snapshot table. */
 static void
 test_judged (void)
 {
@@ -140,10 +141,10 @@ test_judged (void)
     { AT "0x3c:00000001 size=0x100028", FALSE, FALSE, QCOW2_NO_INDEX },
     { AT "0x3c:00000001 size=0x100027", TRUE, FALSE, QCOW2_NO_INDEX },
     { AT "0x3c:00000002 size=0x100028", TRUE, FALSE, QCOW2_NO_INDEX },
-    /* Of two entries with too much extra data the first one. */
+    /* Of two entries with too much extra data, the first one is reported. */
     { AT "0x3c:00000002 0x100024:00000401 0x100454:00000500 size=0x200000",
       FALSE, FALSE, 0 },
-    /* The padding of the last entry need not be there. */
+    /* The padding of the last entry may be missing. */
     { AT "0x3c:00000001 0x100024:00000001 size=0x100029", FALSE, FALSE,
       QCOW2_NO_INDEX },
     { AT "0x3c:00000001 0x100024:00000001 size=0x100028", TRUE, FALSE,

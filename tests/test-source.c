@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Sources of bytes, files among them, and the window on a source. */
+/* Byte sources, including files, and the window on a source. */
 
 #include "config.h"
 
@@ -20,7 +20,7 @@
 
 #define RUNNING_SLOWLY (g_getenv ("QCOW2TOOL_SLOW") != NULL)
 
-/* Every byte tells its offset: byte_at () below. */
+/* The value of each byte depends on its offset: see byte_at (). */
 typedef struct
 {
   ByteSource base;
@@ -28,8 +28,8 @@ typedef struct
   guint n_interrupts;
   guint64 bad_start;
   guint64 bad_end;
-  gboolean gives_rest; /* a read gives what is before the bad bytes */
-  guint n_bad;         /* reads that met with them */
+  gboolean gives_rest; /* a read returns bytes before the bad ones */
+  guint n_bad;         /* reads that touched bad bytes */
   guint64 end;
   guint n_reads;
   guint64 last_start;
@@ -98,7 +98,7 @@ assert_bytes_at (const guint8 *bytes, guint64 offset, gsize len)
     g_assert_cmphex (bytes[i], ==, byte_at (offset + i));
 }
 
-/* Reads and asserts that what was read is right. */
+/* Reads LEN bytes at OFFSET and asserts that they are right. */
 static void
 assert_reads (Fake *fake, guint64 offset, gsize len)
 {
@@ -179,7 +179,7 @@ test_read_at_end (void)
   g_assert_cmpuint (fake.n_reads, ==, 1);
 }
 
-/* Reading behind the end is the caller's mistake, not the image's. */
+/* A read after the end is a bug in the caller, not damage in the image. */
 static void
 read_outside (guint64 offset, gsize len)
 {
@@ -216,7 +216,7 @@ test_short_reads (void)
 
   fake.max_read = 7;
   assert_reads (&fake, 1, 999);
-  g_assert_cmpuint (fake.n_reads, ==, 143); /* 142 times 7, then 5 */
+  g_assert_cmpuint (fake.n_reads, ==, 143); /* 142 * 7 + 5 bytes */
 }
 
 static void
@@ -240,7 +240,7 @@ test_interrupted_short_read (void)
   g_assert_cmpuint (fake.n_reads, ==, 3);
 }
 
-/* What ended an earlier read does not make the end of the file one. */
+/* An end of file is reported as such, even after an interrupted read. */
 static void
 test_end_after_interrupt (void)
 {
@@ -268,7 +268,7 @@ test_io_error (void)
   assert_read_fails (&fake, 100, 50, message);
 }
 
-/* The offset is where the failing read began, not where the structure does. */
+/* The offset is that of the read that failed, not that of the structure. */
 static void
 test_io_error_offset (void)
 {
@@ -308,11 +308,11 @@ test_no_error_wanted (void)
       byte_source_read (&fake.base, 0, buffer, sizeof buffer, "thing", NULL));
 }
 
-/* A folder for files of every kind. */
+/* A temporary folder for files of every kind. */
 typedef struct
 {
   char *dir;
-  char *path; /* in it, of what a test makes */
+  char *path; /* of the file that a test makes in dir */
 } Folder;
 
 static void
@@ -391,7 +391,7 @@ test_file (Folder *folder, gconstpointer data G_GNUC_UNUSED)
   g_assert_cmpmem (buffer, 4, "0123", 4);
 }
 
-/* Whether an empty file is an image is not for the source to say. */
+/* A source does not decide whether an empty file is an image. */
 static void
 test_file_empty (Folder *folder, gconstpointer data G_GNUC_UNUSED)
 {
@@ -493,7 +493,7 @@ test_directory (Folder *folder, gconstpointer data G_GNUC_UNUSED)
                   "is a directory, not a file or block device [FILE-01]");
 }
 
-/* Without a writer, opening one blocks. */
+/* Opening a FIFO that has no writer would block. */
 static void
 test_fifo (Folder *folder, gconstpointer data G_GNUC_UNUSED)
 {
@@ -532,7 +532,8 @@ test_character_device (void)
   assert_refused ("/dev/zero", message);
 }
 
-/* What can be looked at, but not opened: no more files may be open. */
+/* The file can be examined but not opened, because no more files may be open.
+ */
 static void
 test_too_many_open (Folder *folder, gconstpointer data G_GNUC_UNUSED)
 {
@@ -554,7 +555,7 @@ test_too_many_open (Folder *folder, gconstpointer data G_GNUC_UNUSED)
   g_assert_cmpstr (error->message, ==, message);
 }
 
-/* What is a file by its kind, but has no end. */
+/* A regular file by its type, but one without an end. */
 static void
 test_no_end (void)
 {
@@ -569,7 +570,7 @@ test_no_end (void)
     close (fd);
 }
 
-/* A link to a file and to a folder in turn. */
+/* A thread makes a link point to a file and to a folder in turn. */
 typedef struct
 {
   const Folder *folder;
@@ -591,7 +592,8 @@ change_link (gpointer data)
   return NULL;
 }
 
-/* Whatever a name means from one moment to the next, a folder is no source. */
+/* A folder is never opened as a source, even if the name refers to a file one
+ * moment and to a folder the next. */
 static void
 test_changing (Folder *folder, gconstpointer data G_GNUC_UNUSED)
 {
@@ -623,8 +625,7 @@ test_changing (Folder *folder, gconstpointer data G_GNUC_UNUSED)
   g_test_message ("%u of %u were opened", n_opened, n);
 }
 
-/* A lock of another open file, of which only the byte that it is on is
- * locked. */
+/* A lock through another open file covers only the byte that it is on. */
 static void
 test_lock (Folder *folder, gconstpointer data G_GNUC_UNUSED)
 {
@@ -653,7 +654,7 @@ test_lock (Folder *folder, gconstpointer data G_GNUC_UNUSED)
     }
   close (fd);
 
-  /* No file has such a byte, so that nobody can tell. */
+  /* No file has such an offset, so that the state of the lock is unknown. */
   g_assert_cmpuint (byte_source_probe_lock (source, G_MAXUINT64), ==,
                     BYTE_SOURCE_LOCK_UNKNOWN);
 #else
@@ -661,8 +662,8 @@ test_lock (Folder *folder, gconstpointer data G_GNUC_UNUSED)
 #endif
 }
 
-/* A source at rest has not changed; one that was written to, or whose
- * attributes were set, has. */
+/* A source has changed after a write to it or a change of its attributes, but
+ * not by itself. */
 static void
 test_has_changed (Folder *folder, gconstpointer data G_GNUC_UNUSED)
 {
@@ -689,7 +690,8 @@ test_has_changed (Folder *folder, gconstpointer data G_GNUC_UNUSED)
   g_assert_false (byte_source_has_changed (memory));
 }
 
-/* A window on a fake source, and what it gave. */
+/* Asserts that WINDOW returns the right LEN bytes at OFFSET, and returns them.
+ */
 static const guint8 *
 assert_window_gives (ByteWindow *window, guint64 offset, gsize len)
 {
@@ -741,7 +743,7 @@ test_window_neighbours (void)
   g_assert_cmpuint (fake.n_reads, ==, 1);
 }
 
-/* What is at hand is given without a further read, in whole units. */
+/* Bytes in the window are returned without another read, in whole units. */
 static void
 test_window_some (void)
 {
@@ -759,7 +761,7 @@ test_window_some (void)
   g_assert_cmpuint (n, ==, 16);
   g_assert_cmpuint (fake.n_reads, ==, 1);
 
-  /* Of the next unit only a part is. */
+  /* The window has only part of the next unit. */
   bytes = byte_window_get_some (window, 5001 + most, 8, 24, &n, "thing", NULL);
   g_assert_cmpuint (n, ==, 24);
   assert_bytes_at (bytes, 5001 + most, n);
@@ -817,7 +819,7 @@ test_window_last_bytes (void)
   assert_window_gives (window, 1000, 0);
 }
 
-/* A bad sector next to what was asked for is nobody's business. */
+/* A bad sector next to the requested bytes is not an error. */
 static void
 test_window_bad_neighbour (void)
 {
@@ -830,9 +832,9 @@ test_window_bad_neighbour (void)
   g_assert_cmpuint (fake.last_len, ==, 8);
 }
 
-/* On a disk each read of a bad sector takes a second.  Up to there, unit by
- * unit, it is met with a few times, whether reads give what is before it or
- * not. */
+/* On a disk, each read of a bad sector takes a second.  Reading up to the
+ * sector unit by unit touches it only a few times, whether or not a failing
+ * read returns the bytes before it. */
 static void
 test_window_spares_bad_sector (void)
 {
@@ -849,7 +851,7 @@ test_window_spares_bad_sector (void)
       fake.gives_rest = rest;
       for (guint64 at = 65536; at < bad; at += 8)
         assert_window_gives (window, at, 8);
-      /* Once for a block; or for each of twelve pages. */
+      /* Once for a block, or once for each of twelve pages. */
       g_assert_cmpuint (fake.n_bad, <=, rest ? 2 : 12);
       g_assert_null (byte_window_get (window, bad, 8, "thing", &error));
       g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
@@ -857,7 +859,7 @@ test_window_spares_bad_sector (void)
     }
 }
 
-/* Nothing is tried twice, nor at all once the bytes are there. */
+/* A read that failed is not repeated, and bytes in the window are not read. */
 static void
 test_window_tries_once (void)
 {
@@ -869,14 +871,15 @@ test_window_tries_once (void)
   g_assert_null (byte_window_get (window, 900, 100, "thing", NULL));
   g_assert_cmpuint (fake.n_reads, ==, 1);
 
-  /* One read gives them, another one is refused. */
+  /* One read returns the bytes, a second one fails. */
   fake.gives_rest = TRUE;
   fake.n_reads = 0;
   assert_window_gives (window, 900, 50);
   g_assert_cmpuint (fake.n_reads, ==, 2);
 }
 
-/* What the block brought before it failed must not be taken for the bytes. */
+/* Bytes that a block read returned before it failed must not be taken for the
+ * requested ones. */
 static void
 test_window_after_bad_neighbour (void)
 {
@@ -907,8 +910,8 @@ test_window_bad_bytes (void)
   assert_window_gives (window, 5008, 8);
 }
 
-/* After a failed read nothing is held: neither what it may have brought nor
- * what was there before. */
+/* After a failed read, the window is empty: it keeps neither bytes from that
+ * read nor older ones. */
 static void
 test_window_forgets (void)
 {

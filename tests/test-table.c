@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Bitmap tables: what an entry means, what it covers, what is wrong with it.
- */
+/* Bitmap tables: the meaning of an entry, its guest range, and findings about
+ * it. */
 
 #include "config.h"
 
@@ -10,7 +10,7 @@
 
 #define TABLE_OFFSET 0x1000
 
-/* A table of its own in a fake file. */
+/* A table in a fake file. */
 typedef struct
 {
   FakeSource *source;
@@ -57,7 +57,7 @@ read_entries (Fixture *f, guint64 start, Qcow2TableEntry *entries, gsize n)
   return got;
 }
 
-/* Decodes the one entry RAW. */
+/* Returns the decoded entry RAW. */
 static Qcow2TableEntry
 decode (guint64 raw)
 {
@@ -72,7 +72,7 @@ decode (guint64 raw)
   return entry;
 }
 
-/* An entry in hexadecimal digits, as the specification's bits have it. */
+/* A raw entry and its fields, as the specification defines the bits. */
 typedef struct
 {
   guint64 raw;
@@ -172,7 +172,7 @@ test_window (void)
   g_assert_cmpuint (read_entries (&f, 0, entries, 0), ==, 0);
 }
 
-/* The bytes behind the table are no entries, though they are there. */
+/* The bytes after the table are not entries, although the file has them. */
 static void
 test_exact_size (void)
 {
@@ -199,7 +199,8 @@ n_readable (guint64 offset, guint64 n_entries, guint64 file_size)
   return qcow2_table_get_n_readable (&f.table);
 }
 
-/* Entries that the file has whole, whatever the image claims. */
+/* The number of entries that are completely inside the file, whatever the
+ * image claims. */
 static void
 test_n_readable (void)
 {
@@ -223,7 +224,7 @@ test_long_read (void)
 
   fixture_init (&f, &raw, 1, 0x1000000);
   f.table.n_entries = 100000;
-  /* A window's worth at a time. */
+  /* At most one window of entries is read at a time. */
   g_assert_cmpuint (read_entries (&f, 0, entries, 20000), ==, n);
   g_assert_cmpuint (read_entries (&f, n, entries, 20000), ==, n);
   g_assert_cmpuint (entries[0].index, ==, n);
@@ -246,7 +247,8 @@ test_read_error (void)
   assert_fatal (error, QCOW2_ERROR_READ, "0x1000", "FILE-04");
 }
 
-/* Entries before one that cannot be read are counted; that one is an error. */
+/* Entries before an unreadable one are counted; a count that starts at the
+ * unreadable one fails. */
 static void
 test_count_up_to_error (void)
 {
@@ -269,7 +271,7 @@ test_count_up_to_error (void)
   assert_fatal (error, QCOW2_ERROR_READ, "0x1038", "FILE-04");
 }
 
-/* What entry INDEX covers. */
+/* The guest range that entry INDEX covers. */
 typedef struct
 {
   const char *path;
@@ -277,7 +279,7 @@ typedef struct
   guint granularity_bits; /* 64: none */
   guint64 size;
   guint64 index;
-  guint64 guest_offset; /* QCOW2_ABSENT: nothing is covered */
+  guint64 guest_offset; /* QCOW2_ABSENT: covers nothing */
   guint64 guest_length;
 } Range;
 
@@ -299,7 +301,7 @@ static const Range ranges[] = {
   { "no-granularity", 16, 64, 512, 0, NOTHING },
   { "granularity-63", 16, 63, G_MAXUINT64, 0, 0, G_MAXUINT64 },
   { "granularity-63-second", 16, 63, G_MAXUINT64, 1, NOTHING },
-  /* 2^(9 + 3 + 51) = 2^63, twice that is 2^64. */
+  /* 2^(9 + 3 + 51) is 2^63; twice that is 2^64. */
   { "2-63-first", 9, 51, G_MAXUINT64, 0, 0, X (8000000000000000) },
   { "2-63-second", 9, 51, G_MAXUINT64, 1, X (8000000000000000),
     X (7fffffffffffffff) },
@@ -307,7 +309,7 @@ static const Range ranges[] = {
   { "2-64", 9, 52, G_MAXUINT64, 0, 0, G_MAXUINT64 },
   { "2-64-second", 9, 52, G_MAXUINT64, 1, NOTHING },
   { "largest-cluster", 30, 31, G_MAXUINT64, 0, 0, G_MAXUINT64 },
-  /* 2^(61 + 3) is 2^64 without any granularity. */
+  /* 2^(61 + 3) is 2^64 even with granularity_bits 0. */
   { "cluster-2-60", 60, 0, G_MAXUINT64, 1, X (8000000000000000),
     X (7fffffffffffffff) },
   { "cluster-2-61", 61, 0, G_MAXUINT64, 0, 0, G_MAXUINT64 },
@@ -339,8 +341,8 @@ test_range (gconstpointer data)
   g_assert_cmpuint (entry.size, ==, f.header.cluster_size);
 }
 
-/* A file of 0x300000 bytes with clusters of 64 KiB; the bitmap has 0x18000
- * bytes, so that entry 1 uses half of its cluster and entry 2 nothing. */
+/* An entry in a file of 0x300000 bytes with clusters of 64 KiB.  The bitmap
+ * has 0x18000 bytes: entry 1 uses half of its cluster, entry 2 nothing. */
 typedef struct
 {
   const char *path;
@@ -414,8 +416,8 @@ test_judge (gconstpointer data)
   judge (&f, row->raw, row->index, row->findings, row->first_rule);
 }
 
-/* An entry that breaks all rules of tables: the value is the number that is
- * there, all of it. */
+/* An entry that breaks all rules for tables.  The value of each finding is the
+ * whole entry. */
 static void
 test_judge_values (void)
 {
@@ -434,7 +436,7 @@ test_judge_values (void)
     g_assert_cmphex (qcow2_problems_get (problems, i)->value, ==, values[i]);
 }
 
-/* A data cluster may be cut behind the bytes that hold bits. */
+/* A data cluster may be truncated after the bytes that hold bits. */
 static void
 test_judge_cut_cluster (void)
 {
@@ -467,7 +469,9 @@ add_data_tests (void)
     }
 }
 
-/* Gives how many entries of F from START on, at most MOST, are plain. */
+/* Asserts how many of at most MOST entries from START on are plain.  The first
+ * N_ZEROES entries are all-zeroes; before the first other entry, there are
+ * N_PLAIN_ZEROES all-zeroes and N_PLAIN_ONES all-ones entries. */
 static void
 count (Fixture *f, guint64 start, guint64 most, guint64 n_zeroes,
        guint64 n_plain_zeroes, guint64 n_plain_ones)
@@ -484,9 +488,9 @@ count (Fixture *f, guint64 start, guint64 most, guint64 n_zeroes,
   g_assert_cmpuint (ones, ==, n_plain_ones);
 }
 
-/* Zeroes are counted from anywhere up to the first entry that is none, or as
- * many as were asked for; over the border of a block, too.  Likewise with ones
- * between them. */
+/* Zeroes are counted from any entry up to the first other one, or up to the
+ * number requested, also across blocks.  With ones, both are counted in one
+ * run. */
 static void
 test_count_plain (void)
 {
@@ -508,8 +512,8 @@ test_count_plain (void)
   count (&f, 2, 1, 0, 0, 1);
 }
 
-/* Many are looked at together: one that is not plain, at each place, by each
- * of its bits. */
+/* Several entries are examined at once, so this tries positions and bits at
+ * which an entry can differ from plain ones. */
 static void
 test_count_plain_steps (void)
 {

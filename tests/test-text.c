@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The text emitter: blocks and the blank lines between them, headings, rows,
- * tables; and the structures that are described to it. */
+/* The text emitter: blocks and the blank lines between them, headings, rows
+ * and tables; and the structures described to the emitter. */
 
 #include "config.h"
 
@@ -29,7 +29,7 @@ static const Qcow2Field fields[] = {
 };
 /* clang-format on */
 
-/* An emitter and what it has written. */
+/* An emitter and its output. */
 typedef struct
 {
   GString *out;
@@ -78,7 +78,8 @@ test_heading (Fixture *f, UNUSED)
                    "number                    7\n");
 }
 
-/* A blank line between blocks: none before the first, none behind the last. */
+/* Blank lines separate blocks; none comes before the first or after the last.
+ */
 static void
 test_blocks (Fixture *f, UNUSED)
 {
@@ -130,7 +131,7 @@ test_image_path (Fixture *f, UNUSED)
                    "image: dir/a\\nimage: b\\x1b\\\\\\xff\xc3\xa4\n");
 }
 
-/* What has been written may be taken away between two events. */
+/* The output may be taken away between two events. */
 static void
 test_flushed (Fixture *f, UNUSED)
 {
@@ -164,7 +165,8 @@ test_fields (Fixture *f, UNUSED)
                    "needed                    a\\n\n");
 }
 
-/* A field without a value has no line, unless there is a word for that. */
+/* A field without a value has no line, unless its description has a word for
+ * such a case. */
 static void
 test_absent_fields (Fixture *f, UNUSED)
 {
@@ -214,7 +216,7 @@ static const Qcow2TableEntry entries[] = {
 #define ROW_0 "0              serialized      5046272                  65536\n"
 #define ROW_1 "1              all-ones        0                        65536\n"
 
-/* The rows come in pieces, the heading once. */
+/* The rows come in several events, but the heading is printed once. */
 static void
 test_table (Fixture *f, UNUSED)
 {
@@ -227,7 +229,7 @@ test_table (Fixture *f, UNUSED)
   g_assert_cmpstr (f->out->str, ==, HEADING ROW_0 ROW_1);
 }
 
-/* A table without rows is no output. */
+/* A table without rows prints nothing. */
 static void
 test_table_empty (Fixture *f, UNUSED)
 {
@@ -280,7 +282,7 @@ test_free_null (void)
   emitter_free (NULL);
 }
 
-/* interface.md's example, from a header in memory. */
+/* The example in interface.md, from a header in memory. */
 static void
 test_header (Fixture *f, UNUSED)
 {
@@ -346,7 +348,7 @@ test_header_strings (Fixture *f, UNUSED)
                        "external_data_file        DF.data\n");
 }
 
-/* Every bit that has a name, and one that the image itself names. */
+/* All bits that have a name, and one that the image itself names. */
 static void
 test_header_masks (Fixture *f, UNUSED)
 {
@@ -368,7 +370,7 @@ test_header_masks (Fixture *f, UNUSED)
               "'raw-external-data', 'bit-2'])\n"));
 }
 
-/* interface.md's example. */
+/* The example in interface.md. */
 static void
 test_bitmaps_extension (Fixture *f, UNUSED)
 {
@@ -394,7 +396,7 @@ test_bitmaps_extension (Fixture *f, UNUSED)
                    "bitmap_directory_offset   0x520000\n");
 }
 
-/* Fields that a cut payload does not have are not shown as zeroes. */
+/* Fields that a truncated payload does not contain are not shown as zeroes. */
 static void
 test_cut_extension (Fixture *f, UNUSED)
 {
@@ -475,7 +477,7 @@ test_feature_rows (Fixture *f, UNUSED)
          "feature                   9 255 'a\\nb'\n");
 }
 
-/* interface.md's example. */
+/* The example in interface.md. */
 static void
 test_bitmap (Fixture *f, UNUSED)
 {

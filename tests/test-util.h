@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What unit tests share: a source that can misbehave, images of the builder
+/* Helpers that unit tests share: a source that can misbehave, builder images
  * opened by the reader, and findings as short texts. */
 
 #pragma once
@@ -13,25 +13,25 @@
 #include "qcow2/error.h"
 #include "qcow2/examine.h"
 
-/* Under valgrind or on purpose: no time limit holds. */
+/* Set under valgrind, or by hand: time limits do not apply. */
 #define RUNNING_SLOWLY (g_getenv ("QCOW2TOOL_SLOW") != NULL)
 
-/* BYTES and zeroes behind them, up to the source's size. */
+/* A source that holds BYTES, followed by zeroes up to the source's size. */
 typedef struct
 {
   ByteSource base;
   GByteArray *bytes;
 
-  gsize max_read;     /* bytes that a read gives at most; 0: all */
-  guint n_interrupts; /* so many of the next reads fail with EINTR */
+  gsize max_read;     /* most bytes that one read returns; 0: no limit */
+  guint n_interrupts; /* number of the next reads to fail with EINTR */
   guint64 bad_start;  /* a read that touches the bytes from here ... */
   guint64 bad_end;    /* ... to before here fails with EIO */
-  guint64 end;        /* where the file ends by now */
+  guint64 end;        /* where the file ends now */
   gboolean *freed;    /* set when the source is freed; may be NULL */
 
   guint n_reads;
-  guint n_probes;     /* for a lock, after fake_source_lock () */
-  guint64 n_bytes;    /* that reads asked for */
+  guint n_probes;     /* lock probes, after fake_source_lock () */
+  guint64 n_bytes;    /* bytes that reads asked for */
   guint64 last_start; /* the last read's range */
   guint64 last_end;
 } FakeSource;
@@ -82,7 +82,8 @@ fake_free (ByteSource *source)
   g_free (self);
 }
 
-/* Returns a source of SIZE bytes that begins with BYTES. */
+/* Returns a source of SIZE bytes that begins with BYTES and takes a reference
+ * to them. */
 static inline FakeSource *
 fake_source_new (GByteArray *bytes, guint64 size)
 {
@@ -97,7 +98,7 @@ fake_source_new (GByteArray *bytes, guint64 size)
   return self;
 }
 
-/* A writer, as QEMU is one, has byte 101. */
+/* Reports byte 101 as locked, as QEMU locks it while it writes the image. */
 static inline guint64
 fake_probe_lock (ByteSource *source, guint64 offset)
 {
@@ -105,7 +106,7 @@ fake_probe_lock (ByteSource *source, guint64 offset)
   return offset == 101 ? BYTE_SOURCE_LOCKED : BYTE_SOURCE_UNLOCKED;
 }
 
-/* Has somebody write to SOURCE. */
+/* Makes SOURCE look as if a writer had it open. */
 static inline void
 fake_source_lock (FakeSource *source)
 {
@@ -116,7 +117,7 @@ fake_source_lock (FakeSource *source)
   source->base.klass = &locked_class;
 }
 
-/* Returns an image of the builder with a patch, which may be NULL. */
+/* Returns the builder's image NAME with PATCH applied, which may be NULL. */
 static inline Image *
 build_patched (const char *name, const char *patch)
 {
@@ -127,8 +128,8 @@ build_patched (const char *name, const char *patch)
   return image;
 }
 
-/* Returns the builder's image NAME, with PATCH unless that is NULL, as a
- * source.  Files of any size take only the memory of their bytes. */
+/* Returns a source with the builder's image NAME, with PATCH applied unless it
+ * is NULL.  Files of any size take only the memory of their bytes. */
 static inline FakeSource *
 open_source (const char *name, const char *patch)
 {
@@ -156,7 +157,7 @@ finding_text (char severity, const char *rule, guint64 offset)
                           offset);
 }
 
-/* Adds the findings in PROBLEMS to TEXTS as "E HDR-04@0x14". */
+/* Adds the findings in PROBLEMS to TEXTS, in the form "E HDR-04@0x14". */
 static inline void
 collect_findings (GPtrArray *texts, const Qcow2Problems *problems)
 {
@@ -176,7 +177,7 @@ compare_texts (gconstpointer a, gconstpointer b)
   return strcmp (*(const char *const *) a, *(const char *const *) b);
 }
 
-/* Sorts TEXTS, drops repeated ones, and returns them between "; ". */
+/* Sorts TEXTS and returns them joined by "; ", without duplicates. */
 static inline char *
 join_findings (GPtrArray *texts)
 {
@@ -197,8 +198,8 @@ join_findings (GPtrArray *texts)
   return g_strdup (joined->str);
 }
 
-/* Asserts that PROBLEMS holds the findings in EXPECTED, a list as
- * "E HDR-04@0x14; W HDR-17@0x28" in any order, and no other. */
+/* Asserts that PROBLEMS holds exactly the findings in EXPECTED, a list such as
+ * "E HDR-04@0x14; W HDR-17@0x28" in any order. */
 static inline void
 assert_findings (const Qcow2Problems *problems, const char *expected)
 {
@@ -215,8 +216,8 @@ assert_findings (const Qcow2Problems *problems, const char *expected)
   g_assert_cmpstr (found_text, ==, wanted_text);
 }
 
-/* Asserts that ERROR, a QCOW2_ERROR of CODE, begins with the offset AT and
- * ends with RULE. */
+/* Asserts that ERROR is a QCOW2_ERROR with CODE whose message begins with the
+ * offset AT and ends with RULE. */
 static inline void
 assert_fatal (const GError *error, gint code, const char *at, const char *rule)
 {
@@ -245,10 +246,10 @@ assert_string (GBytes *bytes, const char *expected)
   assert_bytes (bytes, expected, strlen (expected));
 }
 
-/* A row of a table of tests: the findings in image BASE with PATCH. */
+/* A row of a table of tests: the findings expected in BASE with PATCH. */
 typedef struct
 {
-  const char *path; /* the last part of the test's */
+  const char *path; /* last part of the test's path */
   const char *base;
   const char *patch; /* NULL: none */
   const char *findings;

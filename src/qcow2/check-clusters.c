@@ -15,10 +15,8 @@
 #define AT_L1_TABLE_OFFSET 0x28
 #define AT_REFCOUNT_TABLE_OFFSET 0x30
 #define AT_SNAPSHOT_OFFSET 0x40
-#define AT_EXTENSION_DATA 8 /* from the start of an extension */
-#define AT_DIRECTORY_OFFSET                                                   \
-  16 /* from the start of the bitmaps                                         \
-        extension's data */
+#define AT_EXTENSION_DATA 8    /* from the start of an extension */
+#define AT_DIRECTORY_OFFSET 16 /* from the start of an extension's data */
 
 /* Limits on the work: the number of rounds, the bytes of tables read again in
  * rounds after the first, and the units of qcow2_refcounts_get_work (). */

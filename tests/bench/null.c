@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Links GLib, parses options and does nothing: as soon as this no program of
- * the kind can be done. */
+/* Links GLib, parses options and does nothing.  No program of this kind can be
+ * faster. */
 
 #include <glib.h>
 

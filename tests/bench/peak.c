@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* peak FILE COMMAND: runs the shell command COMMAND and writes to FILE the
- * most memory, in kilobytes, that one of its processes took.  Who starts it
- * must not count: a script's interpreter is larger than what is measured. */
+/* peak FILE COMMAND: runs the shell command COMMAND and writes the peak memory
+ * of its largest process to FILE, in kilobytes.  The process that starts
+ * COMMAND must be small in order not to count: a script's interpreter needs
+ * more memory than the programs that are measured. */
 
 #include <stdio.h>
 #include <sys/resource.h>

@@ -54,8 +54,9 @@ buffer_resize (LayoutImage *image, guint64 size)
   image->size = size;
 }
 
-/* Changes the image of SIZE bytes in DATA, where there is room for MAX_SIZE.
- * Returns its size then. */
+/* Mutates the image of SIZE bytes in DATA, which has room for MAX_SIZE bytes.
+ * SEED, which must not be 0, determines the changes.  Returns the new size in
+ * bytes. */
 gsize
 buffer_mutate (guint8 *data, gsize size, gsize max_size, guint64 seed)
 {
@@ -67,7 +68,7 @@ buffer_mutate (guint8 *data, gsize size, gsize max_size, guint64 seed)
                     .data = data,
                     .max_size = max_size };
 
-  /* Room for what may be appended to the directory. */
+  /* This leaves room for entries that are appended to the directory. */
   if (layout_random (&buffer.base, 4) == 0)
     buffer_resize (&buffer.base, size + 64);
   layout_mutate (&buffer.base);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* An input, or the rest of one, that is the bytes of an image. */
+/* An input, or the rest of one, that consists of the bytes of an image. */
 
 #pragma once
 

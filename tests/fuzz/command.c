@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Of any command line over any image:
+/* Checks any command line over any image:
  *
- * - Its status is one of those that there are.
- * - There are messages if and only if it is not 0, but for predicates.
- * - What is printed drives no terminal, and JSON is well formed even then.
- * - A command that looks at the whole image fails if that has errors. */
+ * - The exit status is one of those documented.
+ * - There are messages if and only if the status is not 0, except for
+ *   predicates.
+ * - The output contains no terminal controls, and JSON is well formed even
+ *   after an error.
+ * - A command that examines the whole image fails if the image has errors. */
 
 #include "config.h"
 
@@ -17,7 +19,7 @@
 
 #define IMAGE "image.qcow2"
 
-/* Nobody reads more of an answer. */
+/* Bytes of output after which the command is stopped. */
 #define MAX_OUTPUT (48 * 1024)
 
 #define MAX_ARGUMENTS 10
@@ -29,9 +31,9 @@ typedef enum
   PRINTS_DUMP,     /* of QEMU's: not all of the image is judged */
   PRINTS_NUL,      /* bytes as they are in the image */
   PRINTS_NOTHING,  /* a predicate */
-  PRINTS_ALL_TEXT, /* all of the image is shown and judged */
+  PRINTS_ALL_TEXT, /* shows and judges the whole image */
   PRINTS_ALL_JSON,
-  PRINTS_CHECK, /* findings are output, so that 2 goes without a message */
+  PRINTS_CHECK, /* findings are output, so that 2 has no message */
   PRINTS_CHECK_JSON
 } Prints;
 
@@ -128,14 +130,15 @@ static const Line lines[] = {
 };
 /* clang-format on */
 
-/* A source that the program may free, in front of one that stays. */
+/* A source that the program frees, and which reads from one that it does not.
+ */
 typedef struct
 {
   ByteSource base;
   ByteSource *behind;
 } Loan;
 
-/* Of the command line that runs: the program's entry has no place for data. */
+/* The state of the command line that runs: dispatch () takes no user data. */
 static ByteSource *image;
 static Answer *output;
 static Answer *messages;
@@ -163,7 +166,8 @@ loan_free (ByteSource *source)
   g_free (source);
 }
 
-/* The program's way to an image. */
+/* Replaces the program's function.  Returns a new source that reads from the
+ * image of the current run.  PATH must be IMAGE. */
 ByteSource *
 byte_source_open_file (const char *path, GError **error G_GNUC_UNUSED)
 {
@@ -226,7 +230,7 @@ check_status (const Line *line, int status, const DriveOptions *options,
       return;
     }
 
-  /* What nobody can know counts as dirty, and is told. */
+  /* With --force, unknown bits count as dirty, which the program reports. */
   const gboolean doubtful
       = status == 0 && line->prints == PRINTS_NOTHING
         && g_strv_contains ((const char *const *) line->argv, "--force");
@@ -274,8 +278,9 @@ command_get_n (void)
   return G_N_ELEMENTS (lines);
 }
 
-/* Runs command line NUMBER, modulo how many there are, over SOURCE, of which
- * the drive has KNOWN what it is, or NULL. */
+/* Runs command line NUMBER, modulo command_get_n (), over SOURCE and checks
+ * its status and output.  KNOWN is the result of drive () for SOURCE, or NULL.
+ */
 void
 command_run (ByteSource *source, guint number, const DriveOptions *options,
              const DriveResult *known)

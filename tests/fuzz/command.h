@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Runs the program's command lines in process, over a source instead of a
- * file: byte_source_open_file () is defined here, so that the linker leaves
- * that of src out. */
+ * file.  This module defines byte_source_open_file (), so that the linker does
+ * not use the definition in src. */
 
 #pragma once
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is done with every input: all of the readers and emitters, then one
- * command line of the program. */
+/* The work that is done with every input: the readers and emitters, or a part
+ * of them, and the program's command lines. */
 
 #include "config.h"
 
@@ -9,9 +9,9 @@
 #include "answer.h"
 #include "command.h"
 
-/* Of so many inputs one takes the whole way, and of these one in four a second
- * time, to compare; the others take one leg of it each, so that many more of
- * them can be tried. */
+/* One of WHOLE_WAY inputs takes the whole way; one of four of these takes it
+ * twice, to compare the results.  The other inputs take one leg of the way
+ * each, so that many more of them can be tried. */
 #define WHOLE_WAY 32
 
 /* Rows of bitmap tables that a leg prints. */
@@ -23,7 +23,8 @@ choose (guint64 sum, guint bit, guint n)
   return (guint) (sum >> bit) % n;
 }
 
-/* All passes, by one emitter and one of the other ways. */
+/* Drives all passes over SOURCE, with one emitter and at most one of the other
+ * ways.  Then runs a command line. */
 static void
 drive_whole_way (ByteSource *source, guint64 sum, const DriveOptions *options)
 {
@@ -64,8 +65,8 @@ drive_leg (ByteSource *source, guint64 sum, const DriveOptions *options)
   drive (source, &given);
 }
 
-/* Drives the program over SOURCE, which the input of SIZE bytes in DATA
- * describes: the input, and nothing else, decides what is done. */
+/* Drives the program over SOURCE, which is the decoded input of SIZE bytes in
+ * DATA.  Only the input decides which parts of the program run. */
 void
 fuzz_drive (ByteSource *source, const guint8 *data, gsize size,
             const DriveOptions *options)

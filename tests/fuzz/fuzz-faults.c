@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The input says when and how reading goes wrong; behind that it is the
+/* The input describes when and how reads fail.  The rest of the input is the
  * file. */
 
 #include "config.h"
@@ -13,9 +13,9 @@
 
 #define MAX_ROWS 1024
 
-/* Two faults of six bytes each: kind, number of the read from which on it
- * holds, offset in the file (2 bytes), and how much.  The last byte of the
- * first says whether somebody is writing. */
+/* Two faults of six bytes each: the kind, the number of the first read that
+ * the fault affects, an offset in the file (2 bytes), and an amount.  The last
+ * byte of the first fault tells whether another process writes to the file. */
 #define N_FAULTS 2
 #define FAULT_SIZE 6
 #define FAULTS_SIZE (N_FAULTS * FAULT_SIZE)
@@ -24,20 +24,20 @@
 typedef enum
 {
   FAULT_NONE,
-  FAULT_ONCE,      /* that read fails */
-  FAULT_EVER,      /* it and all behind it fail */
-  FAULT_SECTOR,    /* reads fail that touch these bytes */
-  FAULT_SHORT,     /* reads give a few bytes each */
+  FAULT_ONCE,      /* read number .first fails */
+  FAULT_EVER,      /* all reads from .first on fail */
+  FAULT_SECTOR,    /* reads that touch .amount bytes at .offset fail */
+  FAULT_SHORT,     /* reads return at most 16 + .amount bytes */
   FAULT_INTERRUPT, /* every other read is interrupted */
-  FAULT_SHRINK,    /* the file ends at the offset */
-  FAULT_CHANGE,    /* a byte there is another */
+  FAULT_SHRINK,    /* the file ends at .offset */
+  FAULT_CHANGE,    /* the byte at .offset changes */
   N_FAULT_KINDS
 } FaultKind;
 
 typedef struct
 {
   FaultKind kind;
-  guint64 first; /* read */
+  guint64 first; /* number of a read */
   guint64 offset;
   guint8 amount;
 } Fault;
@@ -53,8 +53,8 @@ typedef struct
 
 const char *const fuzz_name = "faults";
 
-/* Whether the read of *LEN bytes at OFFSET goes on in spite of FAULT, which
- * may make it shorter. */
+/* Returns whether the read of *LEN bytes at OFFSET succeeds despite FAULT,
+ * which may reduce *LEN.  Otherwise, errno is set. */
 static gboolean
 survives (const FaultySource *self, const Fault *fault, guint64 offset,
           gsize *len)
@@ -193,7 +193,8 @@ LLVMFuzzerCustomMutator (guint8 *data, gsize size, gsize max_size,
                           max_size - FAULTS_SIZE, seed | 1ull << 40);
 }
 
-/* A variant for each kind of fault, at one of the first reads. */
+/* Returns a seed with IMAGE and a fault of kind VARIANT at one of the first
+ * reads, or NULL if there is no such kind or IMAGE is too large. */
 GBytes *
 fuzz_get_seed (const Image *image, guint variant)
 {

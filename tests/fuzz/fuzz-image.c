@@ -22,7 +22,9 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   return 0;
 }
 
-/* Half of the changes are libFuzzer's, which knows the dictionary. */
+/* Half of the calls make libFuzzer's changes, as libFuzzer knows the
+ * dictionary; half of these make ours as well.  Returns the new size of the
+ * input in bytes. */
 gsize
 LLVMFuzzerCustomMutator (guint8 *data, gsize size, gsize max_size,
                          unsigned int seed)
@@ -35,7 +37,8 @@ LLVMFuzzerCustomMutator (guint8 *data, gsize size, gsize max_size,
   return buffer_mutate (data, size, max_size, seed | 1ull << 40);
 }
 
-/* One variant: the image itself, unless it is too long. */
+/* Returns IMAGE as the only variant of the seed.  Returns NULL for other
+ * variants, or if IMAGE is too large. */
 GBytes *
 fuzz_get_seed (const Image *image, guint variant)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The input is a file of any size: its size in 8 bytes, then records of an
- * offset (8 bytes), a length (2 bytes) and so many bytes, which lie over
- * zeroes; the last record wins.  It reaches what no file that fits into memory
- * has: tables of 2^32 entries, offsets at 2^63. */
+/* The input describes a file of any size.  It has the size in 8 bytes, then
+ * records: an offset (8 bytes), a length (2 bytes), and that number of bytes.
+ * The rest of the file is zeroes, and later records override earlier ones.
+ * Such files have what no file in memory can have: tables of 2^32 entries,
+ * offsets at 2^63. */
 
 #include "config.h"
 
@@ -17,12 +18,13 @@
 
 #define HEAD_SIZE 10
 
-/* More records are not looked at. */
+/* Later records are ignored. */
 #define MAX_RECORDS 256
 
-/* Of most sizes, longer reads fail, and readers that look ahead do without:
- * that is quicker.  So do reads from where no record is, when there were so
- * many: a walk through zeroes finds nothing new, but takes its time. */
+/* With most file sizes, reads of more than MAX_READ bytes fail, so that
+ * readers do not read ahead, which is faster.  Once MAX_HOLES reads have met
+ * no record, all reads fail: a walk through zeroes finds nothing new, but
+ * takes time. */
 #define MAX_READ 8192
 #define MAX_HOLES 256
 
@@ -38,7 +40,7 @@ typedef struct
   ByteSource base;
   Record records[MAX_RECORDS];
   guint n_records;
-  guint n_holes; /* reads that gave nothing but zeroes, by their length */
+  guint n_holes; /* reads of zeroes, weighted by length */
 } SparseSource;
 
 const char *const fuzz_name = "sparse";
@@ -61,8 +63,8 @@ store_be (guint8 *bytes, guint width, guint64 value)
     bytes[i] = (guint8) (value >> 8 * (width - 1 - i));
 }
 
-/* Copies what RECORD has of the LEN bytes at OFFSET; returns whether it has
- * any. */
+/* Copies the part of RECORD that overlaps the LEN bytes at OFFSET to BUFFER.
+ * Returns whether there is such a part. */
 static gboolean
 lay_over (const Record *record, guint64 offset, guint8 *buffer, gsize len)
 {
@@ -109,8 +111,8 @@ sparse_rewind (ByteSource *source)
   ((SparseSource *) source)->n_holes = 0;
 }
 
-/* Takes the records of the input of SIZE bytes in DATA.  No file is larger
- * than off_t can say. */
+/* Decodes the input of SIZE bytes in DATA.  Sizes and offsets are limited to
+ * the range of off_t. */
 static void
 sparse_decode (SparseSource *self, const guint8 *data, gsize size)
 {
@@ -144,13 +146,13 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   return 0;
 }
 
-/* An input that is changed in place; new records come behind. */
+/* An input that is modified in place.  New records are appended. */
 typedef struct
 {
   LayoutImage base;
   SparseSource source;
   guint8 *data;
-  gsize size; /* of the input */
+  gsize size; /* of the input, in bytes */
   gsize max_size;
 } SparseImage;
 
@@ -181,7 +183,7 @@ append_record (SparseImage *self, guint64 offset, guint width, guint64 value)
   sparse_decode (&self->source, self->data, self->size);
 }
 
-/* Whether the bytes are all in RECORD. */
+/* Returns whether RECORD has all of the WIDTH bytes at OFFSET. */
 static gboolean
 has_all (const Record *record, guint64 offset, guint width)
 {
@@ -216,7 +218,7 @@ sparse_resize (LayoutImage *image, guint64 size)
   SparseImage *self = (SparseImage *) image;
   static const guint bits[] = { 63, 55, 43, 41, 33, 32, 31, 21 };
 
-  /* Sizes are cheap here. */
+  /* Sparse files may have any size. */
   if (layout_random (image, 2) == 0)
     size = (G_GUINT64_CONSTANT (1)
             << bits[layout_random (image, G_N_ELEMENTS (bits))])
@@ -248,7 +250,7 @@ LLVMFuzzerCustomMutator (guint8 *data, gsize size, gsize max_size,
   return image.size;
 }
 
-/* Zeroes that are worth a new record. */
+/* Number of zero bytes that end a record. */
 #define GAP 32
 
 static gsize
@@ -262,7 +264,7 @@ count_zeroes (const GByteArray *bytes, gsize at)
   return n;
 }
 
-/* Returns where the record that begins at AT ends. */
+/* Returns the end of the record that begins at AT. */
 static gsize
 find_end (const GByteArray *bytes, gsize at)
 {
@@ -281,7 +283,8 @@ find_end (const GByteArray *bytes, gsize at)
   return MIN (end, most);
 }
 
-/* One variant: the image as records, unless they are too many. */
+/* Returns IMAGE as records, the only variant of the seed.  Returns NULL for
+ * other variants, or if there are too many records. */
 GBytes *
 fuzz_get_seed (const Image *image, guint variant)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The fuzz targets.  Each is a program of its own: what an input means, how a
- * seed is made of an image, how an input is mutated. */
+/* The fuzz targets.  Each target is a program of its own, and defines the
+ * meaning of an input, how a seed is made from an image, and how an input is
+ * mutated. */
 
 #pragma once
 
@@ -9,17 +10,17 @@
 
 G_BEGIN_DECLS
 
-/* No input is longer. */
+/* Maximum size of an input in bytes. */
 #define FUZZ_MAX_SIZE 16384
 
-/* A target's own, in fuzz-*.c. */
+/* Defined by each target, in fuzz-*.c. */
 extern const char *const fuzz_name;
 int LLVMFuzzerTestOneInput (const guint8 *data, gsize size);
 gsize LLVMFuzzerCustomMutator (guint8 *data, gsize size, gsize max_size,
                                unsigned int seed);
 GBytes *fuzz_get_seed (const Image *image, guint variant);
 
-/* libFuzzer's, or that of replay.c. */
+/* Defined by libFuzzer or by replay.c. */
 gsize LLVMFuzzerMutate (guint8 *data, gsize size, gsize max_size);
 
 /* drive-input.c */

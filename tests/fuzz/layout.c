@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Offsets and widths are the specification's, written out once more: this
- * shares nothing with the readers. */
+/* The offsets and widths are copied from the specification, so that this
+ * module shares nothing with the readers. */
 
 #include "config.h"
 
@@ -12,29 +12,29 @@
 #define MAGIC_BITMAPS 0x23852875
 #define MAGIC_DATA_FILE 0x44415441
 
-/* How far a structure is walked; there may be more. */
+/* Maximum numbers of extensions and entries that a walk visits. */
 #define MAX_EXTENSIONS 32
 #define MAX_ENTRIES 64
 
 typedef struct
 {
-  guint offset; /* in the structure */
+  guint offset; /* in the structure, bytes */
   guint width;  /* bytes */
 } Field;
 
-/* What a walk has found. */
+/* The structures that a walk has found, by host offset. */
 typedef struct
 {
   guint64 cluster_size;
   guint64 extensions[MAX_EXTENSIONS]; /* where they begin */
   guint n_extensions;
   guint64 terminator;
-  guint64 bitmaps;  /* the data of the bitmaps extension; 0: none */
-  guint64 features; /* likewise of the feature table */
+  guint64 bitmaps;  /* payload of the bitmaps extension; 0: none */
+  guint64 features; /* payload of the feature table; 0: none */
   guint64 directory;
-  guint64 entries[MAX_ENTRIES]; /* of it */
+  guint64 entries[MAX_ENTRIES]; /* of the directory */
   guint n_entries;
-  guint64 directory_end; /* behind the last of them */
+  guint64 directory_end; /* end of the last entry */
 } Layout;
 
 static const Field header_fields[] = {
@@ -62,7 +62,7 @@ static const guint64 magics[] = { MAGIC_BACKING_FORMAT,
 static const Field snapshot_fields[]
     = { { 0, 8 }, { 8, 4 }, { 12, 2 }, { 14, 2 }, { 36, 4 } };
 
-/* Numbers at which a reader or the specification draws a line. */
+/* Numbers that are limits in a reader or in the specification. */
 static const guint64 edges[] = {
   0,
   1,
@@ -126,7 +126,7 @@ static const guint64 edges[] = {
   0xffffffffffffffff,
 };
 
-/* Returns a number below N, which is not 0. */
+/* Returns a random number below N, which must not be 0. */
 guint64
 layout_random (LayoutImage *image, guint64 n)
 {
@@ -207,7 +207,7 @@ find_layout (const LayoutImage *image)
   return layout;
 }
 
-/* A value for something of WIDTH bytes that is OLD. */
+/* Returns a new value for a field of WIDTH bytes whose value is OLD. */
 static guint64
 choose_value (LayoutImage *image, const Layout *layout, guint width,
               guint64 old)
@@ -228,12 +228,12 @@ choose_value (LayoutImage *image, const Layout *layout, guint width,
       return bit - layout_random (image, 2);
     case 4:
       return ~G_GUINT64_CONSTANT (0) - layout_random (image, 70);
-    case 5: /* the end of the file, or what just fits before it */
+    case 5: /* the end of the file, or close to it */
       return image->size + 8 - layout_random (image, 17);
     case 6:
       return layout_random (image, 1 + image->size / layout->cluster_size)
              * layout->cluster_size;
-    case 7: /* another field's */
+    case 7: /* the value of another field */
       return image->get (image, layout_random (image, 14) * 8, MIN (width, 8));
     default:
       return PICK (image, edges);
@@ -260,14 +260,15 @@ change_header (LayoutImage *image, const Layout *layout)
 {
   const Field *field = &PICK (image, header_fields);
 
-  /* A wrong magic or version ends it all. */
+  /* Readers stop at a wrong magic or version, so that most inputs are left
+   * with a valid one. */
   if (field->offset < 8 && layout_random (image, 8) != 0)
     image->put (image, 4, 4, 2 + layout_random (image, 2));
   else
     change_field (image, layout, 0, field);
 }
 
-/* Features are bits: one of a mask. */
+/* Flips one bit in one of the feature masks. */
 static void
 flip_feature (LayoutImage *image)
 {
@@ -312,7 +313,8 @@ change_feature (LayoutImage *image, const Layout *layout)
   change (image, layout, row + layout_random (image, 3), 1);
 }
 
-/* Puts an extension where the terminator was, and another one behind it. */
+/* Puts an extension in place of the terminator, and a new terminator after it.
+ */
 static void
 append_extension (LayoutImage *image, const Layout *layout)
 {
@@ -354,7 +356,7 @@ change_entry (LayoutImage *image, const Layout *layout)
     change_field (image, layout, at, &PICK (image, entry_fields));
 }
 
-/* An entry of a bitmap table gets an offset, flags, or both. */
+/* Changes the offset of a bitmap table entry, its flags, or both. */
 static void
 change_table (LayoutImage *image, const Layout *layout)
 {
@@ -380,7 +382,7 @@ change_table (LayoutImage *image, const Layout *layout)
     }
 }
 
-/* Copies an entry of the directory behind the last one. */
+/* Appends a copy of an entry to the directory. */
 static void
 append_entry (LayoutImage *image, const Layout *layout)
 {
@@ -396,8 +398,8 @@ append_entry (LayoutImage *image, const Layout *layout)
               image->get (image, layout->bitmaps, 4) + 1);
 }
 
-/* Makes the bitmaps extension agree with what is there, so that the readers
- * come to the end of it. */
+/* Makes the bitmaps extension match the directory, so that the readers reach
+ * the directory's end. */
 static void
 repair_directory (LayoutImage *image, const Layout *layout)
 {
@@ -408,8 +410,8 @@ repair_directory (LayoutImage *image, const Layout *layout)
               layout->directory_end - layout->directory);
 }
 
-/* Gives a bitmap as many table entries as it needs, or makes the disk as large
- * as they are for. */
+/* Sets the number of a bitmap's table entries to the number that the disk
+ * needs, or the size of the disk to the one that the table covers. */
 static void
 repair_table_size (LayoutImage *image, const Layout *layout)
 {
@@ -427,7 +429,8 @@ repair_table_size (LayoutImage *image, const Layout *layout)
     image->put (image, 24, 8, (n * 8 * layout->cluster_size) << bits);
 }
 
-/* An entry of the refcount table, or a refcount of one of the first blocks. */
+/* Changes an entry of the refcount table, or a refcount in one of the first
+ * blocks. */
 static void
 change_refcounts (LayoutImage *image, const Layout *layout)
 {
@@ -508,7 +511,7 @@ mutate_bitmaps (LayoutImage *image, const Layout *layout)
     }
 }
 
-/* Makes a change or a few of them in IMAGE. */
+/* Makes one to four changes in IMAGE. */
 void
 layout_mutate (LayoutImage *image)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Changes an image where it counts: a field of a structure that a reader would
- * come to gets a value at which something changes.  A libFuzzer mutator knows
- * nothing of offsets that lead to other structures. */
+/* Mutates an image at the offsets that matter.  A field of a structure that a
+ * reader reaches is set to a value at which behaviour changes.  libFuzzer's
+ * own mutator knows nothing of offsets that lead to other structures. */
 
 #pragma once
 
@@ -11,8 +11,8 @@ G_BEGIN_DECLS
 
 typedef struct LayoutImage LayoutImage;
 
-/* An image, however an input has it.  Bytes that are not there are zeroes, and
- * cannot be written. */
+/* An image, however the input stores it.  Bytes that the input does not have
+ * are read as zeroes, and cannot be written. */
 struct LayoutImage
 {
   guint64 (*get) (const LayoutImage *image, guint64 offset, guint width);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Runs a fuzz target without libFuzzer: over its seeds, over some changes of
- * them, and over the inputs in the corpus; or over the files named on the
- * command line.  With --write DIR, it writes the seeds there instead. */
+/* Runs a fuzz target without libFuzzer: with its seeds, with some changes of
+ * them, and with the inputs in the corpus; or with the files named on the
+ * command line.  With --write DIR, it writes the seeds to DIR instead. */
 
 #include "config.h"
 
@@ -9,15 +9,16 @@
 
 #include <string.h>
 
-/* How many changes of a seed are tried, one on top of the other, and of how
- * large ones. */
+/* The number of changes tried with a seed, each on top of the one before, and
+ * the maximum size in bytes of a seed that is changed. */
 #define N_CHANGES 4
 #define MAX_CHANGED 4096
 
 static void
 run_bytes (const guint8 *data, gsize size)
 {
-  /* In memory of just that size, whose end sanitizers and valgrind know. */
+  /* The copy has exactly SIZE bytes, so that sanitizers and valgrind notice
+   * reads past its end. */
   g_autofree guint8 *copy = g_malloc (size);
 
   if (size > 0)
@@ -35,7 +36,8 @@ test_seed (gconstpointer data)
   run_bytes (bytes, size);
 }
 
-/* In place of libFuzzer's: one byte is another, or one more. */
+/* Replaces libFuzzer's function.  Changes one byte, and sometimes appends one.
+ * Returns the new size in bytes. */
 gsize
 LLVMFuzzerMutate (guint8 *data, gsize size, gsize max_size)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Seeds from the builder's images: as they are, and the sound ones once more
- * with clusters so small that the whole file is a short input. */
+/* Seeds from the builder's images: the images as they are, and the sound ones
+ * also with clusters so small that the whole file is a short input. */
 
 #include "config.h"
 
@@ -25,7 +25,7 @@ give (const char *name, const Image *image, FuzzSeedFunc func, gpointer data)
     }
 }
 
-/* At least as many bytes as header and extensions take. */
+/* Returns an upper estimate in bytes of the size of header and extensions. */
 static gsize
 guess_header_size (const ImageSpec *spec)
 {
@@ -37,7 +37,8 @@ guess_header_size (const ImageSpec *spec)
   return size;
 }
 
-/* Not of LUKS: its header alone takes 2 MiB. */
+/* Builds SPEC with the smallest clusters that hold its header.  It is without
+ * LUKS, whose header alone takes 2 MiB. */
 static Image *
 build_small (const ImageSpec *spec)
 {
@@ -53,7 +54,7 @@ build_small (const ImageSpec *spec)
   return image_build_spec (&small);
 }
 
-/* Calls FUNC with DATA for every seed there is of this target. */
+/* Calls FUNC with DATA for every seed of this target. */
 void
 fuzz_for_each_seed (FuzzSeedFunc func, gpointer data)
 {
