@@ -52,7 +52,7 @@ $tmp/example.c:2: "behind"
 $tmp/example.c:2: "nobody"
 END
 
-for folder in src/*/; do
+for folder in src/*/ tests/ tests/fuzz/ tests/bench/; do
   expect_same "$folder" /dev/null <(words "$folder"*.[ch])
 done
 for file in HACKING NEWS README doc/*.pod .ci/run bootstrap quickstart \

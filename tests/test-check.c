@@ -25,7 +25,7 @@ static const FindingRow findings[] = {
    * 0x10000. */
   { "rest/first", "A", "0x220:01", "I HDR-14@0x220" },
   { "rest/last", "A", "0xffff:80", "I HDR-14@0xffff" },
-  { "rest/behind", "A", "0x10000:0000000000020000", "" },
+  { "rest/after", "A", "0x10000:0000000000020000", "" },
   { "rest/only-the-first", "A", "0x400:01 0x500:02", "I HDR-14@0x400" },
   { "rest/terminator-length", "A", "0x21c:00000008 0x300:01",
     "W EXT-06@0x21c" },
@@ -70,10 +70,10 @@ static const FindingRow findings[] = {
   { "tail/5-bits/next", "A", "0x18:0000000000050000 0x290000:20"
     " 0x290001:00*16", "W BDATA-03@0x290000" },
   /* In the bytes after the last used byte, every bit counts. */
-  { "tail/5-bits/byte-behind", "A", "0x18:0000000000050000 0x290000:1f01"
+  { "tail/5-bits/byte-after", "A", "0x18:0000000000050000 0x290000:1f01"
     " 0x290002:00*15", "W BDATA-03@0x290001" },
   /* The mask of the last used byte does not apply to later reads. */
-  { "tail/5-bits/far-behind", "cluster-2m",
+  { "tail/5-bits/far-after", "cluster-2m",
     "0x18:0000000000050000 0x800000:00*4096 0x820000:01",
     "W BDATA-03@0x820000" },
   { "tail/6-bits", "A", "0x18:0000000000060000 0x290000:3f"
@@ -100,7 +100,7 @@ static const FindingRow findings[] = {
   { "tail/last-byte", "A", "0x29ffff:80", "W BDATA-03@0x29ffff" },
   { "tail/several", "A", "0x290100:01 0x290200:ff 0x29ffff:01",
     "W BDATA-03@0x290100" },
-  { "tail/behind", "A", "0x2a0008:0000000000000001", "" },
+  { "tail/after", "A", "0x2a0008:0000000000000001", "" },
 
   /* When the cluster is full, there are no unused bits. */
   { "tail/full", "B", "0x12400:ff*512", "" },
@@ -146,9 +146,9 @@ static const FindingRow findings[] = {
    * some more. */
   { "tail/file-ends", "A", "0x2a0000:00000000002d0000 0x2d0000:00*127"
     " 0x2d007f:01", "E REF-01@0x2d0000" },
-  { "tail/file-ends-behind", "A", "0x2a0000:00000000002d0000"
+  { "tail/file-ends-after", "A", "0x2a0000:00000000002d0000"
     " 0x2d0000:00*160", "E REF-01@0x2d0000" },
-  { "tail/file-ends-behind/set", "A", "0x2a0000:00000000002d0000"
+  { "tail/file-ends-after/set", "A", "0x2a0000:00000000002d0000"
     " 0x2d0000:00*160 0x2d009f:01", "E REF-01@0x2d0000;"
     " W BDATA-03@0x2d009f" },
   { "tail/file-ends-before", "A", "0x2a0000:00000000002d0000"
@@ -256,7 +256,7 @@ static const FindingRow findings[] = {
     "E FILE-09@0x2b0000; E HDR-19@0x40" },
   { "snapshots/most-after-file", "S", "0x3c:00010000 0x40:0000000100000000",
     "E FILE-09@0x2b0000; E HDR-19@0x40" },
-  { "snapshots/too-many-behind-file", "S",
+  { "snapshots/too-many-after-file", "S",
     "0x3c:00010001 0x40:0000000100000000", "W HDR-19@0x3c" },
   /* Only the dirty bit makes refcounts doubtful. */
   { "refcount/other-feature", "refcount-data-0",

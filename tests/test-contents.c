@@ -1646,15 +1646,15 @@ main (int argc, char **argv)
   g_test_add_func ("/contents/unread/data-range", test_bad_data_range);
   g_test_add_func ("/contents/unread/data-unaligned", test_bad_data_unaligned);
   g_test_add_func ("/contents/unread/table", test_bad_table);
-  g_test_add_func ("/contents/unread/table-behind-zeroes",
+  g_test_add_func ("/contents/unread/table-after-zeroes",
                    test_bad_table_behind_zeroes);
   g_test_add_func ("/contents/unread/all", test_all_bad);
   g_test_add_func ("/contents/unread/shrunk-file", test_shrunk_file);
   g_test_add_func ("/contents/unread/first-error", test_first_error);
   g_test_add_func ("/contents/missing/table", test_short_table);
-  g_test_add_func ("/contents/missing/table-behind-file",
+  g_test_add_func ("/contents/missing/table-after-file",
                    test_table_behind_file);
-  g_test_add_func ("/contents/missing/data-behind-file",
+  g_test_add_func ("/contents/missing/data-after-file",
                    test_data_behind_file);
   g_test_add_func ("/contents/missing/little", test_data_before_file_end);
   g_test_add_func ("/contents/missing/range", test_range_behind_file);
@@ -1663,7 +1663,7 @@ main (int argc, char **argv)
                    test_cut_last_cluster);
   g_test_add_func ("/contents/wrong/entries", test_wrong_entries);
   g_test_add_func ("/contents/wrong/adjacent", test_wrong_adjacent);
-  g_test_add_func ("/contents/entries/behind-other", test_data_behind_other);
+  g_test_add_func ("/contents/entries/after-other", test_data_behind_other);
   g_test_add_func ("/contents/wrong/unaligned", test_unaligned_offset);
   g_test_add_func ("/contents/wrong/no-bits", test_no_bits);
   g_test_add_func ("/contents/wrong/no-name", test_no_name);
@@ -1673,7 +1673,7 @@ main (int argc, char **argv)
   g_test_add_func ("/contents/strict/without-error",
                    test_strict_without_error);
   g_test_add_func ("/contents/stop/any", test_stop);
-  g_test_add_func ("/contents/stop/behind-unread", test_stop_behind_unread);
+  g_test_add_func ("/contents/stop/after-unread", test_stop_behind_unread);
   g_test_add_func ("/contents/stop/no-bits", test_stop_no_bits);
   g_test_add_func ("/contents/limit/check", test_check_size);
   g_test_add_func ("/contents/limit/counted", test_check_size_counted);

@@ -340,11 +340,11 @@ static const EndRow ends[] = {
 
   /* The directory lies after the end of the file, but it has no entries to
    * miss. */
-  { { "BDIR-04/empty-behind-file", "A",
+  { { "BDIR-04/empty-after-file", "A",
       "0x200:00000000 0x210:00000000002d0000 size=0x2d0000",
       "E BEXT-01@0x200; E BEXT-06@0x210" }, 0 },
   /* The directory would end after 2^64. */
-  { { "behind-2^64", "A", "0x210:ffffffffffff0000 0x208:0000000000020000",
+  { { "after-2^64", "A", "0x210:ffffffffffff0000 0x208:0000000000020000",
       "E BEXT-06@0x210" }, 0 },
   /* The remaining bytes are too few for an entry. */
   { { "BDIR-04/8-bytes", "A", "0x208:0000000000000048 size=0x2d0000",
@@ -362,7 +362,7 @@ static const EndRow ends[] = {
 
   /* These directories are not walked at all. */
   { { "offset-0", "A", "0x210:0000000000000000", "E BEXT-05@0x210" }, 0 },
-  { { "behind-file", "A", "0x210:00000007f0000000", "E BEXT-06@0x210" }, 0 },
+  { { "after-file", "A", "0x210:00000007f0000000", "E BEXT-06@0x210" }, 0 },
   { { "wraps", "A", "0x210:ffffffffffff0000", "E BEXT-06@0x210" }, 0 },
   { { "at-file-end", "directory-offset-at-eof", NULL,
       "E BEXT-06@0x210" }, 0 },
@@ -801,7 +801,7 @@ static const FindingRow rules[] = {
     "E BDIR-06@0x2c0008; E BDIR-18@0x2c0008" },
 
   { "BDIR-07/ends-with-file", "table-ends-at-eof", NULL, "" },
-  { "BDIR-07/behind-file", "table-one-byte-past-eof", NULL,
+  { "BDIR-07/after-file", "table-one-byte-past-eof", NULL,
     "E BDIR-07@0x2c0020" },
   { "BDIR-07/empty-at-the-end", "A",
     "0x2c0000:00000000002d000000000000 size=0x2d0000",

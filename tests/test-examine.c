@@ -100,7 +100,7 @@ static const FindingRow states[] = {
   { "damaged-by/extension-length", "A", "0x1fc:00000020", "dd" },
 
   { "damaged-by/table-offset", "A", "0x2c0000:0000000000000000", "de" },
-  { "damaged-by/table-behind-file", "A", "0x2c0020:00000007f0000000", "ed" },
+  { "damaged-by/table-after-file", "A", "0x2c0020:00000007f0000000", "ed" },
   { "damaged-by/table-size", "A", "0x2c0008:00000002", "de" },
   { "damaged-by/flags", "A", "0x2c000c:0000000a", "de" },
   { "damaged-by/type", "A", "0x2c0030:00", "ed" },
@@ -116,7 +116,7 @@ static const FindingRow states[] = {
   { "damaged-by/reserved-bit", "A", "0x2a0000:0000000000290002", "de" },
   { "damaged-by/ones-and-offset", "A", "0x2a0000:0000000000290001", "de" },
   { "damaged-by/unaligned-data", "A", "0x2a0000:0000000000290200", "de" },
-  { "damaged-by/data-behind-file", "A", "0x2a0000:000000007f000000", "de" },
+  { "damaged-by/data-after-file", "A", "0x2a0000:000000007f000000", "de" },
   { "damaged-by/middle-entry", "one-bad-entry-of-three", NULL, "d" },
   { "damaged-by/shared-table", "A",
     "0x2a0000:8000000000000000 0x2c0020:00000000002a0000", "dd" },

@@ -33,7 +33,7 @@ static const EndRow rows[] = {
   { "whole", "size=0x2d0000", NONE, 0 },
   { "one-byte-of-last", "size=0x2c0001", NONE, 0 },
   { "last-begins-at-end", "size=0x2c0000", ERROR, 0x2d0000 },
-  { "last-begins-behind-end", "size=0x2bffff", ERROR, 0x2d0000 },
+  { "last-begins-after-end", "size=0x2bffff", ERROR, 0x2d0000 },
 
   /* Only the refcounts say that cluster 0x2d is in use. */
   { "refcount", "0x2005a:0001 size=0x2d0000", WARNING, 0x2e0000 },

@@ -114,12 +114,12 @@ static const FindingRow rows[] = {
     "I EXT-07@0x48; I HDR-32@0x8" },
   { "HDR-12/ends-at-cluster-end", PLAIN,
     BACKING ("000000000000ffff", "00000001") " 0xffff:62", "I HDR-32@0x8" },
-  { "HDR-12/ends-behind-cluster", PLAIN,
+  { "HDR-12/ends-after-cluster", PLAIN,
     BACKING ("000000000000ffff", "00000002") " 0xffff:6262",
     "E HDR-12@0x10; I HDR-32@0x8" },
   { "HDR-12/empty-at-cluster-end", PLAIN,
     BACKING ("0000000000010000", "00000000"), "W HDR-13@0x10" },
-  { "HDR-12/behind-cluster", PLAIN, BACKING ("0000000000010001", "00000000"),
+  { "HDR-12/after-cluster", PLAIN, BACKING ("0000000000010001", "00000000"),
     "E HDR-12@0x8" },
   { "HDR-12/all-ones", PLAIN, BACKING ("ffffffffffffffff", "ffffffff"),
     "E HDR-12@0x8; I HDR-32@0x8" },
@@ -164,7 +164,7 @@ static const FindingRow rows[] = {
   { "HDR-17/0", PLAIN, "0x28:0000000000000000", "E HDR-17@0x28" },
   { "HDR-17/unaligned", PLAIN, "0x28:000000000002fff8", "E HDR-17@0x28" },
   { "HDR-17/ends-with-file", PLAIN, "size=0x30008", "" },
-  { "HDR-17/behind-file", PLAIN, "size=0x30007", "E HDR-17@0x28" },
+  { "HDR-17/after-file", PLAIN, "size=0x30007", "E HDR-17@0x28" },
   { "HDR-17/32-mib", PLAIN, "0x24:00400000" GROWN, "" },
   { "HDR-17/over-32-mib", PLAIN, "0x24:00400001" GROWN, "W HDR-17@0x28" },
   { "HDR-17/wraps", PLAIN, "0x28:ffffffffffff0000 0x24:00002000",
@@ -177,7 +177,7 @@ static const FindingRow rows[] = {
   { "HDR-18/over-8-mib", PLAIN, "0x38:00000081" GROWN, "W HDR-18@0x38" },
   { "HDR-18/ends-with-file", PLAIN,
     "0x28:0000000000010000 0x30:0000000000020000", "" },
-  { "HDR-18/behind-file", PLAIN, "0x30:0000000000030000", "W HDR-18@0x30" },
+  { "HDR-18/after-file", PLAIN, "0x30:0000000000030000", "W HDR-18@0x30" },
   { "HDR-18/wraps", PLAIN, "0x30:ffffffffffff0000", "E HDR-18@0x30" },
   { "HDR-18/all-ones", PLAIN, "0x38:ffffffff", "W HDR-18@0x38" },
 
@@ -186,8 +186,8 @@ static const FindingRow rows[] = {
     "W HDR-19@0x3c" },
   { "HDR-19/unaligned", PLAIN, "0x40:0000000000020008", "E HDR-19@0x40" },
   { "HDR-19/2-63", PLAIN, "0x40:8000000000000000", "E HDR-19@0x40" },
-  { "HDR-19/unused-behind-file", PLAIN, "0x40:0000000000040000", "" },
-  { "HDR-19/behind-file", PLAIN, "0x3c:00000001 0x40:0000000000040000",
+  { "HDR-19/unused-after-file", PLAIN, "0x40:0000000000040000", "" },
+  { "HDR-19/after-file", PLAIN, "0x3c:00000001 0x40:0000000000040000",
     "E HDR-19@0x40" },
   { "HDR-19/offset-0", PLAIN, "0x3c:00000001", "E HDR-19@0x40" },
   { "HDR-19/at-file-end", PLAIN,
@@ -680,7 +680,7 @@ static const Area areas[] = {
   { "backing-file-at-start", 3, 112, 16, 112, TRUE, 112, 112 },
   { "backing-file-in-header", 3, 112, 16, 111, TRUE, 112, 65536 },
   { "backing-file-at-end", 3, 112, 16, 65536, TRUE, 112, 65536 },
-  { "backing-file-behind", 3, 112, 16, 65537, TRUE, 112, 65536 },
+  { "backing-file-after", 3, 112, 16, 65537, TRUE, 112, 65536 },
   { "backing-file-all-ones", 3, 112, 16, G_MAXUINT64, TRUE, 112, 65536 },
   { "no-cluster-size", 3, 112, 31, 0, FALSE, 0, 0 },
 };
@@ -733,7 +733,7 @@ static const FindingRow no_backing_file[] = {
   { "none", PLAIN, NULL, NULL },
   { "empty", PLAIN, BACKING ("0000000000000200", "00000000"), NULL },
   { "in-header", PLAIN, BACKING ("0000000000000004", "00000004"), NULL },
-  { "behind-file", PLAIN,
+  { "after-file", PLAIN,
     BACKING ("0000000000000200", "00000004") " size=0x203", NULL },
   { "too-long", PLAIN, BACKING ("0000000000000200", "00010000"), NULL },
   { "wraps", PLAIN, BACKING ("fffffffffffffff8", "00000010"), NULL },
@@ -880,7 +880,7 @@ add_reading (void)
   g_test_add_func ("/header/labels", test_labels);
   g_test_add_func ("/header/truncated/version-3", test_truncated);
   g_test_add_func ("/header/truncated/version-2", test_truncated_version_2);
-  g_test_add_func ("/header/truncated/behind-mandatory",
+  g_test_add_func ("/header/truncated/after-mandatory",
                    test_truncated_behind_mandatory);
   g_test_add_func ("/header/truncated/version-2-shortest",
                    test_version_2_shortest);
@@ -953,7 +953,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  g_test_add_func ("/header/backing-file/behind-header",
+  g_test_add_func ("/header/backing-file/after-header",
                    test_backing_file_behind_header);
   g_test_add_func ("/header/backing-file/at-the-end",
                    test_backing_file_at_the_end);

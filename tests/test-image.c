@@ -328,7 +328,7 @@ check_findings (const char *name, const Qcow2Image *image)
           p->subject.parts, p->offset, p->subject.bitmap, p->message);
 
       if (p->offset > size)
-        g_error ("%s: %s is behind the end of the file", name, key);
+        g_error ("%s: %s is after the end of the file", name, key);
       for (const char *c = p->message; *c != '\0'; c++)
         {
           if (!g_ascii_isprint (*c))

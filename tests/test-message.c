@@ -41,7 +41,7 @@ static const Row rows[] = {
 
   /* An L1 table that extends beyond 2^63 - 1, and one that extends only beyond
    * the last offset that QEMU reads, 2^63 - 2^30. */
-  { "l1-table/ends-behind-2-63", "A", "0x24:00002000 0x28:7fffffffffff0000",
+  { "l1-table/ends-after-2-63", "A", "0x24:00002000 0x28:7fffffffffff0000",
     QCOW2_HDR_17_PLACE,
     "l1_table_offset 0x7fffffffffff0000 leads beyond offset 2^63 - 1" },
   { "l1-table/unaligned", "A", "0x28:8000000000000200", QCOW2_HDR_17_PLACE,
@@ -85,7 +85,7 @@ static const Row rows[] = {
   { "table/ends-at-2-63", "A", "0x2c0000:7fffffffbffffff8", QCOW2_BDIR_07,
     "the bitmap table, 8 bytes at 0x7fffffffbffffff8, does not end in the "
     "file, which has 2883648 bytes" },
-  { "table/ends-behind-2-63", "A", "0x2c0000:7fffffffbffffff9",
+  { "table/ends-after-2-63", "A", "0x2c0000:7fffffffbffffff9",
     QCOW2_BDIR_07_WRAP,
     "the bitmap table, 8 bytes at 0x7fffffffbffffff9, does not end in the "
     "file, which has 2883648 bytes" },

@@ -287,7 +287,7 @@ static const PlaceRow places[] = {
   { "byte-missing", "0x30:0000000000020000 size=0x2ffff", 8191 },
   { "byte-of-entry", "0x30:0000000000020000 size=0x20009", 1 },
   { "at-end", "0x30:0000000000030000 size=0x30000", 0 },
-  { "behind-end", "0x30:0000000000040000 size=0x30000", 0 },
+  { "after-end", "0x30:0000000000040000 size=0x30000", 0 },
   { "wraps", "0x30:ffffffffffff0000 0x38:00000002", 0 },
   { "8-mib", "0x38:00000080 size=0x10000000", 1 << 20 },
   { "more-than-8-mib", "0x38:00000081 size=0x10000000", 0 },
@@ -553,7 +553,7 @@ main (int argc, char **argv)
   g_test_add_func ("/refcount/blocks", test_blocks);
   ADD_ROWS ("block", block_rows, test_block);
   g_test_add_func ("/refcount/skip-unused", test_skip_unused);
-  g_test_add_func ("/refcount/behind-table", test_behind_table);
+  g_test_add_func ("/refcount/after-table", test_behind_table);
   g_test_add_func ("/refcount/two-clusters", test_two_clusters);
   ADD_ROWS ("place", places, test_place);
   g_test_add_func ("/refcount/version-2", test_version_2);

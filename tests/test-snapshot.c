@@ -43,7 +43,7 @@ static const SizeRow rows[] = {
   { "extra-and-strings", "S", AT "0x10000c:ffffffff 0x100024:00000401"
     " size=0x200000", 132136 },
   /* The second entry begins after the padding of the first. */
-  { "second-behind-padding", "S", AT "0x3c:00000002 0x10000c:0001"
+  { "second-after-padding", "S", AT "0x3c:00000002 0x10000c:0001"
     " 0x10003c:0011 size=0x200000", 48 + 64 },
 
   /* The file ends inside the table. */

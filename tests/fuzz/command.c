@@ -198,7 +198,7 @@ write_output (OutputStream stream, const char *bytes, gsize len,
   if (n_printed > MAX_OUTPUT)
     {
       was_cut = TRUE;
-      g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_PIPE, "nobody reads");
+      g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_PIPE, "no reader");
       return FALSE;
     }
   if (!prints_nul)
