@@ -17,16 +17,14 @@ is_acceptable (const Qcow2Header *header, Qcow2Bitmap *bitmap)
                       bitmap->index, FALSE, problems);
   bitmap->name = NULL;
 
-  /* QEMU does not load a bitmap that is in use. */
-  const Qcow2Effect worst = (bitmap->flags & QCOW2_BITMAP_IN_USE) != 0
-                                ? QCOW2_EFFECT_REFUSED
-                                : QCOW2_EFFECT_AT_LOAD;
   for (guint i = 0; i < QCOW2_N_RULES; i++)
     {
+      const Qcow2RuleUse *use = qcow2_problems_get_use (problems, i);
       const Qcow2Effect effect = qcow2_rules[i].effect;
 
-      if (qcow2_problems_get_use (problems, i)->n > 0
-          && effect >= QCOW2_EFFECT_REFUSED && effect <= worst)
+      if (use->n > 0
+          && (effect == QCOW2_EFFECT_REFUSED
+              || (effect == QCOW2_EFFECT_AT_LOAD && use->loaded)))
         return FALSE;
     }
 

@@ -36,8 +36,8 @@ struct Qcow2Directory
   WalkState state;
   gboolean cut_by_file; /* the truncated entry fits into the directory */
   Qcow2Bitmap cut;      /* the entry whose fields the file truncates, with
-                           zeroes for the missing bytes; index QCOW2_NO_INDEX
-                           if there is none */
+                           zeroes for the missing bytes; truncated_by_file is
+                           FALSE if there is none */
 
   Qcow2Namesakes *namesakes; /* of all entries at the time of opening */
   gboolean is_none;          /* no entry looks like a bitmap: see
@@ -181,8 +181,7 @@ qcow2_directory_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap,
 static gboolean
 has_cut_name (const Qcow2Directory *directory)
 {
-  return directory->cut.index != QCOW2_NO_INDEX
-         && directory->cut.name_size > 0;
+  return directory->cut.name_size > 0;
 }
 
 /* Stores in *BITMAP the last entry of DIRECTORY, if the file ends inside its
@@ -493,7 +492,7 @@ survey (Qcow2Directory *directory, GError **error)
     {
       directory->is_rewritten
           = directory->is_rewritten
-            || (vouched && directory->cut.index != QCOW2_NO_INDEX
+            || (vouched && directory->cut.truncated_by_file
                 && (directory->cut.flags & QCOW2_BITMAP_IN_USE) == 0);
       directory->is_none = directory->index > 0 && n_entries == 0;
       judge_walk (directory);
@@ -521,7 +520,6 @@ qcow2_directory_open (Qcow2Image *image, GError **error)
   const guint64 size = image->bitmaps.bitmap_directory_size;
 
   directory->image = image;
-  directory->cut.index = QCOW2_NO_INDEX;
   directory->max_entries = QCOW2_MAX_BITMAPS;
   directory->namesakes = qcow2_namesakes_new ();
   directory->state = AT_END;
@@ -554,7 +552,6 @@ qcow2_directory_open_counted (Qcow2Image *image,
   const guint64 size = byte_source_get_size (image->source);
 
   directory->image = image;
-  directory->cut.index = QCOW2_NO_INDEX;
   directory->namesakes = qcow2_namesakes_new ();
   directory->max_entries = MIN (extension->nb_bitmaps, QCOW2_MAX_BITMAPS);
   directory->start = extension->bitmap_directory_offset;
