@@ -68,11 +68,11 @@ done
 turn=0
 for command in header extensions bitmaps 'bitmaps --tables' bitmap-table \
     'bitmap-table --long' dump check; do
-  selection=()
+  fourth=()
   for ((i = turn % 4; i < ${#images[@]}; i += 4)); do
-    selection+=("${images[i]}")
+    fourth+=("${images[i]}")
   done
-  oracle "every image: $command" corpus "$schema" "$command" "${selection[@]}"
+  oracle "every image: $command" corpus "$schema" "$command" "${fourth[@]}"
   turn=$((turn + 1))
 done
 

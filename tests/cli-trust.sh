@@ -38,15 +38,18 @@ expect_found ()
   check "$name: ${found% }" [ "${found% }" = "$want $verdict${*:+ $*}" ]
 }
 
+why_no_qemu=
+if ! command -v qemu-io > /dev/null; then
+  why_no_qemu='qemu-io is not installed'
+elif ! qemu_is_known; then
+  why_no_qemu="QEMU $qemu_version is older than 7.2"
+fi
+
 # expect_qemu NAME opens|refuses: what QEMU does with $image, too.
 expect_qemu ()
 {
-  if ! command -v qemu-io > /dev/null; then
-    skip "$1: QEMU" 'qemu-io is not installed'
-    return
-  fi
-  if ! qemu_is_known; then
-    skip "$1: QEMU" "QEMU $qemu_version is older than 7.2"
+  if [ -n "$why_no_qemu" ]; then
+    skip "$1: QEMU" "$why_no_qemu"
     return
   fi
   qemu-io -r -f qcow2 -c quit "$image" > qemu 2>&1

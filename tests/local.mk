@@ -50,31 +50,25 @@ unit_tests = \
 	%D%/test-text \
 	%D%/test-verdict
 
-shell_tests = \
-	%D%/check-docs.sh \
-	%D%/check-layers.sh \
-	%D%/check-prose.sh \
+# The shell tests of the code, which sanitizers look at as well, and those
+# that are about something else or start the program in a way of their own.
+code_tests = \
 	%D%/cli-bad-input.sh \
 	%D%/cli-bitmap-map.sh \
 	%D%/cli-bitmap-table.sh \
 	%D%/cli-bitmaps.sh \
 	%D%/cli-bombs.sh \
-	%D%/cli-changed.sh \
 	%D%/cli-check-corpus.sh \
 	%D%/cli-check-rules.sh \
 	%D%/cli-check.sh \
-	%D%/cli-completion.sh \
 	%D%/cli-damaged.sh \
 	%D%/cli-dump-header.sh \
 	%D%/cli-dump.sh \
 	%D%/cli-extensions.sh \
-	%D%/cli-faults.sh \
 	%D%/cli-header.sh \
 	%D%/cli-hostile-text.sh \
 	%D%/cli-huge.sh \
 	%D%/cli-images.sh \
-	%D%/cli-instructions.sh \
-	%D%/cli-json.sh \
 	%D%/cli-list.sh \
 	%D%/cli-output.sh \
 	%D%/cli-samples.sh \
@@ -84,8 +78,18 @@ shell_tests = \
 	%D%/interop-check.sh \
 	%D%/interop-luks.sh \
 	%D%/interop-map.sh \
-	%D%/interop-qemu.sh \
+	%D%/interop-qemu.sh
+other_tests = \
+	%D%/check-docs.sh \
+	%D%/check-layers.sh \
+	%D%/check-prose.sh \
+	%D%/cli-changed.sh \
+	%D%/cli-completion.sh \
+	%D%/cli-faults.sh \
+	%D%/cli-instructions.sh \
+	%D%/cli-json.sh \
 	%D%/interop-verdict.sh
+shell_tests = $(code_tests) $(other_tests)
 
 check_PROGRAMS += $(unit_tests) %D%/mkimage
 TESTS = $(unit_tests) $(shell_tests)
@@ -260,34 +264,7 @@ process_tests = $(unit_tests) $(replay_programs)
 # A start under valgrind takes half a second.
 valgrind_tests = $(process_tests) %D%/cli-faults.sh
 
-# Without the tests that are about something else than the code of this build.
-sanitizer_tests = $(process_tests) \
-	%D%/cli-bad-input.sh \
-	%D%/cli-bitmap-map.sh \
-	%D%/cli-bitmap-table.sh \
-	%D%/cli-bitmaps.sh \
-	%D%/cli-bombs.sh \
-	%D%/cli-check-corpus.sh \
-	%D%/cli-check-rules.sh \
-	%D%/cli-check.sh \
-	%D%/cli-damaged.sh \
-	%D%/cli-dump-header.sh \
-	%D%/cli-dump.sh \
-	%D%/cli-extensions.sh \
-	%D%/cli-header.sh \
-	%D%/cli-hostile-text.sh \
-	%D%/cli-huge.sh \
-	%D%/cli-images.sh \
-	%D%/cli-list.sh \
-	%D%/cli-output.sh \
-	%D%/cli-samples.sh \
-	%D%/cli-trust.sh \
-	%D%/cli-usage.sh \
-	%D%/cli-writer.sh \
-	%D%/interop-check.sh \
-	%D%/interop-luks.sh \
-	%D%/interop-map.sh \
-	%D%/interop-qemu.sh
+sanitizer_tests = $(process_tests) $(code_tests)
 
 # The tests that need other files of the tarball than those of the build.
 dist_tests = \
