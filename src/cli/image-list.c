@@ -125,7 +125,7 @@ read_name (ImageList *list, GError **error)
 
 /* Returns the name of the next image, which the caller frees, or NULL without
  * an error at the end.  Fails with G_FILE_ERROR when a list file cannot be
- * read; the next call then goes on with the next list file. */
+ * read; the next call then continues with the next list file. */
 char *
 image_list_next (ImageList *list, GError **error)
 {
