@@ -51,12 +51,12 @@ set -u
 shopt -s lastpipe
 export LC_ALL=${QCOW2TOOL_LC_ALL:-C.UTF-8}
 
-srcdir=${srcdir:-$(dirname "$0")/..}
+srcdir=${srcdir:-$(dirname "$0")/../..}
 builddir=${builddir:-.}
 srcdir=$(cd "$srcdir" && pwd)
 builddir=$(cd "$builddir" && pwd)
 QCOW2TOOL=${QCOW2TOOL:-$builddir/src/qcow2tool}
-MKIMAGE=${MKIMAGE:-$builddir/tests/mkimage}
+MKIMAGE=${MKIMAGE:-$builddir/tests/builder/mkimage}
 
 # shellcheck disable=SC2034 # it is for the tests
 few=${QCOW2TOOL_SLOW-}${QCOW2TOOL_SANITIZED-}
@@ -176,7 +176,7 @@ require_fault_shim ()
   # CC may be several words.
   # shellcheck disable=SC2086
   if ! ${CC:-cc} -shared -fPIC -o "$tmp/fault-shim.so" \
-      "$srcdir/tests/fault-shim.c" -ldl > "$tmp/log" 2>&1; then
+      "$srcdir/tests/cli/fault-shim.c" -ldl > "$tmp/log" 2>&1; then
     skip_all "${CC:-cc} makes no shared object of fault-shim.c"
   fi
 }

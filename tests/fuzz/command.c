@@ -14,7 +14,7 @@
 
 #include <string.h>
 
-#include "answer.h"
+#include "oracle/answer.h"
 #include "cli/dispatch.h"
 
 #define IMAGE "image.qcow2"

@@ -5,7 +5,7 @@
 
 #pragma once
 
-#include "drive.h"
+#include "oracle/drive.h"
 
 G_BEGIN_DECLS
 

@@ -6,7 +6,7 @@
 
 #include "fuzz.h"
 
-#include "answer.h"
+#include "oracle/answer.h"
 #include "command.h"
 
 /* One of WHOLE_WAY inputs takes the whole way; one of four of these takes it

@@ -5,8 +5,8 @@
 
 #pragma once
 
-#include "drive.h"
-#include "image-builder.h"
+#include "oracle/drive.h"
+#include "builder/image-builder.h"
 
 G_BEGIN_DECLS
 

@@ -25,23 +25,17 @@ fuzz_sources = \
 	%D%/drive-input.c \
 	%D%/fuzz.h \
 	%D%/layout.c \
-	%D%/layout.h \
-	$(drive_sources)
-replay_sources = \
-	%D%/replay.c \
-	%D%/seeds.c \
-	$(fuzz_sources) \
-	$(builder_sources)
+	%D%/layout.h
 
-%C%_replay_faults_SOURCES = %D%/fuzz-faults.c $(replay_sources)
-%C%_replay_faults_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
-%C%_replay_faults_LDADD = $(unit_ldadd)
-%C%_replay_image_SOURCES = %D%/fuzz-image.c $(replay_sources)
-%C%_replay_image_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
-%C%_replay_image_LDADD = $(unit_ldadd)
-%C%_replay_sparse_SOURCES = %D%/fuzz-sparse.c $(replay_sources)
-%C%_replay_sparse_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
-%C%_replay_sparse_LDADD = $(unit_ldadd)
+check_LTLIBRARIES += %D%/libreplay.la
+%C%_libreplay_la_SOURCES = %D%/replay.c %D%/seeds.c $(fuzz_sources)
+replay_ldadd = %D%/libreplay.la $(LDADD)
+%C%_replay_faults_SOURCES = %D%/fuzz-faults.c
+%C%_replay_faults_LDADD = $(replay_ldadd)
+%C%_replay_image_SOURCES = %D%/fuzz-image.c
+%C%_replay_image_LDADD = $(replay_ldadd)
+%C%_replay_sparse_SOURCES = %D%/fuzz-sparse.c
+%C%_replay_sparse_LDADD = $(replay_ldadd)
 
 # How long each target runs under "make fuzz", where it keeps what it finds,
 # and more of libFuzzer's flags: of two that are alike the last one counts.
@@ -62,24 +56,20 @@ noinst_PROGRAMS += $(fuzz_targets)
 fuzz_cflags = -std=gnu11 $(WARN_CFLAGS) $(GLIB_CFLAGS)
 fuzz_ldflags = $(AM_LDFLAGS) -fsanitize=fuzzer
 
-%C%_fuzz_faults_SOURCES = \
-	%D%/fuzz-faults.c $(fuzz_sources) tests/image-bytes.c
-%C%_fuzz_faults_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
+noinst_LTLIBRARIES += %D%/libtarget.la
+%C%_libtarget_la_SOURCES = \
+	$(fuzz_sources) $(oracle_sources) tests/builder/image-bytes.c
+%C%_libtarget_la_CFLAGS = $(fuzz_cflags)
+target_ldadd = %D%/libtarget.la src/libcli.la
 %C%_fuzz_faults_CFLAGS = $(fuzz_cflags)
 %C%_fuzz_faults_LDFLAGS = $(fuzz_ldflags)
-%C%_fuzz_faults_LDADD = $(unit_ldadd)
-%C%_fuzz_image_SOURCES = \
-	%D%/fuzz-image.c $(fuzz_sources) tests/image-bytes.c
-%C%_fuzz_image_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
+%C%_fuzz_faults_LDADD = $(target_ldadd)
 %C%_fuzz_image_CFLAGS = $(fuzz_cflags)
 %C%_fuzz_image_LDFLAGS = $(fuzz_ldflags)
-%C%_fuzz_image_LDADD = $(unit_ldadd)
-%C%_fuzz_sparse_SOURCES = \
-	%D%/fuzz-sparse.c $(fuzz_sources) tests/image-bytes.c
-%C%_fuzz_sparse_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
+%C%_fuzz_image_LDADD = $(target_ldadd)
 %C%_fuzz_sparse_CFLAGS = $(fuzz_cflags)
 %C%_fuzz_sparse_LDFLAGS = $(fuzz_ldflags)
-%C%_fuzz_sparse_LDADD = $(unit_ldadd)
+%C%_fuzz_sparse_LDADD = $(target_ldadd)
 
 fuzz: $(fuzz_targets) $(replay_programs)
 	@for name in $(fuzz_names); do \

@@ -1,0 +1,560 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# bitmap-map, and what bitmaps --stats counts.
+#
+# A's bitmap bm0 has granules of 64 KiB on a disk of 64 MiB; bits 0 to 31 and 64
+# to 67 are set.  No bit of bm1 is.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+require python3
+bits=$srcdir/tests/oracle/bitmap-bits.py
+
+# map NAME ARGUMENT...: of an image of the builder.
+map ()
+{
+  image "$1"
+  tool bitmap-map "${@:2}" "$image"
+}
+
+map A --name bm0
+expect_answer 'text' << 'END'
+         0     2097152    1  dirty
+   2097152     2097152    0  clean
+   4194304      262144    1  dirty
+   4456448    62652416    0  clean
+END
+map A --index=0 --output human
+expect 'human' 0
+map A --name=bm1
+expect_answer 'nothing is dirty' << 'END'
+         0    67108864    0  clean
+END
+map A --name bm0 --output=json
+expect_answer 'json' << 'END'
+[
+    {"offset": 0, "length": 2097152, "type": 1, "description": "dirty"},
+    {"offset": 2097152, "length": 2097152, "type": 0, "description": "clean"},
+    {"offset": 4194304, "length": 262144, "type": 1, "description": "dirty"},
+    {"offset": 4456448, "length": 62652416, "type": 0, "description": "clean"}
+]
+END
+map A --name bm0 --output=jsonl --max-length 4M
+expect_answer 'jsonl' << 'END'
+{"offset":0,"length":2097152,"type":1,"description":"dirty"}
+{"offset":2097152,"length":2097152,"type":0,"description":"clean"}
+END
+map A --name bm0 --output=ddrescue
+expect_answer 'ddrescue' << 'END'
+# Mapfile. Created by qcow2tool
+# current_pos  current_status  current_pass
+0x00000000     ?               1
+#      pos        size  status
+0x00000000  0x00200000  ?
+0x00200000  0x00200000  +
+0x00400000  0x00040000  ?
+0x00440000  0x03BC0000  +
+END
+map A --name bm0 --output=ddrescue --start-offset 3M
+check 'ddrescue: the first position' grep -qx '0x00300000     ?               1' \
+  "$out"
+
+# Totals.  36 of 1024 granules are 3.515625 %.
+map A --name bm0 --totals
+expect_answer '--totals' << 'END'
+  64749568  96.5%   0 clean
+   2359296   3.5%   1 dirty
+END
+map A --name bm1 --totals
+expect_answer '--totals: only what there is' << 'END'
+  67108864 100.0%   0 clean
+END
+map A --name bm0 --totals --dirty
+expect_answer '--totals --dirty' << 'END'
+   2359296   3.5%   1 dirty
+END
+map A --name bm0 --totals --output=json
+expect_answer '--totals --output=json' << 'END'
+[
+    {"size": 64749568, "percent": 96.4844, "type": 0, "description": "clean"},
+    {"size": 2359296, "percent": 3.51562, "type": 1, "description": "dirty"}
+]
+END
+map A --name bm0 --totals --output=jsonl
+expect_answer '--totals --output=jsonl' << 'END'
+{"size":64749568,"percent":96.4844,"type":0,"description":"clean"}
+{"size":2359296,"percent":3.51562,"type":1,"description":"dirty"}
+END
+map A --name bm0 --totals --start-offset 1M --max-length 2M
+expect_answer '--totals of a range' << 'END'
+   1048576  50.0%   0 clean
+   1048576  50.0%   1 dirty
+END
+
+# A part of the disk: extents are cut where it begins and ends, inside granules
+# too.
+map A --name bm0 --start-offset 2097151 --max-length 2
+expect_answer 'two bytes' << 'END'
+   2097151           1    1  dirty
+   2097152           1    0  clean
+END
+map A --name bm0 --start-offset 0x420001 --max-length 64k
+expect_answer 'inside a granule' << 'END'
+   4325377       65536    1  dirty
+END
+map A --name bm0 --start-offset 67108863
+expect_answer 'the last byte' << 'END'
+  67108863           1    0  clean
+END
+for start in 64M 1E 0xffffffffffffffff; do
+  map A --name bm0 --start-offset "$start"
+  expect_answer "from $start on there is nothing" < /dev/null
+done
+map A --name bm0 --max-length 0
+expect_answer 'no byte' < /dev/null
+map A --name bm0 --max-length 0 --output=json
+expect_answer 'no byte: json' <<< '[]'
+map A --name bm0 --max-length 0 --totals
+expect_answer 'no byte: totals' < /dev/null
+
+# What must be copied, and in pieces.
+map A --name bm0 --dirty
+expect_answer '--dirty' << 'END'
+         0     2097152    1  dirty
+   4194304      262144    1  dirty
+END
+map A --name bm1 --dirty
+expect_answer '--dirty: nothing' < /dev/null
+map A --name bm1 --dirty --output=json
+expect_answer '--dirty: nothing in JSON' <<< '[]'
+map A --name bm0 --dirty --split 900k
+expect_answer '--split' << 'END'
+         0      921600    1  dirty
+    921600      921600    1  dirty
+   1843200      253952    1  dirty
+   4194304      262144    1  dirty
+END
+map A --name bm0 --split 1 --start-offset 2097150 --max-length 3 --output=jsonl
+expect_answer '--split 1' << 'END'
+{"offset":2097150,"length":1,"type":1,"description":"dirty"}
+{"offset":2097151,"length":1,"type":1,"description":"dirty"}
+{"offset":2097152,"length":1,"type":0,"description":"clean"}
+END
+
+# A predicate.
+contains ()
+{
+  image "${3-A}"
+  tool bitmap-map --index 0 --contains "$1" "$image"
+  expect "--contains $1 of ${3-A}" "$2"
+  expect_silence "--contains $1 of ${3-A}: silence"
+}
+contains 0 0
+contains 2097151 0
+contains 2M 2
+contains 2M+2M 2
+contains 2M+2097153 0
+contains 0x200000+0x200000 2
+contains 4194303+2 0
+contains 4456447 0
+contains 4456448+1 2
+contains 4M+1E 0
+contains 67108863 2
+contains 0 2 granularity-31
+for range in 64M 67108863+2 5M+64M 0xffffffffffffffff; do
+  map A --name bm0 --contains "$range"
+  expect_refusal "--contains $range is not on the disk" 3 '*67108864 bytes'
+done
+for name in in-use autoclear-clear T01; do
+  map "$name" --index 0 --contains 0
+  expect_refusal "--contains of $name: no answer" 1 "*bitmap 0 '*--force*"
+  # What is set (but for T01's) and what is clear.
+  for at in 0 40M 0+64M 67108863; do
+    map "$name" --index 0 --contains "$at" --force
+    expect "--contains $at of $name with --force" 0
+    check "--contains $at of $name with --force: no output" test ! -s "$out"
+    check "--contains $at of $name with --force: why" is_one_message \
+      "*: 0x*: bitmap 0 '*, so its bits cannot prove that anything is clean *"
+  done
+done
+map in-use --index 0 --contains 64M --force
+expect_refusal '--contains with --force: not on the disk' 3 '*67108864 bytes'
+map A --index 0 --contains 2M --force
+expect '--contains of what is sound with --force' 2
+expect_silence '--contains of what is sound with --force: silence'
+map two-bitmaps-one-name --name bm0 --contains 0
+expect_refusal '--contains of two: no answer' 1 '*use --index'
+
+# What cannot be used.
+map in-use --index 0
+expect_refusal 'in use' 2 "*: 0x*: bitmap 0 *in use*--force*BDIR-09]"
+map autoclear-clear --index 0
+expect_refusal 'stale' 2 "*: 0x58: bitmap 0 'bm0': stale*--force*HDR-25]"
+image T01
+tool bitmap-map --index 0 "$image"
+expect 'damaged' 2
+expect_out 'damaged: nothing is printed' < /dev/null
+expect_err 'damaged: why' << END
+PROG: $image: 0x2a0000: bitmap 0 'bm0': table entry 0 has the all-ones bit beside the offset 0x290000 [BTAB-02]
+PROG: $image: 0x2c0000: bitmap 0 'bm0': damaged: not all of the contents can be known (--force goes on all the same) [see qcow2tool check]
+END
+map T01 --index 1
+expect_answer "another's damage does not count" << 'END'
+         0    67108864    0  clean
+END
+map in-use --index 0 --output=json
+expect_refusal 'in use: no JSON either' 2 '*in use*'
+
+# By force.
+# Bits 0 to 3 are set in in-use, the bits of A in autoclear-clear.  A clear bit
+# proves nothing.
+map in-use --index 0 --force
+expect_damage 'in use, by force' "*in use: *, so its bits cannot prove*BDIR-09]"
+expect_out 'in use, by force: what is set' << 'END'
+         0      262144    1  dirty
+    262144    66846720    3  unknown
+END
+map in-use --index 0 --force --output=json
+expect_out 'in use, by force: json' << 'END'
+[
+    {"offset": 0, "length": 262144, "type": 1, "description": "dirty"},
+    {"offset": 262144, "length": 66846720, "type": 3, "description": "unknown"}
+]
+END
+map in-use --index 0 --force --output=jsonl
+expect_out 'in use, by force: jsonl' << 'END'
+{"offset":0,"length":262144,"type":1,"description":"dirty"}
+{"offset":262144,"length":66846720,"type":3,"description":"unknown"}
+END
+map in-use --index 0 --force --output=ddrescue
+expect_out 'in use, by force: nothing is finished' << 'END'
+# Mapfile. Created by qcow2tool
+# current_pos  current_status  current_pass
+0x00000000     ?               1
+#      pos        size  status
+0x00000000  0x00040000  ?
+0x00040000  0x03FC0000  ?
+END
+map in-use --index 0 --force --plot-size=4x1
+expect_out 'in use, by force: a plot' << 'END'
+       0 |????|
+
+A character is 16M: · clean, ░ dirty up to a third, ▒ up to two thirds, ▓ more, █ all of it, ? unknown
+END
+map autoclear-clear --index 0 --force
+expect_damage 'stale, by force' "*stale: *, so its bits cannot prove*HDR-25]"
+expect_out 'stale, by force: what is set' << 'END'
+         0     2097152    1  dirty
+   2097152     2097152    3  unknown
+   4194304      262144    1  dirty
+   4456448    62652416    3  unknown
+END
+map autoclear-clear --index 0 --force --dirty --start-offset=1M --max-length=3M
+expect_out 'stale, by force: all must be copied' << 'END'
+   1048576     1048576    1  dirty
+   2097152     2097152    3  unknown
+END
+map autoclear-clear --index 0 --force --totals
+expect_out 'stale, by force: totals' << 'END'
+   2359296   3.5%   1 dirty
+  64749568  96.5%   3 unknown
+END
+map autoclear-clear --index 1 --force
+expect_out 'stale, by force: no bit is set' << 'END'
+         0    67108864    3  unknown
+END
+map every-state --index 3 --force
+expect_damage 'in use without the flag auto, by force' "*in use: *BDIR-09]"
+expect_out 'in use without the flag auto, by force: what is set' << 'END'
+         0     2097152    1  dirty
+   2097152    65011712    3  unknown
+END
+map every-state --index 1 --force
+expect_answer 'disabled: what is clear is clean' << 'END'
+         0      524288    1  dirty
+    524288    66584576    0  clean
+END
+map T01 --index 0 --force
+expect 'damaged, by force' 2
+expect_out 'damaged, by force' << 'END'
+         0    67108864    3  unknown
+END
+map T01 --index 0 --force --output=ddrescue
+check 'unknown is not tried' grep -qx '0x00000000  0x04000000  ?' "$out"
+map T01 --index 0 --force --dirty --output=jsonl
+expect_out 'unknown must be copied' << 'END'
+{"offset":0,"length":67108864,"type":3,"description":"unknown"}
+END
+map T01 --index 0 --force --totals
+expect_out 'unknown in totals' << 'END'
+  67108864 100.0%   3 unknown
+END
+map A --index 0 --force
+expect 'force of what is sound' 0
+
+map two-bitmaps-one-name --name bm0
+expect_refusal 'two of one name' 2 '*use --index'
+map A --name nosuch
+expect_refusal 'no such name' 3 "*'nosuch'"
+map A --index 2
+expect_refusal 'no such index' 3 '*index 2'
+map H01 --index 0
+expect_refusal 'no qcow2 image' 1 '*HDR-01]'
+
+# The file ends inside the data, which QEMU reads as zeroes: three bytes of 128
+# are left, whose bits are dirty by force where they are set.
+copy A cut
+end=$((0x2e0000))
+patch 0x2a0000 "$(printf '%016x' $end)"
+patch $end 0f8001ff
+truncate -s $((end + 3)) "$image"
+tool bitmap-map --index 0 "$image"
+check 'data is cut off: nothing is printed' \
+  [ "$status.$(wc -c < "$out")" = 2.0 ]
+check 'data is cut off: why' grep -q '0x2a0000: .*BTAB-05' "$err"
+tool bitmap-map --index 0 --force "$image"
+expect_out 'data is cut off: what is left, by force' << 'END'
+         0      262144    1  dirty
+    262144      720896    3  unknown
+    983040      131072    1  dirty
+   1114112    65994752    3  unknown
+END
+
+# More data than is read: 4096 entries of a table refer to one cluster of 2 MiB,
+# all of zeroes, and the last of 4097 is for ones without data.  An entry is for
+# 2^24 granules of 512 bytes, 8 GiB.
+if [ -z "${QCOW2TOOL_SLOW-}" ]; then
+  image=$tmp/bomb.qcow2
+  python3 - "$image" << 'END'
+import struct
+import sys
+
+n, cluster = 4096, 1 << 21
+table, data = 2 * cluster, 3 * cluster
+header = struct.pack('>4sIQIIQIIQQIIQQQQII', b'QFI\xfb', 3, 0, 0, 21,
+                     (n + 1) << 33, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 4, 104)
+entry = struct.pack('>QIIBBHI', table, n + 1, 2, 1, 9, 1, 0) + b'b' + bytes(7)
+with open(sys.argv[1], 'wb') as file:
+    file.write(header + struct.pack('>IIIIQQ', 0x23852875, 24, 1, 0,
+                                    len(entry), cluster) + bytes(8))
+    file.seek(cluster)
+    file.write(entry)
+    file.seek(table)
+    file.write(struct.pack('>Q', data) * n + struct.pack('>Q', 1))
+    file.truncate(data + cluster)
+END
+  for options in '' --totals --dirty --plot --output=json --contains=0+1E \
+                 --start-offset=1G; do
+    # shellcheck disable=SC2086 # none or one
+    tool bitmap-map --index 0 $options "$image"
+    expect_refusal "too much data${options:+, $options}" 1 \
+      "*: 0x*: bitmap table: data from entry 204[89] on is not read: the limit is 4294967296 bytes"
+  done
+  tool bitmap-map --index 0 --contains=1T "$image"
+  expect 'too much data, but a byte of it is not' 2
+  tool bitmap-map --index 0 --max-length=16T --totals "$image"
+  expect_answer 'as much data as is read' << 'END'
+17592186044416 100.0%   0 clean
+END
+  tool bitmap-map --index 0 --force "$image"
+  expect_damage 'too much data, by force' \
+    '*: 0x404000: bitmap table: data from entry 2048 on is not read: *'
+  expect_out 'too much data, by force: the rest is unknown' << 'END'
+         0  17592186044416    0  clean
+17592186044416  17592186044416    3  unknown
+35184372088832  8589934592    1  dirty
+END
+  tool bitmap-map --index 0 --force --contains=17T+1 "$image"
+  expect 'too much data, by force: --contains' 2
+  tool bitmap-map --index 0 --force --contains=0+20T "$image"
+  expect 'too much data, by force: --contains of what is unknown' 0
+  check 'too much data, by force: --contains says why' is_one_message \
+    '*: 0x404000: bitmap table: data from entry 2048 on is not read: *'
+else
+  skip 'too much data' 'reading so much takes minutes here'
+fi
+
+# Every fourth image of the builder: text, and what it sums up to, against a reader of
+# single bits.  Those left out have 2^40 bits and more, or no end of bitmaps.
+every=4
+if [ -n "${QCOW2TOOL_SLOW-}" ]; then
+  every=60
+fi
+n=0 problems=
+for name in $(names | grep -vE '^(many|sparse|R0|S39)' \
+    | awk "NR % $every == 0"); do
+  image "$name"
+  for index in 0 1 2; do
+    tool bitmaps --index "$index" --field state "$image"
+    [ "$status" = 0 ] || [ "$status" = 2 ] || break
+    state=$(cat "$out")
+    tool bitmaps --index "$index" --field name "$image"
+    [ -s "$out" ] || continue
+    force=--force what=--set
+    case $state in
+      enabled|disabled) force=--dirty what='' ;;
+      '') continue ;;
+    esac
+    # shellcheck disable=SC2086 # none or one
+    (ulimit -t 10; exec "$bits" $what "$image" "$index") \
+      > "$tmp/expected" 2> /dev/null || continue
+    n=$((n + 1))
+    if [ "$force" = --dirty ]; then
+      sed -i '/clean$/d' "$tmp/expected"
+    fi
+    tool bitmap-map --index "$index" "$force" "$image"
+    cmp -s "$tmp/expected" "$out" || problems+="$name $index ($state): \
+$(diff "$tmp/expected" "$out" | head -n 4)"$'\n'
+    tool bitmap-map --index "$index" "$force" --totals "$image"
+    awk '{ sum[$3] += $2 } END { print sum[0] + 0, sum[1] + 0, sum[3] + 0 }' \
+      "$tmp/expected" > "$tmp/sums"
+    awk '{ sum[$3] += $1 } END { print sum[0] + 0, sum[1] + 0, sum[3] + 0 }' \
+      "$out" | cmp -s - "$tmp/sums" || problems+="$name $index: totals"$'\n'
+  done
+  rm -f "$image"
+done
+if [ -z "$problems" ]; then
+  pass 'all images: what a reader of single bits finds'
+else
+  fail 'all images: what a reader of single bits finds' \
+    "$(printf '%s' "$problems" | head -n 40)"
+fi
+check "there are bitmaps ($n)" [ "$n" -ge 8 ]
+
+# A drawing.  Of 64 MiB in 4 x 2 characters each is for 8 MiB: 2.25 MiB of the
+# first are dirty.
+map A --name bm0 --plot-size 4x2
+expect_answer '--plot-size' << 'END'
+       0 |░···|
+     32M |····|
+
+A character is 8M: · clean, ░ dirty up to a third, ▒ up to two thirds, ▓ more, █ all of it, ? unknown
+END
+LC_ALL=C map A --name bm0 --plot-size 8x1 --start-offset 1M --max-length 8M
+expect_answer '--plot-size, of a range, in ASCII' << 'END'
+      1M |#..:....|
+
+A character is 1M: . clean, : dirty up to a third, + up to two thirds, * more, # all of it, ? unknown
+END
+LC_ALL=C map T01 --index 0 --force --plot-size=2x2
+expect 'a plot by force' 2
+check 'a plot of unknown' grep -qx '       0 |??|' "$out"
+map A --name bm0 --plot
+check '--plot: lines of 64 characters' [ "$(head -n 1 "$out" | wc -m)" = 76 ]
+check '--plot: 16 of them' [ "$(grep -c '|$' "$out")" = 16 ]
+
+# bitmaps --stats.
+image A
+tool bitmaps --stats "$image"
+check '--stats: a line at the end of each block' \
+  [ "$(grep -A 1 '^state' "$out" | grep -c '^dirty_bytes  ')" = 2 ]
+check '--stats: of bm0' grep -qx 'dirty_bytes               2359296' "$out"
+tool bitmaps --stats --name bm0 --field dirty_bytes --field state "$image"
+expect_answer '--stats --field' << 'END'
+2359296
+enabled
+END
+tool bitmaps --name bm0 --field dirty_bytes "$image"
+expect_refusal 'without --stats there is no such number' 3 '*dirty_bytes*'
+tool bitmaps "$image"
+check 'nor without --field' [ "$(grep -c dirty_bytes "$out")" = 0 ]
+if command -v jq > /dev/null; then
+  tool bitmaps --stats --output=json "$image"
+  check '--stats in JSON' \
+    [ "$(jq -c '[.bitmaps[].dirty_bytes]' "$out")" = '[2359296,0]' ]
+  tool bitmaps --output=json "$image"
+  check 'null without --stats' \
+    [ "$(jq -c '[.bitmaps[].dirty_bytes]' "$out")" = '[null,null]' ]
+  image every-state
+  tool bitmaps --stats --output=json "$image"
+  check 'null for what cannot be used' \
+    [ "$(jq -c '[.bitmaps[].dirty_bytes]' "$out")" = '[262144,524288,null,null]' ]
+else
+  skip '--stats in JSON' 'jq is not installed'
+fi
+
+# The data of A's only data cluster is at 0x290000, before all else of its
+# bitmaps.
+if [ -z "$few" ] \
+    && strace -o /dev/null true 2> /dev/null; then
+  image A
+  reads ()
+  {
+    # shellcheck disable=SC2086 # QCOW2TOOL may be several words
+    strace -o "$tmp/trace" -e trace=pread64 $QCOW2TOOL "$@" "$image" \
+      > /dev/null 2>&1
+    grep -c ', 2686976) = ' "$tmp/trace"
+  }
+  check 'strace sees reads' [ "$(reads bitmaps --stats)" -gt 0 ]
+  check '--list reads data' [ "$(reads bitmaps --list)" -gt 0 ]
+  check 'without --stats no data is read' \
+    [ "$(reads bitmaps --output=json)$(reads bitmaps --tables)" = 00 ]
+else
+  skip 'without --stats no data is read' 'strace does not work here'
+fi
+
+# Help: jsonl differs from that of other commands.
+tool bitmap-map --help
+check '--help: a line of jsonl is an extent' \
+  eval "tr -s ' \\n' ' ' < '$out' | grep -q 'jsonl: a line per extent'"
+tool bitmaps --help
+check 'bitmaps --help: a line of jsonl is an image' \
+  eval "tr -s ' \\n' ' ' < '$out' | grep -q 'jsonl: a line per image'"
+
+# What is refused.
+image A
+for number in '' -1 1.5 010x 16E 18446744073709551616; do
+  for option in --start-offset --max-length --split; do
+    tool bitmap-map --name bm0 "$option=$number" "$image"
+    expect_usage "$option=$number" bitmap-map "*$option: '*"
+  done
+done
+tool bitmap-map --name bm0 --split 0 "$image"
+expect_usage '--split 0' bitmap-map '*--split*'
+for range in '' + 1+ +1 1+0 1+2+3 -1 x; do
+  tool bitmap-map --name bm0 --contains="$range" "$image"
+  expect_usage "--contains=$range" bitmap-map "*--contains: '*"
+done
+for size in '' 0x0 1 x 1x 1x0 513x1 1x513 1x1x1 -1x1; do
+  tool bitmap-map --name bm0 --plot-size="$size" "$image"
+  expect_usage "--plot-size=$size" bitmap-map "*--plot-size: '*"
+done
+while read -r one two; do
+  # shellcheck disable=SC2086
+  tool bitmap-map --name bm0 $one $two "$image"
+  expect_usage "$one and $two" bitmap-map \
+    "*${one%%[ =]*}*exclude each other"
+done << 'END'
+--totals --plot
+--totals --contains=0
+--plot --contains=0
+--totals --split=4k
+--plot --split=4k
+--contains=0 --split=4k
+--plot --dirty
+--contains=0 --dirty
+--output=ddrescue --totals
+--output=ddrescue --plot
+--output=ddrescue --dirty
+--contains=0 --start-offset=0
+--contains=0 --max-length=1
+END
+for output in json jsonl; do
+  tool bitmap-map --name bm0 --contains=0 --output=$output "$image"
+  expect_usage "--contains and $output" bitmap-map '*text output'
+  tool bitmap-map --name bm0 --plot --output=$output "$image"
+  expect_usage "--plot and $output" bitmap-map '*text output'
+done
+tool bitmap-map --name bm0 --index 0 "$image"
+expect_usage '--name and --index' bitmap-map '*exclude each other'
+tool bitmap-map --name bm0 "$image" "$image"
+expect_usage 'two images' bitmap-map '*one image*'
+tool header --output=ddrescue "$image"
+expect_usage 'another command has no ddrescue' header "*'ddrescue'*"
+for option in --names --is=usable; do
+  tool bitmaps --index 0 --stats "$option" "$image"
+  expect_usage "--stats and $option" bitmaps '*--stats*'
+done
+
+done_testing

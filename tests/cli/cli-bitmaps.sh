@@ -1,0 +1,668 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What `bitmaps` prints: in full, selected, by names, field by field, and as a
+# predicate.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+# A golden file, other than that of its name, stands behind a colon.
+for row in A B every-state name-lengths version-2-bitmaps autoclear-clear \
+    extra-data-compatible granularity-63 granularity-0 file-cluster-aligned:A \
+    data-whole-cluster-set:A refcount-all-zeroes:A incompatible-corrupt:A; do
+  image "${row%:*}"
+  tool bitmaps "$image"
+  check "bitmaps of ${row%:*}: status and messages" \
+    test "$status.$(wc -c < "$err")" = 0.0
+  expect_golden "bitmaps of ${row%:*}" "${row#*:}.txt"
+done
+
+for name in A B; do
+  image $name
+  tool bitmaps --tables "$image"
+  check "bitmaps --tables of $name: status and messages" \
+    test "$status.$(wc -c < "$err")" = 0.0
+  expect_golden "bitmaps --tables of $name" $name-tables.txt
+done
+
+# What is damaged is shown all the same, with the state that it has.  H31 has
+# an unknown feature, X17, X19 and X21 a bitmaps extension that cannot be
+# trusted.
+for row in first-entry-bad second-entry-bad D21 two-bitmaps-one-name \
+    H31:all-damaged X17:all-damaged X19:all-damaged \
+    X21:all-damaged T01:first-damaged T05:first-damaged T11:first-damaged; do
+  image "${row%:*}"
+  tool bitmaps "$image"
+  expect "bitmaps of ${row%:*}: status" 2
+  expect_golden "bitmaps of ${row%:*}" "${row#*:}.txt"
+done
+
+# Of two bitmaps extensions the last one counts, if not for much.
+image X39
+tool bitmaps "$image"
+expect "two bitmaps extensions: status" 2
+head -n 10 "$srcdir/tests/expected/cli-bitmaps/all-damaged.txt" \
+  | expect_out "two bitmaps extensions"
+
+for name in V2 no-bitmaps no-extensions nothing; do
+  [ $name != nothing ] || copy no-bitmaps nothing
+  image $name
+  for option in '' --tables --names '--names -0'; do
+    # shellcheck disable=SC2086 # it is no word, one or two
+    tool bitmaps $option "$image"
+    expect_answer "no bitmaps in $name $option" < /dev/null
+  done
+done
+
+# States, in their order of precedence.
+state ()
+{
+  tool bitmaps --index "$1" --field state "$image"
+  check "$3" test "$(cat "$out")" = "$2"
+}
+
+image in-use
+state 0 in-use "in use"
+patch 0x50000 8000000000000000
+state 0 damaged "damaged before in use"
+image autoclear-clear-in-use
+state 0 stale "stale before in use"
+patch 0x50000 8000000000000000
+state 0 damaged "damaged before stale"
+copy every-state cleared
+patch 0x58 0000000000000000
+for i in 0 1 2 3; do
+  state $i stale "stale before any other state: bitmap $i"
+done
+patch 0x48 8000000000000000
+state 1 damaged "an unknown feature before stale"
+copy version-2-bitmaps v2-in-use
+patch 0x7000c 00000001
+state 0 stale "version 2: stale before in use"
+image table-size-2-in-use
+state 0 in-use "the table of a bitmap in use may be out of date"
+image size-0-bitmap
+state 0 damaged "a bitmap of an empty disk"
+image D19
+state 0 disabled "the extra data flag alone is no damage"
+image D27
+state 0 enabled "a granularity beyond QEMU's"
+image D47
+state 0 damaged "extra data that forbids the bitmap's use"
+state 1 disabled "and the bitmap after it"
+image two-bitmaps-one-name
+state 0 enabled "the first of a name"
+state 1 damaged "the second of that name"
+
+# --is
+is ()
+{
+  local expected=$1
+
+  shift
+  tool bitmaps --is "$@" "$image"
+  check "--is $*: $(basename "$image") says $expected, and nothing else" \
+    test "$status.$(cat "$out" "$err" | wc -c)" = "$expected.0"
+}
+
+predicates="usable enabled disabled in-use stale damaged"
+# Bitmap N is in STATE, and which of the predicates are true then.
+is_just ()
+{
+  local i=$1
+  local state
+  shift
+
+  for state in $predicates; do
+    case " $* " in
+      *" $state "*) is 0 "$state" --index "$i";;
+      *) is 2 "$state" --index "$i";;
+    esac
+  done
+}
+
+image every-state
+is_just 0 usable enabled
+is_just 1 usable disabled
+is_just 2 in-use
+is_just 3 in-use
+is 0 enabled --name enabled
+is 2 enabled --name disabled
+is 0 in-use --name=in-use
+image cleared
+image autoclear-clear
+is_just 1 stale
+# A sound bitmap in an image that QEMU refuses for another one is not usable.
+image T01
+is_just 0 damaged
+is_just 1 enabled
+image H31
+is_just 1 damaged
+image first-entry-bad
+is_just 0 damaged
+is_just 1 enabled
+
+# No answer: neither 0 nor 2, with a message, without output.
+no_answer ()
+{
+  local name=$1
+
+  shift
+  tool bitmaps "$@"
+  if { [ "$status" = 1 ] || [ "$status" = 3 ]; } && [ ! -s "$out" ] \
+      && [ -s "$err" ]; then
+    pass "no answer: $name"
+  else
+    fail "no answer: $name" "status $status; $(cat "$out" "$err")"
+  fi
+}
+
+for state in $predicates; do
+  for name in two-bitmaps-one-name D45; do
+    image $name
+    no_answer "--is $state when two bitmaps of $name have the name" \
+      --is "$state" --name bm0 "$image"
+  done
+  image A
+  tool bitmaps --is "$state" --name bm2 "$image"
+  expect_refusal "--is $state of a bitmap that is not there" 3 "*'bm2'*"
+  tool bitmaps --is "$state" --index 2 "$image"
+  expect_refusal "--is $state of an index that is not there" 3 "$image: *2*"
+  # What could not be looked at: the directory, or where the entry begins.
+  for name in X13 X35 X37 S27 H11 H25 bitmaps-extension-renamed D35; do
+    image $name
+    no_answer "--is $state when bm1 of $name cannot be reached" \
+      --is "$state" --name bm1 "$image"
+  done
+done
+no_answer "an image that is not there" --is usable --name a "$tmp/missing"
+no_answer "not a qcow2 image" --is usable --name a "$0"
+
+image A
+tool bitmaps --is recording --name bm0 "$image"
+expect_usage "--is knows six states" bitmaps "*--is*'recording'*"
+tool bitmaps --is '' --name bm0 "$image"
+expect_usage "--is of nothing" bitmaps "*--is*"
+tool bitmaps --is usable < /dev/null
+expect_usage "--is needs an image" bitmaps "*image*"
+: > "$tmp/empty"
+tool bitmaps --is usable --files-from "$tmp/empty"
+expect_usage "--is of an empty list is no answer" bitmaps "*image*"
+
+# Of all bitmaps of an image, where none is selected.  A has two that are
+# enabled; every-state has one each that is enabled and disabled, and two in
+# use.
+is 0 enabled
+is 0 usable
+is 2 disabled
+is 2 damaged
+image every-state
+for state in $predicates; do
+  is 2 "$state"
+done
+image autoclear-clear
+is 0 stale
+is 2 usable
+image H31
+is 0 damaged
+is 2 enabled
+image T01
+is 2 damaged
+is 2 enabled
+for name in V2 no-bitmaps no-extensions; do
+  image "$name"
+  for state in $predicates; do
+    tool bitmaps --is "$state" "$image"
+    expect_refusal "--is $state of no bitmaps in $name" 3 "$image: *no bitmaps"
+  done
+done
+# D35's first entry goes on behind the directory; of X31 only a part of the
+# second is in it.
+for state in $predicates; do
+  for name in X13 X31 X35 X37 S27 H25; do
+    image "$name"
+    no_answer "--is $state of all bitmaps of $name" --is "$state" "$image"
+  done
+done
+
+# Of several images: no answer about one is no answer, and a no is a no.
+several ()
+{
+  local expected=$1
+  local names=$2
+  local name
+  local files=()
+
+  shift 2
+  for name in $names; do
+    image "$name"
+    files+=("$image")
+  done
+  tool bitmaps --is "$@" "${files[@]}"
+  check "--is $* of $names: $expected, and no output" \
+    test "$status.$(wc -c < "$out")" = "$expected.0"
+}
+several 0 'A B A' enabled
+several 2 'A every-state A' enabled
+several 2 'every-state A' enabled
+several 3 'A V2 A' enabled
+several 3 'every-state V2' enabled
+several 3 'V2 every-state' enabled
+several 1 'every-state V2 H01' enabled
+several 1 'H01 V2 every-state' enabled
+several 0 'A T01' enabled --name bm1
+several 2 'A T01' enabled --name bm0
+several 3 'T01 B A' enabled --name bm0
+several 0 'A every-state' enabled --index 0
+check "and no message" test ! -s "$err"
+
+# Selection by index.
+image A
+tool bitmaps --index 1 "$image"
+tail -n +12 "$srcdir/tests/expected/cli-bitmaps/A.txt" \
+  | expect_answer "--index 1"
+tool bitmaps --index 0x0 "$image"
+head -n 10 "$srcdir/tests/expected/cli-bitmaps/A.txt" \
+  | expect_answer "--index 0x0"
+for index in 2 65535 4294967296 18446744073709551615; do
+  tool bitmaps --index $index "$image"
+  expect_refusal "there is no bitmap $index" 3 "$image: *$index*"
+done
+for index in '' -1 +1 bm0 1.0 0x 18446744073709551616 ' 0' '0 ' 1kb; do
+  tool bitmaps "--index=$index" "$image"
+  expect_usage "--index='$index' is no number" bitmaps "*--index*"
+done
+tool bitmaps --index 0 --name bm0 "$image"
+expect_usage "--name and --index exclude each other" bitmaps \
+  "*--name*--index*"
+
+# Names are raw bytes.
+named ()
+{
+  local name=$1
+  local index=$2
+
+  tool bitmaps --names -0 --name "$name" "$image"
+  printf '%s\0' "$name" | cmp -s - "$out"
+  check "--names -0 --name $(printf %q "$name")" \
+    test "$?.$status.$(wc -c < "$err")" = 0.0.0
+  for locale in C C.UTF-8 POSIX; do
+    LC_ALL=$locale tool bitmaps --field index "--name=$name" "$image"
+    expect_answer "--name=$(printf %q "$name") in locale $locale" <<< "$index"
+  done
+}
+
+image A
+named bm0 0
+named bm1 1
+image N01
+named $'a\nb' 0
+image N03
+named $'\e]0;PWNED\a' 0
+image N07
+named $'gr\xc3\xb6\xc3\x9fe-\xe9\x9b\xaa\xc3\xa9x' 0
+image N09
+named '%s%n%x%p' 0
+image N11
+named '\u0000' 0
+image N13
+named $'\xe2\x80\xaeevil' 0
+image name-non-utf8
+named $'\xfcber' 0
+image name-utf8-overlong
+named $'\xc0\xafa' 0
+image name-command
+# shellcheck disable=SC2016 # it must not be expanded
+named '$(touch oops)' 0
+check "a name is not run" test ! -e oops
+image name-option
+named --help 0
+image name-spaces
+named ' a b ' 0
+image name-quotes
+named "'\"\\\`" 0
+image name-tab-return
+named $'a\tb\rc' 0
+image name-forges-entry
+named $'x\nBitmap name   fake\n\n\n\n' 0
+image name-emoji
+named $'\xf0\x9f\x92\xbe' 0
+image name-lengths
+named abcdefgh 7
+copy A dash
+patch 0x2c0012 0002
+patch 0x2c0018 2d7800
+named -x 0
+tool bitmaps --name -x --field index "$image"
+expect_answer "--name -x" <<< 0
+patch 0x2c0018 2d2d00
+named -- 0
+tool bitmaps --field index --name -- "$image"
+expect_answer "--name --" <<< 0
+image name-65535-bytes
+named "$(printf '%65535s' '' | tr ' ' n)" 0
+tool bitmaps --name "$(printf '%65534s' '' | tr ' ' n)" "$image"
+expect_refusal "a byte less is another name" 3 "$image: *"
+tool bitmaps --name bm1 --field index "$image"
+expect_answer "the bitmap behind a name of 65535 bytes" <<< 1
+image name-1023-bytes
+named "$(printf '%1023s' '' | tr ' ' n)" 0
+
+# An empty name is damage, but a name.
+image D49
+for option in '--name ' --name=; do
+  IFS=' ' read -r -d '' -a words <<< "$option" || true
+  if [ "$option" = '--name ' ]; then
+    words=(--name '')
+  else
+    words=(--name=)
+  fi
+  tool bitmaps "${words[@]}" "$image"
+  check "${words[*]}: the bitmap without a name" grep -qxF \
+    "$(printf '%-25s %s' 'Bitmap name' '')" "$out"
+  expect "${words[*]}: status" 2
+done
+image A
+tool bitmaps --name '' "$image"
+expect_refusal "no bitmap without a name" 3 "$image: *"
+
+# A NUL cannot be typed: the part before it is another name.
+image N15
+tool bitmaps --name bm1 --field index "$image"
+expect_answer "a name up to its NUL is not the name" <<< 1
+image N05
+tool bitmaps --name '' "$image"
+expect_refusal "a NUL is not the empty name" 3 "$image: *"
+
+# Not a part, another case, or more than the name.
+image A
+for name in bm b BM0 bm00 'bm0 ' ' bm0' 'bm*' 0 'enabled'; do
+  tool bitmaps --name "$name" "$image"
+  expect_refusal "--name '$name' is not bm0" 3 "$image: *'$name'*"
+done
+tool bitmaps --name $'\e[2Jx\ny' "$image"
+expect_refusal "a name in a message is escaped" 3 \
+  "$image: *'\\\\x1b\[2Jx\\\\ny'*"
+
+# The escaped form is not the name; the message says which bitmap looks so.
+lookalike ()
+{
+  tool bitmaps --name "$1" "$image"
+  expect_refusal "--name '$1' is not the name of bitmap $2" 3 \
+    "$image: *bitmap $2 is shown that way: use --index $2"
+}
+
+image N01
+lookalike 'a\nb' 0
+image N05
+lookalike '\x00' 0
+image N03
+lookalike '\x1b]0;PWNED\x07' 0
+image N11
+lookalike '\\u0000' 0
+image N13
+lookalike '\xe2\x80\xaeevil' 0
+image name-non-utf8
+lookalike '\xfcber' 0
+image name-looks-escaped
+tool bitmaps --name 'a\nb' --field index "$image"
+expect_answer "a name that is spelled as an escape is found" <<< 1
+lookalike 'a\\nb' 1
+image A
+tool bitmaps --name 'a\nb' "$image"
+expect_refusal "there is no hint without such a bitmap" 3 "$image: *'a*b'"
+
+# --names
+names_are ()
+{
+  tool bitmaps --names "$image"
+  expect_answer "--names of $(basename "$image")"
+}
+
+image A
+printf 'bm0\nbm1\n' | names_are
+image every-state
+printf 'enabled\ndisabled\nin-use\nin-use-disabled\n' | names_are
+image N01
+printf '%s\n' 'a\nb' bm1 | names_are
+image name-forges-entry
+printf '%s\n' 'x\nBitmap name   fake\n\n\n\n' bm1 | names_are
+image name-quotes
+printf '%s\n' "'\"\\\\\`" bm1 | names_are
+image N07
+printf 'gr\xc3\xb6\xc3\x9fe-\xe9\x9b\xaa\xc3\xa9x\nbm1\n' | names_are
+image name-tab-return
+printf '%s\n' 'a\tb\x0dc' bm1 | names_are
+image name-zero-width
+printf '%s\n' 'bm\xe2\x80\x8b0' bm1 | names_are
+image name-byte-order-mark
+printf '%s\n' '\xef\xbb\xbfbm0' bm1 | names_are
+image name-tag
+printf '%s\n' '\xf3\xa0\x81\x81bm0' bm1 | names_are
+image name-c1
+printf '%s\n' 'a\xc2\x9b2J' bm1 | names_are
+image name-delete
+printf '%s\n' 'a\x7fb' bm1 | names_are
+image name-utf8-surrogate
+printf '%s\n' '\xed\xa0\xbda' bm1 | names_are
+image name-utf8-cut
+printf '%s\n' 'a\xe2\x82' bm1 | names_are
+image name-utf8-too-large
+printf '%s\n' '\xf4\x90\x80\x80' bm1 | names_are
+image name-empty-looking
+printf '%s\n' '\x00\x00' bm1 | names_are
+image many-bitmaps
+seq -f 'bitmap-%.0f' 0 999 | names_are
+
+image N01
+tool bitmaps --names -0 "$image"
+printf 'a\nb\0bm1\0' | expect_answer "--names -0: raw bytes, ended by NUL"
+tool bitmaps -0 --names "$image"
+printf 'a\nb\0bm1\0' | expect_answer "-0 --names: likewise"
+image N05
+tool bitmaps --names --null "$image"
+printf '\0\0bm1\0' | expect_answer "--null: a NUL in a name is kept"
+image A
+tool bitmaps --names --index 1 "$image"
+expect_answer "--names with a selection" <<< bm1
+tool bitmaps --names "$image" "$image"
+expect_usage "--names takes one image" bitmaps "*--names*one image*"
+tool bitmaps -0 "$image"
+expect_usage "-0 goes with --names or --field" bitmaps "*-0*"
+
+# --tables with a selection.
+image B
+tool bitmaps --tables --name fine "$image"
+expect_golden "--tables --name" B-tables.txt
+image A
+tool bitmaps --tables --index 1 "$image"
+tail -n +14 "$srcdir/tests/expected/cli-bitmaps/A-tables.txt" \
+  | expect_answer "--tables --index"
+
+# --field
+field ()
+{
+  tool bitmaps "$1" --field "$2" "$image"
+  expect_answer "--field $2 of $(basename "$image"), $1" <<< "$3"
+}
+
+image A
+field --name=bm1 index 1
+field --name=bm1 name bm1
+field --name=bm1 bitmap_table_offset 2818048
+field --name=bm1 bitmap_table_size 1
+field --name=bm1 flags 2
+field --name=bm1 type 1
+field --name=bm1 granularity_bits 15
+field --name=bm1 granularity 32768
+field --name=bm1 name_size 3
+field --name=bm1 extra_data_size 0
+field --name=bm1 state enabled
+field --name=bm1 usable true
+field --name=bm1 file_offset $((0x2c0020))
+image every-state
+field --index=2 usable false
+field --index=3 flags 1
+field --index=3 state in-use
+image granularity-63
+field --index=0 granularity 9223372036854775808
+image granularity-0
+field --index=0 granularity 1
+image extra-data-compatible
+field --index=0 extra_data_size 13
+field --index=0 flags 6
+field --index=1 name b1
+image N01
+field --index=0 name 'a\nb'
+image A
+tool bitmaps --index 0 --field state --field name --field granularity \
+  --field state "$image"
+expect_answer "several fields, in the order given" << EOF
+enabled
+bm0
+65536
+enabled
+EOF
+image N01
+tool bitmaps --index 0 -0 --field name --field flags "$image"
+printf 'a\nb\0002\0' | expect_answer "-0 --field: raw bytes, ended by NUL"
+
+image A
+tool bitmaps --index 0 --field nope "$image"
+expect_usage "an unknown key" bitmaps "*'nope'*"
+for key in index name bitmap_table_offset bitmap_table_size flags type \
+    granularity_bits name_size extra_data_size granularity state usable \
+    file_offset; do
+  check "the message about an unknown key lists $key" \
+    grep -qE "[ ,]$key(,|\$)" "$err"
+done
+tool bitmaps --field state "$image"
+expect_usage "--field needs a selection" bitmaps "*--field*"
+tool bitmaps --index 0 --field state "$image" "$image"
+expect_usage "--field takes one image" bitmaps "*--field*one image*"
+tool bitmaps --index 2 --field state "$image"
+expect_refusal "no field of a bitmap that is not there" 3 "$image: *2*"
+image T01
+tool bitmaps --index 0 --field state --field name "$image"
+expect_out "a field of a damaged bitmap is printed" << EOF
+damaged
+bm0
+EOF
+expect_damage "and the damage is told" \
+  "$image: 0x2a0000: bitmap 0 'bm0': *\[BTAB-02]"
+image D29
+tool bitmaps --index 0 --field index --field granularity "$image"
+check "no granularity of 2^64: nothing is printed" test ! -s "$out"
+expect "damage is worse than what is lacking" 2
+check "and what is lacking is told" grep -qF "'granularity'" "$err"
+
+# --default stands for a value that is not there, not for one that damage
+# hides, and not for a bitmap.
+image A
+tool bitmaps --index 0 --field dirty_bytes --field name --default '' "$image"
+printf '\nbm0\n' | expect_answer "--default, which may be empty"
+tool bitmaps --index 0 --field dirty_bytes -0 --default 'a\n b' "$image"
+printf '%s\0' 'a\n b' | expect_answer "--default -0: as it is given"
+tool bitmaps --index 2 --field state --default none "$image"
+expect_refusal "--default: no bitmap like that" 3 "$image: *2*"
+tool bitmaps --index 0 --field nope --default none "$image"
+expect_usage "--default: an unknown key" bitmaps "*'nope'*"
+image D29
+tool bitmaps --index 0 --field granularity --default none "$image"
+check "--default: none for damage" test "$status.$(wc -c < "$out")" = 2.0
+
+# Two bitmaps of one name: they are listed, but one cannot be picked.
+image two-bitmaps-one-name
+tool bitmaps --name bm0 "$image"
+expect_golden "both bitmaps of a name are listed" two-bitmaps-one-name.txt
+expect_damage "the second one is damage" \
+  "$image: 0x2c0038: bitmap 1 'bm0': *\[BDIR-15]"
+tool bitmaps --name bm0 --field index "$image"
+check "--field of two bitmaps of one name: nothing is printed" \
+  test "$status.$(wc -c < "$out")" = 2.0
+check "and the message helps" grep -qF 'use --index' "$err"
+tool bitmaps --index 0 --field index "$image"
+expect_answer "--index picks the first" <<< 0
+
+# The first bitmap's damage is not the second's, and the other way round.
+image first-entry-bad
+tool bitmaps --name bm1 "$image"
+tail -n +12 "$srcdir/tests/expected/cli-bitmaps/first-entry-bad.txt" \
+  | expect_answer "the sound bitmap behind a damaged one"
+tool bitmaps --name bm0 "$image"
+expect "the damaged one itself" 2
+check "its messages name it" \
+  test "$(grep -c "bitmap 0 'bm0': " "$err")" = "$(wc -l < "$err")"
+for rule in 0x2c0000:BDIR-05 0x2c0008:BDIR-06 0x2c000c:BDIR-08 \
+    0x2c0010:BDIR-11 0x2c0011:BDIR-12; do
+  check "first-entry-bad: $rule" grep -q \
+    "^qcow2tool: $image: ${rule%:*}: bitmap 0 'bm0': .* \[${rule#*:}\]\$" \
+    "$err"
+done
+image second-entry-bad
+tool bitmaps --index 0 "$image"
+head -n 10 "$srcdir/tests/expected/cli-bitmaps/second-entry-bad.txt" \
+  | expect_answer "the sound bitmap before a damaged one"
+# Behind bm0 the directory cannot be framed.
+image D37
+tool bitmaps --index 0 "$image"
+check "the way to the first bitmap is sound" \
+  test "$status.$(wc -c < "$err")" = 0.0
+tool bitmaps --index 1 "$image"
+expect "the way to the second is not" 2
+
+# Errors: offset, subject and rule.
+damage ()
+{
+  image "$1"
+  tool bitmaps "$image"
+  if [ "$status" = 2 ] \
+      && grep -q "^qcow2tool: $image: $2: .* \[$3\]\$" "$err"; then
+    pass "$1 is $3 at $2"
+  else
+    fail "$1 is $3 at $2" "status $status; $(cat "$err")"
+  fi
+}
+
+for row in D01:0x2c0000:BDIR-05 D03:0x2c0000:BDIR-07 D05:0x2c0000:BDIR-07 \
+    D09:0x2c0008:BDIR-06 D09:0x2c0008:BDIR-18 D11:0x12808:BDIR-18 \
+    D13:0x2c0008:BDIR-06 D17:0x2c0008:BDIR-18 D21:0x2c000c:BDIR-08 \
+    D23:0x2c0010:BDIR-11 D25:0x2c0008:BDIR-18 D29:0x2c0011:BDIR-12 \
+    D33:0x2c0012:BDIR-02 D35:0x2c0012:BDIR-02 D39:0x2c0012:BDIR-02 \
+    D41:0x2c0012:BDIR-02 D45:0x2c0038:BDIR-15 D47:0x2c0014:BDIR-14 \
+    D49:0x2c0012:BDIR-13 T01:0x2a0000:BTAB-02 T03:0x2a0000:BTAB-01 \
+    T05:0x2a0000:BTAB-01 T07:0x2a0000:BTAB-01 T09:0x2a0000:BTAB-03 \
+    T11:0x2a0000:BTAB-05 X13:0x1fc:EXT-12 X15:0x1fc:EXT-12 \
+    X17:0x204:BEXT-03 X19:0x200:BDIR-03 X21:0x208:BEXT-04 X23:0x200:BEXT-02 \
+    X25:0x210:BEXT-06 X27:0x208:BEXT-04 X29:0x208:BEXT-04 \
+    X31:0x2c0000:BDIR-01 X33:0x210:BEXT-05 X35:0x210:BEXT-06 \
+    X37:0x210:BEXT-06 X39:0x218:EXT-08 nb-bitmaps-0:0x200:BEXT-01 \
+    H07:0x14:HDR-04 H21:0x64:HDR-07 H31:0x48:HDR-20 H37:0x58:HDR-25 \
+    S27:0x210:BEXT-06 S29:0x2c0012:BDIR-02 S31:0x200:BDIR-03 \
+    H45:0x2c0008:BDIR-18 H45:0x2c0028:BDIR-18; do
+  IFS=: read -r name offset rule <<< "$row"
+  damage "$name" "$offset" "$rule"
+done
+
+# No damage: no message.
+for name in D19 D27 D31 D43 D51 N01 N03 N05 N13 N15 B01 B03 T17 D19 \
+    flags-all-in-use all-ones-entry table-size-2-in-use S33 \
+    one-of-two-bitmaps trailing-garbage H39 H29 H41; do
+  image $name
+  tool bitmaps "$image"
+  check "no message about $name" test "$status.$(wc -c < "$err")" = 0.0
+done
+
+# What is asked for excludes what else might be.
+image A
+tool bitmaps --default x "$image"
+expect_usage "--default goes with --field" bitmaps "*--default*"
+for pair in '--names --tables' '--names --field state' '--names --is usable' \
+    '--tables --field state' '--tables --is usable' \
+    '--field state --is usable'; do
+  # shellcheck disable=SC2086 # the options are words
+  tool bitmaps --index 0 $pair "$image"
+  expect_usage "$pair exclude each other" bitmaps "*exclude*"
+done
+
+done_testing

@@ -1,0 +1,35 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Images that claim, or have, more than anyone should read or print: tables of
+# gigabytes, tens of thousands of bitmaps and extensions, terabytes of zeroes.
+# The tool works through them in time and in little memory.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+require python3
+export QCOW2TOOL
+[ -z "${QCOW2TOOL_SLOW-}" ] || skip_all "each of these takes minutes here"
+
+images=$tmp/images
+mkdir "$images"
+for name in $(names | grep -E '^(many-[^b]|sparse|R0)'); do
+  # A file system may be too small for the sparse ones.
+  "$MKIMAGE" "$name" "$images/$name.qcow2" 2> /dev/null \
+    || rm -f "$images/$name.qcow2"
+done
+check "there are some" test "$(find "$images" -name '*.qcow2' | wc -l)" -ge 5
+
+# What the other ways of these commands read and print is in these; those of
+# other commands come in by themselves.
+text=$(printf '%s\n' 'bitmaps --list --long' 'dump' 'dump-header -j'; text_ways \
+  | grep -vE '^(header|extensions|bitmaps|bitmap-table|dump)')
+json=$(printf '%s\n' 'bitmaps' 'dump')
+limit_memory
+results python3 "$srcdir/tests/cli/every-image.py" \
+  $((20 * (1 + 2 * ${QCOW2TOOL_SANITIZED:-0}))) "$memory" 1 "$images" \
+  "$text" "$json" < <(names)
+check "those were the images" \
+  test "$n_results" = "$(find "$images" -name '*.qcow2' | wc -l)"
+
+done_testing

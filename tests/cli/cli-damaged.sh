@@ -1,0 +1,131 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Every image of the builder by every command in every format: whatever is in
+# it, the tool ends in good order, in time and in little memory, and what it
+# prints is harmless.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+images=$tmp/images
+mkdir "$images"
+
+require python3
+export QCOW2TOOL
+# Those whose output is megabytes are for cli-bombs.sh.
+selected=$(names | grep -vE '^(many-[^b]|sparse|R0)')
+limit=20
+# Under valgrind each run takes a second.
+if [ -n "$few" ]; then
+  every=16
+  if [ -n "${QCOW2TOOL_SLOW-}" ]; then
+    limit=120
+    every=64
+  fi
+  selected=$(printf '%s\n' "$selected" | awk "NR % $every == 0")
+fi
+
+for name in $selected; do
+  # A file system may be too small for the sparse ones.
+  "$MKIMAGE" "$name" "$images/$name.qcow2" 2> /dev/null \
+    || rm -f "$images/$name.qcow2"
+done
+
+# Every command must be among those that are tried.
+tool --help
+sed -n '/^Commands:/,/^$/s/^  \([^ ]*\) .*/\1/p' "$out" > "$tmp/commands"
+check "there are commands" test -s "$tmp/commands"
+while read -r command; do
+  check "$command is tried" grep -q "^$command\b" <(text_ways)
+done < "$tmp/commands"
+
+limit_memory
+results python3 "$srcdir/tests/cli/every-image.py" \
+  "$limit" "$memory" 4 "$images" \
+  "$(text_ways)" "$(json_ways)" <<< "$selected"
+check "those were the images" \
+  test "$n_results" = "$(find "$images" -name '*.qcow2' | wc -l)"
+
+# The rest is about single images.
+
+# One bitmap's damage does not hide the other.
+for name in first-entry-bad second-entry-bad T01 T05 D01 D05 D09 D13 D21 D23 \
+    D29 D47 D49 two-bitmaps-one-name X17 H31 nb-bitmaps-3 table-offset-l1; do
+  image $name
+  tool bitmaps "$image"
+  check "$name: both bitmaps are shown" \
+    test "$status.$(grep -c '^Bitmap name' "$out")" = 2.2
+  tool bitmap-table --count 1 "$image"
+  check "$name: both names are above their tables" \
+    test "$(grep -c '^Bitmap name' "$out")" = 2
+done
+
+# At most ten messages of a rule, then how many more.
+image every-entry-bad
+tool bitmap-table --name long "$image"
+check "256 bad entries: all are shown" test "$(grep -c '^[0-9]' "$out")" = 256
+expect "256 bad entries: status" 2
+for rule in BTAB-01 BTAB-02 BTAB-05; do
+  check "256 bad entries: ten messages of $rule" \
+    test "$(grep -c "^qcow2tool: $image: 0x.* \[$rule\]\$" "$err")" = 10
+  check "256 bad entries: 246 more of $rule" grep -qxF \
+    "qcow2tool: $image: 246 more [$rule]: see qcow2tool check" "$err"
+done
+check "256 bad entries: the first ones are told" \
+  grep -q ' 0x20c00: .*BTAB-01' "$err"
+check "256 bad entries: in order" test \
+  "$(grep -o '0x20c[0-9a-f]*: .*BTAB-01' "$err" | cut -d : -f 1 \
+    | tr '\n' ' ')" \
+  = "$(printf '0x%x ' 0x20c{00,08,10,18,20,28,30,38,40,48})"
+if [ -z "${QCOW2TOOL_SLOW-}" ]; then
+  image many-same-name
+  tool bitmaps "$image"
+  check "65535 bitmaps of one name: all are shown" \
+    test "$status.$(grep -c '^Bitmap name' "$out")" = 2.65535
+  check "65535 bitmaps of one name: ten messages" \
+    test "$(grep -c ' \[BDIR-15\]$' "$err")" = 10
+  # The first one is not wrong.
+  check "65535 bitmaps of one name: 65524 more" grep -qxF \
+    "qcow2tool: $image: 65524 more [BDIR-15]: see qcow2tool check" "$err"
+fi
+image one-bad-entry-of-three
+tool bitmap-table "$image"
+check "no count of what is not left out" \
+  test "$(grep -c ' more ' "$err").$(wc -l < "$err")" = 0.1
+image reserved-bits-in-entries
+tool bitmap-table "$image"
+check "four messages are not too many" test "$(wc -l < "$err")" = 4
+# Nine and eleven: the edges.
+for n in 10 11; do
+  copy every-entry-bad "bad-$n"
+  for ((i = n; i < 256; i++)); do
+    printf '\0\0\0\0\0\0\0\0'
+  done | dd of="$image" bs=8 seek=$((0x20c00 / 8 + n)) conv=notrunc status=none
+  tool bitmap-table --name long "$image"
+  check "$n bad entries: ten messages" \
+    test "$(grep -c " \[BTAB-01\]\$" "$err")" = 10
+  check "$n bad entries: $((n - 10)) more" \
+    test "$(grep -c ' 1 more \[BTAB-01\]: see' "$err")" = $((n - 10))
+done
+
+# Nothing that an image names is opened.
+if command -v strace > /dev/null && [ -z "${QCOW2TOOL_SANITIZED-}" ] \
+    && strace -o /dev/null true 2> /dev/null; then
+  for name in backing-name-absolute X51 DF BK H69; do
+    image $name
+    : > "$tmp/trace"
+    for command in header extensions bitmaps bitmap-table; do
+      # shellcheck disable=SC2086 # it may be several words
+      (cd "$tmp" && strace -f -o "$tmp/trace-$command" \
+        -e trace=openat,open,connect,execve $QCOW2TOOL $command "$image") \
+        > /dev/null 2>&1
+      cat "$tmp/trace-$command" >> "$tmp/trace"
+    done
+    check "$name: what it names is not opened" test \
+      "$(grep -cE 'passwd|/etc/pw|DF\.data|base\.raw|json:' "$tmp/trace")" = 0
+  done
+else
+  skip "what an image names is not opened" "there is no strace"
+fi
+
+done_testing

@@ -1,0 +1,228 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# dump-header and dump-header-exts: what QEMU's own dumper prints.
+
+# shellcheck source=tests/lib.sh
+. "${srcdir:-.}/tests/lib.sh"
+
+require python3
+export QCOW2TOOL
+
+samples=$srcdir/tests/samples
+
+# same_as FILE NAME: the last run printed that sample, and no message.
+same_as ()
+{
+  expect_answer "$2" < "$samples/$1"
+}
+
+for file in "$samples"/*.dump-header.txt; do
+  name=$(basename "$file" .dump-header.txt)
+  sample "$name"
+
+  tool dump-header "$sample"
+  same_as "$name.dump-header.txt" "$name: dump-header"
+  tool dump-header-exts "$sample"
+  same_as "$name.dump-header-exts.txt" "$name: dump-header-exts"
+  tool dump-header -j "$sample"
+  same_as "$name.dump-header.json" "$name: dump-header -j"
+
+  # The second of the two documents, behind the empty line.
+  tool dump-header-exts -j "$sample"
+  sed '1,/^$/d' "$samples/$name.dump-header.json" > "$tmp/second"
+  expect_answer "$name: dump-header-exts -j" < "$tmp/second"
+done
+
+# Options, and what is no option of these commands.
+
+sample multi-entry
+tool dump-header "$sample" --json
+same_as multi-entry.dump-header.json "--json behind the image"
+tool dump-header -f qcow2 -U "$sample"
+same_as multi-entry.dump-header.txt "what scripts pass to qemu-img"
+for command in dump-header dump-header-exts; do
+  for format in json jsonl; do
+    tool "$command" --output="$format" "$sample"
+    expect_usage "$command --output=$format" "$command" "*text*"
+  done
+  tool "$command" "$sample" "$sample"
+  expect_usage "$command: two images" "$command" "*exactly one image*"
+  tool "$command"
+  expect "$command: no image" 1
+  tool "$command" -j "$tmp/missing"
+  expect_refusal "$command: no such image" 1 "*missing: *"
+  image looks-like-luks
+  tool "$command" -j "$image"
+  expect_refusal "$command: not qcow2" 1 "*HDR-01*"
+done
+
+# What is lost of a damaged image is said, what is there is printed.
+
+image S25
+tool dump-header "$image"
+expect "a lost directory: the status" 2
+check "a lost directory: the header" grep -q '^cluster_bits  *16$' "$out"
+check "a lost directory: the extension" grep -q '^nb_bitmaps  *2$' "$out"
+check "a lost directory: the message" grep -q 'BEXT-06' "$err"
+
+# The names of flags, bits and types that only this layout has.  A copy of base
+# B has its directory at 0x12800, its table at 0x12600.
+
+copy B flags
+patch 0x1280c 00000027
+patch 0x12608 0000000000012001
+tool dump-header-exts "$image"
+expect "more flags than have names: the status" 0
+check "more flags than have names" grep -qxF \
+  "flags                     0x27 (['in-use', 'auto', 'bit-2', 'bit-5'])" \
+  "$out"
+check "an offset and bit 0: invalid" grep -qxF \
+  "1              invalid         0            73728" "$out"
+check "an offset without bit 0: serialized" grep -qxF \
+  "0              serialized      512          73728" "$out"
+
+copy no-extensions masks
+patch 0x48 8000000000000009
+tool dump-header "$image"
+check "bits of a mask" grep -qxF \
+  "incompatible_features     [0, 3, 63]" "$out"
+check "no bits of a mask" grep -qxF \
+  "compatible_features       []" "$out"
+tool dump-header-exts "$image"
+expect_answer "no extensions" < /dev/null
+tool dump-header-exts -j "$image"
+expect_answer "no extensions: JSON" <<< '[]'
+
+# A model of the description over every image of the builder.
+
+if [ -n "$few" ]; then
+  selection='A B V2 BK DF L H11 H57 H63 X13 X39 D05 D21 D33 N01 N11 N07 T01
+    T07 S19 S25 every-state extension-texts name-delete'
+else
+  # Those with gigabytes of table entries in a sparse file are left out.
+  selection=$(names | grep -vxE \
+    'R05|many-share-long-table|sparse-both-tables|sparse-table-needed')
+fi
+images=()
+for name in $selection; do
+  image "$name"
+  images+=("$image")
+done
+
+if python3 "$srcdir/tests/cli/json-check.py" qemu-dump "${images[@]}" \
+    > "$tmp/differences" 2>&1; then
+  pass "every image, by the description"
+else
+  fail "every image, by the description" "$(cat "$tmp/differences")"
+fi
+
+# In the place of QEMU's program.
+
+stand_in=$srcdir/contrib/qcow2.py
+sample multi-entry
+for command in dump-header dump-header-exts; do
+  python3 "$stand_in" "$sample" "$command" > "$out" 2> "$err"
+  status=$?
+  same_as "multi-entry.$command.txt" "qcow2.py IMAGE $command"
+done
+while read -r words; do
+  # shellcheck disable=SC2086 # words
+  python3 "$stand_in" ${words/IMAGE/"$sample"} > "$out" 2> "$err"
+  status=$?
+  same_as multi-entry.dump-header.json "qcow2.py $words"
+done << 'END'
+-j IMAGE dump-header
+IMAGE -j dump-header
+IMAGE dump-header -j
+END
+
+# Damaged images, of which qcow2.py prints what it takes them for.
+image A
+tool dump-header-exts "$image"
+cp "$out" "$tmp/whole"
+
+# The bitmaps extension at 0x1f8 is taken for 24 bytes, whatever its length.
+copy A longer
+patch 0x1fc 00000038
+patch 0x218 12345678000000084142434445464748
+tool dump-header-exts "$image"
+{
+  sed 's/^length  *24$/length                    56/' "$tmp/whole"
+  cat << 'END'
+Header extension:
+magic                     0x12345678 (<unknown>)
+length                    8
+data                      'ABCDEFGH'
+
+END
+} | expect_answer "a bitmaps extension that says it is longer"
+
+# Extensions are looked for before backing_file_offset, and in the cluster.
+copy A inside
+patch 8 0000000000000050
+tool dump-header-exts "$image"
+expect_answer "a backing file name inside the header" < /dev/null
+copy A far-header
+patch 0x64 80000000
+tool dump-header-exts "$image"
+expect_answer "header_length is beyond the cluster" < /dev/null
+copy A small-clusters
+patch 0x14 00000008
+tool dump-header-exts "$image"
+head -n 5 "$tmp/whole" | expect_answer "clusters of 256 bytes end at 0x100"
+
+# What goes on behind the cluster is data, as far as the file goes.
+copy A too-long
+patch 0x74 00010000
+tool dump-header-exts "$image"
+expect_answer "an extension that is longer than its cluster" << 'END'
+Header extension:
+magic                     0x6803f857 (Feature table)
+length                    65536
+data                      <binary>
+
+END
+
+# It stops where the fields of an entry, or a table's entries, are not there.
+image S25
+tool dump-header-exts "$image"
+expect "a table that is cut" 2
+check "a table that is cut: told" grep -q 'would have stopped' "$err"
+# The same extension in a file that ends in the cluster: then there is no next.
+head -c 1000 "$tmp/too-long.qcow2" > "$tmp/cut.qcow2"
+tool dump-header-exts "$tmp/cut.qcow2"
+expect "a cluster that is cut" 2
+check "a cluster that is cut: told" grep -q 'would have stopped' "$err"
+copy A no-directory
+patch 0x210 000000007f000000
+tool dump-header-exts "$image"
+expect "a directory behind the file" 2
+check "a directory behind the file: told" grep -q 'would have stopped' "$err"
+
+image S25
+python3 "$stand_in" "$image" dump-header > "$out" 2> "$err"
+status=$?
+expect "qcow2.py: a damaged image" 2
+(cd "$tmp" && cp "$sample" ./-image \
+  && python3 "$stand_in" -image dump-header) > "$out" 2> "$err"
+status=$?
+same_as multi-entry.dump-header.txt "qcow2.py: an image like an option"
+for words in "" "$sample" "$sample set-feature-bit" "$sample dump-header x"; do
+  # shellcheck disable=SC2086 # words
+  python3 "$stand_in" $words > "$out" 2> "$err"
+  status=$?
+  expect "qcow2.py: usage, ${words/"$sample"/IMAGE}" 1
+done
+QCOW2TOOL=$tmp/missing python3 "$stand_in" "$sample" dump-header \
+  > "$out" 2> "$err"
+status=$?
+expect "qcow2.py: no qcow2tool" 1
+mkdir "$tmp/bin"
+printf '#!/bin/sh\necho "$@"\n' > "$tmp/bin/qcow2tool"
+chmod +x "$tmp/bin/qcow2tool"
+(unset QCOW2TOOL
+PATH=$tmp/bin:$PATH python3 "$stand_in" img dump-header) > "$out" 2> "$err"
+status=$?
+expect_answer "qcow2.py: the qcow2tool in PATH" <<< 'dump-header -- img'
+
+done_testing

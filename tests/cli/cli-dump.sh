@@ -1,0 +1,259 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# dump: all that header, extensions and bitmaps --tables print.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+# joined HEADER EXTENSIONS BITMAPS: the files, in the layout of dump.
+joined ()
+{
+  echo 'Header:'
+  cat "$1"
+  [ ! -s "$2" ] || { echo; cat "$2"; }
+  [ ! -s "$3" ] || { echo; cat "$3"; }
+}
+
+# By the outputs that the tests of those commands expect.
+expected=$srcdir/tests/expected
+for name in A B; do
+  image "$name"
+  tool dump "$image"
+  joined "$expected/cli-header/$name.txt" \
+    "$expected/cli-extensions/$name.txt" \
+    "$expected/cli-bitmaps/$name-tables.txt" | expect_answer "$name"
+done
+for name in BK DF; do
+  image "$name"
+  tool dump "$image"
+  joined "$expected/cli-header/$name.txt" \
+    "$expected/cli-extensions/$name.txt" /dev/null \
+    | expect_answer "$name has no bitmaps"
+done
+image V2
+tool dump "$image"
+joined "$expected/cli-header/V2.txt" /dev/null /dev/null \
+  | expect_answer 'V2 has neither'
+
+# A table that many bitmaps share is printed once: there is one heading for
+# 65535 bitmaps, and each but the first names the bitmap that has the rows.
+image many-share-long-table
+for command in dump 'bitmaps --tables' bitmap-table; do
+  # shellcheck disable=SC2086 # words
+  tool $command "$image"
+  check "$command: a table of 65535 bitmaps is there once" \
+    [ "$(grep -c '^Bitmap table ' "$out")" = 1 ]
+  check "$command: and the others name its bitmap" \
+    [ "$(grep -c '^bitmap_table_of           0$' "$out")" = 65534 ]
+done
+
+# One of them, whole, as a user sees it.
+sample multi-entry
+tool dump "$sample"
+{
+  echo Header:
+  # Each of these by its own test.
+  tool header "$sample"
+  cat "$out"
+  cat << 'END'
+
+Header extension:
+magic                     0x23852875 (Bitmaps)
+file_offset               0x70
+length                    24
+nb_bitmaps                1
+reserved32                0
+bitmap_directory_size     0x20
+bitmap_directory_offset   0x21200
+
+Bitmap name               big
+bitmap_table_offset       0x21000
+bitmap_table_size         16
+flags                     0x3 (['in-use', 'auto'])
+type                      1
+granularity_bits          12
+name_size                 3
+extra_data_size           0
+state                     in-use
+file_offset               0x21200
+Bitmap table   type            offset                   size
+0              serialized      134144                   512
+END
+} > "$tmp/begin"
+tool dump "$sample"
+head -n "$(wc -l < "$tmp/begin")" "$out" > "$tmp/found"
+cp "$tmp/begin" "$tmp/expected"
+expect_file 'a sample' "$tmp/found"
+check 'a sample: the table is whole' \
+  test "$(tail -n 16 "$out" | awk '{ printf "%s ", $1 }')" \
+  = "$(seq 0 15 | tr '\n' ' ')"
+
+# Several images.
+cd "$tmp" || exit 1
+image A
+image V2
+tool dump V2.qcow2 A.qcow2
+{
+  echo 'image: V2.qcow2'
+  joined "$expected/cli-header/V2.txt" /dev/null /dev/null
+  echo
+  echo 'image: A.qcow2'
+  joined "$expected/cli-header/A.txt" "$expected/cli-extensions/A.txt" \
+    "$expected/cli-bitmaps/A-tables.txt"
+} | expect_answer 'several images'
+tool dump missing A.qcow2
+expect 'a missing image among several' 1
+check 'a missing image: the other is printed' \
+  test "$(grep -c '^Header:$' "$out")" = 1
+tool dump missing
+expect_refusal 'a missing image' 1 'missing: *'
+image H01
+tool dump H01.qcow2
+expect_refusal 'no qcow2 image' 1 '*HDR-01]'
+
+# It has no options of its own.
+for option in --name=bm0 --index=0 --field=size --tables --long --magic=1 \
+    -0; do
+  tool dump "$option" A.qcow2
+  expect_usage "no $option" dump "*${option%%=*}*"
+done
+
+# Every third image: the union of what is printed, of what is said and, as the worst
+# of them, of the statuses.  In JSON, each key as its own command has it.
+every=3
+if [ -n "$few" ]; then
+  every=25
+fi
+selected=$(names | grep -vE '^(many|sparse|R0|S39)' | awk "NR % $every == 0")
+
+# The commands and then dump; what they print are the files part.0 to part.3,
+# what they say messages.0 to messages.3.
+run_all ()
+{
+  local command n=0
+
+  statuses=
+  for command in header extensions 'bitmaps --tables' dump; do
+    # shellcheck disable=SC2086
+    tool $command "${@}"
+    mv "$out" "part.$n"
+    mv "$err" "messages.$n"
+    statuses+=$status
+    n=$((n + 1))
+  done
+}
+
+# Whether the last of the four statuses is the worst of the others.
+is_worst ()
+{
+  case ${1%?} in
+    *1*) [ "${1: -1}" = 1 ] ;;
+    *2*) [ "${1: -1}" = 2 ] ;;
+    *3*) [ "${1: -1}" = 3 ] ;;
+    *) [ "${1: -1}" = 0 ] ;;
+  esac
+}
+
+problems=
+n_images=0
+for name in $selected; do
+  image "$name"
+  run_all "$image"
+  n_images=$((n_images + 1))
+
+  is_worst "$statuses" || problems+="$name: statuses $statuses"$'\n'
+  # How many are left out is counted for each command.
+  sort -u messages.[012] | grep -v ' more ' > said
+  sort messages.3 | grep -v ' more ' > dump-said
+  if [ "${statuses: -1}" = 1 ]; then
+    [ ! -s part.3 ] || problems+="$name: output although it failed"$'\n'
+  elif ! joined part.[012] | cmp -s - part.3; then
+    problems+="$name: $(joined part.[012] | diff - part.3 | head -n 8)"$'\n'
+  fi
+  cmp -s said dump-said \
+    || problems+="$name: messages: $(diff said dump-said | head -n 8)"$'\n'
+  echo "$image" >> images
+done
+if [ -z "$problems" ]; then
+  pass "$n_images images: dump is the union"
+else
+  fail "$n_images images: dump is the union" \
+    "$(printf '%s' "$problems" | head -n 40)"
+fi
+check 'there are images' test "$n_images" -ge 15
+
+cat > compare.py << 'EOF'
+import itertools
+import json
+import sys
+
+KEYS = ['filename', 'header', 'extensions', 'bitmaps', 'qemu', 'qemu_rule',
+        'writer', 'error', 'problems']
+
+
+def read(name):
+    with open(name, encoding='utf-8') as file:
+        return [json.loads(line) for line in file]
+
+
+def same(problem):
+    return json.dumps(problem, sort_keys=True)
+
+
+for header, extensions, bitmaps, dump in itertools.zip_longest(
+        *(read('part.%d' % i) for i in range(4))):
+    name = dump['filename']
+    if list(dump) != KEYS:
+        print(name, list(dump))
+    for key, single in (('header', header), ('extensions', extensions),
+                        ('bitmaps', bitmaps)):
+        if dump[key] != single[key]:
+            print(name, key)
+        if dump['writer'] != single['writer']:
+            print(name, 'writer beside', key)
+    if header['error'] != dump['error']:
+        print(name, 'error', header['error'], dump['error'])
+    # Each once, though several commands find it.
+    singles = {same(problem) for part in (header, extensions, bitmaps)
+               for problem in part['problems']}
+    found = [same(problem) for problem in dump['problems']]
+    if set(found) != singles or len(found) != len(singles):
+        print(name, 'problems', singles.symmetric_difference(found),
+              len(found), len(singles))
+EOF
+if command -v python3 > /dev/null; then
+  echo "$tmp/missing" >> images
+  run_all --output=jsonl --files-from=images
+  python3 compare.py > differences 2>&1
+  check_status=$?
+  if [ "$check_status" = 0 ] && [ ! -s differences ]; then
+    pass 'JSON: the keys of all commands, each as its command has it'
+  else
+    fail 'JSON: the keys of all commands, each as its command has it' \
+      "$(cut -c 1-400 differences | head -n 20)"
+  fi
+  check 'JSON: a line for each image' \
+    test "$(wc -l < part.3)" = $((n_images + 1))
+  tail -n 1 part.3 > last
+  python3 -c '
+import json, sys
+image = json.load (open (sys.argv[1]))
+code = image["error"].pop ("code")
+known = [image[key] for key in ("header", "extensions", "bitmaps", "writer")]
+sys.exit (code != "open" or known != [None] * 4 or image["problems"] != [])
+' last
+  check 'JSON: nothing is known of a missing image' test $? = 0
+  tool dump --output=json A.qcow2
+  python3 -c '
+import json, sys
+image = json.load (open (sys.argv[1]))
+rows = [bitmap["bitmap_table"] for bitmap in image["bitmaps"]]
+sys.exit ([[row["type"] for row in table] for table in rows]
+          != [["serialized"], ["all-zeroes"]])
+' "$out"
+  check 'JSON: bitmaps have their tables' test $? = 0
+else
+  skip 'JSON' 'python3 is not installed'
+fi
+
+done_testing

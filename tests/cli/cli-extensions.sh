@@ -1,0 +1,320 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What `extensions` prints, in full, selected and field by field.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+for name in A B BK BK2 DF L unknown-extensions; do
+  image $name
+  tool extensions "$image"
+  expect "extensions of $name: status" 0
+  expect_golden "extensions of $name" $name.txt
+done
+
+# An image without any is nothing special.
+for name in V2 no-extensions; do
+  image $name
+  tool extensions "$image"
+  expect_answer "$name has no extensions" < /dev/null
+done
+
+# The area may end by being full.
+image X57
+tool extensions --magic '<unknown>' "$image"
+check "an extension whose padding ends the cluster" \
+  grep -qx 'length                    357' "$out"
+expect "without a terminator all is well" 0
+image extension-fills-cluster
+tool extensions "$image"
+check "an extension that fills the cluster" \
+  test "$(grep -c '^Header' "$out")" = 1
+expect_damage "and leaves no room for the bitmaps" '*0x58: *\[HDR-25]'
+image backing-offset-header-end
+tool extensions "$image"
+expect_answer "no room for extensions before the backing file" < /dev/null
+
+# Payloads that are no text are hexadecimal, texts are escaped.
+image extension-texts
+tool extensions "$image"
+check "hostile payloads: three blocks" \
+  test "$status $(grep -c '^Header extension:$' "$out")" = "0 3"
+check "hostile payloads: five lines each, two between" \
+  test "$(wc -l < "$out")" = 17
+check "a payload with control characters is hexadecimal" grep -qxE \
+  'data +6c696e650a6d616769632020307832333835323837351b5b324a7f21' "$out"
+check "a payload that is not UTF-8 is hexadecimal" \
+  grep -qxE 'data +fffec328c080' "$out"
+check "a payload with a NUL is hexadecimal" \
+  grep -qxE 'data +656e6473004e554c' "$out"
+image extension-8-bytes
+tool extensions --index 0 "$image"
+expect_answer "an extension without padding" << EOF
+Header extension:
+magic                     0x87654321 (<unknown>)
+file_offset               0x70
+length                    8
+data                      '8 bytes!'
+EOF
+image version-2-extensions
+tool extensions "$image"
+expect_answer "version 2: extensions begin at byte 72" << EOF
+Header extension:
+magic                     0x87654321 (<unknown>)
+file_offset               0x48
+length                    8
+data                      '8 bytes!'
+EOF
+image X51
+tool extensions --magic 'data file' "$image"
+expect_answer "an absolute data file name is only printed" << EOF
+Header extension:
+magic                     0x44415441 (Data file)
+file_offset               0x70
+length                    7
+data                      '/etc/pw'
+EOF
+image X43
+tool extensions --index 2 "$image"
+expect_answer "a text that fills its extension" << EOF
+Header extension:
+magic                     0xe2792aca (Backing format)
+file_offset               0x218
+length                    16
+data                      'AAAAAAAAAAAAAAAA'
+EOF
+
+# Selection.
+blocks ()
+{
+  local expected
+
+  expected=$1
+  shift
+  tool extensions "$@"
+  check "$expected by ${*:1:$#-1}" \
+    test "$status:$(sed -n 's/^file_offset *//p' "$out" | tr '\n' ' ')" \
+    = "0:$expected "
+}
+
+image unknown-extensions
+blocks 0x70 --magic 0x6803f857 "$image"
+blocks 0x70 --magic 0X6803F857 "$image"
+blocks 0x70 --magic 1745090647 "$image"
+blocks 0x70 --magic 'Feature table' "$image"
+blocks 0x70 --magic 'FEATURE TABLE' "$image"
+blocks 0x1f8 --magic bitmaps "$image"
+blocks 0x1f8 --magic=Bitmaps "$image"
+blocks 0x218 --magic 0x12345678 "$image"
+blocks 0x250 --magic 4294967295 "$image"
+blocks 0x258 --magic 1 "$image"
+blocks '0x218 0x240 0x250 0x258' --magic '<unknown>' "$image"
+blocks '0x218 0x240 0x250 0x258' --magic '<UNKNOWN>' "$image"
+blocks 0x70 --index 0 "$image"
+blocks 0x240 --index 3 "$image"
+blocks 0x240 --index 0x3 "$image"
+blocks 0x258 --index=5 "$image"
+image BK
+blocks 0x70 --magic 'backing format' "$image"
+image L
+blocks 0x70 --magic 'crypto header' "$image"
+
+image unknown-extensions
+for index in 6 7 4294967296 18446744073709551615; do
+  tool extensions --index $index "$image"
+  expect_refusal "there is no extension $index" 3 "$image: *"
+done
+tool extensions --magic 'data file' "$image"
+expect_refusal "there is no data file extension" 3 "$image: *"
+tool extensions --magic 0x12345679 "$image"
+expect_refusal "there is no extension 0x12345679" 3 "$image: *"
+tool extensions --magic 0 "$image"
+expect_refusal "the terminator is no extension" 3 "$image: *"
+image A
+tool extensions --magic '<unknown>' "$image"
+expect_refusal "A has no unknown extension" 3 "$image: *"
+image no-extensions
+tool extensions --index 0 "$image"
+expect_refusal "an index in an image without extensions" 3 "$image: *"
+
+for magic in 4294967296 0x100000000 -1 '' bitmap 'feature' '0x' 'Bitmaps ' \
+    'unknown' '1 '; do
+  tool extensions "--magic=$magic" "$image"
+  expect_usage "--magic='$magic' is none" extensions "*--magic*"
+done
+for index in -1 '' x 18446744073709551616 1.5 +1 ' 1' 0x 1kk; do
+  tool extensions "--index=$index" "$image"
+  expect_usage "--index='$index' is none" extensions "*--index*"
+done
+tool extensions --index 0 --magic 1 "$image"
+expect_usage "--index and --magic exclude each other" extensions \
+  "*--magic*--index*"
+
+# Single fields.
+field ()
+{
+  local value=$4
+
+  image "$1"
+  tool extensions "$2" --field "$3" "$image"
+  expect_answer "--field $3 of $1, $2" <<< "$value"
+}
+
+field A --magic=bitmaps nb_bitmaps 2
+field A --magic=bitmaps reserved32 0
+field A --magic=bitmaps bitmap_directory_size 64
+field A --magic=bitmaps bitmap_directory_offset 2883584
+field A --magic=bitmaps magic 595929205
+field A --magic=bitmaps name Bitmaps
+field A --magic=bitmaps file_offset 504
+field A --magic=bitmaps length 24
+field A --magic=bitmaps index 1
+field A --index=0 name 'Feature table'
+field A --index=0 length 384
+field L --index=0 crypto_header_offset 262144
+field L --index=0 crypto_header_length 2068480
+field BK --index=0 data raw
+field unknown-extensions --index=2 name '<unknown>'
+field unknown-extensions --index=2 data 'This is a test header extension'
+field unknown-extensions --index=3 data_hex 0102
+field extension-texts --index=2 data_hex 656e6473004e554c
+
+image A
+tool extensions --index 1 --field length --field nb_bitmaps --field length \
+  "$image"
+expect_answer "several fields, in the order given" << EOF
+24
+2
+24
+EOF
+image BK
+tool extensions --index 0 -0 --field data --field length "$image"
+printf 'raw\0003\0' | expect_answer "-0: values ended by NUL"
+
+image A
+for key in crypto_header_offset data data_hex; do
+  tool extensions --index 1 --field $key "$image"
+  expect_refusal "the bitmaps extension lacks $key" 3 "$image: *'$key'*"
+  tool extensions --index 1 --field length --field $key "$image"
+  expect_refusal "nothing is printed when one is lacking: $key" 3 \
+    "$image: *'$key'*"
+done
+tool extensions --index 0 --field nb_bitmaps "$image"
+expect_refusal "the feature table lacks nb_bitmaps" 3 "*'nb_bitmaps'*"
+tool extensions --index 0 --field nb_bitmaps --field length --default - \
+  "$image"
+expect_answer "--default stands for a field that it lacks" << EOF
+-
+384
+EOF
+tool extensions --index 9 --field length --default none "$image"
+expect_refusal "--default: no such extension" 3 "$image: *"
+tool extensions --index 0 --default none "$image"
+expect_usage "--default goes with --field" extensions "*--default*"
+image unknown-extensions
+tool extensions --index 3 --field data "$image"
+expect_refusal "binary data has no text" 3 "*'data'*"
+tool extensions --index 9 --field length "$image"
+expect_refusal "no field of an extension that is not there" 3 "$image: *"
+
+tool extensions --index 0 --field nope "$image"
+expect_usage "an unknown key" extensions "*'nope'*"
+for key in index name magic file_offset length data data_hex \
+    crypto_header_offset crypto_header_length nb_bitmaps reserved32 \
+    bitmap_directory_size bitmap_directory_offset; do
+  check "the message about an unknown key lists $key" \
+    grep -qE "[ ,]$key(,|\$)" "$err"
+done
+tool extensions --field length "$image"
+expect_usage "--field needs a selection" extensions "*--field*"
+tool extensions --index 0 --field length "$image" "$image"
+expect_usage "--field takes one image" extensions "*--field*one image*"
+tool extensions --magic '<unknown>' --field length "$image"
+expect_refusal "a field of several extensions" 2 "*--index*"
+
+# Two of one type: both are shown, each at its place.
+image X39
+tool extensions "$image"
+expect "two bitmaps extensions: status" 2
+check "two bitmaps extensions are shown" \
+  test "$(grep -c '(Bitmaps)' "$out")" = 2
+check "the second one is reported" \
+  grep -qF "$image: 0x218: header extension 2: " "$err"
+check "by its rule" grep -qF ' [EXT-08]' "$err"
+image feature-table-twice
+tool extensions --magic 'feature table' "$image"
+check "two feature tables are a warning" \
+  test "$status.$(grep -c '^Header' "$out").$(wc -c < "$err")" = 0.2.0
+
+# Errors: what went before is printed, the offset and the rule are named.
+for row in X01:0x74:EXT-03:1 X03:0x74:EXT-03:1 X05:0x74:EXT-03:1 \
+    X07:0xfffc:EXT-03:2 X41:0x21c:EXT-06:2 X45:0x74:EXT-13:1 \
+    X47:0x80:EXT-13:2 X13:0x1fc:EXT-12:2 X15:0x1fc:EXT-12:3 \
+    S13:0x70:EXT-15:0 S15:0x78:EXT-15:1 S19:0x200:EXT-15:2 \
+    extension-length-wraps-to-0:0x74:EXT-03:1 \
+    extension-head-cut-by-backing:0x210:EXT-02:3; do
+  IFS=: read -r name offset rule n <<< "$row"
+  image "$name"
+  tool extensions "$image"
+  if [ "$status" = 2 ] && [ "$(grep -c '^Header extension:' "$out")" = "$n" ] \
+      && grep -q "^qcow2tool: $image: $offset: .* \\[$rule\\]\$" "$err"; then
+    pass "$name is $rule at $offset, behind $n extensions"
+  else
+    fail "$name is $rule at $offset, behind $n extensions" \
+      "status $status; $(cat "$out" "$err")"
+  fi
+done
+
+# Only the one that was asked for, and the way to it, counts.
+image X41
+tool extensions --index 1 "$image"
+check "damage behind the extension asked for is not told" \
+  test "$status.$(wc -c < "$err")" = 0.0
+image X39
+tool extensions --magic 'feature table' "$image"
+check "damage of another extension is not told" \
+  test "$status.$(wc -c < "$err")" = 0.0
+image X07
+tool extensions --index 1 "$image"
+check "the damage of the one asked for is told" \
+  grep -q '0xfffc: .*EXT-03' "$err"
+image S17
+tool extensions --index 0 "$image"
+check "that the bitmaps extension is missing is not the first one's fault" \
+  test "$status.$(wc -c < "$err")" = 0.0
+image X01
+tool extensions --index 1 "$image"
+check "an extension behind damage cannot be found" \
+  test "$status.$(wc -c < "$out")" = 2.0
+
+# Warnings are no messages.
+for name in X09 X11 X43 X49 X53 X55 X57 feature-table-empty \
+    feature-table-47 feature-bit-255 feature-type-255 feature-duplicate \
+    extension-terminator-length-16 backing-format-empty; do
+  image $name
+  tool extensions "$image"
+  check "no message about $name" test "$status.$(wc -c < "$err")" = 0.0
+done
+image X53
+tool extensions "$image"
+check "8125 extensions are all shown" \
+  test "$(grep -c '^Header extension:' "$out")" = 8127
+image extension-after-terminator
+tool extensions "$image"
+expect_golden "nothing is read behind the terminator" A.txt
+
+# Features as they are stored.
+image feature-type-255
+tool extensions --index 0 "$image"
+check "a feature of an unknown type" \
+  grep -qx "feature                   255 0 'dirty bit'" "$out"
+image feature-bit-255
+tool extensions --index 0 "$image"
+check "a feature of a bit that cannot be" \
+  grep -qx "feature                   incompatible 255 'dirty bit'" "$out"
+image feature-name-newline
+tool extensions --index 0 "$image"
+check "a feature name with a newline" grep -qxF \
+  "feature                   incompatible 63 'x\\nsize         1'" "$out"
+
+done_testing

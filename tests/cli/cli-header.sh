@@ -1,0 +1,341 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What `header` prints, in full and field by field.  The golden files were
+# worked out from the descriptions of the builder's images.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+escape=$(printf '\033')
+
+# Whole headers: each version and feature, and lengths at their edges.
+for name in A B V2 Z BK BK2 DF S X external-data-file-raw luks-pointer \
+    lazy-refcounts header-length-104 header-length-120 size-0 size-1t \
+    cluster-2m; do
+  image $name
+  tool header "$image"
+  expect "header of $name: status" 0
+  expect_golden "header of $name" $name.txt
+done
+
+# Every field is shown, however wrong it is.
+for name in refcount-order-all-ones header-all-ones; do
+  image $name
+  tool header "$image"
+  expect "header of $name: status" 2
+  expect_golden "header of $name" $name.txt
+done
+
+image A
+tool header --output=text "$image"
+expect_golden "--output=text is the default" A.txt
+tool header --output=human "$image"
+expect_golden "--output=human is a synonym of text" A.txt
+
+# Masks: MASK of IMAGE is VALUE.
+mask ()
+{
+  image "$2"
+  tool header "$image"
+  if grep -qxF -e "$(printf '%-25s %s' "$1" "$3")" "$out"; then
+    pass "$1 of $2"
+  else
+    fail "$1 of $2" "not '$3' in: $(grep "$1" "$out")"
+  fi
+}
+
+bits ()
+{
+  seq -f "'bit-%g'" -s ', ' "$1" 63
+}
+
+mask incompatible_features H33 "0x3 (['dirty', 'corrupt'])"
+mask incompatible_features H31 "0x8000000000000000 (['bit-63'])"
+mask incompatible_features incompatible-bit-5 "0x20 (['bit-5'])"
+mask incompatible_features incompatible-all-ones \
+  "0xffffffffffffffff (['dirty', 'corrupt', 'external-data-file',\
+ 'compression-type', 'extended-l2', $(bits 5)])"
+mask compatible_features compatible-bit-63 "0x8000000000000000 (['bit-63'])"
+mask compatible_features compatible-all-ones \
+  "0xffffffffffffffff (['lazy-refcounts', $(bits 1)])"
+mask autoclear_features autoclear-bit-2 "0x5 (['bitmaps', 'bit-2'])"
+mask autoclear_features H35 \
+  "0xffffffffffffffff (['bitmaps', 'raw-external-data', $(bits 2)])"
+
+# Names that the image gives to bits that nobody else knows.
+mask incompatible_features feature-table-names-bit-63 \
+  '0x8000000000000000 (["bit sixty three"])'
+mask incompatible_features feature-name-newline \
+  '0x8000000000000000 (["x\nsize         1"])'
+mask incompatible_features feature-name-escape \
+  '0x8000000000000000 (["\x1b[2J\x1b[Hhe"])'
+mask incompatible_features feature-name-quote \
+  "0x8000000000000000 ([\"'\\\\\"'])\"\"])"
+mask incompatible_features feature-name-non-utf8 \
+  '0x8000000000000000 (["\xc3(\xff\x80\xfe"])'
+mask incompatible_features feature-name-46-bytes \
+  "0x8000000000000000 ([\"$(printf 'n%.0s' {1..46})\"])"
+mask incompatible_features many-features '0x8000000000000000 (["again"])'
+# A bit that is out of range names none, neither 255 % 64 nor 69 % 64.
+mask incompatible_features feature-bit-255 "0x8000000000000000 (['bit-63'])"
+mask incompatible_features feature-bit-69 "0x20 (['bit-5'])"
+# The image's table does not rename what we know.
+copy A renamed
+patch 0x48 0000000000000001
+patch 0x7a 676f6f6400
+tool header "$image"
+check "a known bit keeps its name" \
+  grep -qF "incompatible_features     0x1 (['dirty'])" "$out"
+
+# Strings of the image.
+line ()
+{
+  image "$1"
+  tool header "$image"
+  check "$2 of $1" grep -qxF -e "$(printf '%-25s %s' "$2" "$3")" "$out"
+}
+
+line data-file-name-escapes external_data_file 'DF\n\x1b[31m\\.data'
+line backing-name-newline backing_file 'b\nsize        1\xff'
+line backing-name-absolute backing_file /etc/passwd
+line backing-name-nul backing_file 'base\x00raw'
+line H69 backing_file 'json:{}x'
+line backing-file-no-format backing_file base.raw
+line backing-format-newline backing_format 'r\nw'
+line data-file-name-nul external_data_file 'DF\x00data'
+line backing-name-ends-at-cluster-end backing_file base.raw
+
+image backing-file-no-format
+tool header "$image"
+check "no backing_format without its extension" \
+  test "$(grep -c '^backing_format' "$out")" = 0
+
+# Errors of the header: its offset and rule, and nothing is left out.
+for row in H07:0x14:HDR-04 H13:0x14:HDR-04 H15:0x14:HDR-04 \
+    H17:0x64:HDR-06 H19:0x64:HDR-06 H21:0x64:HDR-07 H25:0x64:HDR-07 \
+    H43:0x20:HDR-16 H51:0x30:HDR-18 \
+    header-length-cluster-plus-8:0x64:HDR-08 H29:0x68:HDR-23 \
+    compression-without-bit:0x68:HDR-23 compression-type-2:0x68:HDR-23 \
+    H31:0x48:HDR-20 H39:0x60:HDR-28 H45:0x18:HDR-15 H59:0x8:HDR-12 \
+    H61:0x8:HDR-12 H65:0x10:HDR-13 backing-size-1024:0x10:HDR-13 \
+    extended-l2-cluster-512:0x14:HDR-05; do
+  IFS=: read -r name offset rule <<< "$row"
+  image "$name"
+  tool header "$image"
+  message="qcow2tool: $image: $offset: header: "
+  if [ "$status" = 2 ] && [ "$(wc -l < "$out")" -ge 19 ] \
+      && grep -qF "$message" "$err" && grep -qF " [$rule]" "$err"; then
+    pass "$name is $rule at $offset, and is shown"
+  else
+    fail "$name is $rule at $offset, and is shown" \
+      "status $status, $(wc -l < "$out") lines; messages: $(cat "$err")"
+  fi
+done
+
+# Warnings and notes are no messages, nor is damage that the header has no
+# part in.
+for name in H27 H33 H41 H49 H53 H67 H69 header-padding-all-ones \
+    compatible-all-ones autoclear-bit-2 size-not-512 backing-size-1023 \
+    first-entry-bad second-entry-bad T01 D35 X13; do
+  image $name
+  tool header "$image"
+  check "no message about $name" \
+    test "$status.$(wc -c < "$err")" = 0.0
+done
+
+# Single fields.
+field ()
+{
+  local value=$3
+
+  image "$1"
+  tool header --field "$2" "$image"
+  expect_answer "--field $2 of $1" <<< "$value"
+}
+
+field A magic 1363560955
+field A version 3
+field BK backing_file_offset 528
+field BK backing_file_size 8
+field A cluster_bits 16
+field A size 67108864
+field luks-pointer crypt_method 2
+field B l1_size 256
+field A l1_table_offset 196608
+field A refcount_table_offset 65536
+field A refcount_table_clusters 1
+field S nb_snapshots 1
+field S snapshot_offset 327680
+field S snapshots_offset 327680
+field external-data-file-raw autoclear_features 3
+field lazy-refcounts compatible_features 1
+field X incompatible_features 16
+field A refcount_order 4
+field header-length-120 header_length 120
+field V2 header_length 72
+field V2 refcount_order 4
+field Z compression_type 1
+field header-length-104 compression_type 0
+field A crypt_method_name none
+field luks-pointer crypt_method_name luks
+field H41 crypt_method_name aes
+field A compression_type_name zlib
+field Z compression_type_name zstd
+field A cluster_size 65536
+field B cluster_size 512
+field A refcount_bits 16
+field BK backing_file base.raw
+field BK backing_format raw
+field DF external_data_file DF.data
+field data-file-name-escapes external_data_file 'DF\n\x1b[31m\\.data'
+
+image A
+tool header --field size --field version --field cluster_size --field size \
+  "$image"
+expect_answer "several fields, in the order given" << EOF
+67108864
+3
+65536
+67108864
+EOF
+
+image incompatible-all-ones
+tool header --field=incompatible_features "$image"
+expect "a field of a damaged header: status" 2
+expect_out "a field of a damaged header" <<< 18446744073709551615
+
+image data-file-name-escapes
+tool header -0 --field external_data_file --field size "$image"
+printf 'DF\n%s[31m\\.data\00067108864\0' "$escape" \
+  | expect_answer "-0: raw bytes, each value ended by NUL"
+tool header --null --field external_data_file "$image"
+printf 'DF\n%s[31m\\.data\0' "$escape" \
+  | expect_answer "--null is the long form of -0"
+tool header --field external_data_file "$image"
+check "printf %b undoes the escapes" test "$(printf %b "$(cat "$out")")" \
+  = "DF
+${escape}[31m\\.data"
+
+for key in backing_file backing_format external_data_file; do
+  image A
+  tool header --field $key "$image"
+  expect_refusal "A lacks $key" 3 "$image: *'$key'*"
+  tool header --field size --field $key --field version "$image"
+  expect_refusal "nothing is printed when one of several is lacking: $key" 3 \
+    "$image: *'$key'*"
+done
+image V2
+tool header -0 --field size --field backing_file "$image"
+expect_refusal "nothing is printed with -0 either" 3 "*'backing_file'*"
+
+# --default stands for a value that is not there.
+image A
+for key in backing_file backing_format external_data_file; do
+  tool header --field $key --default 'none\n' "$image"
+  expect_answer "--default: $key" <<< 'none\n'
+done
+tool header -0 --field size --field backing_file --default= "$image"
+printf '67108864\0\0' | expect_answer "--default=, with -0"
+image BK
+tool header --field backing_file --default none "$image"
+expect_answer "--default: there is a value" <<< base.raw
+tool header --field nope --default none "$image"
+expect_usage "--default: an unknown key" header "*'nope'*"
+tool header --default none "$image"
+expect_usage "--default goes with --field" header "*--default*"
+tool header --field backing_file --default none "$tmp/missing"
+expect_refusal "--default: no image" 1 "*"
+
+# Status and messages are about the field alone.  Of the first 512 bytes of an
+# image the header is whole, and what comes after it is cut: of BK the feature
+# table, which begins at 0x88, and the name of the backing file at 0x210.
+cut ()
+{
+  image "$1"
+  head -c 512 "$image" > "$tmp/cut.qcow2"
+  image=$tmp/cut.qcow2
+}
+for name in A BK; do
+  cut $name
+  for key in version cluster_bits cluster_size size crypt_method_name \
+      incompatible_features compression_type_name header_length; do
+    tool header --field $key "$image"
+    cp "$out" "$tmp/value"
+    tool header --field $key "$tmp/$name.qcow2"
+    expect_answer "the first 512 bytes of $name: $key" < "$tmp/value"
+    tool header --field $key "$image"
+    check "the first 512 bytes of $name: $key is whole" \
+      test "$status.$(wc -c < "$err")" = 0.0
+  done
+  for key in backing_format external_data_file; do
+    tool header --field $key --default none "$image"
+    expect "the first 512 bytes of $name: $key is not" 2
+    check "the first 512 bytes of $name: no default of $key" \
+      test "$(grep -c none "$out")" = 0
+  done
+  tool header --field size --field external_data_file "$image"
+  expect "the first 512 bytes of $name: one of two" 2
+done
+tool header --field backing_file --default none "$image"
+check "the name of the backing file is cut" \
+  test "$status.$(wc -c < "$out").$(grep -c HDR-03 "$err")" = 2.0.1
+# H13 has cluster_bits 64; of V2-cut the area of extensions begins at 72, where
+# version 3 has fields.
+image H13
+tool header --field size "$image"
+expect_answer "size, with unusable cluster_bits" <<< 67108864
+for key in cluster_bits cluster_size; do
+  tool header --field $key "$image"
+  expect "$key, which is unusable" 2
+done
+copy BK2 V2-cut
+patch 0x4c 00010000
+for key in size incompatible_features refcount_bits; do
+  tool header --field $key "$image"
+  check "version 2, damage at offset 0x4c: $key" \
+    test "$status.$(wc -c < "$err")" = 0.0
+done
+tool header --field backing_format "$image"
+expect "version 2, damage at offset 0x4c: backing_format" 2
+
+# An unknown key: the message lists those that there are.
+image A
+tool header --field nope "$image"
+expect_usage "an unknown key" header "*'nope'*"
+for key in magic version backing_file_offset backing_file_size cluster_bits \
+    size crypt_method l1_size l1_table_offset refcount_table_offset \
+    refcount_table_clusters nb_snapshots snapshot_offset \
+    incompatible_features compatible_features autoclear_features \
+    refcount_order header_length compression_type crypt_method_name \
+    compression_type_name cluster_size refcount_bits backing_file \
+    backing_format external_data_file; do
+  check "the message about an unknown key lists $key" \
+    grep -qE "[ ,]$key(,|\$)" "$err"
+done
+tool header --field size --field "a${escape}[2Jb" "$image"
+expect_usage "an unknown key is escaped" header '*a\\x1b\[2Jb*'
+for key in Size 'size ' '' nb_bitmaps state; do
+  tool header --field "$key" "$image"
+  expect_usage "no key of the header: '$key'" header '*unknown key*'
+done
+tool header --field size "$image" "$image"
+expect_usage "--field takes one image" header '*--field*one image*'
+
+# Short options as getopt takes them; a switch has no value.
+for format in '-fqcow2' '-Ufqcow2' '-U -fqcow2' '-f qcow2'; do
+  # shellcheck disable=SC2086 # words
+  tool header $format --field version "$image"
+  expect_out "$format" << 'END'
+3
+END
+done
+tool header -fraw "$image"
+expect_usage "-fraw" header '*raw*'
+tool header --field -fqcow2 "$image"
+expect_usage "-fqcow2 as a value" header "*'-fqcow2'*"
+tool header --null=1 --field version "$image"
+expect_usage "--null=1" header '*--null takes no value'
+tool header --help=1
+expect_usage "--help=1" header '*--help takes no value'
+
+done_testing

@@ -1,0 +1,38 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Text from an image, from the names of files and from the command line is
+# harmless wherever it is shown: it neither drives a terminal nor forges a line
+# nor breaks JSON, and what it looks like is known byte by byte.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+require python3
+export QCOW2TOOL
+
+# Under valgrind a run takes a second: two texts.
+step=1
+if [ -n "$few" ]; then
+  step=${QCOW2TOOL_SLOW:+48}
+  step=${step:-8}
+fi
+
+# oracle WHAT: a result for each text.
+oracle ()
+{
+  results python3 "$srcdir/tests/cli/hostile-text.py" \
+    "$1" "$step" "$(text_ways)"
+}
+
+mkdir "$tmp/files"
+cd "$tmp/files" || exit 1
+
+oracle image
+if : > $'\xff' 2> /dev/null; then
+  oracle path
+else
+  skip "path" "the file system takes no name that is not UTF-8"
+fi
+oracle words
+
+done_testing

@@ -1,0 +1,310 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Which images are read: operands, lists, several in turn.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+cd "$tmp" || exit 1
+for name in A B V2 T01; do
+  image $name
+done
+image=A.qcow2
+
+heading='Bitmap table   type            offset                   size'
+fine="Bitmap name               fine
+$heading
+0              serialized      73728                    512
+1              all-zeroes      0                        512
+2              serialized      74240                    512
+3              serialized      74752                    512"
+bm="Bitmap name               bm0
+$heading
+0              serialized      2686976                  65536
+
+Bitmap name               bm1
+$heading
+0              all-zeroes      0                        65536"
+
+# Several: a heading each, a blank line between.
+tool bitmap-table B.qcow2 A.qcow2
+expect_answer "two images" << EOF
+image: B.qcow2
+$fine
+
+image: A.qcow2
+$bm
+EOF
+tool bitmap-table V2.qcow2 B.qcow2 V2.qcow2
+expect_answer "images of which nothing is printed have a heading" << EOF
+image: V2.qcow2
+
+image: B.qcow2
+$fine
+
+image: V2.qcow2
+EOF
+tool bitmap-table B.qcow2 B.qcow2
+expect_answer "one image twice" << EOF
+image: B.qcow2
+$fine
+
+image: B.qcow2
+$fine
+EOF
+tool bitmap-table B.qcow2
+expect_answer "one image has no heading" <<< "$fine"
+
+# The others go on, and the worst status stands: 1, 2, 3, 0.
+tool bitmap-table missing B.qcow2
+check "a missing image in front: status and message" \
+  test "$status.$(wc -l < "$err")" = 1.1
+check "the other one is shown" grep -qxF \
+  '3              serialized      74752                    512' "$out"
+tool bitmap-table B.qcow2 missing A.qcow2
+check "a missing image in the middle: status and message" \
+  test "$status.$(wc -l < "$err")" = 1.1
+expect_out "the others are shown" << EOF
+image: B.qcow2
+$fine
+
+image: A.qcow2
+$bm
+EOF
+
+# bitmap 1: A has one, T01 has one (damage is in bitmap 0), B has none.
+for row in '0 A' '2 T01' '1 missing' '3 B' \
+    '0 A A' '1 A missing' '1 missing A' '2 A T01' '2 T01 A' '3 A B' '3 B A' \
+    '1 missing T01' '1 T01 missing' '1 missing B' '1 B missing' \
+    '2 T01 B' '2 B T01' '1 A B T01 missing' '1 missing T01 B A' '2 A B T01' \
+    '2 T01 B A' '3 A A B A' '1 B T01 missing A'; do
+  read -r expected names <<< "$row"
+  files=()
+  selection=()
+  for name in $names; do
+    files+=("$name.qcow2")
+  done
+  # Entry 0 of T01 is damaged; B has no bitmap bm0.
+  selection=(--name bm0)
+  tool bitmap-table "${selection[@]}" "${files[@]}"
+  expect "status of $names" "$expected"
+done
+
+# Options may stand anywhere; -- ends them.
+tool bitmap-table B.qcow2 --start 3 A.qcow2 --type serialized
+expect_answer "options behind and between images" << EOF
+image: B.qcow2
+Bitmap name               fine
+$heading
+3              serialized      74752                    512
+
+image: A.qcow2
+Bitmap name               bm0
+
+Bitmap name               bm1
+EOF
+cp B.qcow2 ./-x
+cp B.qcow2 ./--start
+cp B.qcow2 ./-
+cp B.qcow2 ./--
+tool bitmap-table -- -x
+expect_answer "a name with a dash behind --" <<< "$fine"
+tool bitmap-table --start 3 -- --start
+expect_answer "an option's name behind --" << EOF
+Bitmap name               fine
+$heading
+3              serialized      74752                    512
+EOF
+tool bitmap-table -- --
+expect_answer "a second -- is a file" <<< "$fine"
+tool bitmap-table -
+expect_answer "- is a file" <<< "$fine"
+tool bitmap-table - -- - < /dev/null
+check "- is a file, twice" test "$(grep -cx 'image: -' "$out")" = 2
+rm ./-
+tool bitmap-table - < B.qcow2
+expect_refusal "- is not standard input" 1 "-: *"
+tool bitmap-table ./-x
+expect_answer "a dash behind a folder" <<< "$fine"
+
+# -f and -U are accepted as by qemu-img.
+for option in '-f qcow2' --format=qcow2 '--format qcow2' -U --force-share; do
+  # shellcheck disable=SC2086 # an option and its value
+  tool bitmap-table $option B.qcow2
+  expect_answer "$option" <<< "$fine"
+done
+tool bitmap-table -f raw B.qcow2
+expect_usage "-f raw" bitmap-table "*'raw'*"
+tool bitmap-table --format=vmdk B.qcow2
+expect_usage "--format=vmdk" bitmap-table "*'vmdk'*"
+
+# Ways to an image.
+ln -s B.qcow2 link
+ln -s "$tmp/link" link2
+tool bitmap-table link2
+expect_answer "a symbolic link" <<< "$fine"
+cp B.qcow2 read-only
+chmod 0444 read-only
+tool bitmap-table read-only
+expect_answer "mode 0444" <<< "$fine"
+tool bitmap-table "$tmp/B.qcow2"
+expect_answer "an absolute name" <<< "$fine"
+tool bitmap-table ./././B.qcow2
+expect_answer "a roundabout name" <<< "$fine"
+# Names that other tools take for a protocol.
+for name in file:B.qcow2 json:B 'nbd://B' host_device:B 'B.qcow2?x=1'; do
+  mkdir -p "$(dirname "$name")"
+  cp B.qcow2 "$name"
+  tool bitmap-table "$name"
+  expect_answer "$name is a file name" <<< "$fine"
+done
+
+# Names that are not what they look like are escaped in headings.
+odd=$'a b\n\e[2J\xff\u202e\\'
+cp B.qcow2 "$odd"
+tool bitmap-table "$odd" "$odd"
+# shellcheck disable=SC1003 # that is a backslash
+shown='a b\n\x1b[2J\xff\xe2\x80\xae\'
+check "a hostile name in a heading" \
+  test "$(grep -cxF "image: $shown\\" "$out")" = 2
+check "no line is forged by it" test "$(grep -c . "$out")" = 14
+check "it is read all the same" test "$status.$(wc -c < "$err")" = 0.0
+tool bitmap-table "$odd-missing"
+expect_refusal "a hostile name in a message" 1 \
+  'a b\\n\\x1b\[2J\\xff\\xe2\\x80\\xae\\\\-missing: *'
+# Which is so in every locale.
+cp "$err" first
+LC_ALL=C tool bitmap-table "$odd-missing"
+check "messages are the same bytes in locale C" cmp -s first "$err"
+LC_ALL=C tool bitmap-table B.qcow2
+expect_answer "output is the same bytes in locale C" <<< "$fine"
+
+# Lists.
+two="image: B.qcow2
+$fine
+
+image: A.qcow2
+$bm"
+printf 'B.qcow2\nA.qcow2\n' > list
+printf 'B.qcow2\nA.qcow2' > list-without-end
+printf '\n\nB.qcow2\n\n\nA.qcow2\n\n' > list-with-blanks
+printf 'B.qcow2\0A.qcow2\0' > list0
+printf 'B.qcow2\0A.qcow2' > list0-without-end
+printf '\0B.qcow2\0\0A.qcow2\0\0' > list0-with-blanks
+for list in list list-without-end list-with-blanks; do
+  tool bitmap-table --files-from=$list
+  expect_answer "--files-from=$list" <<< "$two"
+  tool bitmap-table --files-from - < $list
+  expect_answer "--files-from - < $list" <<< "$two"
+done
+for list in list0 list0-without-end list0-with-blanks; do
+  tool bitmap-table --files0-from=$list
+  expect_answer "--files0-from=$list" <<< "$two"
+  tool bitmap-table --files0-from - < $list
+  expect_answer "--files0-from - < $list" <<< "$two"
+done
+printf 'B.qcow2\nA.qcow2\n' | tool bitmap-table --files-from -
+expect_answer "--files-from - behind a pipe" <<< "$two"
+
+# One image in all: no heading, and what takes one image takes it.
+echo B.qcow2 > one
+printf '\n\nB.qcow2\n\n' > one-with-blanks
+printf 'B.qcow2\0' > one0
+for option in --files-from=one --files-from=one-with-blanks \
+    --files0-from=one0; do
+  tool bitmap-table $option
+  expect_answer "$option has no heading" <<< "$fine"
+  tool bitmaps --names $option
+  expect_answer "--names $option" <<< fine
+  tool bitmaps --is enabled --index 0 $option
+  expect_answer "--is enabled $option" < /dev/null
+  tool header --field cluster_size $option
+  expect_answer "--field $option" <<< 512
+done
+tool header --field size --files-from=list
+expect_usage "--field takes one image of a list" header '*one image*'
+tool header --field size --files-from=one A.qcow2
+expect_usage "--field takes one image of operand and list" header \
+  '*one image*'
+
+# An empty list is nothing to do.
+: > empty
+printf '\n\n' > blank
+printf '\0\0' > blank0
+for option in --files-from=empty --files-from=blank --files-from=/dev/null \
+    --files0-from=empty --files0-from=blank0; do
+  for command in header extensions bitmaps bitmap-table dump; do
+    tool $command --output=jsonl $option
+    expect_answer "$command --output=jsonl $option" < /dev/null
+    tool $command $option
+    expect_answer "$command $option" < /dev/null
+  done
+  tool bitmap-table $option B.qcow2
+  expect_answer "$option and one operand" <<< "$fine"
+done
+tool bitmap-table --files-from - < /dev/null
+expect_answer "--files-from - < /dev/null" < /dev/null
+
+# Operands and lists together, several lists.
+tool bitmaps --files-from=one B.qcow2 --files0-from=list0 --files-from=one
+check "operands and three lists" \
+  test "$status.$(grep -c '^image: ' "$out")" = 0.5
+
+# Odd names in lists.
+printf '%s\0' "$odd" > odd0
+tool bitmap-table --files0-from=odd0
+expect_answer "a newline in a name of --files0-from" <<< "$fine"
+cp B.qcow2 ' with spaces '
+cp B.qcow2 ./-
+cp B.qcow2 '#c'
+cp B.qcow2 '~'
+cp B.qcow2 $'end\r'
+# shellcheck disable=SC2016 # it must not be expanded
+for name in ' with spaces ' - -x -- --start '#c' '~' $'end\r' '*' '$HOME'; do
+  case $name in
+    [*\$]*) cp B.qcow2 "$name";;
+  esac
+  printf '%s\n' "$name" > names
+  tool bitmap-table --files-from=names
+  expect_answer "the name $(printf %q "$name") in --files-from" <<< "$fine"
+  printf '%s\0' "$name" > names
+  tool bitmap-table --files0-from=names
+  expect_answer "the name $(printf %q "$name") in --files0-from" <<< "$fine"
+done
+
+# Lists that cannot be read, and images of lists that cannot.
+tool bitmap-table --files-from=missing
+expect_refusal "a list that is missing" 1 'missing: *'
+tool bitmap-table --files0-from=missing
+expect_refusal "a NUL list that is missing" 1 'missing: *'
+tool bitmap-table --files-from="$tmp"
+expect_refusal "a list that is a folder" 1 "$tmp: *"
+tool bitmap-table --files-from=
+expect "a list without a name" 1
+tool bitmap-table --files-from=missing B.qcow2 --files-from=one
+check "the others go on after a missing list" \
+  test "$status.$(grep -c '^3 ' "$out").$(wc -l < "$err")" = 1.2.1
+tool bitmap-table --files-from=$'missing\e[2J'
+expect_refusal "the name of a list is escaped" 1 '*missing\\x1b\[2J*'
+printf 'B.qcow2\nmissing\nT01.qcow2\nA.qcow2\n' > mixed
+tool bitmap-table --files-from=mixed
+check "bad images in a list: the others go on" \
+  test "$status.$(grep -c '^Bitmap name' "$out").$(wc -l < "$err")" = 1.5.2
+printf 'B.qcow2\0A.qcow2\0' > nul-in-lines
+tool bitmap-table --files-from=nul-in-lines
+expect_refusal "a NUL in a list of lines" 1 '*nul-in-lines*NUL*'
+
+# Many images.
+for ((i = 0; i < 2000; i++)); do
+  echo V2.qcow2
+done > many
+tool bitmaps --files-from=many
+check "two thousand images" \
+  test "$status.$(grep -c '^image: V2.qcow2$' "$out")" = 0.2000
+(
+  ulimit -n 32 && tool bitmaps --files-from=many
+  exit "$status"
+)
+check "files are closed again" test $? = 0
+
+done_testing

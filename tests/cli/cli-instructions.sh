@@ -1,0 +1,99 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# How much work the program does: not in seconds, which are the machine's, but
+# in instructions, counted by callgrind.  The bars are a third above what GCC
+# 12 made of the code on x86-64; what is slower than that by mistake is far
+# slower.
+
+. "$(dirname "$0")/../lib.sh"
+
+require valgrind python3
+read -r -a words <<< "$QCOW2TOOL"
+if [ "${#words[@]}" != 1 ] || [ -n "${QCOW2TOOL_SANITIZED-}" ]; then
+  skip_all 'the program is run by another or sanitized'
+fi
+if [ -n "$(find "$builddir/src" -name '*.gcno' -print -quit)" ]; then
+  skip_all 'the program counts coverage'
+fi
+case " ${CFLAGS-} " in
+  *' -O2 '* | *' -O3 '*) ;;
+  *) skip_all 'the program was not optimized' ;;
+esac
+if [ "$(uname -m)" != x86_64 ] || ${CC:-gcc} --version | grep -qi clang; then
+  skip_all 'the bars are for GCC on x86-64'
+fi
+if ! pkg-config --atleast-version=2.74 glib-2.0; then
+  skip_all 'the bars are for GLib 2.74 and later'
+fi
+
+# What is allocated is not filled for the sake of a test.
+unset MALLOC_PERTURB_
+
+# instructions COMMAND...: how many that takes, in $count.
+instructions ()
+{
+  count=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null "$@" \
+    2>&1 > /dev/null | sed -n 's/.*Collected : *//p')
+  : "${count:=0}"
+}
+
+# bar NAME MOST VALUE
+bar ()
+{
+  if [ "$3" -gt 0 ] && [ "$3" -le "$2" ]; then
+    pass "$1: $3, at most $2"
+  else
+    fail "$1: $3, at most $2"
+  fi
+}
+
+# each NAME MOST KIND N ARGUMENT...: instructions for each of N more of what an
+# image of that KIND is made of, or for so many of them as $per says.
+each ()
+{
+  local name=$1 most=$2 kind=$3 more=$4 before
+
+  shift 4
+  for n in "$more" $((2 * more)); do
+    [ -e "$tmp/$kind-$n" ] \
+      || python3 "$srcdir/tests/bench/images.py" "$kind" "$n" "$tmp/$kind-$n"
+    before=$count
+    instructions "${words[0]}" "$@" "$tmp/$kind-$n"
+  done
+  bar "$name" "$most" $(((count - before) * ${per:-1} / more))
+}
+
+image A
+instructions "$builddir/tests/bench/null" "$image"
+null=$count
+instructions "${words[0]}" bitmaps "$image"
+bar 'bitmaps, more than an empty program' 193000 $((count - null))
+instructions "${words[0]}" --version
+bar '--version, likewise' 66000 $((count - null))
+instructions "${words[0]}" check "$image"
+bar 'check of a small image' 940000 "$count"
+
+for n in 10 30; do
+  for ((i = 0; i < n; i++)); do
+    echo "$image"
+  done > "$tmp/list-$n"
+  before=$count
+  instructions "${words[0]}" bitmaps --output=jsonl --files-from="$tmp/list-$n"
+done
+bar 'an image of many' 204000 $(((count - before) / 20))
+
+each 'a row of a table' 490 table 4000 bitmap-table --name b
+each 'a row of a table, long' 960 table 4000 bitmap-table --name b --long
+each 'a row of a table, JSON' 700 table 4000 \
+  bitmap-table --name b --output=json
+each 'an entry of a table, examined' 11 table 40000 bitmaps
+each 'an extent' 470 granules 4000 bitmap-map --name b
+each 'an extent, JSON' 950 granules 4000 bitmap-map --name b --output=json
+per=1000 each 'a kilobyte of data, counted' 670 random 4000000 \
+  bitmap-map --totals --name b
+each 'a name of 1000 bytes' 10200 names 400 bitmaps --names
+each 'a name that was not asked for' 3600 names 400 bitmap-table --index 1
+each 'a bitmap that is checked' 10000 names 400 check
+each 'a name that others have, too' 156000 namesakes 400 bitmap-table --index 1
+
+done_testing

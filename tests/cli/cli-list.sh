@@ -1,0 +1,341 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# bitmaps --list: a row for each bitmap.
+#
+# What a row says is worked out by hand.  DISK is the clusters of the table,
+# whose entries have 8 bytes, and one cluster for each entry with data.  DIRTY is
+# what the bits mark that the builder sets: 36 of A's first bitmap, say.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+# list NAME ARGUMENT...: of an image of the builder.
+list ()
+{
+  image "$1"
+  tool bitmaps --list "${@:2}" "$image"
+}
+
+# Clusters of 64 KiB: one of them is bm0's data.
+list A
+expect_answer 'A' << 'END'
+INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
+0     enabled 64K         2.2M  3.5%   128K bm0
+1     enabled 32K         0     0.0%   64K  bm1
+END
+list every-state
+expect_answer 'columns are as wide as what is in them' << 'END'
+INDEX STATE    GRANULARITY DIRTY DIRTY% DISK NAME
+0     enabled  64K         256K  0.4%   128K enabled
+1     disabled 128K        512K  0.8%   128K disabled
+2     in-use   256K        -     -      128K in-use
+3     in-use   512K        -     -      128K in-use-disabled
+END
+list autoclear-clear
+expect_answer 'stale' << 'END'
+INDEX STATE GRANULARITY DIRTY DIRTY% DISK NAME
+0     stale 64K         -     -      128K bm0
+1     stale 32K         -     -      64K  bm1
+END
+list T01
+expect_damage 'damaged: status 2 and a message' "*: 0x2a0000: *BTAB-02]"
+expect_out 'damaged: the others are listed as well' << 'END'
+INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
+0     damaged 64K         -     -      128K bm0
+1     enabled 32K         0     0.0%   64K  bm1
+END
+list two-bitmaps-one-name
+expect_damage 'two of one name' "*BDIR-15]"
+expect_out 'two of one name: rows' << 'END'
+INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
+0     enabled 64K         2.2M  3.5%   128K bm0
+1     damaged 32K         -     -      64K  bm0
+END
+
+# Nothing in it is nothing special.
+for name in V2 no-bitmaps Z size-0; do
+  list "$name"
+  expect_answer "$name has no bitmaps: nothing, not even headings" < /dev/null
+done
+
+# Sizes: the largest unit that there is one of.
+expect_sizes ()
+{
+  local name=$1 found
+
+  found=$(awk 'NR > 1 { print $3, $6 }' "$out")
+  check "$name: granularity and disk are $2" [ "$found" = "$2" ]
+}
+
+# Clusters of 512 bytes: a table of 2 KiB in 4, and 3 of data; 1 and 1.
+list table-of-several-clusters
+expect_sizes 'four clusters of table' $'512 3.5K\n1M 1K'
+# 512 for the table, 2 of data.
+list three-entries
+expect_sizes 'clusters of 512 bytes' '512 1.5K'
+list cluster-4k
+expect_sizes 'clusters of 4 KiB' $'64K 8K\n32K 4K'
+list cluster-2m
+expect_sizes 'clusters of 2 MiB' '64K 4M'
+list zstd-bitmaps
+expect_sizes 'zstd' $'64K 8K\n32K 4K'
+list size-1t
+expect_sizes '1 TiB' '64K 128K'
+# No data, the table alone.
+list granularity-31
+expect_sizes '2 GiB' '2G 64K'
+list D27
+expect_sizes '4 GiB' $'4G 128K\n32K 64K'
+list granularity-63
+expect_sizes '2^63 bytes' '8E 128K'
+# 1 MiB of bits in 2 entries, one of them with data.
+list granularity-0
+expect_sizes 'one byte' '1 128K'
+
+# A hundred and twenty-five clusters of data and four of table: 64.5 KiB.  The
+# table's place is the first number of the first entry, and the directory's is
+# 16 bytes behind the start of the extension's data, which follow the header.
+copy table-of-several-clusters wide
+number_at ()
+{
+  printf '%d' "0x$(od -An -tx1 -j "$1" -N 8 "$image" | tr -d ' \n')"
+}
+table=$(number_at "$(number_at $((112 + 8 + 16)))")
+data=$(od -An -tx1 -j "$table" -N 8 "$image" | tr -d ' \n')
+for ((i = 0; i < 256; i++)); do
+  entries[i]=0000000000000000
+  if [ "$i" -lt 125 ]; then
+    entries[i]=$data
+  fi
+done
+patch "$table" "${entries[@]}"
+tool bitmaps --list --index 0 "$image"
+expect_answer 'a wide size moves the name' << 'END'
+INDEX STATE   GRANULARITY DIRTY DIRTY% DISK  NAME
+0     enabled 512         500K  0.1%   64.5K long
+END
+tool bitmaps --list --long "$image"
+expect_answer 'and all rows are as wide' << 'END'
+INDEX STATE   GRANULARITY DIRTY DIRTY% DISK  SERIALIZED ALL-ONES ALL-ZEROES NAME
+0     enabled 512         500K  0.1%   64.5K 125        0        131        long
+1     enabled 1M          4M    0.8%   1K    1          0        0          short
+END
+
+# --long: entries by type.
+list B --long
+expect_answer '--long' << 'END'
+INDEX STATE   GRANULARITY DIRTY DIRTY% DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
+0     enabled 512         66K   0.8%   2K   3          0        1          fine
+END
+list mixed-entries --long
+expect_answer '--long: all types' << 'END'
+INDEX STATE   GRANULARITY DIRTY DIRTY% DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
+0     enabled 512         2.0M  25.8%  2K   3          1        0          fine
+END
+list all-ones-entries --long
+expect_answer '--long: only ones' << 'END'
+INDEX STATE   GRANULARITY DIRTY DIRTY% DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
+0     enabled 512         8M    100.0% 512  0          4        0          fine
+END
+list size-1t --long
+expect_answer '--long: 32 entries' << 'END'
+INDEX STATE   GRANULARITY DIRTY DIRTY% DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
+0     enabled 64K         256K  0.0%   128K 1          0        31         b0
+END
+
+# What is not known is -.
+list directory-size-56 --long
+expect_damage 'a name that cannot be read' '*BDIR-02]'
+expect_out 'a name that cannot be read: its row' << 'END'
+INDEX STATE   GRANULARITY DIRTY DIRTY% DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
+0     enabled 64K         2.2M  3.5%   128K 1          0        0          bm0
+1     damaged 32K         -     -      -    -          -        -          <unreadable>
+END
+list D29
+expect 'granularity_bits 64: status' 2
+check 'granularity_bits 64: granularity is not known' \
+  test "$(awk 'NR == 2 { print $2, $3 }' "$out")" = 'damaged -'
+list table-past-eof --long
+expect 'a table behind the end: status' 2
+expect_out 'a table behind the end: nothing is known of it' << 'END'
+INDEX STATE   GRANULARITY DIRTY DIRTY% DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
+0     damaged 64K         -     -      -    -          -        -          bm0
+1     damaged 32K         -     -      -    -          -        -          bm1
+END
+
+# Names stand last: how wide they are on a screen moves nothing.
+name_rows ()
+{
+  list "$1"
+  check "$1: a row each" test "$(wc -l < "$out")" = 3
+  check "$1: escaped as everywhere" \
+    test "$(sed -n '2s/^0     enabled  64K         2.2M  3.5%   128K //p' \
+      "$out")" = "$2"
+}
+
+name_rows N01 'a\nb'
+name_rows N05 '\x00'
+name_rows N07 $'gr\xc3\xb6\xc3\x9fe-\xe9\x9b\xaa\xc3\xa9x'
+name_rows N13 '\xe2\x80\xaeevil'
+name_rows name-emoji $'\xf0\x9f\x92\xbe'
+name_rows name-option --help
+name_rows name-spaces ' a b '
+# A letter, a combining acute accent over it, and letters of double width.
+copy every-state combining
+directory=$(number_at "$(($(grep -abom 1 $'\x23\x85\x28\x75' "$image" \
+  | cut -d : -f 1) + 8 + 16))")
+patch $((directory + 24)) 65cc81e99baa78
+tool bitmaps --list --index 0 "$image"
+expect_answer 'combining and wide letters' << END
+INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
+0     enabled 64K         256K  0.4%   128K e$(printf '\xcc\x81\xe9\x9b\xaa')x
+END
+list D49
+expect_damage 'an empty name' '*BDIR-13]'
+check 'an empty name: nothing behind the last column' \
+  grep -qx '0     damaged  64K         -     -      128K ' "$out"
+list N07
+cp "$out" "$tmp/utf8"
+LC_ALL=C list N07
+check 'the same bytes in locale C' cmp -s "$tmp/utf8" "$out"
+
+# A selection.  Its widths are those of its own rows.
+list every-state --name disabled
+expect_answer '--name' << 'END'
+INDEX STATE    GRANULARITY DIRTY DIRTY% DISK NAME
+1     disabled 128K        512K  0.8%   128K disabled
+END
+list every-state --index 2
+expect_answer '--index' << 'END'
+INDEX STATE  GRANULARITY DIRTY DIRTY% DISK NAME
+2     in-use 256K        -     -      128K in-use
+END
+list T01 --name bm1
+expect_answer "another's damage does not count" << 'END'
+INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
+1     enabled 32K         0     0.0%   64K  bm1
+END
+list two-bitmaps-one-name --name bm0
+expect '--name of two: both, status 2' 2
+check '--name of two: rows' test "$(wc -l < "$out")" = 3
+list A --name nosuch
+expect_refusal 'no such name' 3 "*'nosuch'"
+list A --index 2
+expect_refusal 'no such index' 3 '*index 2'
+list V2 --index 0
+expect_refusal 'no bitmap at all' 3 '*'
+list H01
+expect_refusal 'no qcow2 image' 1 '*HDR-01]'
+tool bitmaps --list "$tmp/missing"
+expect_refusal 'a missing image' 1 '*missing: *'
+
+# Several images, each with widths of its own.
+cd "$tmp" || exit 1
+image A
+image B
+image V2
+tool bitmaps --list A.qcow2 V2.qcow2 B.qcow2
+expect_answer 'several images' << 'END'
+image: A.qcow2
+INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
+0     enabled 64K         2.2M  3.5%   128K bm0
+1     enabled 32K         0     0.0%   64K  bm1
+
+image: V2.qcow2
+
+image: B.qcow2
+INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
+0     enabled 512         66K   0.8%   2K   fine
+END
+tool bitmaps --list A.qcow2 missing B.qcow2
+expect 'a missing one among several' 1
+check 'the others are listed' test "$(grep -c '^INDEX' "$out")" = 2
+printf 'A.qcow2\0B.qcow2\0' > list0
+tool bitmaps --list --files0-from=list0
+check 'images of a list' test "$status.$(grep -c '^INDEX' "$out")" = 0.2
+
+# What does not go together.
+for other in --names --tables --field=state --is=enabled; do
+  tool bitmaps --list "$other" --index 0 A.qcow2
+  expect_usage "--list and $other" bitmaps '*--list*exclude each other'
+  tool bitmaps "$other" --list --index 0 A.qcow2
+  expect_usage "$other and --list" bitmaps '*--list*exclude each other'
+done
+tool bitmaps --long A.qcow2
+expect_usage '--long without --list' bitmaps '*--long*--list*'
+tool bitmaps --list -0 A.qcow2
+expect_usage '--list and -0' bitmaps '*-0*'
+for output in json jsonl; do
+  tool bitmaps --list --output=$output A.qcow2
+  expect_usage "--list and $output" bitmaps '*--list*'
+done
+
+# Dirty is a size, and the percentage that a reader of single bits finds; of a
+# bitmap that cannot be used both are unknown.
+check_dirty ()
+{
+  local clean marked unknown want=-
+
+  case $state in
+    enabled|disabled)
+      read -r clean marked unknown < <("$srcdir/tests/oracle/bitmap-bits.py" \
+        --totals "$image" "$i")
+      if [ "$clean$marked$unknown" != 000 ]; then
+        want=$(awk "BEGIN { printf \"%.1f%%\",
+          $marked / ($clean + $marked + $unknown) * 100 }")
+      fi
+      [[ $dirty =~ ^[0-9]+(\.[0-9])?[KMGTPE]?$ ]] \
+        || problems+="$name: dirty $dirty"$'\n' ;;
+    *)
+      [ "$dirty" = - ] || problems+="$name: dirty $dirty"$'\n' ;;
+  esac
+  [ "$pct" = "$want" ] || problems+="$name: $pct, not $want"$'\n'
+}
+
+# Every other image: the shell takes a row apart, and it says what a block says.  Only
+# the spaces around a name are lost in that.
+every=2
+if [ -n "${QCOW2TOOL_SLOW-}" ]; then
+  every=15
+fi
+selected=$(names | grep -vE '^(many|sparse|R0|S39)' | awk "NR % $every == 0")
+n_rows=0
+problems=
+for name in $selected; do
+  image "$name"
+  tool bitmaps "$image"
+  cp "$err" block-messages
+  block_status=$status
+  awk '/^Bitmap name / { name = substr ($0, 27); i++ }
+       /^state / { sub (/ +$/, "", name); sub (/^ +/, "", name)
+                   print i - 1, $2, name }' "$out" > blocks
+  tool bitmaps --list --long "$image"
+  if [ "$status" != "$block_status" ] || ! cmp -s block-messages "$err"; then
+    problems+="$name: status $status, not $block_status"$'\n'
+  fi
+
+  while read -r i state gran dirty pct disk data ones zeroes shown; do
+    n_rows=$((n_rows + 1))
+    [[ $i =~ ^[0-9]+$ ]] || problems+="$name: index $i"$'\n'
+    for size in "$gran" "$disk"; do
+      [[ $size =~ ^(-|[0-9]+(\.[0-9])?[KMGTPE]?)$ ]] \
+        || problems+="$name: size $size"$'\n'
+    done
+    for count in "$data" "$ones" "$zeroes"; do
+      [[ $count =~ ^(-|[0-9]+)$ ]] || problems+="$name: count $count"$'\n'
+    done
+    check_dirty
+    printf '%s %s %s\n' "$i" "$state" "$shown"
+  done < <(tail -n +2 "$out") > rows
+  cmp -s blocks rows || problems+="$name: $(diff blocks rows)"$'\n'
+  rm -f "$image"
+done
+if [ -z "$problems" ]; then
+  pass 'rows are taken apart, and say what blocks say'
+else
+  fail 'rows are taken apart, and say what blocks say' \
+    "$(printf '%s' "$problems" | head -n 30)"
+fi
+check "there are rows ($n_rows)" test "$n_rows" -ge 30
+
+done_testing

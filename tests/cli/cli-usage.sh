@@ -1,0 +1,275 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The command line: help, version, and what is refused, for every command that
+# --help lists.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+image A
+escape=$(printf '\033')
+
+# The help of "$@" stands on stdout, once, and nothing else anywhere.
+check_help ()
+{
+  local name=$1
+
+  shift
+  tool "$@"
+  if [ "$status" = 0 ] && [ ! -s "$err" ] \
+      && [ "$(grep -o Usage "$out" | wc -l)" = 1 ]; then
+    pass "$name"
+  else
+    fail "$name" "status $status; $(cat "$out" "$err")"
+  fi
+}
+
+check_help "--help" --help
+cp "$out" "$tmp/help"
+check_help "-h" -h
+check "-h is --help" cmp -s "$tmp/help" "$out"
+check_help "help" help
+check "help is --help" cmp -s "$tmp/help" "$out"
+check "help names --help and --version" \
+  test "$(grep -cE -e '--(help|version)' "$out")" -ge 2
+
+commands=$(awk '/^Commands:/ { list = 1; next } /^$/ { list = 0 }
+                list { print $1 }' "$tmp/help")
+check "the commands of --help" test "$(echo "$commands" | tr '\n' ' ')" \
+  = "header extensions bitmaps bitmap-table dump dump-header dump-header-exts \
+check bitmap-map "
+# Its column of summaries begins behind the longest name.
+check "the summaries stand in a column" test \
+  "$(awk '/^Commands:/ { list = 1; next } /^$/ { list = 0 }
+          list { match ($0, /^ +[^ ]+ +/); print RLENGTH }' "$tmp/help" |
+     sort -u | wc -l)" = 1
+check "every command has a summary" test \
+  "$(awk '/^Commands:/ { list = 1; next } /^$/ { list = 0 }
+          list && NF > 2' "$tmp/help" | wc -l)" = "$(echo "$commands" | wc -l)"
+
+# All of it is English and ASCII, in any locale.
+for locale in C C.UTF-8 $(locale -a | grep -E '^(de|fr|ja)_' | head -n 3); do
+  LC_ALL=$locale LANGUAGE=de tool header --help
+  check "help in locale $locale is ASCII" \
+    test "$(LC_ALL=C grep -c '[^ -~]' "$out").$status" = 0.0
+  LC_ALL=$locale LANGUAGE=de tool header --nope
+  expect_usage "a message in locale $locale" header \
+    'unknown option --nope'
+done
+
+for command in $commands; do
+  check_help "$command --help" "$command" --help
+  cp "$out" "$tmp/help"
+  check_help "$command -h" "$command" -h
+  check "$command -h is --help" cmp -s "$tmp/help" "$out"
+  check_help "help $command" help "$command"
+  check "help $command is $command --help" cmp -s "$tmp/help" "$out"
+  operands=IMAGE...
+  needs=()
+  case $command in
+    dump-header*) operands=IMAGE ;;
+    bitmap-map) operands=IMAGE needs=(--index=0) ;;
+  esac
+  check "the help of $command says how it is called" \
+    grep -qx "  qcow2tool $command \[OPTION\.\.\.\] $operands" "$out"
+  check "the help of $command has no commands" \
+    test "$(grep -c '^Commands:' "$out")" = 0
+  check_help "$command IMAGE --help" "$command" "$image" --help
+  check_help "$command --help of no image" "$command" --help "$tmp/missing"
+
+  # What a command never takes, its help does not offer.
+  for option in --output --files-from --files0-from --format --force-share; do
+    case $command$option in
+      dump-header*--output | dump-header*--files* | bitmap-map--files*)
+        check "the help of $command does not offer $option" \
+          test "$(grep -cwF -e "$option" "$tmp/help")" = 0 ;;
+      *)
+        check "the help of $command has $option" \
+          grep -qwF -e "$option" "$tmp/help" ;;
+    esac
+  done
+
+  tool "$command"
+  expect_usage "$command without an image" "$command" '*no image*'
+  tool "$command" --
+  expect_usage "$command -- without an image" "$command" '*no image*'
+  for option in --nope --nope=1 -x -Ux; do
+    tool "$command" "$option" "$image"
+    expect_usage "$command $option" "$command" "*$option*"
+    tool "$command" "$image" "$option"
+    expect_usage "$command IMAGE $option" "$command" "*$option*"
+  done
+  tool "$command" "--no${escape}[2Jpe" "$image"
+  expect_usage "$command: an unknown option is escaped" "$command" \
+    '*--no\\x1b\[2Jpe*'
+  tool "$command" "--bad"$'\xff' "$image"
+  expect_usage "$command: an option that is not UTF-8" "$command" '*--bad*'
+
+  # Every option: without its argument, abbreviated, as an image.
+  while read -r option; do
+    long=${option%%=*}
+    if [ "$option" != "$long" ]; then
+      tool "$command" "$image" "$long"
+      expect_usage "$command $long without its argument" "$command" "*$long*"
+    fi
+    # --name is --names without its end, and an option.
+    if ! grep -qE -e "${long%?}[= ]" "$tmp/help"; then
+      tool "$command" "${long%?}" "$image"
+      expect_usage "$command ${long%?} is no abbreviation" "$command" \
+        "*${long%?}*"
+    fi
+    tool "$command" "${needs[@]}" -- "$long"
+    expect_refusal "$command -- $long is an image" 1 "$long: *"
+    (cd "$tmp" && cp --sparse=always "$image" "./$long")
+    (cd "$tmp" && tool "$command" "${needs[@]}" "$image" && sed "s|^$image: ||" "$out" \
+      > "$tmp/plain")
+    (cd "$tmp" && tool "$command" "${needs[@]}" -- "$long" \
+      && sed "s|^$long: ||" "$out" | cmp -s - "$tmp/plain")
+    check "$command -- $long reads that file" test $? = 0
+    rm -f "$tmp/$long"
+  done < <(sed -n 's/^  \(-., \)\?\(--[a-z0-9-]*\(=[A-Za-z0-9]*\)\?\).*/\2/p' \
+    "$tmp/help")
+  tool "$command" "$image" -f
+  expect_usage "$command -f without its argument" "$command" "*-f*"
+
+  # Values.
+  for value in json2 TEXT '' 'text ' xml; do
+    tool "$command" "--output=$value" "$image"
+    expect_usage "$command --output='$value'" "$command" "*--output*'$value'*"
+  done
+  for value in raw qcow QCOW2 '' vmdk; do
+    tool "$command" -f "$value" "$image"
+    expect_usage "$command -f '$value'" "$command" "*format*'$value'*"
+    tool "$command" "--format=$value" "$image"
+    expect_usage "$command --format='$value'" "$command" "*format*'$value'*"
+  done
+  # Which JSON is for one image says what is for more.
+  tool "$command" "${needs[@]}" --output=json "$image" "$image"
+  case $command in
+    dump-header*)
+      expect_usage "$command --output=json" "$command" '*text*'
+      tool "$command" "$image" "$image"
+      expect_usage "$command takes one image" "$command" '*one image*'
+      tool "$command" --output=jsonl "$image"
+      expect_usage "$command --output=jsonl" "$command" '*text*' ;;
+    bitmap-map)
+      expect_usage "$command takes one image" "$command" '*one image*' ;;
+    *)
+      expect_usage "$command --output=json of two images" "$command" \
+        '*jsonl*one image*' ;;
+  esac
+  for option in '--output=text' '--output human' '-f qcow2' '--format=qcow2' \
+      '--format qcow2' -U --force-share '-U -f qcow2' '-Uf qcow2'; do
+    # shellcheck disable=SC2086 # an option and its value
+    tool "$command" "${needs[@]}" $option "$image"
+    check "$command $option" test "$status.$(wc -c < "$err")" = 0.0
+    # shellcheck disable=SC2086
+    tool "$command" "${needs[@]}" "$image" $option
+    check "$command IMAGE $option" test "$status.$(wc -c < "$err")" = 0.0
+  done
+done
+
+tool bitmap-map "$image"
+expect_usage 'bitmap-map without a bitmap' bitmap-map '*needs --name or --index*'
+
+# No command: one line, no help.
+tool
+check "no command: one usage line on stderr, status 1" \
+  test "$status.$(wc -c < "$out").$(wc -l < "$err")" = 1.0.1
+check "that line begins with Usage" grep -q '^Usage: qcow2tool ' "$err"
+tool --
+check "-- alone is no command" \
+  test "$status.$(wc -c < "$out").$(wc -l < "$err")" = 1.0.1
+
+# Unknown commands.
+unknown ()
+{
+  tool "$1" "$image"
+  expect_usage "unknown command '$1'" '' "unknown command '$2'$3"
+  tool help "$1"
+  expect_usage "help of unknown command '$1'" '' "unknown command '$2'$3"
+}
+
+unknown heder heder "*did you mean 'header'*"
+unknown hedaer hedaer "*did you mean 'header'*"
+unknown headers headers "*did you mean 'header'*"
+unknown bitmap bitmap "*did you mean 'bitmaps'*"
+unknown info info "*did you mean 'header' or 'bitmaps'?"
+unknown map map "*did you mean 'bitmap-map'?"
+for name in amend bench commit compare convert create dd measure rebase \
+    resize snapshot; do
+  unknown $name $name "*qemu-img does that"
+done
+unknown bitmap-tables bitmap-tables "*did you mean 'bitmap-table'*"
+unknown extension extension "*did you mean 'extensions'*"
+unknown dupm dupm "*did you mean 'dump'*"
+unknown dump-heade dump-heade "*did you mean 'dump-header'*"
+unknown dump-header-ext dump-header-ext "*did you mean 'dump-header-exts'*"
+# An image in place of a command: a file, whatever it is called, or what is
+# called like one.
+: > "$tmp/disk"
+unknown "$tmp/disk" "$tmp/disk" \
+  ", did you mean 'qcow2tool header $tmp/disk' or 'qcow2tool check $tmp/disk'?"
+unknown no.qcow2 no.qcow2 \
+  "*'qcow2tool header no.qcow2' or 'qcow2tool check no.qcow2'?"
+unknown "$tmp/disks" "$tmp/disks" ''
+mkdir "$tmp/folder"
+unknown "$tmp/folder" "$tmp/folder" ''
+unknown frobnicate frobnicate ''
+unknown Header Header "*"
+unknown '' '' ''
+unknown "x${escape}[2Jyyyyyyyyyy" 'x\\x1b\[2Jyyyyyyyyyy' ''
+unknown $'\xff\xfe\xfd\xfc' '\\xff\\xfe\\xfd\\xfc' ''
+unknown "$image" "$image" \
+  ", did you mean 'qcow2tool header $image' or 'qcow2tool check $image'?"
+unknown "$(printf '%100000s' '' | tr ' ' h)" '*' ''
+tool help header bitmaps
+expect_usage "help of two commands" '' '*'
+
+# Which options have text only.
+for option in --list --names --is=enabled --field=state; do
+  for output in json jsonl; do
+    tool bitmaps --index 0 $option --output=$output "$image"
+    expect_usage "bitmaps $option --output=$output" bitmaps \
+      "*${option%%=*}*text*"
+  done
+done
+tool header --field=size --output=json "$image"
+expect_usage "header --field --output=json" header '*--field*text*'
+tool extensions --index=0 --field=length --output=json "$image"
+expect_usage "extensions --field --output=json" extensions '*--field*text*'
+
+# Options in front of the command are the program's own.
+for option in --nope -x --name=a --version=1x2; do
+  tool "$option" header "$image"
+  if [ "$option" = --version=1x2 ]; then
+    check "$option is not the help" test "$(grep -c Usage "$out")" = 0
+  else
+    expect_usage "$option in front of a command" '' "*$option*"
+  fi
+done
+tool --vers
+expect_usage "--vers is no abbreviation" '' '*--vers*'
+tool -- header --field size "$image"
+expect_answer "-- in front of a command" <<< 67108864
+
+# Version.
+for option in --version -V; do
+  tool $option
+  check "$option" grep -qE '^qcow2tool [0-9]+\.[0-9]+' "$out"
+  check "$option: one line, status 0, no message" \
+    test "$status.$(wc -l < "$out").$(wc -c < "$err")" = 0.1.0
+done
+check "the version is that of configure" test \
+  "$(head -n 1 "$out" | cut -d ' ' -f 2)" \
+  = "$(sed -n 's/^#define PACKAGE_VERSION "\(.*\)"/\1/p' "$builddir/config.h")"
+
+# No option writes to the image.
+before=$(stat -c %Y.%Z.%s "$image"; sha256sum < "$image")
+for command in $commands; do
+  tool "$command" "$image"
+done
+check "the image is as it was" \
+  test "$before" = "$(stat -c %Y.%Z.%s "$image"; sha256sum < "$image")"
+
+done_testing

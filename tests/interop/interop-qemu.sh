@@ -1,0 +1,762 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Images made by QEMU's own programs: what is printed has to be what qemu-img
+# says, and what interop-compare.py reads from the same bytes.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+require qemu-img qemu-io python3 cksum timeout
+
+# With QCOW2TOOL_SLOW, when a wrapper makes every run slow.
+slow_selection=' zstd tables names luks data-file downgraded live killed '
+slow_selection+='all-ones '
+
+got=$tmp/got
+want=$tmp/want
+secret=secret,id=s,data=interop
+mkdir "$got" "$want"
+
+# The names in images are relative to where they are.
+cd "$tmp" || exit 1
+
+compare_py ()
+{
+  python3 "$srcdir/tests/interop/interop-compare.py" "$@"
+}
+
+diff_text ()
+{
+  diff -u "$@" 2>&1 | head -n 40
+}
+
+# quietly COMMAND...: its messages are kept for who has to report them.
+quietly ()
+{
+  timeout 60 "$@" > "$tmp/qemu.log" 2>&1
+}
+
+selected ()
+{
+  [ -z "${QCOW2TOOL_SLOW-}" ] || [[ $slow_selection = *" $1 "* ]]
+}
+
+# create NAME SIZE [OPTION...]: makes $image, or fails and says why.
+create ()
+{
+  local name=$1 size=$2 i
+
+  shift 2
+  image=$name.qcow2
+  # Now and then qemu-img cannot measure how fast it derives a LUKS key.
+  for i in 1 2 3 4 5; do
+    quietly qemu-img create -f qcow2 "$@" "$image" "$size" && return
+    grep -q 'accurate CPU usage' qemu.log || break
+  done
+  skip "$name" "qemu-img: $(tail -n 1 qemu.log)"
+  return 1
+}
+
+# bitmap ACTION... NAME: of $image, by qemu-img.
+bitmap ()
+{
+  local arguments=("${@:1:$#-1}")
+
+  quietly qemu-img bitmap "${arguments[@]}" -- "$image" "${!#}" && return
+  fail "$image: qemu-img bitmap $*" "$(cat qemu.log)"
+}
+
+# change COMMAND...: has to work.
+change ()
+{
+  quietly "$@" || fail "$image: $*" "$(cat qemu.log)"
+}
+
+# io COMMAND...: of qemu-io, on $image.
+io ()
+{
+  local arguments=()
+
+  while [ $# -gt 0 ]; do
+    arguments+=(-c "$1")
+    shift
+  done
+  change qemu-io -f qcow2 "${arguments[@]}" "$image"
+}
+
+edit ()
+{
+  compare_py edit "$1" "$image" || fail "$image: $1" 'not edited'
+}
+
+# A bitmap that records and one that does not, and something to record.
+two_bitmaps ()
+{
+  bitmap --add b0
+  bitmap --add --disable -g 1M old
+  io 'write 0 192k' 'write 700k 1k' 'write 1023k 1k'
+}
+
+# matches NAME FILE ARGUMENT...: silently ends with 0 and prints FILE.
+matches ()
+{
+  local name=$1 file=$2 difference
+
+  shift 2
+  tool "$@"
+  if [ "$status" != 0 ] || [ -s "$err" ]; then
+    fail "$name" "status $status: $(cat "$err")"
+  elif difference=$(diff_text "$file" "$out"); [ -n "$difference" ]; then
+    fail "$name" "$difference"
+  else
+    pass "$name"
+  fi
+}
+
+# compare NAME [writer]: what the file says against what is printed, and that
+# against qemu-img.  Whether someone writes is not in the file.
+compare ()
+{
+  local name=$1 present=${2-nobody} problem
+
+  selected "$name" || return
+  if ! problem=$(compare_py expect "$image" "$want" "$present" 2>&1); then
+    fail "$name: its bytes can be read" "$problem"
+    return
+  fi
+
+  matches "$name: header" "$want/header" header "$image"
+  cp "$out" "$got/header"
+  matches "$name: extensions" "$want/extensions" extensions "$image"
+  cp "$out" "$got/extensions"
+  matches "$name: bitmaps" "$want/bitmaps" bitmaps --tables "$image"
+  matches "$name: tables" "$want/tables" bitmap-table "$image"
+  cp "$out" "$got/tables"
+  matches "$name: names" "$want/names" bitmaps --names -0 "$image"
+
+  tool bitmaps "$image"
+  cp "$out" "$got/bitmaps"
+  tool header --field=size --field=cluster_size --field=refcount_bits \
+    --field=compression_type_name --field=crypt_method_name "$image"
+  cp "$out" "$got/fields"
+
+  # LUKS is not opened, only looked at: no secret.
+  if ! timeout 60 qemu-img info -U --output=json "$image" \
+       > info.json 2> qemu.log; then
+    fail "$name: as qemu-img says" "$(cat qemu.log)"
+  elif problem=$(compare_py info info.json "$got" 2>&1); then
+    pass "$name: as qemu-img says"
+  else
+    fail "$name: as qemu-img says" "$problem"
+  fi
+}
+
+# follow NAME BITMAP: the printed table leads to what qemu-nbd exports.
+follow ()
+{
+  local name="$1: the table of $2 leads to what qemu-nbd exports" problem
+
+  selected "$1" || return
+  if ! command -v nbdinfo > /dev/null || ! command -v qemu-nbd > /dev/null
+  then
+    skip "$name" 'nbdinfo or qemu-nbd is not installed'
+    return
+  fi
+  if ! timeout 60 nbdinfo --help | grep -q -F '[ CMD'; then
+    skip "$name" 'this nbdinfo cannot start a server'
+    return
+  fi
+
+  # nbdinfo starts the server, on a socket of its own, and ends it.
+  if ! timeout 30 nbdinfo --json --map="qemu:dirty-bitmap:$2" \
+       -- [ qemu-nbd -r -f qcow2 -B "$2" "$image" ] > map.json 2> qemu.log
+  then
+    fail "$name" "$(cat qemu.log)"
+    return
+  fi
+
+  timeout 60 qemu-img info -U --output=json "$image" > info.json 2> /dev/null
+  tool bitmap-table --name="$2" "$image"
+  if problem=$(compare_py map map.json info.json "$image" "$2" "$out" 2>&1)
+  then
+    pass "$name"
+  else
+    fail "$name" "$problem"
+  fi
+}
+
+# One creation option, or several, each with bitmaps.
+creation_options ()
+{
+  local size
+
+  create default 10M && two_bitmaps && compare default
+  follow default b0
+  create no-bitmaps 10M && compare no-bitmaps
+  create empty-disk 0 && compare empty-disk
+
+  create zlib 4M -o compression_type=zlib && two_bitmaps && compare zlib
+  create zstd 4M -o compression_type=zstd && two_bitmaps &&
+    io 'write -c 1M 64k' && compare zstd
+
+  for size in 512 4k 64k 2M; do
+    create "cluster-$size" 10M -o cluster_size="$size" && two_bitmaps &&
+      compare "cluster-$size" && follow "cluster-$size" b0
+  done
+
+  create extended-l2 10M -o extended_l2=on && two_bitmaps &&
+    compare extended-l2
+  create extended-l2-zstd 10M \
+    -o extended_l2=on,cluster_size=512k,compression_type=zstd &&
+    two_bitmaps && compare extended-l2-zstd
+
+  for size in 1 8 64; do
+    create "refcount-$size" 2M -o refcount_bits="$size" && two_bitmaps &&
+      compare "refcount-$size"
+  done
+
+  create lazy 4M -o lazy_refcounts=on && two_bitmaps && compare lazy
+  for size in metadata falloc full; do
+    create "preallocation-$size" 1M -o preallocation="$size" &&
+      two_bitmaps && compare "preallocation-$size"
+  done
+
+  create compat-0.10 4M -o compat=0.10 && compare compat-0.10
+  create large 1E -o cluster_size=2M && bitmap --add -g 2G b0 && compare large
+}
+
+data_files ()
+{
+  create data-file 4M -o data_file=data-file.raw && two_bitmaps &&
+    compare data-file
+  create data-file-raw 4M -o "data_file=dé\\ta.raw,data_file_raw=on" &&
+    two_bitmaps && compare data-file-raw
+  create data-file-tab 4M -o data_file=$'data\tfile' && two_bitmaps &&
+    compare data-file-tab
+}
+
+encryption ()
+{
+  local method options
+
+  for method in luks aes; do
+    options=encrypt.format=$method,encrypt.key-secret=s
+    # The least time in which a key is derived from the secret.
+    [ "$method" = aes ] || options+=,encrypt.iter-time=10
+    create "$method" 4M --object "$secret" -o "$options" || continue
+    compare "$method"
+    change qemu-img bitmap --object "$secret" --add --image-opts \
+      "driver=qcow2,file.filename=$image,encrypt.key-secret=s" b0
+    compare "$method"
+  done
+}
+
+# backed NAME BACKING OPTION...: a backing file need not be there.
+backed ()
+{
+  local name=$1 backing=$2
+
+  shift 2
+  create "$name" 4M -u -b "$backing" "$@"
+}
+
+backing_files ()
+{
+  local long
+
+  long=$(printf 'long/%01018d' 7)
+  backed backing base.qcow2 -F qcow2 && two_bitmaps_on_nothing &&
+    compare backing
+  backed backing-long "$long" -F raw && compare backing-long
+  backed backing-absolute /nowhere/base.img -F raw && compare backing-absolute
+  backed backing-odd $'a\nline\e[31m and \\ "é" \u202e\u00ad' -F qcow2 &&
+    compare backing-odd
+  backed backing-json 'json:{"driver":"raw","file.filename":"x y"}' -F raw &&
+    compare backing-json
+  backed backing-0.10 base.qcow2 -F raw -o compat=0.10 && compare backing-0.10
+  backed backing-512 base.qcow2 -F raw -o cluster_size=512 &&
+    compare backing-512
+  backed backing-data-file base.qcow2 -F raw -o data_file=backing.raw &&
+    compare backing-data-file
+
+  # qemu-img insists on a format, so it is hidden from both.
+  backed no-format base.qcow2 -F qcow2 && edit unknown-extension &&
+    compare no-format
+}
+
+# Bitmaps in an image whose backing file is not there, by a way that does not
+# open it.
+two_bitmaps_on_nothing ()
+{
+  local opts="driver=qcow2,file.filename=$image,backing="
+
+  change qemu-img bitmap --image-opts --add "$opts" b0 &&
+    change qemu-img bitmap --image-opts --add --disable -g 512 "$opts" old
+}
+
+# Tables of 64 clusters and a row more than fits, printed whole and in parts.
+tables ()
+{
+  create tables 8589967872 -o cluster_size=512 || return
+  bitmap --add -g 512 fine
+  bitmap --add -g 64k coarse
+  io 'write 1G 512' 'write 5G 3M' 'write 8589967360 512'
+  compare tables
+  follow tables fine
+
+  tool bitmap-table --name=fine "$image"
+  cp "$out" all
+  sed -n '1p; 1002,2501p' all > "$tmp/expected"
+  matches 'tables: a window' "$tmp/expected" \
+    bitmap-table --name=fine --start=1000 --count=1500 "$image"
+  sed -n '1p; / serialized /p' all > "$tmp/expected"
+  matches 'tables: one type' "$tmp/expected" \
+    bitmap-table --name=fine --type=serialized "$image"
+  check 'tables: more than one cluster of that type' \
+    [ "$(wc -l < "$tmp/expected")" -gt 3 ]
+
+  tool bitmaps --name=fine --field=bitmap_table_offset "$image"
+  head -n 4001 all > "$tmp/expected"
+  matches 'tables: the same at its offset' "$tmp/expected" \
+    bitmap-table --at="$(cat "$out")" --count=4000 "$image"
+
+  # A row describes 512 * 8 * 512 bytes, the last one what is left.
+  awk 'NR > 1 { start = $1 * 2097152
+                left = 8589967872 - start
+                printf "%s %s %s %s 0x0 %.0f %.0f\n", $1, $2, $3, $4, start,
+                       left < 2097152 ? left : 2097152 }' all > "$tmp/expected"
+  tool bitmap-table --name=fine --long "$image"
+  awk 'NR > 1 { print $1, $2, $3, $4, $5, $6, $7 }' "$out" > "$got/long"
+  expect_file 'tables: guest ranges' "$got/long"
+}
+
+many_bitmaps ()
+{
+  local i
+
+  selected many || return
+  create many 10M || return
+  for ((i = 0; i < 200; i++)); do
+    bitmap --add -g "$((512 << i % 8))" "bitmap $i"
+  done
+  compare many
+
+  tool bitmaps --name='bitmap 137' --field=index --field=granularity "$image"
+  expect_out 'many: one by its name' << EOT
+137
+1024
+EOT
+}
+
+names ()
+{
+  local odd=() name i found=
+
+  # As printf's %b reads them.
+  while IFS= read -r name; do
+    odd+=("$name")
+  done << 'EOT'
+\x20
+a b
+\x20ends with spaces\x20\x20
+gr\xc3\xbc\xc3\x9fe
+-
+--
+it's
+"
+\\
+\\n
+\\x41
+$(id)
+%s%n
+#
+[']
+\xf0\x9f\x92\xbe
+CON\n
+\n\nBitmap name               forged
+\t\x1b[31m
+\xe2\x80\xaereversed
+\xc2\x85\xc2\xa0\xc2\xad
+\xef\xbb\xbfmarked
+bit-3
+8 bytes!
+sixteen bytes ok
+0              all-zeroes      0                        65536
+EOT
+
+  create names 4M || return
+  for i in "${!odd[@]}"; do
+    printf -v name %b "${odd[i]}"
+    bitmap --add "$name"
+  done
+  printf -v name 'n%01022d' 0
+  bitmap --add "$name"
+  compare names
+
+  for i in "${!odd[@]}"; do
+    printf '%b\0' "${odd[i]}"
+  done > "$tmp/expected"
+  printf '%s\0' "$name" >> "$tmp/expected"
+  tool bitmaps --names -0 "$image"
+  expect_file 'names: as they were given' "$out"
+
+  for i in "${!odd[@]}"; do
+    printf -v name %b "${odd[i]}"
+    tool bitmaps --name="$name" --field=index "$image"
+    found+=$(cat "$out" "$err")$'\n'
+  done
+  check 'names: each found by its bytes' \
+    [ "$found" = "$(seq 0 $((${#odd[@]} - 1)))"$'\n' ]
+}
+
+actions ()
+{
+  create actions 10M || return
+  two_bitmaps
+  bitmap --disable b0
+  bitmap --enable old
+  compare disabled-and-enabled
+
+  io 'write 5M 1M'
+  bitmap --add -g 64k both
+  bitmap --merge b0 both
+  bitmap --merge old both
+  compare merged
+  follow merged both
+
+  bitmap --clear b0
+  compare cleared
+  bitmap --add --disable -g 128k --merge old copy
+  bitmap --remove old
+  compare removed
+  follow removed copy
+  bitmap --remove b0
+  bitmap --remove both
+  bitmap --remove copy
+  compare all-removed
+}
+
+granularities ()
+{
+  local bits
+
+  selected granularities || return
+  create granularities $((16 * 1024 * 1024 * 1024 + 512)) || return
+  for ((bits = 9; bits <= 31; bits++)); do
+    bitmap --add -g $((1 << bits)) "$bits"
+  done
+  io 'write 0 512' 'write 7G 64k' 'write 16G 512'
+  compare granularities
+
+  tool bitmaps --name=31 --field=granularity --field=granularity_bits "$image"
+  expect_out 'granularities: 2 GiB' << EOT
+2147483648
+31
+EOT
+}
+
+changed_images ()
+{
+  create grown 4M -o cluster_size=512 && {
+    two_bitmaps
+    bitmap --add -g 512 fine
+    change qemu-img resize "$image" 100M
+    compare grown
+    change qemu-img resize --shrink "$image" 3M
+    compare shrunk
+  }
+
+  create snapshots 4M && {
+    two_bitmaps
+    change qemu-img snapshot -c first "$image"
+    io 'write 2M 64k'
+    change qemu-img snapshot -c second "$image"
+    compare snapshots
+    change qemu-img snapshot -d first "$image"
+    compare snapshot-deleted
+  }
+
+  create upgraded 4M -o compat=0.10 && {
+    change qemu-img amend -o compat=1.1 "$image"
+    two_bitmaps
+    compare upgraded
+    change qemu-img amend -o lazy_refcounts=on,refcount_bits=64 "$image"
+    compare amended
+  }
+
+  # Nothing vouches for these bitmaps any more, and QEMU hides them.
+  create downgraded 4M && {
+    two_bitmaps
+    change qemu-img amend -o compat=0.10 "$image"
+    compare downgraded
+    tool bitmaps --name=b0 --field=state "$image"
+    echo stale | expect_out 'downgraded: stale'
+  }
+
+  create source 10M && {
+    two_bitmaps
+    image=converted.qcow2
+    change qemu-img convert -O qcow2 --bitmaps -o cluster_size=4k \
+      source.qcow2 "$image"
+    compare converted
+    follow converted b0
+  }
+
+  create renamed 4M -u -b a.raw -F raw && {
+    change qemu-img rebase -u -b "other name.qcow2" -F qcow2 "$image"
+    compare rebased
+    change qemu-img rebase -u -b '' "$image"
+    compare no-longer-backed
+  }
+}
+
+# What QEMU reads but does not write.
+edited_images ()
+{
+  local message
+
+  create all-ones 8G -o cluster_size=4k && {
+    bitmap --add b0
+    io 'write 5G 200k'
+    edit all-ones
+    compare all-ones
+    follow all-ones b0
+  }
+
+  create corrupt 4M && {
+    two_bitmaps
+    edit guest-data-on-l1
+    quietly qemu-io -f qcow2 -c 'write 0 512' "$image"
+    compare corrupt
+    tool header "$image"
+    check 'corrupt: QEMU has set the bit' \
+      grep -q '^incompatible_features *0x2 ' "$out"
+  }
+
+  create feature-name 4M && {
+    edit feature-name
+    compare feature-name
+    edit feature-bit
+    quietly qemu-img info "$image"
+    message=$(sed -n 's/.*Unsupported qcow2 feature(s): //p' qemu.log)
+    tool header "$image"
+    check 'feature-name: a name that QEMU uses as well' \
+      grep -qx "incompatible_features     0x200 (\[\"$message\"\])" "$out"
+    check 'feature-name: QEMU refuses the image, status 2' [ "$status" = 2 ]
+  }
+}
+
+writer=
+writer_job=
+
+# Starts a writer of $image that stays: it reads commands from descriptor 7,
+# and ends with this test or after a minute, whatever happens.
+start_writer ()
+{
+  local text
+
+  rm -f commands answers
+  mkfifo commands answers
+  # For reading as well: opening does not wait then.
+  exec 7<> commands 8<> answers
+  # shellcheck disable=SC2016
+  timeout 60 bash -c 'echo "$$"; exec qemu-io -f qcow2 "$1"' bash "$image" \
+    < commands > answers 2>&1 7>&- 8>&- &
+  writer_job=$!
+  read -r -t 20 -u 8 writer || return
+  # Where nothing is allocated yet.
+  echo 'write 2M 64k' >&7
+  while read -r -t 20 -u 8 text; do
+    case $text in
+    *'wrote 65536/65536 bytes'*) return 0 ;;
+    *rror* | *annot* | *ould*not*) return 1 ;;
+    esac
+  done
+  return 1
+}
+
+kill_writer ()
+{
+  [ -n "$writer" ] || return
+  kill -KILL "$writer" 2> /dev/null
+  wait "$writer_job" 2> /dev/null
+  writer=
+  exec 7>&- 8<&-
+}
+on_exit kill_writer
+
+# live NAME: $image while someone writes it, then after that one was killed.
+live ()
+{
+  local name=$1 before
+
+  if ! start_writer; then
+    fail "$name: a writer"
+    kill_writer
+    return
+  fi
+
+  # Without -U it is refused: the writer holds its lock.
+  if quietly qemu-img info "$image"; then
+    fail "$name: the image is locked"
+  else
+    check "$name: the image is locked" grep -qi lock qemu.log
+  fi
+  before=$(cksum < "$image")
+  compare "$name" writer
+  check "$name: nothing has changed" [ "$before" = "$(cksum < "$image")" ]
+  check "$name: the writer is still there" kill -0 "$writer"
+  kill_writer
+}
+
+writers ()
+{
+  create live 4M || return
+  two_bitmaps
+  live live
+  compare killed
+  tool bitmaps --is=in-use --name=b0 "$image"
+  expect 'killed: b0 is in-use' 0
+  tool bitmaps --is=in-use --name=old "$image"
+  expect 'killed: old is in-use as well' 0
+
+  # Those stay, whatever is done with the image.
+  bitmap --add -g 512 new
+  io 'write 3M 64k'
+  compare beside-in-use
+  tool bitmaps --name=new --field=state "$image"
+  echo enabled | expect_out 'beside-in-use: new is enabled'
+  follow beside-in-use new
+  image=skipped.qcow2
+  if ! quietly qemu-img convert -O qcow2 --bitmaps --skip-broken-bitmaps \
+       live.qcow2 "$image"; then
+    if grep -q 'unrecognized option' qemu.log; then
+      skip skipped 'this qemu-img cannot skip broken bitmaps'
+    else
+      fail skipped "$(cat qemu.log)"
+    fi
+  else
+    compare skipped
+  fi
+
+  create live-lazy 4M -o lazy_refcounts=on,cluster_size=512 || return
+  two_bitmaps
+  live live-lazy
+  compare killed-lazy
+  tool header "$image"
+  check 'killed-lazy: dirty' grep -q "^incompatible_features *0x1 " "$out"
+  change qemu-img check -r all "$image"
+  compare repaired
+}
+
+# on_device NAME DEVICE: all commands print what they print for $image.
+on_device ()
+{
+  local name=$1 device=$2 command problem=
+
+  for command in header extensions 'bitmaps --tables' bitmap-table; do
+    # shellcheck disable=SC2086
+    tool $command "$image"
+    cp "$out" "$tmp/expected"
+    # shellcheck disable=SC2086
+    tool $command "$device"
+    if [ "$status" != 0 ] || [ -s "$err" ]; then
+      problem+="$command: status $status: $(cat "$err")"
+    fi
+    problem+=$(diff_text "$tmp/expected" "$out")
+  done
+
+  if [ -z "$problem" ]; then
+    pass "$name"
+  else
+    fail "$name" "$problem"
+  fi
+}
+
+devices ()
+{
+  local loop sectors mapped="qcow2tool-test-$$"
+
+  if ! loop=$(losetup --find --show --read-only "$image" 2> qemu.log); then
+    skip 'loop device' "losetup: $(tail -n 1 qemu.log)"
+    skip 'device mapper' 'there is no loop device to map'
+    return
+  fi
+  on_exit "$(printf 'losetup -d %q' "$loop")"
+  on_device 'loop device' "$loop"
+
+  sectors=$(($(stat -c %s "$image") / 512))
+  if ! timeout 20 dmsetup create "$mapped" --readonly \
+       --table "0 $sectors linear $loop 0" > qemu.log 2>&1; then
+    skip 'device mapper' "dmsetup: $(tail -n 1 qemu.log)"
+    return
+  fi
+  on_exit "timeout 20 dmsetup remove --retry $mapped > /dev/null 2>&1"
+  on_device 'device mapper' "/dev/mapper/$mapped"
+}
+
+fuse_job=
+
+end_fuse ()
+{
+  [ -n "$fuse_job" ] || return
+  # It unmounts, and its server ends with it.
+  kill -TERM "$fuse_job" 2> /dev/null
+  wait "$fuse_job" 2> /dev/null
+  fuse_job=
+}
+
+fuse_file ()
+{
+  local i
+
+  if ! command -v nbdfuse > /dev/null || ! command -v qemu-nbd > /dev/null
+  then
+    skip 'FUSE file' 'nbdfuse or qemu-nbd is not installed'
+    return
+  fi
+
+  mkdir mounted
+  timeout 30 nbdfuse mounted/image [ qemu-nbd -r -f raw "$image" ] \
+    > qemu.log 2>&1 &
+  fuse_job=$!
+  on_exit end_fuse
+  for ((i = 0; i < 100; i++)); do
+    [ ! -e mounted/image ] || break
+    kill -0 "$fuse_job" 2> /dev/null || break
+    sleep 0.05
+  done
+
+  if [ -e mounted/image ]; then
+    on_device 'FUSE file' mounted/image
+  else
+    skip 'FUSE file' "nbdfuse: $(tail -n 1 qemu.log)"
+  fi
+  end_fuse
+}
+
+other_files ()
+{
+  create device 4M || return
+  two_bitmaps
+  # A device has whole sectors only.
+  truncate -s %512 "$image"
+  devices
+  fuse_file
+}
+
+creation_options
+data_files
+encryption
+backing_files
+tables
+many_bitmaps
+names
+actions
+granularities
+changed_images
+edited_images
+writers
+other_files
+
+done_testing

@@ -1,0 +1,17 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Whether QEMU opens an image is what check says of it, over random damage.
+# "make fuzz-verdict" tries more images.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+require python3
+require_known_qemu
+
+export QCOW2TOOL VERDICT_DIR=$tmp
+n_images=400
+if [ -n "${QCOW2TOOL_SLOW:-}" ]; then
+  n_images=100
+fi
+python3 "$srcdir/tests/interop/interop-verdict.py" --images "$n_images"

@@ -1,0 +1,353 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The program, its man page, its completion and README say the same.
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+pod=$srcdir/doc/qcow2tool.pod
+samples=(extl2 iotest291-merged iotest291-orig multi-entry unknown-ext version2
+  zstd-4k)
+
+# The examples run the qcow2tool of PATH: those of the man page among sample
+# images, those of README where it makes its own.
+mkdir "$tmp/bin" "$tmp/cwd" "$tmp/readme"
+printf '#!/bin/sh\nexec %s "$@"\n' "$QCOW2TOOL" > "$tmp/bin/qcow2tool"
+chmod +x "$tmp/bin/qcow2tool"
+PATH=$tmp/bin:$PATH
+ln -s "$srcdir/tests" "$tmp/readme/tests"
+cd "$tmp/cwd" || exit 1
+ln -s "$srcdir/tests" tests
+for name in "${samples[@]}"; do
+  sample "$name"
+  ln -s "$sample" .
+done
+
+# shellcheck source=completions/qcow2tool.bash
+. "$srcdir/completions/qcow2tool.bash"
+
+# same_words NAME FILE: standard input has the words in FILE, one per line, and
+# no others.
+same_words ()
+{
+  sort -u > "$tmp/found"
+  sort -u "$2" > "$tmp/expected"
+  if [ -s "$tmp/expected" ]; then
+    expect_file "$1" "$tmp/found"
+  else
+    fail "$1" 'nothing to compare with'
+  fi
+}
+
+# The options in help on standard input, one per line.
+help_options ()
+{
+  grep -oE '^  (-[A-Za-z0-9], )?--[a-z0-9-]+' | grep -oE -- '-[A-Za-z0-9-]+'
+}
+
+# pod_section LEVEL TITLE: the section's text.
+pod_section ()
+{
+  awk -v level="$1" -v title="$2" '
+    /^=head[12] / {
+      here = $0 == "=head" level " " title ||
+        (here && substr ($1, 6) > level)
+    }
+    here' "$pod"
+}
+
+# The options that items of the pod on standard input explain, one per line.
+pod_options ()
+{
+  grep '^=item ' | grep -oE 'B<--?[A-Za-z0-9][A-Za-z0-9-]*>' |
+    sed 's/^B<\(.*\)>$/\1/'
+}
+
+# completions LINE: what completes it, one per line, without quotes.
+completions ()
+{
+  COMP_LINE=$1 COMP_POINT=${#1} COMPREPLY=()
+  _qcow2tool qcow2tool "${1##* }" ''
+  printf '%s\n' "${COMPREPLY[@]}" | sed 's/\\//g'
+}
+
+# The values that the message of the last run lists, one per line.
+listed_values ()
+{
+  sed -n "1s/.* n\\(ot\\|or\\) one of:\\{0,1\\} //p" "$err" |
+    sed "s/'//g; s/, /\\n/g"
+}
+
+tool --help
+sed -n '/^Commands:/,/^$/s/^  \([a-z-]*\) .*/\1/p' "$out" > "$tmp/commands"
+mapfile -t commands < "$tmp/commands"
+
+pod_section 1 COMMANDS | sed -n 's/^=head2 //p' | grep -vx help |
+  same_words 'the man page has the commands' "$tmp/commands"
+pod_section 1 SYNOPSIS | sed -n 's/^B<qcow2tool \([a-z-]*\)>.*/\1/p' |
+  grep -vx help | same_words 'the synopsis has the commands' "$tmp/commands"
+completions 'qcow2tool ' | grep -vx help |
+  same_words 'the completion has the commands' "$tmp/commands"
+sed -n 's/^    .*qcow2tool \([a-z-][a-z-]*\).*/\1/p' "$srcdir/README" |
+  same_words 'README has the commands and no others' "$tmp/commands"
+
+help_options < "$out" > "$tmp/options"
+cp "$tmp/options" "$tmp/all-options"
+pod_section 1 OPTIONS | sed '/^Of every command/,$d' | pod_options |
+  same_words 'the man page has the options before the command' "$tmp/options"
+completions 'qcow2tool -' |
+  same_words 'the completion has the options before the command' "$tmp/options"
+
+# Of what every command has, help leaves out what is of no use to one.
+hidden ()
+{
+  case $1 in
+    dump-header*) echo '^--(output|files0?-from)$' ;;
+    bitmap-map) echo '^--files0?-from$' ;;
+    *) echo '^$' ;;
+  esac
+}
+
+for command in "${commands[@]}"; do
+  tool "$command" --help
+  help_options < "$out" > "$tmp/options"
+  cat "$tmp/options" >> "$tmp/all-options"
+
+  {
+    pod_section 2 "$command" | pod_options
+    pod_section 1 OPTIONS | sed '1,/^Of every command/d' | pod_options \
+      | grep -vE -e "$(hidden "$command")"
+  } | same_words "the man page has the options of $command and no others" \
+    "$tmp/options"
+  completions "qcow2tool $command -" | sed 's/=$//' |
+    same_words "the completion has the options of $command and no others" \
+      "$tmp/options"
+
+  # The message about a wrong value lists the good ones.
+  while read -r option; do
+    case $option in
+      --output|--format|--is|--type|--field|--magic) ;;
+      *) continue ;;
+    esac
+    index=()
+    case $command$option in
+      bitmaps--is|bitmaps--field|extensions--field) index=(--index=0) ;;
+    esac
+    tool "$command" "${index[@]}" "$option=nosuch" image
+    listed_values > "$tmp/values"
+
+    completions "qcow2tool $command $option " |
+      same_words "the completion has the values of $command $option" \
+        "$tmp/values"
+    { pod_section 2 "$command"; pod_section 1 OPTIONS; } | tr '\n' ' ' |
+      sed 's/E<lt>/</g; s/E<gt>/>/g' > "$tmp/section"
+    while read -r value; do
+      check "the man page has $command $option=$value" \
+        grep -qF "C<$value>" "$tmp/section"
+    done < "$tmp/values"
+  done < "$tmp/options"
+done
+
+# Wherever the man page or README name an option, there is one, unless it is
+# that of another program.
+echo --map >> "$tmp/all-options" # nbdinfo's
+grep -hvE '^    (nbdinfo --size|make install|parallel --nonall)' "$pod" \
+  "$srcdir/README" | grep -vE '^ *jq -c --arg |qemu-img bitmap --remove' |
+  grep -oE -- '--[a-z][a-z0-9-]*' | sort -u > "$tmp/found"
+extra=$(sort -u "$tmp/all-options" | comm -23 "$tmp/found" -)
+check "no option is documented that there is not: '$extra'" [ -z "$extra" ]
+
+sed -n 's/^ *TOOL_[A-Z_]* = \([0-9]*\).*/\1/p' "$srcdir/src/cli/tool.h" \
+  > "$tmp/statuses"
+pod_section 1 'EXIT STATUS' | sed -n 's/^=item B<\([0-9]*\)>$/\1/p' |
+  same_words 'the man page has the exit statuses' "$tmp/statuses"
+
+# As the source labels them.
+sed -n 's/.*{ QCOW2_BITMAP_STATE_[A-Z_]*, "\(.*\)" },.*/\1/p' \
+  "$srcdir/src/qcow2/bitmap.c" > "$tmp/shown"
+# A remark in parentheses makes no other state.
+sed 's/ (.*//' "$tmp/shown" > "$tmp/states"
+while read -r state; do
+  check "the man page has the state $state" grep -qF "C<$state>" "$pod"
+done < "$tmp/shown"
+pod_section 1 'BITMAP STATES' | sed -n 's/^=item C<\(.*\)>$/\1/p' |
+  same_words 'the man page has the bitmap states' "$tmp/states"
+
+sed -n '/^code_of/,/^}/s/.*return "\(.*\)";/\1/p' "$srcdir/src/cli/tool.c" \
+  > "$tmp/codes"
+pod_section 1 'JSON OUTPUT' | sed -n 's/^C<\([a-z0-9-]*\)>: .*/\1/p' |
+  same_words 'the man page has the error codes' "$tmp/codes"
+
+# All rules, as the table in the source has them.
+grep -oE '= ROW \("[A-Z]+-[0-9]+"' "$srcdir/src/qcow2/rule.c" \
+  | grep -oE '[A-Z]+-[0-9]+' | sort -u > "$tmp/rules"
+pod_section 1 RULES | sed -n 's/^=item \([A-Z]*-[0-9]*\)$/\1/p' |
+  same_words 'the man page has the rules and no others' "$tmp/rules"
+for file in "$srcdir"/src/*/*.c; do
+  grep -oE '\[[A-Z]+-[0-9]+\]' "$file"
+done | tr -d '[]' | sort -u | comm -23 - "$tmp/rules" > "$tmp/unknown"
+check 'messages name no other rules' [ ! -s "$tmp/unknown" ]
+
+for file in contrib/qcow2.py doc/qcow2tool.schema.json; do
+  check "$file, which the man page names, is there" \
+    [ -s "$srcdir/$file" ]
+done
+
+# All keys of the JSON, as they are printed and as the schema has them.
+if command -v jq > /dev/null; then
+  for name in L DF BK unknown-extensions T01 B many-bad-entries; do
+    "$MKIMAGE" "$name" "$tmp/$name.qcow2" 2> /dev/null || continue
+    for arguments in dump 'bitmap-table --long'; do
+      # shellcheck disable=SC2086
+      tool $arguments --output=jsonl "$tmp/$name.qcow2"
+      jq -r '[paths | .[] | strings] | unique[]' "$out"
+    done
+  done | sort -u > "$tmp/keys"
+  tool header --output=jsonl missing
+  jq -r '.error | keys[]' "$out" >> "$tmp/keys"
+  check 'there are keys' [ "$(wc -l < "$tmp/keys")" -gt 60 ]
+
+  jq -r '.. | objects | .properties? // empty | keys[]' \
+    "$srcdir/doc/qcow2tool.schema.json" | sort -u > "$tmp/schema-keys"
+  missing=$(sort -u "$tmp/keys" | comm -23 - "$tmp/schema-keys")
+  check "the schema has all keys but: '$missing'" [ -z "$missing" ]
+  missing=
+  while read -r key; do
+    grep -qF "C<$key>" "$pod" || [[ $key == *_hex ]] || missing+=" $key"
+  done < <(sort -u "$tmp/keys" "$tmp/schema-keys")
+  check "the man page has all keys but: '$missing'" [ -z "$missing" ]
+else
+  skip 'keys of the JSON' 'jq is not installed'
+fi
+
+if command -v podchecker > /dev/null; then
+  # Commands share options: that their names repeat is no fault.
+  podchecker -warnings "$pod" 2>&1 | grep -v 'multiple occurrences' > "$out"
+  check 'podchecker is content' [ "$(cat "$out")" = "$pod pod syntax OK." ]
+else
+  skip 'podchecker is content' 'podchecker is not installed'
+fi
+
+# lack_of FILE: prints what the script FILE needs and this machine lacks.
+lack_of ()
+{
+  local program
+
+  for program in jq sqlite3 parallel ddrescue qemu-img qemu-io nbdinfo; do
+    if grep -qw -e "$program" "$1" && ! command -v "$program" > /dev/null; then
+      echo "$program is not installed"
+      return
+    fi
+  done
+  if grep -q -e '->>' "$1" \
+      && ! sqlite3 :memory: "SELECT '{}' ->> 'a'" > /dev/null 2>&1; then
+    echo 'this sqlite3 has no operator ->>'
+  fi
+}
+
+# run_examples FILE: runs the lines "    $ COMMAND" in it, with lines "    > "
+# behind that go on; what is printed must be the indented lines behind.
+run_examples ()
+{
+  local n=0 example lack
+
+  rm -rf "$tmp/examples"
+  mkdir "$tmp/examples"
+  awk -v dir="$tmp/examples" '
+    function flush ()
+    {
+      if (n > 0)
+        printf "%s", output > (dir "/" n ".out")
+      output = blank = ""
+    }
+    /^    \$ / {
+      flush ()
+      print substr ($0, 7) > (dir "/" ++n ".sh")
+      here = 1
+      next
+    }
+    here && !output && /^    > / {
+      print substr ($0, 7) > (dir "/" n ".sh")
+      next
+    }
+    here && /^$/ { blank = blank "\n"; next }
+    here && /^    / {
+      output = output blank substr ($0, 5) "\n"
+      blank = ""
+      next
+    }
+    { here = 0 }
+    END { flush () }' "$1"
+
+  # Some use what those before them made.
+  for ((n = 0; n < $(find "$tmp/examples" -name '*.sh' | wc -l); n++)); do
+    example=$tmp/examples/$((n + 1)).sh
+    lack=$(lack_of "$example")
+    if [ -n "$lack" ]; then
+      skip "${1##*/}: $(head -n 1 "$example")" "$lack"
+      continue
+    fi
+    # Parallel keeps files in HOME, and its messages (how to cite it, for one)
+    # depend on its version.
+    if grep -qw parallel "$example"; then
+      HOME=$tmp bash "$example" > "$out" 2> "$err"
+      diagnose < "$err"
+    else
+      bash "$example" > "$out" 2>&1
+    fi
+    cp "${example%.sh}.out" "$tmp/expected"
+    expect_file "${1##*/}: $(head -n 1 "$example")" "$out"
+  done
+  check "${1##*/} has examples" [ "$n" -ge 5 ]
+}
+
+cd "$tmp/readme" || exit 1
+run_examples "$srcdir/README"
+if command -v parallel > /dev/null && command -v jq > /dev/null; then
+  check 'README: parallel has found the images, too' \
+    test "$(jq -r .filename fleet.jsonl | sort | tr '\n' ' ')" \
+    = './merged.qcow2 ./multi.qcow2 '
+fi
+cd "$tmp/cwd" || exit 1
+run_examples "$pod"
+
+# The scripts in the man page, each a paragraph, on an image with bitmap big.
+rm -rf "$tmp/scripts"
+mkdir "$tmp/scripts"
+pod_section 1 EXAMPLES | awk -v dir="$tmp/scripts" '
+  /^    / { if (!here) n++; here = 1; print > (dir "/" n ".sh"); next }
+  { here = 0 }'
+sample multi-entry
+cat > "$tmp/setting" <<'END'
+set -u
+incremental_backup () { echo incremental; }
+full_backup () { echo full; }
+find () { command find . "${@:2}"; }
+END
+n_scripts=0
+for script in "$tmp/scripts"/*.sh; do
+  n_scripts=$((n_scripts + 1))
+  lack=$(lack_of "$script")
+  if [ -n "$lack" ]; then
+    skip "the script at '$(sed -n '1s/^ *//p' "$script")'" "$lack"
+    continue
+  fi
+  # What copies wants a bitmap that can be used.
+  img=$sample b=big
+  if grep -q bitmap-map "$script"; then
+    img=$tmp/cwd/iotest291-merged.qcow2 b=b2
+    rm -f "$tmp/new.qcow2"
+    truncate -s 10M "$tmp/disk" "$tmp/backup"
+  fi
+  cat > "$tmp/variables" << END
+img='$img' full='$img' b='$b' list='$tmp/list' map='$tmp/map'
+disk='$tmp/disk' backup='$tmp/backup' new='$tmp/new.qcow2'
+END
+  cat "$tmp/variables" "$tmp/setting" "$script" > "$tmp/script"
+  bash "$tmp/script" > "$out" 2> "$err"
+  status=$?
+  expect "the script at '$(sed -n '1s/^ *//p' "$script")' runs" 0
+  check 'without messages' [ ! -s "$err" ]
+done
+check 'there are scripts' [ "$n_scripts" -ge 5 ]
+
+done_testing
