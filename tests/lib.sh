@@ -27,6 +27,8 @@
 #   copy NAME COPY          sets $image: a copy of that image, to patch
 #   patch OFFSET HEX...     writes bytes into $image
 #   names                   the names of the builder's images, one per line
+#   command_names           the names of all commands, one per line, in the
+#                           order of --help
 #   text_ways, json_ways    the ways to have an image read, a command and its
 #                           options per line: those that print text, and those
 #                           that take --output=json
@@ -270,8 +272,25 @@ names ()
   "$MKIMAGE" --list | cut -f 1
 }
 
+# Stated here and not read from the program: cli-usage.sh compares --help with
+# this list.
+command_names ()
+{
+  cat << 'END'
+header
+extensions
+bitmaps
+bitmap-table
+dump
+dump-header
+dump-header-exts
+check
+bitmap-map
+END
+}
+
 # Whatever is to hold for all commands is tested with these: a new command has
-# its lines here.
+# its lines here.  cli-damaged.sh fails when a command has none.
 json_ways ()
 {
   cat << 'END'

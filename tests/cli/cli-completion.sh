@@ -71,9 +71,9 @@ name_of_bitmap_0 ()
   tail -c +$((0x2c0018 + 1)) "$1" | head -c $((high * 256 + low))
 }
 
+mapfile -t all_commands < <(command_names)
 complete_at 'qcow2tool ' ''
-expect_replies 'commands' header extensions bitmaps bitmap-table dump \
-  dump-header dump-header-exts check bitmap-map help
+expect_replies 'commands' "${all_commands[@]}" help
 complete_at 'qcow2tool bi' bi
 expect_replies 'commands that begin so' bitmaps bitmap-table bitmap-map
 complete_at 'qcow2tool help ext' ext
