@@ -20,9 +20,9 @@ typedef struct
   guint64 bitmaps_offset;        /* host offset of its payload */
   guint64 bitmaps_index;         /* index of the last bitmaps extension, which
                                     may be truncated; or QCOW2_NO_INDEX */
-  gboolean extensions_ignored;  /* QEMU reads no header extension */
-  guint64 written_size;         /* bytes of the header and extensions as QEMU
-                                   writes them */
+  gboolean extensions_ignored;   /* QEMU reads no header extension */
+  guint64 written_size;          /* bytes of the header and extensions as QEMU
+                                    writes them */
   gboolean header_is_rewritten; /* by QEMU when it opens the image for writing,
                                    even if there are no bitmaps */
   gboolean is_truncated;        /* clusters are missing at its end: FILE-09 */

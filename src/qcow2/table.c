@@ -61,8 +61,7 @@ get_guest_ranges (const Qcow2Table *table)
   const guint64 cluster_size = table->header->cluster_size;
   const gboolean endless = cluster_size > G_MAXUINT64 / 8 / table->granularity;
 
-  ranges.span
-      = endless ? G_MAXUINT64 : cluster_size * 8 * table->granularity;
+  ranges.span = endless ? G_MAXUINT64 : cluster_size * 8 * table->granularity;
   if (table->granularity != QCOW2_ABSENT && ranges.size > 0)
     ranges.n_spans = (ranges.size - 1) / ranges.span + 1;
   return ranges;

@@ -14,8 +14,8 @@
 
 #include <string.h>
 
-#include "oracle/answer.h"
 #include "cli/dispatch.h"
+#include "oracle/answer.h"
 
 #define IMAGE "image.qcow2"
 

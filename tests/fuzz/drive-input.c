@@ -6,8 +6,8 @@
 
 #include "fuzz.h"
 
-#include "oracle/answer.h"
 #include "command.h"
+#include "oracle/answer.h"
 
 /* One of WHOLE_WAY inputs takes the whole way; one of four of these takes it
  * twice, to compare the results.  The other inputs take one leg of the way
@@ -41,16 +41,12 @@ drive_whole_way (ByteSource *source, guint64 sum, const DriveOptions *options)
 static void
 drive_leg (ByteSource *source, guint64 sum, const DriveOptions *options)
 {
-  static const guint ways[] = { DRIVE_SHOW | DRIVE_TEXT,
-                                DRIVE_SHOW | DRIVE_TEXT_LONG,
-                                DRIVE_SHOW | DRIVE_JSON,
-                                DRIVE_SHOW | DRIVE_JSONL,
-                                DRIVE_SHOW | DRIVE_FIELDS,
-                                DRIVE_SHOW | DRIVE_LIST,
-                                DRIVE_SHOW | DRIVE_DUMP,
-                                DRIVE_CHECK,
-                                DRIVE_CHECK | DRIVE_TEXT,
-                                DRIVE_CHECK | DRIVE_JSON };
+  static const guint ways[]
+      = { DRIVE_SHOW | DRIVE_TEXT,   DRIVE_SHOW | DRIVE_TEXT_LONG,
+          DRIVE_SHOW | DRIVE_JSON,   DRIVE_SHOW | DRIVE_JSONL,
+          DRIVE_SHOW | DRIVE_FIELDS, DRIVE_SHOW | DRIVE_LIST,
+          DRIVE_SHOW | DRIVE_DUMP,   DRIVE_CHECK,
+          DRIVE_CHECK | DRIVE_TEXT,  DRIVE_CHECK | DRIVE_JSON };
   const guint leg = choose (sum, 40, 2 * G_N_ELEMENTS (ways));
   DriveOptions given = *options;
 

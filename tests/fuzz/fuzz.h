@@ -5,8 +5,8 @@
 
 #pragma once
 
-#include "oracle/drive.h"
 #include "builder/image-builder.h"
+#include "oracle/drive.h"
 
 G_BEGIN_DECLS
 

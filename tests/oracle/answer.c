@@ -442,8 +442,7 @@ answer_check (Answer *answer)
   check_text (answer);
   for (gsize i = 0; answer->kind == ANSWER_JSON && i < text->len; i++)
     take_byte (answer, text->str[i], i);
-  answer->digest
-      = answer_add_to_digest (answer->digest, text->str, text->len);
+  answer->digest = answer_add_to_digest (answer->digest, text->str, text->len);
   answer->size += text->len;
   answer->last = (guint8) text->str[text->len - 1];
   g_string_truncate (text, 0);

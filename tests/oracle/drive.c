@@ -26,10 +26,10 @@
 #include "cli/report.h"
 #include "cli/rows.h"
 #include "qcow2/check.h"
-#include "qcow2/opening.h"
 #include "qcow2/contents.h"
 #include "qcow2/error.h"
 #include "qcow2/examine.h"
+#include "qcow2/opening.h"
 #include "render/bitmap-list.h"
 #include "render/describe.h"
 #include "render/format.h"
@@ -348,11 +348,10 @@ take_extent (const Qcow2Extent *extent, gpointer data,
              GError **error G_GNUC_UNUSED)
 {
   Extents *extents = data;
-  guint64 *const total = extent->type == QCOW2_EXTENT_CLEAN
-                             ? &extents->totals.clean
-                         : extent->type == QCOW2_EXTENT_DIRTY
-                             ? &extents->totals.dirty
-                             : &extents->totals.unknown;
+  guint64 *const total
+      = extent->type == QCOW2_EXTENT_CLEAN   ? &extents->totals.clean
+        : extent->type == QCOW2_EXTENT_DIRTY ? &extents->totals.dirty
+                                             : &extents->totals.unknown;
 
   g_assert_cmpuint (extent->offset, ==, extents->end);
   g_assert_cmpuint (extent->length, >, 0);

@@ -513,11 +513,10 @@ test_work_of_overlaps (void)
 
   checked_open_source (&c, open_with_entries (5000, 0, TRUE));
   checked_run (&c);
-  g_assert_cmpuint (qcow2_problems_get_n_suppressed (c.image->problems,
-                                                     "OVL-01",
-                                                     QCOW2_SEVERITY_ERROR,
-                                                     QCOW2_PART_ALL),
-                    ==, N_FINDINGS - 1 - 100);
+  g_assert_cmpuint (
+      qcow2_problems_get_n_suppressed (c.image->problems, "OVL-01",
+                                       QCOW2_SEVERITY_ERROR, QCOW2_PART_ALL),
+      ==, N_FINDINGS - 1 - 100);
   g_assert_cmpuint (checked_get_source (&c)->n_reads, <, 1000);
 }
 
@@ -529,11 +528,10 @@ test_work_of_refcounts (void)
   checked_open_source (&c, open_with_entries (5000, 2, FALSE));
   checked_run (&c);
   /* Findings about the data, the table and the directory. */
-  g_assert_cmpuint (qcow2_problems_get_n_suppressed (c.image->problems,
-                                                     "REF-01",
-                                                     QCOW2_SEVERITY_ERROR,
-                                                     QCOW2_PART_ALL),
-                    ==, N_FINDINGS + 2 - 100);
+  g_assert_cmpuint (
+      qcow2_problems_get_n_suppressed (c.image->problems, "REF-01",
+                                       QCOW2_SEVERITY_ERROR, QCOW2_PART_ALL),
+      ==, N_FINDINGS + 2 - 100);
   g_assert_cmpuint (checked_get_source (&c)->n_reads, <, 1000);
 }
 
@@ -592,10 +590,9 @@ claim (Opinion *o, const char *name, gint bitmap, guint64 offset, guint64 size,
       g_string_append_printf (full, " (by 0x%" G_GINT64_MODIFIER "x)",
                               pointer);
 
-      const Claim c
-          = { .start = offset / CLUSTER,
-              .name = g_strdup (full->str),
-              .bitmap = bitmap };
+      const Claim c = { .start = offset / CLUSTER,
+                        .name = g_strdup (full->str),
+                        .bitmap = bitmap };
       g_array_append_val (o->claims[at / CLUSTER], c);
     }
 }
@@ -873,8 +870,7 @@ static gboolean
 meets_directory (const Opinion *o, guint64 offset, guint64 size)
 {
   const guint64 directory = get (o, AT_BITMAPS + 24, 8) / CLUSTER;
-  const guint64 n
-      = (get (o, AT_BITMAPS + 16, 8) + CLUSTER - 1) / CLUSTER;
+  const guint64 n = (get (o, AT_BITMAPS + 16, 8) + CLUSTER - 1) / CLUSTER;
 
   return size > 0 && offset / CLUSTER < directory + n
          && (offset + size - 1) / CLUSTER >= directory;
@@ -915,8 +911,8 @@ take_guard (const Opinion *o, const char *message)
     g_assert_true (leads_to_directory (o, get (o, 0x30, 8), CLUSTER,
                                        ~G_GUINT64_CONSTANT (0x1ff)));
   else if (g_str_equal (what, " with the L1 table"))
-    g_assert_true (meets_directory (o, get (o, 0x28, 8),
-                                    get (o, 0x24, 4) * 8));
+    g_assert_true (
+        meets_directory (o, get (o, 0x28, 8), get (o, 0x24, 4) * 8));
   else if (g_str_equal (what, " with the refcount table"))
     g_assert_true (meets_directory (o, get (o, 0x30, 8), CLUSTER));
   else
@@ -975,8 +971,8 @@ has_too_many (const Checked *c)
   for (guint i = 0; i < G_N_ELEMENTS (rules); i++)
     for (gint s = QCOW2_SEVERITY_ERROR; s <= QCOW2_SEVERITY_NOTE; s++)
       {
-        if (qcow2_problems_get_n_suppressed (
-                problems, rules[i], (Qcow2Severity) s, QCOW2_PART_ALL)
+        if (qcow2_problems_get_n_suppressed (problems, rules[i],
+                                             (Qcow2Severity) s, QCOW2_PART_ALL)
             > 0)
           return TRUE;
       }
@@ -1338,10 +1334,10 @@ test_rounds_shared (void)
   checked_open_source (&c, fake_source_new (image->bytes, image->size));
   c.only = 1;
   checked_run (&c);
-  g_autofree char *expected = g_strdup_printf (
-      "E OVL-02@0x%x; E REF-01@0x%x; E REF-01@0x%x",
-      LARGE_DIRECTORY * CLUSTER + 32, LARGE_DATA * CLUSTER,
-      (guint) last * CLUSTER);
+  g_autofree char *expected
+      = g_strdup_printf ("E OVL-02@0x%x; E REF-01@0x%x; E REF-01@0x%x",
+                         LARGE_DIRECTORY * CLUSTER + 32, LARGE_DATA * CLUSTER,
+                         (guint) last * CLUSTER);
   g_autoptr (GPtrArray) words = g_ptr_array_new_with_free_func (g_free);
   g_auto (GStrv) split = g_strsplit (expected, "; ", -1);
   for (guint i = 0; split[i] != NULL; i++)
@@ -1438,8 +1434,7 @@ check_rounds_cut (guint l1_before)
   if (l1_before > 0)
     g_string_printf (expected, "E OVL-01@0x%x; ",
                      (guint) (middle - 9000) * CLUSTER);
-  g_string_append_printf (expected, "E OVL-01@0x%x",
-                          (guint) middle * CLUSTER);
+  g_string_append_printf (expected, "E OVL-01@0x%x", (guint) middle * CLUSTER);
   assert_clusters (&c, expected->str);
   g_assert_cmpuint (count_rule (&c, "OVL-"), ==, 2);
 }
@@ -1731,8 +1726,7 @@ main (int argc, char **argv)
     }
   g_test_add_func ("/check-clusters/wants/shared-refcount",
                    test_wants_shared_refcount);
-  g_test_add_func ("/check-clusters/refcount/message",
-                   test_refcount_message);
+  g_test_add_func ("/check-clusters/refcount/message", test_refcount_message);
   g_test_add_func ("/check-clusters/refcount/two-blocks",
                    test_refcounts_of_two_blocks);
   g_test_add_func ("/check-clusters/work/overlaps", test_work_of_overlaps);

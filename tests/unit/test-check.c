@@ -381,8 +381,8 @@ test_unreadable_block (void)
     {
       const Qcow2Problem *p = qcow2_problems_get (c.image->problems, i);
 
-      found = found
-              || (g_str_equal (p->rule, "REF-01") && p->offset == 0x20000);
+      found
+          = found || (g_str_equal (p->rule, "REF-01") && p->offset == 0x20000);
     }
   g_assert_true (found);
 }
@@ -667,7 +667,7 @@ test_left_out (void)
   c.only = 0;
   checked_run (&c);
   assert_findings (c.image->problems, "E HDR-15@0x18; E REF-01@0x1000000000; "
-                   "W RES-06@0x2c0000");
+                                      "W RES-06@0x2c0000");
 
   g_assert_cmpstr (qcow2_problems_get (c.image->problems, 1)->message, ==,
                    "overlaps with what 4096 entries in tables of other "
@@ -796,7 +796,7 @@ test_no_directory (void)
   g_clear_pointer (&c.directory, qcow2_directory_free);
   checked_run (&c);
   assert_findings (c.image->problems, "E FILE-09@0x2c0040; E OVL-01@0x20000; "
-                   "I HDR-14@0x220");
+                                      "I HDR-14@0x220");
   g_assert_cmpuint (c.summary.enabled + c.summary.disabled, ==, 0);
   g_assert_false (c.summary.is_whole);
 }
@@ -918,8 +918,7 @@ main (int argc, char **argv)
   g_test_add_func ("/check/tail/not-read", test_full_tail_is_not_read);
   g_test_add_func ("/check/bitmaps-extension", test_bitmaps_extension);
   g_test_add_func ("/check/long-directory", test_long_directory);
-  g_test_add_func ("/check/snapshots-at-file-end",
-                   test_snapshots_at_file_end);
+  g_test_add_func ("/check/snapshots-at-file-end", test_snapshots_at_file_end);
   g_test_add_func ("/check/writer", test_writer);
   g_test_add_func ("/check/unreadable-block", test_unreadable_block);
   g_test_add_func ("/check/tail/message", test_tail_message);

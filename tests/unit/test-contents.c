@@ -1654,8 +1654,7 @@ main (int argc, char **argv)
   g_test_add_func ("/contents/missing/table", test_short_table);
   g_test_add_func ("/contents/missing/table-after-file",
                    test_table_behind_file);
-  g_test_add_func ("/contents/missing/data-after-file",
-                   test_data_behind_file);
+  g_test_add_func ("/contents/missing/data-after-file", test_data_behind_file);
   g_test_add_func ("/contents/missing/little", test_data_before_file_end);
   g_test_add_func ("/contents/missing/range", test_range_behind_file);
   g_test_add_func ("/contents/missing/none", test_largest_file);

@@ -271,7 +271,8 @@ test_shared_table_worst_error (void)
                 "0x78:00000002 0x80:0000000000000040"
                 " 0x12610:0000000000100200 0x12618:8000000000000000"
                 " 0x12820:00000000000126000000000400000002"
-                "0109000400000000" "636f617200000000 size=0x12a00");
+                "0109000400000000"
+                "636f617200000000 size=0x12a00");
   g_autofree char *found = get_states (&f);
   const Qcow2Problem *second = qcow2_problems_get (f.image->problems, 2);
 

@@ -226,10 +226,10 @@ judge_all (Qcow2Image *image)
       if (!qcow2_extension_walk_next (walk, &extension, &error))
         break;
 
-      qcow2_extension_judge (&extension, &image->header,
-                             byte_source_get_size (image->source),
-                             qcow2_extension_is_repeated (&extension, &history),
-                             QCOW2_PART_EXTENSIONS, image->problems);
+      qcow2_extension_judge (
+          &extension, &image->header, byte_source_get_size (image->source),
+          qcow2_extension_is_repeated (&extension, &history),
+          QCOW2_PART_EXTENSIONS, image->problems);
     }
   g_assert_no_error (error);
 }
@@ -743,8 +743,7 @@ test_history_is_full (void)
     }
   for (guint i = 0; i < 2 * G_N_ELEMENTS (magics); i++)
     {
-      const Qcow2Extension e
-          = { .magic = magics[i % G_N_ELEMENTS (magics)] };
+      const Qcow2Extension e = { .magic = magics[i % G_N_ELEMENTS (magics)] };
 
       g_assert_cmpint (qcow2_extension_is_repeated (&e, &history), ==,
                        i >= G_N_ELEMENTS (magics));
@@ -900,8 +899,8 @@ test_unknown_feature_type (void)
 static void
 test_feature_types (void)
 {
-  static const char *const names[] = { "incompatible", "compatible",
-                                       "autoclear", NULL };
+  static const char *const names[]
+      = { "incompatible", "compatible", "autoclear", NULL };
 
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     g_assert_cmpstr (qcow2_label_find (qcow2_feature_types, i), ==, names[i]);

@@ -107,11 +107,11 @@ assert_end (const Checked *c, gint severity, guint64 end)
       return;
     }
 
-  g_autofree char *message = g_strdup_printf (
-      "the file ends at %" G_GUINT64_FORMAT
-      ", but clusters up to %" G_GUINT64_FORMAT
-      " are in use: is the copy complete?",
-      size, end);
+  g_autofree char *message
+      = g_strdup_printf ("the file ends at %" G_GUINT64_FORMAT
+                         ", but clusters up to %" G_GUINT64_FORMAT
+                         " are in use: is the copy complete?",
+                         size, end);
 
   g_assert_nonnull (problem);
   g_assert_cmpint (problem->severity, ==, severity);
@@ -174,8 +174,7 @@ test_note (void)
       g_autoptr (Qcow2Image) image = open_image ("A", NULL);
       Qcow2FileEnd end = { 0, 0 };
 
-      qcow2_file_end_note_needed (&end, image, notes[i].offset,
-                                  notes[i].size);
+      qcow2_file_end_note_needed (&end, image, notes[i].offset, notes[i].size);
       g_assert_cmphex (end.needed, ==, notes[i].end);
       g_assert_cmphex (end.counted, ==, 0);
       qcow2_file_end_note_counted (&end, image, notes[i].offset,
@@ -190,8 +189,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
     {
-      g_autofree char *path
-          = g_strdup_printf ("/file-end/%s", rows[i].path);
+      g_autofree char *path = g_strdup_printf ("/file-end/%s", rows[i].path);
 
       g_test_add_data_func (path, &rows[i], test_end);
     }

@@ -623,9 +623,9 @@ test_printable_borders (void)
   /* Alternately the first printable character and the first one that is not
    * printable; those from NUL on are not. */
   static const gunichar borders[]
-      = { 0x20,   0x7f,   0xa0,   0x61c,   0x61d,   0x200b, 0x2010,
-          0x2028, 0x202f, 0x2060, 0x206a,  0xfeff,  0xff00, 0xfff9,
-          0xfffc, 0xe0000, 0xe0080 };
+      = { 0x20,   0x7f,   0xa0,   0x61c,   0x61d,  0x200b,
+          0x2010, 0x2028, 0x202f, 0x2060,  0x206a, 0xfeff,
+          0xff00, 0xfff9, 0xfffc, 0xe0000, 0xe0080 };
 
   for (guint i = 0; i < G_N_ELEMENTS (borders); i++)
     for (guint before = 0; before < 2; before++)
@@ -636,9 +636,9 @@ test_printable_borders (void)
             = (gsize) g_unichar_to_utf8 (borders[i] - before, text);
         const gboolean printable = (i % 2 == 0) != (before == 1);
 
-        g_assert_cmpint (qcow2_char_is_printable ((const guint8 *) text, len,
-                                                  &size),
-                         ==, printable);
+        g_assert_cmpint (
+            qcow2_char_is_printable ((const guint8 *) text, len, &size), ==,
+            printable);
         g_assert_cmpuint (size, ==, len);
       }
 }

@@ -474,8 +474,8 @@ test_labels (void)
 {
   const Qcow2Field *method
       = qcow2_record_find (qcow2_header_fields, "crypt_method_name");
-  const char *const masks[] = { "incompatible_features",
-                                "compatible_features", "autoclear_features" };
+  const char *const masks[] = { "incompatible_features", "compatible_features",
+                                "autoclear_features" };
   const char *const methods[] = { "none", "aes", "luks", NULL };
 
   for (guint i = 0; i < G_N_ELEMENTS (methods); i++)
@@ -921,8 +921,8 @@ add_strings (void)
 static void
 test_backing_file_behind_header (void)
 {
-  g_autoptr (Qcow2Image) image
-      = open_image (PLAIN, BACKING ("0000000000000070", "00000001") " 0x70:62");
+  g_autoptr (Qcow2Image) image = open_image (
+      PLAIN, BACKING ("0000000000000070", "00000001") " 0x70:62");
 
   assert_string (image->header.backing_file, "b");
 }
@@ -930,9 +930,9 @@ test_backing_file_behind_header (void)
 static void
 test_backing_file_at_the_end (void)
 {
-  g_autoptr (Qcow2Image) image = open_image (
-      PLAIN,
-      BACKING ("0000000000000200", "00000004") " 0x200:62617365 size=0x204");
+  g_autoptr (Qcow2Image) image
+      = open_image (PLAIN, BACKING ("0000000000000200",
+                                    "00000004") " 0x200:62617365 size=0x204");
 
   assert_string (image->header.backing_file, "base");
 }

@@ -206,10 +206,10 @@ judge_extensions (Qcow2Image *image, GError **error)
       if (!qcow2_extension_walk_next (walk, &extension, &local_error))
         break;
 
-      qcow2_extension_judge (&extension, &image->header,
-                             byte_source_get_size (image->source),
-                             qcow2_extension_is_repeated (&extension, &history),
-                             QCOW2_PART_EXTENSIONS, image->problems);
+      qcow2_extension_judge (
+          &extension, &image->header, byte_source_get_size (image->source),
+          qcow2_extension_is_repeated (&extension, &history),
+          QCOW2_PART_EXTENSIONS, image->problems);
     }
 
   if (local_error == NULL)

@@ -327,8 +327,7 @@ test_problem (Fixture *f, UNUSED)
   problem.value = G_MAXUINT64;
   g_string_truncate (f->out, 0);
   describe_problem (f->emitter, &problem, 0);
-  g_assert_nonnull (
-      strstr (f->out->str, ",\"value\":18446744073709551615,"));
+  g_assert_nonnull (strstr (f->out->str, ",\"value\":18446744073709551615,"));
 }
 
 int

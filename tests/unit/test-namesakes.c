@@ -47,11 +47,10 @@ find (Names *names, guint n)
   names->fails = G_MAXUINT64;
   names->asked = g_array_new (FALSE, FALSE, sizeof (guint32));
   for (guint i = 0; i < n; i++)
-    qcow2_namesakes_add (
-        namesakes, 1000 + i, (const guint8 *) names->names[i],
-        names->lengths != NULL ? names->lengths[i] : strlen (names->names[i]));
-  g_assert_true (
-      qcow2_namesakes_find (namesakes, read_name, names, &error));
+    qcow2_namesakes_add (namesakes, 1000 + i, (const guint8 *) names->names[i],
+                         names->lengths != NULL ? names->lengths[i]
+                                                : strlen (names->names[i]));
+  g_assert_true (qcow2_namesakes_find (namesakes, read_name, names, &error));
   g_assert_no_error (error);
   g_assert_cmpuint (qcow2_namesakes_get_n (namesakes), ==, n);
   return namesakes;
@@ -75,23 +74,22 @@ assert_asked (const Names *names, const guint32 *indexes, guint n)
 static void
 test_different (void)
 {
-  static const char *const all[]
-      = { "a",
-          "b",
-          "",
-          "aa",
-          "0123456789abcdef",
-          "0123456789abcdeF",
-          "1123456789abcdef",
-          "0123456789abcdef0",
-          "0123456789abcdef0123456789abcdef",
-          "0123456789abcdef0123456789abcdeg",
-          "0123456789abcdef1123456789abcdef",
-          "c",
-          "d",
-          "e",
-          "f",
-          "g" };
+  static const char *const all[] = { "a",
+                                     "b",
+                                     "",
+                                     "aa",
+                                     "0123456789abcdef",
+                                     "0123456789abcdeF",
+                                     "1123456789abcdef",
+                                     "0123456789abcdef0",
+                                     "0123456789abcdef0123456789abcdef",
+                                     "0123456789abcdef0123456789abcdeg",
+                                     "0123456789abcdef1123456789abcdef",
+                                     "c",
+                                     "d",
+                                     "e",
+                                     "f",
+                                     "g" };
   Names names = { .names = all };
   Qcow2Namesakes *namesakes = find (&names, G_N_ELEMENTS (all));
 
@@ -240,8 +238,7 @@ test_read_fails (void)
 
   for (guint i = 0; i < 3; i++)
     qcow2_namesakes_add (namesakes, 1000 + i, (const guint8 *) "x", 1);
-  g_assert_false (
-      qcow2_namesakes_find (namesakes, read_name, &names, &error));
+  g_assert_false (qcow2_namesakes_find (namesakes, read_name, &names, &error));
   g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
   g_assert_cmpuint (names.asked->len, ==, 2);
   g_array_unref (names.asked);
@@ -259,8 +256,7 @@ test_many (void)
   Names names = { 0 };
 
   for (guint i = 0; i < n; i++)
-    g_ptr_array_add (all,
-                     g_strdup_printf ("%u", i % 5 == 0 ? i * 10 % n : i));
+    g_ptr_array_add (all, g_strdup_printf ("%u", i % 5 == 0 ? i * 10 % n : i));
   names.names = (const char *const *) all->pdata;
   Qcow2Namesakes *namesakes = find (&names, n);
 

@@ -89,9 +89,11 @@ test_unknown (void)
   const PlotShape shape = {
     .width = 4, .height = 1, .ascii = TRUE, .length = 40, .granularity = 1
   };
-  const Qcow2Extent extents[]
-      = { { 0, 9, DIRTY },   { 9, 2, UNKNOWN }, { 11, 4, DIRTY },
-          { 15, 24, CLEAN }, { 39, 1, UNKNOWN } };
+  const Qcow2Extent extents[] = { { 0, 9, DIRTY },
+                                  { 9, 2, UNKNOWN },
+                                  { 11, 4, DIRTY },
+                                  { 15, 24, CLEAN },
+                                  { 39, 1, UNKNOWN } };
 
   check (shape, extents, G_N_ELEMENTS (extents),
          "       0 |??.?|\n" ASCII_SCALE ("10"));

@@ -25,7 +25,8 @@ test_empty (void)
   g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 0);
   g_assert_cmpuint (qcow2_problems_get_n_errors (problems), ==, 0);
   g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "HDR-01",
-                                                     QCOW2_SEVERITY_ERROR, QCOW2_PART_ALL),
+                                                     QCOW2_SEVERITY_ERROR,
+                                                     QCOW2_PART_ALL),
                     ==, 0);
 }
 
@@ -117,7 +118,8 @@ test_at_cap (void)
 
   g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 100);
   g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BTAB-01",
-                                                     QCOW2_SEVERITY_ERROR, QCOW2_PART_ALL),
+                                                     QCOW2_SEVERITY_ERROR,
+                                                     QCOW2_PART_ALL),
                     ==, 0);
 }
 
@@ -140,8 +142,8 @@ test_is_full (void)
 
   /* A warning and an error of one rule are counted separately. */
   add (problems, QCOW2_HDR_13_EMPTY, 100);
-  g_assert_false (qcow2_problems_is_full (problems, QCOW2_HDR_13_LONG,
-                                          QCOW2_PART_HEADER));
+  g_assert_false (
+      qcow2_problems_is_full (problems, QCOW2_HDR_13_LONG, QCOW2_PART_HEADER));
 }
 
 /* Suppressed findings are counted by severity and parts. */
@@ -194,7 +196,8 @@ test_beyond_cap (void)
   g_assert_cmpstr (qcow2_problems_get (problems, 99)->message, ==,
                    "number 99");
   g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BTAB-01",
-                                                     QCOW2_SEVERITY_ERROR, QCOW2_PART_ALL),
+                                                     QCOW2_SEVERITY_ERROR,
+                                                     QCOW2_PART_ALL),
                     ==, 900);
   g_assert_cmpuint (qcow2_problems_get_n_errors (problems), ==, 1000);
 }
@@ -209,10 +212,12 @@ test_cap_per_rule (void)
 
   g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 200);
   g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BTAB-01",
-                                                     QCOW2_SEVERITY_ERROR, QCOW2_PART_ALL),
+                                                     QCOW2_SEVERITY_ERROR,
+                                                     QCOW2_PART_ALL),
                     ==, 50);
   g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BTAB-02",
-                                                     QCOW2_SEVERITY_ERROR, QCOW2_PART_ALL),
+                                                     QCOW2_SEVERITY_ERROR,
+                                                     QCOW2_PART_ALL),
                     ==, 1);
 }
 
@@ -229,10 +234,12 @@ test_cap_per_severity (void)
   g_assert_cmpint (qcow2_problems_get (problems, 100)->severity, ==,
                    QCOW2_SEVERITY_ERROR);
   g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BDIR-18",
-                                                     QCOW2_SEVERITY_WARNING, QCOW2_PART_ALL),
+                                                     QCOW2_SEVERITY_WARNING,
+                                                     QCOW2_PART_ALL),
                     ==, 20);
   g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BDIR-18",
-                                                     QCOW2_SEVERITY_ERROR, QCOW2_PART_ALL),
+                                                     QCOW2_SEVERITY_ERROR,
+                                                     QCOW2_PART_ALL),
                     ==, 0);
 }
 

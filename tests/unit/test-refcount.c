@@ -198,8 +198,7 @@ test_skip_unused (void)
     {
       guint64 index = from[i];
 
-      g_assert_true (
-          qcow2_refcounts_skip_unused (f.refcounts, &index, NULL));
+      g_assert_true (qcow2_refcounts_skip_unused (f.refcounts, &index, NULL));
       g_assert_cmpuint (index, ==, next[i]);
     }
 }
@@ -239,7 +238,8 @@ test_block (gconstpointer data)
   guint64 offset = 77;
 
   fixture_open (&f, "B", row->patch);
-  g_assert_true (qcow2_refcounts_get_block (f.refcounts, 0, &offset, NULL, NULL));
+  g_assert_true (
+      qcow2_refcounts_get_block (f.refcounts, 0, &offset, NULL, NULL));
   g_assert_cmphex (offset, ==, row->block);
 }
 

@@ -544,8 +544,7 @@ test_too_many_open (Folder *folder, gconstpointer data G_GNUC_UNUSED)
   const struct rlimit none = { 0, before.rlim_max };
   g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &none), ==, 0);
   g_autoptr (GError) error = NULL;
-  g_autoptr (ByteSource) source
-      = byte_source_open_file (folder->path, &error);
+  g_autoptr (ByteSource) source = byte_source_open_file (folder->path, &error);
   g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &before), ==, 0);
 
   g_autofree char *message
@@ -1012,8 +1011,7 @@ add_windows (void)
   g_test_add_func ("/window/last-bytes", test_window_last_bytes);
   g_test_add_func ("/window/bad-neighbour", test_window_bad_neighbour);
   g_test_add_func ("/window/tries-once", test_window_tries_once);
-  g_test_add_func ("/window/spares-bad-sector",
-                   test_window_spares_bad_sector);
+  g_test_add_func ("/window/spares-bad-sector", test_window_spares_bad_sector);
   g_test_add_func ("/window/after-bad-neighbour",
                    test_window_after_bad_neighbour);
   g_test_add_func ("/window/bad-bytes", test_window_bad_bytes);

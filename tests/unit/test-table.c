@@ -534,9 +534,8 @@ test_count_plain_steps (void)
           }
         raw[at] |= G_GUINT64_CONSTANT (1) << bit;
         fixture_init (&f, raw, G_N_ELEMENTS (raw), 0x200000);
-        g_assert_true (qcow2_table_count_plain (&f.table, f.window, 0,
-                                                G_N_ELEMENTS (raw), &zeroes,
-                                                &ones, NULL));
+        g_assert_true (qcow2_table_count_plain (
+            &f.table, f.window, 0, G_N_ELEMENTS (raw), &zeroes, &ones, NULL));
         g_assert_cmpuint (ones, ==, n_ones);
         g_assert_cmpuint (zeroes, ==, at - n_ones);
       }

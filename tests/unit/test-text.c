@@ -511,10 +511,9 @@ test_bitmap (Fixture *f, UNUSED)
 static void
 test_bitmap_flags (Fixture *f, UNUSED)
 {
-  const Qcow2Bitmap bitmap
-      = { .flags = 0x8000000f,
-          .state = QCOW2_BITMAP_STATE_DAMAGED,
-          .dirty_bytes = QCOW2_ABSENT };
+  const Qcow2Bitmap bitmap = { .flags = 0x8000000f,
+                               .state = QCOW2_BITMAP_STATE_DAMAGED,
+                               .dirty_bytes = QCOW2_ABSENT };
 
   describe_begin_bitmap (f->emitter, &bitmap);
   emitter_end (f->emitter);
@@ -540,11 +539,11 @@ test_bitmap_states (Fixture *f, UNUSED)
 
   for (guint i = QCOW2_BITMAP_STATE_DAMAGED; i < G_N_ELEMENTS (names); i++)
     {
-      const Qcow2Bitmap bitmap
-          = { .state = i, .dirty_bytes = QCOW2_ABSENT };
+      const Qcow2Bitmap bitmap = { .state = i, .dirty_bytes = QCOW2_ABSENT };
       g_autofree char *line
           = g_strdup_printf ("\nstate                     %s\n"
-                             "file_offset               0x0\n", names[i]);
+                             "file_offset               0x0\n",
+                             names[i]);
 
       describe_begin_bitmap (f->emitter, &bitmap);
       emitter_end (f->emitter);

@@ -87,7 +87,7 @@ fake_free (ByteSource *source)
 static inline FakeSource *
 fake_source_new (GByteArray *bytes, guint64 size)
 {
-  static const ByteSourceClass fake_class 
+  static const ByteSourceClass fake_class
       = { .read = fake_read, .free = fake_free };
   FakeSource *self = g_new0 (FakeSource, 1);
 

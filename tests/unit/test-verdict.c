@@ -103,8 +103,8 @@ test_opening (void)
       g_autoptr (Qcow2Directory) directory
           = qcow2_directory_open (image, &error);
       g_assert_no_error (error);
-      g_assert_true (qcow2_image_judge_opening (image, directory, &verdict,
-                                                &error));
+      g_assert_true (
+          qcow2_image_judge_opening (image, directory, &verdict, &error));
       checked_open (&c, names[i].name, NULL);
       checked_run (&c);
       if (verdict.effect != c.verdict.effect)
