@@ -87,6 +87,7 @@ other_tests = \
 	%D%/cli/cli-json.sh \
 	%D%/interop/interop-verdict.sh \
 	%D%/source/check-docs.sh \
+	%D%/source/check-format.sh \
 	%D%/source/check-layers.sh \
 	%D%/source/check-prose.sh
 shell_tests = $(code_tests) $(other_tests)
