@@ -186,7 +186,11 @@ parse_magic (Request *request, GError **error)
   g_autofree char *escaped = usage_escape (text);
   g_autoptr (GString) list = g_string_new (NULL);
   for (const Qcow2Label *it = qcow2_extension_names; it->name != NULL; it++)
-    g_string_append_printf (list, ", '%s'", it->name);
+    {
+      g_string_append (list, ", '");
+      g_string_append (list, it->name);
+      g_string_append_c (list, '\'');
+    }
   usage_error (error,
                "--magic: '%s' is neither a number below 2^32 nor one of%s, "
                "'<unknown>'",
