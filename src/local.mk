@@ -1,76 +1,83 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Three layers: what reads images, what puts them into words, the program.
+# Four layers: reading images, judging them, rendering text, the program.
 
-noinst_LTLIBRARIES += %D%/libqcow2meta.la %D%/librender.la
+noinst_LTLIBRARIES += \
+	%D%/libcheck.la \
+	%D%/libqcow2meta.la \
+	%D%/librender.la
 bin_PROGRAMS += %D%/qcow2tool
 
 %C%_libqcow2meta_la_SOURCES = \
 	%D%/qcow2/bitmap.c \
 	%D%/qcow2/bitmap.h \
-	%D%/qcow2/bitmap-rules.c \
-	%D%/qcow2/check.c \
-	%D%/qcow2/check.h \
-	%D%/qcow2/check-clusters.c \
-	%D%/qcow2/check-clusters.h \
-	%D%/qcow2/cluster-map.c \
-	%D%/qcow2/cluster-map.h \
 	%D%/qcow2/compiler.h \
 	%D%/qcow2/contents.c \
 	%D%/qcow2/contents.h \
 	%D%/qcow2/directory.c \
 	%D%/qcow2/directory.h \
-	%D%/qcow2/directory-end.c \
-	%D%/qcow2/directory-end.h \
 	%D%/qcow2/dumper.c \
 	%D%/qcow2/dumper.h \
 	%D%/qcow2/error.c \
 	%D%/qcow2/error.h \
-	%D%/qcow2/examine.c \
-	%D%/qcow2/examine.h \
 	%D%/qcow2/extension.c \
 	%D%/qcow2/extension.h \
 	%D%/qcow2/extent.h \
-	%D%/qcow2/extension-rules.c \
-	%D%/qcow2/file-end.c \
-	%D%/qcow2/file-end.h \
-	%D%/qcow2/guard.c \
-	%D%/qcow2/guard.h \
 	%D%/qcow2/header.c \
 	%D%/qcow2/header.h \
-	%D%/qcow2/header-rules.c \
 	%D%/qcow2/image.c \
 	%D%/qcow2/image.h \
 	%D%/qcow2/l1-table.c \
 	%D%/qcow2/l1-table.h \
 	%D%/qcow2/luks.c \
 	%D%/qcow2/luks.h \
-	%D%/qcow2/luks-rules.c \
 	%D%/qcow2/namesakes.c \
 	%D%/qcow2/namesakes.h \
-	%D%/qcow2/opening.c \
-	%D%/qcow2/opening.h \
 	%D%/qcow2/printable.c \
 	%D%/qcow2/printable.h \
-	%D%/qcow2/problem.c \
-	%D%/qcow2/problem.h \
 	%D%/qcow2/record.c \
 	%D%/qcow2/record.h \
 	%D%/qcow2/refcount.c \
 	%D%/qcow2/refcount.h \
-	%D%/qcow2/rule.c \
-	%D%/qcow2/rule.h \
 	%D%/qcow2/snapshot.c \
 	%D%/qcow2/snapshot.h \
-	%D%/qcow2/source.c \
-	%D%/qcow2/source.h \
 	%D%/qcow2/source-file.c \
 	%D%/qcow2/source-memory.c \
+	%D%/qcow2/source.c \
+	%D%/qcow2/source.h \
 	%D%/qcow2/table.c \
-	%D%/qcow2/table.h \
-	%D%/qcow2/verdict.c \
-	%D%/qcow2/verdict.h
+	%D%/qcow2/table.h
 %C%_libqcow2meta_la_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
 %C%_libqcow2meta_la_LIBADD = $(GLIB_LIBS)
+
+%C%_libcheck_la_SOURCES = \
+	%D%/check/bitmap-rules.c \
+	%D%/check/check-clusters.c \
+	%D%/check/check-clusters.h \
+	%D%/check/check.c \
+	%D%/check/check.h \
+	%D%/check/cluster-map.c \
+	%D%/check/cluster-map.h \
+	%D%/check/directory-end.c \
+	%D%/check/directory-end.h \
+	%D%/check/examine.c \
+	%D%/check/examine.h \
+	%D%/check/extension-rules.c \
+	%D%/check/file-end.c \
+	%D%/check/file-end.h \
+	%D%/check/guard.c \
+	%D%/check/guard.h \
+	%D%/check/header-rules.c \
+	%D%/check/luks-rules.c \
+	%D%/check/opening.c \
+	%D%/check/opening.h \
+	%D%/check/problem.c \
+	%D%/check/problem.h \
+	%D%/check/rule.c \
+	%D%/check/rule.h \
+	%D%/check/verdict.c \
+	%D%/check/verdict.h
+%C%_libcheck_la_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
+%C%_libcheck_la_LIBADD = %D%/libqcow2meta.la
 
 %C%_librender_la_SOURCES = \
 	%D%/render/advice.c \
@@ -96,7 +103,7 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/render/qemu-dump.h \
 	%D%/render/text.c
 %C%_librender_la_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
-%C%_librender_la_LIBADD = %D%/libqcow2meta.la
+%C%_librender_la_LIBADD = %D%/libcheck.la
 
 # Everything of the program but main (), for tests in process.
 noinst_LTLIBRARIES += %D%/libcli.la

@@ -8,7 +8,7 @@
 #include "cli/commands.h"
 #include "cli/selection.h"
 #include "cli/usage.h"
-#include "qcow2/check.h"
+#include "check/check.h"
 #include "qcow2/error.h"
 #include "render/advice.h"
 #include "render/describe.h"

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "cli/tool.h"
-#include "qcow2/examine.h"
+#include "check/examine.h"
 
 G_BEGIN_DECLS
 

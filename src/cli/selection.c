@@ -8,7 +8,7 @@
 
 #include "cli/usage.h"
 #include "qcow2/error.h"
-#include "qcow2/opening.h"
+#include "check/opening.h"
 #include "render/describe.h"
 #include "render/format.h"
 

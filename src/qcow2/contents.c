@@ -8,7 +8,7 @@
 
 #include "qcow2/compiler.h"
 #include "qcow2/error.h"
-#include "qcow2/examine.h"
+#include "check/examine.h"
 
 #define WHAT "bitmap data"
 

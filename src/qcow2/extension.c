@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "qcow2/directory-end.h"
+#include "check/directory-end.h"
 #include "qcow2/printable.h"
 
 #define WHAT "header extension"

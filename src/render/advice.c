@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "qcow2/verdict.h"
+#include "check/verdict.h"
 #include "render/format.h"
 
 /* qcow2 spec, header: offset of the last byte of autoclear_features, whose

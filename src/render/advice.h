@@ -3,7 +3,7 @@
 
 #pragma once
 
-#include "qcow2/verdict.h"
+#include "check/verdict.h"
 
 G_BEGIN_DECLS
 

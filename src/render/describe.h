@@ -6,7 +6,7 @@
 
 #include "qcow2/bitmap.h"
 #include "qcow2/image.h"
-#include "qcow2/verdict.h"
+#include "check/verdict.h"
 #include "render/emitter.h"
 
 G_BEGIN_DECLS

@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include "qcow2/problem.h"
+#include "check/problem.h"
 #include "qcow2/record.h"
 #include "qcow2/table.h"
 

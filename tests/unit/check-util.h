@@ -3,7 +3,7 @@
 
 #pragma once
 
-#include "qcow2/check.h"
+#include "check/check.h"
 #include "test-util.h"
 
 typedef struct

@@ -5,10 +5,10 @@
 
 #include "config.h"
 
-#include "qcow2/check-clusters.h"
+#include "check/check-clusters.h"
 
 #include "check-util.h"
-#include "qcow2/cluster-map.h"
+#include "check/cluster-map.h"
 
 #define KIB G_GUINT64_CONSTANT (1024)
 #define MIB (1024 * KIB)

@@ -5,7 +5,7 @@
 
 #include "config.h"
 
-#include "qcow2/check.h"
+#include "check/check.h"
 
 #include "check-util.h"
 

@@ -4,7 +4,7 @@
 
 #include "config.h"
 
-#include "qcow2/cluster-map.h"
+#include "check/cluster-map.h"
 
 #include "test-util.h"
 

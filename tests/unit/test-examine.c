@@ -4,7 +4,7 @@
 
 #include "config.h"
 
-#include "qcow2/examine.h"
+#include "check/examine.h"
 
 #include "test-util.h"
 

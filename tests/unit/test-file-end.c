@@ -4,7 +4,7 @@
 
 #include "config.h"
 
-#include "qcow2/file-end.h"
+#include "check/file-end.h"
 
 #include "check-util.h"
 

@@ -6,7 +6,7 @@
 #include "config.h"
 
 #include "check-util.h"
-#include "qcow2/rule.h"
+#include "check/rule.h"
 
 /* Images with tens of thousands of structures, which are left to the program's
  * own tests. */

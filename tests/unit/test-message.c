@@ -6,7 +6,7 @@
 #include "config.h"
 
 #include "check-util.h"
-#include "qcow2/rule.h"
+#include "check/rule.h"
 
 typedef struct
 {

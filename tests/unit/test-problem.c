@@ -3,7 +3,7 @@
 
 #include "config.h"
 
-#include "qcow2/problem.h"
+#include "check/problem.h"
 
 static const Qcow2Subject header = { .parts = QCOW2_PART_HEADER,
                                      .structure = "header",

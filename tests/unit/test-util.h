@@ -11,7 +11,7 @@
 
 #include "builder/image-builder.h"
 #include "qcow2/error.h"
-#include "qcow2/examine.h"
+#include "check/examine.h"
 
 /* Set under valgrind, or by hand: time limits do not apply. */
 #define RUNNING_SLOWLY (g_getenv ("QCOW2TOOL_SLOW") != NULL)

@@ -5,7 +5,7 @@
 
 #include "config.h"
 
-#include "qcow2/opening.h"
+#include "check/opening.h"
 
 #include "check-util.h"
 

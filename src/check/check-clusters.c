@@ -2,11 +2,11 @@
 
 #include "config.h"
 
-#include "qcow2/check-clusters.h"
+#include "check/check-clusters.h"
 
-#include "qcow2/cluster-map.h"
-#include "qcow2/file-end.h"
-#include "qcow2/guard.h"
+#include "check/cluster-map.h"
+#include "check/file-end.h"
+#include "check/guard.h"
 #include "qcow2/refcount.h"
 #include "qcow2/snapshot.h"
 

@@ -2,7 +2,7 @@
 
 #include "config.h"
 
-#include "qcow2/examine.h"
+#include "check/examine.h"
 
 #include "qcow2/contents.h"
 #include "qcow2/error.h"

@@ -2,7 +2,7 @@
 
 #include "config.h"
 
-#include "qcow2/file-end.h"
+#include "check/file-end.h"
 
 #include "qcow2/l1-table.h"
 

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "qcow2/bitmap.h"
-#include "qcow2/examine.h"
+#include "check/examine.h"
 
 G_BEGIN_DECLS
 

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "qcow2/directory.h"
-#include "qcow2/verdict.h"
+#include "check/verdict.h"
 
 G_BEGIN_DECLS
 

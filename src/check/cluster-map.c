@@ -2,7 +2,7 @@
 
 #include "config.h"
 
-#include "qcow2/cluster-map.h"
+#include "check/cluster-map.h"
 
 struct Qcow2ClusterMap
 {

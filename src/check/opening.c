@@ -2,10 +2,10 @@
 
 #include "config.h"
 
-#include "qcow2/opening.h"
+#include "check/opening.h"
 
-#include "qcow2/examine.h"
-#include "qcow2/guard.h"
+#include "check/examine.h"
+#include "check/guard.h"
 #include "qcow2/luks.h"
 
 /* Judges EXTENSION of IMAGE, and the LUKS header if EXTENSION points to one.

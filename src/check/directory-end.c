@@ -2,7 +2,7 @@
 
 #include "config.h"
 
-#include "qcow2/directory-end.h"
+#include "check/directory-end.h"
 
 /* Returns whether QEMU accepts the fields of BITMAP, whose name was not
  * read. */

@@ -2,7 +2,7 @@
 
 #include "config.h"
 
-#include "qcow2/problem.h"
+#include "check/problem.h"
 
 #define D(key, member, ...)                                                   \
   QCOW2_DERIVED (Qcow2Problem, key, member, __VA_ARGS__)

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "qcow2/record.h"
-#include "qcow2/rule.h"
+#include "check/rule.h"
 
 G_BEGIN_DECLS
 

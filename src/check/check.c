@@ -2,9 +2,9 @@
 
 #include "config.h"
 
-#include "qcow2/check.h"
+#include "check/check.h"
 
-#include "qcow2/examine.h"
+#include "check/examine.h"
 #include "qcow2/luks.h"
 
 /* The maximum number of bytes to search for bits that should be 0, in all

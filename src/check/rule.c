@@ -2,7 +2,7 @@
 
 #include "config.h"
 
-#include "qcow2/rule.h"
+#include "check/rule.h"
 
 /* QEMU's messages with several causes, and other texts that several rules
  * share. */

@@ -2,7 +2,7 @@
 
 #include "config.h"
 
-#include "qcow2/verdict.h"
+#include "check/verdict.h"
 
 /* The id prefixes of rules about structures that are found through header
  * extensions. */

@@ -2,7 +2,7 @@
 
 #include "config.h"
 
-#include "qcow2/guard.h"
+#include "check/guard.h"
 
 #include "qcow2/l1-table.h"
 

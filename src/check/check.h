@@ -4,9 +4,9 @@
 
 #pragma once
 
-#include "qcow2/check-clusters.h"
+#include "check/check-clusters.h"
 #include "qcow2/directory.h"
-#include "qcow2/verdict.h"
+#include "check/verdict.h"
 
 G_BEGIN_DECLS
 
