@@ -51,6 +51,7 @@ bin_PROGRAMS += %D%/qcow2tool
 
 %C%_libcheck_la_SOURCES = \
 	%D%/check/bitmap-rules.c \
+	%D%/check/bitmap-rules.h \
 	%D%/check/check-clusters.c \
 	%D%/check/check-clusters.h \
 	%D%/check/check.c \
@@ -59,21 +60,32 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/check/cluster-map.h \
 	%D%/check/directory-end.c \
 	%D%/check/directory-end.h \
+	%D%/check/directory-rules.c \
+	%D%/check/directory-rules.h \
 	%D%/check/examine.c \
 	%D%/check/examine.h \
 	%D%/check/extension-rules.c \
+	%D%/check/extension-rules.h \
 	%D%/check/file-end.c \
 	%D%/check/file-end.h \
 	%D%/check/guard.c \
 	%D%/check/guard.h \
 	%D%/check/header-rules.c \
+	%D%/check/header-rules.h \
+	%D%/check/image-rules.c \
+	%D%/check/image-rules.h \
 	%D%/check/luks-rules.c \
+	%D%/check/luks-rules.h \
 	%D%/check/opening.c \
 	%D%/check/opening.h \
 	%D%/check/problem.c \
 	%D%/check/problem.h \
 	%D%/check/rule.c \
 	%D%/check/rule.h \
+	%D%/check/snapshot-rules.c \
+	%D%/check/snapshot-rules.h \
+	%D%/check/table-rules.c \
+	%D%/check/table-rules.h \
 	%D%/check/verdict.c \
 	%D%/check/verdict.h
 %C%_libcheck_la_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)

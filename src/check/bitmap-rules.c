@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The rules for an entry of the bitmap directory. */
-
 #include "config.h"
 
-#include "qcow2/bitmap.h"
+#include "check/bitmap-rules.h"
 
 #include <string.h>
 

@@ -5,17 +5,17 @@
 #include "check/check-clusters.h"
 
 #include "check/cluster-map.h"
+#include "check/directory-rules.h"
 #include "check/file-end.h"
 #include "check/guard.h"
+#include "check/snapshot-rules.h"
 #include "qcow2/refcount.h"
-#include "qcow2/snapshot.h"
 
 /* Byte offsets of fields that point to structures, from the start of the
  * header unless noted. */
 #define AT_L1_TABLE_OFFSET 0x28
 #define AT_REFCOUNT_TABLE_OFFSET 0x30
 #define AT_SNAPSHOT_OFFSET 0x40
-#define AT_EXTENSION_DATA 8    /* from the start of an extension */
 #define AT_DIRECTORY_OFFSET 16 /* from the start of an extension's data */
 
 /* Limits on the work: the number of rounds, the bytes of tables read again in
@@ -39,7 +39,8 @@ static const char *const kind_names[] = {
 
 struct Qcow2ClusterCheck
 {
-  Qcow2Image *image;
+  const Qcow2Image *image;
+  Qcow2Problems *problems;
   Qcow2CheckFailed failed;
   gpointer failed_data;
   guint64 cluster_size;
@@ -54,10 +55,6 @@ struct Qcow2ClusterCheck
                                 directory entry, or 0 when the bitmap was not
                                 selected */
 
-  gboolean has_crypto;
-  guint64 crypto_pointer; /* host offset of the extension's data */
-  Qcow2CryptoExtension crypto;
-
   Qcow2SnapshotTable snapshots; /* size 0 when there are none */
   Qcow2FileEnd file_end;
 
@@ -68,18 +65,20 @@ struct Qcow2ClusterCheck
   gboolean refcounts_failed; /* a read error of the refcounts was reported */
 };
 
-/* Returns a new check of IMAGE, which must outlive the check, or NULL when the
- * cluster size of IMAGE is unknown.  The check passes each read error
- * (QCOW2_ERROR_READ) to FAILED, along with DATA, and continues. */
+/* Returns a new check of IMAGE that adds findings to PROBLEMS, or NULL when
+ * the cluster size of IMAGE is unknown.  Both must outlive the check.  The
+ * check passes each read error (QCOW2_ERROR_READ) to FAILED, along with DATA,
+ * and continues. */
 Qcow2ClusterCheck *
-qcow2_cluster_check_new (Qcow2Image *image, Qcow2CheckFailed failed,
-                         gpointer data)
+qcow2_cluster_check_new (const Qcow2Image *image, Qcow2Problems *problems,
+                         Qcow2CheckFailed failed, gpointer data)
 {
   if (image->header.cluster_size == QCOW2_ABSENT)
     return NULL;
 
   Qcow2ClusterCheck *check = g_new0 (Qcow2ClusterCheck, 1);
   check->image = image;
+  check->problems = problems;
   check->failed = failed;
   check->failed_data = data;
   check->cluster_size = image->header.cluster_size;
@@ -119,17 +118,6 @@ add (Qcow2ClusterCheck *check, Qcow2RunKind kind, guint64 bitmap,
           .kind = kind & 0x7f };
 
   qcow2_cluster_map_add (check->map, run);
-}
-
-/* Includes the LUKS header that EXTENSION points to in the check.  EXTENSION
- * must be a complete crypto extension; a later call replaces it. */
-void
-qcow2_cluster_check_set_crypto (Qcow2ClusterCheck *check,
-                                const Qcow2Extension *extension)
-{
-  check->has_crypto = TRUE;
-  check->crypto = extension->crypto;
-  check->crypto_pointer = extension->file_offset + AT_EXTENSION_DATA;
 }
 
 /* Adds the table of BITMAP.  Findings are only reported for bitmaps that were
@@ -206,7 +194,7 @@ report_bad_block (Qcow2ClusterCheck *check, guint64 index, guint64 raw,
     qcow2_file_end_note_counted (&check->file_end, check->image, raw,
                                  check->cluster_size);
 
-  qcow2_problems_add (check->image->problems, &subject, rule,
+  qcow2_problems_add (check->problems, &subject, rule,
                       check->image->header.refcount_table_offset + index * 8,
                       raw, "entry " QCOW2_U " is " QCOW2_X ", %s", index, raw,
                       offset != 0
@@ -315,10 +303,10 @@ add_structures (Qcow2ClusterCheck *check)
   if ((guint64) h->l1_size * 8 <= QCOW2_MAX_L1_BYTES)
     add (check, QCOW2_RUN_L1_TABLE, QCOW2_NO_INDEX, h->l1_table_offset,
          (guint64) h->l1_size * 8, AT_L1_TABLE_OFFSET);
-  if (check->has_crypto)
+  if (image->crypto_offset != 0)
     add (check, QCOW2_RUN_CRYPTO_HEADER, QCOW2_NO_INDEX,
-         check->crypto.crypto_header_offset,
-         check->crypto.crypto_header_length, check->crypto_pointer);
+         image->crypto.crypto_header_offset,
+         image->crypto.crypto_header_length, image->crypto_offset);
   add (check, QCOW2_RUN_DIRECTORY, QCOW2_NO_INDEX,
        image->bitmaps.bitmap_directory_offset,
        MIN (image->bitmaps.bitmap_directory_size, QCOW2_MAX_DIRECTORY_SIZE),
@@ -326,7 +314,8 @@ add_structures (Qcow2ClusterCheck *check)
 
   add_refcount_structures (check);
   if (check->rounds == 0
-      && !qcow2_snapshot_table_judge (check->image, &check->snapshots, &error))
+      && !qcow2_snapshot_table_judge (check->image, &check->snapshots,
+                                      check->problems, &error))
     tell (check, error);
   add_snapshot_structures (check);
 }
@@ -444,7 +433,7 @@ report_overlap (const Qcow2ClusterCheck *check, const Qcow2Run *owner,
                                   : QCOW2_OVL_01;
   const guint64 offset = run->start * check->cluster_size;
   const guint64 n = MIN (owner->start + owner->n - run->start, run->n);
-  Qcow2Problems *problems = check->image->problems;
+  Qcow2Problems *problems = check->problems;
   g_auto (Qcow2Bitmap) bitmap = { 0 };
   g_autofree char *first = NULL;
   g_autofree char *second = NULL;
@@ -531,7 +520,7 @@ report_refcount (const Qcow2ClusterCheck *check, const Qcow2Run *run,
                                   ? QCOW2_REF_01_STALE
                                   : QCOW2_REF_01_FREE;
   const guint64 offset = cluster * check->cluster_size;
-  Qcow2Problems *problems = check->image->problems;
+  Qcow2Problems *problems = check->problems;
   g_auto (Qcow2Bitmap) bitmap = { 0 };
   g_autofree char *name = NULL;
   Qcow2Subject subject;
@@ -610,7 +599,7 @@ report_unexamined (const Qcow2ClusterCheck *check, guint64 cluster,
   const guint64 offset = cluster * check->cluster_size;
 
   qcow2_problems_add (
-      check->image->problems, &subject, QCOW2_RES_06, offset, 0,
+      check->problems, &subject, QCOW2_RES_06, offset, 0,
       "%s from " QCOW2_X " on were not examined: there are too many clusters",
       what, offset);
 }
@@ -685,7 +674,8 @@ judge_file_end (Qcow2ClusterCheck *check)
 
   error = NULL;
   check->l1_failed
-      = !qcow2_file_end_judge (&check->file_end, check->image, &error);
+      = !qcow2_file_end_judge (&check->file_end, check->image, check->problems,
+                               &error);
   if (check->l1_failed)
     tell (check, error);
 }
@@ -697,20 +687,21 @@ static void
 judge_guard (Qcow2ClusterCheck *check)
 {
   const Qcow2RuleUse *use
-      = qcow2_problems_get_use (check->image->problems, QCOW2_OVL_01_GUARDED);
+      = qcow2_problems_get_use (check->problems, QCOW2_OVL_01_GUARDED);
 
   GError *error = NULL;
 
   if (check->directory != NULL && use->n == 0
       && qcow2_directory_is_rewritten (check->directory)
-      && !qcow2_guard_judge (check->image, &check->snapshots, &error)
+      && !qcow2_guard_judge (check->image, &check->snapshots, check->problems,
+                             &error)
       && !check->l1_failed && !check->refcounts_failed)
     tell (check, g_steal_pointer (&error));
   g_clear_error (&error);
 }
 
 /* Judges the clusters added since the last round and adds findings to the
- * problems of the image.  DIRECTORY is the bitmap directory, or NULL when
+ * problems.  DIRECTORY is the bitmap directory, or NULL when
  * there is none; the caller has to rewind it afterwards.  Returns whether
  * another round is needed, for which the caller adds all bitmaps again. */
 gboolean

@@ -4,8 +4,8 @@
 
 #pragma once
 
-#include "qcow2/bitmap.h"
 #include "check/examine.h"
+#include "qcow2/bitmap.h"
 
 G_BEGIN_DECLS
 
@@ -18,11 +18,10 @@ typedef void (*Qcow2CheckFailed) (GError *error, gpointer data);
  * rounds, each for a later part of the file. */
 typedef struct Qcow2ClusterCheck Qcow2ClusterCheck;
 
-Qcow2ClusterCheck *qcow2_cluster_check_new (Qcow2Image *image,
+Qcow2ClusterCheck *qcow2_cluster_check_new (const Qcow2Image *image,
+                                            Qcow2Problems *problems,
                                             Qcow2CheckFailed failed,
                                             gpointer data);
-void qcow2_cluster_check_set_crypto (Qcow2ClusterCheck *check,
-                                     const Qcow2Extension *extension);
 void qcow2_cluster_check_add_bitmap (Qcow2ClusterCheck *check,
                                      const Qcow2Bitmap *bitmap,
                                      gboolean wanted);

@@ -4,8 +4,10 @@
 
 #include "check/check.h"
 
+#include "check/bitmap-rules.h"
+#include "check/directory-rules.h"
 #include "check/examine.h"
-#include "qcow2/luks.h"
+#include "check/luks-rules.h"
 
 /* The maximum number of bytes to search for bits that should be 0, in all
  * bitmaps together: all of them may end in the same, possibly large, cluster.
@@ -21,7 +23,8 @@
 
 typedef struct
 {
-  Qcow2Image *image;
+  const Qcow2Image *image;
+  Qcow2Problems *problems;
   const Qcow2CheckCalls *calls;
   Qcow2BitmapSummary *summary;
   Qcow2ClusterCheck *clusters; /* NULL when the cluster size is unknown:
@@ -152,59 +155,23 @@ check_rest_of_area (Check *check, guint64 start, guint64 end)
       || !find_version_3 (check, start, &is_version_3, &error))
     fail (error, check);
   else if (is_version_3)
-    qcow2_problems_add (check->image->problems, &subject,
+    qcow2_problems_add (check->problems, &subject,
                         QCOW2_HDR_14_VERSION_3, offset, 0,
                         "the rest of a version 3 header follows the version 2 "
                         "header");
   else if (offset < stop)
-    qcow2_problems_add (check->image->problems, &subject, QCOW2_HDR_14, offset,
+    qcow2_problems_add (check->problems, &subject, QCOW2_HDR_14, offset,
                         0, "there is something after the last extension");
-}
-
-/* Judges the LUKS header that EXTENSION points to, if any.  QEMU opens the
- * LUKS header of every crypto extension, including those that a later one
- * overrides. */
-static void
-check_luks (Check *check, const Qcow2Extension *extension)
-{
-  const Qcow2Image *image = check->image;
-  GError *error = NULL;
-
-  if (qcow2_luks_is_located (extension, &image->header)
-      && !qcow2_luks_judge (extension, image->source, image->problems, &error))
-    fail (error, check);
-}
-
-static void
-check_extension (Check *check, const Qcow2Extension *extension,
-                 Qcow2ExtensionHistory *history)
-{
-  const Qcow2Image *image = check->image;
-  const gboolean repeated = qcow2_extension_is_repeated (extension, history);
-
-  if (extension->magic == QCOW2_EXTENSION_CRYPTO && extension->n_decoded == 2
-      && check->clusters != NULL)
-    qcow2_cluster_check_set_crypto (check->clusters, extension);
-
-  /* Opening the image has judged complete bitmaps extensions. */
-  if (extension->magic == QCOW2_EXTENSION_BITMAPS
-      && qcow2_extension_is_whole (extension))
-    return;
-
-  qcow2_extension_judge (extension, &image->header,
-                         byte_source_get_size (image->source), repeated,
-                         QCOW2_PART_EXTENSIONS, image->problems);
-  check_luks (check, extension);
 }
 
 /* Returns whether there is an error in the fields that locate the extensions.
  */
 static gboolean
-has_framing_error (const Qcow2Image *image)
+has_framing_error (const Qcow2Problems *problems)
 {
-  for (guint i = 0; i < qcow2_problems_get_n (image->problems); i++)
+  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (image->problems, i);
+      const Qcow2Problem *problem = qcow2_problems_get (problems, i);
 
       if (problem->severity == QCOW2_SEVERITY_ERROR
           && problem->subject.parts == QCOW2_PART_ALL)
@@ -214,41 +181,23 @@ has_framing_error (const Qcow2Image *image)
   return FALSE;
 }
 
+/* Judges what only the whole check reads of the extensions: the LUKS header,
+ * and the rest of the extension area. */
 static void
 check_extensions (Check *check)
 {
   const Qcow2Image *image = check->image;
-  g_autoptr (Qcow2ExtensionWalk) walk = NULL;
-  g_autoptr (GError) local_error = NULL;
-  Qcow2ExtensionHistory history = { .n = 0 };
-  guint64 start;
-  guint64 end;
+  const gboolean is_terminated
+      = image->end.state == QCOW2_AT_TERMINATOR && image->end.length == 0;
+  GError *error = NULL;
 
-  if (!image->has_extensions
-      || !qcow2_header_get_extension_area (&image->header, &start, &end))
-    return;
-
-  walk = qcow2_extension_walk_new (image->source, &image->header);
-  while (TRUE)
-    {
-      g_auto (Qcow2Extension) extension = { 0 };
-
-      if (!qcow2_extension_walk_next (walk, &extension, &local_error))
-        break;
-
-      check_extension (check, &extension, &history);
-    }
-
-  if (local_error != NULL)
-    {
-      fail (g_steal_pointer (&local_error), check);
-      return;
-    }
+  if (!qcow2_luks_judge_all (image, check->problems, &error))
+    fail (error, check);
 
   /* If the header is wrong, the end of the area may be, too. */
-  const guint64 rest = qcow2_extension_walk_get_rest (walk);
-  if (rest != 0 && !has_framing_error (image))
-    check_rest_of_area (check, rest, end);
+  if (is_terminated && !has_framing_error (check->problems))
+    check_rest_of_area (check, image->end.pos + QCOW2_EXTENSION_HEAD_LENGTH,
+                        image->end.area_end);
 }
 
 /* BDATA-03: checks that the bits after the last one of BITMAP, whose data has
@@ -271,7 +220,7 @@ check_tail (Check *check, const Qcow2Bitmap *bitmap, guint64 data_size)
 
   if (end - start > check->zero_bytes_left)
     {
-      qcow2_problems_add (check->image->problems, &subject, QCOW2_RES_06_TAIL,
+      qcow2_problems_add (check->problems, &subject, QCOW2_RES_06_TAIL,
                           start, 0,
                           "the bits after the last one that counts were not "
                           "examined: there are too many in this image");
@@ -288,7 +237,7 @@ check_tail (Check *check, const Qcow2Bitmap *bitmap, guint64 data_size)
 
       qcow2_problem_allow (
           qcow2_problems_add (
-              check->image->problems, &subject, QCOW2_BDATA_03, offset, byte,
+              check->problems, &subject, QCOW2_BDATA_03, offset, byte,
               "bit " QCOW2_U " is set, after the last of " QCOW2_U,
               (entry->index * h->cluster_size + offset - entry->offset) * 8
                   + (guint64) g_bit_nth_lsf (wrong, -1),
@@ -388,7 +337,7 @@ check_bitmap (Check *check, const Walk *walk, gboolean asked_for,
 
   check->last_index = find_last_entry (check, bitmap, &data_size);
   check->has_last = FALSE;
-  qcow2_examiner_set_problems (walk->examiner, wanted ? check->image->problems
+  qcow2_examiner_set_problems (walk->examiner, wanted ? check->problems
                                                       : walk->ignored);
   qcow2_cluster_check_add_bitmap (check->clusters, bitmap, wanted);
   qcow2_examiner_examine (walk->examiner, bitmap, &error);
@@ -413,7 +362,7 @@ check_cut_entry (Check *check, const Walk *walk)
 
   check->last_index = QCOW2_NO_INDEX;
   qcow2_examiner_set_problems (
-      walk->examiner, walk->first ? check->image->problems : walk->ignored);
+      walk->examiner, walk->first ? check->problems : walk->ignored);
   qcow2_cluster_check_add_bitmap (check->clusters, &bitmap, walk->first);
   if (!qcow2_examiner_examine_cut_entry (walk->examiner, &error))
     fail_table (check, &bitmap, error);
@@ -458,7 +407,7 @@ report_left_out (const Check *check, guint64 n)
   const Qcow2Subject subject = make_subject (QCOW2_PART_BITMAPS, "image");
 
   if (n > 0)
-    qcow2_problems_add (check->image->problems, &subject, QCOW2_RES_06,
+    qcow2_problems_add (check->problems, &subject, QCOW2_RES_06,
                         check->image->bitmaps.bitmap_directory_offset, 0,
                         "overlaps with what " QCOW2_U " entries in tables of "
                         "other bitmaps point to were not examined: there are "
@@ -474,7 +423,7 @@ walk_bitmaps (Check *check, Qcow2Directory *directory, gboolean first,
               GError **error)
 {
   g_autoptr (Qcow2Examiner) examiner
-      = qcow2_examiner_new (check->image, directory);
+      = qcow2_examiner_new (directory, check->problems);
   g_autoptr (Qcow2Problems) ignored = qcow2_problems_new ();
   const Walk walk = { .directory = directory,
                       .examiner = examiner,
@@ -511,7 +460,7 @@ check_bitmaps (Check *check, Qcow2Directory *directory)
   gboolean is_readable = directory != NULL && check->clusters != NULL;
 
   check->summary->is_whole
-      = directory != NULL && !qcow2_directory_is_unknown (directory);
+      = directory != NULL && !qcow2_directory_is_unknown (directory, check->problems);
   do
     {
       if (is_readable && !walk_bitmaps (check, directory, first, &error))
@@ -532,7 +481,7 @@ check_writer (Check *check)
   const Qcow2Subject subject = make_subject (QCOW2_PART_ALL, "image");
 
   if (qcow2_image_probe_writer (check->image) == BYTE_SOURCE_LOCKED)
-    qcow2_problems_add (check->image->problems, &subject, QCOW2_FILE_08, 0, 0,
+    qcow2_problems_add (check->problems, &subject, QCOW2_FILE_08, 0, 0,
                         "a program is writing to the image");
 }
 
@@ -543,7 +492,7 @@ check_changed (const Check *check)
   const Qcow2Subject subject = make_subject (QCOW2_PART_ALL, "image");
 
   if (byte_source_has_changed (check->image->source))
-    qcow2_problems_add (check->image->problems, &subject,
+    qcow2_problems_add (check->problems, &subject,
                         QCOW2_FILE_08_CHANGED, 0, 0,
                         "the file changed while it was read");
 }
@@ -555,24 +504,26 @@ conclude (const Check *check, const Qcow2Directory *directory,
           Qcow2Verdict *verdict)
 {
   *verdict = (Qcow2Verdict) QCOW2_VERDICT_INIT;
-  qcow2_verdict_add (verdict, check->image, check->image->problems);
+  qcow2_verdict_add (verdict, check->image, check->problems);
   if ((check->has_failed || directory == NULL)
       && verdict->effect < QCOW2_EFFECT_UNKNOWN)
     *verdict = (Qcow2Verdict){ QCOW2_EFFECT_UNKNOWN, QCOW2_FILE_04 };
 }
 
-/* Judges IMAGE by all rules and adds findings to its problems.  DIRECTORY is
- * its bitmap directory, or NULL if that cannot be read.  Counts the selected
+/* Judges IMAGE by all rules and adds findings to PROBLEMS, which has those
+ * about the header, the extensions and the directory as a whole.  DIRECTORY is
+ * the bitmap directory, or NULL if that cannot be read.  Counts the selected
  * bitmaps by state in SUMMARY, which the caller zeroes.  Stores in *VERDICT,
  * unless it is NULL, what QEMU does with the image; this is only valid if all
  * bitmaps are selected.  Passes read errors (QCOW2_ERROR_READ) to the failed
  * callback in CALLS and continues. */
 void
-qcow2_image_check (Qcow2Image *image, Qcow2Directory *directory,
-                   const Qcow2CheckCalls *calls, Qcow2BitmapSummary *summary,
-                   Qcow2Verdict *verdict)
+qcow2_image_check (const Qcow2Image *image, Qcow2Problems *problems,
+                   Qcow2Directory *directory, const Qcow2CheckCalls *calls,
+                   Qcow2BitmapSummary *summary, Qcow2Verdict *verdict)
 {
   Check check = { .image = image,
+                  .problems = problems,
                   .calls = calls,
                   .summary = summary,
                   .window = byte_window_new (image->source, 0),
@@ -580,7 +531,7 @@ qcow2_image_check (Qcow2Image *image, Qcow2Directory *directory,
                   .unread = g_hash_table_new_full (g_int64_hash, g_int64_equal,
                                                    g_free, NULL) };
 
-  check.clusters = qcow2_cluster_check_new (image, fail, &check);
+  check.clusters = qcow2_cluster_check_new (image, problems, fail, &check);
   check_writer (&check);
   check_extensions (&check);
   check_bitmaps (&check, directory);

@@ -5,8 +5,8 @@
 #pragma once
 
 #include "check/check-clusters.h"
-#include "qcow2/directory.h"
 #include "check/verdict.h"
+#include "qcow2/directory.h"
 
 G_BEGIN_DECLS
 
@@ -19,7 +19,8 @@ typedef struct
   gpointer data;
 } Qcow2CheckCalls;
 
-void qcow2_image_check (Qcow2Image *image, Qcow2Directory *directory,
+void qcow2_image_check (const Qcow2Image *image, Qcow2Problems *problems,
+                        Qcow2Directory *directory,
                         const Qcow2CheckCalls *calls,
                         Qcow2BitmapSummary *summary, Qcow2Verdict *verdict);
 

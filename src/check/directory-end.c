@@ -4,6 +4,8 @@
 
 #include "check/directory-end.h"
 
+#include "check/bitmap-rules.h"
+
 /* Returns whether QEMU accepts the fields of BITMAP, whose name was not
  * read. */
 static gboolean

@@ -4,6 +4,9 @@
 
 #include "check/examine.h"
 
+#include "check/bitmap-rules.h"
+#include "check/directory-rules.h"
+#include "check/table-rules.h"
 #include "qcow2/contents.h"
 #include "qcow2/error.h"
 
@@ -20,9 +23,9 @@
 
 struct Qcow2Examiner
 {
-  Qcow2Image *image;
+  const Qcow2Image *image;
   const Qcow2Directory *directory;
-  Qcow2Problems *problems; /* of the image, unless others were set */
+  Qcow2Problems *problems;
   gboolean all_damaged;
   ByteWindow *window;
   guint64 bytes_left; /* of MAX_TABLE_BYTES */
@@ -78,30 +81,19 @@ compare_verdicts (gconstpointer a, gconstpointer b,
   return compare_numbers (left->granularity, right->granularity);
 }
 
-/* Returns the bitmap table of BITMAP.  IMAGE must outlive the result. */
-Qcow2Table
-qcow2_image_get_table (const Qcow2Image *image, const Qcow2Bitmap *bitmap)
-{
-  const Qcow2Table table = { .source = image->source,
-                             .header = &image->header,
-                             .offset = bitmap->bitmap_table_offset,
-                             .n_entries = bitmap->bitmap_table_size,
-                             .granularity = bitmap->granularity };
-
-  return table;
-}
-
-/* Returns an examiner of the bitmaps in DIRECTORY, which is that of IMAGE.
+/* Returns an examiner of the bitmaps in DIRECTORY that adds findings to
+ * PROBLEMS, in which those about the header and the extensions are already.
  * Both must outlive the examiner. */
 Qcow2Examiner *
-qcow2_examiner_new (Qcow2Image *image, const Qcow2Directory *directory)
+qcow2_examiner_new (const Qcow2Directory *directory, Qcow2Problems *problems)
 {
+  const Qcow2Image *image = qcow2_directory_get_image (directory);
   Qcow2Examiner *examiner = g_new0 (Qcow2Examiner, 1);
 
   examiner->image = image;
   examiner->directory = directory;
-  examiner->problems = image->problems;
-  examiner->all_damaged = qcow2_image_bitmaps_are_damaged (image);
+  examiner->problems = problems;
+  examiner->all_damaged = qcow2_directory_is_hidden (problems);
   examiner->window = byte_window_new (image->source, G_MAXUINT64);
   examiner->bytes_left = MAX_TABLE_BYTES;
   examiner->rows_left = QCOW2_MAX_TABLE_ENTRIES;
@@ -122,8 +114,7 @@ qcow2_examiner_set_watch (Qcow2Examiner *examiner, Qcow2ExaminerWatch watch,
   examiner->watch_data = data;
 }
 
-/* Makes EXAMINER add further findings to PROBLEMS, which must outlive it,
- * rather than to the image's problems. */
+/* Makes EXAMINER add further findings to PROBLEMS, which must outlive it. */
 void
 qcow2_examiner_set_problems (Qcow2Examiner *examiner, Qcow2Problems *problems)
 {
@@ -161,7 +152,7 @@ qcow2_examiner_judge_entry (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap)
 {
   const Qcow2Image *image = examiner->image;
 
-  if (bitmap->name == NULL || qcow2_directory_is_none (examiner->directory))
+  if (bitmap->name == NULL || qcow2_directory_get_facts (examiner->directory)->is_none)
     return;
 
   qcow2_bitmap_judge (
@@ -316,7 +307,7 @@ judge_table (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, GError **error)
   guint64 data_size = 0;
 
   if (table.offset == 0 || (bitmap->name == NULL && !bitmap->truncated_by_file)
-      || qcow2_directory_is_none (examiner->directory))
+      || qcow2_directory_get_facts (examiner->directory)->is_none)
     return TRUE; /* BDIR-05, BDIR-02, BDIR-21 */
 
   if (known != NULL && known->broken != QCOW2_NO_RULE)

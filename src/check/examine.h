@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include "check/problem.h"
 #include "qcow2/directory.h"
 #include "qcow2/table.h"
 
@@ -20,8 +21,8 @@ typedef void (*Qcow2ExaminerWatch) (const Qcow2Bitmap *bitmap,
                                     const Qcow2RuleIndex *broken,
                                     gsize n_entries, gpointer data);
 
-Qcow2Examiner *qcow2_examiner_new (Qcow2Image *image,
-                                   const Qcow2Directory *directory);
+Qcow2Examiner *qcow2_examiner_new (const Qcow2Directory *directory,
+                                   Qcow2Problems *problems);
 gboolean qcow2_examiner_examine (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
                                  GError **error);
 gboolean qcow2_examiner_examine_cut_entry (Qcow2Examiner *examiner,
@@ -44,8 +45,5 @@ void qcow2_examiner_judge_entry (Qcow2Examiner *examiner,
 void qcow2_examiner_free (Qcow2Examiner *examiner);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2Examiner, qcow2_examiner_free)
-
-Qcow2Table qcow2_image_get_table (const Qcow2Image *image,
-                                  const Qcow2Bitmap *bitmap);
 
 G_END_DECLS

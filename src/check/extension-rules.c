@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The rules about a single header extension. */
-
 #include "config.h"
 
-#include "qcow2/extension.h"
+#include "check/extension-rules.h"
 
 #include <string.h>
 
+#include "check/directory-end.h"
 #include "qcow2/printable.h"
+
+#define WHAT "header extension"
 
 /* Byte offsets in an extension, from its magic. */
 #define AT_LENGTH 4
-#define AT_DATA 8
+#define AT_DATA QCOW2_EXTENSION_HEAD_LENGTH
 
-#define BITMAPS_LENGTH 24
-#define CRYPTO_LENGTH 16
+#define BITMAPS_LENGTH QCOW2_BITMAPS_EXTENSION_LENGTH
+#define CRYPTO_LENGTH QCOW2_CRYPTO_EXTENSION_LENGTH
 #define FEATURE_ROW 48
 
 /* LUKS1 on-disk format: the size of the partition header in bytes. */
@@ -28,6 +29,8 @@ typedef struct
   const Qcow2Extension *e;
   const Qcow2Header *header;
   guint64 file_size; /* bytes */
+  gboolean directory_ends_in_zeroes; /* the file truncates the directory, which
+                                        is sound if zeroes follow */
   Qcow2Problems *problems;
   Qcow2Subject subject;
 } Judge;
@@ -219,7 +222,7 @@ judge_directory_place (const Judge *j)
          ", is beyond what QEMU reads of a file",
          size, offset);
   else if (size % 8 == 0 && offset < j->file_size && size - left < 8
-           && j->e->directory_ends_in_zeroes)
+           && j->directory_ends_in_zeroes)
     ADD (BEXT_06_PADDING, AT_DATA + 16, offset,
          "the bitmap directory, " QCOW2_X " bytes at " QCOW2_X
          ", ends " QCOW2_X
@@ -228,7 +231,7 @@ judge_directory_place (const Judge *j)
   else
     qcow2_problems_add (
         j->problems, &j->subject,
-        j->e->directory_ends_in_zeroes ? QCOW2_BEXT_06 : QCOW2_BEXT_06_REFUSED,
+        j->directory_ends_in_zeroes ? QCOW2_BEXT_06 : QCOW2_BEXT_06_REFUSED,
         j->e->file_offset + AT_DATA + 16, offset,
         "the bitmap directory, " QCOW2_X " bytes at " QCOW2_X
         ", does not end in the file, which has " QCOW2_U " bytes",
@@ -263,6 +266,32 @@ judge_bitmaps (const Judge *j)
          "bitmap_directory_offset " QCOW2_X " is not the start of a cluster",
          b->bitmap_directory_offset);
   judge_directory_place (j);
+}
+
+static void
+judge_by_magic (const Judge *j)
+{
+  switch (j->e->magic)
+    {
+    case QCOW2_EXTENSION_BACKING_FORMAT:
+      judge_backing_format (j);
+      return;
+    case QCOW2_EXTENSION_FEATURES:
+      judge_features (j);
+      return;
+    case QCOW2_EXTENSION_CRYPTO:
+      judge_crypto (j);
+      return;
+    case QCOW2_EXTENSION_BITMAPS:
+      judge_bitmaps (j);
+      return;
+    case QCOW2_EXTENSION_DATA_FILE:
+      judge_data_file (j);
+      return;
+    default:
+      ADD (EXT_09, 0, 0, "an extension of an unknown type");
+      return;
+    }
 }
 
 /* Returns the bit that stands for MAGIC in a history, or 0 if MAGIC is
@@ -316,45 +345,230 @@ qcow2_extension_is_repeated (const Qcow2Extension *extension,
   return FALSE;
 }
 
-/* Judges EXTENSION, which belongs to an image with HEADER in a file of
- * FILE_SIZE bytes, and adds findings that bear on PARTS (Qcow2Parts) to
- * PROBLEMS.  REPEATED is the result of qcow2_extension_is_repeated (). */
-void
-qcow2_extension_judge (const Qcow2Extension *extension,
-                       const Qcow2Header *header, guint64 file_size,
-                       gboolean repeated, guint parts, Qcow2Problems *problems)
+/* Returns the parts of an image that findings about EXTENSION bear on: no
+ * bitmap can be used if the bitmaps extension is wrong. */
+static guint
+get_parts (const Qcow2Extension *extension)
 {
-  const Judge judge = { .e = extension,
-                        .header = header,
-                        .file_size = file_size,
-                        .problems = problems,
-                        .subject = { .parts = parts,
-                                     .structure = "header extension",
-                                     .extension = extension->index,
-                                     .bitmap = QCOW2_NO_INDEX } };
+  return extension->magic == QCOW2_EXTENSION_BITMAPS
+                 && qcow2_extension_is_whole (extension)
+             ? QCOW2_PART_EXTENSIONS | QCOW2_PART_BITMAPS
+             : QCOW2_PART_EXTENSIONS;
+}
+
+/* Judges EXTENSION, which belongs to an image with HEADER in SOURCE, and adds
+ * findings to PROBLEMS.  REPEATED is the result of
+ * qcow2_extension_is_repeated ().  Fails with QCOW2_ERROR_READ. */
+gboolean
+qcow2_extension_judge (const Qcow2Extension *extension,
+                       const Qcow2Header *header, ByteSource *source,
+                       gboolean repeated, Qcow2Problems *problems,
+                       GError **error)
+{
+  Judge judge = { .e = extension,
+                  .header = header,
+                  .file_size = byte_source_get_size (source),
+                  .problems = problems,
+                  .subject = { .parts = get_parts (extension),
+                               .structure = WHAT,
+                               .extension = extension->index,
+                               .bitmap = QCOW2_NO_INDEX } };
   const Judge *j = &judge;
+
+  if (extension->magic == QCOW2_EXTENSION_BITMAPS && extension->n_decoded == 4
+      && !qcow2_directory_ends_in_zeroes (source, header, &extension->bitmaps,
+                                          &judge.directory_ends_in_zeroes,
+                                          error))
+    return FALSE;
 
   if (repeated)
     judge_repeated (j);
-  switch (extension->magic)
+  judge_by_magic (j);
+  return TRUE;
+}
+
+/* Returns whether QEMU refuses the extension at END, which the file truncates:
+ * QEMU reads zeroes for the missing bytes.  A LUKS header or a directory that
+ * such an extension points to is not in the file. */
+static gboolean
+is_refused_with_zeroes (const Qcow2WalkPosition *end,
+                        const Qcow2Header *header)
+{
+  const guint64 left = end->area_end - end->pos - AT_DATA;
+  const guint64 padded = ((guint64) end->length + 7) / 8 * 8;
+
+  if (end->length > left)
+    return TRUE;
+
+  switch (end->magic)
     {
-    case QCOW2_EXTENSION_BACKING_FORMAT:
-      judge_backing_format (j);
-      return;
-    case QCOW2_EXTENSION_FEATURES:
-      judge_features (j);
-      return;
+    case QCOW2_EXTENSION_END:
+      return FALSE;
     case QCOW2_EXTENSION_CRYPTO:
-      judge_crypto (j);
-      return;
+      return TRUE;
     case QCOW2_EXTENSION_BITMAPS:
-      judge_bitmaps (j);
-      return;
-    case QCOW2_EXTENSION_DATA_FILE:
-      judge_data_file (j);
-      return;
+      if (qcow2_header_vouches_for_bitmaps (header)
+          || end->length != BITMAPS_LENGTH)
+        return TRUE;
+      break;
+    case QCOW2_EXTENSION_BACKING_FORMAT:
+      if (end->length > QCOW2_QEMU_MAX_BACKING_FORMAT)
+        return TRUE;
+      break;
     default:
-      ADD (EXT_09, 0, 0, "an extension of an unknown type");
+      break;
+    }
+
+  /* Where there is room for a head, QEMU reads one of zeroes: a terminator. */
+  return left > padded && left - padded < AT_DATA;
+}
+
+/* Adds a finding to PROBLEMS if END, the end of the extensions of an image
+ * with HEADER, is wrong.  No reader sees the extensions that follow the
+ * damage, so the finding bears on the header, whose strings are extensions,
+ * and on the bitmaps unless HAVE_BITMAPS says that their extension was found
+ * before. */
+void
+qcow2_extensions_judge_end (const Qcow2WalkPosition *end,
+                            const Qcow2Header *header, gboolean have_bitmaps,
+                            Qcow2Problems *problems)
+{
+  const guint bitmaps = have_bitmaps ? 0 : QCOW2_PART_BITMAPS;
+  Qcow2Subject subject
+      = { .parts = QCOW2_PART_HEADER | QCOW2_PART_EXTENSIONS | bitmaps,
+          .structure = WHAT,
+          .extension = end->index,
+          .bitmap = QCOW2_NO_INDEX };
+  const guint64 at = end->pos;
+
+  switch (end->state)
+    {
+    case QCOW2_WALKING:
+      return;
+    case QCOW2_AT_AREA_END:
+      qcow2_problems_add (problems, &subject, QCOW2_EXT_07_AREA, at, 0,
+                          "the extensions end without a terminator");
+      return;
+    case QCOW2_AT_FILE_END:
+      qcow2_problems_add (problems, &subject, QCOW2_EXT_07_FILE, at, 0,
+                          "the file ends without a terminator of the "
+                          "extensions");
+      return;
+    case QCOW2_NO_ROOM_FOR_HEAD:
+      qcow2_problems_add (problems, &subject, QCOW2_EXT_02, at, 0,
+                          "only " QCOW2_U " bytes are left, but magic and "
+                          "length need %u",
+                          end->area_end - at, QCOW2_EXTENSION_HEAD_LENGTH);
+      return;
+    case QCOW2_HEAD_TRUNCATED:
+      qcow2_problems_add (problems, &subject,
+                          is_refused_with_zeroes (end, header)
+                              ? QCOW2_EXT_15_REFUSED
+                              : QCOW2_EXT_15,
+                          at, 0,
+                          "the file ends at " QCOW2_X ", inside magic and "
+                          "length",
+                          end->file_end);
+      return;
+    case QCOW2_AT_TERMINATOR:
+      subject.parts = QCOW2_PART_EXTENSIONS;
+      if (end->length != 0)
+        qcow2_problems_add (problems, &subject, QCOW2_EXT_06, at + AT_LENGTH,
+                            end->length,
+                            "the terminator has the length %u, not 0",
+                            end->length);
+      return;
+    case QCOW2_TERMINATOR_TOO_LONG:
+      subject.parts = QCOW2_PART_EXTENSIONS;
+      qcow2_problems_add (problems, &subject, QCOW2_EXT_06_LONG,
+                          at + AT_LENGTH, end->length,
+                          "the terminator has the length %u, but only " QCOW2_U
+                          " bytes are left",
+                          end->length, end->area_end - at - AT_DATA);
+      return;
+    case QCOW2_DATA_TOO_LONG:
+      subject.extension--;
+      qcow2_problems_add (problems, &subject, QCOW2_EXT_03, at + AT_LENGTH,
+                          end->length,
+                          "length %u is greater than the " QCOW2_U
+                          " bytes that are left for it",
+                          end->length, end->area_end - at - AT_DATA);
+      return;
+    case QCOW2_DATA_TRUNCATED:
+      subject.extension--;
+      qcow2_problems_add (
+          problems, &subject,
+          is_refused_with_zeroes (end, header) ? QCOW2_EXT_15_REFUSED
+                                               : QCOW2_EXT_15,
+          at + AT_DATA, 0,
+          "the file ends at " QCOW2_X ", inside the %u bytes of data",
+          end->file_end, end->length);
       return;
     }
+}
+
+/* Judges the extensions of WALK and its end, for an image with HEADER in
+ * SOURCE, and adds findings to PROBLEMS. */
+static gboolean
+judge_all (Qcow2ExtensionWalk *walk, const Qcow2Header *header,
+           ByteSource *source, Qcow2Problems *problems, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+
+  while (local_error == NULL)
+    {
+      g_auto (Qcow2Extension) extension = { 0 };
+
+      if (!qcow2_extension_walk_next (walk, &extension, &local_error))
+        break;
+
+      qcow2_extension_judge (&extension, header, source, FALSE, problems,
+                             &local_error);
+    }
+
+  if (local_error != NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+
+  qcow2_extensions_judge_end (qcow2_extension_walk_get_position (walk), header,
+                              FALSE, problems);
+  return TRUE;
+}
+
+/* For a HEADER whose header_length is not a multiple of 8, stores in *ACCEPTED
+ * whether QEMU, which takes the bytes at host offset header_length of SOURCE
+ * for extensions, accepts them.  Stores FALSE for any other header, and if the
+ * extensions cannot be located.  Fails with QCOW2_ERROR_READ. */
+gboolean
+qcow2_extensions_can_be_misread (ByteSource *source, const Qcow2Header *header,
+                                 gboolean *accepted, GError **error)
+{
+  const guint64 length = header->header_length;
+  const guint64 name = header->backing_file_offset;
+  const guint64 end = name != 0 ? name : header->cluster_size;
+
+  *accepted = FALSE;
+  if (length % 8 == 0 || length < QCOW2_V3_HEADER_LENGTH
+      || header->cluster_size == QCOW2_ABSENT || length > header->cluster_size
+      || name > header->cluster_size)
+    return TRUE;
+
+  /* After the end of the file QEMU reads zeroes, which are a terminator if
+   * there is room for one. */
+  *accepted = length >= end || end - length >= AT_DATA;
+  if (length >= end || length >= byte_source_get_size (source))
+    return TRUE;
+
+  g_autoptr (Qcow2ExtensionWalk) walk
+      = qcow2_extension_walk_new_between (source, length, end);
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  if (!judge_all (walk, header, source, problems, error))
+    return FALSE;
+
+  for (guint i = 0; i < QCOW2_N_RULES && *accepted; i++)
+    *accepted = qcow2_problems_get_use (problems, i)->n == 0
+                || qcow2_rules[i].effect < QCOW2_EFFECT_REFUSED;
+  return TRUE;
 }

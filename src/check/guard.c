@@ -11,7 +11,7 @@
 
 typedef struct
 {
-  Qcow2Image *image;
+  const Qcow2Image *image;
   guint64 start;    /* host offset of the first cluster of the directory */
   guint64 end;      /* host offset after its last cluster */
   const char *what; /* the structure that overlaps the directory, or NULL */
@@ -84,29 +84,29 @@ check_snapshots (Guard *guard, const Qcow2SnapshotTable *snapshots)
 }
 
 static void
-report (const Guard *guard)
+report (const Guard *guard, Qcow2Problems *problems)
 {
-  Qcow2Image *image = guard->image;
   const Qcow2Subject subject = { .parts = QCOW2_PART_BITMAPS,
                                  .structure = "bitmap directory",
                                  .extension = QCOW2_NO_INDEX,
                                  .bitmap = QCOW2_NO_INDEX };
 
-  qcow2_problems_add (image->problems, &subject, QCOW2_OVL_01_GUARDED,
-                      guard->start, 0,
+  qcow2_problems_add (problems, &subject, QCOW2_OVL_01_GUARDED, guard->start,
+                      0,
                       "QEMU does not write the directory: it shares a cluster "
                       "with %s",
                       guard->what);
 }
 
-/* OVL-01: adds a finding if QEMU would have to rewrite the bitmap directory of
- * IMAGE but does not, because the directory shares a cluster with other
+/* OVL-01: adds a finding to PROBLEMS if QEMU would have to rewrite the bitmap
+ * directory of IMAGE but does not, because the directory shares a cluster with other
  * metadata.  SNAPSHOTS is the snapshot table; it is empty if there are no
  * snapshots.  Fails with QCOW2_ERROR_READ.  (QEMU, block/qcow2-refcount.c:
  * qcow2_check_metadata_overlap.) */
 gboolean
-qcow2_guard_judge (Qcow2Image *image, const Qcow2SnapshotTable *snapshots,
-                   GError **error)
+qcow2_guard_judge (const Qcow2Image *image,
+                   const Qcow2SnapshotTable *snapshots,
+                   Qcow2Problems *problems, GError **error)
 {
   const Qcow2Header *h = &image->header;
   const guint64 offset = image->bitmaps.bitmap_directory_offset;
@@ -134,6 +134,6 @@ qcow2_guard_judge (Qcow2Image *image, const Qcow2SnapshotTable *snapshots,
     return FALSE;
 
   if (guard.what != NULL)
-    report (&guard);
+    report (&guard, problems);
   return TRUE;
 }

@@ -4,13 +4,13 @@
 
 #pragma once
 
-#include "qcow2/image.h"
+#include "check/problem.h"
 #include "qcow2/snapshot.h"
 
 G_BEGIN_DECLS
 
-gboolean qcow2_guard_judge (Qcow2Image *image,
+gboolean qcow2_guard_judge (const Qcow2Image *image,
                             const Qcow2SnapshotTable *snapshots,
-                            GError **error);
+                            Qcow2Problems *problems, GError **error);
 
 G_END_DECLS

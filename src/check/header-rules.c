@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The rules about the header alone. */
-
 #include "config.h"
 
-#include "qcow2/header.h"
+#include "check/header-rules.h"
 
 #include <string.h>
 
-#include "qcow2/extension.h"
+#include "check/extension-rules.h"
 #include "qcow2/printable.h"
 
 /* Host offsets of header fields, for findings. */
@@ -522,7 +520,7 @@ judge_tail (const Judge *j, ByteSource *source, GError **error)
 }
 
 /* Judges HEADER, which was read from SOURCE, and adds findings to PROBLEMS.
- * Rules that also depend on the extensions are left to qcow2_image_open ().
+ * Rules that also depend on the extensions are in image-rules.c.
  * Fails only with QCOW2_ERROR_READ. */
 gboolean
 qcow2_header_judge (const Qcow2Header *header, ByteSource *source,

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The rules about the LUKS header of an encrypted image.  Key material, digest
- * and salts cannot be judged without the secret. */
-
 #include "config.h"
 
-#include "qcow2/luks.h"
+#include "check/luks-rules.h"
 
 #include <string.h>
 
@@ -537,4 +534,36 @@ qcow2_luks_judge (const Qcow2Extension *extension, ByteSource *source,
 
   judge_header (&judge);
   return TRUE;
+}
+
+/* Judges each LUKS header that an extension of IMAGE points to, since QEMU
+ * reads all of them, and adds findings to PROBLEMS.  Walks the extensions only
+ * if IMAGE is encrypted with LUKS.  Fails only with QCOW2_ERROR_READ. */
+gboolean
+qcow2_luks_judge_all (const Qcow2Image *image, Qcow2Problems *problems,
+                      GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+
+  if (image->header.crypt_method != QCOW2_CRYPT_LUKS || !image->has_crypto)
+    return TRUE;
+
+  g_autoptr (Qcow2ExtensionWalk) walk
+      = qcow2_extension_walk_new (image->source, &image->header);
+  while (local_error == NULL)
+    {
+      g_auto (Qcow2Extension) extension = { 0 };
+
+      if (!qcow2_extension_walk_next (walk, &extension, &local_error))
+        break;
+
+      if (qcow2_luks_is_located (&extension, &image->header))
+        qcow2_luks_judge (&extension, image->source, problems, &local_error);
+    }
+
+  if (local_error == NULL)
+    return TRUE;
+
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
 }

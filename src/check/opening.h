@@ -3,13 +3,13 @@
 
 #pragma once
 
-#include "qcow2/directory.h"
 #include "check/verdict.h"
+#include "qcow2/directory.h"
 
 G_BEGIN_DECLS
 
-gboolean qcow2_image_judge_opening (Qcow2Image *image,
-                                    Qcow2Directory *directory,
-                                    Qcow2Verdict *verdict, GError **error);
+gboolean qcow2_directory_judge_opening (Qcow2Directory *directory,
+                                        const Qcow2Problems *known,
+                                        Qcow2Verdict *verdict, GError **error);
 
 G_END_DECLS

@@ -4,8 +4,9 @@
 
 #pragma once
 
-#include "qcow2/record.h"
 #include "check/rule.h"
+#include "qcow2/error.h"
+#include "qcow2/record.h"
 
 G_BEGIN_DECLS
 
@@ -21,9 +22,6 @@ typedef enum
    * extension that is present is at fault. */
   QCOW2_PART_BITMAPS_EXTENSION = 1 << 3
 } Qcow2Parts;
-
-/* The finding is not about a particular bitmap or extension. */
-#define QCOW2_NO_INDEX G_MAXUINT64
 
 /* The subject of a finding. */
 typedef struct
@@ -93,9 +91,5 @@ guint64 qcow2_problems_get_n_suppressed (const Qcow2Problems *problems,
                                          Qcow2Severity severity, guint parts);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2Problems, qcow2_problems_free)
-
-/* Formats for offsets (QCOW2_X) and other numbers (QCOW2_U) in messages. */
-#define QCOW2_X "0x%" G_GINT64_MODIFIER "x"
-#define QCOW2_U "%" G_GUINT64_FORMAT
 
 G_END_DECLS

@@ -72,3 +72,12 @@ qcow2_verdict_add (Qcow2Verdict *verdict, const Qcow2Image *image,
         *verdict = (Qcow2Verdict){ effect, i };
     }
 }
+
+/* Returns whether PROBLEMS says that clusters are missing at the end of the
+ * file (FILE-09), and that no writer is about to add them. */
+gboolean
+qcow2_file_is_truncated (const Qcow2Problems *problems)
+{
+  return qcow2_problems_get_use (problems, QCOW2_FILE_09)->n > 0
+         || qcow2_problems_get_use (problems, QCOW2_FILE_09_REFCOUNT)->n > 0;
+}

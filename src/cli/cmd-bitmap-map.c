@@ -3,6 +3,7 @@
 
 #include "config.h"
 
+#include "check/bitmap-rules.h"
 #include "cli/charset.h"
 #include "cli/commands.h"
 #include "cli/number.h"
@@ -57,15 +58,15 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Request, request_clear)
 
 /* ---- Can the bitmap be used? ---- */
 
-/* Returns the host offset at which BITMAP, or IMAGE itself, breaks RULE; if
- * there is no such finding, that of BITMAP's directory entry. */
+/* Returns the host offset at which BITMAP, or the image itself, breaks RULE;
+ * if PROBLEMS has no such finding, that of BITMAP's directory entry. */
 static guint64
-find_offset (const Qcow2Image *image, const char *rule,
+find_offset (const Qcow2Problems *problems, const char *rule,
              const Qcow2Bitmap *bitmap)
 {
-  for (guint i = 0; i < qcow2_problems_get_n (image->problems); i++)
+  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (image->problems, i);
+      const Qcow2Problem *problem = qcow2_problems_get (problems, i);
       const guint64 index = problem->subject.bitmap;
 
       if (g_str_equal (problem->rule, rule)
@@ -108,9 +109,10 @@ find_reason (const Qcow2Bitmap *bitmap, Qcow2Problem *reason)
 }
 
 /* Returns a message that says why BITMAP cannot be used and ends with HINT.
- * The caller frees it. */
+ * PROBLEMS has the findings about it.  The caller frees the message. */
 static char *
-explain (const Qcow2Image *image, const Qcow2Bitmap *bitmap, const char *hint)
+explain (const Qcow2Problems *problems, const Qcow2Bitmap *bitmap,
+         const char *hint)
 {
   Qcow2Problem reason = { .subject = qcow2_bitmap_get_subject (bitmap) };
   g_autoptr (GString) text = g_string_new (NULL);
@@ -118,7 +120,7 @@ explain (const Qcow2Image *image, const Qcow2Bitmap *bitmap, const char *hint)
   find_reason (bitmap, &reason);
   g_autofree char *message = g_strconcat (reason.message, hint, NULL);
   reason.message = message;
-  reason.offset = find_offset (image, reason.rule, bitmap);
+  reason.offset = find_offset (problems, reason.rule, bitmap);
   format_problem (text, &reason);
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
@@ -127,11 +129,11 @@ explain (const Qcow2Image *image, const Qcow2Bitmap *bitmap, const char *hint)
  * --contains, with QCOW2_ERROR_READ: the former leads to exit status 2, which
  * would be an answer. */
 static gboolean
-refuse (const Request *request, const Qcow2Image *image,
-        const Qcow2Bitmap *bitmap, GError **error)
+refuse (const Request *request, const Qcow2Bitmap *bitmap, GError **error)
 {
   g_autofree char *message
-      = explain (image, bitmap, " (--force goes on all the same)");
+      = explain (tool_get_problems (request->tool), bitmap,
+                 " (--force goes on all the same)");
 
   g_set_error_literal (error, QCOW2_ERROR,
                        request->contains_text != NULL ? QCOW2_ERROR_READ
@@ -266,7 +268,7 @@ complain (Tool *tool, ToolStatus status, const Qcow2Contents *contents,
     return;
 
   g_autofree char *message
-      = explain (contents->image, contents->bitmap,
+      = explain (tool_get_problems (tool), contents->bitmap,
                  ", so its bits cannot prove that anything is clean");
   tool_complain (tool, status, message);
 }
@@ -305,7 +307,7 @@ show_bitmap (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
       return FALSE;
     }
   if (!qcow2_bitmap_is_sound (bitmap) && !request->force)
-    return refuse (request, image, bitmap, error);
+    return refuse (request, bitmap, error);
 
   qcow2_contents_set_range (&contents, request->start, request->max_length);
   if (!request->force && !qcow2_contents_check_size (&contents, error))

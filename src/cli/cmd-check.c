@@ -9,6 +9,7 @@
 #include "cli/selection.h"
 #include "cli/usage.h"
 #include "check/check.h"
+#include "check/directory-rules.h"
 #include "qcow2/error.h"
 #include "render/advice.h"
 #include "render/describe.h"
@@ -187,6 +188,7 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   const gboolean selected = selection_is_given (&request->selection);
   ReportScope scope
       = REPORT_SCOPE (selected ? QCOW2_PART_BITMAPS : QCOW2_PART_ALL);
+  Qcow2Problems *problems = tool_get_problems (tool);
   Qcow2Verdict verdict;
   DescribeSummary summary = { .verdict = selected ? NULL : &verdict };
   GError *local_error = NULL;
@@ -196,7 +198,8 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
                       (const char *const *) request->ignored);
   g_autoptr (Qcow2Directory) directory
       = qcow2_directory_open (image, &local_error);
-  if (directory == NULL)
+  if (directory == NULL
+      || !qcow2_directory_judge (directory, problems, &local_error))
     tool_go_on_after (tool, &local_error);
   if (selected && directory == NULL)
     return TRUE;
@@ -209,7 +212,7 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
       return FALSE;
     }
 
-  qcow2_image_check (image, directory, &calls, &summary.bitmaps,
+  qcow2_image_check (image, problems, directory, &calls, &summary.bitmaps,
                      selected ? NULL : &verdict);
   if (request->is != NULL)
     return answer (tool, request, &verdict, error);

@@ -17,9 +17,8 @@ any_extension (const Qcow2Extension *extension G_GNUC_UNUSED,
 }
 
 static gboolean
-show_extension (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
-                const Qcow2Extension *extension, gpointer data G_GNUC_UNUSED,
-                GError **error G_GNUC_UNUSED)
+show_extension (Tool *tool, const Qcow2Extension *extension,
+                gpointer data G_GNUC_UNUSED, GError **error G_GNUC_UNUSED)
 {
   describe_extension (tool_get_emitter (tool), extension);
   return TRUE;
@@ -40,7 +39,8 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   if (!each_extension (tool, image, any_extension, show_extension, data,
                        error))
     return FALSE;
-  tool_report (tool, REPORT_SCOPE (QCOW2_PART_EXTENSIONS));
+  tool_report (tool,
+               each_extension_get_scope (image, QCOW2_PART_EXTENSIONS));
 
   return selection_visit (&all, &visit, tool, image, error);
 }

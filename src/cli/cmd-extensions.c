@@ -84,13 +84,13 @@ has_selection (const Request *request)
   return request->index_text != NULL || request->magic_text != NULL;
 }
 
-/* Returns whether EXTENSION of IMAGE, which was judged, has no errors. */
+/* Returns whether PROBLEMS has no error of EXTENSION. */
 static gboolean
-is_intact (const Qcow2Image *image, const Qcow2Extension *extension)
+is_intact (const Qcow2Problems *problems, const Qcow2Extension *extension)
 {
-  for (guint i = 0; i < qcow2_problems_get_n (image->problems); i++)
+  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (image->problems, i);
+      const Qcow2Problem *problem = qcow2_problems_get (problems, i);
 
       if (problem->severity == QCOW2_SEVERITY_ERROR
           && problem->subject.extension == extension->index)
@@ -101,8 +101,8 @@ is_intact (const Qcow2Image *image, const Qcow2Extension *extension)
 }
 
 static gboolean
-show_extension (Tool *tool, Qcow2Image *image, const Qcow2Extension *extension,
-                gpointer data, GError **error)
+show_extension (Tool *tool, const Qcow2Extension *extension, gpointer data,
+                GError **error)
 {
   Request *request = data;
   FieldSource sources[N_PAYLOADS + 1];
@@ -115,7 +115,8 @@ show_extension (Tool *tool, Qcow2Image *image, const Qcow2Extension *extension,
     }
   if (request->n_shown == 1)
     return fields_print (&request->fields, get_sources (sources, extension),
-                         is_intact (image, extension), request->answer, error);
+                         is_intact (tool_get_problems (tool), extension),
+                         request->answer, error);
 
   g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_AMBIGUOUS,
                "several extensions have this magic: use --index");
@@ -125,15 +126,16 @@ show_extension (Tool *tool, Qcow2Image *image, const Qcow2Extension *extension,
 /* Returns the scope of the findings on the whole list, or on the magic that
  * was requested. */
 static ReportScope
-get_scope (const Request *request)
+get_scope (const Request *request, const Qcow2Image *image)
 {
   const gboolean with_bitmaps
       = !has_selection (request)
         || (request->magic_text != NULL && !request->unknown
             && request->magic == QCOW2_EXTENSION_BITMAPS);
 
-  return REPORT_SCOPE (QCOW2_PART_EXTENSIONS
-                       | (with_bitmaps ? QCOW2_PART_BITMAPS_EXTENSION : 0));
+  return each_extension_get_scope (
+      image, QCOW2_PART_EXTENSIONS
+                 | (with_bitmaps ? QCOW2_PART_BITMAPS_EXTENSION : 0));
 }
 
 static gboolean
@@ -154,7 +156,7 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   g_string_append_len (tool_get_text (tool), answer->str,
                        (gssize) answer->len);
   if (request->index_text == NULL || !found)
-    tool_report (tool, get_scope (request));
+    tool_report (tool, get_scope (request, image));
   if (found || !has_selection (request))
     return TRUE;
 

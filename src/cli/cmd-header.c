@@ -120,13 +120,13 @@ bears_on_keys (const Qcow2Problem *problem, gconstpointer data)
   return FALSE;
 }
 
-/* Returns whether no error of IMAGE bears on the keys in WANTED. */
+/* Returns whether no error in PROBLEMS bears on the keys in WANTED. */
 static gboolean
-is_intact (const Qcow2Image *image, const Wanted *wanted)
+is_intact (const Qcow2Problems *problems, const Wanted *wanted)
 {
-  for (guint i = 0; i < qcow2_problems_get_n (image->problems); i++)
+  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (image->problems, i);
+      const Qcow2Problem *problem = qcow2_problems_get (problems, i);
 
       if (problem->severity == QCOW2_SEVERITY_ERROR
           && (problem->subject.parts & QCOW2_PART_HEADER) != 0
@@ -155,7 +155,7 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
     }
 
   const gboolean found
-      = fields_print (fields, sources, is_intact (image, &wanted),
+      = fields_print (fields, sources, is_intact (tool_get_problems (tool), &wanted),
                       tool_get_text (tool), error);
   scope.bears_on = bears_on_keys;
   scope.data = &wanted;

@@ -4,9 +4,50 @@
 
 #include "cli/each-extension.h"
 
+/* Returns whether PROBLEM is about the list of extensions as a whole. */
+static gboolean
+is_about_list (const Qcow2Problem *problem)
+{
+  return problem->subject.extension == QCOW2_NO_INDEX
+         || (problem->subject.parts & QCOW2_PART_HEADER) != 0;
+}
+
+/* Returns whether PROBLEM is about the extension with the index DATA, or about
+ * the list. */
+static gboolean
+bears_on_extension (const Qcow2Problem *problem, gconstpointer data)
+{
+  const guint64 *index = data;
+
+  return is_about_list (problem) || problem->subject.extension == *index;
+}
+
+/* Returns whether PROBLEM is about the list, or about the end of the list of
+ * the image DATA. */
+static gboolean
+bears_on_list (const Qcow2Problem *problem, gconstpointer data)
+{
+  const Qcow2Image *image = data;
+
+  return is_about_list (problem)
+         || problem->subject.extension >= image->end.index;
+}
+
+/* Returns the scope of the findings on the list of extensions of IMAGE and on
+ * its end, for PARTS (Qcow2Parts).  IMAGE must outlive the result. */
+ReportScope
+each_extension_get_scope (const Qcow2Image *image, guint parts)
+{
+  ReportScope scope = REPORT_SCOPE (parts);
+
+  scope.bears_on = bears_on_list;
+  scope.data = image;
+  return scope;
+}
+
 /* Calls SHOW with DATA for each header extension of IMAGE that FILTER selects,
- * and reports the findings on it and on those before it.  The caller reports
- * the findings after the last selected one.  Emits null if the extensions
+ * and reports the findings on it.  The caller reports the findings on the
+ * whole list.  Emits null if the extensions
  * cannot be located.  Fails when SHOW fails, when output fails, or when an
  * extension cannot be read. */
 gboolean
@@ -21,9 +62,7 @@ each_extension (Tool *tool, Qcow2Image *image, ExtensionFilter filter,
 
   g_autoptr (Qcow2ExtensionWalk) walk
       = qcow2_extension_walk_new (image->source, &image->header);
-  const guint64 file_size = byte_source_get_size (image->source);
   g_autoptr (GError) local_error = NULL;
-  Qcow2ExtensionHistory history = { .n = 0 };
   ReportScope scope = REPORT_SCOPE (QCOW2_PART_EXTENSIONS);
 
   emitter_begin (tool_get_emitter (tool), EMITTER_LIST, "extensions", NULL);
@@ -34,16 +73,14 @@ each_extension (Tool *tool, Qcow2Image *image, ExtensionFilter filter,
       if (!qcow2_extension_walk_next (walk, &extension, &local_error))
         break;
 
-      const gboolean repeated
-          = qcow2_extension_is_repeated (&extension, &history);
       if (!filter (&extension, data))
         continue;
 
-      qcow2_extension_judge (&extension, &image->header, file_size, repeated,
-                             QCOW2_PART_EXTENSIONS, image->problems);
-      show (tool, image, &extension, data, &local_error);
+      show (tool, &extension, data, &local_error);
 
       scope.max_extension = extension.index;
+      scope.bears_on = bears_on_extension;
+      scope.data = &extension.index;
       tool_report (tool, scope);
       if (local_error == NULL)
         tool_flush (tool, &local_error);

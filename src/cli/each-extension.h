@@ -11,11 +11,11 @@ G_BEGIN_DECLS
 typedef gboolean (*ExtensionFilter) (const Qcow2Extension *extension,
                                      gconstpointer data);
 
-typedef gboolean (*ExtensionFunc) (Tool *tool, Qcow2Image *image,
-                                   const Qcow2Extension *extension,
+typedef gboolean (*ExtensionFunc) (Tool *tool, const Qcow2Extension *extension,
                                    gpointer data, GError **error);
 
 gboolean each_extension (Tool *tool, Qcow2Image *image, ExtensionFilter filter,
                          ExtensionFunc show, gpointer data, GError **error);
+ReportScope each_extension_get_scope (const Qcow2Image *image, guint parts);
 
 G_END_DECLS

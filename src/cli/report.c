@@ -18,7 +18,7 @@ struct Report
   Output *output;
   const char *path;
   const Qcow2Image *image;       /* NULL if it cannot be opened */
-  const Qcow2Problems *problems; /* those of IMAGE, or NULL */
+  const Qcow2Problems *problems; /* those of IMAGE */
   gboolean is_answer;            /* see report_make_answer () */
   const char *const *ignored;    /* IDs of rules, or NULL */
   GArray *pending;    /* guint: indexes of findings not in scope yet */
@@ -28,17 +28,18 @@ struct Report
   guint parts;        /* union of the parts of all scopes so far */
 };
 
-/* Returns a report on IMAGE, the file at PATH.  Both must outlive the report.
- * IMAGE is NULL if it cannot be opened. */
+/* Returns a report on IMAGE, the file at PATH, and its PROBLEMS.  All must
+ * outlive the report.  IMAGE is NULL if it cannot be opened. */
 Report *
-report_new (Output *output, const char *path, const Qcow2Image *image)
+report_new (Output *output, const char *path, const Qcow2Image *image,
+            const Qcow2Problems *problems)
 {
   Report *report = g_new0 (Report, 1);
 
   report->output = output;
   report->path = path;
   report->image = image;
-  report->problems = image != NULL ? image->problems : NULL;
+  report->problems = problems;
   report->pending = g_array_new (FALSE, FALSE, sizeof (guint));
   report->shown = g_ptr_array_new ();
   report->counts = g_hash_table_new (g_str_hash, g_str_equal);
@@ -102,25 +103,6 @@ write_finding (Report *report, const Qcow2Problem *problem)
   output_message (report->output, report->path, message->str);
 }
 
-/* Returns whether PROBLEM was shown already: the bitmaps extension is judged
- * twice, as an extension and as a part of the bitmaps. */
-static gboolean
-is_shown (const Report *report, const Qcow2Problem *problem)
-{
-  for (guint i = 0; i < report->shown->len; i++)
-    {
-      const Qcow2Problem *other = g_ptr_array_index (report->shown, i);
-
-      if (other->offset == problem->offset
-          && other->subject.bitmap == problem->subject.bitmap
-          && g_str_equal (other->rule, problem->rule)
-          && g_str_equal (other->message, problem->message))
-        return TRUE;
-    }
-
-  return FALSE;
-}
-
 static gboolean
 is_ignored (const Report *report, const char *rule)
 {
@@ -153,7 +135,7 @@ report_findings (Report *report, ReportScope scope)
           continue;
         }
 
-      if (is_ignored (report, problem->rule) || is_shown (report, problem))
+      if (is_ignored (report, problem->rule))
         continue;
 
       g_ptr_array_add (report->shown, (gpointer) problem);
@@ -203,7 +185,8 @@ describe (const Report *report, Emitter *emitter, const Qcow2Problem *problem,
           guint64 n_suppressed)
 {
   if (report->is_answer)
-    describe_checked_problem (emitter, problem, report->image, n_suppressed);
+    describe_checked_problem (emitter, problem, report->image,
+                              report->problems, n_suppressed);
   else
     describe_problem (emitter, problem, n_suppressed);
 }
@@ -271,9 +254,12 @@ report_print (const Report *report, GString *out)
       const guint64 rest = count_rest (report, i);
 
       format_finding (out, problem);
-      print_comment (out, said,
-                     advice_get_consequence (problem, report->image));
-      print_comment (out, said, advice_get_remedy (problem, report->image));
+      print_comment (
+          out, said,
+          advice_get_consequence (problem, report->image, report->problems));
+      print_comment (
+          out, said,
+          advice_get_remedy (problem, report->image, report->problems));
       if (rest > 0)
         g_string_append_printf (out,
                                 "    and " QCOW2_U " more of %s that are not "

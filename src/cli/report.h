@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include "check/problem.h"
 #include "cli/output.h"
 #include "qcow2/image.h"
 #include "render/describe.h"
@@ -29,7 +30,8 @@ typedef struct
 
 typedef struct Report Report;
 
-Report *report_new (Output *output, const char *path, const Qcow2Image *image);
+Report *report_new (Output *output, const char *path, const Qcow2Image *image,
+                    const Qcow2Problems *problems);
 void report_findings (Report *report, ReportScope scope);
 void report_describe (const Report *report, Emitter *emitter);
 void report_make_answer (Report *report, const char *const *ignored);

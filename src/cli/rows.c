@@ -4,6 +4,8 @@
 
 #include "cli/rows.h"
 
+#include "check/bitmap-rules.h"
+#include "check/table-rules.h"
 #include "render/describe.h"
 
 /* Data for judging the entries of a bitmap's table; NULL means that they are
@@ -99,7 +101,7 @@ rows_print (Tool *tool, const Qcow2Table *table, const RowOptions *options,
 }
 
 /* Prints the entries of BITMAP's table that OPTIONS select.  If JUDGE, adds
- * the findings on them to the image's problems.  If EXAMINER knows that the
+ * the findings on them to the problems of the image.  If EXAMINER knows that the
  * table was printed before, emits only the index of the bitmap with which it
  * was. */
 gboolean
@@ -109,7 +111,7 @@ rows_print_bitmap (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
 {
   const Qcow2Table table = qcow2_image_get_table (image, bitmap);
   Judging judging = { .subject = qcow2_bitmap_get_subject (bitmap),
-                      .problems = image->problems };
+                      .problems = tool_get_problems (tool) };
 
   /* Offset 0 holds the header, not a table. */
   const gboolean readable

@@ -8,6 +8,7 @@
 
 #include "cli/usage.h"
 #include "qcow2/error.h"
+#include "check/directory-rules.h"
 #include "check/opening.h"
 #include "render/describe.h"
 #include "render/format.h"
@@ -254,7 +255,8 @@ walk_up_to (const Selection *selection, const SelectionVisit *visit,
             Tool *tool, Qcow2Image *image, Qcow2Directory *directory,
             GError **error)
 {
-  g_autoptr (Qcow2Examiner) examiner = qcow2_examiner_new (image, directory);
+  g_autoptr (Qcow2Examiner) examiner
+      = qcow2_examiner_new (directory, tool_get_problems (tool));
   g_autoptr (GError) local_error = NULL;
   ReportScope scope = REPORT_SCOPE (QCOW2_PART_BITMAPS);
   gboolean any = FALSE;
@@ -290,15 +292,15 @@ walk_up_to (const Selection *selection, const SelectionVisit *visit,
   return FALSE;
 }
 
-/* Stores in *VERDICT whether QEMU opens IMAGE.  Failed reads are reported and
+/* Stores in *VERDICT whether QEMU opens the image of DIRECTORY.  Failed reads are reported and
  * leave the verdict unknown. */
 static void
-judge_opening (Tool *tool, Qcow2Image *image, Qcow2Directory *directory,
-               Qcow2Verdict *verdict)
+judge_opening (Tool *tool, Qcow2Directory *directory, Qcow2Verdict *verdict)
 {
   GError *error = NULL;
 
-  if (!qcow2_image_judge_opening (image, directory, verdict, &error))
+  if (!qcow2_directory_judge_opening (directory, tool_get_problems (tool),
+                                      verdict, &error))
     tool_go_on_after (tool, &error);
 }
 
@@ -317,15 +319,15 @@ give_verdict (Tool *tool, const Qcow2Verdict *verdict, gboolean unknown)
   describe_verdict (emitter, verdict);
 }
 
-/* Fails with QCOW2_ERROR_READ if the directory of IMAGE has an entry that
- * cannot be read, after the N that were visited: an answer would not be about
- * all bitmaps. */
+/* Fails with QCOW2_ERROR_READ if PROBLEMS says that the directory has an entry
+ * that cannot be read, after the N that were visited: an answer would not be
+ * about all bitmaps. */
 static gboolean
-check_all_visited (const Qcow2Image *image, guint64 n, GError **error)
+check_all_visited (const Qcow2Problems *problems, guint64 n, GError **error)
 {
-  for (guint i = 0; i < qcow2_problems_get_n (image->problems); i++)
+  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (image->problems, i);
+      const Qcow2Problem *problem = qcow2_problems_get (problems, i);
       const Qcow2Subject *subject = &problem->subject;
 
       if (problem->severity != QCOW2_SEVERITY_ERROR
@@ -364,15 +366,16 @@ selection_visit (const Selection *selection, const SelectionVisit *visit,
 {
   const gboolean selected = selection_is_given (selection);
   const ReportScope all = REPORT_SCOPE (QCOW2_PART_BITMAPS);
+  Qcow2Problems *problems = tool_get_problems (tool);
   g_autoptr (Qcow2Directory) directory = qcow2_directory_open (image, error);
   guint64 last = G_MAXUINT64;
   Qcow2Verdict opening = QCOW2_VERDICT_INIT;
   const Qcow2Verdict *verdict = visit->with_verdict ? &opening : NULL;
 
-  if (directory == NULL)
+  if (directory == NULL || !qcow2_directory_judge (directory, problems, error))
     return FALSE;
   if (verdict != NULL)
-    judge_opening (tool, image, directory, &opening);
+    judge_opening (tool, directory, &opening);
 
   if (selected
       && !selection_find (selection, visit->use, directory, &last, error))
@@ -381,10 +384,10 @@ selection_visit (const Selection *selection, const SelectionVisit *visit,
         tool_report (tool, all);
       return FALSE;
     }
-  if (qcow2_directory_is_unknown (directory)
+  if (qcow2_directory_is_unknown (directory, problems)
       && visit->use == SELECTION_PREDICATE)
     return refuse_unknown (error);
-  if (qcow2_directory_is_unknown (directory))
+  if (qcow2_directory_is_unknown (directory, problems))
     {
       give_verdict (tool, verdict, TRUE);
       tool_report (tool, all);
@@ -405,7 +408,7 @@ selection_visit (const Selection *selection, const SelectionVisit *visit,
 
   if (visit->use == SELECTION_PREDICATE)
     return selected
-           || check_all_visited (image, qcow2_directory_get_n (directory),
+           || check_all_visited (problems, qcow2_directory_get_n (directory),
                                  error);
 
   if (!selected)

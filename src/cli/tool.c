@@ -4,6 +4,7 @@
 
 #include "cli/tool.h"
 
+#include "check/image-rules.h"
 #include "cli/image-list.h"
 #include "cli/usage.h"
 #include "qcow2/error.h"
@@ -26,6 +27,7 @@ struct Tool
                             NULL */
 
   /* State of the current image. */
+  Qcow2Problems *problems;
   Report *report;
   GError *read_error; /* first error after which reading went on */
   guint64 n_read_errors;
@@ -252,6 +254,13 @@ tool_get_report (Tool *tool)
   return tool->report;
 }
 
+/* Returns the findings about the current image. */
+Qcow2Problems *
+tool_get_problems (Tool *tool)
+{
+  return tool->problems;
+}
+
 /* Writes MESSAGE about the current image, and makes STATUS the exit status
  * unless there is a worse one already. */
 void
@@ -286,11 +295,12 @@ tool_go_on_after (Tool *tool, GError **error)
 }
 
 static Qcow2Image *
-open_image (const char *path, GError **error)
+open_image (const char *path, Qcow2Problems *problems, GError **error)
 {
   ByteSource *source = byte_source_open_file (path, error);
 
-  return source != NULL ? qcow2_image_open (source, error) : NULL;
+  return source != NULL ? qcow2_image_open_judged (source, problems, error)
+                        : NULL;
 }
 
 static const char *
@@ -412,9 +422,11 @@ show_unflushed (Tool *tool, const char *path, gboolean several,
                 ToolImageFunc show, gpointer data, GError **error)
 {
   g_autoptr (GError) local_error = NULL;
-  g_autoptr (Qcow2Image) image = open_image (path, &local_error);
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Image) image = open_image (path, problems, &local_error);
 
-  tool->report = report_new (tool->output, path, image);
+  tool->problems = problems;
+  tool->report = report_new (tool->output, path, image, problems);
   if (image != NULL || tool->emitter->for_programs)
     emitter_begin_image (tool->emitter, path, several);
   if (image != NULL)
@@ -425,6 +437,7 @@ show_unflushed (Tool *tool, const char *path, gboolean several,
 
   if (!report_close (g_steal_pointer (&tool->report)))
     tool_set_status (tool, TOOL_DAMAGED);
+  tool->problems = NULL;
   report_more_read_errors (tool, path);
   g_clear_error (&tool->read_error);
 

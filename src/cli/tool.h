@@ -84,6 +84,7 @@ gboolean tool_for_each_image (Tool *tool, ToolImageFunc show, gpointer data,
 void tool_report (Tool *tool, ReportScope scope);
 void tool_complain (Tool *tool, ToolStatus status, const char *message);
 Report *tool_get_report (Tool *tool);
+Qcow2Problems *tool_get_problems (Tool *tool);
 gboolean tool_go_on_after (Tool *tool, GError **error);
 Emitter *tool_get_emitter (Tool *tool);
 GString *tool_get_text (Tool *tool);

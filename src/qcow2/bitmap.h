@@ -110,13 +110,6 @@ gboolean qcow2_bitmap_get_data_size (const Qcow2Bitmap *bitmap,
 guint64 qcow2_bitmap_get_n_needed (const Qcow2Header *header,
                                    guint64 data_size);
 
-/* bitmap-rules.c */
-void qcow2_bitmap_judge (const Qcow2Bitmap *bitmap, const Qcow2Header *header,
-                         guint64 file_size, guint64 namesake,
-                         guint64 cut_namesake, gboolean is_rewritten,
-                         Qcow2Problems *problems);
-Qcow2Subject qcow2_bitmap_get_subject (const Qcow2Bitmap *bitmap);
-
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Qcow2Bitmap, qcow2_bitmap_clear)
 
 G_END_DECLS

@@ -8,7 +8,7 @@
 
 #include "qcow2/compiler.h"
 #include "qcow2/error.h"
-#include "check/examine.h"
+#include "qcow2/table.h"
 
 #define WHAT "bitmap data"
 

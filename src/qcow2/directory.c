@@ -10,21 +10,9 @@
 
 #define WHAT "bitmap directory"
 
-/* Offset of name_size in an entry (qcow2 spec, bitmap directory). */
-#define AT_NAME_SIZE 18
-
-/* State of the walk.  Every state but WALKING ends it. */
-typedef enum
-{
-  WALKING,
-  AT_END,   /* of the directory or the file, or at max_entries */
-  HEAD_CUT, /* too few bytes for an entry are left */
-  ENTRY_CUT /* the last entry returned extends beyond the end */
-} WalkState;
-
 struct Qcow2Directory
 {
-  Qcow2Image *image;
+  const Qcow2Image *image;
   ByteWindow *window;
   guint64 start;        /* host offset of the first entry */
   guint64 declared_end; /* host offset, from the bitmaps extension */
@@ -33,16 +21,14 @@ struct Qcow2Directory
 
   guint64 pos;   /* host offset of the next entry */
   guint64 index; /* of the next entry */
-  WalkState state;
+  Qcow2DirectoryEnd state;
   gboolean cut_by_file; /* the truncated entry fits into the directory */
   Qcow2Bitmap cut;      /* the entry whose fields the file truncates, with
                            zeroes for the missing bytes; truncated_by_file is
                            FALSE if there is none */
 
   Qcow2Namesakes *namesakes; /* of all entries at the time of opening */
-  gboolean is_none;          /* no entry looks like a bitmap: see
-                                is_no_entry () */
-  gboolean is_rewritten;     /* by QEMU, when it opens the image for writing */
+  Qcow2DirectoryFacts facts;
 };
 
 #define MAX_PADDING 7
@@ -57,7 +43,7 @@ qcow2_directory_rewind (Qcow2Directory *directory)
 {
   directory->pos = directory->start;
   directory->index = 0;
-  directory->state = directory->window != NULL ? WALKING : AT_END;
+  directory->state = directory->window != NULL ? QCOW2_DIRECTORY_WALKING : QCOW2_DIRECTORY_AT_END;
 }
 
 /* Reads the extra data and the name of BITMAP, the entry at the walk's
@@ -103,7 +89,7 @@ end_in_head (Qcow2Directory *directory)
                       .file_offset = directory->pos,
                       .truncated_by_file = TRUE };
 
-  directory->state = HEAD_CUT;
+  directory->state = QCOW2_DIRECTORY_HEAD_CUT;
   directory->cut_by_file = directory->end < directory->declared_end;
   if (directory->cut_by_file
       && cut.index + 1 == directory->image->bitmaps.nb_bitmaps
@@ -120,12 +106,12 @@ read_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap, const guint8 **name,
 {
   const guint64 left = directory->end - MIN (directory->pos, directory->end);
 
-  if (directory->state == WALKING
+  if (directory->state == QCOW2_DIRECTORY_WALKING
       && (left == 0 || directory->index == directory->max_entries))
-    directory->state = AT_END;
-  else if (directory->state == WALKING && left < QCOW2_BITMAP_HEAD_LENGTH)
+    directory->state = QCOW2_DIRECTORY_AT_END;
+  else if (directory->state == QCOW2_DIRECTORY_WALKING && left < QCOW2_BITMAP_HEAD_LENGTH)
     end_in_head (directory);
-  if (directory->state != WALKING)
+  if (directory->state != QCOW2_DIRECTORY_WALKING)
     return FALSE;
 
   Qcow2Bitmap b = { .index = directory->index,
@@ -146,7 +132,7 @@ read_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap, const guint8 **name,
 
   if (cut)
     {
-      directory->state = ENTRY_CUT;
+      directory->state = QCOW2_DIRECTORY_ENTRY_CUT;
       directory->cut_by_file = padded <= room;
       b.truncated_by_file = directory->cut_by_file;
     }
@@ -197,7 +183,7 @@ qcow2_directory_get_cut_entry (const Qcow2Directory *directory,
 }
 
 /* Returns the image that DIRECTORY belongs to. */
-Qcow2Image *
+const Qcow2Image *
 qcow2_directory_get_image (const Qcow2Directory *directory)
 {
   return directory->image;
@@ -210,29 +196,11 @@ qcow2_directory_get_n (const Qcow2Directory *directory)
   return qcow2_namesakes_get_n (directory->namesakes);
 }
 
-/* Returns whether damage to the header or the extensions hides all entries of
- * DIRECTORY, so that the bitmaps of the image are unknown. */
-gboolean
-qcow2_directory_is_unknown (const Qcow2Directory *directory)
+/* Returns what was found when DIRECTORY was opened. */
+const Qcow2DirectoryFacts *
+qcow2_directory_get_facts (const Qcow2Directory *directory)
 {
-  return qcow2_directory_get_n (directory) == 0
-         && qcow2_image_bitmaps_are_damaged (directory->image);
-}
-
-/* Returns whether no entry of DIRECTORY looks like a bitmap.  A finding
- * reports this (BDIR-21), so the entries are not judged one by one. */
-gboolean
-qcow2_directory_is_none (const Qcow2Directory *directory)
-{
-  return directory->is_none;
-}
-
-/* Returns whether QEMU writes DIRECTORY when it opens the image for writing,
- * to mark the bitmaps as in use. */
-gboolean
-qcow2_directory_is_rewritten (const Qcow2Directory *directory)
-{
-  return directory->is_rewritten;
+  return &directory->facts;
 }
 
 /* Makes entry INDEX of DIRECTORY, at host offset OFFSET, the next one. */
@@ -307,20 +275,6 @@ is_no_entry (const Qcow2Directory *directory, const Qcow2Bitmap *bitmap)
   return n >= MANY_FLAWS;
 }
 
-/* Returns the subject of a finding: entry INDEX, or the whole directory if
- * INDEX is QCOW2_NO_INDEX. */
-static Qcow2Subject
-make_subject (guint64 index)
-{
-  const Qcow2Subject subject
-      = { .parts = QCOW2_PART_BITMAPS,
-          .structure = index == QCOW2_NO_INDEX ? WHAT : "bitmap",
-          .extension = QCOW2_NO_INDEX,
-          .bitmap = index };
-
-  return subject;
-}
-
 /* Returns whether the entry that the file truncates becomes shorter when QEMU
  * writes it: QEMU reads zeroes for the missing bytes of its name, and a name
  * ends at the first NUL.  Returns FALSE if the entry cannot be read. */
@@ -345,108 +299,6 @@ has_shorter_name (const Qcow2Directory *directory)
          && (strnlen ((const char *) name, in_file) + 7) / 8 < (size + 7) / 8;
 }
 
-/* Adds a finding if the walk has ended inside an entry.  Returns whether it
- * has. */
-static gboolean
-judge_cut_entry (const Qcow2Directory *directory)
-{
-  Qcow2Problems *problems = directory->image->problems;
-  const gboolean by_file = directory->cut_by_file;
-  const guint64 n = directory->index;
-
-  if (directory->state == ENTRY_CUT)
-    {
-      const Qcow2Subject subject = make_subject (n - 1);
-      const Qcow2RuleIndex rule
-          = !by_file ? QCOW2_BDIR_02
-            : directory->is_rewritten && has_shorter_name (directory)
-                ? QCOW2_BDIR_02_SHORTER
-                : QCOW2_BDIR_02_FILE;
-
-      qcow2_problems_add (problems, &subject, rule,
-                          directory->pos + AT_NAME_SIZE, 0,
-                          "extra data and name do not end before " QCOW2_X
-                          ", the end of the %s",
-                          by_file ? directory->end : directory->declared_end,
-                          by_file ? "file" : "directory");
-      return TRUE;
-    }
-  if (directory->state == HEAD_CUT && n < directory->image->bitmaps.nb_bitmaps)
-    {
-      const Qcow2Subject subject = make_subject (n);
-
-      const Qcow2RuleIndex rule
-          = !by_file ? QCOW2_BDIR_01
-            : directory->is_rewritten && has_cut_name (directory)
-                ? QCOW2_BDIR_01_SHORTER
-                : QCOW2_BDIR_01_FILE;
-
-      qcow2_problems_add (problems, &subject, rule, directory->pos, 0,
-                          "only " QCOW2_U " of the %u bytes of an entry's "
-                          "fields are left",
-                          directory->end - directory->pos,
-                          QCOW2_BITMAP_HEAD_LENGTH);
-      return TRUE;
-    }
-
-  return FALSE;
-}
-
-/* Adds findings about the directory as a whole, after the walk has ended. */
-static void
-judge_walk (const Qcow2Directory *directory)
-{
-  const Qcow2Image *image = directory->image;
-  const guint64 n = directory->index;
-  const guint32 nb_bitmaps = image->bitmaps.nb_bitmaps;
-  const Qcow2Subject subject = make_subject (QCOW2_NO_INDEX);
-
-  if (directory->is_none)
-    {
-      qcow2_problems_add (
-          image->problems, &subject, QCOW2_BDIR_21, directory->start, 0,
-          "what bitmap_directory_offset points to is no bitmap "
-          "directory: none of its " QCOW2_U " entries can be one",
-          n);
-      return;
-    }
-  if (judge_cut_entry (directory))
-    return;
-
-  /* Another finding reports a directory that the file does not hold at all. */
-  if (directory->end <= directory->start)
-    return;
-
-  if (n != nb_bitmaps)
-    qcow2_problem_allow (
-        qcow2_problems_add (
-            image->problems, &subject,
-            n > nb_bitmaps ? QCOW2_BDIR_03_MORE : QCOW2_BDIR_03_LESS,
-            image->bitmaps_offset, nb_bitmaps,
-            "the directory has " QCOW2_U " entries, but nb_bitmaps is %u", n,
-            nb_bitmaps),
-        n);
-  else if (directory->pos < directory->declared_end)
-    qcow2_problems_add (image->problems, &subject,
-                        directory->declared_end - directory->pos
-                                < QCOW2_BITMAP_HEAD_LENGTH
-                            ? QCOW2_BDIR_04
-                            : QCOW2_BDIR_04_MORE,
-                        MIN (directory->pos, directory->end), 0,
-                        "the entries end here, but the directory ends "
-                        "at " QCOW2_X,
-                        directory->declared_end);
-}
-
-/* HDR-31: adds a finding if QEMU has no room to rewrite the header, which it
- * does when it rewrites the directory. */
-static void
-judge_room (const Qcow2Directory *directory)
-{
-  if (directory->is_rewritten && !directory->image->header_is_rewritten)
-    qcow2_image_judge_room (directory->image);
-}
-
 /* A Qcow2NamesakesRead. */
 static GBytes *
 read_name (guint32 index, guint32 offset, gpointer data, GError **error)
@@ -460,14 +312,32 @@ read_name (guint32 index, guint32 offset, gpointer data, GError **error)
              : NULL;
 }
 
-/* Walks the directory once: judges it as a whole, and finds names that occur
- * more than once. */
+/* Stores in the facts of DIRECTORY, whose walk has ended, how it ended.
+ * N_ENTRIES is the number of entries that look like bitmaps. */
+static void
+note_end (Qcow2Directory *directory, guint64 n_entries)
+{
+  Qcow2DirectoryFacts *facts = &directory->facts;
+
+  facts->is_none = directory->index > 0 && n_entries == 0;
+  facts->end = directory->state;
+  facts->cut_by_file = directory->cut_by_file;
+  facts->n_entries = directory->index;
+  facts->pos = directory->pos;
+  if (directory->cut.truncated_by_file
+      && (directory->cut.flags & QCOW2_BITMAP_IN_USE) == 0)
+    facts->has_loaded = TRUE;
+  if (facts->end == QCOW2_DIRECTORY_ENTRY_CUT && facts->cut_by_file)
+    facts->has_shorter_name = has_shorter_name (directory);
+  else if (facts->end == QCOW2_DIRECTORY_HEAD_CUT)
+    facts->has_shorter_name = has_cut_name (directory);
+}
+
+/* Walks DIRECTORY once to find out what it is like as a whole, and which names
+ * occur more than once. */
 static gboolean
 survey (Qcow2Directory *directory, GError **error)
 {
-  const gboolean vouched
-      = qcow2_header_vouches_for_bitmaps (&directory->image->header)
-        && !directory->image->extensions_ignored;
   g_autoptr (GError) local_error = NULL;
   guint64 n_entries = 0; /* that look like bitmaps */
 
@@ -480,9 +350,8 @@ survey (Qcow2Directory *directory, GError **error)
         break;
 
       n_entries += is_no_entry (directory, &bitmap) ? 0 : 1;
-      directory->is_rewritten
-          = directory->is_rewritten
-            || (vouched && (bitmap.flags & QCOW2_BITMAP_IN_USE) == 0);
+      if ((bitmap.flags & QCOW2_BITMAP_IN_USE) == 0)
+        directory->facts.has_loaded = TRUE;
       qcow2_namesakes_add (directory->namesakes,
                            (guint32) (bitmap.file_offset - directory->start),
                            name, bitmap.name_size);
@@ -490,13 +359,7 @@ survey (Qcow2Directory *directory, GError **error)
 
   if (local_error == NULL)
     {
-      directory->is_rewritten
-          = directory->is_rewritten
-            || (vouched && directory->cut.truncated_by_file
-                && (directory->cut.flags & QCOW2_BITMAP_IN_USE) == 0);
-      directory->is_none = directory->index > 0 && n_entries == 0;
-      judge_walk (directory);
-      judge_room (directory);
+      note_end (directory, n_entries);
       qcow2_namesakes_find (directory->namesakes, read_name, directory,
                             &local_error);
     }
@@ -510,10 +373,9 @@ survey (Qcow2Directory *directory, GError **error)
 
 /* Returns the bitmap directory of IMAGE, before its first entry.  IMAGE must
  * outlive it.  The directory has no entries if the image does not say where it
- * is.  Adds findings about the directory as a whole to the image's problems.
- * Fails only with QCOW2_ERROR_READ. */
+ * is.  Fails only with QCOW2_ERROR_READ. */
 Qcow2Directory *
-qcow2_directory_open (Qcow2Image *image, GError **error)
+qcow2_directory_open (const Qcow2Image *image, GError **error)
 {
   g_autoptr (Qcow2Directory) directory = g_new0 (Qcow2Directory, 1);
   const guint64 start = image->bitmaps.bitmap_directory_offset;
@@ -522,7 +384,7 @@ qcow2_directory_open (Qcow2Image *image, GError **error)
   directory->image = image;
   directory->max_entries = QCOW2_MAX_BITMAPS;
   directory->namesakes = qcow2_namesakes_new ();
-  directory->state = AT_END;
+  directory->state = QCOW2_DIRECTORY_AT_END;
 
   /* Offset 0 holds the header, never a directory. */
   if (start == 0 || start > byte_source_get_size (image->source))
@@ -533,6 +395,9 @@ qcow2_directory_open (Qcow2Image *image, GError **error)
   directory->window = byte_window_new (
       image->source, start + MIN (size, QCOW2_MAX_DIRECTORY_SIZE));
   directory->end = byte_window_get_end (directory->window);
+  directory->facts.start = directory->start;
+  directory->facts.declared_end = directory->declared_end;
+  directory->facts.file_end = directory->end;
   qcow2_directory_rewind (directory);
 
   if (!survey (directory, error))
@@ -543,9 +408,9 @@ qcow2_directory_open (Qcow2Image *image, GError **error)
 
 /* Returns the directory that EXTENSION of IMAGE points to, before its first
  * entry.  The number of entries is nb_bitmaps, whatever bitmap_directory_size
- * says.  IMAGE must outlive the directory.  Adds no findings. */
+ * says.  IMAGE must outlive the directory. */
 Qcow2Directory *
-qcow2_directory_open_counted (Qcow2Image *image,
+qcow2_directory_open_counted (const Qcow2Image *image,
                               const Qcow2BitmapsExtension *extension)
 {
   Qcow2Directory *directory = g_new0 (Qcow2Directory, 1);

@@ -10,9 +10,40 @@ G_BEGIN_DECLS
 
 typedef struct Qcow2Directory Qcow2Directory;
 
-Qcow2Directory *qcow2_directory_open (Qcow2Image *image, GError **error);
+/* The ways in which a walk over the entries ends. */
+typedef enum
+{
+  QCOW2_DIRECTORY_WALKING,  /* it has not ended */
+  QCOW2_DIRECTORY_AT_END,   /* of the directory or the file, or at the maximum
+                               number of entries */
+  QCOW2_DIRECTORY_HEAD_CUT, /* too few bytes for the fields of an entry are
+                               left */
+  QCOW2_DIRECTORY_ENTRY_CUT /* the name of the last entry, or its extra data,
+                               extends beyond the end */
+} Qcow2DirectoryEnd;
+
+/* What a directory is like as a whole. */
+typedef struct
+{
+  guint64 start;        /* host offset of the first entry; 0 if the image does
+                           not say where it is */
+  guint64 declared_end; /* host offset, from the bitmaps extension */
+  guint64 file_end;     /* host offset where the entries end in the file */
+  guint64 n_entries;
+  guint64 pos;                /* host offset after the last entry, or of the
+                                 entry that is truncated */
+  Qcow2DirectoryEnd end;
+  gboolean cut_by_file;       /* the truncated entry fits into the directory */
+  gboolean has_shorter_name;  /* the name of the truncated entry ends earlier
+                                 for QEMU, which reads zeroes after the end of
+                                 the file */
+  gboolean has_loaded;        /* at least one bitmap is not in use */
+  gboolean is_none;           /* no entry looks like a bitmap */
+} Qcow2DirectoryFacts;
+
+Qcow2Directory *qcow2_directory_open (const Qcow2Image *image, GError **error);
 Qcow2Directory *
-qcow2_directory_open_counted (Qcow2Image *image,
+qcow2_directory_open_counted (const Qcow2Image *image,
                               const Qcow2BitmapsExtension *extension);
 void qcow2_directory_rewind (Qcow2Directory *directory);
 gboolean qcow2_directory_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap,
@@ -26,11 +57,11 @@ gboolean qcow2_directory_skip_to_name (Qcow2Directory *directory,
                                        const char *name, gsize len);
 gboolean qcow2_directory_get_cut_entry (const Qcow2Directory *directory,
                                         Qcow2Bitmap *bitmap);
-Qcow2Image *qcow2_directory_get_image (const Qcow2Directory *directory);
+const Qcow2Image *
+qcow2_directory_get_image (const Qcow2Directory *directory);
+const Qcow2DirectoryFacts *
+qcow2_directory_get_facts (const Qcow2Directory *directory);
 guint64 qcow2_directory_get_n (const Qcow2Directory *directory);
-gboolean qcow2_directory_is_unknown (const Qcow2Directory *directory);
-gboolean qcow2_directory_is_none (const Qcow2Directory *directory);
-gboolean qcow2_directory_is_rewritten (const Qcow2Directory *directory);
 guint64 qcow2_directory_get_namesake (const Qcow2Directory *directory,
                                       guint64 index);
 guint64 qcow2_directory_get_cut_namesake (const Qcow2Directory *directory,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Errors that end the reading of an image.  Damage that leaves something to
- * read is reported as a Qcow2Problem instead. */
+/* Errors that end the reading of an image.  Readers note any other damage in
+ * what they return. */
 
 #pragma once
 
@@ -28,5 +28,9 @@ typedef enum
 } Qcow2Error;
 
 GQuark qcow2_error_quark (void);
+
+/* Formats for offsets (QCOW2_X) and other numbers (QCOW2_U) in messages. */
+#define QCOW2_X "0x%" G_GINT64_MODIFIER "x"
+#define QCOW2_U "%" G_GUINT64_FORMAT
 
 G_END_DECLS

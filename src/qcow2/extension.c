@@ -6,15 +6,11 @@
 
 #include <string.h>
 
-#include "check/directory-end.h"
 #include "qcow2/printable.h"
 
 #define WHAT "header extension"
 
-#define HEAD_LENGTH 8
-
-/* qcow2 spec, bitmaps extension. */
-#define BITMAPS_LENGTH 24
+#define HEAD_LENGTH QCOW2_EXTENSION_HEAD_LENGTH
 
 /* The maximum number of bytes of payload to keep: QEMU's largest cluster. */
 #define MAX_PAYLOAD (2 * 1024 * 1024)
@@ -24,31 +20,11 @@
 #define FEATURE_ROW 48
 #define FEATURE_NAME 46
 
-/* The state of a walk; in all but WALKING it has ended. */
-typedef enum
-{
-  WALKING,
-  AT_TERMINATOR,
-  AT_AREA_END,
-  AT_FILE_END,
-  NO_ROOM_FOR_HEAD,
-  HEAD_CUT,
-  DATA_TOO_LONG,
-  DATA_CUT,
-  TERMINATOR_TOO_LONG
-} WalkState;
-
 struct Qcow2ExtensionWalk
 {
   ByteSource *source;
-  const Qcow2Header *header;
   ByteWindow *window;
-  guint64 pos;      /* host offset of the next extension */
-  guint64 area_end; /* host offset; the file may end before it */
-  guint64 index;    /* of the next extension */
-  WalkState state;
-  guint32 magic;  /* of the last extension */
-  guint32 length; /* of its payload, in bytes */
+  Qcow2WalkPosition at;
 };
 
 const Qcow2Label qcow2_extension_names[] = {
@@ -137,23 +113,28 @@ payload_of (guint32 magic)
   return QCOW2_PAYLOAD_DATA;
 }
 
-static Qcow2ExtensionWalk *
-walk_between (ByteSource *source, const Qcow2Header *header, guint64 start,
-              guint64 end)
+/* Returns a new walk over the extensions in SOURCE from host offset START, at
+ * most the end of the file, to before END.  SOURCE must outlive the walk. */
+Qcow2ExtensionWalk *
+qcow2_extension_walk_new_between (ByteSource *source, guint64 start,
+                                  guint64 end)
 {
   Qcow2ExtensionWalk *walk = g_new0 (Qcow2ExtensionWalk, 1);
 
+  g_assert (start <= byte_source_get_size (source));
+
   walk->source = source;
-  walk->header = header;
-  walk->pos = start;
-  walk->area_end = end;
   walk->window = byte_window_new (source, end);
+  walk->at = (Qcow2WalkPosition){ .pos = start,
+                                  .area_end = end,
+                                  .file_end
+                                  = byte_window_get_end (walk->window) };
   return walk;
 }
 
 /* Returns a new walk over the extensions in SOURCE, which HEADER locates:
  * qcow2_header_get_extension_area () must succeed, and the area must start
- * inside the file or at its end.  SOURCE and HEADER must outlive the walk. */
+ * inside the file or at its end.  SOURCE must outlive the walk. */
 Qcow2ExtensionWalk *
 qcow2_extension_walk_new (ByteSource *source, const Qcow2Header *header)
 {
@@ -162,48 +143,64 @@ qcow2_extension_walk_new (ByteSource *source, const Qcow2Header *header)
   const gboolean located
       = qcow2_header_get_extension_area (header, &start, &end);
 
-  g_assert (located && start <= byte_source_get_size (source));
+  g_assert (located);
 
-  return walk_between (source, header, start, end);
+  return qcow2_extension_walk_new_between (source, start, end);
 }
 
-/* Returns WALKING if there is room for the head of another extension, or
- * otherwise the state in which WALK ends. */
-static WalkState
-room_for_head (const Qcow2ExtensionWalk *walk)
+/* Returns QCOW2_WALKING if there is room for the head of another extension at
+ * AT, or otherwise the state in which the walk ends. */
+static Qcow2WalkState
+room_for_head (const Qcow2WalkPosition *at)
 {
-  const guint64 file_end = byte_window_get_end (walk->window);
+  if (at->pos == at->area_end)
+    return QCOW2_AT_AREA_END;
+  if (at->area_end - at->pos < HEAD_LENGTH)
+    return QCOW2_NO_ROOM_FOR_HEAD;
+  if (at->pos == at->file_end)
+    return QCOW2_AT_FILE_END;
+  if (at->file_end - at->pos < HEAD_LENGTH)
+    return QCOW2_HEAD_TRUNCATED;
 
-  if (walk->pos == walk->area_end)
-    return AT_AREA_END;
-  if (walk->area_end - walk->pos < HEAD_LENGTH)
-    return NO_ROOM_FOR_HEAD;
-  if (walk->pos == file_end)
-    return AT_FILE_END;
-  if (file_end - walk->pos < HEAD_LENGTH)
-    return HEAD_CUT;
+  return QCOW2_WALKING;
+}
 
-  return WALKING;
+/* Stores magic and length of the extension whose head the file truncates.  The
+ * missing bytes are zeroes, and all of them are if the others cannot be
+ * read. */
+static void
+read_truncated_head (Qcow2ExtensionWalk *walk)
+{
+  Qcow2WalkPosition *at = &walk->at;
+  guint8 head[HEAD_LENGTH] = { 0 };
+  const gsize len = (gsize) (at->file_end - at->pos);
+  const guint8 *bytes
+      = byte_window_get (walk->window, at->pos, len, WHAT, NULL);
+  Qcow2Extension e;
+
+  if (bytes != NULL)
+    memcpy (head, bytes, len);
+  qcow2_record_decode (qcow2_extension_fields, head, sizeof head, &e);
+  at->magic = e.magic;
+  at->length = e.length;
 }
 
 /* Moves WALK past the current extension, which has LENGTH bytes of payload.
  * Ends WALK if the payload does not fit into the area or is truncated by the
  * file; only the padding may be truncated. */
 static void
-advance (Qcow2ExtensionWalk *walk, guint32 length)
+advance (Qcow2WalkPosition *at, guint32 length)
 {
-  const guint64 data = walk->pos + HEAD_LENGTH;
+  const guint64 data = at->pos + HEAD_LENGTH;
   const guint64 padded = ((guint64) length + 7) / 8 * 8;
-  const guint64 file_end = byte_window_get_end (walk->window);
-  const guint64 end = MIN (walk->area_end, file_end);
 
-  walk->length = length;
-  if (length > walk->area_end - data)
-    walk->state = DATA_TOO_LONG;
-  else if (length > end - data)
-    walk->state = DATA_CUT;
+  at->length = length;
+  if (length > at->area_end - data)
+    at->state = QCOW2_DATA_TOO_LONG;
+  else if (length > at->file_end - data)
+    at->state = QCOW2_DATA_TRUNCATED;
   else
-    walk->pos = data + MIN (padded, end - data);
+    at->pos = data + MIN (padded, at->file_end - data);
 }
 
 /* Returns the LEN bytes at host offset OFFSET, at most MAX_PAYLOAD. */
@@ -272,20 +269,6 @@ decode_payload (Qcow2Extension *extension)
     }
 }
 
-/* Sets directory_ends_in_zeroes of EXTENSION if it is a bitmaps extension and
- * has all of its fields. */
-static gboolean
-note_directory_end (const Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
-                    GError **error)
-{
-  if (extension->magic != QCOW2_EXTENSION_BITMAPS || extension->n_decoded < 4)
-    return TRUE;
-
-  return qcow2_directory_ends_in_zeroes (
-      walk->source, walk->header, &extension->bitmaps,
-      &extension->directory_ends_in_zeroes, error);
-}
-
 /* Stores the next extension in *EXTENSION, which the caller clears.  The
  * payload of the last one may be truncated or, if its length is wrong,
  * missing.  Returns FALSE without an error at the end of WALK, or FALSE with
@@ -294,35 +277,39 @@ gboolean
 qcow2_extension_walk_next (Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
                            GError **error)
 {
-  if (walk->state == WALKING)
-    walk->state = room_for_head (walk);
-  if (walk->state != WALKING)
+  Qcow2WalkPosition *at = &walk->at;
+
+  if (at->state == QCOW2_WALKING)
+    at->state = room_for_head (at);
+  if (at->state == QCOW2_HEAD_TRUNCATED)
+    read_truncated_head (walk);
+  if (at->state != QCOW2_WALKING)
     return FALSE;
 
-  const guint64 offset = walk->pos;
+  const guint64 offset = at->pos;
   const guint8 *head
       = byte_window_get (walk->window, offset, HEAD_LENGTH, WHAT, error);
   if (head == NULL)
     return FALSE;
 
-  Qcow2Extension e = { .index = walk->index, .file_offset = offset };
+  Qcow2Extension e = { .index = at->index, .file_offset = offset };
   qcow2_record_decode (qcow2_extension_fields, head, HEAD_LENGTH, &e);
-  walk->magic = e.magic;
-  advance (walk, e.length);
+  at->magic = e.magic;
+  advance (at, e.length);
   if (e.magic == QCOW2_EXTENSION_END)
     {
-      walk->state
-          = walk->state == DATA_TOO_LONG ? TERMINATOR_TOO_LONG : AT_TERMINATOR;
-      walk->pos = offset;
+      at->state = at->state == QCOW2_DATA_TOO_LONG ? QCOW2_TERMINATOR_TOO_LONG
+                                                   : QCOW2_AT_TERMINATOR;
+      at->pos = offset;
       return FALSE;
     }
 
-  walk->index++;
+  at->index++;
   e.payload = payload_of (e.magic);
-  if (walk->state != DATA_TOO_LONG)
+  if (at->state != QCOW2_DATA_TOO_LONG)
     {
       const guint64 data = offset + HEAD_LENGTH;
-      const guint64 left = byte_window_get_end (walk->window) - data;
+      const guint64 left = at->file_end - data;
       const gsize len = (gsize) MIN (MIN (e.length, left), MAX_PAYLOAD);
 
       e.bytes = read_payload (walk, data, len, error);
@@ -331,236 +318,17 @@ qcow2_extension_walk_next (Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
 
       decode_payload (&e);
     }
-  if (!note_directory_end (walk, &e, error))
-    {
-      qcow2_extension_clear (&e);
-      return FALSE;
-    }
 
   *extension = e;
   return TRUE;
 }
 
-/* Returns whether QEMU refuses the extension at the position of WALK, which
- * has MAGIC and LENGTH bytes of payload and is truncated by the file: QEMU
- * reads zeroes for the missing bytes.  A LUKS header or a directory that such
- * an extension points to is not in the file. */
-static gboolean
-is_refused_with_zeroes (const Qcow2ExtensionWalk *walk, guint32 magic,
-                        guint32 length)
+/* Returns where WALK is or, after its end, how it ended.  WALK owns the
+ * result. */
+const Qcow2WalkPosition *
+qcow2_extension_walk_get_position (const Qcow2ExtensionWalk *walk)
 {
-  const guint64 left = walk->area_end - walk->pos - HEAD_LENGTH;
-  const guint64 padded = ((guint64) length + 7) / 8 * 8;
-
-  if (length > left)
-    return TRUE;
-
-  switch (magic)
-    {
-    case QCOW2_EXTENSION_END:
-      return FALSE;
-    case QCOW2_EXTENSION_CRYPTO:
-      return TRUE;
-    case QCOW2_EXTENSION_BITMAPS:
-      if (qcow2_header_vouches_for_bitmaps (walk->header)
-          || length != BITMAPS_LENGTH)
-        return TRUE;
-      break;
-    case QCOW2_EXTENSION_BACKING_FORMAT:
-      if (length > QCOW2_QEMU_MAX_BACKING_FORMAT)
-        return TRUE;
-      break;
-    default:
-      break;
-    }
-
-  /* Where there is room for a head, QEMU reads one of zeroes: a terminator. */
-  return left > padded && left - padded < HEAD_LENGTH;
-}
-
-/* Returns whether QEMU refuses the extension whose head the file truncates at
- * the end of WALK.  The missing bytes of the head are zeroes; if the others
- * cannot be read, they count as zeroes, too. */
-static gboolean
-is_refused_after_cut_head (const Qcow2ExtensionWalk *walk)
-{
-  guint8 head[HEAD_LENGTH] = { 0 };
-  const guint64 file_end = byte_window_get_end (walk->window);
-  const gsize len = (gsize) MIN (file_end - walk->pos, sizeof head);
-
-  if (!byte_source_read (walk->source, walk->pos, head, len, WHAT, NULL))
-    memset (head, 0, sizeof head);
-
-  return is_refused_with_zeroes (walk, (guint32) qcow2_load_be (head, 4),
-                                 (guint32) qcow2_load_be (head + 4, 4));
-}
-
-/* Adds a finding to PROBLEMS if the end of WALK is wrong.  No reader sees the
- * extensions that follow the damage, so the finding bears on the header, whose
- * strings are extensions, and on the bitmaps unless HAVE_BITMAPS says that
- * their extension was found before. */
-void
-qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
-                                 gboolean have_bitmaps,
-                                 Qcow2Problems *problems)
-{
-  const guint bitmaps = have_bitmaps ? 0 : QCOW2_PART_BITMAPS;
-  Qcow2Subject subject
-      = { .parts = QCOW2_PART_HEADER | QCOW2_PART_EXTENSIONS | bitmaps,
-          .structure = WHAT,
-          .extension = walk->index,
-          .bitmap = QCOW2_NO_INDEX };
-  const guint64 at = walk->pos;
-  const guint64 file_end = byte_window_get_end (walk->window);
-
-  switch (walk->state)
-    {
-    case WALKING:
-      return;
-    case AT_AREA_END:
-      qcow2_problems_add (problems, &subject, QCOW2_EXT_07_AREA, at, 0,
-                          "the extensions end without a terminator");
-      return;
-    case AT_FILE_END:
-      qcow2_problems_add (problems, &subject, QCOW2_EXT_07_FILE, at, 0,
-                          "the file ends without a terminator of the "
-                          "extensions");
-      return;
-    case NO_ROOM_FOR_HEAD:
-      qcow2_problems_add (problems, &subject, QCOW2_EXT_02, at, 0,
-                          "only " QCOW2_U " bytes are left, but magic and "
-                          "length need %u",
-                          walk->area_end - at, HEAD_LENGTH);
-      return;
-    case HEAD_CUT:
-      qcow2_problems_add (problems, &subject,
-                          is_refused_after_cut_head (walk)
-                              ? QCOW2_EXT_15_REFUSED
-                              : QCOW2_EXT_15,
-                          at, 0,
-                          "the file ends at " QCOW2_X ", inside magic and "
-                          "length",
-                          file_end);
-      return;
-    case AT_TERMINATOR:
-      subject.parts = QCOW2_PART_EXTENSIONS;
-      if (walk->length != 0)
-        qcow2_problems_add (
-            problems, &subject, QCOW2_EXT_06, at + 4, walk->length,
-            "the terminator has the length %u, not 0", walk->length);
-      return;
-    case TERMINATOR_TOO_LONG:
-      subject.parts = QCOW2_PART_EXTENSIONS;
-      qcow2_problems_add (problems, &subject, QCOW2_EXT_06_LONG, at + 4,
-                          walk->length,
-                          "the terminator has the length %u, but only " QCOW2_U
-                          " bytes are left",
-                          walk->length, walk->area_end - at - HEAD_LENGTH);
-      return;
-    case DATA_TOO_LONG:
-      subject.extension--;
-      qcow2_problems_add (problems, &subject, QCOW2_EXT_03, at + 4,
-                          walk->length,
-                          "length %u is greater than the " QCOW2_U
-                          " bytes that are left for it",
-                          walk->length, walk->area_end - at - HEAD_LENGTH);
-      return;
-    case DATA_CUT:
-      subject.extension--;
-      qcow2_problems_add (
-          problems, &subject,
-          is_refused_with_zeroes (walk, walk->magic, walk->length)
-              ? QCOW2_EXT_15_REFUSED
-              : QCOW2_EXT_15,
-          at + HEAD_LENGTH, 0,
-          "the file ends at " QCOW2_X ", inside the %u bytes of data",
-          file_end, walk->length);
-      return;
-    }
-}
-
-/* Returns whether WALK ended early, so that extensions may be missing.  WALK
- * must have ended. */
-gboolean
-qcow2_extension_walk_is_cut (const Qcow2ExtensionWalk *walk)
-{
-  return walk->state != AT_TERMINATOR && walk->state != TERMINATOR_TOO_LONG
-         && walk->state != AT_AREA_END;
-}
-
-/* Judges the extensions and the end of WALK and adds findings to PROBLEMS. */
-static gboolean
-judge_all (Qcow2ExtensionWalk *walk, Qcow2Problems *problems, GError **error)
-{
-  const guint64 file_size = byte_source_get_size (walk->source);
-  g_autoptr (GError) local_error = NULL;
-
-  while (TRUE)
-    {
-      g_auto (Qcow2Extension) extension = { 0 };
-
-      if (!qcow2_extension_walk_next (walk, &extension, &local_error))
-        break;
-
-      qcow2_extension_judge (&extension, walk->header, file_size, FALSE,
-                             QCOW2_PART_ALL, problems);
-    }
-
-  if (local_error != NULL)
-    {
-      g_propagate_error (error, g_steal_pointer (&local_error));
-      return FALSE;
-    }
-
-  qcow2_extension_walk_report_end (walk, FALSE, problems);
-  return TRUE;
-}
-
-/* For a HEADER whose header_length is not a multiple of 8, stores in *ACCEPTED
- * whether QEMU, which takes the bytes at host offset header_length of SOURCE
- * for extensions, accepts them.  Stores FALSE for any other header, and if the
- * extensions cannot be located.  Fails with QCOW2_ERROR_READ. */
-gboolean
-qcow2_extensions_can_be_misread (ByteSource *source, const Qcow2Header *header,
-                                 gboolean *accepted, GError **error)
-{
-  const guint64 length = header->header_length;
-  const guint64 name = header->backing_file_offset;
-  const guint64 end = name != 0 ? name : header->cluster_size;
-
-  *accepted = FALSE;
-  if (length % 8 == 0 || length < QCOW2_V3_HEADER_LENGTH
-      || header->cluster_size == QCOW2_ABSENT || length > header->cluster_size
-      || name > header->cluster_size)
-    return TRUE;
-
-  /* After the end of the file QEMU reads zeroes, which are a terminator if
-   * there is room for one. */
-  *accepted = length >= end || end - length >= HEAD_LENGTH;
-  if (length >= end || length >= byte_source_get_size (source))
-    return TRUE;
-
-  g_autoptr (Qcow2ExtensionWalk) walk
-      = walk_between (source, header, length, end);
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
-  if (!judge_all (walk, problems, error))
-    return FALSE;
-
-  for (guint i = 0; i < QCOW2_N_RULES && *accepted; i++)
-    *accepted = qcow2_problems_get_use (problems, i)->n == 0
-                || qcow2_rules[i].effect < QCOW2_EFFECT_REFUSED;
-  return TRUE;
-}
-
-/* Returns the host offset after the terminator of WALK, which must have ended,
- * or 0 if there is no terminator or its length is not 0. */
-guint64
-qcow2_extension_walk_get_rest (const Qcow2ExtensionWalk *walk)
-{
-  if (walk->state != AT_TERMINATOR || walk->length != 0)
-    return 0;
-
-  return walk->pos + HEAD_LENGTH;
+  return &walk->at;
 }
 
 void

@@ -60,8 +60,6 @@ typedef struct
   guint n_decoded;  /* decoded fields of the structure below */
   Qcow2CryptoExtension crypto;
   Qcow2BitmapsExtension bitmaps;
-  gboolean directory_ends_in_zeroes; /* the file truncates the directory, which
-                                        is sound if zeroes follow */
 } Qcow2Extension;
 
 extern const Qcow2Label qcow2_extension_names[];
@@ -82,21 +80,52 @@ extern const Qcow2Field qcow2_feature_fields[];
  * size of backing_format, without its NUL). */
 #define QCOW2_QEMU_MAX_BACKING_FORMAT 15
 
+/* Sizes in bytes: of magic and length, and of the payload of the bitmaps and
+ * crypto extensions. */
+#define QCOW2_EXTENSION_HEAD_LENGTH 8
+#define QCOW2_BITMAPS_EXTENSION_LENGTH 24
+#define QCOW2_CRYPTO_EXTENSION_LENGTH 16
+
+/* The ways in which a walk over the extensions ends. */
+typedef enum
+{
+  QCOW2_WALKING,             /* it has not ended */
+  QCOW2_AT_TERMINATOR,       /* the extension with the magic 0 */
+  QCOW2_AT_AREA_END,         /* without a terminator */
+  QCOW2_AT_FILE_END,         /* between two extensions */
+  QCOW2_NO_ROOM_FOR_HEAD,    /* the area ends inside magic and length */
+  QCOW2_HEAD_TRUNCATED,      /* the file does */
+  QCOW2_DATA_TOO_LONG,       /* the payload exceeds the area */
+  QCOW2_DATA_TRUNCATED,      /* the payload exceeds the file */
+  QCOW2_TERMINATOR_TOO_LONG  /* the payload of the terminator exceeds the
+                                area */
+} Qcow2WalkState;
+
+/* Where a walk is, or how it ended. */
+typedef struct
+{
+  Qcow2WalkState state;
+  guint64 pos;      /* host offset of the next extension or of the one at which
+                       the walk ended */
+  guint64 area_end; /* host offset; the file may end before it */
+  guint64 file_end; /* host offset, at most AREA_END */
+  guint64 index;    /* of the next extension */
+  guint32 magic;    /* of the last extension; missing bytes are zeroes */
+  guint32 length;   /* bytes of its payload; missing bytes are zeroes */
+} Qcow2WalkPosition;
+
 /* A walk over the extension area, from start to end. */
 typedef struct Qcow2ExtensionWalk Qcow2ExtensionWalk;
 
 Qcow2ExtensionWalk *qcow2_extension_walk_new (ByteSource *source,
                                               const Qcow2Header *header);
+Qcow2ExtensionWalk *qcow2_extension_walk_new_between (ByteSource *source,
+                                                      guint64 start,
+                                                      guint64 end);
 gboolean qcow2_extension_walk_next (Qcow2ExtensionWalk *walk,
                                     Qcow2Extension *extension, GError **error);
-void qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
-                                      gboolean have_bitmaps,
-                                      Qcow2Problems *problems);
-gboolean qcow2_extensions_can_be_misread (ByteSource *source,
-                                          const Qcow2Header *header,
-                                          gboolean *accepted, GError **error);
-gboolean qcow2_extension_walk_is_cut (const Qcow2ExtensionWalk *walk);
-guint64 qcow2_extension_walk_get_rest (const Qcow2ExtensionWalk *walk);
+const Qcow2WalkPosition *
+qcow2_extension_walk_get_position (const Qcow2ExtensionWalk *walk);
 void qcow2_extension_walk_free (Qcow2ExtensionWalk *walk);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2ExtensionWalk, qcow2_extension_walk_free)
@@ -113,26 +142,5 @@ void qcow2_extension_clear (Qcow2Extension *extension);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Qcow2Extension, qcow2_extension_clear)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Qcow2Feature, qcow2_feature_clear)
-
-/* extension-rules.c */
-
-/* The number of different unknown magics that are remembered to find repeated
- * extensions. */
-#define QCOW2_EXTENSION_HISTORY 64
-
-/* The magics that a walk has found so far. */
-typedef struct
-{
-  guint known;                             /* mask of known magics */
-  guint32 magics[QCOW2_EXTENSION_HISTORY]; /* unknown magics */
-  guint n;
-} Qcow2ExtensionHistory;
-
-gboolean qcow2_extension_is_repeated (const Qcow2Extension *extension,
-                                      Qcow2ExtensionHistory *history);
-void qcow2_extension_judge (const Qcow2Extension *extension,
-                            const Qcow2Header *header, guint64 file_size,
-                            gboolean repeated, guint parts,
-                            Qcow2Problems *problems);
 
 G_END_DECLS

@@ -3,7 +3,6 @@
 
 #pragma once
 
-#include "check/problem.h"
 #include "qcow2/record.h"
 #include "qcow2/source.h"
 
@@ -94,9 +93,5 @@ guint64 qcow2_header_get_n_l1_needed (const Qcow2Header *header);
 guint64 qcow2_header_get_refcount_table_needed (const Qcow2Header *header,
                                                 guint64 file_size);
 void qcow2_header_clear (Qcow2Header *header);
-
-/* header-rules.c */
-gboolean qcow2_header_judge (const Qcow2Header *header, ByteSource *source,
-                             Qcow2Problems *problems, GError **error);
 
 G_END_DECLS

@@ -6,25 +6,6 @@
 
 #include <string.h>
 
-/* Host offsets of header fields, for findings. */
-#define AT_VERSION 0x04
-#define AT_BACKING_FILE_OFFSET 0x08
-#define AT_CRYPT_METHOD 0x20
-#define AT_INCOMPATIBLE 0x48
-#define AT_AUTOCLEAR 0x58
-
-/* Sizes in bytes of the parts that QEMU writes (block/qcow2.c:
- * qcow2_update_header): headers of version 3 and 2, the head of an extension,
- * and the feature name table, which is omitted if clusters are small. */
-#define WRITTEN_V3_HEADER 112
-#define WRITTEN_V2_HEADER 72
-#define EXTENSION_HEAD 8
-#define WRITTEN_FEATURES 384
-#define MAX_CLUSTER_WITHOUT_FEATURES 4096
-
-/* qcow2 spec: the maximum length of the backing file name in bytes. */
-#define MAX_BACKING_FILE_NAME 1023
-
 /* The host offset of the byte that QEMU locks while it may write. */
 #define WRITE_PERMISSION_LOCK 101
 
@@ -60,51 +41,12 @@ take_feature_names (Qcow2Header *header, const Qcow2Extension *extension)
     }
 }
 
+/* Stores in IMAGE what EXTENSION says about it. */
 static void
-take_directory (Qcow2Image *image, const Qcow2Extension *extension,
-                Qcow2ExtensionHistory *history)
-{
-  image->bitmaps = extension->bitmaps;
-  image->bitmaps_offset = extension->file_offset + 8;
-  qcow2_extension_judge (extension, &image->header,
-                         byte_source_get_size (image->source),
-                         qcow2_extension_is_repeated (extension, history),
-                         QCOW2_PART_BITMAPS, image->problems);
-}
-
-/* A summary of the extensions that a walk has found. */
-typedef struct
-{
-  gboolean crypto;               /* there is a complete crypto extension */
-  gboolean crypto_placed;        /* the last crypto extension has an offset */
-  gboolean bitmaps;              /* there is a complete bitmaps extension */
-  gboolean bitmaps_cut;          /* the last bitmaps extension is truncated */
-  guint64 unknown_size;          /* bytes of unknown extensions, as written */
-  Qcow2ExtensionHistory history; /* of bitmaps extensions */
-} Met;
-
-/* Returns the size in bytes of an extension with SIZE bytes of payload. */
-static guint64
-get_extension_size (guint64 size)
-{
-  return EXTENSION_HEAD + (size + 7) / 8 * 8;
-}
-
-/* Returns the length in bytes of STRING, which may be NULL, up to its first
- * NUL. */
-static gsize
-get_c_length (GBytes *string)
-{
-  gsize len = 0;
-  const char *bytes = string != NULL ? g_bytes_get_data (string, &len) : NULL;
-
-  return len > 0 ? strnlen (bytes, len) : 0;
-}
-
-static void
-take_extension (Qcow2Image *image, const Qcow2Extension *extension, Met *met)
+apply_extension (Qcow2Image *image, const Qcow2Extension *extension)
 {
   const gboolean whole = qcow2_extension_is_whole (extension);
+  const guint64 data = extension->file_offset + QCOW2_EXTENSION_HEAD_LENGTH;
 
   switch (extension->magic)
     {
@@ -118,220 +60,32 @@ take_extension (Qcow2Image *image, const Qcow2Extension *extension, Met *met)
       take_feature_names (&image->header, extension);
       return;
     case QCOW2_EXTENSION_CRYPTO:
-      met->crypto = met->crypto || whole;
-      met->crypto_placed = extension->crypto.crypto_header_offset != 0;
+      image->has_crypto = image->has_crypto || whole;
+      image->crypto_located = extension->crypto.crypto_header_offset != 0;
+      if (extension->n_decoded < 2)
+        return;
+      image->crypto = extension->crypto;
+      image->crypto_offset = data;
       return;
     case QCOW2_EXTENSION_BITMAPS:
-      met->bitmaps = met->bitmaps || whole;
-      met->bitmaps_cut = !whole;
       image->bitmaps_index = extension->index;
-      if (whole)
-        take_directory (image, extension, &met->history);
+      image->bitmaps_truncated = !whole;
+      if (!whole)
+        return;
+      image->has_bitmaps = TRUE;
+      image->bitmaps = extension->bitmaps;
+      image->bitmaps_offset = data;
       return;
     default:
-      met->unknown_size += get_extension_size (extension->length);
+      image->unknown_size += QCOW2_EXTENSION_HEAD_LENGTH
+                             + ((guint64) extension->length + 7) / 8 * 8;
       return;
     }
 }
 
-/* Stores in *LEN the length in bytes of the backing file name in QEMU: up to
- * the first NUL, with zeroes after the end of the file. */
-static gboolean
-measure_backing_file_name (const Qcow2Image *image, gsize *len, GError **error)
-{
-  const Qcow2Header *h = &image->header;
-  const guint64 end = byte_source_get_size (image->source);
-  char name[MAX_BACKING_FILE_NAME];
-
-  *len = 0;
-  if (h->backing_file_offset == 0 || h->backing_file_offset >= end)
-    return TRUE;
-
-  const gsize size = (gsize) MIN (MIN (h->backing_file_size, sizeof name),
-                                  end - h->backing_file_offset);
-  if (!byte_source_read (image->source, h->backing_file_offset, name, size,
-                         "backing file name", error))
-    return FALSE;
-
-  *len = strnlen (name, size);
-  return TRUE;
-}
-
-/* Sets written_size and header_is_rewritten of IMAGE.  MET is the summary of
- * its extensions. */
-static gboolean
-measure_written_header (Qcow2Image *image, const Met *met, GError **error)
-{
-  const Qcow2Header *h = &image->header;
-  const gboolean has_data_file
-      = (h->incompatible_features & QCOW2_INCOMPATIBLE_DATA_FILE) != 0;
-  gsize name_len = 0;
-  guint64 size = h->version < 3 ? WRITTEN_V2_HEADER : WRITTEN_V3_HEADER;
-
-  if (!measure_backing_file_name (image, &name_len, error))
-    return FALSE;
-
-  if (h->version >= 3 && h->header_length > WRITTEN_V3_HEADER)
-    size = h->header_length;
-  if (h->version >= 3 && h->cluster_size > MAX_CLUSTER_WITHOUT_FEATURES)
-    size += get_extension_size (WRITTEN_FEATURES);
-  if (!image->extensions_ignored)
-    {
-      if (h->backing_format != NULL)
-        size += get_extension_size (get_c_length (h->backing_format));
-      if (h->external_data_file != NULL && has_data_file)
-        size += get_extension_size (get_c_length (h->external_data_file));
-      if (met->crypto_placed)
-        size += get_extension_size (sizeof (Qcow2CryptoExtension));
-      if (met->bitmaps && qcow2_header_vouches_for_bitmaps (h))
-        size += get_extension_size (sizeof (Qcow2BitmapsExtension));
-      size += met->unknown_size;
-    }
-
-  image->written_size = size + get_extension_size (0) + name_len;
-  image->header_is_rewritten
-      = (h->autoclear_features & ~QCOW2_AUTOCLEAR_KNOWN) != 0
-        || (image->bitmaps_index != QCOW2_NO_INDEX
-            && !image->extensions_ignored
-            && !qcow2_header_vouches_for_bitmaps (h));
-  return TRUE;
-}
-
-/* HDR-31: adds a finding to IMAGE if its header, when QEMU rewrites it, is too
- * large for the first cluster.  The caller checks that QEMU rewrites the
- * header. */
-void
-qcow2_image_judge_room (Qcow2Image *image)
-{
-  const Qcow2Header *h = &image->header;
-  const Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
-                                 .structure = "header",
-                                 .extension = QCOW2_NO_INDEX,
-                                 .bitmap = QCOW2_NO_INDEX };
-
-  if (image->written_size > h->cluster_size)
-    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_31, 0, 0,
-                        "with its extensions and names, as QEMU writes them, "
-                        "it takes " QCOW2_U
-                        " bytes, more than the first cluster has",
-                        image->written_size);
-}
-
-/* HDR-22, HDR-32: adds notes about missing names that other programs need. */
-static void
-note_missing_names (Qcow2Image *image)
-{
-  const Qcow2Header *h = &image->header;
-  const Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
-                                 .structure = "header",
-                                 .extension = QCOW2_NO_INDEX,
-                                 .bitmap = QCOW2_NO_INDEX };
-
-  if (h->backing_file_offset != 0 && h->backing_file_size != 0
-      && h->backing_format == NULL)
-    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_32,
-                        AT_BACKING_FILE_OFFSET, 0,
-                        "the backing file has no backing format");
-  if ((h->incompatible_features & QCOW2_INCOMPATIBLE_DATA_FILE) != 0
-      && h->external_data_file == NULL)
-    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_22_NAME,
-                        AT_INCOMPATIBLE, 0,
-                        "the external data file has no name");
-}
-
-/* HDR-16: adds a finding if IMAGE is encrypted with LUKS but does not have a
- * complete crypto extension that QEMU reads (HAS_CRYPTO). */
-static void
-judge_encryption (Qcow2Image *image, gboolean has_crypto)
-{
-  const Qcow2Header *h = &image->header;
-  const Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
-                                 .structure = "header",
-                                 .extension = QCOW2_NO_INDEX,
-                                 .bitmap = QCOW2_NO_INDEX };
-
-  if (h->crypt_method == QCOW2_CRYPT_LUKS && !has_crypto)
-    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_16_MISSING,
-                        AT_CRYPT_METHOD, h->crypt_method,
-                        "crypt_method is %u (luks), but no crypto header "
-                        "extension is read",
-                        h->crypt_method);
-}
-
-/* Judges whether the header agrees with the extensions, of which MET is the
- * summary. */
-static void
-judge_promises (Qcow2Image *image, const Met *met)
-{
-  const Qcow2Header *h = &image->header;
-  Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
-                           .structure = "header",
-                           .extension = QCOW2_NO_INDEX,
-                           .bitmap = QCOW2_NO_INDEX };
-
-  judge_encryption (image, met->crypto && !image->extensions_ignored);
-  note_missing_names (image);
-  if (met->bitmaps && h->version < 3)
-    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_25_VERSION,
-                        AT_VERSION, h->version,
-                        "version %u cannot vouch for bitmaps, but there is a "
-                        "bitmaps extension",
-                        h->version);
-  else if (met->bitmaps && !qcow2_header_vouches_for_bitmaps (h))
-    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_25_CLEAR,
-                        AT_AUTOCLEAR, h->autoclear_features,
-                        "the bitmaps bit is clear, but there is a bitmaps "
-                        "extension: it is out of date");
-  else if (!met->bitmaps && qcow2_header_vouches_for_bitmaps (h))
-    {
-      subject.parts = QCOW2_PART_HEADER | QCOW2_PART_BITMAPS
-                      | QCOW2_PART_BITMAPS_EXTENSION;
-      qcow2_problems_add (image->problems, &subject, QCOW2_HDR_25_MISSING,
-                          AT_AUTOCLEAR, h->autoclear_features,
-                          "the bitmaps bit is set, but no bitmaps extension "
-                          "can be read");
-    }
-}
-
-static gboolean
-read_extensions (Qcow2Image *image, GError **error)
-{
-  g_autoptr (Qcow2ExtensionWalk) walk
-      = qcow2_extension_walk_new (image->source, &image->header);
-  g_autoptr (GError) local_error = NULL;
-  Met met = { 0 };
-
-  while (TRUE)
-    {
-      g_auto (Qcow2Extension) extension = { 0 };
-
-      if (!qcow2_extension_walk_next (walk, &extension, &local_error))
-        break;
-
-      take_extension (image, &extension, &met);
-    }
-
-  if (local_error != NULL)
-    {
-      g_propagate_error (error, g_steal_pointer (&local_error));
-      return FALSE;
-    }
-
-  qcow2_extension_walk_report_end (walk, met.bitmaps && !met.bitmaps_cut,
-                                   image->problems);
-  judge_promises (image, &met);
-  if (!measure_written_header (image, &met, error))
-    return FALSE;
-
-  if (image->header_is_rewritten)
-    qcow2_image_judge_room (image);
-  return TRUE;
-}
-
-/* Opens the image in SOURCE: reads the header, walks the extensions and judges
- * both.  Takes ownership of SOURCE, even on failure.  Fails with the errors of
- * qcow2_header_read (); any other damage becomes findings in the problems of
- * the image. */
+/* Opens the image in SOURCE: reads the header and the backing file name.
+ * Takes ownership of SOURCE, even on failure.  Fails with the errors of
+ * qcow2_header_read (). */
 Qcow2Image *
 qcow2_image_open (ByteSource *source, GError **error)
 {
@@ -340,14 +94,11 @@ qcow2_image_open (ByteSource *source, GError **error)
   guint64 end;
 
   image->source = source;
-  image->problems = qcow2_problems_new ();
   image->bitmaps_index = QCOW2_NO_INDEX;
 
   if (!qcow2_header_read (source, &image->header, error))
     return NULL;
   if (!qcow2_header_read_backing_file (source, &image->header, error))
-    return NULL;
-  if (!qcow2_header_judge (&image->header, source, image->problems, error))
     return NULL;
 
   image->has_extensions
@@ -356,29 +107,41 @@ qcow2_image_open (ByteSource *source, GError **error)
   image->extensions_ignored
       = image->header.backing_file_offset != 0
         && image->header.backing_file_offset <= image->header.header_length;
-  if (!image->has_extensions)
-    judge_encryption (image, FALSE);
-  else if (!read_extensions (image, error))
-    return NULL;
-
   return g_steal_pointer (&image);
 }
 
-/* Returns whether all bitmaps of IMAGE are damaged because of an error in the
- * structures that lead to the bitmap directory. */
+/* Reads the header extensions of IMAGE, if their area can be walked, and
+ * stores in IMAGE what they say about it.  Then calls FUNC, which may be NULL,
+ * with DATA for each of them.  Fails with QCOW2_ERROR_READ, or as FUNC does.
+ */
 gboolean
-qcow2_image_bitmaps_are_damaged (const Qcow2Image *image)
+qcow2_image_read_extensions (Qcow2Image *image, Qcow2ExtensionFunc func,
+                             gpointer data, GError **error)
 {
-  for (guint i = 0; i < qcow2_problems_get_n (image->problems); i++)
-    {
-      const Qcow2Problem *problem = qcow2_problems_get (image->problems, i);
+  g_autoptr (GError) local_error = NULL;
 
-      if (problem->severity == QCOW2_SEVERITY_ERROR
-          && problem->subject.bitmap == QCOW2_NO_INDEX
-          && (problem->subject.parts & QCOW2_PART_BITMAPS) != 0)
-        return TRUE;
+  if (!image->has_extensions)
+    return TRUE;
+
+  g_autoptr (Qcow2ExtensionWalk) walk
+      = qcow2_extension_walk_new (image->source, &image->header);
+  while (local_error == NULL)
+    {
+      g_auto (Qcow2Extension) extension = { 0 };
+
+      if (!qcow2_extension_walk_next (walk, &extension, &local_error))
+        break;
+
+      apply_extension (image, &extension);
+      if (func != NULL)
+        func (image, &extension, data, &local_error);
     }
 
+  image->end = *qcow2_extension_walk_get_position (walk);
+  if (local_error == NULL)
+    return TRUE;
+
+  g_propagate_error (error, g_steal_pointer (&local_error));
   return FALSE;
 }
 
@@ -398,7 +161,6 @@ qcow2_image_free (Qcow2Image *image)
     return;
 
   qcow2_header_clear (&image->header);
-  qcow2_problems_free (image->problems);
   byte_source_free (image->source);
   g_free (image);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* An open image: its header, the contents of its extensions, and findings
- * about both. */
+/* An open image: its header, and what its extensions say about it. */
 
 #pragma once
 
@@ -12,25 +11,36 @@ typedef struct
 {
   ByteSource *source;
   Qcow2Header header;
-  Qcow2Problems *problems; /* findings about the image */
 
   gboolean has_extensions;       /* the extension area can be walked */
+  gboolean extensions_ignored;   /* QEMU reads no header extension */
+  Qcow2WalkPosition end;         /* of the extensions */
+  gboolean has_bitmaps;          /* there is a complete bitmaps extension */
   Qcow2BitmapsExtension bitmaps; /* from the last complete bitmaps extension;
                                     all 0 when there is none */
   guint64 bitmaps_offset;        /* host offset of its payload */
   guint64 bitmaps_index;         /* index of the last bitmaps extension, which
                                     may be truncated; or QCOW2_NO_INDEX */
-  gboolean extensions_ignored;   /* QEMU reads no header extension */
-  guint64 written_size;          /* bytes of the header and extensions as QEMU
-                                    writes them */
-  gboolean header_is_rewritten; /* by QEMU when it opens the image for writing,
-                                   even if there are no bitmaps */
-  gboolean is_truncated;        /* clusters are missing at its end: FILE-09 */
+  gboolean bitmaps_truncated;    /* that extension is truncated */
+  gboolean has_crypto;           /* there is a complete crypto extension */
+  Qcow2CryptoExtension crypto;   /* from the last crypto extension whose fields
+                                    are all there; all 0 when there is none */
+  guint64 crypto_offset;         /* host offset of its payload */
+  gboolean crypto_located;       /* the last crypto extension has an offset */
+  guint64 unknown_size;          /* bytes of the extensions of unknown types,
+                                    padding included */
 } Qcow2Image;
 
+/* Is called for each header extension of an image.  Returns FALSE with an
+ * error to end the walk. */
+typedef gboolean (*Qcow2ExtensionFunc) (const Qcow2Image *image,
+                                        const Qcow2Extension *extension,
+                                        gpointer data, GError **error);
+
 Qcow2Image *qcow2_image_open (ByteSource *source, GError **error);
-gboolean qcow2_image_bitmaps_are_damaged (const Qcow2Image *image);
-void qcow2_image_judge_room (Qcow2Image *image);
+gboolean qcow2_image_read_extensions (Qcow2Image *image,
+                                      Qcow2ExtensionFunc func, gpointer data,
+                                      GError **error);
 guint64 qcow2_image_probe_writer (const Qcow2Image *image);
 void qcow2_image_free (Qcow2Image *image);
 

@@ -63,9 +63,4 @@ gboolean qcow2_luks_is_located (const Qcow2Extension *extension,
 gboolean qcow2_luks_read (ByteSource *source, guint64 offset, Qcow2Luks *luks,
                           GError **error);
 
-/* luks-rules.c */
-
-gboolean qcow2_luks_judge (const Qcow2Extension *extension, ByteSource *source,
-                           Qcow2Problems *problems, GError **error);
-
 G_END_DECLS

@@ -35,6 +35,9 @@ typedef struct
 /* The value of a derived number that the image does not have. */
 #define QCOW2_ABSENT G_MAXUINT64
 
+/* The index of no bitmap, extension or entry. */
+#define QCOW2_NO_INDEX G_MAXUINT64
+
 /* Maximum number of bits in a mask. */
 #define QCOW2_MASK_BITS 64
 

@@ -16,9 +16,6 @@
 #define AT_NAME_SIZE 14
 #define AT_EXTRA_DATA_SIZE 36
 
-/* Host offset of snapshot_offset in the header. */
-#define AT_SNAPSHOT_OFFSET 0x40
-
 /* QEMU, block/qcow2.h: QCOW_MAX_SNAPSHOTS_SIZE,
  * QCOW_MAX_SNAPSHOT_EXTRA_DATA. */
 #define QEMU_MAX_BYTES (1024 * 65536)
@@ -109,49 +106,6 @@ qcow2_snapshot_table_measure (const Qcow2Image *image,
   t.cut = entry_end > left;
   *table = t;
   t.l1_tables = NULL;
-  return TRUE;
-}
-
-/* Fills in TABLE as qcow2_snapshot_table_measure () does, and adds findings
- * about the table (HDR-19) to the problems of IMAGE, beyond those about the
- * header fields.  Does nothing if IMAGE has no snapshots or the table is not
- * at the start of a cluster.  Fails with QCOW2_ERROR_READ. */
-gboolean
-qcow2_snapshot_table_judge (Qcow2Image *image, Qcow2SnapshotTable *table,
-                            GError **error)
-{
-  const Qcow2Header *h = &image->header;
-  const guint64 file_size = byte_source_get_size (image->source);
-  const Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
-                                 .structure = WHAT,
-                                 .extension = QCOW2_NO_INDEX,
-                                 .bitmap = QCOW2_NO_INDEX };
-
-  if (h->nb_snapshots == 0 || h->snapshot_offset % h->cluster_size != 0
-      || h->snapshot_offset > QCOW2_QEMU_MAX_LENGTH)
-    return TRUE;
-  if (!qcow2_snapshot_table_measure (image, table, error))
-    return FALSE;
-
-  /* Findings about the header report a table that begins after the end of the
-   * file. */
-  if (table->cut && h->snapshot_offset != 0 && h->snapshot_offset < file_size)
-    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_19_END,
-                        AT_SNAPSHOT_OFFSET, h->snapshot_offset,
-                        "%u entries at " QCOW2_X
-                        " do not end in the file, which has " QCOW2_U " bytes",
-                        h->nb_snapshots, h->snapshot_offset, file_size);
-  if (table->too_big)
-    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_19_SIZE,
-                        AT_SNAPSHOT_OFFSET, 0,
-                        "%u entries at " QCOW2_X " have more than 64 MiB",
-                        h->nb_snapshots, h->snapshot_offset);
-  if (table->bad != QCOW2_NO_INDEX)
-    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_19_EXTRA,
-                        table->bad_at, table->bad_size,
-                        "entry " QCOW2_U " has " QCOW2_U
-                        " bytes of extra data, more than 1024",
-                        table->bad, table->bad_size);
   return TRUE;
 }
 

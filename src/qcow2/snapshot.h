@@ -33,9 +33,6 @@ typedef struct
 gboolean qcow2_snapshot_table_measure (const Qcow2Image *image,
                                        Qcow2SnapshotTable *table,
                                        GError **error);
-gboolean qcow2_snapshot_table_judge (Qcow2Image *image,
-                                     Qcow2SnapshotTable *table,
-                                     GError **error);
 void qcow2_snapshot_table_clear (Qcow2SnapshotTable *table);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Qcow2SnapshotTable,

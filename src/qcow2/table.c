@@ -7,21 +7,15 @@
 #include <string.h>
 
 #define WHAT "bitmap table"
-#define ENTRY_LENGTH 8
+#define ENTRY_LENGTH QCOW2_ENTRY_LENGTH
 
 /* The number of entries that are tested together, so that compilers can
  * vectorize the loop. */
 #define WORD_STEP 64
 
-/* qcow2 spec, bitmap table entry: bits 9-55 are the offset; without an offset,
- * bit 0 means all ones; bits 1-8 and 56-63 are reserved. */
-#define OFFSET_MASK G_GUINT64_CONSTANT (0x00fffffffffffe00)
-#define RESERVED_MASK G_GUINT64_CONSTANT (0xff000000000001fe)
-#define ALL_ONES G_GUINT64_CONSTANT (1)
-
 /* An entry with the all-ones bit and no other, as qcow2_load_word () returns
  * it, in little-endian order. */
-#define ALL_ONES_WORD (ALL_ONES << 56)
+#define ALL_ONES_WORD (QCOW2_ENTRY_ALL_ONES_BIT << 56)
 
 const Qcow2Label qcow2_entry_types[] = {
   { QCOW2_ENTRY_SERIALIZED, "serialized" },
@@ -33,10 +27,10 @@ const Qcow2Label qcow2_entry_types[] = {
 static Qcow2EntryType
 type_of (guint64 raw)
 {
-  if ((raw & OFFSET_MASK) != 0)
+  if ((raw & QCOW2_ENTRY_OFFSET_MASK) != 0)
     return QCOW2_ENTRY_SERIALIZED;
 
-  return (raw & ALL_ONES) != 0 ? QCOW2_ENTRY_ALL_ONES : QCOW2_ENTRY_ALL_ZEROES;
+  return (raw & QCOW2_ENTRY_ALL_ONES_BIT) != 0 ? QCOW2_ENTRY_ALL_ONES : QCOW2_ENTRY_ALL_ZEROES;
 }
 
 /* The ranges of the guest disk that the entries of a table cover. */
@@ -80,16 +74,17 @@ locate_guest_range (const GuestRanges *ranges, Qcow2TableEntry *entry)
   entry->guest_length = MIN (ranges->span, ranges->size - entry->guest_offset);
 }
 
-/* Returns how many bytes in the cluster of ENTRY hold bits of a bitmap with
- * DATA_SIZE bytes of data. */
-static guint64
-bytes_used (const Qcow2TableEntry *entry, guint64 data_size,
-            guint64 cluster_size)
+/* Returns the bitmap table of BITMAP.  IMAGE must outlive the result. */
+Qcow2Table
+qcow2_image_get_table (const Qcow2Image *image, const Qcow2Bitmap *bitmap)
 {
-  if (entry->index > data_size / cluster_size)
-    return 0;
+  const Qcow2Table table = { .source = image->source,
+                             .header = &image->header,
+                             .offset = bitmap->bitmap_table_offset,
+                             .n_entries = bitmap->bitmap_table_size,
+                             .granularity = bitmap->granularity };
 
-  return MIN (cluster_size, data_size - entry->index * cluster_size);
+  return table;
 }
 
 /* Returns the number of entries of TABLE that lie entirely in the file. */
@@ -222,81 +217,13 @@ qcow2_table_read (const Qcow2Table *table, ByteWindow *window, guint64 start,
       entry->raw = raw;
       entry->index = start + i;
       entry->type = type_of (raw);
-      entry->offset = raw & OFFSET_MASK;
+      entry->offset = raw & QCOW2_ENTRY_OFFSET_MASK;
       entry->size = table->header->cluster_size;
-      entry->reserved = raw & RESERVED_MASK;
+      entry->reserved = raw & QCOW2_ENTRY_RESERVED_MASK;
       if (entry->type == QCOW2_ENTRY_SERIALIZED)
-        entry->reserved |= raw & ALL_ONES;
+        entry->reserved |= raw & QCOW2_ENTRY_ALL_ONES_BIT;
       locate_guest_range (&ranges, entry);
     }
 
   return n;
-}
-
-/* Returns whether RULE has a worse effect on QEMU than OTHER, which may be
- * QCOW2_NO_RULE. */
-gboolean
-qcow2_table_rule_is_worse (Qcow2RuleIndex rule, Qcow2RuleIndex other)
-{
-  return other == QCOW2_NO_RULE
-         || qcow2_rules[rule].effect > qcow2_rules[other].effect;
-}
-
-/* Stores RULE in *WORST if it is worse than the rule there.  Returns RULE. */
-static Qcow2RuleIndex
-note_broken (Qcow2RuleIndex *worst, Qcow2RuleIndex rule)
-{
-  if (qcow2_table_rule_is_worse (rule, *worst))
-    *worst = rule;
-
-  return rule;
-}
-
-#define ADD(rule, ...)                                                        \
-  qcow2_problems_add (problems, subject, note_broken (&broken, QCOW2_##rule), \
-                      at, entry->raw, __VA_ARGS__)
-
-/* Adds findings about ENTRY of TABLE to PROBLEMS, with SUBJECT.  The table is
- * for DATA_SIZE bytes of bitmap data.  Returns the worst rule that ENTRY
- * breaks, the first one if several are equally bad, or QCOW2_NO_RULE. */
-Qcow2RuleIndex
-qcow2_table_judge_entry (const Qcow2Table *table, const Qcow2TableEntry *entry,
-                         guint64 data_size, const Qcow2Subject *subject,
-                         Qcow2Problems *problems)
-{
-  const guint64 at = table->offset + entry->index * ENTRY_LENGTH;
-  const guint64 offset = entry->offset;
-  Qcow2RuleIndex broken = QCOW2_NO_RULE;
-
-  if ((entry->raw & RESERVED_MASK) != 0)
-    qcow2_problem_allow (
-        ADD (BTAB_01, "table entry " QCOW2_U " has reserved bits " QCOW2_X,
-             entry->index, entry->raw & RESERVED_MASK),
-        entry->raw & ~RESERVED_MASK);
-  if (entry->type != QCOW2_ENTRY_SERIALIZED)
-    return broken;
-
-  const guint64 cluster_size = table->header->cluster_size;
-  if ((entry->raw & ALL_ONES) != 0)
-    qcow2_problem_allow (
-        ADD (BTAB_02,
-             "table entry " QCOW2_U
-             " has the all-ones bit beside the offset " QCOW2_X,
-             entry->index, offset),
-        entry->raw & ~ALL_ONES);
-  if (offset % cluster_size != 0)
-    ADD (BTAB_03,
-         "table entry " QCOW2_U " has the offset " QCOW2_X
-         ", not a multiple of the cluster size " QCOW2_U,
-         entry->index, offset, cluster_size);
-
-  const guint64 file_size = byte_source_get_size (table->source);
-  const guint64 used = bytes_used (entry, data_size, cluster_size);
-  if (offset > file_size || used > file_size - offset)
-    ADD (BTAB_05,
-         "table entry " QCOW2_U ": the data, " QCOW2_U " bytes at " QCOW2_X
-         ", do not end in the file, which has " QCOW2_U " bytes",
-         entry->index, used, offset, file_size);
-
-  return broken;
 }

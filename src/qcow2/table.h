@@ -4,9 +4,19 @@
 
 #pragma once
 
-#include "qcow2/header.h"
+#include "qcow2/bitmap.h"
+#include "qcow2/image.h"
 
 G_BEGIN_DECLS
+
+/* qcow2 spec, bitmap table entry: bits 9-55 are the offset; without an offset,
+ * bit 0 means all ones; bits 1-8 and 56-63 are reserved. */
+#define QCOW2_ENTRY_OFFSET_MASK G_GUINT64_CONSTANT (0x00fffffffffffe00)
+#define QCOW2_ENTRY_RESERVED_MASK G_GUINT64_CONSTANT (0xff000000000001fe)
+#define QCOW2_ENTRY_ALL_ONES_BIT G_GUINT64_CONSTANT (1)
+
+/* The size of an entry in bytes. */
+#define QCOW2_ENTRY_LENGTH 8
 
 typedef enum
 {
@@ -47,6 +57,8 @@ typedef struct
   guint64 granularity;       /* bytes, or QCOW2_ABSENT */
 } Qcow2Table;
 
+Qcow2Table qcow2_image_get_table (const Qcow2Image *image,
+                                  const Qcow2Bitmap *bitmap);
 guint64 qcow2_table_get_n_readable (const Qcow2Table *table);
 gboolean qcow2_table_count_plain (const Qcow2Table *table, ByteWindow *window,
                                   guint64 start, guint64 n_entries,
@@ -55,11 +67,5 @@ gboolean qcow2_table_count_plain (const Qcow2Table *table, ByteWindow *window,
 gsize qcow2_table_read (const Qcow2Table *table, ByteWindow *window,
                         guint64 start, Qcow2TableEntry *entries,
                         gsize n_entries, GError **error);
-gboolean qcow2_table_rule_is_worse (Qcow2RuleIndex rule, Qcow2RuleIndex other);
-Qcow2RuleIndex qcow2_table_judge_entry (const Qcow2Table *table,
-                                        const Qcow2TableEntry *entry,
-                                        guint64 data_size,
-                                        const Qcow2Subject *subject,
-                                        Qcow2Problems *problems);
 
 G_END_DECLS

@@ -72,9 +72,10 @@ is_refusal (const Qcow2Rule *rule)
 }
 
 /* Returns whether RULE says that QEMU opens the image, although another
- * finding makes QEMU refuse IMAGE. */
+ * finding in PROBLEMS makes QEMU refuse IMAGE. */
 static gboolean
-is_contradicted (const Qcow2Rule *rule, const Qcow2Image *image)
+is_contradicted (const Qcow2Rule *rule, const Qcow2Image *image,
+                 const Qcow2Problems *problems)
 {
   Qcow2Verdict verdict = QCOW2_VERDICT_INIT;
 
@@ -82,22 +83,23 @@ is_contradicted (const Qcow2Rule *rule, const Qcow2Image *image)
       || strstr (rule->words, "opens the image") == NULL)
     return FALSE;
 
-  qcow2_verdict_add (&verdict, image, image->problems);
+  qcow2_verdict_add (&verdict, image, problems);
   return verdict.effect == QCOW2_EFFECT_REFUSED;
 }
 
-/* Returns the consequence of PROBLEM of IMAGE, a sentence in lower case
- * without a full stop, or NULL when there is nothing to say.  The caller frees
- * the string. */
+/* Returns the consequence of PROBLEM, one of the PROBLEMS of IMAGE, as a
+ * sentence in lower case without a full stop, or NULL when there is nothing to
+ * say.  The caller frees the string. */
 char *
-advice_get_consequence (const Qcow2Problem *problem, const Qcow2Image *image)
+advice_get_consequence (const Qcow2Problem *problem, const Qcow2Image *image,
+                        const Qcow2Problems *problems)
 {
   const Qcow2Rule *rule = &qcow2_rules[problem->index];
   const Qcow2Excuse excuse = get_excuse (problem, image);
 
   if (excuse != QCOW2_EXCUSE_NONE)
     return g_strdup (excuses[excuse]);
-  if (is_contradicted (rule, image))
+  if (is_contradicted (rule, image, problems))
     return g_strdup ("QEMU refuses to open this image for another reason");
   if (!is_refusal (rule))
     return g_strdup (rule->words);
@@ -164,12 +166,13 @@ copy_disk (const Qcow2Header *header)
       make_command (header, "convert -O qcow2", "IMAGE", " NEW"));
 }
 
-/* Returns the remedy for PROBLEM of IMAGE, one or more lines without the last
- * newline, or NULL when there is none.  A copy of the disk is no remedy for a
- * truncated image: the copy silently has zeroes in place of the missing data.
- * The caller frees the string. */
+/* Returns the remedy for PROBLEM, one of the PROBLEMS of IMAGE: one or more
+ * lines without the last newline, or NULL when there is none.  A copy of the
+ * disk is no remedy for a truncated image: the copy silently has zeroes in
+ * place of the missing data.  The caller frees the string. */
 char *
-advice_get_remedy (const Qcow2Problem *problem, const Qcow2Image *image)
+advice_get_remedy (const Qcow2Problem *problem, const Qcow2Image *image,
+                   const Qcow2Problems *problems)
 {
   const Qcow2Rule *rule = &qcow2_rules[problem->index];
   const Qcow2Header *h = &image->header;
@@ -196,7 +199,7 @@ advice_get_remedy (const Qcow2Problem *problem, const Qcow2Image *image)
                            "on a copy",
                            make_command (h, "check -r all", "COPY", ""));
     case QCOW2_REMEDY_COPY:
-      return image->is_truncated ? NULL : copy_disk (h);
+      return qcow2_file_is_truncated (problems) ? NULL : copy_disk (h);
     }
 
   g_assert_not_reached ();

@@ -176,19 +176,20 @@ typedef struct
 #define ADVICE(member)                                                        \
   QCOW2_DERIVED (Advice, #member, member, QCOW2_WORD, .text = NULL)
 
-/* Emits PROBLEM of IMAGE like describe_problem (), together with its
- * consequence and remedy. */
+/* Emits PROBLEM, one of the PROBLEMS of IMAGE, like describe_problem (),
+ * together with its consequence and remedy. */
 void
 describe_checked_problem (Emitter *emitter, const Qcow2Problem *problem,
-                          const Qcow2Image *image, guint64 n_suppressed)
+                          const Qcow2Image *image,
+                          const Qcow2Problems *problems, guint64 n_suppressed)
 {
   static const Qcow2Field fields[]
       = { ADVICE (consequence), ADVICE (remedy), QCOW2_FIELD_END };
   const gboolean is_rest = n_suppressed > 0;
   g_autofree char *consequence
-      = is_rest ? NULL : advice_get_consequence (problem, image);
+      = is_rest ? NULL : advice_get_consequence (problem, image, problems);
   g_autofree char *remedy
-      = is_rest ? NULL : advice_get_remedy (problem, image);
+      = is_rest ? NULL : advice_get_remedy (problem, image, problems);
   const Advice advice = { .consequence = consequence, .remedy = remedy };
 
   begin_problem (emitter, problem);

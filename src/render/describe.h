@@ -52,7 +52,9 @@ void describe_table_owner (Emitter *emitter, guint64 owner);
 void describe_problem (Emitter *emitter, const Qcow2Problem *problem,
                        guint64 n_suppressed);
 void describe_checked_problem (Emitter *emitter, const Qcow2Problem *problem,
-                               const Qcow2Image *image, guint64 n_suppressed);
+                               const Qcow2Image *image,
+                               const Qcow2Problems *problems,
+                               guint64 n_suppressed);
 void describe_summary (Emitter *emitter, const DescribeSummary *summary);
 void describe_verdict (Emitter *emitter, const Qcow2Verdict *verdict);
 const char *describe_not_examined (const char *word);

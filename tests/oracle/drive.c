@@ -22,6 +22,8 @@
 
 #include <string.h>
 
+#include "check/image-rules.h"
+#include "check/directory-rules.h"
 #include "answer.h"
 #include "cli/report.h"
 #include "cli/rows.h"
@@ -72,6 +74,7 @@ typedef struct
   guint64 n_rows;
 
   Qcow2Image *image;
+  Qcow2Problems *problems;
   guint n_emitters;
   Answer *answers[N_EMITTERS]; /* one for each emitter */
   Emitter *emitters[N_EMITTERS];
@@ -232,7 +235,6 @@ static void
 show_extensions (Run *run)
 {
   Qcow2Image *image = run->image;
-  Qcow2ExtensionHistory history = { .n = 0 };
   const guint64 before = run->result->n_read;
   GError *error = NULL;
 
@@ -250,10 +252,6 @@ show_extensions (Run *run)
       if (!qcow2_extension_walk_next (walk, &extension, &error))
         break;
 
-      const gboolean repeated
-          = qcow2_extension_is_repeated (&extension, &history);
-      qcow2_extension_judge (&extension, &image->header, run->file_size,
-                             repeated, QCOW2_PART_EXTENSIONS, image->problems);
       show_extension (run, &extension);
     }
   end (run);
@@ -402,7 +400,7 @@ static void
 show_bitmap (Run *run, Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
              BitmapList *list)
 {
-  const Qcow2Problems *problems = run->image->problems;
+  const Qcow2Problems *problems = run->problems;
   const guint64 before = run->result->n_read;
   const guint64 n_errors = qcow2_problems_get_n_errors (problems);
   GError *error = NULL;
@@ -458,7 +456,7 @@ static void
 walk_directory (Run *run, Qcow2Directory *directory)
 {
   g_autoptr (Qcow2Examiner) examiner
-      = qcow2_examiner_new (run->image, directory);
+      = qcow2_examiner_new (directory, run->problems);
   g_autoptr (BitmapList) list = bitmap_list_new (TRUE);
   const guint64 n = qcow2_directory_get_n (directory);
   GError *error = NULL;
@@ -500,10 +498,11 @@ show_bitmaps (Run *run)
                 MIN (image->bitmaps.bitmap_directory_size, MAX_DIRECTORY),
                 "bitmap directory");
   g_assert_true ((directory == NULL) == (error != NULL));
-  if (directory != NULL)
-    walk_directory (run, directory);
-  else
+  if (directory == NULL
+      || !qcow2_directory_judge (directory, run->problems, &error))
     take_read_error (run, error);
+  else
+    walk_directory (run, directory);
 }
 
 /* Decodes a table as --at does: the last entries of a table that no bitmap
@@ -676,7 +675,7 @@ write_message (OutputStream stream, const char *bytes, gsize len,
 static void
 check_findings (Run *run)
 {
-  const Qcow2Problems *problems = run->image->problems;
+  const Qcow2Problems *problems = run->problems;
 
   run->result->n_findings = qcow2_problems_get_n (problems);
   run->result->n_errors = qcow2_problems_get_n_errors (problems);
@@ -700,7 +699,7 @@ static void
 report (Run *run)
 {
   Output *output = output_new (write_message);
-  Report *told = report_new (output, PATH, run->image);
+  Report *told = report_new (output, PATH, run->image, run->problems);
 
   check_findings (run);
   n_messages = 0;
@@ -719,7 +718,7 @@ print_findings (Run *run, const Qcow2BitmapSummary *bitmaps,
                 const Qcow2Verdict *verdict)
 {
   Output *output = output_new (write_message);
-  Report *told = report_new (output, PATH, run->image);
+  Report *told = report_new (output, PATH, run->image, run->problems);
   DescribeSummary summary = { .bitmaps = *bitmaps, .verdict = verdict };
 
   check_findings (run);
@@ -846,11 +845,12 @@ check_verdict (Run *run, Qcow2Directory *directory,
     return;
 
   const gboolean judged
-      = qcow2_image_judge_opening (run->image, directory, &again, &error);
+      = qcow2_directory_judge_opening (directory, run->problems, &again,
+                                       &error);
   if (!judged)
     take_read_error (run, error);
   else if (!run->result->read_failed && !run->options->changes
-           && qcow2_problems_get_use (run->image->problems, QCOW2_RES_06)->n
+           && qcow2_problems_get_use (run->problems, QCOW2_RES_06)->n
                   == 0)
     g_assert_cmpint (verdict->effect, ==, again.effect);
 }
@@ -866,9 +866,11 @@ check_image (Run *run)
   g_autoptr (Qcow2Directory) directory
       = qcow2_directory_open (run->image, &error);
 
-  if (directory == NULL)
+  if (directory == NULL
+      || !qcow2_directory_judge (directory, run->problems, &error))
     take_read_error (run, error);
-  qcow2_image_check (run->image, directory, &calls, &bitmaps, &verdict);
+  qcow2_image_check (run->image, run->problems, directory, &calls, &bitmaps,
+                     &verdict);
   g_assert_cmpuint (bitmaps.enabled + bitmaps.disabled + bitmaps.in_use
                         + bitmaps.stale + bitmaps.damaged,
                     ==, run->result->n_bitmaps);
@@ -947,7 +949,9 @@ run_once (ByteSource *source, const DriveOptions *options,
     options->rewind (source);
 
   run_begin (&run);
-  run.image = qcow2_image_open (meter_new (source, &result.n_read), &error);
+  run.problems = qcow2_problems_new ();
+  run.image = qcow2_image_open_judged (meter_new (source, &result.n_read),
+                                       run.problems, &error);
   result.was_opened = run.image != NULL;
   if (run.image != NULL)
     show (&run);
@@ -956,6 +960,7 @@ run_once (ByteSource *source, const DriveOptions *options,
 
   run_end (&run);
   qcow2_image_free (run.image);
+  qcow2_problems_free (run.problems);
   return result;
 }
 

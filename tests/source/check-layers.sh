@@ -177,15 +177,18 @@ includes 'sources include no qcow2 structure' \
 includes 'the rest of the reader includes only the reader' \
   '"config\.h"|"qcow2/[a-z0-9-]+\.h"|<(glib|string)\.h>' \
   'qcow2/*' but 'qcow2/source*'
+includes 'the check includes the reader and itself' \
+  '"config\.h"|"(check|qcow2)/[a-z0-9-]+\.h"|<(glib|string)\.h>' \
+  'check/*'
 includes 'only the file source includes what opens and reads' \
   '"[^"]*"|<(glib|string|errno|stdio|stdlib)\.h>' \
   '*/*.[ch]' but 'qcow2/source-file.c' 'qcow2/source-nbd.c' 'cli/main.c' \
   'cli/charset.c'
 includes 'the renderer includes types, no reader' \
-  '"config\.h"|"render/[a-z-]+\.h"|"qcow2/(bitmap|extension|extent|header|image|printable|problem|record|table|verdict)\.h"|<(glib|string)\.h>' \
+  '"config\.h"|"render/[a-z-]+\.h"|"qcow2/(bitmap|extension|extent|header|image|printable|record|table)\.h"|"check/(problem|rule|verdict)\.h"|<(glib|string)\.h>' \
   'render/*'
 includes 'commands include public headers only' \
-  '"config\.h"|"cli/(bitmap-block|charset|commands|each-extension|fields|number|rows|selection|tool|usage)\.h"|"qcow2/[a-z0-9-]+\.h"|"render/[a-z-]+\.h"|<string\.h>' \
+  '"config\.h"|"cli/(bitmap-block|charset|commands|each-extension|fields|number|rows|selection|tool|usage)\.h"|"(check|qcow2)/[a-z0-9-]+\.h"|"render/[a-z-]+\.h"|<string\.h>' \
   'cli/cmd-*'
 forbid 'commands do not include the byte source' \
   'include[ 	]+"qcow2/source\.h"' 'cli/cmd-*'
@@ -228,8 +231,12 @@ forbid 'only main writes' "$(calls write pwrite writev send ftruncate)" \
 
 # What each layer knows.
 
-forbid 'the reader does not render' \
-  '(^|[^A-Za-z0-9_])(Emitter|emitter_|describe_|format_[a-z]+ *\()' 'qcow2/*'
+forbid 'the reader does not judge' \
+  '(^|[^A-Za-z0-9_])(Qcow2(Problem|Rule|Subject|Verdict)|qcow2_(problem|rule)s?_|qcow2_[a-z0-9_]*judge)' \
+  'qcow2/*'
+forbid 'the reader and the check do not render' \
+  '(^|[^A-Za-z0-9_])(Emitter|emitter_|describe_|format_[a-z]+ *\()' \
+  'qcow2/*' 'check/*'
 forbid 'the renderer cannot fail' \
   '(^|[^A-Za-z0-9_])(GError|g_set_error|g_propagate_error|QCOW2_ERROR)' \
   'render/*'
@@ -246,7 +253,7 @@ forbid 'commands format no values' 'printf[ 	]*\([ 	]*tool_get_text' \
 forbid 'nor do they format values into a string of their own' \
   'printf[ 	]*\(' 'cli/cmd-*' but 'cli/cmd-check.c'
 forbid 'the tool knows no qcow2 structure but the image' \
-  '(^|[^A-Za-z0-9_])Qcow2(Header|Extension|Bitmap|Directory|Table|Field|Problem)' \
+  '(^|[^A-Za-z0-9_])Qcow2(Header|Extension|Bitmap|Directory|Table|Field|Problem([^s]|$))' \
   'cli/tool.[ch]'
 forbid 'bytes become numbers in the record alone' \
   'GU?INT[0-9]*_(FROM|TO)_[BL]E|(^|[^A-Za-z0-9_])((be|le)(16|32|64)toh|hto(be|le)(16|32|64)|ntoh[sl]|hton[sl]|__builtin_bswap[0-9]+)|\][ 	)]*<<|<<[ 	]*8[^0-9]' \

@@ -9,6 +9,7 @@
 typedef struct
 {
   Qcow2Image *image;
+  Qcow2Problems *problems;
   Qcow2Directory *directory;
   guint64 only; /* index of the only selected bitmap, or QCOW2_NO_INDEX */
   Qcow2BitmapSummary summary;
@@ -21,9 +22,12 @@ checked_open_source (Checked *c, FakeSource *source)
 {
   g_autoptr (GError) error = NULL;
 
-  c->image = qcow2_image_open (&source->base, &error);
+  c->problems = qcow2_problems_new ();
+  c->image = qcow2_image_open_judged (&source->base, c->problems, &error);
   g_assert_no_error (error);
   c->directory = qcow2_directory_open (c->image, &error);
+  g_assert_no_error (error);
+  qcow2_directory_judge (c->directory, c->problems, &error);
   g_assert_no_error (error);
   c->only = QCOW2_NO_INDEX;
   c->failed = g_ptr_array_new_with_free_func (g_free);
@@ -73,7 +77,7 @@ checked_run (Checked *c)
   const Qcow2CheckCalls calls
       = { .wants = checked_wants, .failed = checked_failed, .data = c };
 
-  qcow2_image_check (c->image, c->directory, &calls, &c->summary, &c->verdict);
+  qcow2_image_check (c->image, c->problems, c->directory, &calls, &c->summary, &c->verdict);
 }
 
 static inline void
@@ -82,6 +86,7 @@ checked_clear (Checked *c)
   g_ptr_array_unref (c->failed);
   qcow2_directory_free (c->directory);
   qcow2_image_free (c->image);
+  qcow2_problems_free (c->problems);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Checked, checked_clear)

@@ -33,9 +33,9 @@ assert_clusters (const Checked *c, const char *expected)
 {
   g_autoptr (GPtrArray) found = g_ptr_array_new_with_free_func (g_free);
 
-  for (guint i = 0; i < qcow2_problems_get_n (c->image->problems); i++)
+  for (guint i = 0; i < qcow2_problems_get_n (c->problems); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (c->image->problems, i);
+      const Qcow2Problem *problem = qcow2_problems_get (c->problems, i);
 
       if (is_about_clusters (problem))
         g_ptr_array_add (found,
@@ -227,9 +227,9 @@ find_message (const Checked *c, const char *message)
 {
   const Qcow2Problem *found = NULL;
 
-  for (guint i = 0; i < qcow2_problems_get_n (c->image->problems); i++)
+  for (guint i = 0; i < qcow2_problems_get_n (c->problems); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (c->image->problems, i);
+      const Qcow2Problem *problem = qcow2_problems_get (c->problems, i);
 
       if (g_str_equal (problem->message, message))
         {
@@ -362,10 +362,10 @@ test_wants (void)
         c.only = only;
         checked_run (&c);
         assert_clusters (&c, rows[i].findings[only]);
-        for (guint k = 0; k < qcow2_problems_get_n (c.image->problems); k++)
+        for (guint k = 0; k < qcow2_problems_get_n (c.problems); k++)
           {
             const Qcow2Problem *problem
-                = qcow2_problems_get (c.image->problems, k);
+                = qcow2_problems_get (c.problems, k);
 
             if (g_str_has_prefix (problem->rule, "OVL-"))
               g_assert_cmpuint (problem->subject.bitmap, ==,
@@ -513,10 +513,11 @@ test_work_of_overlaps (void)
 
   checked_open_source (&c, open_with_entries (5000, 0, TRUE));
   checked_run (&c);
-  g_assert_cmpuint (
-      qcow2_problems_get_n_suppressed (c.image->problems, "OVL-01",
-                                       QCOW2_SEVERITY_ERROR, QCOW2_PART_ALL),
-      ==, N_FINDINGS - 1 - 100);
+  g_assert_cmpuint (qcow2_problems_get_n_suppressed (c.problems,
+                                                     "OVL-01",
+                                                     QCOW2_SEVERITY_ERROR,
+                                                     QCOW2_PART_ALL),
+                    ==, N_FINDINGS - 1 - 100);
   g_assert_cmpuint (checked_get_source (&c)->n_reads, <, 1000);
 }
 
@@ -528,10 +529,11 @@ test_work_of_refcounts (void)
   checked_open_source (&c, open_with_entries (5000, 2, FALSE));
   checked_run (&c);
   /* Findings about the data, the table and the directory. */
-  g_assert_cmpuint (
-      qcow2_problems_get_n_suppressed (c.image->problems, "REF-01",
-                                       QCOW2_SEVERITY_ERROR, QCOW2_PART_ALL),
-      ==, N_FINDINGS + 2 - 100);
+  g_assert_cmpuint (qcow2_problems_get_n_suppressed (c.problems,
+                                                     "REF-01",
+                                                     QCOW2_SEVERITY_ERROR,
+                                                     QCOW2_PART_ALL),
+                    ==, N_FINDINGS + 2 - 100);
   g_assert_cmpuint (checked_get_source (&c)->n_reads, <, 1000);
 }
 
@@ -965,7 +967,7 @@ is_claimed (const Opinion *o, guint cluster, gint only, gboolean with_others)
 static gboolean
 has_too_many (const Checked *c)
 {
-  const Qcow2Problems *problems = c->image->problems;
+  const Qcow2Problems *problems = c->problems;
   static const char *const rules[] = { "OVL-01", "OVL-02", "REF-01" };
 
   for (guint i = 0; i < G_N_ELEMENTS (rules); i++)
@@ -993,9 +995,9 @@ compare (const Checked *c, const Image *image, gint only)
     return FALSE;
 
   opinion_form (&o, image, only);
-  for (guint i = 0; i < qcow2_problems_get_n (c->image->problems); i++)
+  for (guint i = 0; i < qcow2_problems_get_n (c->problems); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (c->image->problems, i);
+      const Qcow2Problem *problem = qcow2_problems_get (c->problems, i);
 
       g_assert_cmpstr (problem->rule, !=, "RES-06");
       if (g_str_has_prefix (problem->message, "QEMU does not write "))
@@ -1301,9 +1303,9 @@ count_rule (const Checked *c, const char *prefix)
 {
   guint n = 0;
 
-  for (guint i = 0; i < qcow2_problems_get_n (c->image->problems); i++)
+  for (guint i = 0; i < qcow2_problems_get_n (c->problems); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (c->image->problems, i);
+      const Qcow2Problem *problem = qcow2_problems_get (c->problems, i);
 
       n += g_str_has_prefix (problem->rule, prefix);
     }
@@ -1515,9 +1517,9 @@ count_unexamined (const Checked *c, guint64 *offset)
 {
   guint n = 0;
 
-  for (guint i = 0; i < qcow2_problems_get_n (c->image->problems); i++)
+  for (guint i = 0; i < qcow2_problems_get_n (c->problems); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (c->image->problems, i);
+      const Qcow2Problem *problem = qcow2_problems_get (c->problems, i);
 
       if (!g_str_equal (problem->rule, "RES-06"))
         continue;

@@ -143,7 +143,9 @@ look (FakeSource *source)
 {
   Sight sight = { .was_opened = FALSE };
   g_autoptr (GError) error = NULL;
-  g_autoptr (Qcow2Image) image = qcow2_image_open (&source->base, &error);
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Image) image
+      = qcow2_image_open_judged (&source->base, problems, &error);
 
   if (image == NULL)
     return sight;

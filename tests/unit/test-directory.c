@@ -4,6 +4,7 @@
 
 #include "config.h"
 
+#include "check/bitmap-rules.h"
 #include "qcow2/directory.h"
 
 #include "test-util.h"
@@ -18,6 +19,7 @@ typedef struct
 {
   Image *built;
   Qcow2Image *image;
+  Qcow2Problems *problems;
   Qcow2Directory *directory;
 } Fixture;
 
@@ -28,9 +30,13 @@ fixture_open (Fixture *fixture)
   FakeSource *source
       = fake_source_new (fixture->built->bytes, fixture->built->size);
 
-  fixture->image = qcow2_image_open (&source->base, &error);
+  fixture->problems = qcow2_problems_new ();
+  fixture->image
+      = qcow2_image_open_judged (&source->base, fixture->problems, &error);
   g_assert_no_error (error);
   fixture->directory = qcow2_directory_open (fixture->image, &error);
+  g_assert_no_error (error);
+  qcow2_directory_judge (fixture->directory, fixture->problems, &error);
   g_assert_no_error (error);
 }
 
@@ -46,6 +52,7 @@ fixture_clear (Fixture *fixture)
 {
   qcow2_directory_free (fixture->directory);
   qcow2_image_free (fixture->image);
+  qcow2_problems_free (fixture->problems);
   image_free (fixture->built);
 }
 
@@ -155,7 +162,7 @@ test_entries (void)
   assert_string (b.name, "bm1");
   g_assert_false (next (&f, &b));
   g_assert_false (next (&f, &b));
-  assert_findings (f.image->problems, "");
+  assert_findings (f.problems, "");
 }
 
 static void
@@ -210,7 +217,7 @@ test_framing (void)
       g_assert_cmpuint (b.bad_padding, ==, 0);
       expected += (24 + i / 8 + 1 + i % 8 + 7) / 8 * 8;
     }
-  assert_findings (f.image->problems, "");
+  assert_findings (f.problems, "");
 }
 
 /* The preview of extra data holds the first 32 bytes. */
@@ -232,7 +239,7 @@ test_extra_data (void)
   assert_string (b.name, "xxx");
   g_assert_true (next (&f, &b));
   assert_string (b.name, "yyy");
-  assert_findings (f.image->problems, "");
+  assert_findings (f.problems, "");
 }
 
 static void
@@ -254,7 +261,7 @@ assert_name_size (guint size, guint extra_data_size)
     g_assert_cmpint (name[i], ==, 'n');
   g_assert_true (next (&f, &b));
   assert_string (b.name, "z");
-  assert_findings (f.image->problems, "");
+  assert_findings (f.problems, "");
 }
 
 static void
@@ -382,7 +389,7 @@ test_end (gconstpointer data)
 
   fixture_build (&f, row->row.base, row->row.patch);
   g_assert_cmpuint (count_entries (&f), ==, row->n_entries);
-  assert_findings (f.image->problems, row->row.findings);
+  assert_findings (f.problems, row->row.findings);
 }
 
 /* A truncated entry has its fields, but no name. */
@@ -433,9 +440,9 @@ assert_bitmap_of_finding (const char *patch, const char *rule, guint64 bitmap)
   g_auto (Fixture) f = { 0 };
 
   fixture_build (&f, "A", patch);
-  for (guint i = 0; i < qcow2_problems_get_n (f.image->problems); i++)
+  for (guint i = 0; i < qcow2_problems_get_n (f.problems); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (f.image->problems, i);
+      const Qcow2Problem *problem = qcow2_problems_get (f.problems, i);
 
       if (!g_str_equal (problem->rule, rule))
         continue;
@@ -486,7 +493,7 @@ test_many (void)
 
   fixture_build (&f, "many-bitmaps", "size=0x10000000");
   g_assert_cmpuint (count_entries (&f), ==, 1000);
-  assert_findings (f.image->problems, "");
+  assert_findings (f.problems, "");
 }
 
 static void
@@ -675,7 +682,8 @@ test_many_namesakes (void)
 static void
 test_read_error (void)
 {
-  g_autoptr (Qcow2Image) image = open_image ("A", NULL);
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Image) image = open_judged ("A", NULL, problems);
   g_autoptr (GError) error = NULL;
 
   ((FakeSource *) image->source)->bad_start = 0x2c0030;
@@ -683,7 +691,7 @@ test_read_error (void)
   g_assert_null (qcow2_directory_open (image, &error));
   assert_fatal (error, QCOW2_ERROR_READ, "0x2c0020", "FILE-04");
   /* Findings about the whole directory need a walk to its end. */
-  g_assert_cmpuint (qcow2_problems_get_n (image->problems), ==, 0);
+  g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 0);
 }
 
 static void
@@ -893,9 +901,9 @@ test_rules (gconstpointer data)
           &b, &f.image->header, f.built->size,
           qcow2_directory_get_namesake (f.directory, b.index),
           qcow2_directory_get_cut_namesake (f.directory, b.index), FALSE,
-          f.image->problems);
+          f.problems);
     }
-  assert_findings (f.image->problems, row->findings);
+  assert_findings (f.problems, row->findings);
 }
 
 static void

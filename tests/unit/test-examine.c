@@ -12,6 +12,7 @@
 typedef struct
 {
   Qcow2Image *image;
+  Qcow2Problems *problems;
   Qcow2Directory *directory;
   Qcow2Examiner *examiner;
 } Fixture;
@@ -21,10 +22,13 @@ fixture_open (Fixture *f, const char *name, const char *patch)
 {
   g_autoptr (GError) error = NULL;
 
-  f->image = open_image (name, patch);
+  f->problems = qcow2_problems_new ();
+  f->image = open_judged (name, patch, f->problems);
   f->directory = qcow2_directory_open (f->image, &error);
   g_assert_no_error (error);
-  f->examiner = qcow2_examiner_new (f->image, f->directory);
+  qcow2_directory_judge (f->directory, f->problems, &error);
+  g_assert_no_error (error);
+  f->examiner = qcow2_examiner_new (f->directory, f->problems);
 }
 
 static void
@@ -33,6 +37,7 @@ fixture_clear (Fixture *f)
   qcow2_examiner_free (f->examiner);
   qcow2_directory_free (f->directory);
   qcow2_image_free (f->image);
+  qcow2_problems_free (f->problems);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Fixture, fixture_clear)
@@ -220,7 +225,7 @@ test_judge_entry_alone (void)
   const guint n_reads = ((FakeSource *) f.image->source)->n_reads;
   g_assert_true (qcow2_directory_next (f.directory, &bitmap, NULL));
   qcow2_examiner_judge_entry (f.examiner, &bitmap);
-  assert_findings (f.image->problems, "E BDIR-11@0x2c0010");
+  assert_findings (f.problems, "E BDIR-11@0x2c0010");
   g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_UNKNOWN);
   g_assert_cmpuint (((FakeSource *) f.image->source)->n_reads, <=,
                     n_reads + 1);
@@ -234,7 +239,7 @@ test_table_findings (void)
   fixture_open (&f, "reserved-bits-in-entries", NULL);
   g_autofree char *found = get_states (&f);
   g_assert_cmpstr (found, ==, "d");
-  assert_findings (f.image->problems, "E BTAB-01@0x12600; E BTAB-01@0x12608; "
+  assert_findings (f.problems, "E BTAB-01@0x12600; E BTAB-01@0x12608; "
                                       "E BTAB-01@0x12610; E BTAB-01@0x12618");
 }
 
@@ -248,10 +253,10 @@ test_shared_table_findings (void)
                 "0x2a0000:8000000000000000 0x2c0020:00000000002a0000"
                 " 0x2c0031:10");
   g_autofree char *found = get_states (&f);
-  const Qcow2Problem *second = qcow2_problems_get (f.image->problems, 1);
+  const Qcow2Problem *second = qcow2_problems_get (f.problems, 1);
 
   g_assert_cmpstr (found, ==, "dd");
-  g_assert_cmpuint (qcow2_problems_get_n (f.image->problems), ==, 2);
+  g_assert_cmpuint (qcow2_problems_get_n (f.problems), ==, 2);
   g_assert_cmpstr (second->rule, ==, "BTAB-01");
   g_assert_cmphex (second->offset, ==, 0x2a0000);
   g_assert_cmphex (second->value, ==, G_GUINT64_CONSTANT (1) << 63);
@@ -274,10 +279,10 @@ test_shared_table_worst_error (void)
                 "0109000400000000"
                 "636f617200000000 size=0x12a00");
   g_autofree char *found = get_states (&f);
-  const Qcow2Problem *second = qcow2_problems_get (f.image->problems, 2);
+  const Qcow2Problem *second = qcow2_problems_get (f.problems, 2);
 
   g_assert_cmpstr (found, ==, "dd");
-  g_assert_cmpuint (qcow2_problems_get_n (f.image->problems), ==, 3);
+  g_assert_cmpuint (qcow2_problems_get_n (f.problems), ==, 3);
   g_assert_cmpstr (second->rule, ==, "BTAB-01");
   g_assert_cmphex (second->offset, ==, 0x12618);
   g_assert_cmphex (second->value, ==, 0x8000000000000000);
@@ -334,7 +339,7 @@ test_limit_of_unneeded (void)
   g_autofree char *found = get_states (&f);
 
   g_assert_cmpstr (found, ==, "de");
-  assert_findings (f.image->problems,
+  assert_findings (f.problems,
                    "E BDIR-06@0x2c0008; E BDIR-18@0x2c0008; "
                    "W RES-02@0x2b0008");
   g_assert_cmpuint (count_bytes (&f) - before, <, 1024 * 1024);
@@ -418,7 +423,7 @@ test_budget_shared (void)
   g_assert_true (examine_next (&f, &bitmap));
   g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
   g_assert_cmpuint (bitmap.index, ==, 2);
-  assert_findings (f.image->problems,
+  assert_findings (f.problems,
                    "E HDR-15@0x18; E RES-02@0x2000000000; "
                    "W BDIR-06@0x2c0008; W BDIR-06@0x2c0028; "
                    "W BDIR-06@0x2c0048");
@@ -441,7 +446,7 @@ test_rest_of_budget (void)
   g_assert_true (qcow2_directory_next (f.directory, &bitmap, NULL));
   g_assert_false (qcow2_examiner_examine (f.examiner, &bitmap, NULL));
   g_assert_true (examine_next (&f, &bitmap));
-  assert_findings (f.image->problems,
+  assert_findings (f.problems,
                    "E HDR-15@0x18; W BDIR-06@0x2c0008; W BDIR-06@0x2c0028; "
                    "E BDIR-18@0x2c0008; E RES-02@0x2000000040");
 }

@@ -3,6 +3,7 @@
 
 #include "config.h"
 
+#include "check/extension-rules.h"
 #include "qcow2/extension.h"
 
 #include "test-util.h"
@@ -209,39 +210,14 @@ static const FindingRow rows[] = {
 };
 /* clang-format on */
 
-/* Judges all extensions of IMAGE, as when they are shown.  The findings are
- * added to those from opening IMAGE. */
-static void
-judge_all (Qcow2Image *image)
-{
-  g_autoptr (Qcow2ExtensionWalk) walk
-      = qcow2_extension_walk_new (image->source, &image->header);
-  Qcow2ExtensionHistory history = { .n = 0 };
-  g_autoptr (GError) error = NULL;
-
-  while (TRUE)
-    {
-      g_auto (Qcow2Extension) extension = { 0 };
-
-      if (!qcow2_extension_walk_next (walk, &extension, &error))
-        break;
-
-      qcow2_extension_judge (
-          &extension, &image->header, byte_source_get_size (image->source),
-          qcow2_extension_is_repeated (&extension, &history),
-          QCOW2_PART_EXTENSIONS, image->problems);
-    }
-  g_assert_no_error (error);
-}
-
 static void
 test_findings (gconstpointer data)
 {
   const FindingRow *row = data;
-  g_autoptr (Qcow2Image) image = open_image (row->base, row->patch);
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Image) image = open_judged (row->base, row->patch, problems);
 
-  judge_all (image);
-  assert_findings (image->problems, row->findings);
+  assert_findings (problems, row->findings);
 }
 
 /* An image of the builder and a walk over its extensions. */
@@ -660,10 +636,10 @@ test_many_payloads (void)
 static void
 test_many_judged (void)
 {
-  g_autoptr (Qcow2Image) image = open_image ("many-extensions", NULL);
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Image) image = open_judged ("many-extensions", NULL, problems);
 
-  judge_all (image);
-  g_assert_cmpuint (qcow2_problems_get_n_suppressed (image->problems, "EXT-08",
+  g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "EXT-08",
                                                      QCOW2_SEVERITY_WARNING,
                                                      QCOW2_PART_ALL),
                     ==, 262130 - 1 - 100);
@@ -683,10 +659,10 @@ test_feature_value (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (values); i++)
     {
-      g_autoptr (Qcow2Image) image = open_image ("A", values[i].patch);
+      g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+      g_autoptr (Qcow2Image) image = open_judged ("A", values[i].patch, problems);
 
-      judge_all (image);
-      const Qcow2Problem *problem = qcow2_problems_get (image->problems, 0);
+          const Qcow2Problem *problem = qcow2_problems_get (problems, 0);
       g_assert_cmpstr (problem->rule, ==, "EXT-11");
       g_assert_cmpuint (problem->value, ==, values[i].value);
     }
@@ -698,6 +674,7 @@ test_history (void)
 {
   Qcow2ExtensionHistory history = { .n = 0 };
   const Qcow2Header header = { .version = 3, .cluster_size = 65536 };
+  g_autoptr (Qcow2Image) image = open_image ("A", NULL);
   g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
 
   for (guint i = 0; i < 140; i++)
@@ -705,9 +682,9 @@ test_history (void)
       const Qcow2Extension e
           = { .magic = 1 + i % 70, .index = i, .file_offset = i };
 
-      qcow2_extension_judge (&e, &header, 1000000,
+      qcow2_extension_judge (&e, &header, image->source,
                              qcow2_extension_is_repeated (&e, &history),
-                             QCOW2_PART_EXTENSIONS, problems);
+                             problems, NULL);
     }
 
   /* All other findings are notes: every one of these types is unknown. */
@@ -756,13 +733,13 @@ test_parts (void)
   const Qcow2Header header = { .version = 3, .cluster_size = 65536 };
   const Qcow2Extension e
       = { .magic = QCOW2_EXTENSION_CRYPTO, .index = 7, .length = 16 };
+  g_autoptr (Qcow2Image) image = open_image ("A", NULL);
   g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
 
-  qcow2_extension_judge (&e, &header, 1000000, FALSE, QCOW2_PART_BITMAPS,
-                         problems);
+  qcow2_extension_judge (&e, &header, image->source, FALSE, problems, NULL);
 
   const Qcow2Subject *subject = &qcow2_problems_get (problems, 0)->subject;
-  g_assert_cmpuint (subject->parts, ==, QCOW2_PART_BITMAPS);
+  g_assert_cmpuint (subject->parts, ==, QCOW2_PART_EXTENSIONS);
   g_assert_cmpuint (subject->extension, ==, 7);
   g_assert_cmpuint (subject->bitmap, ==, QCOW2_NO_INDEX);
   g_assert_cmpstr (subject->structure, ==, "header extension");
@@ -773,9 +750,10 @@ test_parts (void)
 static void
 assert_bitmaps_bear (const char *patch, gboolean expected)
 {
-  g_autoptr (Qcow2Image) image = open_image ("A", patch);
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Image) image = open_judged ("A", patch, problems);
 
-  g_assert_cmpint (qcow2_image_bitmaps_are_damaged (image), ==, expected);
+  g_assert_cmpint (qcow2_directory_is_hidden (problems), ==, expected);
 }
 
 static void
@@ -833,58 +811,6 @@ test_read_error_long_payload (void)
   assert_fatal (error, QCOW2_ERROR_READ, "0x78", "FILE-04");
 }
 
-/* A walk that ends where more extensions should follow is truncated. */
-static void
-test_is_cut (void)
-{
-  static const struct
-  {
-    const char *base;
-    const char *patch;
-    gboolean is_cut;
-  } ends[] = {
-    { "A", NULL, FALSE },
-    { "A", "0x218:00000000ffffffff", FALSE },
-    { "X57", NULL, FALSE },
-    { "A", "size=504", TRUE },
-    { "A", "size=509", TRUE },
-    { "DF", "size=123", TRUE },
-    { "A", "0x74:ffffffff", TRUE },
-    { PLAIN, "0x8:0000000000000071 0x10:00000001 0x71:62", TRUE },
-  };
-
-  for (guint i = 0; i < G_N_ELEMENTS (ends); i++)
-    {
-      g_auto (Walk) walk = { 0 };
-      gboolean more = TRUE;
-
-      walk_begin (&walk, ends[i].base, ends[i].patch);
-      while (more)
-        {
-          g_auto (Qcow2Extension) e = { 0 };
-
-          more = qcow2_extension_walk_next (walk.walk, &e, NULL);
-        }
-      g_assert_cmpint (qcow2_extension_walk_is_cut (walk.walk), ==,
-                       ends[i].is_cut);
-    }
-}
-
-/* Without a terminator, no bytes remain after the last extension. */
-static void
-test_no_rest (void)
-{
-  g_auto (Walk) walk = { 0 };
-  g_auto (Qcow2Extension) e = { 0 };
-
-  walk_begin (&walk, PLAIN,
-              "0x8:0000000000000078 0x10:00000001 0x70:1234567800000000 "
-              "0x78:62");
-  assert_next (&walk, &e, 0x12345678, 0x70, 0);
-  assert_end (&walk);
-  g_assert_cmpuint (qcow2_extension_walk_get_rest (walk.walk), ==, 0);
-}
-
 /* A feature type without a name still has a value. */
 static void
 test_unknown_feature_type (void)
@@ -935,8 +861,6 @@ add_walks (void)
                    test_walk_after_terminator);
   g_test_add_func ("/extension/walk/too-long", test_walk_too_long);
   g_test_add_func ("/extension/walk/cut", test_walk_cut);
-  g_test_add_func ("/extension/walk/is-cut", test_is_cut);
-  g_test_add_func ("/extension/walk/no-rest", test_no_rest);
   g_test_add_func ("/extension/walk/many", test_many);
   g_test_add_func ("/extension/walk/many-payloads", test_many_payloads);
   g_test_add_func ("/extension/walk/free-null", test_free_null);

@@ -79,9 +79,9 @@ find_file_end (const Checked *c)
 {
   const Qcow2Problem *found = NULL;
 
-  for (guint i = 0; i < qcow2_problems_get_n (c->image->problems); i++)
+  for (guint i = 0; i < qcow2_problems_get_n (c->problems); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (c->image->problems, i);
+      const Qcow2Problem *problem = qcow2_problems_get (c->problems, i);
 
       if (!g_str_equal (problem->rule, "FILE-09"))
         continue;
@@ -103,7 +103,7 @@ assert_end (const Checked *c, gint severity, guint64 end)
   if (severity == NONE)
     {
       g_assert_null (problem);
-      g_assert_false (c->image->is_truncated);
+      g_assert_false (qcow2_file_is_truncated (c->problems));
       return;
     }
 
@@ -117,7 +117,7 @@ assert_end (const Checked *c, gint severity, guint64 end)
   g_assert_cmpint (problem->severity, ==, severity);
   g_assert_cmphex (problem->offset, ==, size);
   g_assert_cmpstr (problem->message, ==, message);
-  g_assert_cmpint (c->image->is_truncated, ==,
+  g_assert_cmpint (qcow2_file_is_truncated (c->problems), ==,
                    severity != QCOW2_SEVERITY_NOTE);
 }
 

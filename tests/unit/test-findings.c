@@ -19,28 +19,26 @@ is_large (const char *name)
          || g_str_has_prefix (name, "sparse-");
 }
 
-/* Returns image NAME with the findings of the check, or NULL with ERROR set
- * when it cannot be opened. */
-static Qcow2Image *
+/* Returns the findings of the check of image NAME, or NULL with ERROR set when
+ * it cannot be opened. */
+static Qcow2Problems *
 check_image (const char *name, GError **error)
 {
+  g_auto (Checked) c = { .only = QCOW2_NO_INDEX };
   FakeSource *source = open_source (name, NULL);
-  Qcow2Image *image = qcow2_image_open (&source->base, error);
 
-  if (image == NULL)
+  c.failed = g_ptr_array_new_with_free_func (g_free);
+  c.problems = qcow2_problems_new ();
+  c.image = qcow2_image_open_judged (&source->base, c.problems, error);
+  if (c.image == NULL)
     return NULL;
 
-  Checked c = { .image = image, .only = QCOW2_NO_INDEX };
-  c.directory = qcow2_directory_open (image, error);
+  c.directory = qcow2_directory_open (c.image, error);
   g_assert_nonnull (c.directory);
-  c.failed = g_ptr_array_new_with_free_func (g_free);
+  g_assert_true (qcow2_directory_judge (c.directory, c.problems, error));
   checked_run (&c);
   g_assert_cmpuint (c.failed->len, ==, 0);
-
-  c.image = NULL;
-  qcow2_directory_free (c.directory);
-  g_ptr_array_unref (c.failed);
-  return image;
+  return g_steal_pointer (&c.problems);
 }
 
 /* Returns ERROR as a finding in the notation of the tables. */
@@ -60,18 +58,18 @@ static GPtrArray *
 find (const char *name)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (Qcow2Image) image = check_image (name, &error);
+  g_autoptr (Qcow2Problems) problems = check_image (name, &error);
   GPtrArray *found = g_ptr_array_new_with_free_func (g_free);
 
-  if (image == NULL)
+  if (problems == NULL)
     {
       g_ptr_array_add (found, text_of_error (error));
       return found;
     }
 
-  for (guint i = 0; i < qcow2_problems_get_n (image->problems); i++)
+  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
     {
-      const Qcow2Problem *p = qcow2_problems_get (image->problems, i);
+      const Qcow2Problem *p = qcow2_problems_get (problems, i);
 
       g_ptr_array_add (
           found, finding_text ("EWN"[p->severity], p -> rule, p -> offset));
@@ -147,15 +145,15 @@ breaks (const char *name, Qcow2RuleIndex rule, const char *const *others)
 {
   const char *id = qcow2_rules[rule].id;
   g_autoptr (GError) error = NULL;
-  g_autoptr (Qcow2Image) image = check_image (name, &error);
+  g_autoptr (Qcow2Problems) problems = check_image (name, &error);
   gboolean found = FALSE;
 
-  if (image == NULL)
+  if (problems == NULL)
     return strstr (error->message, id) != NULL;
 
-  for (guint i = 0; i < qcow2_problems_get_n (image->problems); i++)
+  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
     {
-      const Qcow2Problem *p = qcow2_problems_get (image->problems, i);
+      const Qcow2Problem *p = qcow2_problems_get (problems, i);
 
       found = found || p->index == rule;
       if (others != NULL && !g_str_equal (p->rule, id)

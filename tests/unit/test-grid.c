@@ -327,37 +327,13 @@ test_values (gconstpointer data)
 }
 
 static void
-judge_extensions (Qcow2Image *image)
-{
-  Qcow2ExtensionHistory history = { .n = 0 };
-
-  if (!image->has_extensions)
-    return;
-
-  g_autoptr (Qcow2ExtensionWalk) walk
-      = qcow2_extension_walk_new (image->source, &image->header);
-
-  while (TRUE)
-    {
-      g_auto (Qcow2Extension) extension = { 0 };
-
-      if (!qcow2_extension_walk_next (walk, &extension, NULL))
-        break;
-
-      const gboolean repeated
-          = qcow2_extension_is_repeated (&extension, &history);
-      qcow2_extension_judge (&extension, &image->header,
-                             byte_source_get_size (image->source), repeated,
-                             QCOW2_PART_EXTENSIONS, image->problems);
-    }
-}
-
-static void
-examine_bitmaps (Qcow2Image *image)
+examine_bitmaps (const Qcow2Image *image, Qcow2Problems *problems)
 {
   g_autoptr (Qcow2Directory) directory = qcow2_directory_open (image, NULL);
-  g_autoptr (Qcow2Examiner) examiner = qcow2_examiner_new (image, directory);
+  g_autoptr (Qcow2Examiner) examiner
+      = qcow2_examiner_new (directory, problems);
 
+  g_assert_true (qcow2_directory_judge (directory, problems, NULL));
   while (TRUE)
     {
       g_auto (Qcow2Bitmap) bitmap = { 0 };
@@ -369,20 +345,20 @@ examine_bitmaps (Qcow2Image *image)
     }
 }
 
-/* Opens IMAGE and adds all findings about it.  Returns NULL when it cannot be
- * opened. */
-static Qcow2Image *
+/* Returns all findings about IMAGE, or NULL when it cannot be opened. */
+static Qcow2Problems *
 judge (const Image *image)
 {
   FakeSource *source = fake_source_new (image->bytes, image->size);
-  Qcow2Image *judged = qcow2_image_open (&source->base, NULL);
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Image) judged
+      = qcow2_image_open_judged (&source->base, problems, NULL);
 
   if (judged == NULL)
     return NULL;
 
-  judge_extensions (judged);
-  examine_bitmaps (judged);
-  return judged;
+  examine_bitmaps (judged, problems);
+  return g_steal_pointer (&problems);
 }
 
 /* Returns whether PROBLEMS has a finding of one of RULES.  Its severity must
@@ -423,10 +399,10 @@ check_pair (guint i, const Image *image)
   if (!is_outside (i, image))
     return;
 
-  g_autoptr (Qcow2Image) judged = judge (image);
+  g_autoptr (Qcow2Problems) problems = judge (image);
 
-  g_assert_nonnull (judged);
-  if (!is_found (judged->problems, pairs[i].rule, '\0'))
+  g_assert_nonnull (problems);
+  if (!is_found (problems, pairs[i].rule, '\0'))
     g_error (
         "no %s with 0x%" G_GINT64_MODIFIER "x and 0x%" G_GINT64_MODIFIER "x",
         pairs[i].rule,
@@ -466,11 +442,11 @@ test_limit (gconstpointer data)
   g_autoptr (Image) image = image_build (limit->field.base);
 
   put (image, &limit->field, limit->value);
-  g_autoptr (Qcow2Image) judged = judge (image);
+  g_autoptr (Qcow2Problems) problems = judge (image);
 
-  g_assert_nonnull (judged);
+  g_assert_nonnull (problems);
   g_assert_cmpint (
-      is_found (judged->problems, limit->finding + 2, *limit->finding), ==,
+      is_found (problems, limit->finding + 2, *limit->finding), ==,
       !limit->is_kept);
 }
 

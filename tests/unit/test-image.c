@@ -189,47 +189,17 @@ collect_error (GPtrArray *texts, const GError *error)
 }
 
 static gboolean
-judge_extensions (Qcow2Image *image, GError **error)
-{
-  g_autoptr (Qcow2ExtensionWalk) walk = NULL;
-  Qcow2ExtensionHistory history = { .n = 0 };
-  g_autoptr (GError) local_error = NULL;
-
-  if (!image->has_extensions)
-    return TRUE;
-
-  walk = qcow2_extension_walk_new (image->source, &image->header);
-  while (TRUE)
-    {
-      g_auto (Qcow2Extension) extension = { 0 };
-
-      if (!qcow2_extension_walk_next (walk, &extension, &local_error))
-        break;
-
-      qcow2_extension_judge (
-          &extension, &image->header, byte_source_get_size (image->source),
-          qcow2_extension_is_repeated (&extension, &history),
-          QCOW2_PART_EXTENSIONS, image->problems);
-    }
-
-  if (local_error == NULL)
-    return TRUE;
-
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return FALSE;
-}
-
-static gboolean
-examine_bitmaps (Qcow2Image *image, GError **error)
+examine_bitmaps (const Qcow2Image *image, Qcow2Problems *problems,
+                 GError **error)
 {
   g_autoptr (Qcow2Directory) directory = qcow2_directory_open (image, error);
   g_autoptr (Qcow2Examiner) examiner = NULL;
   g_autoptr (GError) local_error = NULL;
 
-  if (directory == NULL)
+  if (directory == NULL || !qcow2_directory_judge (directory, problems, error))
     return FALSE;
 
-  examiner = qcow2_examiner_new (image, directory);
+  examiner = qcow2_examiner_new (directory, problems);
   while (TRUE)
     {
       g_auto (Qcow2Bitmap) bitmap = { 0 };
@@ -248,19 +218,17 @@ examine_bitmaps (Qcow2Image *image, GError **error)
   return FALSE;
 }
 
-/* Opens SOURCE and reads everything that the commands show.  Returns the
- * image, or NULL with ERROR set when it cannot be opened.  ERROR is also set
- * by a later read error. */
+/* Opens SOURCE, reads everything that the commands show, and adds findings to
+ * PROBLEMS.  Returns the image, or NULL with ERROR set when it cannot be
+ * opened.  ERROR is also set by a later read error. */
 static Qcow2Image *
-read_all (FakeSource *source, GError **error)
+read_all (FakeSource *source, Qcow2Problems *problems, GError **error)
 {
-  Qcow2Image *image = qcow2_image_open (&source->base, error);
+  Qcow2Image *image
+      = qcow2_image_open_judged (&source->base, problems, error);
 
-  if (image == NULL)
-    return NULL;
-  if (judge_extensions (image, error))
-    examine_bitmaps (image, error);
-
+  if (image != NULL)
+    examine_bitmaps (image, problems, error);
   return image;
 }
 
@@ -296,14 +264,15 @@ test_corpus (gconstpointer data)
 {
   const CorpusRow *row = data;
   g_autoptr (GError) error = NULL;
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
   g_autoptr (Qcow2Image) image
-      = read_all (open_source (row->name, NULL), &error);
+      = read_all (open_source (row->name, NULL), problems, &error);
   g_autoptr (GPtrArray) found = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GPtrArray) wanted = g_ptr_array_new ();
   g_auto (GStrv) words = g_strsplit (row->findings, "; ", -1);
 
   if (image != NULL)
-    collect_findings (found, image->problems);
+    collect_findings (found, problems);
   if (error != NULL)
     collect_error (found, error);
   for (guint i = 0; words[i] != NULL; i++)
@@ -314,15 +283,16 @@ test_corpus (gconstpointer data)
 /* Checks the findings in any image: each lies inside the file, has a message
  * of one printable line, and occurs once. */
 static void
-check_findings (const char *name, const Qcow2Image *image)
+check_findings (const char *name, const Qcow2Image *image,
+                const Qcow2Problems *problems)
 {
   const guint64 size = byte_source_get_size (image->source);
   g_autoptr (GHashTable) seen
       = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 
-  for (guint i = 0; i < qcow2_problems_get_n (image->problems); i++)
+  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
     {
-      const Qcow2Problem *p = qcow2_problems_get (image->problems, i);
+      const Qcow2Problem *p = qcow2_problems_get (problems, i);
       char *key = g_strdup_printf (
           "%s %u %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %s", p->rule,
           p->subject.parts, p->offset, p->subject.bitmap, p->message);
@@ -347,13 +317,14 @@ test_every_image (void)
   for (guint i = 0; names[i].name != NULL; i++)
     {
       g_autoptr (GError) error = NULL;
+      g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
       g_autoptr (Qcow2Image) image
-          = read_all (open_source (names[i].name, NULL), &error);
+          = read_all (open_source (names[i].name, NULL), problems, &error);
 
       if (image == NULL)
         g_assert_nonnull (error);
       else
-        check_findings (names[i].name, image);
+        check_findings (names[i].name, image, problems);
       g_assert_false (g_error_matches (error, QCOW2_ERROR, QCOW2_ERROR_READ));
     }
 }
@@ -375,22 +346,24 @@ test_cut_anywhere (gconstpointer data)
   for (guint64 len = 0; len < 0x300; len++)
     {
       g_autoptr (GError) error = NULL;
+      g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
       g_autoptr (Qcow2Image) image
-          = read_all (fake_source_new (built->bytes, len), &error);
+          = read_all (fake_source_new (built->bytes, len), problems, &error);
 
       if (image != NULL)
-        check_findings (name, image);
+        check_findings (name, image, problems);
       else
         g_assert_nonnull (error);
     }
   for (guint64 len = small ? 0x12600 : size; len < size; len++)
     {
+      g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
       g_autoptr (Qcow2Image) image
-          = read_all (fake_source_new (built->bytes, len), NULL);
+          = read_all (fake_source_new (built->bytes, len), problems, NULL);
 
       g_assert (image != NULL);
-      check_findings (name, image);
-      g_assert_cmpuint (qcow2_problems_get_n (image->problems), >, 0);
+      check_findings (name, image, problems);
+      g_assert_cmpuint (qcow2_problems_get_n (problems), >, 0);
     }
 }
 
@@ -408,7 +381,8 @@ test_shrinks_anywhere (void)
       FakeSource *source = fake_source_new (built->bytes, built->size);
 
       source->end = end;
-      g_autoptr (Qcow2Image) image = read_all (source, &error);
+      g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+      g_autoptr (Qcow2Image) image = read_all (source, problems, &error);
       g_assert_true (image != NULL || error != NULL);
       if (error == NULL)
         continue;
@@ -434,7 +408,8 @@ test_bad_anywhere (void)
 
       source->bad_start = at;
       source->bad_end = at + 512;
-      g_autoptr (Qcow2Image) image = read_all (source, &error);
+      g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+      g_autoptr (Qcow2Image) image = read_all (source, problems, &error);
       g_assert_true (image != NULL || error != NULL);
       if (error == NULL)
         continue;
@@ -458,7 +433,8 @@ test_bad_extension (void)
 
   source->bad_start = 0x1f8;
   source->bad_end = 0x1f9;
-  g_assert_null (qcow2_image_open (&source->base, &error));
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_assert_null (qcow2_image_open_judged (&source->base, problems, &error));
   assert_fatal (error, QCOW2_ERROR_READ, "0x1f8", "FILE-04");
 }
 
@@ -471,9 +447,10 @@ test_slow_source (void)
 
   source->max_read = 3;
   source->n_interrupts = 20;
-  g_autoptr (Qcow2Image) image = read_all (source, &error);
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Image) image = read_all (source, problems, &error);
   g_assert_no_error (error);
-  assert_findings (image->problems, "E BDIR-08@0x2c000c; W BDIR-08@0x2c000c; "
+  assert_findings (problems, "E BDIR-08@0x2c000c; W BDIR-08@0x2c000c; "
                                     "W BDIR-09@0x2c000c");
 }
 
@@ -519,14 +496,14 @@ test_last_bitmaps_extension (void)
   g_assert_cmphex (image->bitmaps_offset, ==, 0x220);
 }
 
-/* Returns whether IMAGE has an error in its extensions that makes all bitmaps
- * damaged. */
+/* Returns whether PROBLEMS has an error of the extensions that makes all
+ * bitmaps damaged. */
 static gboolean
-has_damaging_extension (const Qcow2Image *image)
+has_damaging_extension (const Qcow2Problems *problems)
 {
-  for (guint i = 0; i < qcow2_problems_get_n (image->problems); i++)
+  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (image->problems, i);
+      const Qcow2Problem *problem = qcow2_problems_get (problems, i);
 
       if (problem->severity == QCOW2_SEVERITY_ERROR
           && g_str_has_prefix (problem->rule, "EXT-")
@@ -554,14 +531,15 @@ test_last_bitmaps_extension_is_cut (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
     {
-      g_autoptr (Qcow2Image) image = open_image ("A", rows[i].patch);
+      g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+      g_autoptr (Qcow2Image) image = open_judged ("A", rows[i].patch, problems);
 
       g_assert_cmpuint (image->bitmaps.nb_bitmaps, ==, 2);
       g_assert_cmphex (image->bitmaps_offset, ==, 0x200);
-      g_assert_cmpint (has_damaging_extension (image), ==, rows[i].damaged);
+      g_assert_cmpint (has_damaging_extension (problems), ==, rows[i].damaged);
       /* The first bitmaps extension can be read. */
-      for (guint k = 0; k < qcow2_problems_get_n (image->problems); k++)
-        g_assert_cmpstr (qcow2_problems_get (image->problems, k)->rule, !=,
+      for (guint k = 0; k < qcow2_problems_get_n (problems); k++)
+        g_assert_cmpstr (qcow2_problems_get (problems, k)->rule, !=,
                          "HDR-25");
     }
 }
@@ -598,9 +576,10 @@ test_stale (void)
 static void
 assert_damaged (const char *patch, gboolean expected)
 {
-  g_autoptr (Qcow2Image) image = open_image ("A", patch);
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Image) image = open_judged ("A", patch, problems);
 
-  g_assert_cmpint (qcow2_image_bitmaps_are_damaged (image), ==, expected);
+  g_assert_cmpint (qcow2_directory_is_hidden (problems), ==, expected);
 }
 
 static void
@@ -619,8 +598,9 @@ test_bitmaps_damaged (void)
 static void
 assert_parts (const char *patch, const char *rule, guint parts)
 {
-  g_autoptr (Qcow2Image) image = open_image ("A", patch);
-  const Qcow2Problem *problem = qcow2_problems_get (image->problems, 0);
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Image) image = open_judged ("A", patch, problems);
+  const Qcow2Problem *problem = qcow2_problems_get (problems, 0);
 
   g_assert_cmpstr (problem->rule, ==, rule);
   g_assert_cmpuint (problem->subject.parts, ==, parts);
@@ -635,7 +615,8 @@ test_parts (void)
   assert_parts ("0x60:00000007", "HDR-28", QCOW2_PART_HEADER);
   assert_parts ("0x48:0000000000000020", "HDR-20",
                 QCOW2_PART_HEADER | QCOW2_PART_BITMAPS);
-  assert_parts ("0x204:00000001", "BEXT-03", QCOW2_PART_BITMAPS);
+  assert_parts ("0x204:00000001", "BEXT-03",
+                QCOW2_PART_EXTENSIONS | QCOW2_PART_BITMAPS);
 }
 
 static void

@@ -4,6 +4,7 @@
 
 #include "config.h"
 
+#include "check/table-rules.h"
 #include "qcow2/table.h"
 
 #include "test-util.h"

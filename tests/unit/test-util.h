@@ -10,8 +10,10 @@
 #include <glib.h>
 
 #include "builder/image-builder.h"
-#include "qcow2/error.h"
+#include "check/directory-rules.h"
 #include "check/examine.h"
+#include "check/image-rules.h"
+#include "qcow2/error.h"
 
 /* Set under valgrind, or by hand: time limits do not apply. */
 #define RUNNING_SLOWLY (g_getenv ("QCOW2TOOL_SLOW") != NULL)
@@ -139,15 +141,25 @@ open_source (const char *name, const char *patch)
 }
 
 static inline Qcow2Image *
-open_image (const char *name, const char *patch)
+open_judged (const char *name, const char *patch, Qcow2Problems *problems)
 {
   g_autoptr (GError) error = NULL;
   FakeSource *source = open_source (name, patch);
-  Qcow2Image *image = qcow2_image_open (&source->base, &error);
+  Qcow2Image *image
+      = qcow2_image_open_judged (&source->base, problems, &error);
 
   g_assert_no_error (error);
   g_assert_nonnull (image);
   return image;
+}
+
+/* Opens an image for a test that does not look at the findings. */
+static inline Qcow2Image *
+open_image (const char *name, const char *patch)
+{
+  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+
+  return open_judged (name, patch, problems);
 }
 
 static inline char *

@@ -92,7 +92,9 @@ test_opening (void)
   for (guint i = 0; names[i].name != NULL; i++)
     {
       FakeSource *source = open_source (names[i].name, NULL);
-      g_autoptr (Qcow2Image) image = qcow2_image_open (&source->base, NULL);
+      g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+      g_autoptr (Qcow2Image) image
+          = qcow2_image_open_judged (&source->base, problems, NULL);
       g_autoptr (GError) error = NULL;
       Qcow2Verdict verdict;
 
@@ -103,8 +105,9 @@ test_opening (void)
       g_autoptr (Qcow2Directory) directory
           = qcow2_directory_open (image, &error);
       g_assert_no_error (error);
-      g_assert_true (
-          qcow2_image_judge_opening (image, directory, &verdict, &error));
+      g_assert_true (qcow2_directory_judge (directory, problems, &error));
+      g_assert_true (qcow2_directory_judge_opening (directory, problems,
+                                                    &verdict, &error));
       checked_open (&c, names[i].name, NULL);
       checked_run (&c);
       if (verdict.effect != c.verdict.effect)

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "check/directory-rules.h"
+
+#include "check/image-rules.h"
+
+#define WHAT "bitmap directory"
+
+/* Offset of name_size in an entry (qcow2 spec, bitmap directory). */
+#define AT_NAME_SIZE 18
+
+/* Returns the subject of a finding: entry INDEX, or the whole directory if
+ * INDEX is QCOW2_NO_INDEX. */
+static Qcow2Subject
+make_subject (guint64 index)
+{
+  const Qcow2Subject subject
+      = { .parts = QCOW2_PART_BITMAPS,
+          .structure = index == QCOW2_NO_INDEX ? WHAT : "bitmap",
+          .extension = QCOW2_NO_INDEX,
+          .bitmap = index };
+
+  return subject;
+}
+
+/* Returns whether QEMU writes DIRECTORY when it opens the image for writing,
+ * to mark the bitmaps as in use. */
+gboolean
+qcow2_directory_is_rewritten (const Qcow2Directory *directory)
+{
+  const Qcow2Image *image = qcow2_directory_get_image (directory);
+
+  return qcow2_directory_get_facts (directory)->has_loaded
+         && qcow2_header_vouches_for_bitmaps (&image->header)
+         && !image->extensions_ignored;
+}
+
+/* Adds a finding to PROBLEMS if the last entry of DIRECTORY is truncated.
+ * Returns whether it is. */
+static gboolean
+judge_cut_entry (const Qcow2Directory *directory, Qcow2Problems *problems)
+{
+  const Qcow2DirectoryFacts *facts = qcow2_directory_get_facts (directory);
+  const guint32 nb_bitmaps
+      = qcow2_directory_get_image (directory)->bitmaps.nb_bitmaps;
+  const gboolean by_file = facts->cut_by_file;
+  const gboolean is_shorter = facts->has_shorter_name
+                              && qcow2_directory_is_rewritten (directory);
+  const guint64 n = facts->n_entries;
+
+  if (facts->end == QCOW2_DIRECTORY_ENTRY_CUT)
+    {
+      const Qcow2Subject subject = make_subject (n - 1);
+      const Qcow2RuleIndex rule = !by_file     ? QCOW2_BDIR_02
+                                  : is_shorter ? QCOW2_BDIR_02_SHORTER
+                                               : QCOW2_BDIR_02_FILE;
+
+      qcow2_problems_add (problems, &subject, rule, facts->pos + AT_NAME_SIZE,
+                          0,
+                          "extra data and name do not end before " QCOW2_X
+                          ", the end of the %s",
+                          by_file ? facts->file_end : facts->declared_end,
+                          by_file ? "file" : "directory");
+      return TRUE;
+    }
+  if (facts->end == QCOW2_DIRECTORY_HEAD_CUT && n < nb_bitmaps)
+    {
+      const Qcow2Subject subject = make_subject (n);
+      const Qcow2RuleIndex rule = !by_file     ? QCOW2_BDIR_01
+                                  : is_shorter ? QCOW2_BDIR_01_SHORTER
+                                               : QCOW2_BDIR_01_FILE;
+
+      qcow2_problems_add (problems, &subject, rule, facts->pos, 0,
+                          "only " QCOW2_U " of the %u bytes of an entry's "
+                          "fields are left",
+                          facts->file_end - facts->pos,
+                          QCOW2_BITMAP_HEAD_LENGTH);
+      return TRUE;
+    }
+
+  return FALSE;
+}
+
+/* Judges the number of entries of DIRECTORY, and where they end. */
+static void
+judge_entries (const Qcow2Directory *directory, Qcow2Problems *problems)
+{
+  const Qcow2DirectoryFacts *facts = qcow2_directory_get_facts (directory);
+  const Qcow2Image *image = qcow2_directory_get_image (directory);
+  const guint64 n = facts->n_entries;
+  const guint32 nb_bitmaps = image->bitmaps.nb_bitmaps;
+  const Qcow2Subject subject = make_subject (QCOW2_NO_INDEX);
+
+  if (n != nb_bitmaps)
+    qcow2_problem_allow (
+        qcow2_problems_add (
+            problems, &subject,
+            n > nb_bitmaps ? QCOW2_BDIR_03_MORE : QCOW2_BDIR_03_LESS,
+            image->bitmaps_offset, nb_bitmaps,
+            "the directory has " QCOW2_U " entries, but nb_bitmaps is %u", n,
+            nb_bitmaps),
+        n);
+  else if (facts->pos < facts->declared_end)
+    qcow2_problems_add (problems, &subject,
+                        facts->declared_end - facts->pos
+                                < QCOW2_BITMAP_HEAD_LENGTH
+                            ? QCOW2_BDIR_04
+                            : QCOW2_BDIR_04_MORE,
+                        MIN (facts->pos, facts->file_end), 0,
+                        "the entries end here, but the directory ends "
+                        "at " QCOW2_X,
+                        facts->declared_end);
+}
+
+/* Judges DIRECTORY as a whole and adds findings to PROBLEMS.  Its entries are
+ * judged by qcow2_bitmap_judge ().  Fails with QCOW2_ERROR_READ. */
+gboolean
+qcow2_directory_judge (const Qcow2Directory *directory,
+                       Qcow2Problems *problems, GError **error)
+{
+  const Qcow2DirectoryFacts *facts = qcow2_directory_get_facts (directory);
+  const Qcow2Image *image = qcow2_directory_get_image (directory);
+  const Qcow2Subject subject = make_subject (QCOW2_NO_INDEX);
+
+  if (facts->is_none)
+    qcow2_problems_add (problems, &subject, QCOW2_BDIR_21, facts->start, 0,
+                        "what bitmap_directory_offset points to is no bitmap "
+                        "directory: none of its " QCOW2_U
+                        " entries can be one",
+                        facts->n_entries);
+  /* Another finding reports a directory that the file does not hold at all. */
+  else if (!judge_cut_entry (directory, problems)
+           && facts->file_end > facts->start)
+    judge_entries (directory, problems);
+
+  /* HDR-31: QEMU rewrites the header when it rewrites the directory. */
+  return !qcow2_directory_is_rewritten (directory)
+         || qcow2_image_header_is_rewritten (image)
+         || qcow2_image_judge_room (image, problems, error);
+}
+
+/* Returns whether PROBLEMS has an error in the structures that lead to the
+ * bitmap directory, so that all bitmaps are damaged. */
+gboolean
+qcow2_directory_is_hidden (const Qcow2Problems *problems)
+{
+  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
+    {
+      const Qcow2Problem *problem = qcow2_problems_get (problems, i);
+
+      if (problem->severity == QCOW2_SEVERITY_ERROR
+          && problem->subject.bitmap == QCOW2_NO_INDEX
+          && (problem->subject.parts & QCOW2_PART_BITMAPS) != 0)
+        return TRUE;
+    }
+
+  return FALSE;
+}
+
+/* Returns whether damage to the header or the extensions, of which PROBLEMS
+ * has findings, hides all entries of DIRECTORY, so that the bitmaps of the
+ * image are unknown. */
+gboolean
+qcow2_directory_is_unknown (const Qcow2Directory *directory,
+                            const Qcow2Problems *problems)
+{
+  return qcow2_directory_get_n (directory) == 0
+         && qcow2_directory_is_hidden (problems);
+}

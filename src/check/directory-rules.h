@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The rules about the bitmap directory as a whole. */
+
+#pragma once
+
+#include "check/problem.h"
+#include "qcow2/directory.h"
+
+G_BEGIN_DECLS
+
+gboolean qcow2_directory_judge (const Qcow2Directory *directory,
+                                Qcow2Problems *problems, GError **error);
+gboolean qcow2_directory_is_rewritten (const Qcow2Directory *directory);
+gboolean qcow2_directory_is_hidden (const Qcow2Problems *problems);
+gboolean qcow2_directory_is_unknown (const Qcow2Directory *directory,
+                                     const Qcow2Problems *problems);
+
+G_END_DECLS

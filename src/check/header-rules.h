@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The rules about the header alone. */
+
+#pragma once
+
+#include "check/problem.h"
+#include "qcow2/header.h"
+
+G_BEGIN_DECLS
+
+gboolean qcow2_header_judge (const Qcow2Header *header, ByteSource *source,
+                             Qcow2Problems *problems, GError **error);
+
+G_END_DECLS

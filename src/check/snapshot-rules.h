@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The rules about the snapshot table. */
+
+#pragma once
+
+#include "check/problem.h"
+#include "qcow2/snapshot.h"
+
+G_BEGIN_DECLS
+
+gboolean qcow2_snapshot_table_judge (const Qcow2Image *image,
+                                     Qcow2SnapshotTable *table,
+                                     Qcow2Problems *problems, GError **error);
+
+G_END_DECLS
