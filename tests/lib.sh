@@ -1,55 +1,58 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
-# Sourced by the shell tests: runs the program, compares what it prints with
-# what is expected, and reports in TAP.
+# Sourced by the shell tests.  Its functions run the program, compare what it
+# prints with the expected output, and report the results in TAP.
 #
 #   sample NAME             sets $sample: a sample image, unpacked
 #   image NAME              sets $image: an image of the builder
 #   tool ARGUMENT...        runs the program: $status, $out and $err (files)
-#   expect NAME STATUS      the last run ended so; nothing else is looked at
-#   expect_out NAME         its output is what stands on standard input
-#   expect_err NAME         its messages are what stands on standard input,
-#                           with PROG: qcow2tool
+#   expect NAME STATUS      the last run ended with STATUS; its output and
+#                           messages are not checked
+#   expect_out NAME         its output equals standard input
+#   expect_err NAME         its messages equal standard input, in which PROG
+#                           stands for qcow2tool
 #   expect_silence NAME     it printed neither output nor messages
-#   expect_golden NAME FILE its output is that file in expected/, in the folder
-#                           that is named like the test
-#   expect_answer NAME      it ended with 0 and without messages, its output is
-#                           what stands on standard input
+#   expect_golden NAME FILE its output equals FILE in expected/, in the folder
+#                           with the name of the test
+#   expect_answer NAME      it ended with 0 and without messages, and its
+#                           output equals standard input
 #   expect_refusal NAME STATUS PATTERN
-#                           it ended so, printed nothing and one message, that
-#                           matches PATTERN behind 'qcow2tool: '
+#                           it ended with STATUS and printed only one message,
+#                           which matches PATTERN after 'qcow2tool: '
 #   expect_damage NAME PATTERN
 #                           it ended with 2 and one message, as above; the
-#                           output is not looked at
+#                           output is not checked
 #   expect_usage NAME COMMAND PATTERN
-#                           it refused the command line: such a message, then
-#                           where help is
-#   copy NAME COPY          sets $image: a copy of that image, to patch
+#                           it refused the command line with one such message,
+#                           and a line that says where help is
+#   copy NAME COPY          sets $image: a copy of the image, to be patched
 #   patch OFFSET HEX...     writes bytes into $image
-#   names                   the names of the builder's images, one per line
-#   command_names           the names of all commands, one per line, in the
-#                           order of --help
-#   text_ways, json_ways    the ways to have an image read, a command and its
-#                           options per line: those that print text, and those
-#                           that take --output=json
-#   check NAME COMMAND...   COMMAND is true
-#   results COMMAND...      COMMAND prints a line for each result: its name, and
-#                           behind a tab what is wrong, if anything is; lines
-#                           that begin with a # are for people.  $n_results is
-#                           how many there were
-#   limit_memory            sets $memory to what programs may have, in bytes, or
-#                           to 0 where that cannot be limited; is a result
-#   pass, fail NAME [WHY]   a result by hand
-#   skip NAME REASON        a result that cannot be had here
-#   skip_all REASON         none of this file's can
-#   require PROGRAM...      skip_all unless they are there
+#   names                   prints the names of the builder's images, one per
+#                           line
+#   command_names           prints the names of all commands, one per line, in
+#                           the order of --help
+#   text_ways, json_ways    print command lines that read an image, one per
+#                           line: those with text output, and those that take
+#                           --output=json
+#   check NAME COMMAND...   COMMAND succeeds
+#   results COMMAND...      COMMAND prints a line for each result: its name
+#                           and, after a tab, the reason if it failed; lines
+#                           that begin with # are diagnostics.  $n_results is
+#                           the number of results
+#   limit_memory            sets $memory to the memory limit of programs in
+#                           bytes, or to 0 where none is possible; reports a
+#                           result
+#   pass, fail NAME [WHY]   report a result
+#   skip NAME REASON        reports a result that is impossible to get here
+#   skip_all REASON         skips the whole file
+#   require PROGRAM...      skip_all unless all of them are installed
 #   done_testing            ends every file
 #
-# $few is set where a sanitizer or valgrind makes a run long, QCOW2TOOL_SLOW
-# only for valgrind: then some of many images are enough.
+# $few is set if a sanitizer or valgrind makes each run slow, QCOW2TOOL_SLOW
+# only for valgrind.  Tests of many images then take only some of them.
 
 set -u
-# What stands behind a pipe must count its results in this shell.
+# The last command of a pipeline must count its results in this shell.
 shopt -s lastpipe
 export LC_ALL=${QCOW2TOOL_LC_ALL:-C.UTF-8}
 
@@ -71,13 +74,14 @@ out=$tmp/out
 err=$tmp/err
 cleanup_commands=()
 
-# The unit tests and valgrind look for leaks: at the end of each run that would
-# take longer than the run.
+# The unit tests and valgrind detect leaks.  Detection at the end of each run
+# would take longer than the run itself.
 if [ -n "${QCOW2TOOL_SANITIZED-}" ]; then
   export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
 fi
 
-# What is in the PATH may be a script that looks for the program each time.
+# The python3 in the PATH may be a script that searches for the program at
+# every start.
 if python3_path=$(python3 -c 'import sys; print(sys.executable)' \
     2> /dev/null); then
   python3 ()
@@ -98,7 +102,8 @@ cleanup ()
 trap cleanup EXIT
 trap 'exit 1' HUP INT TERM
 
-# A command, quoted for eval, to run when the test ends, however it does.
+# on_exit COMMAND: runs COMMAND, which is quoted for eval, when the test ends
+# for any reason.
 on_exit ()
 {
   cleanup_commands+=("$1")
@@ -153,8 +158,7 @@ require ()
   done
 }
 
-# Whether the limits and the messages of this QEMU are those that the rules
-# name.
+# Succeeds if this QEMU has the limits and messages that the rules name.
 qemu_is_known ()
 {
   qemu_version=$(qemu-img --version \
@@ -168,14 +172,15 @@ require_known_qemu ()
   qemu_is_known || skip_all "QEMU $qemu_version is older than 7.2"
 }
 
-# Makes $tmp/fault-shim.so, which makes reads of an image fail; or skips.
+# Builds $tmp/fault-shim.so, which makes reads of an image fail, or skips the
+# whole file.
 require_fault_shim ()
 {
   if [ -n "${QCOW2TOOL_SANITIZED-}" ]; then
     skip_all "a sanitizer wants to be loaded before anything else"
   fi
 
-  # CC may be several words.
+  # CC may consist of several words.
   # shellcheck disable=SC2086
   if ! ${CC:-cc} -shared -fPIC -o "$tmp/fault-shim.so" \
       "$srcdir/tests/cli/fault-shim.c" -ldl > "$tmp/log" 2>&1; then
@@ -217,7 +222,7 @@ results ()
   fi
 }
 
-# Not for programs that run others or reserve addresses by the terabyte.
+# Not for programs that start others or reserve terabytes of address space.
 # shellcheck disable=SC2034 # it is for who calls this
 limit_memory ()
 {
@@ -289,8 +294,9 @@ bitmap-map
 END
 }
 
-# Whatever is to hold for all commands is tested with these: a new command has
-# its lines here.  cli-damaged.sh fails when a command has none.
+# Everything that must hold for all commands is tested with these command
+# lines.  Add those of a new command here: cli-damaged.sh fails when a command
+# has none.
 json_ways ()
 {
   cat << 'END'
@@ -319,7 +325,8 @@ dump-header -j
 dump-header-exts
 dump-header-exts -j
 END
-  # The same data in other words: not where every run takes a second.
+  # These show the same data in another form, and are left out where every run
+  # takes a second.
   if [ -z "${QCOW2TOOL_SLOW-}" ]; then
     cat << 'END'
 bitmap-map --index 0
@@ -332,7 +339,7 @@ END
   fi
 }
 
-# QCOW2TOOL may be several words: a program that runs another.
+# QCOW2TOOL may consist of several words: a wrapper and its arguments.
 tool ()
 {
   # shellcheck disable=SC2086
@@ -349,7 +356,8 @@ expect ()
   fi
 }
 
-# NAME, and two files: what is expected (- is standard input), and what is.
+# expect_same NAME EXPECTED FOUND: compares two files; EXPECTED may be - for
+# standard input.
 expect_same ()
 {
   if diff -u "$2" "$3" > "$tmp/difference" 2>&1; then
@@ -404,7 +412,8 @@ expect_answer ()
   fi
 }
 
-# Whether there is one message and it matches PATTERN.
+# is_one_message PATTERN: succeeds if there is exactly one message and it
+# matches PATTERN.
 is_one_message ()
 {
   local lines

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What is no image, cannot be opened, or ends inside the header: status 1, one
-# message, no output.
+# Files that are not qcow2, that cannot be opened, or that end inside the
+# header cause status 1, one message and no output.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
-# A device or a FIFO must not make the tool wait.  It would wait forever; the
-# limit is longer than any other run takes on a busy machine.
+# A device or a FIFO must not make the program wait.  The wait would never end,
+# and the limit is longer than any other run takes on a busy machine.
 timely ()
 {
   # shellcheck disable=SC2086 # it may be several words
@@ -17,7 +17,8 @@ timely ()
 
 commands="header extensions bitmaps bitmap-table"
 
-# FILE is refused by every command, with a message that matches PATTERN.
+# refused NAME FILE PATTERN: every command refuses FILE with a message that
+# matches PATTERN.
 refused ()
 {
   local name=$1
@@ -31,7 +32,7 @@ refused ()
   done
 }
 
-# Other formats: the message says what was found, and what it might be.
+# Other formats: the message says what was found and which format it may be.
 for row in H01:'*' magic-byte-swapped:'*byte order*' raw-zeroes:'*' \
     raw-text:'*' looks-like-luks:'*LUKS*' looks-like-qed:'*QED*' \
     looks-like-vdi:'*VDI*'; do
@@ -58,7 +59,7 @@ for row in H03:0 H05:4 version-all-ones:4294967295 \
     "0x4: header: *version ${row#*:} *\[HDR-02]"
 done
 
-# Too short for anything.
+# Files that are too short for any format.
 : > "$tmp/empty"
 refused "an empty file" "$tmp/empty" '0x0: *empty*\[FILE-02]'
 for name in file-1-byte S03; do
@@ -73,7 +74,7 @@ for row in file-4-bytes:0x4 S05:0x4 file-8-bytes:0x8 S07:0x47 \
   refused "${row%:*}" "$image" "${row#*:}: header: *\[HDR-03]"
 done
 
-# What is no file at all.
+# Paths that do not lead to a regular file.
 refused "a folder" "$tmp" '*directory*'
 refused "a missing file" "$tmp/missing" '*No such file or directory*'
 refused "a file in a missing folder" "$tmp/missing/file" \
@@ -105,7 +106,7 @@ fi
 
 for device in /dev/zero /dev/null /dev/full /dev/tty /dev/random; do
   if [ -c $device ]; then
-    # Without a terminal /dev/tty cannot even be opened.
+    # Without a terminal, opening /dev/tty already fails.
     case $device in
       /dev/tty) pattern='*';;
       *) pattern='*character device*';;
@@ -123,11 +124,12 @@ else
 fi
 refused "standard input by its name" /dev/stdin '*' < /dev/null
 
-# A file that may not be read.  The super-user may read any, so that the
-# program then runs as somebody else, from a folder that is open to all.
+# An unreadable file.  Root can read every file, so as root the program runs as
+# another user, in a folder that is open to all.
 as_nobody ()
 {
-  # A build that counts coverage may write there as that user, too.
+  # A build that measures coverage must be able to write its counters as that
+  # user, too.
   GCOV_PREFIX=$tmp/counters \
     setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
 }
@@ -163,9 +165,9 @@ else
 fi
 chmod 0700 "$tmp/closed"
 
-# The header cut after each of its bytes: at the magic, at the version, then
-# up to the fields that every image must have.  Nothing is read behind the
-# end, and what is lacking is named.
+# The header is truncated after each of its bytes: in the magic, in the
+# version, and then before the end of the fields that every image must have.
+# No byte after the end is read, and the message names the missing field.
 cut_of ()
 {
   local length=$1
@@ -181,7 +183,7 @@ cut_of ()
   fi
 }
 
-# Under valgrind, every eighth length.
+# Under valgrind, only every eighth length.
 step=${QCOW2TOOL_SLOW:+8}
 step=${step:-1}
 for row in 3:A:104 2:V2:72; do
@@ -198,8 +200,8 @@ for row in 3:A:104 2:V2:72; do
   done
 done
 
-# Behind the mandatory fields there is an answer, and it is damaged: byte 104
-# and the rest of header_length are missing.
+# After the mandatory fields, the header can be shown, and it is damaged: byte
+# 104 and the rest of header_length are missing.
 image A
 for ((length = 104; length < 112; length++)); do
   head -c "$length" "$image" > "$tmp/cut"
@@ -210,7 +212,7 @@ for ((length = 104; length < 112; length++)); do
     grep -q "^qcow2tool: $tmp/cut: 0x[0-9a-f]*: header: .*\[HDR-03\]\$" "$err"
 done
 
-# The reason stands behind the name, also for an offset that was asked for.
+# The reason follows the file name, also for an explicit offset.
 tool bitmap-table --at 0 --count 1 "$tmp/empty"
 expect_refusal "--at of an empty file" 1 "$tmp/empty: 0x0: *"
 tool header --field size "$tmp/missing"

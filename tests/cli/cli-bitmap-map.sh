@@ -1,9 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# bitmap-map, and what bitmaps --stats counts.
-#
-# A's bitmap bm0 has granules of 64 KiB on a disk of 64 MiB; bits 0 to 31 and 64
-# to 67 are set.  No bit of bm1 is.
+# bitmap-map, and the totals of bitmaps --stats.  Bitmap bm0 of image A has
+# granules of 64 KiB on a disk of 64 MiB.  Its bits 0 to 31 and 64 to 67 are
+# set.  No bit of bm1 is set.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -11,7 +10,7 @@
 require python3
 bits=$srcdir/tests/oracle/bitmap-bits.py
 
-# map NAME ARGUMENT...: of an image of the builder.
+# map NAME ARGUMENT...: runs bitmap-map on an image of the builder.
 map ()
 {
   image "$1"
@@ -60,7 +59,7 @@ map A --name bm0 --output=ddrescue --start-offset 3M
 check 'ddrescue: the first position' grep -qx '0x00300000     ?               1' \
   "$out"
 
-# Totals.  36 of 1024 granules are 3.515625 %.
+# Totals: 36 of 1024 granules are 3.515625 %.
 map A --name bm0 --totals
 expect_answer '--totals' << 'END'
   64749568  96.5%   0 clean
@@ -92,8 +91,8 @@ expect_answer '--totals of a range' << 'END'
    1048576  50.0%   1 dirty
 END
 
-# A part of the disk: extents are cut where it begins and ends, inside granules
-# too.
+# Part of the disk: extents are clipped at its start and end, even inside
+# granules.
 map A --name bm0 --start-offset 2097151 --max-length 2
 expect_answer 'two bytes' << 'END'
    2097151           1    1  dirty
@@ -118,7 +117,7 @@ expect_answer 'no byte: json' <<< '[]'
 map A --name bm0 --max-length 0 --totals
 expect_answer 'no byte: totals' < /dev/null
 
-# What must be copied, and in pieces.
+# The dirty extents only, and extents in pieces.
 map A --name bm0 --dirty
 expect_answer '--dirty' << 'END'
          0     2097152    1  dirty
@@ -142,7 +141,7 @@ expect_answer '--split 1' << 'END'
 {"offset":2097152,"length":1,"type":0,"description":"clean"}
 END
 
-# A predicate.
+# --contains as a predicate.
 contains ()
 {
   image "${3-A}"
@@ -169,7 +168,7 @@ done
 for name in in-use autoclear-clear T01; do
   map "$name" --index 0 --contains 0
   expect_refusal "--contains of $name: no answer" 1 "*bitmap 0 '*--force*"
-  # What is set (but for T01's) and what is clear.
+  # With --force, a set bit (except in T01) and a clear bit.
   for at in 0 40M 0+64M 67108863; do
     map "$name" --index 0 --contains "$at" --force
     expect "--contains $at of $name with --force" 0
@@ -186,7 +185,7 @@ expect_silence '--contains of what is sound with --force: silence'
 map two-bitmaps-one-name --name bm0 --contains 0
 expect_refusal '--contains of two: no answer' 1 '*use --index'
 
-# What cannot be used.
+# Bitmaps that cannot be used.
 map in-use --index 0
 expect_refusal 'in use' 2 "*: 0x*: bitmap 0 *in use*--force*BDIR-09]"
 map autoclear-clear --index 0
@@ -206,9 +205,8 @@ END
 map in-use --index 0 --output=json
 expect_refusal 'in use: no JSON either' 2 '*in use*'
 
-# By force.
-# Bits 0 to 3 are set in in-use, the bits of A in autoclear-clear.  A clear bit
-# proves nothing.
+# With --force.  Bits 0 to 3 are set in in-use, the bits of A in
+# autoclear-clear.  A clear bit proves nothing.
 map in-use --index 0 --force
 expect_damage 'in use, by force' "*in use: *, so its bits cannot prove*BDIR-09]"
 expect_out 'in use, by force: what is set' << 'END'
@@ -302,8 +300,8 @@ expect_refusal 'no such index' 3 '*index 2'
 map H01 --index 0
 expect_refusal 'no qcow2 image' 1 '*HDR-01]'
 
-# The file ends inside the data, which QEMU reads as zeroes: three bytes of 128
-# are left, whose bits are dirty by force where they are set.
+# The file ends inside the data, and QEMU reads the missing bytes as zeroes.
+# Three bytes of 128 are left; their set bits are dirty with --force.
 copy A cut
 end=$((0x2e0000))
 patch 0x2a0000 "$(printf '%016x' $end)"
@@ -321,9 +319,9 @@ expect_out 'data is cut off: what is left, by force' << 'END'
    1114112    65994752    3  unknown
 END
 
-# More data than is read: 4096 entries of a table refer to one cluster of 2 MiB,
-# all of zeroes, and the last of 4097 is for ones without data.  An entry is for
-# 2^24 granules of 512 bytes, 8 GiB.
+# More data than the program reads.  4096 entries of a table refer to one
+# cluster of 2 MiB of zeroes, and entry 4097 has no data.  An entry maps 2^24
+# granules of 512 bytes, 8 GiB.
 if [ -z "${QCOW2TOOL_SLOW-}" ]; then
   image=$tmp/bomb.qcow2
   python3 - "$image" << 'END'
@@ -375,8 +373,9 @@ else
   skip 'too much data' 'reading so much takes minutes here'
 fi
 
-# Every fourth image of the builder: text, and what it sums up to, against a reader of
-# single bits.  Those left out have 2^40 bits and more, or no end of bitmaps.
+# For every fourth image of the builder, the text and its totals are compared
+# with the results of a bit-by-bit reader.  The excluded images have at least
+# 2^40 bits, or very many bitmaps.
 every=4
 if [ -n "${QCOW2TOOL_SLOW-}" ]; then
   every=60
@@ -422,8 +421,8 @@ else
 fi
 check "there are bitmaps ($n)" [ "$n" -ge 8 ]
 
-# A drawing.  Of 64 MiB in 4 x 2 characters each is for 8 MiB: 2.25 MiB of the
-# first are dirty.
+# A plot.  Each of 4 x 2 characters represents 8 MiB of 64 MiB; 2.25 MiB of the
+# first 8 MiB are dirty.
 map A --name bm0 --plot-size 4x2
 expect_answer '--plot-size' << 'END'
        0 |░···|
@@ -474,7 +473,7 @@ else
   skip '--stats in JSON' 'jq is not installed'
 fi
 
-# The data of A's only data cluster is at 0x290000, before all else of its
+# The only data cluster of A is at 0x290000, before all other structures of its
 # bitmaps.
 if [ -z "$few" ] \
     && strace -o /dev/null true 2> /dev/null; then
@@ -494,7 +493,8 @@ else
   skip 'without --stats no data is read' 'strace does not work here'
 fi
 
-# Help: jsonl differs from that of other commands.
+# In the help of bitmap-map, the text about jsonl differs from that of other
+# commands.
 tool bitmap-map --help
 check '--help: a line of jsonl is an extent' \
   eval "tr -s ' \\n' ' ' < '$out' | grep -q 'jsonl: a line per extent'"
@@ -502,7 +502,7 @@ tool bitmaps --help
 check 'bitmaps --help: a line of jsonl is an image' \
   eval "tr -s ' \\n' ' ' < '$out' | grep -q 'jsonl: a line per image'"
 
-# What is refused.
+# Invalid arguments.
 image A
 for number in '' -1 1.5 010x 16E 18446744073709551616; do
   for option in --start-offset --max-length --split; do

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What `bitmap-table` prints: whole tables, windows, types, and what is decoded
-# at any offset.
+# The output of `bitmap-table`: whole tables, windows, types, and entries
+# decoded at any offset.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -10,7 +10,7 @@ golden=$srcdir/tests/expected/cli-bitmap-table
 
 heading='Bitmap table   type            offset                   size'
 
-# The rows of table B.txt, by number.
+# b_rows NUMBER...: prints these rows of the table in B.txt.
 b_rows ()
 {
   local i
@@ -21,7 +21,7 @@ b_rows ()
   done
 }
 
-# Spaces between columns do not matter for --long.
+# The tests of --long ignore the number of spaces between columns.
 squeeze ()
 {
   sed 's/  */ /g' "$out" > "$tmp/squeezed"
@@ -37,7 +37,7 @@ for name in A B mixed-entries all-ones-entries all-zeroes-entries \
   expect_golden "tables of $name" $name.txt
 done
 
-# Reserved bits change no row.
+# Reserved bits do not change any row.
 for name in T01 entry-all-bits reserved-bits-in-entries; do
   image $name
   tool bitmap-table "$image"
@@ -55,7 +55,7 @@ for name in V2 no-bitmaps no-extensions; do
   expect_refusal "no bitmap 0 in $name" 3 "$image: *0*"
 done
 
-# A bitmap that is asked for has no heading of its own.
+# A selected bitmap has no heading of its own.
 image B
 for option in --name=fine --index=0; do
   tool bitmap-table $option "$image"
@@ -127,7 +127,7 @@ for option in --start --count --at; do
     expect_usage "$option='$number' is no number" bitmap-table "*$option*"
   done
 done
-# A leading zero is not octal.
+# A leading zero does not make a number octal.
 image table-of-several-clusters
 tool bitmap-table --name long --start 0200 --count 1 "$image"
 check "0200 is not 128" test "$(grep -c '^128 ' "$out")" = 0
@@ -181,7 +181,8 @@ tool bitmap-table --index 0 --type all-ones "$image"
 check "an entry with an offset is not all-ones" test ! -s "$out"
 expect "entries that are not shown are judged all the same" 2
 
-# --long: the guest's disk is 8 MiB less a sector, an entry describes 2 MiB.
+# --long: the guest's disk is one sector smaller than 8 MiB, and an entry maps
+# 2 MiB.
 image T17
 tool bitmap-table --long "$image"
 squeeze
@@ -227,7 +228,7 @@ Bitmap table type offset size reserved guest_offset guest_length
 1 all-ones 0 512 0x0 2097152 2097152
 EOF
 
-# --at decodes what is there, and judges nothing.
+# --at decodes any bytes and reports no findings.
 image B
 tool bitmap-table --at 0x12600 --count 4 "$image"
 b_rows 0 1 2 3 | expect_answer "--at the table"
@@ -242,7 +243,7 @@ $heading
 EOF
 tool bitmap-table --at 0x12600 --count 0 "$image"
 expect_answer "--at, no entries" < /dev/null
-# 00 00 00 00 01 20 00 00 00 00 00 ... from the table's second byte on.
+# From the second byte of the table: 00 00 00 00 01 20 00 00 00 00 00 ...
 tool bitmap-table --at 0x12601 --count 1 "$image"
 expect_answer "--at an odd offset" << EOF
 $heading
@@ -267,8 +268,8 @@ $heading
 0              all-zeroes      0                        65536
 EOF
 
-# The end of the file: A has 2883648 bytes, 0x2c0040.  Its last 24 bytes are
-# an entry's flags and type, "bm1" and zeroes.
+# The end of the file: A has 2883648 bytes, 0x2c0040.  The last 24 bytes are
+# the flags and type of a directory entry, "bm1" and zeroes.
 image A
 tool bitmap-table --at 0x2c0038 --count 1 "$image"
 expect_answer "--at the last eight bytes" << EOF
@@ -304,7 +305,7 @@ expect_usage "--at excludes --name" bitmap-table "*--at*--name*"
 tool bitmap-table --at 0 --count 1 --index 0 "$image"
 expect_usage "--at excludes --index" bitmap-table "*--at*--index*"
 
-# Two bitmaps of one name.
+# Two bitmaps with the same name.
 image two-bitmaps-one-name
 tool bitmap-table --name bm0 "$image"
 expect_refusal "two bitmaps of one name are refused" 2 "$image: *use --index*"
@@ -319,7 +320,7 @@ tool bitmap-table "$image"
 check "without a name both are shown" \
   test "$status.$(grep -c '^Bitmap name  *bm0$' "$out")" = 2.2
 
-# Names that are not what they look like.
+# Names with unprintable characters.
 image N01
 tool bitmap-table --name $'a\nb' --count 1 "$image"
 expect_answer "a name with a newline" << EOF
@@ -333,7 +334,7 @@ tool bitmap-table "$image"
 check "the name above its table is escaped" \
   grep -qxF 'Bitmap name               a\nb' "$out"
 
-# Damage is told of what was asked for.
+# Only damage of the selected bitmap is reported.
 image second-entry-bad
 tool bitmap-table --index 0 "$image"
 expect_answer "another bitmap's damage is not told" << EOF
@@ -382,8 +383,8 @@ for name in T17 all-ones-entry data-ends-at-eof table-ends-at-eof N05 \
   check "no message about $name" test "$status.$(wc -c < "$err")" = 0.0
 done
 
-# Of an entry that is cut short its own damage is told, not that of the table
-# that it may or may not have, as in check.
+# For a truncated directory entry, only the damage of the entry is reported, as
+# in check.  Its table is not examined, since the entry may not be real.
 copy A cut-entry
 patch 0x2c0012 ffff
 patch 0x2a0000 8000000000290000
@@ -393,7 +394,7 @@ check "damage of a table behind a cut entry" \
 check "entries of a table behind a cut entry" \
   grep -qE '^0 +serialized +2686976 ' "$out"
 
-# Exactly as many entries as the directory says, as far as they are there.
+# As many rows as bitmap_table_size says, as far as the entries are in the file.
 image D11
 tool bitmap-table --index 0 "$image"
 check "three entries where four are needed" test "$(wc -l < "$out")" = 4
@@ -407,7 +408,7 @@ image table-one-byte-past-eof
 tool bitmap-table --index 1 "$image"
 check "an entry that is cut is no row" test ! -s "$out"
 
-# A table of 2^32 - 1 entries: more than 2^27 rows come only when asked for.
+# A table of 2^32 - 1 entries: more than 2^27 rows are printed only on request.
 image R05
 tool bitmap-table --index 0 --start 4294967290 --count 10 "$image"
 check "the last five rows of a table of 32 GiB" \

@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What `bitmaps` prints: in full, selected, by names, field by field, and as a
-# predicate.
+# The output of `bitmaps`: in full, for a selection, as names, for single
+# fields, and as a predicate.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
-# A golden file, other than that of its name, stands behind a colon.
+# If the golden file does not have the name of the image, its name follows a
+# colon.
 for row in A B every-state name-lengths version-2-bitmaps autoclear-clear \
     extra-data-compatible granularity-63 granularity-0 file-cluster-aligned:A \
     data-whole-cluster-set:A refcount-all-zeroes:A incompatible-corrupt:A; do
@@ -25,9 +26,8 @@ for name in A B; do
   expect_golden "bitmaps --tables of $name" $name-tables.txt
 done
 
-# What is damaged is shown all the same, with the state that it has.  H31 has
-# an unknown feature, X17, X19 and X21 a bitmaps extension that cannot be
-# trusted.
+# Damaged bitmaps are shown, too, with their state.  H31 has an unknown
+# feature; X17, X19 and X21 have a bitmaps extension that cannot be trusted.
 for row in first-entry-bad second-entry-bad D21 two-bitmaps-one-name \
     H31:all-damaged X17:all-damaged X19:all-damaged \
     X21:all-damaged T01:first-damaged T05:first-damaged T11:first-damaged; do
@@ -37,7 +37,7 @@ for row in first-entry-bad second-entry-bad D21 two-bitmaps-one-name \
   expect_golden "bitmaps of ${row%:*}" "${row#*:}.txt"
 done
 
-# Of two bitmaps extensions the last one counts, if not for much.
+# Of two bitmaps extensions the last one is used, but its bitmaps are damaged.
 image X39
 tool bitmaps "$image"
 expect "two bitmaps extensions: status" 2
@@ -54,7 +54,7 @@ for name in V2 no-bitmaps no-extensions nothing; do
   done
 done
 
-# States, in their order of precedence.
+# States, in order of precedence.
 state ()
 {
   tool bitmaps --index "$1" --field state "$image"
@@ -94,7 +94,7 @@ image two-bitmaps-one-name
 state 0 enabled "the first of a name"
 state 1 damaged "the second of that name"
 
-# --is
+# is STATUS PREDICATE ARGUMENT...: --is ends with STATUS.
 is ()
 {
   local expected=$1
@@ -106,7 +106,8 @@ is ()
 }
 
 predicates="usable enabled disabled in-use stale damaged"
-# Bitmap N is in STATE, and which of the predicates are true then.
+# is_just N STATE PREDICATE...: bitmap N is in STATE, and exactly these
+# predicates hold.
 is_just ()
 {
   local i=$1
@@ -132,7 +133,7 @@ is 0 in-use --name=in-use
 image cleared
 image autoclear-clear
 is_just 1 stale
-# A sound bitmap in an image that QEMU refuses for another one is not usable.
+# If one bitmap makes QEMU refuse the image, an undamaged bitmap is not usable.
 image T01
 is_just 0 damaged
 is_just 1 enabled
@@ -142,7 +143,8 @@ image first-entry-bad
 is_just 0 damaged
 is_just 1 enabled
 
-# No answer: neither 0 nor 2, with a message, without output.
+# no_answer NAME PATTERN ARGUMENT...: the status is neither 0 nor 2, and there
+# is a message but no output.
 no_answer ()
 {
   local name=$1
@@ -168,7 +170,7 @@ for state in $predicates; do
   expect_refusal "--is $state of a bitmap that is not there" 3 "*'bm2'*"
   tool bitmaps --is "$state" --index 2 "$image"
   expect_refusal "--is $state of an index that is not there" 3 "$image: *2*"
-  # What could not be looked at: the directory, or where the entry begins.
+  # Images whose directory or entries cannot be read.
   for name in X13 X35 X37 S27 H11 H25 bitmaps-extension-renamed D35; do
     image $name
     no_answer "--is $state when bm1 of $name cannot be reached" \
@@ -189,8 +191,8 @@ expect_usage "--is needs an image" bitmaps "*image*"
 tool bitmaps --is usable --files-from "$tmp/empty"
 expect_usage "--is of an empty list is no answer" bitmaps "*image*"
 
-# Of all bitmaps of an image, where none is selected.  A has two that are
-# enabled; every-state has one each that is enabled and disabled, and two in
+# Without a selection, --is asks about any bitmap of the image.  A has two
+# enabled bitmaps.  every-state has an enabled one, a disabled one, and two in
 # use.
 is 0 enabled
 is 0 usable
@@ -216,8 +218,8 @@ for name in V2 no-bitmaps no-extensions; do
     expect_refusal "--is $state of no bitmaps in $name" 3 "$image: *no bitmaps"
   done
 done
-# D35's first entry goes on behind the directory; of X31 only a part of the
-# second is in it.
+# The first entry of D35 extends beyond the directory; X31 contains only part
+# of the second entry.
 for state in $predicates; do
   for name in X13 X31 X35 X37 S27 H25; do
     image "$name"
@@ -225,7 +227,8 @@ for state in $predicates; do
   done
 done
 
-# Of several images: no answer about one is no answer, and a no is a no.
+# Several images: without an answer for one of them there is no answer, and one
+# "no" is enough for "no".
 several ()
 {
   local expected=$1
@@ -348,7 +351,7 @@ expect_answer "the bitmap behind a name of 65535 bytes" <<< 1
 image name-1023-bytes
 named "$(printf '%1023s' '' | tr ' ' n)" 0
 
-# An empty name is damage, but a name.
+# An empty name is damage, but it can be selected.
 image D49
 for option in '--name ' --name=; do
   IFS=' ' read -r -d '' -a words <<< "$option" || true
@@ -366,7 +369,7 @@ image A
 tool bitmaps --name '' "$image"
 expect_refusal "no bitmap without a name" 3 "$image: *"
 
-# A NUL cannot be typed: the part before it is another name.
+# A NUL cannot be typed, and the part before it is a different name.
 image N15
 tool bitmaps --name bm1 --field index "$image"
 expect_answer "a name up to its NUL is not the name" <<< 1
@@ -374,7 +377,7 @@ image N05
 tool bitmaps --name '' "$image"
 expect_refusal "a NUL is not the empty name" 3 "$image: *"
 
-# Not a part, another case, or more than the name.
+# A part of the name, another case, or a longer name does not match.
 image A
 for name in bm b BM0 bm00 'bm0 ' ' bm0' 'bm*' 0 'enabled'; do
   tool bitmaps --name "$name" "$image"
@@ -384,7 +387,8 @@ tool bitmaps --name $'\e[2Jx\ny' "$image"
 expect_refusal "a name in a message is escaped" 3 \
   "$image: *'\\\\x1b\[2Jx\\\\ny'*"
 
-# The escaped form is not the name; the message says which bitmap looks so.
+# The escaped form is not the name; the message says which bitmap has the name
+# that is shown this way.
 lookalike ()
 {
   tool bitmaps --name "$1" "$image"
@@ -556,8 +560,8 @@ check "no granularity of 2^64: nothing is printed" test ! -s "$out"
 expect "damage is worse than what is lacking" 2
 check "and what is lacking is told" grep -qF "'granularity'" "$err"
 
-# --default stands for a value that is not there, not for one that damage
-# hides, and not for a bitmap.
+# --default replaces an absent value, but not one that damage hides, and not a
+# bitmap.
 image A
 tool bitmaps --index 0 --field dirty_bytes --field name --default '' "$image"
 printf '\nbm0\n' | expect_answer "--default, which may be empty"
@@ -571,7 +575,8 @@ image D29
 tool bitmaps --index 0 --field granularity --default none "$image"
 check "--default: none for damage" test "$status.$(wc -c < "$out")" = 2.0
 
-# Two bitmaps of one name: they are listed, but one cannot be picked.
+# Two bitmaps with the same name: both are listed, but neither can be selected
+# by name.
 image two-bitmaps-one-name
 tool bitmaps --name bm0 "$image"
 expect_golden "both bitmaps of a name are listed" two-bitmaps-one-name.txt
@@ -584,7 +589,7 @@ check "and the message helps" grep -qF 'use --index' "$err"
 tool bitmaps --index 0 --field index "$image"
 expect_answer "--index picks the first" <<< 0
 
-# The first bitmap's damage is not the second's, and the other way round.
+# Damage of one bitmap is not reported for the other.
 image first-entry-bad
 tool bitmaps --name bm1 "$image"
 tail -n +12 "$srcdir/tests/expected/cli-bitmaps/first-entry-bad.txt" \
@@ -603,7 +608,7 @@ image second-entry-bad
 tool bitmaps --index 0 "$image"
 head -n 10 "$srcdir/tests/expected/cli-bitmaps/second-entry-bad.txt" \
   | expect_answer "the sound bitmap before a damaged one"
-# Behind bm0 the directory cannot be framed.
+# After bm0, the start of the next entry is unknown.
 image D37
 tool bitmaps --index 0 "$image"
 check "the way to the first bitmap is sound" \
@@ -644,7 +649,7 @@ for row in D01:0x2c0000:BDIR-05 D03:0x2c0000:BDIR-07 D05:0x2c0000:BDIR-07 \
   damage "$name" "$offset" "$rule"
 done
 
-# No damage: no message.
+# Without damage there is no message.
 for name in D19 D27 D31 D43 D51 N01 N03 N05 N13 N15 B01 B03 T17 D19 \
     flags-all-in-use all-ones-entry table-size-2-in-use S33 \
     one-of-two-bitmaps trailing-garbage H39 H29 H41; do
@@ -653,7 +658,7 @@ for name in D19 D27 D31 D43 D51 N01 N03 N05 N13 N15 B01 B03 T17 D19 \
   check "no message about $name" test "$status.$(wc -c < "$err")" = 0.0
 done
 
-# What is asked for excludes what else might be.
+# Options that exclude each other.
 image A
 tool bitmaps --default x "$image"
 expect_usage "--default goes with --field" bitmaps "*--default*"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Images that claim, or have, more than anyone should read or print: tables of
+# Images that claim, or have, far more than can be read or printed: tables of
 # gigabytes, tens of thousands of bitmaps and extensions, terabytes of zeroes.
-# The tool works through them in time and in little memory.
+# The program processes them in time and in little memory.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -14,14 +14,14 @@ export QCOW2TOOL
 images=$tmp/images
 mkdir "$images"
 for name in $(names | grep -E '^(many-[^b]|sparse|R0)'); do
-  # A file system may be too small for the sparse ones.
+  # Sparse images may be too large for a file system.
   "$MKIMAGE" "$name" "$images/$name.qcow2" 2> /dev/null \
     || rm -f "$images/$name.qcow2"
 done
 check "there are some" test "$(find "$images" -name '*.qcow2' | wc -l)" -ge 5
 
-# What the other ways of these commands read and print is in these; those of
-# other commands come in by themselves.
+# These command lines include what the other ones of these commands read and
+# print.  Those of other commands are added from text_ways and json_ways.
 text=$(printf '%s\n' 'bitmaps --list --long' 'dump' 'dump-header -j'; text_ways \
   | grep -vE '^(header|extensions|bitmaps|bitmap-table|dump)')
 json=$(printf '%s\n' 'bitmaps' 'dump')

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# An image that is written to while it is read: there is no answer about it,
-# and no damage that could be gone at the next look.
+# An image that changes while it is read: the program gives no answer about it,
+# and reports no damage that may be temporary.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -9,8 +9,8 @@
 require jq
 require_fault_shim
 
-# changing ARGUMENT...: runs the program on $image, whose bytes are written
-# once more, as they are, before the first read.
+# changing ARGUMENT...: runs the program on $image.  Before the first read, the
+# bytes of the image are written again, unchanged.
 changing ()
 {
   cp "$image" "$tmp/other"
@@ -24,7 +24,8 @@ changing ()
 
 told='changed while it was read: try again \[FILE-08\]$'
 
-# What would be an answer, or damage, or not there.
+# Command lines that would otherwise give an answer, report damage, or find
+# something missing.
 while read -r name arguments; do
   image "$name"
   # shellcheck disable=SC2086 # they are words
@@ -61,7 +62,7 @@ image A
 changing bitmaps --is enabled
 check "a predicate prints nothing" test ! -s "$out"
 
-# What is shown without an error is as good as it can be.
+# If there is no error, the output is kept.
 for command in header extensions bitmaps 'bitmaps --tables' 'bitmaps --list' \
     bitmap-table dump 'dump --output=json'; do
   # shellcheck disable=SC2086 # a command and its options
@@ -72,13 +73,13 @@ for command in header extensions bitmaps 'bitmaps --tables' 'bitmaps --list' \
   expect_answer "A: $command" < "$tmp/still"
 done
 
-# Another image of several is not concerned.
+# Another image in the same run is not affected.
 image V2
 touch -d 2001-02-03 "$tmp/T01.qcow2"
 changing bitmaps --is enabled "$tmp/A.qcow2"
 check "of several images one" test "$status.$(grep -c "$told" "$err")" = 1.1
 
-# Where nothing happens all is as ever.
+# If the image does not change, the result is as usual.
 image T01
 tool bitmaps "$image"
 expect "T01 at rest" 2

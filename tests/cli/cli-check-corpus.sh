@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What check finds in the images of the corpus is what is wrong with them.
+# In each image of the corpus, check finds exactly the expected violations.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Each rule of check has an image that breaks it, and one that just does not;
-# images that QEMU made break none.
+# Each rule of check has an image that breaks it, and one that just does not
+# break it.  Images made by QEMU break none.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

@@ -1,20 +1,20 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What check prints of findings, of bitmaps and of rules, and its exit status.
+# The output of check about findings, bitmaps and rules, and its exit status.
 
 # shellcheck source=tests/lib.sh
 . "${srcdir:-.}/tests/lib.sh"
 
 cd "$tmp" || exit 1
 
-# base NAME COPY: $image is a copy of that image in this folder.
+# base NAME COPY: sets $image to a copy of the image in this folder.
 base ()
 {
   copy "$1" "$2"
   image=$2.qcow2
 }
 
-# expect_check NAME STATUS: the last run ended so, its output is what stands on
+# expect_check NAME STATUS: the last run ended with STATUS, its output equals
 # standard input, and it printed no messages.
 expect_check ()
 {
@@ -26,8 +26,8 @@ expect_check ()
   fi
 }
 
-# expect_summary NAME STATUS TEXT: it ended so, without messages, and the last
-# line of its output is TEXT behind the name of $image.
+# expect_summary NAME STATUS TEXT: the last run ended with STATUS and without
+# messages, and TEXT follows the name of $image in the last line of its output.
 expect_summary ()
 {
   local last
@@ -42,10 +42,10 @@ expect_summary ()
   fi
 }
 
-# summary ERRORS WARNINGS QEMU ENABLED DISABLED IN-USE STALE DAMAGED: a summary
-# without the image.  QEMU is opens, refuses, repairs, or - where it is not
-# judged, because bitmaps are selected.  The guest's clusters are never looked
-# at.
+# summary ERRORS WARNINGS QEMU ENABLED DISABLED IN-USE STALE DAMAGED: prints a
+# summary without the name of the image.  QEMU is opens, refuses, repairs, or -
+# if bitmaps are selected and QEMU's verdict is unknown.  The guest's clusters
+# are never examined.
 summary ()
 {
   local text left='not looked at:'
@@ -65,8 +65,9 @@ repair it"
   echo "$text, $8 damaged; $left the guest's clusters"
 }
 
-# expect_rules NAME STATUS RULE...: it ended so, without messages, and its
-# findings are of these rules, each with its severity's first letter.
+# expect_rules NAME STATUS RULE...: the last run ended with STATUS and without
+# messages, and its findings are of these rules, each with the first letter of
+# its severity.
 expect_rules ()
 {
   local name=$1 want=$2
@@ -85,14 +86,15 @@ expect_rules ()
   fi
 }
 
-# The text.
+# The text output.
 
 base A clean
 tool check "$image"
 expect_check 'nothing is wrong' 0 <<< \
   "clean.qcow2: $(summary 0 0 opens 2 0 0 0 0)"
 
-# The second entry of the directory begins at 0x2c0020 with the table's offset.
+# The second entry of the directory begins at 0x2c0020 with
+# bitmap_table_offset.
 base A one
 patch 0x2c0020 00000000002b0010
 tool check "$image"
@@ -108,10 +110,10 @@ bs=1 seek=95 conv=notrunc
 one.qcow2: $(summary 1 0 refuses 1 0 0 0 1)
 END
 
-# What is said to do does what it says: the image is as before in the end.
+# The remedies work: in the end, the image is as before.
 cp one.qcow2 COPY
 sed -n "s/.*: \(printf .*\)/\1/p" "$out" > commands
-# QEMU leaves the bitmaps of such an image alone: they are stale.
+# QEMU does not use the bitmaps of such an image: they are stale.
 bash -c "$(sed -n 1p commands)" 2> "$err"
 image=COPY
 tool check --strict --ignore HDR-25 COPY
@@ -122,7 +124,7 @@ expect_answer 'the first command clears bit 0' <<< 0
 bash -c "$(sed -n 2p commands)" 2> "$err"
 check 'the second command undoes it' cmp -s one.qcow2 COPY
 
-# Bit 1 is the raw external data bit: it stays.
+# Bit 1 is the raw external data bit: it remains set.
 base external-data-file-raw raw
 patch 0x70010 02
 tool check --index 0 "$image"
@@ -130,7 +132,8 @@ expect_rules 'an error beside another bit' 2 e:BDIR-11
 check 'other bits stay' test "$(grep -o "'.00[0-9]'" "$out" | tr -d '\n')" \
   = "'\\002''\\003'"
 
-# Errors, warnings and notes; a comment is printed with the first it fits.
+# Errors, warnings and notes; an explanation is printed once, with the first
+# finding to which it applies.
 base every-state several
 patch 0x69 01
 patch 0xc0018 0a
@@ -147,7 +150,7 @@ check 'a comment follows the first finding that it is about' \
   test "$(sed -n '/0xc004c/{n;s/^    normal while a writer .*/&/p}' "$out" \
     | wc -l).$(grep -A1 0xc006c "$out" | grep -c '^    ')" = 1.0
 
-# Of the consequences that name the bitmap each is another.
+# Consequences that name the bitmap differ for each bitmap.
 base A two
 patch 0x2c0010 02
 patch 0x2c0030 02
@@ -162,7 +165,7 @@ base data-tail-bit warning
 tool check "$image"
 expect_summary 'one warning in the singular' 0 "$(summary 0 1 opens 2 0 0 0 0)"
 
-# Headings, and comments of each image.
+# Headings, and explanations for each image.
 tool check one.qcow2 clean.qcow2 one.qcow2
 check 'several images: a heading for each' \
   test "$(grep -n '^image: ' "$out" | tr '\n' ' ')" \
@@ -184,15 +187,15 @@ else
   skip 'the path is escaped' 'the file system does not take it'
 fi
 
-# An image without bitmaps is nothing special.
+# An image without bitmaps is not a special case.
 base no-bitmaps none
 tool check --strict "$image"
 expect_check 'no bitmaps' 0 <<< \
   "none.qcow2: $(summary 0 0 opens 0 0 0 0 0)"
 
-# The status.  Each row: what it is about, the image, a patch or -, options or
-# -, the status, and what a summary takes.  What is ignored is as wrong to QEMU
-# as before.
+# The status.  Each row contains a description, the image, a patch or -,
+# options or -, the status, and the arguments of summary.  Ignored findings
+# still count for QEMU's verdict.
 
 while IFS='|' read -r about name change options want text; do
   base "$name" row
@@ -260,16 +263,16 @@ a refcount of 0 where it may be|refcount-data-0|0x4f:01|--ignore HDR-21|0|\
 as qemu-img is called|A|-|-U -f qcow2|0|0 0 opens 2 0 0 0 0
 END
 
-# Both bitmaps of one name are looked at: one error is in each.
+# Both bitmaps with the name are examined: there is one error in each.
 base two-bitmaps-one-name both
 patch 0x2c0010 02
 tool check --name bm0 "$image"
 expect_rules 'two of one name, both damaged' 2 e:BDIR-11 e:BDIR-15
 expect_summary 'two of one name: the summary' 2 "$(summary 2 0 - 0 0 0 0 2)"
 
-# An overlap is told of either owner, and of no other bitmap.  Each bitmap of
-# every-state has a cluster of data and one with its table, from 0x40000 on:
-# the second one's entry gets the first one's data.
+# An overlap is reported for both owners, and for no other bitmap.  Each bitmap
+# of every-state has a cluster of data and one with its table, from 0x40000 on.
+# The entry of the second bitmap gets the data of the first.
 base every-state shared
 patch 0x70000 0000000000040000
 tool check "$image"
@@ -289,7 +292,7 @@ tool check --name bm0 "$image"
 expect_rules 'data on the L1 table' 2 e:OVL-01
 tool check --name bm1 "$image"
 expect_rules 'data on the L1 table: the other' 0
-# The file ends with the last entry: the data would not be whole.
+# The file ends with the last directory entry, so the data is truncated.
 base entry-on-directory on-directory
 truncate -s $((0x2d0000)) "$image"
 tool check --name bm0 "$image"
@@ -299,10 +302,11 @@ for name in bm0 bm1; do
   tool check --name $name "$image"
   check "a shared table: $name" grep -q '^error OVL-02 0x2c0020 ' "$out"
 done
-# What is wrong with a table that both have is told of the one that was asked
-# for: its entry at 0x2a0000, bits behind the last one of its data at 0x290000,
-# their refcount, and that they are the L1 table at 0x30000.  Without --name it
-# is told of the first, and of the second that it has the same table.
+# Findings about a shared table are reported for the selected bitmap.  The
+# table has findings about its entry at 0x2a0000, about bits after the last
+# used bit of its data at 0x290000, about their refcount, and because the data
+# overlap the L1 table at 0x30000.  Without --name, the findings are reported
+# for the first bitmap, and only the shared table for the second.
 while IFS='|' read -r about change options want rules; do
   base bitmaps-share-table row
   patch 0x2c0031 10
@@ -329,8 +333,8 @@ the second one's bits|0x290080:01|--index 1|2|w:BDATA-03 e:OVL-02
 the second one's refcount|0x20052:0000|--index 1|2|e:OVL-02 e:REF-01
 the second one's data|0x2a0000:0000000000030000|--index 1|2|e:OVL-01 e:OVL-02
 END
-# Each of several hears of it: of every-state's four the first three get the
-# table at 0x50000, two of them with one granularity.
+# A shared table is reported for each of its owners: the first three bitmaps of
+# every-state use the table at 0x50000, two of them with the same granularity.
 base every-state one-table
 patch 0xc0020 0000000000050000
 patch 0xc0031 10
@@ -345,8 +349,8 @@ check 'a table of three: a message for each' test "$status.$(
   grep -o 'bitmap [0-9]* ' "$err" | tr -d '\n')" \
   = '2.bitmap 0 bitmap 1 bitmap 2 '
 
-# The snapshot table and the L1 table are nobody's business but the image's:
-# two-snapshots has both.
+# An overlap of the snapshot table and the L1 table belongs to the image, not
+# to a bitmap.  two-snapshots has both tables.
 base two-snapshots two-on-one
 tool header --field snapshot_offset "$image"
 patch 0x28 "$(printf '%016x' "$(cat "$out")")"
@@ -356,7 +360,7 @@ tool check "$image"
 check 'an overlap without bitmaps' grep -q '^error OVL-01 .* snapshot table' \
   "$out"
 
-# Not a bitmap, not an image, not a rule.
+# Missing bitmaps, missing images and unknown rules.
 
 image A
 tool check --name bm7 "$image"
@@ -365,8 +369,8 @@ tool check --index 2 "$image"
 expect_refusal 'no bitmap of that index' 3 '*: no bitmap has the index 2'
 tool check --index 0 none.qcow2
 expect_refusal 'no bitmaps at all' 3 '*: no bitmap has the index 0'
-# It may be damage that hides it: the directory is empty, or its first entry is
-# cut short, or the extension is.
+# Damage may hide the bitmap: the directory is empty, its first entry is
+# truncated, or the extension is truncated.
 while IFS='|' read -r about change rules; do
   base A hidden
   patch "${change%:*}" "${change#*:}"
@@ -431,7 +435,7 @@ expect_usage 'an option of another command' check '*--tables*'
 tool check --output=json clean.qcow2 one.qcow2
 expect_usage 'json for two images names jsonl' check '*jsonl*'
 
-# Lists of images: the worst of all, where 1 is worst, then 2, then 3.
+# Several images: the worst status wins, in the order 1, 2, 3.
 
 kinds=(clean missing one none)
 wrong=
@@ -462,8 +466,7 @@ printf '%s\n' clean.qcow2 one.qcow2 > list
 tool check --files-from=list
 expect_rules 'a list in a file' 2 e:BDIR-05
 
-# Findings are what was asked for, not a failure to tell: no messages.  The
-# other commands have them.
+# For check, findings are output, not messages.  Other commands print messages.
 tool bitmaps one.qcow2
 check 'bitmaps has a message' test "$status.$(wc -l < "$err")" = 2.1
 
@@ -474,7 +477,7 @@ tool check "$image"
 grep '^error OVL-02' "$out" > shared
 check '65535 bitmaps with one table: 100 of the overlaps' \
   test "$status.$(wc -l < shared)" = 2.100
-# The entries have 32 bytes; that of the first bitmap is at 0x300000.
+# The entries have 32 bytes; the entry of the first bitmap is at 0x300000.
 check '65535 bitmaps with one table: where' \
   test "$(head -n 4 shared | cut -d ' ' -f 3 | tr '\n' ' ')" \
   = '0x300020 0x300040 0x300060 0x300080 '
@@ -496,8 +499,8 @@ check '65535 bitmaps with one table: the last one alone' test "$status.$(
   grep -cE "^error (BTAB-01|OVL-02) .* bitmap 65534 '00065534': " "$out").$(
   grep -c "table entry 1 has reserved bits" "$out")" = 2.2.1
 
-# Somebody is writing.  A lock is the open file's: the shell's, here, which
-# goes on when the program that took it has ended.
+# Another process is writing.  The lock belongs to the open file description,
+# which this shell keeps after the program that took the lock has ended.
 
 base A live
 if command -v python3 > /dev/null; then
@@ -534,7 +537,7 @@ else
   skip 'a live writer' 'python3 is not installed'
 fi
 
-# The rules.
+# The list of rules.
 
 tool check --rules
 expect 'rules' 0
@@ -552,7 +555,7 @@ check 'rules: those of one rule stand together' \
 tool check --rules --strict
 expect_answer 'rules: other options do not matter' < rules
 
-# What images break is among them, with the same severity.
+# The list contains the rules that images break, with the same severity.
 for name in A D05 N01 H27 in-use T01 T13 X17 R01; do
   image $name
   tool check "$image"
@@ -561,7 +564,7 @@ done | sort -u > broken
 grep -oE '^[A-Z]+-[0-9]+ +[a-z]+' rules | tr -s ' ' | sort -u > known
 check 'rules: what is broken is known' \
   test "$(wc -l < broken).$(comm -23 broken known)" = 10.
-# Each can be ignored.
+# Each rule can be ignored.
 wrong=
 for rule in $(cut -d ' ' -f 1 known | uniq); do
   tool check --ignore "$rule" clean.qcow2
@@ -577,7 +580,7 @@ expect_usage 'rules: with a list of images' check '--rules takes no image'
 tool check --rules --output=jsonl clean.qcow2
 expect_usage 'rules: with an image, jsonl' check '--rules takes no image'
 
-# The other output fails.
+# Output to a full disk.
 
 if [ -c /dev/full ]; then
   # shellcheck disable=SC2086 # it may be several words
@@ -593,15 +596,15 @@ else
   skip 'a full disk' 'there is no /dev/full'
 fi
 
-# For programs.
+# JSON output.
 
 if ! command -v jq > /dev/null; then
   skip 'JSON' 'jq is not installed'
   done_testing
 fi
 
-# expect_json NAME STATUS FILTER: it ended so, without messages, and jq's
-# FILTER is true of its output.
+# expect_json NAME STATUS FILTER: the last run ended with STATUS and without
+# messages, and jq's FILTER is true for its output.
 expect_json ()
 {
   if [ "$status" = "$2" ] && [ ! -s "$err" ] \
@@ -678,7 +681,7 @@ image version-2-bitmaps
 tool check --output=json "$image"
 expect_json 'JSON: stale' 0 '.summary.bitmaps == {enabled: 0, disabled: 0,
   in_use: 0, stale: 2, damaged: 0}'
-# With a bitmap selected less is looked at, and QEMU's answer is not known.
+# With a selected bitmap, less is examined, and QEMU's verdict is unknown.
 tool check --output=json --index 1 "$image"
 expect_json 'JSON: one bitmap' 0 '.qemu == null and .qemu_rule == null
   and (.summary.not_examined | length == 2 and index("guest-clusters") == 1)'

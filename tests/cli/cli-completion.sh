@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The bash completion, most of all with bitmap names that a shell would run.
+# The bash completion, above all with names of bitmaps that a shell would
+# execute.
 # shellcheck disable=SC2016 # single quotes keep things from this shell
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
-# The completion runs the qcow2tool of PATH.
+# The completion runs the qcow2tool in the PATH.
 write_wrapper ()
 {
   printf '#!/bin/sh\nexec %s "$@"\n' "$QCOW2TOOL" > "$tmp/bin/qcow2tool"
@@ -17,11 +18,11 @@ PATH=$tmp/bin:$PATH
 
 # shellcheck source=completions/qcow2tool.bash
 . "$srcdir/completions/qcow2tool.bash"
-# The test's own directory holds nothing: a name that was run leaves a file.
+# The test's own folder is empty: a name that is executed leaves a file.
 cd "$tmp/cwd" || exit 1
 
-# complete_at LINE TEXT [AFTER]: completes LINE, at whose end readline would
-# replace TEXT, with the cursor before AFTER.
+# complete_at LINE TEXT [AFTER]: completes LINE, with the cursor before AFTER.
+# TEXT is the end of LINE that readline would replace.
 complete_at ()
 {
   line=${1%"$2"}
@@ -45,8 +46,8 @@ expect_no_replies ()
   check "$1" [ "${#COMPREPLY[@]}" = 0 ]
 }
 
-# expect_last NAME REPLY FILE [CLOSING]: the line with REPLY in it, and CLOSING
-# behind it, ends in a word with exactly the bytes of FILE.
+# expect_last NAME REPLY FILE [CLOSING]: the line with REPLY inserted, followed
+# by CLOSING, ends in a word with exactly the bytes of FILE.
 expect_last ()
 {
   local name=$1 last
@@ -61,8 +62,9 @@ expect_last ()
   fi
 }
 
-# The name of bitmap 0 in an image of the builder's base A, read by hand:
-# directory at 0x2c0000, name_size at 18 and the name at 24 of the entry.
+# Prints the name of bitmap 0 in an image derived from base A of the builder,
+# without qcow2tool: the directory is at 0x2c0000, with name_size at byte 18
+# and the name at byte 24 of the entry.
 name_of_bitmap_0 ()
 {
   local high low
@@ -215,7 +217,7 @@ for hostile in name-command name-spaces name-quotes name-option N01 N03 N07 \
   complete_at "qcow2tool bitmaps $image --name \$'" ''
   expect_last "$hostile: behind \$'" "${COMPREPLY[0]%\'}" "$tmp/name" "'"
 
-  # Names with a form between plain quotes.
+  # Names that can be written between plain quotes.
   if [[ $quoted != "\$'"* ]]; then
     complete_at "qcow2tool bitmaps $image --name '" ''
     expect_last "$hostile: behind '" "${COMPREPLY[0]-}" "$tmp/name" "'"
@@ -229,7 +231,7 @@ for hostile in name-command name-spaces name-quotes name-option N01 N03 N07 \
   fi
 done
 
-# Going on where a name was begun, in each way to write it.
+# Continuing a name that was begun, for each way to write it.
 image name-command
 for begun in '\$' '\$\(touch\ ' '$'; do
   complete_at "qcow2tool bitmaps $image --name $begun" "$begun"
@@ -256,7 +258,7 @@ expect_replies 'begun with an escape' "a\\nb'"
 complete_at "qcow2tool bitmaps $image --name \$'a\\012" 'a\012'
 expect_replies 'begun with an octal escape' "a\\nb'"
 
-# Where a word breaks inside a name, only what is behind is replaced.
+# If readline splits a word inside a name, only the last part is replaced.
 printf '#!/bin/sh\nprintf "a:b=c@d\\0a:x\\0"\n' > "$tmp/bin/qcow2tool"
 complete_at 'qcow2tool bitmaps image --name a:b' b
 expect_replies 'behind a colon' b=c@d
@@ -268,7 +270,7 @@ write_wrapper
 
 check 'nothing was run' [ -z "$(ls -A)" ]
 
-# A real shell, which loads the file, splits the line and quotes on its own.
+# A real shell, which loads the file and does its own splitting and quoting.
 wait_for_prompt ()
 {
   local char seen=
@@ -279,8 +281,8 @@ wait_for_prompt ()
   done
 }
 
-# expect_typed NAME KEYS FILE: the line that KEYS make has the bytes of FILE in
-# its last word.
+# expect_typed NAME KEYS FILE: after KEYS are typed, the last word of the line
+# has the bytes of FILE.
 expect_typed ()
 {
   rm -f "$tmp/argument"

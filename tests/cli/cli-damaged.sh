@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Every image of the builder by every command in every format: whatever is in
-# it, the tool ends in good order, in time and in little memory, and what it
-# prints is harmless.
+# Every image of the builder is given to every command in every format.
+# Whatever the image contains, the program ends properly, in time and in little
+# memory, and its output is harmless.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -12,7 +12,7 @@ mkdir "$images"
 
 require python3
 export QCOW2TOOL
-# Those whose output is megabytes are for cli-bombs.sh.
+# The images with megabytes of output are left to cli-bombs.sh.
 selected=$(names | grep -vE '^(many-[^b]|sparse|R0)')
 limit=20
 # Under valgrind each run takes a second.
@@ -26,7 +26,7 @@ if [ -n "$few" ]; then
 fi
 
 for name in $selected; do
-  # A file system may be too small for the sparse ones.
+  # Sparse images may be too large for a file system.
   "$MKIMAGE" "$name" "$images/$name.qcow2" 2> /dev/null \
     || rm -f "$images/$name.qcow2"
 done
@@ -48,9 +48,9 @@ results python3 "$srcdir/tests/cli/every-image.py" \
 check "those were the images" \
   test "$n_results" = "$(find "$images" -name '*.qcow2' | wc -l)"
 
-# The rest is about single images.
+# The other tests use single images.
 
-# One bitmap's damage does not hide the other.
+# Damage of one bitmap does not hide the other.
 for name in first-entry-bad second-entry-bad T01 T05 D01 D05 D09 D13 D21 D23 \
     D29 D47 D49 two-bitmaps-one-name X17 H31 nb-bitmaps-3 table-offset-l1; do
   image $name
@@ -62,7 +62,7 @@ for name in first-entry-bad second-entry-bad T01 T05 D01 D05 D09 D13 D21 D23 \
     test "$(grep -c '^Bitmap name' "$out")" = 2
 done
 
-# At most ten messages of a rule, then how many more.
+# At most ten messages of a rule are printed, then the number of the others.
 image every-entry-bad
 tool bitmap-table --name long "$image"
 check "256 bad entries: all are shown" test "$(grep -c '^[0-9]' "$out")" = 256
@@ -86,7 +86,7 @@ if [ -z "${QCOW2TOOL_SLOW-}" ]; then
     test "$status.$(grep -c '^Bitmap name' "$out")" = 2.65535
   check "65535 bitmaps of one name: ten messages" \
     test "$(grep -c ' \[BDIR-15\]$' "$err")" = 10
-  # The first one is not wrong.
+  # The first bitmap with the name is not at fault.
   check "65535 bitmaps of one name: 65524 more" grep -qxF \
     "qcow2tool: $image: 65524 more [BDIR-15]: see qcow2tool check" "$err"
 fi
@@ -110,7 +110,7 @@ for n in 10 11; do
     test "$(grep -c ' 1 more \[BTAB-01\]: see' "$err")" = $((n - 10))
 done
 
-# Nothing that an image names is opened.
+# No file that an image names is opened.
 if command -v strace > /dev/null && [ -z "${QCOW2TOOL_SANITIZED-}" ] \
     && strace -o /dev/null true 2> /dev/null; then
   for name in backing-name-absolute X51 DF BK H69; do

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# dump-header and dump-header-exts: what QEMU's own dumper prints.
+# dump-header and dump-header-exts print the same as QEMU's qcow2.py.
 
 # shellcheck source=tests/lib.sh
 . "${srcdir:-.}/tests/lib.sh"
@@ -10,7 +10,8 @@ export QCOW2TOOL
 
 samples=$srcdir/tests/samples
 
-# same_as FILE NAME: the last run printed that sample, and no message.
+# same_as FILE NAME: the output of the last run equals the sample FILE, and
+# there was no message.
 same_as ()
 {
   expect_answer "$2" < "$samples/$1"
@@ -27,13 +28,13 @@ for file in "$samples"/*.dump-header.txt; do
   tool dump-header -j "$sample"
   same_as "$name.dump-header.json" "$name: dump-header -j"
 
-  # The second of the two documents, behind the empty line.
+  # The second of the two documents, after the empty line.
   tool dump-header-exts -j "$sample"
   sed '1,/^$/d' "$samples/$name.dump-header.json" > "$tmp/second"
   expect_answer "$name: dump-header-exts -j" < "$tmp/second"
 done
 
-# Options, and what is no option of these commands.
+# Options, and arguments that are not options of these commands.
 
 sample multi-entry
 tool dump-header "$sample" --json
@@ -56,7 +57,7 @@ for command in dump-header dump-header-exts; do
   expect_refusal "$command: not qcow2" 1 "*HDR-01*"
 done
 
-# What is lost of a damaged image is said, what is there is printed.
+# In a damaged image, messages say what is missing, and the rest is printed.
 
 image S25
 tool dump-header "$image"
@@ -65,8 +66,8 @@ check "a lost directory: the header" grep -q '^cluster_bits  *16$' "$out"
 check "a lost directory: the extension" grep -q '^nb_bitmaps  *2$' "$out"
 check "a lost directory: the message" grep -q 'BEXT-06' "$err"
 
-# The names of flags, bits and types that only this layout has.  A copy of base
-# B has its directory at 0x12800, its table at 0x12600.
+# Names of flags, bits and types that only this layout prints.  A copy of base
+# B has its directory at 0x12800 and its table at 0x12600.
 
 copy B flags
 patch 0x1280c 00000027
@@ -93,13 +94,13 @@ expect_answer "no extensions" < /dev/null
 tool dump-header-exts -j "$image"
 expect_answer "no extensions: JSON" <<< '[]'
 
-# A model of the description over every image of the builder.
+# A model of the documented layout, tried on every image of the builder.
 
 if [ -n "$few" ]; then
   selection='A B V2 BK DF L H11 H57 H63 X13 X39 D05 D21 D33 N01 N11 N07 T01
     T07 S19 S25 every-state extension-texts name-delete'
 else
-  # Those with gigabytes of table entries in a sparse file are left out.
+  # Sparse images with gigabytes of table entries are left out.
   selection=$(names | grep -vxE \
     'R05|many-share-long-table|sparse-both-tables|sparse-table-needed')
 fi
@@ -116,7 +117,7 @@ else
   fail "every image, by the description" "$(cat "$tmp/differences")"
 fi
 
-# In the place of QEMU's program.
+# contrib/qcow2.py in place of QEMU's program.
 
 stand_in=$srcdir/contrib/qcow2.py
 sample multi-entry
@@ -136,12 +137,13 @@ IMAGE -j dump-header
 IMAGE dump-header -j
 END
 
-# Damaged images, of which qcow2.py prints what it takes them for.
+# Damaged images, which qcow2.py reads in its own way.
 image A
 tool dump-header-exts "$image"
 cp "$out" "$tmp/whole"
 
-# The bitmaps extension at 0x1f8 is taken for 24 bytes, whatever its length.
+# qcow2.py decodes 24 bytes of the bitmaps extension at 0x1f8, whatever its
+# length.
 copy A longer
 patch 0x1fc 00000038
 patch 0x218 12345678000000084142434445464748
@@ -157,7 +159,7 @@ data                      'ABCDEFGH'
 END
 } | expect_answer "a bitmaps extension that says it is longer"
 
-# Extensions are looked for before backing_file_offset, and in the cluster.
+# Extensions end at backing_file_offset, and at the end of the cluster.
 copy A inside
 patch 8 0000000000000050
 tool dump-header-exts "$image"
@@ -171,7 +173,8 @@ patch 0x14 00000008
 tool dump-header-exts "$image"
 head -n 5 "$tmp/whole" | expect_answer "clusters of 256 bytes end at 0x100"
 
-# What goes on behind the cluster is data, as far as the file goes.
+# Data of an extension that extends beyond the cluster are read, as far as the
+# file has them.
 copy A too-long
 patch 0x74 00010000
 tool dump-header-exts "$image"
@@ -183,12 +186,14 @@ data                      <binary>
 
 END
 
-# It stops where the fields of an entry, or a table's entries, are not there.
+# The output ends where the fields of an entry, or entries of a table, are
+# missing.
 image S25
 tool dump-header-exts "$image"
 expect "a table that is cut" 2
 check "a table that is cut: told" grep -q 'would have stopped' "$err"
-# The same extension in a file that ends in the cluster: then there is no next.
+# The same extension in a file that ends in the cluster: then there is no next
+# extension.
 head -c 1000 "$tmp/too-long.qcow2" > "$tmp/cut.qcow2"
 tool dump-header-exts "$tmp/cut.qcow2"
 expect "a cluster that is cut" 2

@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# dump: all that header, extensions and bitmaps --tables print.
+# dump prints everything that header, extensions and bitmaps --tables print.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
-# joined HEADER EXTENSIONS BITMAPS: the files, in the layout of dump.
+# joined HEADER EXTENSIONS BITMAPS: prints the files in the layout of dump.
 joined ()
 {
   echo 'Header:'
@@ -14,7 +14,7 @@ joined ()
   [ ! -s "$3" ] || { echo; cat "$3"; }
 }
 
-# By the outputs that the tests of those commands expect.
+# Built from the expected output of those commands.
 expected=$srcdir/tests/expected
 for name in A B; do
   image "$name"
@@ -36,7 +36,7 @@ joined "$expected/cli-header/V2.txt" /dev/null /dev/null \
   | expect_answer 'V2 has neither'
 
 # A table that many bitmaps share is printed once: there is one heading for
-# 65535 bitmaps, and each but the first names the bitmap that has the rows.
+# 65535 bitmaps, and all but the first refer to the bitmap with the rows.
 image many-share-long-table
 for command in dump 'bitmaps --tables' bitmap-table; do
   # shellcheck disable=SC2086 # words
@@ -47,12 +47,12 @@ for command in dump 'bitmaps --tables' bitmap-table; do
     [ "$(grep -c '^bitmap_table_of           0$' "$out")" = 65534 ]
 done
 
-# One of them, whole, as a user sees it.
+# The whole output for one sample.
 sample multi-entry
 tool dump "$sample"
 {
   echo Header:
-  # Each of these by its own test.
+  # Each of these parts has a test of its own.
   tool header "$sample"
   cat "$out"
   cat << 'END'
@@ -111,23 +111,24 @@ image H01
 tool dump H01.qcow2
 expect_refusal 'no qcow2 image' 1 '*HDR-01]'
 
-# It has no options of its own.
+# dump has no options of its own.
 for option in --name=bm0 --index=0 --field=size --tables --long --magic=1 \
     -0; do
   tool dump "$option" A.qcow2
   expect_usage "no $option" dump "*${option%%=*}*"
 done
 
-# Every third image: the union of what is printed, of what is said and, as the worst
-# of them, of the statuses.  In JSON, each key as its own command has it.
+# For every third image, dump prints all the output and all the messages of the
+# three commands, and ends with the worst of their statuses.  In JSON, each key
+# has the value that its own command prints.
 every=3
 if [ -n "$few" ]; then
   every=25
 fi
 selected=$(names | grep -vE '^(many|sparse|R0|S39)' | awk "NR % $every == 0")
 
-# The commands and then dump; what they print are the files part.0 to part.3,
-# what they say messages.0 to messages.3.
+# Runs the three commands and then dump.  Their output is in the files part.0
+# to part.3, their messages in messages.0 to messages.3.
 run_all ()
 {
   local command n=0
@@ -143,7 +144,7 @@ run_all ()
   done
 }
 
-# Whether the last of the four statuses is the worst of the others.
+# Succeeds if the last of the four statuses is the worst of the other three.
 is_worst ()
 {
   case ${1%?} in
@@ -162,7 +163,7 @@ for name in $selected; do
   n_images=$((n_images + 1))
 
   is_worst "$statuses" || problems+="$name: statuses $statuses"$'\n'
-  # How many are left out is counted for each command.
+  # The number of messages left out is counted for each command.
   sort -u messages.[012] | grep -v ' more ' > said
   sort messages.3 | grep -v ' more ' > dump-said
   if [ "${statuses: -1}" = 1 ]; then
@@ -213,7 +214,7 @@ for header, extensions, bitmaps, dump in itertools.zip_longest(
             print(name, 'writer beside', key)
     if header['error'] != dump['error']:
         print(name, 'error', header['error'], dump['error'])
-    # Each once, though several commands find it.
+    # Each finding appears once, although several commands report it.
     singles = {same(problem) for part in (header, extensions, bitmaps)
                for problem in part['problems']}
     found = [same(problem) for problem in dump['problems']]

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What `extensions` prints, in full, selected and field by field.
+# The output of `extensions`: in full, for a selection, and for single fields.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -12,14 +12,14 @@ for name in A B BK BK2 DF L unknown-extensions; do
   expect_golden "extensions of $name" $name.txt
 done
 
-# An image without any is nothing special.
+# An image without extensions is not a special case.
 for name in V2 no-extensions; do
   image $name
   tool extensions "$image"
   expect_answer "$name has no extensions" < /dev/null
 done
 
-# The area may end by being full.
+# The area may end with the cluster, without a terminator.
 image X57
 tool extensions --magic '<unknown>' "$image"
 check "an extension whose padding ends the cluster" \
@@ -34,7 +34,7 @@ image backing-offset-header-end
 tool extensions "$image"
 expect_answer "no room for extensions before the backing file" < /dev/null
 
-# Payloads that are no text are hexadecimal, texts are escaped.
+# Data that are not text are printed in hexadecimal, and texts are escaped.
 image extension-texts
 tool extensions "$image"
 check "hostile payloads: three blocks" \
@@ -232,7 +232,7 @@ expect_usage "--field takes one image" extensions "*--field*one image*"
 tool extensions --magic '<unknown>' --field length "$image"
 expect_refusal "a field of several extensions" 2 "*--index*"
 
-# Two of one type: both are shown, each at its place.
+# Two extensions of one type: both are shown, each at its place.
 image X39
 tool extensions "$image"
 expect "two bitmaps extensions: status" 2
@@ -246,7 +246,8 @@ tool extensions --magic 'feature table' "$image"
 check "two feature tables are a warning" \
   test "$status.$(grep -c '^Header' "$out").$(wc -c < "$err")" = 0.2.0
 
-# Errors: what went before is printed, the offset and the rule are named.
+# Errors: everything before the error is printed, and the message has the
+# offset and the rule.
 for row in X01:0x74:EXT-03:1 X03:0x74:EXT-03:1 X05:0x74:EXT-03:1 \
     X07:0xfffc:EXT-03:2 X41:0x21c:EXT-06:2 X45:0x74:EXT-13:1 \
     X47:0x80:EXT-13:2 X13:0x1fc:EXT-12:2 X15:0x1fc:EXT-12:3 \
@@ -265,7 +266,7 @@ for row in X01:0x74:EXT-03:1 X03:0x74:EXT-03:1 X05:0x74:EXT-03:1 \
   fi
 done
 
-# Only the one that was asked for, and the way to it, counts.
+# Only damage of the selected extension, and of those before it, is reported.
 image X41
 tool extensions --index 1 "$image"
 check "damage behind the extension asked for is not told" \
@@ -287,7 +288,7 @@ tool extensions --index 1 "$image"
 check "an extension behind damage cannot be found" \
   test "$status.$(wc -c < "$out")" = 2.0
 
-# Warnings are no messages.
+# Warnings cause no messages.
 for name in X09 X11 X43 X49 X53 X55 X57 feature-table-empty \
     feature-table-47 feature-bit-255 feature-type-255 feature-duplicate \
     extension-terminator-length-16 backing-format-empty; do

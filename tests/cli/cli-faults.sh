@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Each read of an image in turn fails, is interrupted, is cut short, finds the
-# file shortened or another image in its place.  What happens to every program
-# changes nothing; of the rest the program says what it could not read, and
-# what it prints is in order.
+# Each read of an image in turn fails, is interrupted, returns less than
+# requested, finds the file shortened, or returns bytes of another image.
+# Interrupted and short reads, which happen to every program, change nothing.
+# After other faults the program says what it could not read, and its output is
+# well-formed.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -19,7 +20,7 @@ all_ways ()
   echo dump --output=jsonl
 }
 
-# Under valgrind a run takes a second.
+# Under valgrind each run takes a second.
 step=1
 ways=$(all_ways)
 names="B name-lengths T01 BK L extension-texts many-bitmaps"

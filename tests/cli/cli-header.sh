@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What `header` prints, in full and field by field.  The golden files were
-# worked out from the descriptions of the builder's images.
+# The output of `header`: in full and for single fields.  The golden files were
+# worked out by hand from the descriptions of the builder's images.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
 escape=$(printf '\033')
 
-# Whole headers: each version and feature, and lengths at their edges.
+# Whole headers: each version and feature, and extreme lengths.
 for name in A B V2 Z BK BK2 DF S X external-data-file-raw luks-pointer \
     lazy-refcounts header-length-104 header-length-120 size-0 size-1t \
     cluster-2m; do
@@ -18,7 +18,7 @@ for name in A B V2 Z BK BK2 DF S X external-data-file-raw luks-pointer \
   expect_golden "header of $name" $name.txt
 done
 
-# Every field is shown, however wrong it is.
+# Every field is shown, even if its value is invalid.
 for name in refcount-order-all-ones header-all-ones; do
   image $name
   tool header "$image"
@@ -32,7 +32,7 @@ expect_golden "--output=text is the default" A.txt
 tool header --output=human "$image"
 expect_golden "--output=human is a synonym of text" A.txt
 
-# Masks: MASK of IMAGE is VALUE.
+# mask MASK IMAGE VALUE: the field MASK of IMAGE has VALUE.
 mask ()
 {
   image "$2"
@@ -62,7 +62,7 @@ mask autoclear_features autoclear-bit-2 "0x5 (['bitmaps', 'bit-2'])"
 mask autoclear_features H35 \
   "0xffffffffffffffff (['bitmaps', 'raw-external-data', $(bits 2)])"
 
-# Names that the image gives to bits that nobody else knows.
+# Bits that only the image's feature name table names.
 mask incompatible_features feature-table-names-bit-63 \
   '0x8000000000000000 (["bit sixty three"])'
 mask incompatible_features feature-name-newline \
@@ -76,10 +76,10 @@ mask incompatible_features feature-name-non-utf8 \
 mask incompatible_features feature-name-46-bytes \
   "0x8000000000000000 ([\"$(printf 'n%.0s' {1..46})\"])"
 mask incompatible_features many-features '0x8000000000000000 (["again"])'
-# A bit that is out of range names none, neither 255 % 64 nor 69 % 64.
+# A bit number that is out of range names no bit, neither 255 % 64 nor 69 % 64.
 mask incompatible_features feature-bit-255 "0x8000000000000000 (['bit-63'])"
 mask incompatible_features feature-bit-69 "0x20 (['bit-5'])"
-# The image's table does not rename what we know.
+# The feature name table does not rename known bits.
 copy A renamed
 patch 0x48 0000000000000001
 patch 0x7a 676f6f6400
@@ -110,7 +110,8 @@ tool header "$image"
 check "no backing_format without its extension" \
   test "$(grep -c '^backing_format' "$out")" = 0
 
-# Errors of the header: its offset and rule, and nothing is left out.
+# Errors of the header: the message has the offset and the rule, and the output
+# is complete.
 for row in H07:0x14:HDR-04 H13:0x14:HDR-04 H15:0x14:HDR-04 \
     H17:0x64:HDR-06 H19:0x64:HDR-06 H21:0x64:HDR-07 H25:0x64:HDR-07 \
     H43:0x20:HDR-16 H51:0x30:HDR-18 \
@@ -132,8 +133,7 @@ for row in H07:0x14:HDR-04 H13:0x14:HDR-04 H15:0x14:HDR-04 \
   fi
 done
 
-# Warnings and notes are no messages, nor is damage that the header has no
-# part in.
+# Warnings and notes cause no messages, nor does damage outside the header.
 for name in H27 H33 H41 H49 H53 H67 H69 header-padding-all-ones \
     compatible-all-ones autoclear-bit-2 size-not-512 backing-size-1023 \
     first-entry-bad second-entry-bad T01 D35 X13; do
@@ -228,7 +228,7 @@ image V2
 tool header -0 --field size --field backing_file "$image"
 expect_refusal "nothing is printed with -0 either" 3 "*'backing_file'*"
 
-# --default stands for a value that is not there.
+# --default replaces an absent value.
 image A
 for key in backing_file backing_format external_data_file; do
   tool header --field $key --default 'none\n' "$image"
@@ -246,9 +246,10 @@ expect_usage "--default goes with --field" header "*--default*"
 tool header --field backing_file --default none "$tmp/missing"
 expect_refusal "--default: no image" 1 "*"
 
-# Status and messages are about the field alone.  Of the first 512 bytes of an
-# image the header is whole, and what comes after it is cut: of BK the feature
-# table, which begins at 0x88, and the name of the backing file at 0x210.
+# Status and messages are only about the selected field.  In the first 512
+# bytes of an image the header is complete, but the rest is truncated: of BK
+# the feature name table, which begins at 0x88, and the name of the backing
+# file at 0x210.
 cut ()
 {
   image "$1"
@@ -279,8 +280,8 @@ done
 tool header --field backing_file --default none "$image"
 check "the name of the backing file is cut" \
   test "$status.$(wc -c < "$out").$(grep -c HDR-03 "$err")" = 2.0.1
-# H13 has cluster_bits 64; of V2-cut the area of extensions begins at 72, where
-# version 3 has fields.
+# H13 has cluster_bits 64.  The extension area of V2-cut begins at 72, where
+# version 3 has header fields.
 image H13
 tool header --field size "$image"
 expect_answer "size, with unusable cluster_bits" <<< 67108864
@@ -298,7 +299,7 @@ done
 tool header --field backing_format "$image"
 expect "version 2, damage at offset 0x4c: backing_format" 2
 
-# An unknown key: the message lists those that there are.
+# An unknown key: the message lists the known keys.
 image A
 tool header --field nope "$image"
 expect_usage "an unknown key" header "*'nope'*"
@@ -321,7 +322,7 @@ done
 tool header --field size "$image" "$image"
 expect_usage "--field takes one image" header '*--field*one image*'
 
-# Short options as getopt takes them; a switch has no value.
+# Short options as getopt accepts them; a switch has no value.
 for format in '-fqcow2' '-Ufqcow2' '-U -fqcow2' '-f qcow2'; do
   # shellcheck disable=SC2086 # words
   tool header $format --field version "$image"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Text from an image, from the names of files and from the command line is
-# harmless wherever it is shown: it neither drives a terminal nor forges a line
-# nor breaks JSON, and what it looks like is known byte by byte.
+# Text from an image, from file names and from the command line is harmless
+# wherever it is shown.  It cannot control a terminal, forge a line or break
+# JSON, and the expected bytes of the output are computed independently.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -10,14 +10,14 @@
 require python3
 export QCOW2TOOL
 
-# Under valgrind a run takes a second: two texts.
+# Under valgrind a run takes a second, so only two texts are tried.
 step=1
 if [ -n "$few" ]; then
   step=${QCOW2TOOL_SLOW:+48}
   step=${step:-8}
 fi
 
-# oracle WHAT: a result for each text.
+# oracle WHAT: reports a result for each text.
 oracle ()
 {
   results python3 "$srcdir/tests/cli/hostile-text.py" \

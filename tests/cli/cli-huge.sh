@@ -1,16 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A file of 2^63 - 1 bytes, the longest that there is, with the bitmap directory
-# and the tables in its last clusters.  Only some file systems hold one.
+# A file of 2^63 - 1 bytes, the largest possible size, with the bitmap
+# directory and the tables in its last clusters.  Only some file systems
+# support such a file.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
 require python3
 
-# The last cluster of 64 KiB lacks a byte.  The directory is there, the tables
-# are in the two before, the data is in the last cluster that a table entry can
-# point at, and in the one that it is in anyway.
+# The last cluster of 64 KiB lacks a byte.  It contains the directory; the
+# tables are in the two clusters before.  The data are in the last cluster that
+# a table entry can refer to, and in the cluster of the original image.
 cat > "$tmp/make.py" << 'END'
 import os
 import struct
@@ -81,9 +82,9 @@ Bitmap table   type            offset                   size
 0              serialized      2686976                  65536
 END
 
-# Rows at the end: 2^63 - 8 is the last one that a table could have there, and
-# the file ends one byte before it does.
-# What stands in the directory is an offset, of which an entry has bits 9-55.
+# Rows at the end: 2^63 - 8 would be the last possible offset of an entry, but
+# the file ends one byte too early.  The directory begins with an offset, which
+# is decoded as an entry: bits 9-55.
 tool bitmap-table --at 0x7fffffffffff0000 --count 1 "$huge"
 expect_answer "--at the directory" << 'END'
 Bitmap table   type            offset                   size
@@ -106,7 +107,7 @@ tool bitmap-table --at 0x7ffffffffffe0000 --count 0xffffffffffffffff \
 expect "--at, --start and --count: status" 3
 expect_out "--at, --start and --count: nothing" < /dev/null
 
-# Whatever else reads images; this one is not good enough for check.
+# All other commands that read images; the image is too damaged for check.
 while read -r way; do
   # shellcheck disable=SC2086 # words
   tool $way "$huge"
@@ -114,7 +115,7 @@ while read -r way; do
 done < <({ text_ways; json_ways | sed 's/$/ --output=json/'; } \
   | grep -v -e --at -e '^check')
 
-# The file now has ten bytes.
+# The file is truncated to ten bytes.
 truncate -s 10 "$huge"
 tool header "$huge"
 expect_refusal "cut to ten bytes" 1 "$huge: 0xa: header: *\[HDR-03]"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Which images are read: operands, lists, several in turn.
+# The images that a command reads: operands, lists, and several in turn.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -26,7 +26,7 @@ Bitmap name               bm1
 $heading
 0              all-zeroes      0                        65536"
 
-# Several: a heading each, a blank line between.
+# Several images: each has a heading, and a blank line separates them.
 tool bitmap-table B.qcow2 A.qcow2
 expect_answer "two images" << EOF
 image: B.qcow2
@@ -55,7 +55,7 @@ EOF
 tool bitmap-table B.qcow2
 expect_answer "one image has no heading" <<< "$fine"
 
-# The others go on, and the worst status stands: 1, 2, 3, 0.
+# The other images are read, too, and the worst status wins: 1, 2, 3, 0.
 tool bitmap-table missing B.qcow2
 check "a missing image in front: status and message" \
   test "$status.$(wc -l < "$err")" = 1.1
@@ -72,7 +72,8 @@ image: A.qcow2
 $bm
 EOF
 
-# bitmap 1: A has one, T01 has one (damage is in bitmap 0), B has none.
+# Bitmap 1: it exists in A and T01 (only bitmap 0 of T01 is damaged), but not
+# in B.
 for row in '0 A' '2 T01' '1 missing' '3 B' \
     '0 A A' '1 A missing' '1 missing A' '2 A T01' '2 T01 A' '3 A B' '3 B A' \
     '1 missing T01' '1 T01 missing' '1 missing B' '1 B missing' \
@@ -84,13 +85,13 @@ for row in '0 A' '2 T01' '1 missing' '3 B' \
   for name in $names; do
     files+=("$name.qcow2")
   done
-  # Entry 0 of T01 is damaged; B has no bitmap bm0.
+  # Entry 0 of T01 is damaged, and B has no bitmap bm0.
   selection=(--name bm0)
   tool bitmap-table "${selection[@]}" "${files[@]}"
   expect "status of $names" "$expected"
 done
 
-# Options may stand anywhere; -- ends them.
+# Options may be anywhere in the command line, and -- ends them.
 tool bitmap-table B.qcow2 --start 3 A.qcow2 --type serialized
 expect_answer "options behind and between images" << EOF
 image: B.qcow2
@@ -127,7 +128,7 @@ expect_refusal "- is not standard input" 1 "-: *"
 tool bitmap-table ./-x
 expect_answer "a dash behind a folder" <<< "$fine"
 
-# -f and -U are accepted as by qemu-img.
+# -f and -U are accepted as in qemu-img.
 for option in '-f qcow2' --format=qcow2 '--format qcow2' -U --force-share; do
   # shellcheck disable=SC2086 # an option and its value
   tool bitmap-table $option B.qcow2
@@ -138,7 +139,7 @@ expect_usage "-f raw" bitmap-table "*'raw'*"
 tool bitmap-table --format=vmdk B.qcow2
 expect_usage "--format=vmdk" bitmap-table "*'vmdk'*"
 
-# Ways to an image.
+# Different paths to an image.
 ln -s B.qcow2 link
 ln -s "$tmp/link" link2
 tool bitmap-table link2
@@ -159,7 +160,7 @@ for name in file:B.qcow2 json:B 'nbd://B' host_device:B 'B.qcow2?x=1'; do
   expect_answer "$name is a file name" <<< "$fine"
 done
 
-# Names that are not what they look like are escaped in headings.
+# Unprintable characters in names are escaped in headings.
 odd=$'a b\n\e[2J\xff\u202e\\'
 cp B.qcow2 "$odd"
 tool bitmap-table "$odd" "$odd"
@@ -172,7 +173,7 @@ check "it is read all the same" test "$status.$(wc -c < "$err")" = 0.0
 tool bitmap-table "$odd-missing"
 expect_refusal "a hostile name in a message" 1 \
   'a b\\n\\x1b\[2J\\xff\\xe2\\x80\\xae\\\\-missing: *'
-# Which is so in every locale.
+# Escaping is the same in every locale.
 cp "$err" first
 LC_ALL=C tool bitmap-table "$odd-missing"
 check "messages are the same bytes in locale C" cmp -s first "$err"
@@ -206,7 +207,8 @@ done
 printf 'B.qcow2\nA.qcow2\n' | tool bitmap-table --files-from -
 expect_answer "--files-from - behind a pipe" <<< "$two"
 
-# One image in all: no heading, and what takes one image takes it.
+# A list of one image: there is no heading, and options for a single image are
+# accepted.
 echo B.qcow2 > one
 printf '\n\nB.qcow2\n\n' > one-with-blanks
 printf 'B.qcow2\0' > one0
@@ -227,7 +229,7 @@ tool header --field size --files-from=one A.qcow2
 expect_usage "--field takes one image of operand and list" header \
   '*one image*'
 
-# An empty list is nothing to do.
+# An empty list is not an error.
 : > empty
 printf '\n\n' > blank
 printf '\0\0' > blank0
@@ -245,12 +247,12 @@ done
 tool bitmap-table --files-from - < /dev/null
 expect_answer "--files-from - < /dev/null" < /dev/null
 
-# Operands and lists together, several lists.
+# Operands together with lists, and several lists.
 tool bitmaps --files-from=one B.qcow2 --files0-from=list0 --files-from=one
 check "operands and three lists" \
   test "$status.$(grep -c '^image: ' "$out")" = 0.5
 
-# Odd names in lists.
+# Unusual names in lists.
 printf '%s\0' "$odd" > odd0
 tool bitmap-table --files0-from=odd0
 expect_answer "a newline in a name of --files0-from" <<< "$fine"
@@ -272,7 +274,7 @@ for name in ' with spaces ' - -x -- --start '#c' '~' $'end\r' '*' '$HOME'; do
   expect_answer "the name $(printf %q "$name") in --files0-from" <<< "$fine"
 done
 
-# Lists that cannot be read, and images of lists that cannot.
+# Lists that cannot be read, and listed images that cannot be read.
 tool bitmap-table --files-from=missing
 expect_refusal "a list that is missing" 1 'missing: *'
 tool bitmap-table --files0-from=missing

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# How much work the program does: not in seconds, which are the machine's, but
-# in instructions, counted by callgrind.  The bars are a third above what GCC
-# 12 made of the code on x86-64; what is slower than that by mistake is far
-# slower.
+# The amount of work that the program does, in instructions counted by
+# callgrind, because the time depends on the machine.  The limits are a third
+# above the counts for the code that GCC 12 produced on x86-64; accidental
+# slowness costs far more than that.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -26,10 +26,11 @@ if ! pkg-config --atleast-version=2.74 glib-2.0; then
   skip_all 'the bars are for GLib 2.74 and later'
 fi
 
-# What is allocated is not filled for the sake of a test.
+# Allocated memory is not filled, which would only serve the tests.
 unset MALLOC_PERTURB_
 
-# instructions COMMAND...: how many that takes, in $count.
+# instructions COMMAND...: sets $count to the number of instructions of
+# COMMAND.
 instructions ()
 {
   count=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null "$@" \
@@ -37,7 +38,7 @@ instructions ()
   : "${count:=0}"
 }
 
-# bar NAME MOST VALUE
+# bar NAME MOST VALUE: VALUE is more than 0 and at most MOST.
 bar ()
 {
   if [ "$3" -gt 0 ] && [ "$3" -le "$2" ]; then
@@ -47,8 +48,8 @@ bar ()
   fi
 }
 
-# each NAME MOST KIND N ARGUMENT...: instructions for each of N more of what an
-# image of that KIND is made of, or for so many of them as $per says.
+# each NAME MOST KIND N ARGUMENT...: limits the instructions for each of N more
+# items in an image of KIND, or for each of $per items.
 each ()
 {
   local name=$1 most=$2 kind=$3 more=$4 before

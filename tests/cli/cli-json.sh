@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# --output=json and jsonl: whatever is in an image, valid JSON that the schema
-# describes and that says what the text and the exit status say.
+# --output=json and jsonl: for any image, the output is valid JSON that matches
+# the schema and agrees with the text output and the exit status.
 
 # shellcheck source=tests/lib.sh
 . "${srcdir:-.}/tests/lib.sh"
@@ -10,7 +10,7 @@ require jq
 export QCOW2TOOL
 schema=$srcdir/doc/qcow2tool.schema.json
 
-# The module may be there for the system's own interpreter only.
+# The module may be installed only for the system's own interpreter.
 python=
 for candidate in python3 /usr/bin/python3; do
   if "$candidate" -c 'from jsonschema import Draft202012Validator' \
@@ -21,7 +21,7 @@ for candidate in python3 /usr/bin/python3; do
 done
 [ -n "$python" ] || skip_all "jsonschema for python3 is not installed"
 
-# oracle NAME ARGUMENT...: json-check.py has found nothing.
+# oracle NAME ARGUMENT...: json-check.py finds no error.
 oracle ()
 {
   local name=$1
@@ -35,8 +35,9 @@ oracle ()
   fi
 }
 
-# expect_json NAME STATUS KIND FILTER: the last run ended so, with one document
-# that the schema describes and of which jq's FILTER is true.
+# expect_json NAME STATUS KIND FILTER: the last run ended with STATUS and
+# printed one document that matches the schema and for which jq's FILTER is
+# true.
 expect_json ()
 {
   if [ "$status" != "$2" ]; then
@@ -54,7 +55,7 @@ if [ -n "$few" ]; then
   selection='A B V2 BK L H01 H11 X13 D01 D05 D21 N13 name-non-utf8 T01 S19
     extension-texts'
 else
-  # Those with gigabytes of table entries in a sparse file are left out.
+  # Sparse images with gigabytes of table entries are left out.
   selection=$(names | grep -vxE \
     'R05|many-share-long-table|sparse-both-tables|sparse-table-needed')
 fi
@@ -64,8 +65,9 @@ for name in $selection; do
   images+=("$image")
 done
 
-# Each command by every fourth image, each image by every fourth command.
-# A table at an offset is that of no bitmap: nothing can be compared with it.
+# Each command with every fourth image, and each image with every fourth
+# command.  A table at an offset belongs to no bitmap, so there is nothing to
+# compare it with.
 mapfile -t ways < <(json_ways | grep -ve ' --at ')
 turn=0
 for command in "${ways[@]}"; do
@@ -83,11 +85,11 @@ check "jq reads all of it" [ ! -s "$tmp/jq" ]
 check "jq reads an object per image" \
   [ "$(wc -l < "$tmp/lines")" = "${#images[@]}" ]
 
-# The schema can tell what is wrong.  Each row: a change of a good answer.
+# The schema detects errors.  Each row changes a valid document.
 
-# expect_changes WHAT: the answer in good is what the schema describes, after
-# jq has read it, too, which before 1.7 rounds large numbers, and with each of
-# the changes on standard input it is not.
+# expect_changes WHAT: the document in good matches the schema, also after jq
+# has read it, although jq before 1.7 rounds large numbers.  With any of the
+# changes on standard input it does not match.
 expect_changes ()
 {
   local change
@@ -149,7 +151,7 @@ del(.bitmaps[0].bitmap_table)
 .bitmaps[0].table_entries.invalid = 0
 END
 
-# What check alone has is for check alone.
+# Members that only check has are invalid elsewhere.
 
 image D05
 tool bitmaps --output=json "$image"
@@ -202,7 +204,7 @@ check 'the schema refuses a list of other rules' \
   test -n "$("$python" "$srcdir/tests/cli/json-check.py" rules "$schema" \
     < "$tmp/bad")"
 
-# The samples: the numbers are those that QEMU's dumper prints.
+# The samples: the numbers equal those that QEMU's dumper prints.
 
 for file in "$srcdir"/tests/samples/*.dump-header.json; do
   name=$(basename "$file" .dump-header.json)
@@ -234,8 +236,8 @@ for file in "$srcdir"/tests/samples/*.dump-header.json; do
   [ -s "$tmp/ours" ] || fail "sample $name: nothing to compare"
 done
 
-# Strings that are no JSON as they are.  Each row: image, the first name as it
-# stands between quotes in the output, its bytes when they are not UTF-8.
+# Strings that must be escaped in JSON.  Each row contains the image, the first
+# name as it is printed between quotes, and its bytes if they are not UTF-8.
 
 while IFS='|' read -r name string hex; do
   image "$name"
@@ -255,8 +257,8 @@ N13|\u202eevil
 name-non-utf8|�ber|fc626572
 END
 
-# Names that a row cannot hold: each byte of them, from a patch.  The first
-# name of base A, three bytes, is at 0x2c0018.
+# Names that a row cannot contain: their bytes are written by a patch.  The
+# first name of base A, three bytes, is at 0x2c0018.
 
 while IFS='|' read -r bytes string hex; do
   copy A name
@@ -290,7 +292,7 @@ eda080|���|eda080
 c0af2f|��/|c0af2f
 END
 
-# Paths are bytes, too.
+# Paths may be invalid UTF-8, too.
 
 image A
 path=$tmp/$'not \xff utf-8 "\n'
@@ -307,7 +309,7 @@ else
   skip "a path that is not UTF-8" "the file system does not take it"
 fi
 
-# Numbers that a double does not hold.
+# Numbers that a double cannot represent.
 
 copy A numbers
 patch 0x18 7ffffffffffffe01
@@ -329,9 +331,9 @@ patch 0x2c0000 00000000002a0000
 tool bitmap-table --output=jsonl "$image"
 check "a large offset" grep -qE '"offset": ?72057594037927424,' "$out"
 
-# Many findings: 150 errors by one rule, in the directory of 1000 bitmaps, then
-# 120 warnings by the same.  Entries have 32 bytes; a reserved flag is an
-# error, the flag for extra data without such data a warning.
+# Many findings: 150 errors of one rule in the directory of 1000 bitmaps, then
+# 120 warnings of the same rule.  Entries have 32 bytes.  A reserved flag is an
+# error; the flag for extra data without such data is a warning.
 
 image many-bitmaps
 "$python" - "$image" "$tmp/findings.qcow2" << 'END'
@@ -367,7 +369,8 @@ expect_json "one of them" 2 bitmaps '[.problems[]
 tool bitmaps --output=json --index 900 "$tmp/findings.qcow2"
 expect_json "a sound one among them" 0 bitmaps '.problems == []'
 
-# What was asked for is not there: the object is, with the reason.
+# If the selected bitmap is missing, the object of the image contains the
+# reason.
 
 image A
 tool bitmaps --output=json --index 7 "$image"
@@ -459,7 +462,7 @@ for option in --names --list; do
   expect_usage "$option is text" bitmaps "*$option*text*"
 done
 
-# Many images: answered one by one, in constant memory.
+# Many images: each answer is printed at once, in constant memory.
 
 oracle "each answer before the next question" stream good.qcow2 \
   damaged.qcow2 missing.qcow2 good.qcow2
@@ -469,10 +472,10 @@ else
   oracle "20000 images in the memory of 200" memory good.qcow2 200 20000
 fi
 
-# Reads that fail: whatever was begun is closed.
+# Failing reads: an incomplete document is closed.
 
-# fail_reads WHEN COMMAND...: runs it while those reads of the image fail.
-# Returns whether any did.
+# fail_reads WHEN COMMAND...: runs COMMAND while the reads of the image in WHEN
+# fail.  Succeeds if any read failed.
 fail_reads ()
 {
   local when=$1
@@ -493,8 +496,9 @@ says_read_error ()
     && jq -e '.error.code == "read"' "$out" > /dev/null 2>&1
 }
 
-# reads_fail COMMAND...: the N-th read and all behind it fail, or it alone,
-# which the program may get over with the whole answer.
+# reads_fail COMMAND...: runs COMMAND while the N-th read and all later ones
+# fail, and while only the N-th fails, after which the output may still be
+# complete.
 reads_fail ()
 {
   local n=1 wrong=''

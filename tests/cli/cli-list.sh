@@ -1,22 +1,21 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# bitmaps --list: a row for each bitmap.
-#
-# What a row says is worked out by hand.  DISK is the clusters of the table,
-# whose entries have 8 bytes, and one cluster for each entry with data.  DIRTY is
-# what the bits mark that the builder sets: 36 of A's first bitmap, say.
+# bitmaps --list prints a row for each bitmap.  The expected rows are worked
+# out by hand.  DISK is the size of the table's clusters, with 8 bytes for each
+# entry, and of one cluster for each entry with data.  DIRTY comes from the
+# bits that the builder sets, for example 36 bits in the first bitmap of A.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
-# list NAME ARGUMENT...: of an image of the builder.
+# list NAME ARGUMENT...: runs bitmaps --list on an image of the builder.
 list ()
 {
   image "$1"
   tool bitmaps --list "${@:2}" "$image"
 }
 
-# Clusters of 64 KiB: one of them is bm0's data.
+# Clusters of 64 KiB: one of them contains the data of bm0.
 list A
 expect_answer 'A' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
@@ -52,13 +51,13 @@ INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
 1     damaged 32K         -     -      64K  bm0
 END
 
-# Nothing in it is nothing special.
+# An image without bitmaps is not a special case.
 for name in V2 no-bitmaps Z size-0; do
   list "$name"
   expect_answer "$name has no bitmaps: nothing, not even headings" < /dev/null
 done
 
-# Sizes: the largest unit that there is one of.
+# Sizes are in the largest unit that is not larger than the size.
 expect_sizes ()
 {
   local name=$1 found
@@ -67,10 +66,10 @@ expect_sizes ()
   check "$name: granularity and disk are $2" [ "$found" = "$2" ]
 }
 
-# Clusters of 512 bytes: a table of 2 KiB in 4, and 3 of data; 1 and 1.
+# Clusters of 512 bytes: 4 for a table of 2 KiB and 3 for data, then 1 and 1.
 list table-of-several-clusters
 expect_sizes 'four clusters of table' $'512 3.5K\n1M 1K'
-# 512 for the table, 2 of data.
+# 512 bytes for the table, and 2 clusters of data.
 list three-entries
 expect_sizes 'clusters of 512 bytes' '512 1.5K'
 list cluster-4k
@@ -81,7 +80,7 @@ list zstd-bitmaps
 expect_sizes 'zstd' $'64K 8K\n32K 4K'
 list size-1t
 expect_sizes '1 TiB' '64K 128K'
-# No data, the table alone.
+# No data, only the table.
 list granularity-31
 expect_sizes '2 GiB' '2G 64K'
 list D27
@@ -93,8 +92,9 @@ list granularity-0
 expect_sizes 'one byte' '1 128K'
 
 # A hundred and twenty-five clusters of data and four of table: 64.5 KiB.  The
-# table's place is the first number of the first entry, and the directory's is
-# 16 bytes behind the start of the extension's data, which follow the header.
+# first number of the first entry is the offset of the table.  The offset of
+# the directory is at byte 16 of the extension's data, which follow the
+# extension's header.
 copy table-of-several-clusters wide
 number_at ()
 {
@@ -121,7 +121,7 @@ INDEX STATE   GRANULARITY DIRTY DIRTY% DISK  SERIALIZED ALL-ONES ALL-ZEROES NAME
 1     enabled 1M          4M    0.8%   1K    1          0        0          short
 END
 
-# --long: entries by type.
+# --long: the number of entries of each type.
 list B --long
 expect_answer '--long' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
@@ -143,7 +143,7 @@ INDEX STATE   GRANULARITY DIRTY DIRTY% DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
 0     enabled 64K         256K  0.0%   128K 1          0        31         b0
 END
 
-# What is not known is -.
+# Unknown values are shown as -.
 list directory-size-56 --long
 expect_damage 'a name that cannot be read' '*BDIR-02]'
 expect_out 'a name that cannot be read: its row' << 'END'
@@ -163,7 +163,7 @@ INDEX STATE   GRANULARITY DIRTY DIRTY% DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
 1     damaged 32K         -     -      -    -          -        -          bm1
 END
 
-# Names stand last: how wide they are on a screen moves nothing.
+# Names are last, so that their width on a screen moves no other column.
 name_rows ()
 {
   list "$1"
@@ -199,7 +199,7 @@ cp "$out" "$tmp/utf8"
 LC_ALL=C list N07
 check 'the same bytes in locale C' cmp -s "$tmp/utf8" "$out"
 
-# A selection.  Its widths are those of its own rows.
+# A selection: the column widths are those of its own rows.
 list every-state --name disabled
 expect_answer '--name' << 'END'
 INDEX STATE    GRANULARITY DIRTY DIRTY% DISK NAME
@@ -229,7 +229,7 @@ expect_refusal 'no qcow2 image' 1 '*HDR-01]'
 tool bitmaps --list "$tmp/missing"
 expect_refusal 'a missing image' 1 '*missing: *'
 
-# Several images, each with widths of its own.
+# Several images, each with column widths of its own.
 cd "$tmp" || exit 1
 image A
 image B
@@ -254,7 +254,7 @@ printf 'A.qcow2\0B.qcow2\0' > list0
 tool bitmaps --list --files0-from=list0
 check 'images of a list' test "$status.$(grep -c '^INDEX' "$out")" = 0.2
 
-# What does not go together.
+# Options that exclude each other.
 for other in --names --tables --field=state --is=enabled; do
   tool bitmaps --list "$other" --index 0 A.qcow2
   expect_usage "--list and $other" bitmaps '*--list*exclude each other'
@@ -270,8 +270,8 @@ for output in json jsonl; do
   expect_usage "--list and $output" bitmaps '*--list*'
 done
 
-# Dirty is a size, and the percentage that a reader of single bits finds; of a
-# bitmap that cannot be used both are unknown.
+# check_dirty: DIRTY is a size, and DIRTY% the percentage that the bit-by-bit
+# reader finds.  Both are unknown for a bitmap that cannot be used.
 check_dirty ()
 {
   local clean marked unknown want=-
@@ -292,8 +292,9 @@ check_dirty ()
   [ "$pct" = "$want" ] || problems+="$name: $pct, not $want"$'\n'
 }
 
-# Every other image: the shell takes a row apart, and it says what a block says.  Only
-# the spaces around a name are lost in that.
+# For every other image, the shell splits the rows into columns, whose values
+# equal those in the blocks of the bitmaps.  Only spaces at the ends of names
+# are lost.
 every=2
 if [ -n "${QCOW2TOOL_SLOW-}" ]; then
   every=15

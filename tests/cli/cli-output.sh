@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Where output and messages go, and what happens when they cannot go there.
+# Where output and messages go, and what happens if they cannot be written.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
-# Every command on an image for which it has output.
+# Every command, with an image for which it prints something.
 commands="header extensions bitmaps bitmap-table --help help --version"
 arguments ()
 {
@@ -46,7 +46,7 @@ if [ -c /dev/full ]; then
   $QCOW2TOOL header > /dev/full 2> "$err"
   check "a usage error does not print to stdout" \
     test "$?.$(wc -l < "$err")" = 1.2
-  # Messages that nobody can read change nothing.
+  # Messages that cannot be written change nothing.
   $QCOW2TOOL bitmaps "$t01" > "$out" 2> /dev/full
   check "messages > /dev/full: status and output" \
     test "$?.$(grep -c '^Bitmap name' "$out")" = 2.2
@@ -65,7 +65,7 @@ done
 $QCOW2TOOL header "$a" <&- > "$out" 2> "$err"
 check "<&-: nothing is read from there" \
   test "$?.$(wc -l < "$out").$(wc -c < "$err")" = 0.19.0
-# Not under valgrind, which needs stderr itself.
+# Not under valgrind, which itself needs stderr.
 if [ -z "${QCOW2TOOL_SLOW-}" ]; then
   $QCOW2TOOL bitmaps "$t01" > "$out" 2>&-
   check "2>&-: status and output" \
@@ -76,8 +76,8 @@ if [ -z "${QCOW2TOOL_SLOW-}" ]; then
     cmp -s "$a" <("$MKIMAGE" A "$tmp/again" && cat "$tmp/again")
 fi
 
-# A reader that goes away, or was never there.  The disposition of SIGPIPE is
-# inherited: it is made sure of here.
+# A reader that ends early, or has already ended.  The disposition of SIGPIPE
+# is inherited, so it is set explicitly here.
 closed_pipe ()
 {
   local action=$1
@@ -126,7 +126,7 @@ else
   skip "closed pipes" "python3 is not installed"
 fi
 
-# Much output, of which only the beginning is read: 8192 rows of 51 bytes.
+# A lot of output of which only the beginning is read: 8192 rows of 51 bytes.
 image many-share-long-table
 (
   trap - PIPE
@@ -151,7 +151,7 @@ check "a table of 2^27 rows is printed while it is read" \
 check "and ends with its reader, not before or after" \
   grep -qxE '141|1' "$tmp/status"
 
-# What is small is written in one piece; so are large blocks in order.
+# Short output is written in one piece, and long output in blocks, in order.
 tool bitmap-table --index 0 "$long"
 check "256 rows" test "$(wc -l < "$out")" = 257
 tool bitmaps "$many"
@@ -161,7 +161,7 @@ check "a thousand blocks are in order" test \
 check "with a blank line between, and none at the end" test \
   "$(grep -c '^$' "$out").$(tail -n 1 "$out" | grep -c '^file_offset')" = 999.1
 
-# Messages land beside the block that they are about, in any buffering.
+# Messages appear next to the block that they are about, with any buffering.
 for name in T01 first-entry-bad; do
   image $name
   $QCOW2TOOL bitmaps "$image" > "$out" 2>&1
@@ -188,7 +188,7 @@ $QCOW2TOOL extensions "$image" > "$out" 2>&1
 check "the message about an extension comes behind it" \
   test "$(grep -n '^qcow2tool: ' "$out" | head -n 1 | cut -d : -f 1)" -gt 3
 
-# stderr is empty on 0, stdout ends with a newline.
+# stderr is empty if the status is 0, and stdout ends with a newline.
 for command in header extensions bitmaps bitmap-table 'bitmaps --tables' \
     'bitmaps --names' 'bitmap-table --long'; do
   for file in "$a" "$long" "$many"; do
@@ -199,8 +199,8 @@ for command in header extensions bitmaps bitmap-table 'bitmaps --tables' \
   done
 done
 
-# With jsonl an image's line goes out in one write, also when there are messages
-# about the image and when it is long; the messages follow.
+# With jsonl the line of an image is written in one piece, even if it is long
+# or there are messages about the image.  The messages follow.
 strace=
 if [ -z "$few" ] \
     && strace -f -o "$tmp/log" -e trace=write true > /dev/null 2>&1; then
@@ -228,8 +228,8 @@ check "the messages about an image follow its line" test \
   "$(sed 's/^\(qcow2tool: \|{\).*/\1/' "$out" | tr -d '\n')" \
   = '{qcow2tool: {qcow2tool: {qcow2tool: '
 
-# So lines of several processes do not mix in a pipe, as far as one takes them
-# whole: up to PIPE_BUF, which is 4096 bytes here.
+# Therefore lines of several processes do not mix in a pipe, as long as they
+# have at most PIPE_BUF bytes, 4096 here.
 check "a line of T01 is that short" \
   test "$($QCOW2TOOL bitmaps --output=jsonl "$image" 2> "$err" | wc -c)" \
   -le 4096
@@ -240,7 +240,7 @@ yes "$image" | head -n 2000 \
 check "four processes and one pipe: 2000 lines, all alike" \
   test "$(awk '{ print $1 }' "$out" | tr '\n' ' ')" = '2000 '
 
-# Nothing to say: nothing at all is written.
+# Without any output, there is no write at all.
 image V2
 tool bitmaps "$image"
 expect_answer "no bitmaps: no byte" < /dev/null

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# An answer is never better than what was looked at: no all-clear over a copy
-# that broke off, over tables that are missing or free, or over an image that
-# QEMU refuses, and what is said of QEMU is what QEMU does.
+# An answer is never better than the facts: an image is not declared sound if a
+# copy of it was interrupted, if tables are missing or their clusters are free,
+# or if QEMU refuses it.  What the output says about QEMU is what QEMU does.
 
 # shellcheck source=tests/lib.sh
 . "${srcdir:-.}/tests/lib.sh"
@@ -11,22 +11,23 @@ require jq
 
 cd "$tmp" || exit 1
 
-# base NAME COPY: $image is a copy of that image in this folder.
+# base NAME COPY: sets $image to a copy of the image in this folder.
 base ()
 {
   copy "$1" "$2"
   image=$2.qcow2
 }
 
-# findings: what check --output=json printed, as "e:HDR-17@40 ", in order.
+# findings: prints the findings in the output of check --output=json in order,
+# as "e:HDR-17@40 ".
 findings ()
 {
   jq -r '.problems[] | "\(.severity[:1]):\(.rule)@\(.offset)"' "$out" \
     | tr '\n' ' '
 }
 
-# expect_found NAME STATUS QEMU FINDING...: check of $image ends so, says so of
-# QEMU, and finds this alone, in this order.
+# expect_found NAME STATUS QEMU FINDING...: check of $image ends with STATUS,
+# has the verdict QEMU, and reports exactly these findings in this order.
 expect_found ()
 {
   local name=$1 want=$2 verdict=$3
@@ -45,7 +46,7 @@ elif ! qemu_is_known; then
   why_no_qemu="QEMU $qemu_version is older than 7.2"
 fi
 
-# expect_qemu NAME opens|refuses: what QEMU does with $image, too.
+# expect_qemu NAME opens|refuses: QEMU itself opens or refuses $image, too.
 expect_qemu ()
 {
   if [ -n "$why_no_qemu" ]; then
@@ -59,12 +60,12 @@ expect_qemu ()
   esac
 }
 
-# A copy that broke off.  B has clusters of 512 bytes, the last of them at
-# 0x12800 in a file that ends inside it; A's guest data begin at 0x50000.
+# Interrupted copies.  B has clusters of 512 bytes, the last of them at 0x12800
+# in a file that ends inside it.  The guest data of A begin at 0x50000.
 
 base no-bitmaps whole
 expect_found 'a whole file' 0 opens
-# The file ends inside its last cluster: so does a fresh image of qemu-img.
+# The file ends inside its last cluster, as does a new image made by qemu-img.
 truncate -s $((0x30008)) "$image"
 expect_found 'a file that ends inside its last cluster' 0 opens
 base A cut
@@ -83,19 +84,19 @@ check 'half of a file: no copy of the disk is advised' \
   test "$(grep -c 'qemu-img convert' "$out")" = 0
 base S cut
 truncate -s 65536 "$image"
-# QEMU takes zeroes for the snapshot that it expects.
+# QEMU reads zeroes in place of the expected snapshot.
 expect_found 'a file of one cluster' 2 opens e:FILE-09@65536 e:HDR-17@40 \
   e:HDR-18@48 e:HDR-19@64
 expect_qemu 'a file of one cluster' opens
-# Only the refcounts tell, as after a crash.
+# Only the refcounts show the missing clusters, as after a crash.
 base no-bitmaps cut
 patch 0x20008 0001
 truncate -s $((0x40000)) "$image"
 expect_found 'a cluster that is only counted' 0 opens w:FILE-09@262144
 
 
-# Severity follows from what is wrong.  Each row: the image, a patch or -, the
-# status, what QEMU does, the only finding.
+# The severity depends on the damage.  Each row contains the image, a patch or
+# -, the status, QEMU's verdict and the only finding.
 
 while read -r name change want verdict finding; do
   base "$name" row
@@ -132,8 +133,9 @@ extension-8-bytes - 0 opens n:EXT-09@112
 END
 
 
-# What is said of QEMU beside something else that decides.  consequence RULE:
-# what check says of the first finding of RULE.
+# Consequences for QEMU, where another property of the image decides.
+# consequence RULE: prints the consequence that check reports for the first
+# finding of RULE.
 
 consequence ()
 {
@@ -159,8 +161,8 @@ size-one-sector-short-of-entry|BDIR-18|QEMU rounds the size of the disk down, \
 and needs no such entry
 END
 
-# The header extensions are not read where the backing file's name is in the
-# header: QEMU opens the image, whatever they and the bitmaps are.
+# QEMU does not read the header extensions if the name of the backing file is
+# in the header: it opens the image, whatever the extensions and bitmaps are.
 base B inside
 patch 0x8 0000000000000008
 patch 0x12808 00000005
@@ -171,15 +173,15 @@ check 'a backing file name inside the header' test "$status.$(
   = '2.opens 0 '
 expect_qemu 'a backing file name inside the header' opens
 
-# A snapshot table at 0 is the header.
+# A snapshot table at offset 0 is the header.
 base B at-0
 patch 0x3c 00000080
 tool check --output=json "$image"
 check 'a snapshot table at 0' test "$status.$(jq -r .qemu "$out")" = 2.refuses
 expect_qemu 'a snapshot table at 0' refuses
 
-# The file ends in the last entry, in its fields or its name: QEMU reads the
-# table, and its message has what is left of the name.
+# The file ends in the last entry, in its fields or its name.  QEMU reads the
+# table, and its message contains the rest of the name.
 for end in 0x12817 0x1281a; do
   base B "table-of-$end"
   patch 0x12600 8000000000000000
@@ -190,15 +192,16 @@ for end in 0x12817 0x1281a; do
   expect_qemu "the file ends at $end" refuses
 done
 
-# Sizes that end in a sector, at the border of a table's entry: QEMU counts
-# whole sectors, 0 here.
+# A virtual size whose last sector is incomplete and would need another table
+# entry: QEMU counts whole sectors, 0 here.
 base A sector
 patch 0x18 0000000000000078
 tool bitmaps --is usable --name bm0 "$image"
 expect 'a disk of no whole sector: not usable' 2
 expect_qemu 'a disk of no whole sector' refuses
 
-# Value and offset are of one field, and an overlap is found without refcounts.
+# Value and offset belong to the same field, and overlaps are found without
+# refcounts.
 image backing-name-past-cluster-end
 tool check --output=json "$image"
 check 'the value is the number at the offset' test "$(jq -c '[.problems[]
@@ -208,7 +211,8 @@ patch 0x60 00000007
 tool check --output=json "$image"
 check 'an overlap without refcounts' test "$(findings | grep -c OVL-01)" = 1
 
-# --is opens, --is opens-rw.  Each row: images, what of, status.
+# --is opens, --is opens-rw.  Each row contains the images, the argument of
+# --is, and the status.
 
 for name in A H39 incompatible-dirty incompatible-corrupt; do
   image $name
@@ -252,7 +256,8 @@ tool check -q missing.qcow2
 check '-q: an image that cannot be read has its message' \
   test "$status.$(wc -l < "$err").$(wc -c < "$out")" = 1.1.0
 
-# Usable is what QEMU could use now; the state is the bitmap's own.
+# "usable" means that QEMU could use the bitmap now; the state is a property of
+# the bitmap itself.
 
 tool bitmaps --output=json H39.qcow2
 check 'refused: no bitmap is usable' test "$(jq -c '[.qemu, .qemu_rule,
@@ -269,7 +274,7 @@ expect_file 'refused: the map of a sound bitmap, without --force' "$out"
 tool bitmaps --is usable --name bm0 A.qcow2
 expect 'opened: --is usable' 0
 
-# What a clear bit of a doubtful bitmap says nobody knows.
+# A clear bit of a bitmap that cannot be trusted means nothing.
 
 base in-use doubtful
 tool bitmap-map --index 0 --contains=$((0x100000)) "$image"
@@ -281,16 +286,17 @@ tool bitmap-map --index 0 --totals --force --output=json "$image"
 check 'doubtful: nothing is clean' \
   test "$(jq -c '[.[].type] | sort' "$out")" = '[1,3]'
 
-# Who holds which lock: QEMU's writer has byte 101 shared, and may be about to
-# extend the file; a reader that locks the whole file is no writer, but may
-# hide one.
+# Locks and their owners.  A writing QEMU has a shared lock on byte 101, and
+# may be about to extend the file.  A reader that locks the whole file is not a
+# writer, but may hide one.
 
 if ! command -v python3 > /dev/null; then
   skip 'locks' 'python3 is not installed'
   done_testing
 fi
 
-# lock FIRST LENGTH: descriptor 5 gets a shared lock, which the shell keeps.
+# lock FIRST LENGTH: takes a shared lock on descriptor 5, which the shell
+# keeps.
 lock ()
 {
   python3 -c '

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The command line: help, version, and what is refused, for every command that
+# The command line: help, version and usage errors, for every command that
 # --help lists.
 
 # shellcheck source=tests/lib.sh
@@ -9,7 +9,8 @@
 image A
 escape=$(printf '\033')
 
-# The help of "$@" stands on stdout, once, and nothing else anywhere.
+# check_help NAME ARGUMENT...: prints help once on stdout, and nothing on
+# stderr.
 check_help ()
 {
   local name=$1
@@ -36,7 +37,7 @@ check "help names --help and --version" \
 commands=$(awk '/^Commands:/ { list = 1; next } /^$/ { list = 0 }
                 list { print $1 }' "$tmp/help")
 check "the commands of --help" test "$commands" = "$(command_names)"
-# Its column of summaries begins behind the longest name.
+# The summaries are aligned after the longest name.
 check "the summaries stand in a column" test \
   "$(awk '/^Commands:/ { list = 1; next } /^$/ { list = 0 }
           list { match ($0, /^ +[^ ]+ +/); print RLENGTH }' "$tmp/help" |
@@ -45,7 +46,7 @@ check "every command has a summary" test \
   "$(awk '/^Commands:/ { list = 1; next } /^$/ { list = 0 }
           list && NF > 2' "$tmp/help" | wc -l)" = "$(echo "$commands" | wc -l)"
 
-# All of it is English and ASCII, in any locale.
+# All help is English and ASCII, in any locale.
 for locale in C C.UTF-8 $(locale -a | grep -E '^(de|fr|ja)_' | head -n 3); do
   LC_ALL=$locale LANGUAGE=de tool header --help
   check "help in locale $locale is ASCII" \
@@ -75,7 +76,7 @@ for command in $commands; do
   check_help "$command IMAGE --help" "$command" "$image" --help
   check_help "$command --help of no image" "$command" --help "$tmp/missing"
 
-  # What a command never takes, its help does not offer.
+  # Help omits options that the command does not support.
   for option in --output --files-from --files0-from --format --force-share; do
     case $command$option in
       dump-header*--output | dump-header*--files* | bitmap-map--files*)
@@ -103,14 +104,15 @@ for command in $commands; do
   tool "$command" "--bad"$'\xff' "$image"
   expect_usage "$command: an option that is not UTF-8" "$command" '*--bad*'
 
-  # Every option: without its argument, abbreviated, as an image.
+  # Every option without its argument, abbreviated, and as the name of an
+  # image.
   while read -r option; do
     long=${option%%=*}
     if [ "$option" != "$long" ]; then
       tool "$command" "$image" "$long"
       expect_usage "$command $long without its argument" "$command" "*$long*"
     fi
-    # --name is --names without its end, and an option.
+    # --name is an option, although it is a prefix of --names.
     if ! grep -qE -e "${long%?}[= ]" "$tmp/help"; then
       tool "$command" "${long%?}" "$image"
       expect_usage "$command ${long%?} is no abbreviation" "$command" \
@@ -130,7 +132,7 @@ for command in $commands; do
   tool "$command" "$image" -f
   expect_usage "$command -f without its argument" "$command" "*-f*"
 
-  # Values.
+  # Invalid values.
   for value in json2 TEXT '' 'text ' xml; do
     tool "$command" "--output=$value" "$image"
     expect_usage "$command --output='$value'" "$command" "*--output*'$value'*"
@@ -141,7 +143,7 @@ for command in $commands; do
     tool "$command" "--format=$value" "$image"
     expect_usage "$command --format='$value'" "$command" "*format*'$value'*"
   done
-  # Which JSON is for one image says what is for more.
+  # If JSON is limited to one image, the message names the format for several.
   tool "$command" "${needs[@]}" --output=json "$image" "$image"
   case $command in
     dump-header*)
@@ -170,7 +172,7 @@ done
 tool bitmap-map "$image"
 expect_usage 'bitmap-map without a bitmap' bitmap-map '*needs --name or --index*'
 
-# No command: one line, no help.
+# No command: a single line, not the help.
 tool
 check "no command: one usage line on stderr, status 1" \
   test "$status.$(wc -c < "$out").$(wc -l < "$err")" = 1.0.1
@@ -203,8 +205,8 @@ unknown extension extension "*did you mean 'extensions'*"
 unknown dupm dupm "*did you mean 'dump'*"
 unknown dump-heade dump-heade "*did you mean 'dump-header'*"
 unknown dump-header-ext dump-header-ext "*did you mean 'dump-header-exts'*"
-# An image in place of a command: a file, whatever it is called, or what is
-# called like one.
+# An image in place of a command: an existing file with any name, or a name
+# that looks like an image.
 : > "$tmp/disk"
 unknown "$tmp/disk" "$tmp/disk" \
   ", did you mean 'qcow2tool header $tmp/disk' or 'qcow2tool check $tmp/disk'?"
@@ -224,7 +226,7 @@ unknown "$(printf '%100000s' '' | tr ' ' h)" '*' ''
 tool help header bitmaps
 expect_usage "help of two commands" '' '*'
 
-# Which options have text only.
+# Options that support only text.
 for option in --list --names --is=enabled --field=state; do
   for output in json jsonl; do
     tool bitmaps --index 0 $option --output=$output "$image"
@@ -237,7 +239,7 @@ expect_usage "header --field --output=json" header '*--field*text*'
 tool extensions --index=0 --field=length --output=json "$image"
 expect_usage "extensions --field --output=json" extensions '*--field*text*'
 
-# Options in front of the command are the program's own.
+# Options before the command belong to the program.
 for option in --nope -x --name=a --version=1x2; do
   tool "$option" header "$image"
   if [ "$option" = --version=1x2 ]; then
@@ -262,7 +264,7 @@ check "the version is that of configure" test \
   "$(head -n 1 "$out" | cut -d ' ' -f 2)" \
   = "$(sed -n 's/^#define PACKAGE_VERSION "\(.*\)"/\1/p' "$builddir/config.h")"
 
-# No option writes to the image.
+# No command writes to the image.
 before=$(stat -c %Y.%Z.%s "$image"; sha256sum < "$image")
 for command in $commands; do
   tool "$command" "$image"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Is someone writing?  With writers that are QEMU's, and with locks that QEMU
-# would hold.
+# Detection of writers, with writers of QEMU and with the locks that QEMU
+# takes.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -10,7 +10,7 @@ require jq timeout
 
 cd "$tmp" || exit 1
 
-# expect_writer NAME IMAGE WRITER: true, false or null in JSON.
+# expect_writer NAME IMAGE WRITER: writer is true, false or null in JSON.
 expect_writer ()
 {
   tool bitmaps --output=jsonl "$2"
@@ -18,8 +18,8 @@ expect_writer ()
     test "$status.$(jq -c .writer "$out")" = "0.$3"
 }
 
-# expect_state NAME IMAGE TEXT WORD: of the bitmap b0 in text and in --list;
-# everything else says in-use.
+# expect_state NAME IMAGE TEXT WORD: the state of bitmap b0 is TEXT in the
+# blocks and WORD in --list, and in-use everywhere else.
 expect_state ()
 {
   tool bitmaps --name=b0 "$2"
@@ -68,7 +68,8 @@ unlock ()
 }
 on_exit unlock
 
-# lock IMAGE KIND START LENGTH: until unlock, or for a minute.
+# lock IMAGE KIND START LENGTH: holds a lock until unlock, for at most a
+# minute.
 lock ()
 {
   local text
@@ -78,14 +79,15 @@ lock ()
   exec 5<> lock-in 6<> lock-out
   timeout 60 python3 lock.py "$@" < lock-in > lock-out 2>&1 5>&- 6<&- &
   locker=$!
-  # That one alone keeps the end for writing open.
+  # The shell then keeps only this end for writing open.
   exec 9> lock-in 5>&- 5>&9 9>&-
   read -r -t 20 -u 6 text
   exec 6<&-
   [ "$text" = locked ]
 }
 
-# locked KIND START LENGTH WRITER: such a lock on an image that is in use.
+# locked KIND START LENGTH WRITER: expects WRITER while such a lock is held on
+# an image that is in use.
 locked ()
 {
   local name="a $1 lock of $3 bytes at $2"
@@ -111,24 +113,25 @@ expect_writer 'no lock' image.qcow2 false
 expect_state 'no lock' image.qcow2 in-use in-use
 
 if command -v python3 > /dev/null; then
-  # Byte 100 and the number of the permission; that for writing is 1.
+  # Byte 100 plus the number of the permission; the one for writing is 1.
   locked read 101 1 true
   locked write 101 1 true
   locked read 100 1 false
   locked read 102 1 false
-  # 200 and on: what others may not do.
+  # From 200 on: permissions that the owner does not share.
   locked read 201 1 false
   locked read 0 101 false
   locked read 102 400 false
   locked read 100 104 true
   locked write 0 0 true
   locked write 50 0 true
-  # A reader's, on the whole file or the rest of it: a writer may be behind it.
+  # A reader's lock of the whole file or the rest of it, which may hide a
+  # writer's lock.
   locked read 0 0 null
   locked read 0 400 null
   locked read 50 0 null
 
-  # It is a fact about the image, whatever is asked for.
+  # The writer is a property of the image, whatever command is run.
   cp A.qcow2 sound.qcow2
   if lock sound.qcow2 read 101 1; then
     for command in header extensions bitmaps bitmap-table dump; do
@@ -150,7 +153,7 @@ if command -v python3 > /dev/null; then
   fi
   unlock
 
-  # What is stale or damaged stays so.
+  # A stale or damaged bitmap keeps its state.
   for name in autoclear-clear-in-use T01; do
     image $name
     tool bitmaps "$image"
@@ -168,9 +171,9 @@ tool bitmaps --output=jsonl missing
 check 'a missing image: nobody can tell' \
   test "$status.$(jq -c .writer "$out")" = 1.null
 
-# File systems on which others may write unseen, by what statfs (2) says: FUSE,
-# NFS, SMB, CIFS, 9P, Ceph, AFS, GFS2, OCFS2, Lustre and GPFS; and two that are
-# local, ext4 and XFS.
+# The numbers that statfs (2) returns for file systems on which a writer may go
+# undetected (FUSE, NFS, SMB, CIFS, 9P, Ceph, AFS, GFS2, OCFS2, Lustre and
+# GPFS), and for two local ones (ext4 and XFS).
 cat > statfs.c << 'END'
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -213,7 +216,7 @@ else
   skip 'file systems' 'nothing can be loaded before the program'
 fi
 
-# A loop device, the file below it, and another node of the device.
+# A loop device, the file that it uses, and another node of the same device.
 cp A.qcow2 below.qcow2
 truncate -s 64M below.qcow2
 device=$(losetup --find --show below.qcow2 2> log)
@@ -230,9 +233,9 @@ else
   skip 'a loop device' "$(head -n 1 log)"
 fi
 
-# Where the kernel or the file system cannot tell.  The rest is as ever.  A
-# program that counts coverage locks its counters by the same call, which has
-# two names where a long has 32 bits.
+# The kernel or the file system cannot report locks; everything else is
+# unchanged.  A program that measures coverage locks its counters with the same
+# call, which has two names where a long has 32 bits.
 calls='fcntl,?fcntl64'
 if [ -n "$few" ]; then
   skip 'cannot tell' 'the program is run by another or sanitized'
@@ -280,7 +283,7 @@ quietly ()
   timeout 60 "$@" > qemu.log 2>&1
 }
 
-# create IMAGE: with a bitmap b0.
+# create IMAGE: creates an image with a bitmap b0.
 create ()
 {
   if ! quietly qemu-img create -f qcow2 "$1" 4M \
@@ -292,8 +295,8 @@ create ()
 holder=
 holder_job=
 
-# ask COMMAND ANSWER: of the qemu-io that is held.  It sees one command at a
-# time, so that each has to be waited for.
+# ask COMMAND ANSWER: sends COMMAND to the qemu-io of hold () and waits for
+# ANSWER. qemu-io reads one command at a time, so each answer must be awaited.
 ask ()
 {
   local text
@@ -308,8 +311,9 @@ ask ()
   return 1
 }
 
-# hold IMAGE OPTION...: a qemu-io that keeps it open, until it is let go or
-# killed, or for a minute.  Its format is probed unless an option says it.
+# hold IMAGE OPTION...: starts a qemu-io that keeps IMAGE open until it is let
+# go or killed, for at most a minute.  It probes the format unless an option
+# names it.
 hold ()
 {
   local image=$1
@@ -317,7 +321,7 @@ hold ()
   shift
   rm -f commands answers
   mkfifo commands answers
-  # For reading as well: opening does not wait then.
+  # For reading as well, because then opening does not block.
   exec 7<> commands 8<> answers
   # shellcheck disable=SC2016
   timeout 60 bash -c 'echo "$$"; exec qemu-io "$@"' bash "$@" \
@@ -392,7 +396,7 @@ else
   kill_holder
 fi
 
-# A killed writer's image that somebody reads has no writer.
+# After the writer was killed, a reader does not count as a writer.
 if hold killed.qcow2 -r; then
   expect_writer 'a reader of what was killed' killed.qcow2 false
   expect_state 'a reader of what was killed' killed.qcow2 in-use in-use
@@ -402,7 +406,7 @@ else
   kill_holder
 fi
 
-# A writer that takes no locks cannot be seen; the man page says so.
+# A writer that takes no locks cannot be detected; the man page says so.
 create unlocked.qcow2
 if hold "driver=qcow2,file.filename=unlocked.qcow2,file.locking=off" \
   --image-opts; then
@@ -414,7 +418,7 @@ else
   kill_holder
 fi
 
-# The daemon that exports images.
+# qemu-storage-daemon, which exports images.
 daemon=
 
 end_daemon ()
@@ -426,8 +430,8 @@ end_daemon ()
 }
 on_exit end_daemon
 
-# start_daemon IMAGE READ-ONLY WRITABLE: returns when it has opened the image.
-# The last two are on or off, and opposites.
+# start_daemon IMAGE READ-ONLY WRITABLE: starts the daemon and waits until it
+# has opened the image.  READ-ONLY and WRITABLE are on or off, and opposites.
 start_daemon ()
 {
   local i
@@ -469,9 +473,9 @@ else
   end_daemon
 fi
 
-# Looking disturbs nobody.
+# Reading an image disturbs no other program.
 
-# Output that nobody takes keeps the image open: its table has 16384 rows, and a
+# Output that is not read keeps the image open: the table has 16384 rows, and a
 # pipe holds 1 MiB.
 if quietly qemu-img create -f qcow2 -o cluster_size=512 large.qcow2 32G &&
     quietly qemu-img bitmap --add -g 512 large.qcow2 b0; then
@@ -480,7 +484,7 @@ if quietly qemu-img create -f qcow2 -o cluster_size=512 large.qcow2 32G &&
   # shellcheck disable=SC2086 # it may be several words
   timeout 60 $QCOW2TOOL bitmap-table --output=jsonl large.qcow2 > rows 7>&- &
   reader=$!
-  # A byte of it: the image is open, and most of the rows are not written.
+  # After one byte, the image is open and most of the rows are not written.
   read -r -t 20 -n 1 -u 7
   for ((i = 0; i < 5; i++)); do
     quietly qemu-io -f qcow2 -c 'write 0 64k' large.qcow2
@@ -494,8 +498,9 @@ else
   fail 'qemu-img makes a large table' "$(cat qemu.log)"
 fi
 
-# In a loop, while others open it: no one is refused.  What is printed may not
-# fit together, for the image changes meanwhile.
+# The program runs in a loop while others open the image, and none of them is
+# refused.  Its output may be inconsistent, because the image changes
+# meanwhile.
 looker=
 
 end_looker ()
@@ -512,7 +517,7 @@ create busy.qcow2
   trap - EXIT
   for ((i = 0; i < 100000; i++)); do
     tool dump --output=jsonl busy.qcow2
-    # What changed meanwhile is no answer, and no damage.
+    # Status 1 with FILE-08 is correct for an image that changed meanwhile.
     if [ "$status" = 1 ] && grep -q 'FILE-08\]$' "$err"; then
       status=0
     fi
@@ -534,7 +539,8 @@ check "no writer was refused: '$refused'" [ -z "$refused" ]
 check 'somebody was looking' [ -s rounds ]
 check 'and always could' test "$(grep -cv '^[02]$' rounds)" = 0
 
-# While someone holds the very byte we ask for, we do not wait.
+# The program does not wait while another process holds the byte that it
+# queries.
 if hold live.qcow2; then
   # shellcheck disable=SC2086 # it may be several words
   timeout 120 $QCOW2TOOL dump live.qcow2 > "$out" 2> "$err"

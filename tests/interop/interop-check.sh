@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What check says of QEMU is what qemu-img does: which images it refuses and
-# with which words, what it makes of the others, and what remedies do.
+# qemu-img does what check says about QEMU: which images it refuses, with which
+# messages, how it treats the others, and what remedies do.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What check says of a LUKS header is what QEMU does with it and the right
-# secret: random changes of the header of an image that qemu-img made.
-# QCOW2TOOL_LUKS_CASES is how many, QCOW2TOOL_LUKS_SEED chooses them.
+# QEMU, with the right secret, does what check says about a LUKS header.  The
+# header of an image made by qemu-img gets random changes.
+# QCOW2TOOL_LUKS_CASES is the number of changes, and QCOW2TOOL_LUKS_SEED is
+# their seed.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What bitmap-map says is dirty is what QEMU says: random images of every
-# cluster size and granularity, held against nbdinfo and qemu-nbd; bitmaps that
-# QEMU does not use either; and the manual's recipes, which copy what is dirty.
+# bitmap-map and QEMU agree about dirty extents.  Random images of every
+# cluster size and granularity are compared with nbdinfo and qemu-nbd.  Bitmaps
+# that QEMU does not use are refused.  The scripts in the man page copy exactly
+# the dirty parts.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -12,10 +13,10 @@ timeout 60 nbdinfo --help | grep -q -e --totals \
   || skip_all 'this nbdinfo has no --totals'
 
 export QCOW2TOOL
-# With it the same images are made again.
+# The seed makes the same images again.
 seed=${QCOW2TOOL_SEED:-$RANDOM$RANDOM}
 
-# The recipes have names of files that need no folder.
+# The scripts use file names without a folder.
 cd "$tmp" || exit 1
 
 map_py ()
@@ -23,7 +24,7 @@ map_py ()
   python3 "$srcdir/tests/interop/interop-map.py" "$@"
 }
 
-# change COMMAND...: has to work.
+# change COMMAND...: runs COMMAND, which must succeed.
 change ()
 {
   "$@" > qemu.log 2>&1 || fail "$*" "$(cat qemu.log)"
@@ -44,13 +45,14 @@ random_images ()
 {
   echo "# seed $seed"
   results map_py random "$seed"
-  # One that takes too long on this machine has no result.
+  # An image that takes too long on this machine has no result.
   check 'random images: there were some' [ "$n_results" -gt 0 ]
 }
 
-# ---- Bitmaps that are not to be used ----
+# ---- Bitmaps that must not be used ----
 
-# $image: five entries of 2 MiB each, the last one in part, all with data.
+# Sets $image to an image whose bitmap has five entries, all with data.  Four
+# map 2 MiB each, and the last one maps less.
 make_sound ()
 {
   image=sound.qcow2
@@ -62,8 +64,8 @@ make_sound ()
   expect_answer 'sound: as nbdinfo says' < sound.map
 }
 
-# says STATUS PATTERN: the last run ended so, and its messages match PATTERN:
-# that the bitmap cannot be used may follow what is wrong with it.
+# says STATUS PATTERN: the last run ended with STATUS, and its messages match
+# PATTERN.  The message that the bitmap cannot be used may follow the findings.
 says ()
 {
   # shellcheck disable=SC2053 # the right side is a pattern
@@ -76,7 +78,7 @@ fail_as_run ()
 $(cat "$err")"
 }
 
-# refuses NAME STATUS PATTERN: the last run did, and printed nothing.
+# refuses NAME STATUS PATTERN: as says, and the last run printed no output.
 refuses ()
 {
   if says "$2" "$3" && [ ! -s "$out" ]; then
@@ -86,8 +88,8 @@ refuses ()
   fi
 }
 
-# refused NAME PATTERN: bitmap-map prints nothing of b0 of $image, for a reason
-# that matches PATTERN.
+# refused NAME PATTERN: bitmap-map prints nothing about b0 of $image, and the
+# reason matches PATTERN.
 refused ()
 {
   local options
@@ -103,7 +105,7 @@ refused ()
   refuses "$1: no answer" 1 "*: bitmap 0 'b0': *"
 }
 
-# not_exported NAME: QEMU does not use b0 of $image either.
+# not_exported NAME: QEMU refuses to export b0 of $image, too.
 not_exported ()
 {
   if map_py export "$image" b0 no.map > qemu.log 2>&1; then
@@ -113,8 +115,8 @@ not_exported ()
   fi
 }
 
-# forced NAME PATTERN: with --force, what stands on standard input is printed;
-# nothing is clean.
+# forced NAME PATTERN: with --force, bitmap-map prints the text on standard
+# input; no extent is clean.
 forced ()
 {
   cat > wanted.map
@@ -146,7 +148,7 @@ edited ()
   change map_py edit "$1" "$image" b0
 }
 
-# A writer that was killed leaves the flag behind, and what was there before.
+# A killed writer leaves the in-use flag and the previous bits in the image.
 killed ()
 {
   image=killed.qcow2
@@ -181,7 +183,7 @@ unusable ()
   damaged entry-reserved 1 BTAB-01
   damaged entry-one-with-offset 1 BTAB-02
   damaged table-too-short 4 BDIR-18
-  # Behind the end of the file QEMU reads zeroes: it takes that for clean.
+  # QEMU reads zeroes after the end of the file, and takes them for clean.
   damaged entry-behind-the-end 1 BTAB-05
 
   edited table-unaligned
@@ -192,8 +194,7 @@ unusable ()
   not_exported type
 }
 
-# damaged WHAT ENTRY RULE: nothing is known of what that entry of the table is
-# about.
+# damaged WHAT ENTRY RULE: the extent that this table entry maps is unknown.
 damaged ()
 {
   edited "$1"
@@ -202,23 +203,24 @@ damaged ()
   map_py unknown sound.map "$image" "$2" | forced "$1" "*$3*"
 }
 
-# ---- Recipes ----
+# ---- The scripts in the man page ----
 
-# As users have it, by its name.
+# Users call the program by its name.
 qcow2tool ()
 {
   # shellcheck disable=SC2086,SC2317
   $QCOW2TOOL "$@"
 }
 
-# use DISK: what happens to it after its backup, to the last sector.
+# use DISK: writes to the disk after its backup, up to the last sector.
 use ()
 {
   io "$1" 'write -P 11 0 512' 'write -P 12 1000k 300k' 'write -P 0 2M 64k' \
     'write -z 3M 500k' 'discard 5M 1M' 'write -P 13 21503k 3k'
 }
 
-# has_mark: the target's clean part is not touched; then it is as before.
+# put_mark FILE, has_mark FILE: a mark in the clean part of the target, which
+# remains because that part is not written.
 mark='21000000'
 put_mark ()
 {
@@ -232,8 +234,7 @@ has_mark ()
   [ "$(tail -c +$((mark + 1)) "$1" | head -c 10)" = 'not copied' ]
 }
 
-# check_copy NAME: backup.raw has become disk.raw, and what was clean is as it
-# was.
+# check_copy NAME: backup.raw equals disk.raw, and its clean part is unchanged.
 check_copy ()
 {
   check "$1: only what is dirty was written" has_mark backup.raw
@@ -242,7 +243,7 @@ check_copy ()
   check "$1: the backup is the disk" cmp disk.raw backup.raw
 }
 
-# A disk in a raw file, whose bitmaps are in the image beside it.
+# A raw disk, and a separate image with its bitmaps.
 make_raw_disk ()
 {
   change qemu-img create -q -f qcow2 \
@@ -260,8 +261,8 @@ new_backup ()
   put_mark backup.raw
 }
 
-# example WORDS: the script in the man page in which these words are, with
-# nothing changed but its indentation.
+# example WORDS: prints the script in the man page that contains WORDS, without
+# its indentation.
 example ()
 {
   awk -v words="$1" '
@@ -271,8 +272,8 @@ example ()
     "$srcdir/doc/qcow2tool.pod"
 }
 
-# by_the_manual NAME WORDS: runs that script, which may end its shell, with the
-# variables that it uses.
+# by_the_manual NAME WORDS: runs this script with the variables that it uses.
+# The script may end its shell.
 by_the_manual ()
 {
   local script
@@ -305,7 +306,7 @@ recipe_dd ()
   check_copy 'recipe: dd'
 }
 
-# An image whose data are in itself, and so is its backup.
+# An image that contains its own data, as does its backup.
 make_qcow2_disk ()
 {
   rm disk.qcow2
@@ -318,7 +319,8 @@ make_qcow2_disk ()
   before=$(cksum < disk.qcow2)
 }
 
-# read_back NAME: what inc.qcow2 over the full backup holds.
+# read_back NAME: checks the contents of inc.qcow2, whose backing file is the
+# full backup.
 read_back ()
 {
   check "$1: the image is as before" [ "$before" = "$(cksum < disk.qcow2)" ]
@@ -330,7 +332,7 @@ read_back ()
   io full.qcow2 "write -P 1 20M 4k"
 }
 
-# The image as a backing file, of which what is read is kept.
+# The image is a backing file, and the overlay keeps the data that are read.
 recipe_copy_on_read ()
 {
   by_the_manual 'recipe: copy on read' 'qemu-io -C'
@@ -338,9 +340,9 @@ recipe_copy_on_read ()
   read_back 'recipe: copy on read'
 }
 
-# ---- May a backup be made by this bitmap? ----
+# ---- Does the bitmap allow an incremental backup?  ----
 
-# What the example calls.
+# The function that the script calls.
 # shellcheck disable=SC2317
 incremental_backup ()
 {
@@ -355,15 +357,15 @@ full_backup ()
   echo full
 }
 
-# same_disk: the backups together are the disk.
+# same_disk: the contents of both backups equal the disk.
 # shellcheck disable=SC2317
 same_disk ()
 {
   timeout 300 qemu-img compare -q -f qcow2 -F qcow2 "$img" "$new"
 }
 
-# The full backup, the bitmap, and a write of 1 MiB; then the bitmap is disabled,
-# and 4 MiB more are written.
+# The full backup, the bitmap, and a write of 1 MiB.  Then the bitmap is
+# disabled, and 4 MiB more are written.
 backup_by_the_manual ()
 {
   local img=vm.qcow2 full=vm-full.qcow2 new=vm-inc.qcow2 b=day list=vm.list
@@ -387,14 +389,14 @@ backup_by_the_manual ()
     [ "$status.$(cat manual.out)" = 0.full ]
   check 'disabled: nothing was copied by the bitmap' [ ! -e "$new" ]
 
-  # The bitmap can be used, and by it the copy is another disk.
+  # The bitmap is usable, but a copy by it differs from the disk.
   tool bitmaps --is usable --name "$b" "$img"
   expect 'disabled: usable' 0
   by_the_manual 'disabled' 'qemu-io -C'
   check 'disabled: a copy by the bitmap is not the disk' eval '! same_disk'
 }
 
-# The names in the man page's scripts; they are read by eval.
+# The variables in the scripts of the man page, which are read by eval.
 # shellcheck disable=SC2034
 recipes ()
 {

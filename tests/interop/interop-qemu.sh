@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Images made by QEMU's own programs: what is printed has to be what qemu-img
-# says, and what interop-compare.py reads from the same bytes.
+# Images made by QEMU's own programs.  The output must agree with qemu-img, and
+# with the bytes as interop-compare.py reads them.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
 require qemu-img qemu-io python3 cksum timeout
 
-# With QCOW2TOOL_SLOW, when a wrapper makes every run slow.
+# The images for QCOW2TOOL_SLOW, when a wrapper makes every run slow.
 slow_selection=' zstd tables names luks data-file downgraded live killed '
 slow_selection+='all-ones '
 
@@ -17,7 +17,7 @@ want=$tmp/want
 secret=secret,id=s,data=interop
 mkdir "$got" "$want"
 
-# The names in images are relative to where they are.
+# Names in images are relative to the folder of the image.
 cd "$tmp" || exit 1
 
 compare_py ()
@@ -30,7 +30,8 @@ diff_text ()
   diff -u "$@" 2>&1 | head -n 40
 }
 
-# quietly COMMAND...: its messages are kept for who has to report them.
+# quietly COMMAND...: runs COMMAND; its messages are kept in qemu.log for the
+# caller.
 quietly ()
 {
   timeout 60 "$@" > "$tmp/qemu.log" 2>&1
@@ -41,14 +42,15 @@ selected ()
   [ -z "${QCOW2TOOL_SLOW-}" ] || [[ $slow_selection = *" $1 "* ]]
 }
 
-# create NAME SIZE [OPTION...]: makes $image, or fails and says why.
+# create NAME SIZE [OPTION...]: creates $image, or reports a failure.
 create ()
 {
   local name=$1 size=$2 i
 
   shift 2
   image=$name.qcow2
-  # Now and then qemu-img cannot measure how fast it derives a LUKS key.
+  # Occasionally qemu-img fails to measure the time that it takes to derive a
+  # LUKS key.
   for i in 1 2 3 4 5; do
     quietly qemu-img create -f qcow2 "$@" "$image" "$size" && return
     grep -q 'accurate CPU usage' qemu.log || break
@@ -57,7 +59,7 @@ create ()
   return 1
 }
 
-# bitmap ACTION... NAME: of $image, by qemu-img.
+# bitmap ACTION... NAME: changes a bitmap of $image with qemu-img.
 bitmap ()
 {
   local arguments=("${@:1:$#-1}")
@@ -66,13 +68,13 @@ bitmap ()
   fail "$image: qemu-img bitmap $*" "$(cat qemu.log)"
 }
 
-# change COMMAND...: has to work.
+# change COMMAND...: runs COMMAND, which must succeed.
 change ()
 {
   quietly "$@" || fail "$image: $*" "$(cat qemu.log)"
 }
 
-# io COMMAND...: of qemu-io, on $image.
+# io COMMAND...: runs commands of qemu-io on $image.
 io ()
 {
   local arguments=()
@@ -89,7 +91,7 @@ edit ()
   compare_py edit "$1" "$image" || fail "$image: $1" 'not edited'
 }
 
-# A bitmap that records and one that does not, and something to record.
+# An enabled bitmap and a disabled one, and writes to record.
 two_bitmaps ()
 {
   bitmap --add b0
@@ -97,7 +99,8 @@ two_bitmaps ()
   io 'write 0 192k' 'write 700k 1k' 'write 1023k 1k'
 }
 
-# matches NAME FILE ARGUMENT...: silently ends with 0 and prints FILE.
+# matches NAME FILE ARGUMENT...: the program ends with 0, prints FILE and has
+# no messages.
 matches ()
 {
   local name=$1 file=$2 difference
@@ -113,8 +116,9 @@ matches ()
   fi
 }
 
-# compare NAME [writer]: what the file says against what is printed, and that
-# against qemu-img.  Whether someone writes is not in the file.
+# compare NAME [writer]: compares the bytes of the file with the output, and
+# the output with qemu-img.  The argument says whether a writer has the file
+# open.
 compare ()
 {
   local name=$1 present=${2-nobody} problem
@@ -140,7 +144,7 @@ compare ()
     --field=compression_type_name --field=crypt_method_name "$image"
   cp "$out" "$got/fields"
 
-  # LUKS is not opened, only looked at: no secret.
+  # The information about LUKS needs no secret.
   if ! timeout 60 qemu-img info -U --output=json "$image" \
        > info.json 2> qemu.log; then
     fail "$name: as qemu-img says" "$(cat qemu.log)"
@@ -151,7 +155,8 @@ compare ()
   fi
 }
 
-# follow NAME BITMAP: the printed table leads to what qemu-nbd exports.
+# follow NAME BITMAP: the printed table leads to the bits that qemu-nbd
+# exports.
 follow ()
 {
   local name="$1: the table of $2 leads to what qemu-nbd exports" problem
@@ -167,7 +172,7 @@ follow ()
     return
   fi
 
-  # nbdinfo starts the server, on a socket of its own, and ends it.
+  # nbdinfo starts the server on a socket of its own, and ends it.
   if ! timeout 30 nbdinfo --json --map="qemu:dirty-bitmap:$2" \
        -- [ qemu-nbd -r -f qcow2 -B "$2" "$image" ] > map.json 2> qemu.log
   then
@@ -185,7 +190,7 @@ follow ()
   fi
 }
 
-# One creation option, or several, each with bitmaps.
+# Single creation options, or several together, each with bitmaps.
 creation_options ()
 {
   local size
@@ -241,7 +246,7 @@ encryption ()
 
   for method in luks aes; do
     options=encrypt.format=$method,encrypt.key-secret=s
-    # The least time in which a key is derived from the secret.
+    # The shortest possible time to derive a key from the secret.
     [ "$method" = aes ] || options+=,encrypt.iter-time=10
     create "$method" 4M --object "$secret" -o "$options" || continue
     compare "$method"
@@ -251,7 +256,8 @@ encryption ()
   done
 }
 
-# backed NAME BACKING OPTION...: a backing file need not be there.
+# backed NAME BACKING OPTION...: creates an image whose backing file may be
+# missing.
 backed ()
 {
   local name=$1 backing=$2
@@ -279,13 +285,13 @@ backing_files ()
   backed backing-data-file base.qcow2 -F raw -o data_file=backing.raw &&
     compare backing-data-file
 
-  # qemu-img insists on a format, so it is hidden from both.
+  # qemu-img requires a format, so the format is hidden from both.
   backed no-format base.qcow2 -F qcow2 && edit unknown-extension &&
     compare no-format
 }
 
-# Bitmaps in an image whose backing file is not there, by a way that does not
-# open it.
+# Adds bitmaps to an image whose backing file is missing, with options that do
+# not open the backing file.
 two_bitmaps_on_nothing ()
 {
   local opts="driver=qcow2,file.filename=$image,backing="
@@ -294,7 +300,7 @@ two_bitmaps_on_nothing ()
     change qemu-img bitmap --image-opts --add --disable -g 512 "$opts" old
 }
 
-# Tables of 64 clusters and a row more than fits, printed whole and in parts.
+# Tables of 64 clusters and of one row more, printed in full and in parts.
 tables ()
 {
   create tables 8589967872 -o cluster_size=512 || return
@@ -320,7 +326,7 @@ tables ()
   matches 'tables: the same at its offset' "$tmp/expected" \
     bitmap-table --at="$(cat "$out")" --count=4000 "$image"
 
-  # A row describes 512 * 8 * 512 bytes, the last one what is left.
+  # A row maps 512 * 8 * 512 bytes, and the last row maps the rest.
   awk 'NR > 1 { start = $1 * 2097152
                 left = 8589967872 - start
                 printf "%s %s %s %s 0x0 %.0f %.0f\n", $1, $2, $3, $4, start,
@@ -352,7 +358,7 @@ names ()
 {
   local odd=() name i found=
 
-  # As printf's %b reads them.
+  # The names, in the notation of printf's %b.
   while IFS= read -r name; do
     odd+=("$name")
   done << 'EOT'
@@ -484,7 +490,8 @@ changed_images ()
     compare amended
   }
 
-  # Nothing vouches for these bitmaps any more, and QEMU hides them.
+  # These bitmaps are no longer guaranteed to be consistent, and QEMU hides
+  # them.
   create downgraded 4M && {
     two_bitmaps
     change qemu-img amend -o compat=0.10 "$image"
@@ -510,7 +517,7 @@ changed_images ()
   }
 }
 
-# What QEMU reads but does not write.
+# Images that QEMU reads but does not create.
 edited_images ()
 {
   local message
@@ -549,22 +556,22 @@ edited_images ()
 writer=
 writer_job=
 
-# Starts a writer of $image that stays: it reads commands from descriptor 7,
-# and ends with this test or after a minute, whatever happens.
+# Starts a writer that keeps $image open.  It reads commands from descriptor 7,
+# and ends with this test or after a minute.
 start_writer ()
 {
   local text
 
   rm -f commands answers
   mkfifo commands answers
-  # For reading as well: opening does not wait then.
+  # For reading as well, because then opening does not block.
   exec 7<> commands 8<> answers
   # shellcheck disable=SC2016
   timeout 60 bash -c 'echo "$$"; exec qemu-io -f qcow2 "$1"' bash "$image" \
     < commands > answers 2>&1 7>&- 8>&- &
   writer_job=$!
   read -r -t 20 -u 8 writer || return
-  # Where nothing is allocated yet.
+  # A write to an unallocated part.
   echo 'write 2M 64k' >&7
   while read -r -t 20 -u 8 text; do
     case $text in
@@ -585,7 +592,8 @@ kill_writer ()
 }
 on_exit kill_writer
 
-# live NAME: $image while someone writes it, then after that one was killed.
+# live NAME: compares $image while it has a writer, and after the writer was
+# killed.
 live ()
 {
   local name=$1 before
@@ -596,7 +604,7 @@ live ()
     return
   fi
 
-  # Without -U it is refused: the writer holds its lock.
+  # Without -U, qemu-img refuses the image, because the writer holds its lock.
   if quietly qemu-img info "$image"; then
     fail "$name: the image is locked"
   else
@@ -620,7 +628,7 @@ writers ()
   tool bitmaps --is=in-use --name=old "$image"
   expect 'killed: old is in-use as well' 0
 
-  # Those stay, whatever is done with the image.
+  # The bitmaps remain in use, whatever changes in the image.
   bitmap --add -g 512 new
   io 'write 3M 64k'
   compare beside-in-use
@@ -649,7 +657,7 @@ writers ()
   compare repaired
 }
 
-# on_device NAME DEVICE: all commands print what they print for $image.
+# on_device NAME DEVICE: all commands print the same for DEVICE as for $image.
 on_device ()
 {
   local name=$1 device=$2 command problem=
@@ -700,7 +708,7 @@ fuse_job=
 end_fuse ()
 {
   [ -n "$fuse_job" ] || return
-  # It unmounts, and its server ends with it.
+  # SIGTERM unmounts the file and ends its server.
   kill -TERM "$fuse_job" 2> /dev/null
   wait "$fuse_job" 2> /dev/null
   fuse_job=
@@ -739,7 +747,7 @@ other_files ()
 {
   create device 4M || return
   two_bitmaps
-  # A device has whole sectors only.
+  # A device consists of whole sectors.
   truncate -s %512 "$image"
   devices
   fuse_file

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Whether QEMU opens an image is what check says of it, over random damage.
+# QEMU opens an image with random damage if check says so, and only then.
 # "make fuzz-verdict" tries more images.
 
 # shellcheck source=tests/lib.sh

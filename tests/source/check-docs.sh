@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The program, its man page, its completion and README say the same.
+# The program, its man page, its completion and README agree with each other.
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
@@ -8,8 +8,9 @@ pod=$srcdir/doc/qcow2tool.pod
 samples=(extl2 iotest291-merged iotest291-orig multi-entry unknown-ext version2
   zstd-4k)
 
-# The examples run the qcow2tool of PATH: those of the man page among sample
-# images, those of README where it makes its own.
+# The examples run the qcow2tool in the PATH.  Those of the man page run in a
+# folder with sample images, those of README in an empty folder where they
+# create their own.
 mkdir "$tmp/bin" "$tmp/cwd" "$tmp/readme"
 printf '#!/bin/sh\nexec %s "$@"\n' "$QCOW2TOOL" > "$tmp/bin/qcow2tool"
 chmod +x "$tmp/bin/qcow2tool"
@@ -25,8 +26,8 @@ done
 # shellcheck source=completions/qcow2tool.bash
 . "$srcdir/completions/qcow2tool.bash"
 
-# same_words NAME FILE: standard input has the words in FILE, one per line, and
-# no others.
+# same_words NAME FILE: standard input contains exactly the words in FILE, one
+# per line.
 same_words ()
 {
   sort -u > "$tmp/found"
@@ -38,13 +39,13 @@ same_words ()
   fi
 }
 
-# The options in help on standard input, one per line.
+# Prints the options in the help text on standard input, one per line.
 help_options ()
 {
   grep -oE '^  (-[A-Za-z0-9], )?--[a-z0-9-]+' | grep -oE -- '-[A-Za-z0-9-]+'
 }
 
-# pod_section LEVEL TITLE: the section's text.
+# pod_section LEVEL TITLE: prints the text of the section.
 pod_section ()
 {
   awk -v level="$1" -v title="$2" '
@@ -55,14 +56,16 @@ pod_section ()
     here' "$pod"
 }
 
-# The options that items of the pod on standard input explain, one per line.
+# Prints the options that the items of the pod on standard input document, one
+# per line.
 pod_options ()
 {
   grep '^=item ' | grep -oE 'B<--?[A-Za-z0-9][A-Za-z0-9-]*>' |
     sed 's/^B<\(.*\)>$/\1/'
 }
 
-# completions LINE: what completes it, one per line, without quotes.
+# completions LINE: prints the completions of LINE, one per line, without
+# quotes.
 completions ()
 {
   COMP_LINE=$1 COMP_POINT=${#1} COMPREPLY=()
@@ -70,7 +73,7 @@ completions ()
   printf '%s\n' "${COMPREPLY[@]}" | sed 's/\\//g'
 }
 
-# The values that the message of the last run lists, one per line.
+# Prints the values that the message of the last run lists, one per line.
 listed_values ()
 {
   sed -n "1s/.* n\\(ot\\|or\\) one of:\\{0,1\\} //p" "$err" |
@@ -97,7 +100,8 @@ pod_section 1 OPTIONS | sed '/^Of every command/,$d' | pod_options |
 completions 'qcow2tool -' |
   same_words 'the completion has the options before the command' "$tmp/options"
 
-# Of what every command has, help leaves out what is of no use to one.
+# hidden COMMAND: prints the common options that COMMAND does not support and
+# that its help omits.
 hidden ()
 {
   case $1 in
@@ -122,7 +126,7 @@ for command in "${commands[@]}"; do
     same_words "the completion has the options of $command and no others" \
       "$tmp/options"
 
-  # The message about a wrong value lists the good ones.
+  # The message about an invalid value lists the valid values.
   while read -r option; do
     case $option in
       --output|--format|--is|--type|--field|--magic) ;;
@@ -147,8 +151,8 @@ for command in "${commands[@]}"; do
   done < "$tmp/options"
 done
 
-# Wherever the man page or README name an option, there is one, unless it is
-# that of another program.
+# Every option that the man page or README names exists, unless it belongs to
+# another program.
 echo --map >> "$tmp/all-options" # nbdinfo's
 grep -hvE '^    (nbdinfo --size|make install|parallel --nonall)' "$pod" \
   "$srcdir/README" | grep -vE '^ *jq -c --arg |qemu-img bitmap --remove' |
@@ -161,10 +165,10 @@ sed -n 's/^ *TOOL_[A-Z_]* = \([0-9]*\).*/\1/p' "$srcdir/src/cli/tool.h" \
 pod_section 1 'EXIT STATUS' | sed -n 's/^=item B<\([0-9]*\)>$/\1/p' |
   same_words 'the man page has the exit statuses' "$tmp/statuses"
 
-# As the source labels them.
+# The states, as the source labels them.
 sed -n 's/.*{ QCOW2_BITMAP_STATE_[A-Z_]*, "\(.*\)" },.*/\1/p' \
   "$srcdir/src/qcow2/bitmap.c" > "$tmp/shown"
-# A remark in parentheses makes no other state.
+# A remark in parentheses does not make a separate state.
 sed 's/ (.*//' "$tmp/shown" > "$tmp/states"
 while read -r state; do
   check "the man page has the state $state" grep -qF "C<$state>" "$pod"
@@ -177,7 +181,7 @@ sed -n '/^code_of/,/^}/s/.*return "\(.*\)";/\1/p' "$srcdir/src/cli/tool.c" \
 pod_section 1 'JSON OUTPUT' | sed -n 's/^C<\([a-z0-9-]*\)>: .*/\1/p' |
   same_words 'the man page has the error codes' "$tmp/codes"
 
-# All rules, as the table in the source has them.
+# All rules in the table of the source.
 grep -oE '= ROW \("[A-Z]+-[0-9]+"' "$srcdir/src/check/rule.c" \
   | grep -oE '[A-Z]+-[0-9]+' | sort -u > "$tmp/rules"
 pod_section 1 RULES | sed -n 's/^=item \([A-Z]*-[0-9]*\)$/\1/p' |
@@ -192,7 +196,7 @@ for file in contrib/qcow2.py doc/qcow2tool.schema.json; do
     [ -s "$srcdir/$file" ]
 done
 
-# All keys of the JSON, as they are printed and as the schema has them.
+# All JSON keys, as the program prints them and as the schema lists them.
 if command -v jq > /dev/null; then
   for name in L DF BK unknown-extensions T01 B many-bad-entries; do
     "$MKIMAGE" "$name" "$tmp/$name.qcow2" 2> /dev/null || continue
@@ -220,7 +224,7 @@ else
 fi
 
 if command -v podchecker > /dev/null; then
-  # Commands share options: that their names repeat is no fault.
+  # Commands share options, so repeated names of options are not a fault.
   podchecker -warnings "$pod" 2>&1 | grep -v 'multiple occurrences' > "$out"
   check 'podchecker is content' [ "$(cat "$out")" = "$pod pod syntax OK." ]
 else
@@ -244,8 +248,9 @@ lack_of ()
   fi
 }
 
-# run_examples FILE: runs the lines "    $ COMMAND" in it, with lines "    > "
-# behind that go on; what is printed must be the indented lines behind.
+# run_examples FILE: runs the lines "    $ COMMAND" in it, each with the lines
+# "    > " that continue it.  The output must equal the indented lines that
+# follow.
 run_examples ()
 {
   local n=0 example lack
@@ -278,7 +283,7 @@ run_examples ()
     { here = 0 }
     END { flush () }' "$1"
 
-  # Some use what those before them made.
+  # Some examples use files that earlier ones created.
   for ((n = 0; n < $(find "$tmp/examples" -name '*.sh' | wc -l); n++)); do
     example=$tmp/examples/$((n + 1)).sh
     lack=$(lack_of "$example")
@@ -286,8 +291,7 @@ run_examples ()
       skip "${1##*/}: $(head -n 1 "$example")" "$lack"
       continue
     fi
-    # Parallel keeps files in HOME, and its messages (how to cite it, for one)
-    # depend on its version.
+    # GNU parallel keeps files in HOME, and its messages depend on its version.
     if grep -qw parallel "$example"; then
       HOME=$tmp bash "$example" > "$out" 2> "$err"
       diagnose < "$err"
@@ -310,7 +314,8 @@ fi
 cd "$tmp/cwd" || exit 1
 run_examples "$pod"
 
-# The scripts in the man page, each a paragraph, on an image with bitmap big.
+# Runs the scripts in the man page, one per paragraph, on an image with bitmap
+# big.
 rm -rf "$tmp/scripts"
 mkdir "$tmp/scripts"
 pod_section 1 EXAMPLES | awk -v dir="$tmp/scripts" '
@@ -331,7 +336,7 @@ for script in "$tmp/scripts"/*.sh; do
     skip "the script at '$(sed -n '1s/^ *//p' "$script")'" "$lack"
     continue
   fi
-  # What copies wants a bitmap that can be used.
+  # A script that copies data needs a usable bitmap.
   img=$sample b=big
   if grep -q bitmap-map "$script"; then
     img=$tmp/cwd/iotest291-merged.qcow2 b=b2

@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Who may touch what: each layer of src/ includes and calls only what it may.
+# Each layer of src/ includes and calls only what it is allowed to.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
-# What the rules look at: the sources without comments, and without what is
-# in strings unless it is an included file's name.  Line numbers stay.
+# strip FILE: prints a source without comments and without the contents of
+# strings, except for the names of included files.  The rules apply to this
+# text.  Line numbers are unchanged.
 strip ()
 {
   awk '
@@ -59,8 +60,9 @@ strip ()
     }' "$1"
 }
 
-# Variables that keep a value between calls: a line each, FILE:LINE:TEXT.
-# A declaration whose name stands on the next line is put together first.
+# Prints the variables that keep a value between calls, one per line:
+# FILE:LINE:TEXT.  A declaration whose name is on the next line is joined
+# first.
 list_variables ()
 {
   awk '
@@ -92,8 +94,8 @@ list_variables ()
     }' "$@"
 }
 
-# Sets files: those of the stripped sources that match the patterns, without
-# those behind "but".
+# select_files PATTERN... [but PATTERN...]: sets files to the stripped sources
+# that match the patterns, without those that match the patterns after "but".
 files=()
 select_files ()
 {
@@ -119,7 +121,8 @@ select_files ()
   done
 }
 
-# verdict NAME HITS: one rule's result.  A rule that sees no file is broken.
+# verdict NAME HITS: reports the result of one rule.  A rule that applies to no
+# file is broken.
 verdict ()
 {
   if [ ${#files[@]} = 0 ] || [ ! -e "${files[0]}" ]; then
@@ -131,7 +134,7 @@ verdict ()
   fi
 }
 
-# forbid NAME REGEX FILES...: no line of them matches.
+# forbid NAME REGEX FILES...: no line of the files matches REGEX.
 forbid ()
 {
   local name=$1 regex=$2
@@ -141,7 +144,8 @@ forbid ()
   verdict "$name" "$(grep -nE -e "$regex" /dev/null "${files[@]}")"
 }
 
-# includes NAME REGEX FILES...: what they include matches as a whole.
+# includes NAME REGEX FILES...: every include of the files matches REGEX as a
+# whole.
 includes ()
 {
   local name=$1 regex=$2
@@ -152,8 +156,8 @@ includes ()
     | grep -vE "include[ 	]+($regex)[ 	]*\$")"
 }
 
-# A regular expression for a call of one of the functions; not for a member
-# of that name.
+# calls FUNCTION...: prints a regular expression for a call of one of the
+# functions, but not for members with these names.
 calls ()
 {
   local IFS='|'
@@ -167,7 +171,7 @@ calls ()
 done
 cd "$tmp/src" || exit 1
 
-# Includes, layer by layer.
+# The includes of each layer.
 
 posix='<(errno|fcntl|string|unistd|sys/stat|sys/types|sys/vfs)\.h>'
 
@@ -198,7 +202,7 @@ includes 'only the list of images includes stdio' \
   '"[^"]*"|<(errno|fcntl|glib|string|sys/[a-z]+|unistd)\.h>' \
   '*/*.[ch]' but 'cli/image-list.c' 'cli/charset.c'
 
-# What talks to the world.
+# Access to the outside world.
 
 forbid 'nothing prints to a stream' \
   "$(calls printf fprintf vprintf vfprintf dprintf vdprintf puts fputs putc \
@@ -229,7 +233,7 @@ forbid 'only the file source and main ask what a descriptor is' \
 forbid 'only main writes' "$(calls write pwrite writev send ftruncate)" \
   '*/*.[ch]' but 'cli/main.c'
 
-# What each layer knows.
+# The knowledge of each layer.
 
 forbid 'the reader does not judge' \
   '(^|[^A-Za-z0-9_])(Qcow2(Problem|Rule|Subject|Verdict)|qcow2_(problem|rule)s?_|qcow2_[a-z0-9_]*judge)' \
@@ -243,7 +247,7 @@ forbid 'the renderer cannot fail' \
 forbid 'the renderer does not read' \
   '(^|[^A-Za-z0-9_])(ByteSource|ByteWindow|byte_source|byte_window|qcow2_[a-z0-9_]*(open|read|next)[a-z_]*[ 	]*\()' \
   'render/*'
-# A shifted number (one bit per type) is no byte.
+# A shifted number (one bit per type) is not byte arithmetic.
 forbid 'commands do no byte arithmetic' \
   '>>|[])][ 	]*<<|(^|[^A-Za-z0-9_])[A-Za-z_][A-Za-z0-9_]*[ 	]*<<|(^|[^A-Za-z0-9_])(guint8|qcow2_load_be|memcpy|memmove|byte_source_read|byte_window_get)([^A-Za-z0-9_]|$)' \
   'cli/cmd-*'
