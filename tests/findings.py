@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What `qcow2tool check` finds in images of the builder, and results in TAP.
+"""The findings of `qcow2tool check` in images of the builder, and TAP output.
 
-The programs are $QCOW2TOOL and $MKIMAGE; images are made in $IMAGES, a folder
-that the caller removes.
+The programs are $QCOW2TOOL and $MKIMAGE.  Images are made in the folder
+$IMAGES, which the caller removes.
 """
 
 import json
@@ -14,19 +14,20 @@ import subprocess
 TOOL = shlex.split(os.environ.get('QCOW2TOOL', 'qcow2tool'))
 MKIMAGE = os.environ.get('MKIMAGE', 'mkimage')
 IMAGES = os.environ.get('IMAGES', '.')
-# Whether a wrapper makes every run slow: a part of the images has to do then.
+# Whether a wrapper makes every run slow: then a part of the images is enough.
 SLOW = bool(os.environ.get('QCOW2TOOL_SLOW'))
 
 
 class Tap:
-    """Results, printed as they come."""
+    """Prints results as soon as they are known."""
 
     def __init__(self):
         self.n = 0
         self.n_failed = 0
 
     def ok(self, name, reasons=()):
-        """One result: REASONS, a list of lines, are what is wrong."""
+        """Prints one result.  REASONS is a list of lines that describe a
+        failure."""
         self.n += 1
         self.n_failed += bool(reasons)
         print('%sok %d - %s' % ('not ' if reasons else '', self.n, name))
@@ -43,8 +44,8 @@ class Tap:
 
 
 class Answer:
-    """The answer to one image.  Problems are as the program gives them but
-    for those that only say how many more there are."""
+    """The answer about one image.  Problems are those of the program's output,
+    except for entries that only count the problems left out."""
 
     def __init__(self, path):
         done = subprocess.run(TOOL + ['check', '--output=json', '--', path],
@@ -57,7 +58,8 @@ class Answer:
                          if problem.get('suppressed') is None]
 
     def findings(self):
-        """The problems as "E HDR-04@0x14", the error that ended it too."""
+        """Returns the problems as "E HDR-04@0x14", and the error, if there is
+        one."""
         found = ['%s %s@%#x' % (problem['severity'][0].upper(),
                                 problem['rule'], problem['offset'])
                  for problem in self.problems]
@@ -71,27 +73,29 @@ class Answer:
 
 
 def all_rules():
-    """All ways to break a rule, in the program's own order."""
+    """Returns all ways to break a rule, in the order of the program."""
     done = subprocess.run(TOOL + ['check', '--rules', '--output=json'],
                           capture_output=True, check=True)
     return json.loads(done.stdout)
 
 
 def names():
-    """The names of the builder's images."""
+    """Returns the names of the builder's images."""
     done = subprocess.run([MKIMAGE, '--list'], capture_output=True, check=True)
     return [line.split('\t')[0] for line in done.stdout.decode().splitlines()]
 
 
 def make_image(name):
-    """Makes an image of the builder; the path belongs to the caller."""
+    """Makes an image of the builder and returns its path.  The caller removes
+    it."""
     path = os.path.join(IMAGES, name + '.qcow2')
     subprocess.run([MKIMAGE, name, path], check=True)
     return path
 
 
 def check_image(name):
-    """What is found in an image of the builder, which is not kept."""
+    """Returns the answer about an image of the builder, without keeping the
+    image."""
     path = make_image(name)
     try:
         return Answer(path)
@@ -100,8 +104,8 @@ def check_image(name):
 
 
 def rows(path):
-    """The rows of a table, without comments; a line that begins with a blank
-    goes on with the row before it."""
+    """Yields the rows of a table without comments.  A line that begins with a
+    blank continues the previous row."""
     found = []
     with open(path, encoding='utf-8') as file:
         for line in file:

@@ -218,7 +218,7 @@ results ()
     fi
   done
   if [ "${PIPESTATUS[0]}" != 0 ]; then
-    fail "there were all results" "$(cat "$tmp/log")"
+    fail "all results were reported" "$(cat "$tmp/log")"
   fi
 }
 
@@ -231,13 +231,14 @@ limit_memory ()
   memory=0
   read -r -a words <<< "$QCOW2TOOL"
   if [ "${#words[@]}" != 1 ] || [ -n "${QCOW2TOOL_SANITIZED-}" ]; then
-    skip "in 64 MiB of memory" "the program is run by another or sanitized"
+    skip "in 64 MiB of memory" \
+      "the program runs under a wrapper or a sanitizer"
   elif (ulimit -v 65536 && ! python3 -c 'bytearray(1 << 27)') 2> /dev/null
   then
     memory=$((64 << 20))
     pass "in 64 MiB of memory"
   else
-    fail "in 64 MiB of memory" "there is no limit on memory"
+    fail "in 64 MiB of memory" "the limit on memory cannot be set"
   fi
 }
 

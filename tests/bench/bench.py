@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""How fast the program is beside others that do the same, on this machine.
+"""Compares the speed of the program with that of others that do the same work.
 
 bench.py TOOL NULL PEAK MKIMAGE [TASK...]
 
-Each task is run in turn by us and by a peer, a few times; what counts is the
-median of the ratios of such pairs, and the most memory that a process of
-either took, which PEAK finds.  Where a task can be of any size it is also run
-with a sixteenth of the work: the last columns say how much longer the whole
-takes, and what memory that took.  NULL is a program that links GLib, parses
-options and does nothing.  All TASKs, or those whose names contain one of the
-words, are measured.  A peer that is missing is said, and the task left out.
-Nothing fails because it is slow.
+Each task is run alternately by TOOL and by a peer, a few times.  The results
+are the median of the ratios of these pairs, and the peak memory of a process
+of each, which PEAK measures.  If a task can have any size, it is also run with
+a sixteenth of the work: the last columns show how much longer the whole work
+takes, and the memory for it.  NULL is a program that links GLib, parses
+options and does nothing.  The default is all tasks; TASKs are words, and tasks
+whose names contain one of them are measured.  If a peer is missing, the output
+says so and the task is left out.  No result is a failure because it is slow.
 """
 
 import os
@@ -31,7 +31,7 @@ TO_NULL = ' > /dev/null'
 
 
 class Skip(Exception):
-    """There is no peer."""
+    """The peer is missing."""
 
 
 def want(*programs):
@@ -52,7 +52,7 @@ class Bench:
         if not os.path.exists(path):
             subprocess.run([sys.executable, HERE + '/images.py', kind,
                             str(number), path], check=True)
-        with open(path, 'rb') as file:  # into the page cache
+        with open(path, 'rb') as file:  # to bring it into the page cache
             while file.read(1 << 20):
                 pass
         return path
@@ -65,19 +65,20 @@ class Bench:
     # ---- Measuring ----
 
     def run(self, command):
-        """(seconds, most memory of one process in bytes) of a shell command.
-        """
+        """Runs a shell command; returns its time in seconds and the peak
+        memory of one process in bytes."""
         begin = time.monotonic()
         status = subprocess.call([self.peak, 'peak', command])
         taken = time.monotonic() - begin
         if status != 0:
-            sys.exit('bench: this ended with %d: %s' % (status, command))
+            sys.exit('bench: exit status %d: %s' % (status, command))
         with open('peak') as file:
             return taken, int(file.read()) * 1024
 
     def compare(self, task, target, ours, peer, small=None, unit=1.0):
-        """Runs OURS and PEER in turn, and SMALL, which is a sixteenth of OURS.
-        UNIT is how often PEER would have to be run to do as much."""
+        """Runs OURS and PEER alternately, and SMALL, which is a sixteenth of
+        OURS.  UNIT is how many times PEER would have to run to do as much
+        work."""
         pairs = [(self.run(ours), self.run(peer)) for _ in range(PAIRS)]
         some = [self.run(small) for _ in range(PAIRS)] if small else []
         mine = statistics.median(mine[0] for mine, _ in pairs)
@@ -185,7 +186,7 @@ class Bench:
                      ours + 'few' + TO_PIPE, 100)
 
     def task_check(self):
-        """What is found has no refcounts, so the status is 2."""
+        """The image has no correct refcounts, so the status is 2."""
         check = '(%s check %%s; [ $? = 2 ])' % self.tool + TO_PIPE
         for kind, large, small in (('table', 1 << 24, 1 << 20),
                                    ('granules', 1 << 22, 1 << 18),

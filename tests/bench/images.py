@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Writes the images of the benchmark, byte by byte: one bitmap called b, of as
-many table entries or as much data as is wanted.
+"""Writes images for the benchmark, byte by byte.  Each has a bitmap named b
+with NUMBER table entries or bytes of data, or NUMBER bitmaps.
 
   images.py KIND NUMBER FILE
 
-  table NUMBER     that many table entries, without data: in turn all-zeroes
+  table NUMBER     NUMBER table entries without data, alternately all-zeroes
                    and all-ones, in runs of odd lengths
-  granules NUMBER  so many extents: every other granule is dirty
-  random NUMBER    so many bytes of data, random and the same each time
+  granules NUMBER  NUMBER extents: every other granule is dirty
+  random NUMBER    NUMBER bytes of random data, the same every time
   zeroes NUMBER, ones NUMBER
-                   so many bytes of data, all alike
-  names NUMBER     so many bitmaps with names of 1000 bytes
-  namesakes NUMBER likewise, but all of them have one name
+                   NUMBER bytes of data, all equal
+  names NUMBER     NUMBER bitmaps with names of 1000 bytes
+  namesakes NUMBER NUMBER bitmaps with the same name of 1000 bytes
 """
 
 import os
@@ -27,9 +27,9 @@ AUTO = 2
 
 
 def header(size, n_bitmaps=1, directory_size=32):
-    """A version 3 header with the bitmaps extension behind it; the directory
-    is in cluster 4, the table behind it.  The L1 table is empty, and covers
-    the disk if that is not larger than 4 TiB."""
+    """Returns a version 3 header followed by the bitmaps extension.  The
+    directory is in cluster 4, and the table follows it.  The L1 table is
+    empty, and covers the disk if that is at most 4 TiB."""
     l1_size = min(-(-size // (CLUSTER * CLUSTER // 8)), CLUSTER // 8)
     fields = struct.pack('>IIQIIQIIQQIIQQQQII', 0x514649fb, 3, 0, 0,
                          CLUSTER_BITS, size, 0, l1_size, 3 * CLUSTER, CLUSTER,
@@ -45,7 +45,7 @@ def directory_entry(n_entries, name=b'b', table=5 * CLUSTER):
 
 
 def table_blocks(n_entries):
-    """Entries without data, so many that nobody can guess the next."""
+    """Yields entries without data whose types are hard to predict."""
     chooser = random.Random(1)
     block = b''.join(struct.pack('>Q', chooser.randrange(2))
                      for _ in range(8192))
@@ -61,7 +61,7 @@ def data_block(kind, index):
 
 
 def write_names(number, are_equal, file):
-    """The bitmaps share a table of one entry, all zeroes."""
+    """Writes bitmaps that share a table of one entry, all zeroes."""
     chooser = random.Random(1)
     stem = bytes(chooser.choices(b'abcdefghijklmnopqrstuvwxyz-0123456789',
                                  k=995))
@@ -93,7 +93,7 @@ def write(kind, number, file):
         size = number * 8 << GRANULARITY_BITS
 
     file.write(header(size))
-    # The refcounts of the clusters that need one are of no interest here.
+    # The refcounts of clusters do not matter here.
     file.seek(4 * CLUSTER)
     file.write(directory_entry(n_entries))
     file.seek(5 * CLUSTER)

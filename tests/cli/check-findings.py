@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The findings of `qcow2tool check`, held against tables.
+"""Compares the findings of `qcow2tool check` with tables.
 
-  corpus TABLE            TABLE says what is wrong with each image
-  rules TABLE SAMPLES     TABLE names for each way to break a rule an image
-                          that does, and one that just does not; with what is
-                          in the folder SAMPLES there is nothing wrong
+corpus TABLE            TABLE contains the violations of each image
+rules TABLE SAMPLES     for each way to break a rule, TABLE names an image that
+                        does so, and one that just does not; the images in the
+                        folder SAMPLES break no rule
 """
 
 import collections
@@ -22,7 +22,7 @@ import findings # noqa: E402
 
 
 def compare(answer, verdict, wanted, has_others):
-    """What differs between ANSWER and a row of the corpus."""
+    """Returns the differences between ANSWER and a row of the corpus."""
     found = set(answer.findings())
     errors = {finding for finding in found if finding[0] == 'E'}
     warnings = {finding for finding in found if finding[0] == 'W'}
@@ -35,7 +35,7 @@ def compare(answer, verdict, wanted, has_others):
     if found - wanted and not has_others:
         differences.append('found: ' + '; '.join(sorted(found - wanted)))
     if ours != verdict:
-        differences.append('it is %s, not %s' % (ours, verdict))
+        differences.append('verdict %s, not %s' % (ours, verdict))
     if answer.status != status:
         differences.append('status %d, not %d' % (answer.status, status))
     if bool(answer.messages) != bool(answer.error):
@@ -55,7 +55,7 @@ def corpus(table):
 
 
 def name_cases():
-    """All ways to break a rule by their names in the table."""
+    """Returns all ways to break a rule, by their names in the table."""
     rules = findings.all_rules()
     how_many = collections.Counter(rule['rule'] for rule in rules)
     seen = collections.Counter()
@@ -70,10 +70,10 @@ def name_cases():
 
 
 def says(problem, rule):
-    """Whether PROBLEM is that RULE is broken in just this way."""
+    """Returns whether PROBLEM is a violation of RULE in just this way."""
     if any(problem[key] != rule[key] for key in ('rule', 'severity')):
         return False
-    # The one number that is right may stand in place of the words.
+    # If only one number is allowed, it may stand in place of the text.
     if problem['allowed'] != rule['allowed'] \
             and not (problem['allowed'] or '').isdecimal():
         return False
@@ -92,7 +92,8 @@ def breaks(answer, rule):
 
 
 def judge_image(name, rule, others):
-    """What is wrong when the image is said to break RULE and OTHERS."""
+    """Returns the errors in the claim that the image breaks RULE and
+    OTHERS."""
     answer = findings.check_image(name)
     found = answer.findings()
     broken = {finding.split()[1].split('@')[0] for finding in found}
@@ -112,8 +113,8 @@ def judge_neighbour(name, rule):
 
 
 def judge_samples(tap, directory):
-    # One of them has a bitmap that its writer did not save, another one has
-    # extensions that no specification has.
+    # One image has a bitmap that its writer did not save, another one has
+    # extensions that are in no specification.
     known = {'multi-entry': {'BDIR-09'}, 'unknown-ext': {'EXT-09'}}
     for packed in sorted(glob.glob(os.path.join(directory, '*.qcow2.gz'))):
         name = os.path.basename(packed).split('.')[0]
@@ -135,7 +136,7 @@ def rules(table, samples):
         case, image, *rest = words.split()
         named.append(case)
         if case not in cases:
-            tap.ok(case, ['there is no such rule'])
+            tap.ok(case, ['the rule does not exist'])
         elif image != '-' and not (findings.SLOW and number % 5):
             tap.ok('%s: %s' % (case, image),
                    judge_image(image, cases[case], set(others.split())))
@@ -143,9 +144,9 @@ def rules(table, samples):
                    judge_neighbour(rest[0], cases[case]))
 
     missing = [case for case in cases if case not in named]
-    tap.ok('every way to break a rule is in the table', missing)
+    tap.ok('the table has every way to break a rule', missing)
     in_order = [case for case in cases if case in named]
-    tap.ok('they stand there in order',
+    tap.ok('the rows of the table are in order',
            [] if list(dict.fromkeys(named)) == in_order else ['they do not'])
     judge_samples(tap, samples)
     return tap.finish()

@@ -122,7 +122,7 @@ if [ -r /proc/self/mem ]; then
 else
   skip "/proc/self/mem" "it is missing"
 fi
-refused "standard input by its name" /dev/stdin '*' < /dev/null
+refused "standard input by name" /dev/stdin '*' < /dev/null
 
 # An unreadable file.  Root can read every file, so as root the program runs as
 # another user, in a folder that is open to all.
@@ -159,9 +159,9 @@ elif chmod 0755 "$tmp" && cp "$builddir/src/qcow2tool" "$tmp/program" \
   chmod 0444 "$tmp/secret"
   as_nobody "$tmp/program" header --field size "$tmp/secret" > "$out" 2> "$err"
   status=$?
-  expect_answer "somebody else's file that may be read" <<< 67108864
+  expect_answer "a readable file of another user" <<< 67108864
 else
-  skip "a file without permission" "there is no way to be another user"
+  skip "a file without permission" "the program cannot run as another user"
 fi
 chmod 0700 "$tmp/closed"
 
@@ -206,9 +206,9 @@ image A
 for ((length = 104; length < 112; length++)); do
   head -c "$length" "$image" > "$tmp/cut"
   tool header "$tmp/cut"
-  check "header cut to $length bytes: shown, and 2" \
+  check "header truncated to $length bytes: shown, status 2" \
     test "$status.$(wc -l < "$out")" = 2.19
-  check "header cut to $length bytes: what is missing" \
+  check "header truncated to $length bytes: the missing fields" \
     grep -q "^qcow2tool: $tmp/cut: 0x[0-9a-f]*: header: .*\[HDR-03\]\$" "$err"
 done
 

@@ -66,7 +66,7 @@ expect_answer '--totals' << 'END'
    2359296   3.5%   1 dirty
 END
 map A --name bm1 --totals
-expect_answer '--totals: only what there is' << 'END'
+expect_answer '--totals: only the existing kinds' << 'END'
   67108864 100.0%   0 clean
 END
 map A --name bm0 --totals --dirty
@@ -108,7 +108,7 @@ expect_answer 'the last byte' << 'END'
 END
 for start in 64M 1E 0xffffffffffffffff; do
   map A --name bm0 --start-offset "$start"
-  expect_answer "from $start on there is nothing" < /dev/null
+  expect_answer "--start-offset $start: no output" < /dev/null
 done
 map A --name bm0 --max-length 0
 expect_answer 'no byte' < /dev/null
@@ -124,9 +124,9 @@ expect_answer '--dirty' << 'END'
    4194304      262144    1  dirty
 END
 map A --name bm1 --dirty
-expect_answer '--dirty: nothing' < /dev/null
+expect_answer '--dirty: no extents' < /dev/null
 map A --name bm1 --dirty --output=json
-expect_answer '--dirty: nothing in JSON' <<< '[]'
+expect_answer '--dirty: no extents in JSON' <<< '[]'
 map A --name bm0 --dirty --split 900k
 expect_answer '--split' << 'END'
          0      921600    1  dirty
@@ -173,17 +173,17 @@ for name in in-use autoclear-clear T01; do
     map "$name" --index 0 --contains "$at" --force
     expect "--contains $at of $name with --force" 0
     check "--contains $at of $name with --force: no output" test ! -s "$out"
-    check "--contains $at of $name with --force: why" is_one_message \
+    check "--contains $at of $name with --force: the reason" is_one_message \
       "*: 0x*: bitmap 0 '*, so its bits cannot prove that anything is clean *"
   done
 done
 map in-use --index 0 --contains 64M --force
 expect_refusal '--contains with --force: not on the disk' 3 '*67108864 bytes'
 map A --index 0 --contains 2M --force
-expect '--contains of what is sound with --force' 2
-expect_silence '--contains of what is sound with --force: silence'
+expect '--contains of a sound bitmap with --force' 2
+expect_silence '--contains of a sound bitmap with --force: silence'
 map two-bitmaps-one-name --name bm0 --contains 0
-expect_refusal '--contains of two: no answer' 1 '*use --index'
+expect_refusal '--contains of two bitmaps: no answer' 1 '*use --index'
 
 # Bitmaps that cannot be used.
 map in-use --index 0
@@ -194,12 +194,12 @@ image T01
 tool bitmap-map --index 0 "$image"
 expect 'damaged' 2
 expect_out 'damaged: nothing is printed' < /dev/null
-expect_err 'damaged: why' << END
+expect_err 'damaged: the reason' << END
 PROG: $image: 0x2a0000: bitmap 0 'bm0': table entry 0 has the all-ones bit beside the offset 0x290000 [BTAB-02]
 PROG: $image: 0x2c0000: bitmap 0 'bm0': damaged: not all of the contents can be known (--force goes on all the same) [see qcow2tool check]
 END
 map T01 --index 1
-expect_answer "another's damage does not count" << 'END'
+expect_answer "damage of another bitmap does not matter" << 'END'
          0    67108864    0  clean
 END
 map in-use --index 0 --output=json
@@ -209,7 +209,7 @@ expect_refusal 'in use: no JSON either' 2 '*in use*'
 # autoclear-clear.  A clear bit proves nothing.
 map in-use --index 0 --force
 expect_damage 'in use, by force' "*in use: *, so its bits cannot prove*BDIR-09]"
-expect_out 'in use, by force: what is set' << 'END'
+expect_out 'in use, by force: set bits' << 'END'
          0      262144    1  dirty
     262144    66846720    3  unknown
 END
@@ -226,7 +226,7 @@ expect_out 'in use, by force: jsonl' << 'END'
 {"offset":262144,"length":66846720,"type":3,"description":"unknown"}
 END
 map in-use --index 0 --force --output=ddrescue
-expect_out 'in use, by force: nothing is finished' << 'END'
+expect_out 'in use, by force: no extent is finished' << 'END'
 # Mapfile. Created by qcow2tool
 # current_pos  current_status  current_pass
 0x00000000     ?               1
@@ -242,14 +242,14 @@ A character is 16M: · clean, ░ dirty up to a third, ▒ up to two thirds, ▓
 END
 map autoclear-clear --index 0 --force
 expect_damage 'stale, by force' "*stale: *, so its bits cannot prove*HDR-25]"
-expect_out 'stale, by force: what is set' << 'END'
+expect_out 'stale, by force: set bits' << 'END'
          0     2097152    1  dirty
    2097152     2097152    3  unknown
    4194304      262144    1  dirty
    4456448    62652416    3  unknown
 END
 map autoclear-clear --index 0 --force --dirty --start-offset=1M --max-length=3M
-expect_out 'stale, by force: all must be copied' << 'END'
+expect_out 'stale, by force: --dirty prints everything' << 'END'
    1048576     1048576    1  dirty
    2097152     2097152    3  unknown
 END
@@ -264,12 +264,12 @@ expect_out 'stale, by force: no bit is set' << 'END'
 END
 map every-state --index 3 --force
 expect_damage 'in use without the flag auto, by force' "*in use: *BDIR-09]"
-expect_out 'in use without the flag auto, by force: what is set' << 'END'
+expect_out 'in use without the flag auto, by force: set bits' << 'END'
          0     2097152    1  dirty
    2097152    65011712    3  unknown
 END
 map every-state --index 1 --force
-expect_answer 'disabled: what is clear is clean' << 'END'
+expect_answer 'disabled: clear bits are clean' << 'END'
          0      524288    1  dirty
     524288    66584576    0  clean
 END
@@ -279,26 +279,27 @@ expect_out 'damaged, by force' << 'END'
          0    67108864    3  unknown
 END
 map T01 --index 0 --force --output=ddrescue
-check 'unknown is not tried' grep -qx '0x00000000  0x04000000  ?' "$out"
+check 'ddrescue: unknown extents are not tried' \
+  grep -qx '0x00000000  0x04000000  ?' "$out"
 map T01 --index 0 --force --dirty --output=jsonl
-expect_out 'unknown must be copied' << 'END'
+expect_out 'damaged, by force: --dirty prints unknown extents' << 'END'
 {"offset":0,"length":67108864,"type":3,"description":"unknown"}
 END
 map T01 --index 0 --force --totals
-expect_out 'unknown in totals' << 'END'
+expect_out 'damaged, by force: totals' << 'END'
   67108864 100.0%   3 unknown
 END
 map A --index 0 --force
-expect 'force of what is sound' 0
+expect '--force of a sound bitmap' 0
 
 map two-bitmaps-one-name --name bm0
-expect_refusal 'two of one name' 2 '*use --index'
+expect_refusal 'two bitmaps with one name' 2 '*use --index'
 map A --name nosuch
 expect_refusal 'no such name' 3 "*'nosuch'"
 map A --index 2
 expect_refusal 'no such index' 3 '*index 2'
 map H01 --index 0
-expect_refusal 'no qcow2 image' 1 '*HDR-01]'
+expect_refusal 'not a qcow2 image' 1 '*HDR-01]'
 
 # The file ends inside the data, and QEMU reads the missing bytes as zeroes.
 # Three bytes of 128 are left; their set bits are dirty with --force.
@@ -308,11 +309,11 @@ patch 0x2a0000 "$(printf '%016x' $end)"
 patch $end 0f8001ff
 truncate -s $((end + 3)) "$image"
 tool bitmap-map --index 0 "$image"
-check 'data is cut off: nothing is printed' \
+check 'truncated data: no output' \
   [ "$status.$(wc -c < "$out")" = 2.0 ]
-check 'data is cut off: why' grep -q '0x2a0000: .*BTAB-05' "$err"
+check 'truncated data: the reason' grep -q '0x2a0000: .*BTAB-05' "$err"
 tool bitmap-map --index 0 --force "$image"
-expect_out 'data is cut off: what is left, by force' << 'END'
+expect_out 'truncated data, by force: the remaining bytes' << 'END'
          0      262144    1  dirty
     262144      720896    3  unknown
     983040      131072    1  dirty
@@ -350,9 +351,9 @@ END
       "*: 0x*: bitmap table: data from entry 204[89] on is not read: the limit is 4294967296 bytes"
   done
   tool bitmap-map --index 0 --contains=1T "$image"
-  expect 'too much data, but a byte of it is not' 2
+  expect 'one byte of too much data' 2
   tool bitmap-map --index 0 --max-length=16T --totals "$image"
-  expect_answer 'as much data as is read' << 'END'
+  expect_answer 'as much data as the program reads' << 'END'
 17592186044416 100.0%   0 clean
 END
   tool bitmap-map --index 0 --force "$image"
@@ -366,11 +367,11 @@ END
   tool bitmap-map --index 0 --force --contains=17T+1 "$image"
   expect 'too much data, by force: --contains' 2
   tool bitmap-map --index 0 --force --contains=0+20T "$image"
-  expect 'too much data, by force: --contains of what is unknown' 0
-  check 'too much data, by force: --contains says why' is_one_message \
+  expect 'too much data, by force: --contains of an unknown byte' 0
+  check 'too much data, by force: --contains has a reason' is_one_message \
     '*: 0x404000: bitmap table: data from entry 2048 on is not read: *'
 else
-  skip 'too much data' 'reading so much takes minutes here'
+  skip 'too much data' 'reading that much data takes minutes here'
 fi
 
 # For every fourth image of the builder, the text and its totals are compared
@@ -414,9 +415,9 @@ $(diff "$tmp/expected" "$out" | head -n 4)"$'\n'
   rm -f "$image"
 done
 if [ -z "$problems" ]; then
-  pass 'all images: what a reader of single bits finds'
+  pass 'all images: the same as a bit-by-bit reader'
 else
-  fail 'all images: what a reader of single bits finds' \
+  fail 'all images: the same as a bit-by-bit reader' \
     "$(printf '%s' "$problems" | head -n 40)"
 fi
 check "there are bitmaps ($n)" [ "$n" -ge 8 ]
@@ -438,10 +439,10 @@ A character is 1M: . clean, : dirty up to a third, + up to two thirds, * more, #
 END
 LC_ALL=C map T01 --index 0 --force --plot-size=2x2
 expect 'a plot by force' 2
-check 'a plot of unknown' grep -qx '       0 |??|' "$out"
+check 'a plot of unknown data' grep -qx '       0 |??|' "$out"
 map A --name bm0 --plot
 check '--plot: lines of 64 characters' [ "$(head -n 1 "$out" | wc -m)" = 76 ]
-check '--plot: 16 of them' [ "$(grep -c '|$' "$out")" = 16 ]
+check '--plot: 16 lines' [ "$(grep -c '|$' "$out")" = 16 ]
 
 # bitmaps --stats.
 image A
@@ -455,9 +456,9 @@ expect_answer '--stats --field' << 'END'
 enabled
 END
 tool bitmaps --name bm0 --field dirty_bytes "$image"
-expect_refusal 'without --stats there is no such number' 3 '*dirty_bytes*'
+expect_refusal '--field dirty_bytes needs --stats' 3 '*dirty_bytes*'
 tool bitmaps "$image"
-check 'nor without --field' [ "$(grep -c dirty_bytes "$out")" = 0 ]
+check 'no dirty_bytes without --stats' [ "$(grep -c dirty_bytes "$out")" = 0 ]
 if command -v jq > /dev/null; then
   tool bitmaps --stats --output=json "$image"
   check '--stats in JSON' \
@@ -467,7 +468,7 @@ if command -v jq > /dev/null; then
     [ "$(jq -c '[.bitmaps[].dirty_bytes]' "$out")" = '[null,null]' ]
   image every-state
   tool bitmaps --stats --output=json "$image"
-  check 'null for what cannot be used' \
+  check 'null for a bitmap that cannot be used' \
     [ "$(jq -c '[.bitmaps[].dirty_bytes]' "$out")" = '[262144,524288,null,null]' ]
 else
   skip '--stats in JSON' 'jq is not installed'

@@ -73,9 +73,9 @@ $heading
 0              all-zeroes      0                        65536
 EOF
 tool bitmap-table --name bm2 "$image"
-expect_refusal "there is no bm2" 3 "$image: *'bm2'*"
+expect_refusal "no bitmap has the name bm2" 3 "$image: *'bm2'*"
 tool bitmap-table --index 2 "$image"
-expect_refusal "there is no bitmap 2" 3 "$image: *2*"
+expect_refusal "no bitmap has the index 2" 3 "$image: *2*"
 tool bitmap-table --index 0 --name bm0 "$image"
 expect_usage "--name and --index exclude each other" bitmap-table \
   "*--name*--index*"
@@ -113,7 +113,7 @@ for options in '--start 4' '--start 5' '--start 4294967296' '--start 1k' \
     '--start 2305843009213693951 --count 3'; do
   # shellcheck disable=SC2086 # several options
   tool bitmap-table --name fine $options "$image"
-  expect_answer "nothing by $options" < /dev/null
+  expect_answer "no rows by $options" < /dev/null
 done
 
 for option in --start --count --at; do
@@ -124,7 +124,7 @@ for option in --start --count --at; do
     else
       tool bitmap-table "$option=$number" "$image"
     fi
-    expect_usage "$option='$number' is no number" bitmap-table "*$option*"
+    expect_usage "$option='$number' is not a number" bitmap-table "*$option*"
   done
 done
 # A leading zero does not make a number octal.
@@ -137,7 +137,7 @@ $heading
 128            serialized      133120                   512
 EOF
 tool bitmap-table --name long --start 63 --count 2 "$image"
-expect_answer "the window lies in two clusters of the table" << EOF
+expect_answer "the window spans two clusters of the table" << EOF
 $heading
 63             all-zeroes      0                        512
 64             all-zeroes      0                        512
@@ -174,12 +174,12 @@ typed '1' --type all-zeroes
 typed '0 2 3' --type serialized
 for type in ones invalid '' All-Ones 'serialized ' serialised; do
   tool bitmap-table "--type=$type" "$image"
-  expect_usage "--type='$type' is none" bitmap-table "*--type*"
+  expect_usage "--type='$type' is not a type" bitmap-table "*--type*"
 done
 image T01
 tool bitmap-table --index 0 --type all-ones "$image"
 check "an entry with an offset is not all-ones" test ! -s "$out"
-expect "entries that are not shown are judged all the same" 2
+expect "entries that are not shown are examined, too" 2
 
 # --long: the guest's disk is one sector smaller than 8 MiB, and an entry maps
 # 2 MiB.
@@ -205,7 +205,7 @@ Bitmap table type offset size reserved guest_offset guest_length
 3 serialized 74752 512 0x8000000000000000 6291456 2097152
 EOF
 expect "--long: status for reserved bits" 2
-check "a message for each" test "$(grep -c '\[BTAB-01\]$' "$err")" = 4
+check "each has a message" test "$(grep -c '\[BTAB-01\]$' "$err")" = 4
 image T01
 tool bitmap-table --long --index 0 "$image"
 squeeze
@@ -258,7 +258,7 @@ EOF
 for name in T01 T05 entry-all-bits H31 autoclear-clear D01 X13; do
   image $name
   tool bitmap-table --at 0x2a0000 --count 1 "$image"
-  check "--at judges nothing in $name" \
+  check "--at reports no findings in $name" \
     test "$status.$(wc -l < "$out").$(wc -c < "$err")" = 0.2.0
 done
 image no-bitmaps
@@ -277,15 +277,15 @@ $heading
 0              serialized      $((0x006d310000000000))        65536
 EOF
 tool bitmap-table --at 0x2c0030 --count 3 "$image"
-expect_out "--at beyond the end: the whole rows there are" << EOF
+expect_out "--at beyond the end: the complete rows" << EOF
 $heading
 0              serialized      $((0x000f000300000000))         65536
 1              serialized      $((0x006d310000000000))        65536
 EOF
-check "then 3, with one message" \
+check "--at beyond the end: status 3 and one message" \
   test "$status.$(wc -l < "$err")" = 3.1
 tool bitmap-table --at 0x2c0031 --count 2 "$image"
-check "a row that is cut is no row" \
+check "a truncated entry is not printed" \
   test "$status.$(wc -l < "$out").$(wc -l < "$err")" = 3.2.1
 for at in 0x2c0039 0x2c003f 0x2c0040 0x2c0041 3M 1T 0x7ffffffffffffff8 \
     0x8000000000000000 18446744073709551608 18446744073709551615; do
@@ -308,7 +308,8 @@ expect_usage "--at excludes --index" bitmap-table "*--at*--index*"
 # Two bitmaps with the same name.
 image two-bitmaps-one-name
 tool bitmap-table --name bm0 "$image"
-expect_refusal "two bitmaps of one name are refused" 2 "$image: *use --index*"
+expect_refusal "two bitmaps with one name are refused" 2 \
+  "$image: *use --index*"
 tool bitmap-table --index 0 "$image"
 expect_answer "--index picks the first of them" << EOF
 $heading
@@ -317,7 +318,7 @@ EOF
 tool bitmap-table --index 1 "$image"
 expect_damage "--index picks the second of them" "*bitmap 1 'bm0': *\[BDIR-15]"
 tool bitmap-table "$image"
-check "without a name both are shown" \
+check "both are shown without --name" \
   test "$status.$(grep -c '^Bitmap name  *bm0$' "$out")" = 2.2
 
 # Names with unprintable characters.
@@ -328,7 +329,7 @@ $heading
 0              serialized      2686976                  65536
 EOF
 tool bitmap-table --name 'a\nb' "$image"
-expect_refusal "its escaped form" 3 \
+expect_refusal "the escaped form of that name" 3 \
   "*bitmap 0 is shown that way: use --index 0"
 tool bitmap-table "$image"
 check "the name above its table is escaped" \
@@ -337,20 +338,20 @@ check "the name above its table is escaped" \
 # Only damage of the selected bitmap is reported.
 image second-entry-bad
 tool bitmap-table --index 0 "$image"
-expect_answer "another bitmap's damage is not told" << EOF
+expect_answer "damage of another bitmap is not reported" << EOF
 $heading
 0              serialized      2686976                  65536
 EOF
 tool bitmap-table --name bm1 "$image"
-check "the damage of the bitmap asked for" \
+check "the damage of the selected bitmap is reported" \
   test "$status.$(grep -c "bitmap 1 'bm1'" "$err")" = "2.$(wc -l < "$err")"
 image one-bad-entry-of-three
 tool bitmap-table --index 0 "$image"
 check "one bad entry of three: all are shown" test "$(wc -l < "$out")" = 4
-expect_damage "and the bad one is named" \
+expect_damage "the bad entry is reported" \
   "$image: 0x1008: bitmap 0 'b0': *1*\[BTAB-01]"
 tool bitmap-table --index 0 --start 2 "$image"
-check "what is not in the window was not asked for" \
+check "entries outside the window are not reported" \
   test "$status.$(wc -l < "$out").$(wc -l < "$err")" = 0.2.0
 
 damage ()
@@ -389,9 +390,9 @@ copy A cut-entry
 patch 0x2c0012 ffff
 patch 0x2a0000 8000000000290000
 tool bitmap-table "$image"
-check "damage of a table behind a cut entry" \
+check "damage in the table of a truncated entry" \
   test "$status.$(grep -o '\[[^]]*\]$' "$err" | tr -d '\n')" = '2.[BDIR-02]'
-check "entries of a table behind a cut entry" \
+check "rows of the table of a truncated entry" \
   grep -qE '^0 +serialized +2686976 ' "$out"
 
 # As many rows as bitmap_table_size says, as far as the entries are in the file.
@@ -403,10 +404,10 @@ tool bitmap-table --index 0 "$image"
 check "two entries where one is needed" test "$(wc -l < "$out")" = 3
 image D09
 tool bitmap-table --index 0 "$image"
-check "no entries" test ! -s "$out"
+check "a table without entries" test ! -s "$out"
 image table-one-byte-past-eof
 tool bitmap-table --index 1 "$image"
-check "an entry that is cut is no row" test ! -s "$out"
+check "a truncated entry is not a row" test ! -s "$out"
 
 # A table of 2^32 - 1 entries: more than 2^27 rows are printed only on request.
 image R05
@@ -415,11 +416,11 @@ check "the last five rows of a table of 32 GiB" \
   test "$status:$(tail -n +2 "$out" | cut -d ' ' -f 1 | tr '\n' ' ')" \
   = '2:4294967290 4294967291 4294967292 4294967293 4294967294 '
 if [ -n "$few" ]; then
-  skip "what was left out is said" "reads a gigabyte"
+  skip "the rows that are left out are counted" "it reads a gigabyte"
 else
   tool bitmap-table --index 0 --type all-ones "$image"
-  expect "a table of which rows are left out: status" 2
-  check "what was left out is said" \
+  expect "rows are left out: status" 2
+  check "the rows that are left out are counted" \
     grep -q '134217728.*4294967294.*\[RES-02\]$' "$err"
 fi
 

@@ -101,7 +101,7 @@ is ()
 
   shift
   tool bitmaps --is "$@" "$image"
-  check "--is $*: $(basename "$image") says $expected, and nothing else" \
+  check "--is $*: $(basename "$image") status $expected, no output" \
     test "$status.$(cat "$out" "$err" | wc -c)" = "$expected.0"
 }
 
@@ -162,34 +162,34 @@ no_answer ()
 for state in $predicates; do
   for name in two-bitmaps-one-name D45; do
     image $name
-    no_answer "--is $state when two bitmaps of $name have the name" \
+    no_answer "--is $state if two bitmaps of $name have the name" \
       --is "$state" --name bm0 "$image"
   done
   image A
   tool bitmaps --is "$state" --name bm2 "$image"
-  expect_refusal "--is $state of a bitmap that is not there" 3 "*'bm2'*"
+  expect_refusal "--is $state of a missing bitmap" 3 "*'bm2'*"
   tool bitmaps --is "$state" --index 2 "$image"
-  expect_refusal "--is $state of an index that is not there" 3 "$image: *2*"
+  expect_refusal "--is $state of a missing index" 3 "$image: *2*"
   # Images whose directory or entries cannot be read.
   for name in X13 X35 X37 S27 H11 H25 bitmaps-extension-renamed D35; do
     image $name
-    no_answer "--is $state when bm1 of $name cannot be reached" \
+    no_answer "--is $state if bm1 of $name cannot be found" \
       --is "$state" --name bm1 "$image"
   done
 done
-no_answer "an image that is not there" --is usable --name a "$tmp/missing"
+no_answer "a missing image" --is usable --name a "$tmp/missing"
 no_answer "not a qcow2 image" --is usable --name a "$0"
 
 image A
 tool bitmaps --is recording --name bm0 "$image"
 expect_usage "--is knows six states" bitmaps "*--is*'recording'*"
 tool bitmaps --is '' --name bm0 "$image"
-expect_usage "--is of nothing" bitmaps "*--is*"
+expect_usage "--is of an empty name" bitmaps "*--is*"
 tool bitmaps --is usable < /dev/null
 expect_usage "--is needs an image" bitmaps "*image*"
 : > "$tmp/empty"
 tool bitmaps --is usable --files-from "$tmp/empty"
-expect_usage "--is of an empty list is no answer" bitmaps "*image*"
+expect_usage "--is of an empty list" bitmaps "*image*"
 
 # Without a selection, --is asks about any bitmap of the image.  A has two
 # enabled bitmaps.  every-state has an enabled one, a disabled one, and two in
@@ -257,7 +257,7 @@ several 0 'A T01' enabled --name bm1
 several 2 'A T01' enabled --name bm0
 several 3 'T01 B A' enabled --name bm0
 several 0 'A every-state' enabled --index 0
-check "and no message" test ! -s "$err"
+check "and there is no message" test ! -s "$err"
 
 # Selection by index.
 image A
@@ -269,11 +269,11 @@ head -n 10 "$srcdir/tests/expected/cli-bitmaps/A.txt" \
   | expect_answer "--index 0x0"
 for index in 2 65535 4294967296 18446744073709551615; do
   tool bitmaps --index $index "$image"
-  expect_refusal "there is no bitmap $index" 3 "$image: *$index*"
+  expect_refusal "no bitmap has the index $index" 3 "$image: *$index*"
 done
 for index in '' -1 +1 bm0 1.0 0x 18446744073709551616 ' 0' '0 ' 1kb; do
   tool bitmaps "--index=$index" "$image"
-  expect_usage "--index='$index' is no number" bitmaps "*--index*"
+  expect_usage "--index='$index' is not a number" bitmaps "*--index*"
 done
 tool bitmaps --index 0 --name bm0 "$image"
 expect_usage "--name and --index exclude each other" bitmaps \
@@ -317,7 +317,7 @@ named $'\xc0\xafa' 0
 image name-command
 # shellcheck disable=SC2016 # it must not be expanded
 named '$(touch oops)' 0
-check "a name is not run" test ! -e oops
+check "a name is not executed" test ! -e oops
 image name-option
 named --help 0
 image name-spaces
@@ -345,9 +345,9 @@ expect_answer "--name --" <<< 0
 image name-65535-bytes
 named "$(printf '%65535s' '' | tr ' ' n)" 0
 tool bitmaps --name "$(printf '%65534s' '' | tr ' ' n)" "$image"
-expect_refusal "a byte less is another name" 3 "$image: *"
+expect_refusal "a name without its last byte is another name" 3 "$image: *"
 tool bitmaps --name bm1 --field index "$image"
-expect_answer "the bitmap behind a name of 65535 bytes" <<< 1
+expect_answer "the bitmap after a name of 65535 bytes" <<< 1
 image name-1023-bytes
 named "$(printf '%1023s' '' | tr ' ' n)" 0
 
@@ -410,11 +410,11 @@ image name-non-utf8
 lookalike '\xfcber' 0
 image name-looks-escaped
 tool bitmaps --name 'a\nb' --field index "$image"
-expect_answer "a name that is spelled as an escape is found" <<< 1
+expect_answer "a name that looks like an escape is found" <<< 1
 lookalike 'a\\nb' 1
 image A
 tool bitmaps --name 'a\nb' "$image"
-expect_refusal "there is no hint without such a bitmap" 3 "$image: *'a*b'"
+expect_refusal "no hint if no bitmap is shown this way" 3 "$image: *'a*b'"
 
 # --names
 names_are ()
@@ -545,20 +545,20 @@ expect_usage "--field needs a selection" bitmaps "*--field*"
 tool bitmaps --index 0 --field state "$image" "$image"
 expect_usage "--field takes one image" bitmaps "*--field*one image*"
 tool bitmaps --index 2 --field state "$image"
-expect_refusal "no field of a bitmap that is not there" 3 "$image: *2*"
+expect_refusal "no field of a missing bitmap" 3 "$image: *2*"
 image T01
 tool bitmaps --index 0 --field state --field name "$image"
 expect_out "a field of a damaged bitmap is printed" << EOF
 damaged
 bm0
 EOF
-expect_damage "and the damage is told" \
+expect_damage "the damage is reported, too" \
   "$image: 0x2a0000: bitmap 0 'bm0': *\[BTAB-02]"
 image D29
 tool bitmaps --index 0 --field index --field granularity "$image"
-check "no granularity of 2^64: nothing is printed" test ! -s "$out"
-expect "damage is worse than what is lacking" 2
-check "and what is lacking is told" grep -qF "'granularity'" "$err"
+check "granularity 2^64: no output" test ! -s "$out"
+expect "damage is worse than a missing value" 2
+check "the missing value is reported" grep -qF "'granularity'" "$err"
 
 # --default replaces an absent value, but not one that damage hides, and not a
 # bitmap.
@@ -568,24 +568,25 @@ printf '\nbm0\n' | expect_answer "--default, which may be empty"
 tool bitmaps --index 0 --field dirty_bytes -0 --default 'a\n b' "$image"
 printf '%s\0' 'a\n b' | expect_answer "--default -0: as it is given"
 tool bitmaps --index 2 --field state --default none "$image"
-expect_refusal "--default: no bitmap like that" 3 "$image: *2*"
+expect_refusal "--default: a missing bitmap" 3 "$image: *2*"
 tool bitmaps --index 0 --field nope --default none "$image"
 expect_usage "--default: an unknown key" bitmaps "*'nope'*"
 image D29
 tool bitmaps --index 0 --field granularity --default none "$image"
-check "--default: none for damage" test "$status.$(wc -c < "$out")" = 2.0
+check "--default: no replacement for damage" \
+  test "$status.$(wc -c < "$out")" = 2.0
 
 # Two bitmaps with the same name: both are listed, but neither can be selected
 # by name.
 image two-bitmaps-one-name
 tool bitmaps --name bm0 "$image"
-expect_golden "both bitmaps of a name are listed" two-bitmaps-one-name.txt
-expect_damage "the second one is damage" \
+expect_golden "both bitmaps with a name are listed" two-bitmaps-one-name.txt
+expect_damage "the second one is reported" \
   "$image: 0x2c0038: bitmap 1 'bm0': *\[BDIR-15]"
 tool bitmaps --name bm0 --field index "$image"
-check "--field of two bitmaps of one name: nothing is printed" \
+check "--field of two bitmaps with one name: no output" \
   test "$status.$(wc -c < "$out")" = 2.0
-check "and the message helps" grep -qF 'use --index' "$err"
+check "the message suggests --index" grep -qF 'use --index' "$err"
 tool bitmaps --index 0 --field index "$image"
 expect_answer "--index picks the first" <<< 0
 
@@ -593,10 +594,10 @@ expect_answer "--index picks the first" <<< 0
 image first-entry-bad
 tool bitmaps --name bm1 "$image"
 tail -n +12 "$srcdir/tests/expected/cli-bitmaps/first-entry-bad.txt" \
-  | expect_answer "the sound bitmap behind a damaged one"
+  | expect_answer "the sound bitmap after a damaged one"
 tool bitmaps --name bm0 "$image"
-expect "the damaged one itself" 2
-check "its messages name it" \
+expect "the damaged bitmap: status" 2
+check "the damaged bitmap: messages" \
   test "$(grep -c "bitmap 0 'bm0': " "$err")" = "$(wc -l < "$err")"
 for rule in 0x2c0000:BDIR-05 0x2c0008:BDIR-06 0x2c000c:BDIR-08 \
     0x2c0010:BDIR-11 0x2c0011:BDIR-12; do
@@ -611,10 +612,10 @@ head -n 10 "$srcdir/tests/expected/cli-bitmaps/second-entry-bad.txt" \
 # After bm0, the start of the next entry is unknown.
 image D37
 tool bitmaps --index 0 "$image"
-check "the way to the first bitmap is sound" \
+check "before the damage: no message" \
   test "$status.$(wc -c < "$err")" = 0.0
 tool bitmaps --index 1 "$image"
-expect "the way to the second is not" 2
+expect "after the damage: status" 2
 
 # Errors: offset, subject and rule.
 damage ()

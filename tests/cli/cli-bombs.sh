@@ -18,7 +18,7 @@ for name in $(names | grep -E '^(many-[^b]|sparse|R0)'); do
   "$MKIMAGE" "$name" "$images/$name.qcow2" 2> /dev/null \
     || rm -f "$images/$name.qcow2"
 done
-check "there are some" test "$(find "$images" -name '*.qcow2' | wc -l)" -ge 5
+check "there are images" test "$(find "$images" -name '*.qcow2' | wc -l)" -ge 5
 
 # These command lines include what the other ones of these commands read and
 # print.  Those of other commands are added from text_ways and json_ways.
@@ -29,7 +29,7 @@ limit_memory
 results python3 "$srcdir/tests/cli/every-image.py" \
   $((20 * (1 + 2 * ${QCOW2TOOL_SANITIZED:-0}))) "$memory" 1 "$images" \
   "$text" "$json" < <(names)
-check "those were the images" \
+check "all images were tried" \
   test "$n_results" = "$(find "$images" -name '*.qcow2' | wc -l)"
 
 done_testing

@@ -56,7 +56,7 @@ image T01
 changing bitmaps --output=json
 check "T01: JSON has the error" test "$status.$(jq -c .error.code "$out")" \
   = '1."changed"'
-check "T01: and what was read" \
+check "T01: JSON has the names that were read" \
   test "$(jq -c '[.bitmaps[].name]' "$out")" = '["bm0","bm1"]'
 image A
 changing bitmaps --is enabled
@@ -77,14 +77,14 @@ done
 image V2
 touch -d 2001-02-03 "$tmp/T01.qcow2"
 changing bitmaps --is enabled "$tmp/A.qcow2"
-check "of several images one" test "$status.$(grep -c "$told" "$err")" = 1.1
+check "one of several images" test "$status.$(grep -c "$told" "$err")" = 1.1
 
 # If the image does not change, the result is as usual.
 image T01
 tool bitmaps "$image"
-expect "T01 at rest" 2
+expect "T01 unchanged" 2
 image A
 tool bitmaps --is enabled "$image"
-expect "A at rest" 0
+expect "A unchanged" 0
 
 done_testing

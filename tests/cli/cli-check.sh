@@ -90,7 +90,7 @@ expect_rules ()
 
 base A clean
 tool check "$image"
-expect_check 'nothing is wrong' 0 <<< \
+expect_check 'a sound image' 0 <<< \
   "clean.qcow2: $(summary 0 0 opens 2 0 0 0 0)"
 
 # The second entry of the directory begins at 0x2c0020 with
@@ -128,7 +128,7 @@ check 'the second command undoes it' cmp -s one.qcow2 COPY
 base external-data-file-raw raw
 patch 0x70010 02
 tool check --index 0 "$image"
-expect_rules 'an error beside another bit' 2 e:BDIR-11
+expect_rules 'an error next to another bit' 2 e:BDIR-11
 check 'other bits stay' test "$(grep -o "'.00[0-9]'" "$out" | tr -d '\n')" \
   = "'\\002''\\003'"
 
@@ -142,11 +142,11 @@ expect_rules 'several findings' 0 w:HDR-11 n:BDIR-17 w:BDIR-09 w:BDIR-09
 expect_summary 'notes are not counted' 0 "$(summary 0 3 opens 1 1 2 0 0)"
 check 'a name is escaped' \
   grep -q "^note BDIR-17 0xc0018 bitmap 0 '.nnabled': " "$out"
-check 'a line that is no finding is indented by four spaces' \
+check 'other lines than findings are indented by four spaces' \
   test "$(sed '$d' "$out" | grep -cvE '^(warning|note) |^    [^ ]')" = 0
-check 'a comment is printed once' \
+check 'an explanation is printed once' \
   test -z "$(grep '^    ' "$out" | sort | uniq -d)"
-check 'a comment follows the first finding that it is about' \
+check 'an explanation follows the first finding to which it applies' \
   test "$(sed -n '/0xc004c/{n;s/^    normal while a writer .*/&/p}' "$out" \
     | wc -l).$(grep -A1 0xc006c "$out" | grep -c '^    ')" = 1.0
 
@@ -155,11 +155,11 @@ base A two
 patch 0x2c0010 02
 patch 0x2c0030 02
 tool check "$image"
-expect_rules 'two errors alike' 2 e:BDIR-11 e:BDIR-11
+expect_rules 'two errors of one kind' 2 e:BDIR-11 e:BDIR-11
 expect_summary 'two errors in the plural' 2 "$(summary 2 0 refuses 0 0 0 0 2)"
-check 'what QEMU says names each' \
+check 'the consequence names each bitmap' \
   test "$(grep -c "^    QEMU .*\"Bitmap 'bm[01]' doesn't" "$out")" = 2
-check 'what can be done is said once' test "$(grep -c seek=95 "$out")" = 2
+check 'the remedy is printed once' test "$(grep -c seek=95 "$out")" = 2
 
 base data-tail-bit warning
 tool check "$image"
@@ -172,7 +172,7 @@ check 'several images: a heading for each' \
   = '1:image: one.qcow2 8:image: clean.qcow2 11:image: one.qcow2 '
 check 'several images: a blank line between' \
   test "$(grep -n '^$' "$out" | tr '\n' ' ')" = '7: 10: '
-check 'several images: comments for each' \
+check 'several images: explanations for each' \
   test "$(grep -c seek=95 "$out")" = 4
 image=one.qcow2
 expect_summary 'several images: a summary for each' 2 \
@@ -184,7 +184,7 @@ if cp clean.qcow2 "$path" 2> /dev/null; then
   expect_check 'the path is escaped' 0 <<< \
     "a\\nb\\x1b[2J\\\\ \\xff.qcow2: $(summary 0 0 opens 2 0 0 0 0)"
 else
-  skip 'the path is escaped' 'the file system does not take it'
+  skip 'the path is escaped' 'the file system does not allow such a name'
 fi
 
 # An image without bitmaps is not a special case.
@@ -242,7 +242,7 @@ the other bitmap is damaged|D05|-|--name bm1|0|0 0 - 1 0 0 0 0
 the other bitmap is damaged, by index|D05|-|--index=1|0|0 0 - 1 0 0 0 0
 the damaged one|D05|-|--name=bm0|2|1 0 - 0 0 0 0 1
 the damaged one, by index|D05|-|--index 0|2|1 0 - 0 0 0 0 1
-the entry behind is cut|A|0x2c0032:ffff|--index 0|0|0 0 - 1 0 0 0 0
+the next entry is truncated|A|0x2c0032:ffff|--index 0|0|0 0 - 1 0 0 0 0
 the entry is cut|A|0x2c0032:ffff|--index 1|2|1 0 - 0 0 0 0 1
 the header is damaged|H39|-|--name bm0|0|0 0 - 1 0 0 0 0
 the header is damaged, all|H39|-|-|2|1 0 refuses 2 0 0 0 0
@@ -267,8 +267,9 @@ END
 base two-bitmaps-one-name both
 patch 0x2c0010 02
 tool check --name bm0 "$image"
-expect_rules 'two of one name, both damaged' 2 e:BDIR-11 e:BDIR-15
-expect_summary 'two of one name: the summary' 2 "$(summary 2 0 - 0 0 0 0 2)"
+expect_rules 'two bitmaps with one name, both damaged' 2 e:BDIR-11 e:BDIR-15
+expect_summary 'two bitmaps with one name: the summary' 2 \
+  "$(summary 2 0 - 0 0 0 0 2)"
 
 # An overlap is reported for both owners, and for no other bitmap.  Each bitmap
 # of every-state has a cluster of data and one with its table, from 0x40000 on.
@@ -285,13 +286,13 @@ for index in 0 1; do
 at 0x40000 .*bitmap 0 \\(by 0x50000\\).*bitmap 1 \\(by 0x70000\\)$" "$out"
 done
 tool check --name in-use "$image"
-expect_rules 'shared data: somebody else' 0 w:BDIR-09
+expect_rules 'shared data: another bitmap' 0 w:BDIR-09
 
 base entry-on-l1 on-l1
 tool check --name bm0 "$image"
 expect_rules 'data on the L1 table' 2 e:OVL-01
 tool check --name bm1 "$image"
-expect_rules 'data on the L1 table: the other' 0
+expect_rules 'data on the L1 table: the other bitmap' 0
 # The file ends with the last directory entry, so the data is truncated.
 base entry-on-directory on-directory
 truncate -s $((0x2d0000)) "$image"
@@ -317,7 +318,7 @@ while IFS='|' read -r about change options want rules; do
   expect_rules "a shared table: $about" 2 $rules
   for index in 0 1; do
     [ "$options" = "--index $index" ] || continue
-    check "a shared table: $about, whose it is" \
+    check "a shared table: $about, its bitmap" \
       test "$(grep -E '^(error|warning) ' "$out" | cut -d ' ' -f 4-5 \
         | sort -u)" = "bitmap $index"
   done
@@ -341,11 +342,11 @@ patch 0xc0031 10
 patch 0xc0040 0000000000050000
 patch 0x50000 8000000000000000
 tool check "$image"
-check 'a table of three: each is told of it' test "$status.$(
+check 'a table of three bitmaps: a finding for each' test "$status.$(
   grep -c '^error BTAB-01 0x50000 bitmap' "$out").$(
   tail -n 1 "$out" | grep -o '[0-9]* damaged')" = '2.3.3 damaged'
 tool bitmaps --list "$image"
-check 'a table of three: a message for each' test "$status.$(
+check 'a table of three bitmaps: a message for each' test "$status.$(
   grep -o 'bitmap [0-9]* ' "$err" | tr -d '\n')" \
   = '2.bitmap 0 bitmap 1 bitmap 2 '
 
@@ -364,9 +365,9 @@ check 'an overlap without bitmaps' grep -q '^error OVL-01 .* snapshot table' \
 
 image A
 tool check --name bm7 "$image"
-expect_refusal 'no bitmap of that name' 3 "*: no bitmap has the name 'bm7'"
+expect_refusal 'no bitmap has the name' 3 "*: no bitmap has the name 'bm7'"
 tool check --index 2 "$image"
-expect_refusal 'no bitmap of that index' 3 '*: no bitmap has the index 2'
+expect_refusal 'no bitmap has the index' 3 '*: no bitmap has the index 2'
 tool check --index 0 none.qcow2
 expect_refusal 'no bitmaps at all' 3 '*: no bitmap has the index 0'
 # Damage may hide the bitmap: the directory is empty, its first entry is
@@ -391,12 +392,12 @@ END
 base A hidden
 patch 0x208 0000000000000000
 tool check "$image"
-check 'nobody knows how many bitmaps there are' test "$status.$(
+check 'an unknown number of bitmaps' test "$status.$(
   tail -n 1 "$out")" = "2.hidden.qcow2: 1 error, 0 warnings; QEMU refuses to \
 open it; bitmaps: unknown; not looked at: the guest's clusters"
 image N01
 tool check --name 'a\nb' "$image"
-expect_refusal 'a name as it is shown' 3 '*use --index 0'
+expect_refusal 'a name in its escaped form' 3 '*use --index 0'
 tool check --name $'a\nb' "$image"
 expect 'a name in raw bytes' 0
 tool check missing.qcow2
@@ -425,7 +426,7 @@ expect_usage '--ignore without a rule' check '*'
 tool check
 expect_usage 'no image' check '*'
 tool check --strict
-expect_usage 'no image but an option' check '*'
+expect_usage 'no image, but an option' check '*'
 tool check --name bm0 --index 0 clean.qcow2
 expect_usage '--name and --index' check '*--name*--index*'
 tool check --index bm0 clean.qcow2
@@ -478,12 +479,12 @@ grep '^error OVL-02' "$out" > shared
 check '65535 bitmaps with one table: 100 of the overlaps' \
   test "$status.$(wc -l < shared)" = 2.100
 # The entries have 32 bytes; the entry of the first bitmap is at 0x300000.
-check '65535 bitmaps with one table: where' \
+check '65535 bitmaps with one table: offsets' \
   test "$(head -n 4 shared | cut -d ' ' -f 3 | tr '\n' ' ')" \
   = '0x300020 0x300040 0x300060 0x300080 '
 check '65535 bitmaps with one table: the rest' \
   grep -qx "    and $((65534 - 100)) more of OVL-02 that are not shown" "$out"
-check '65535 bitmaps with one table: the rest is told once' \
+check '65535 bitmaps with one table: one line about the rest' \
   test "$(grep -c ' more of OVL-02 ' "$out")" = 1
 others=$(grep -cE '^(error|warning) ' <(grep -v OVL-02 "$out"))
 check '65535 bitmaps with one table: the summary counts all' \
@@ -495,7 +496,7 @@ check '65535 bitmaps with one table: ignored' \
 base many-share-long-table last
 patch 0x2a0008 8000000000000000
 tool check --name 00065534 "$image"
-check '65535 bitmaps with one table: the last one alone' test "$status.$(
+check '65535 bitmaps with one table: only the last one' test "$status.$(
   grep -cE "^error (BTAB-01|OVL-02) .* bitmap 65534 '00065534': " "$out").$(
   grep -c "table entry 1 has reserved bits" "$out")" = 2.2.1
 
@@ -519,7 +520,7 @@ fcntl.fcntl(5, getattr(fcntl, "F_OFD_SETLK", 37),
     tool check --strict "$image"
     expect_rules 'a live writer, strictly' 2 w:FILE-08
     tool check --strict --ignore FILE-08 "$image"
-    expect_rules 'a live writer that is ignored' 0
+    expect_rules 'a live writer with FILE-08 ignored' 0
     tool check --name bm1 "$image"
     expect_rules 'a live writer and one bitmap' 0 w:FILE-08
     patch 0x2c000f 03
@@ -550,7 +551,7 @@ check 'rules: an error' grep -qE '^BDIR-05  error    bitmap_table_offset ' \
   rules
 check 'rules: a warning' grep -qE '^BDIR-09  warning  ' rules
 check 'rules: a note' grep -qE '^BDIR-17  note     ' rules
-check 'rules: those of one rule stand together' \
+check 'rules: the lines of one rule are together' \
   test -z "$(grep -oE '^[A-Z]+-[0-9]+' rules | uniq | sort | uniq -d)"
 tool check --rules --strict
 expect_answer 'rules: other options do not matter' < rules
@@ -562,7 +563,7 @@ for name in A D05 N01 H27 in-use T01 T13 X17 R01; do
   sed -nE 's/^(error|warning|note) ([A-Z]+-[0-9]+) .*/\2 \1/p' "$out"
 done | sort -u > broken
 grep -oE '^[A-Z]+-[0-9]+ +[a-z]+' rules | tr -s ' ' | sort -u > known
-check 'rules: what is broken is known' \
+check 'rules: all broken rules are listed' \
   test "$(wc -l < broken).$(comm -23 broken known)" = 10.
 # Each rule can be ignored.
 wrong=
@@ -617,7 +618,7 @@ messages: $(cat "$err")"
 }
 
 tool check --output=json clean.qcow2
-expect_answer 'JSON: nothing is wrong' << END
+expect_answer 'JSON: a sound image' << END
 {
     "filename": "clean.qcow2",
     "summary": {
@@ -663,10 +664,10 @@ expect_json 'JSON: warnings and notes' 0 '.summary.errors == 0
     damaged: 0}
   and ([.problems[].severity] | sort) == ["note", "warning", "warning",
     "warning"]'
-expect_json 'JSON: null where there is nothing to say' 0 '.problems
+expect_json 'JSON: null for absent values' 0 '.problems
   | map(select(.rule == "HDR-11"))[0] | .bitmap == null and .remedy == null
     and has("remedy")'
-expect_json 'JSON: comments with each finding' 0 '.problems
+expect_json 'JSON: explanations with each finding' 0 '.problems
   | map(select(.rule == "BDIR-09")) | length == 2
     and all(.consequence != null and .remedy != null)'
 image H39
@@ -687,14 +688,14 @@ expect_json 'JSON: one bitmap' 0 '.qemu == null and .qemu_rule == null
   and (.summary.not_examined | length == 2 and index("guest-clusters") == 1)'
 image R01
 tool check --output=json "$image"
-expect_json 'JSON: what is left out' 2 '[.problems[]
+expect_json 'JSON: findings that are left out' 2 '[.problems[]
   | select(.rule == "OVL-02")] | length == 101
     and (.[:100] | all(.consequence != null and .remedy != null
       and (has("suppressed") | not)))
     and (.[100] | .suppressed == 65434 and .offset == null and .bitmap == null
       and .value == null and .allowed == null and .consequence == null
       and .remedy == null)'
-expect_json 'JSON: what is left out is counted' 2 \
+expect_json 'JSON: the findings that are left out are counted' 2 \
   ".summary.errors == 65534 + $others"
 tool check --output=json --index 5 "$image"
 expect_json 'JSON: one of many' 2 '[.problems[]
@@ -708,7 +709,7 @@ check 'JSON: a line for each image' \
 ["one.qcow2",false,null]
 ["none.qcow2",false,null]'
 tool check --output=json --name bm7 clean.qcow2
-check 'JSON: no such bitmap' test "$status.$(wc -l < "$err").$(
+check 'JSON: a missing bitmap' test "$status.$(wc -l < "$err").$(
   jq -c '[.summary, .error.code, .problems]' "$out")" \
   = '3.1.[null,"not-found",[]]'
 

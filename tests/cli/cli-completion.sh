@@ -58,7 +58,7 @@ expect_last ()
   if cmp -s "$3" "$tmp/last"; then
     pass "$name"
   else
-    fail "$name" "$line$2 gives $(od -An -c "$tmp/last")"
+    fail "$name" "$line$2 results in $(od -An -c "$tmp/last")"
   fi
 }
 
@@ -77,11 +77,11 @@ mapfile -t all_commands < <(command_names)
 complete_at 'qcow2tool ' ''
 expect_replies 'commands' "${all_commands[@]}" help
 complete_at 'qcow2tool bi' bi
-expect_replies 'commands that begin so' bitmaps bitmap-table bitmap-map
+expect_replies 'commands with this prefix' bitmaps bitmap-table bitmap-map
 complete_at 'qcow2tool help ext' ext
 expect_replies 'commands after help' extensions
 complete_at 'qcow2tool dump-h' dump-h
-expect_replies 'commands with one beginning' dump-header dump-header-exts
+expect_replies 'commands with a common prefix' dump-header dump-header-exts
 complete_at 'qcow2tool --v' --v
 expect_replies 'options before the command' --version
 complete_at 'qcow2tool bitmap-table --n' --n
@@ -94,7 +94,7 @@ expect_replies 'options of dump-header' --json -j --format= -f --force-share \
 complete_at 'qcow2tool dump-header-exts --j' --j
 expect_replies 'options of dump-header-exts' --json
 complete_at 'qcow2tool dump --' --
-expect_replies 'dump has only what all have' --output= --files-from= \
+expect_replies 'dump has only the common options' --output= --files-from= \
   --files0-from= --format= --force-share --help
 complete_at 'qcow2tool check --s' --s
 expect_replies 'an option of check' --strict
@@ -109,17 +109,17 @@ expect_replies 'the default of a field' --default=
 complete_at 'qcow2tool check --ignore BDIR-06' BDIR-06
 expect_replies 'a rule to ignore' BDIR-06
 complete_at 'qcow2tool check --ignore=BTAB-' --ignore=BTAB-
-expect_replies 'rules to ignore, behind the equals sign' --ignore=BTAB-01 \
+expect_replies 'rules to ignore, after the equals sign' --ignore=BTAB-01 \
   --ignore=BTAB-02 --ignore=BTAB-03 --ignore=BTAB-05
 complete_at 'qcow2tool header -- --f' --f
-expect_no_replies 'no options behind --'
+expect_no_replies 'no options after --'
 complete_at 'qcow2tool nosuch -' -
 expect_no_replies 'no options of an unknown command'
 
 complete_at 'qcow2tool bitmaps --is d' d
 expect_replies 'states' disabled damaged
 complete_at 'qcow2tool bitmaps --is=us' us
-expect_replies 'states behind =' usable
+expect_replies 'states after =' usable
 complete_at 'qcow2tool bitmaps --is=us' --is=us
 expect_replies 'states where = does not split words' --is=usable
 complete_at 'qcow2tool bitmap-table --type all' all
@@ -127,7 +127,7 @@ expect_replies 'types' all-zeroes all-ones
 complete_at 'qcow2tool header --output=' ''
 expect_replies 'outputs' text json jsonl human
 complete_at 'qcow2tool dump --output=js' js
-expect_replies 'outputs that begin so' json jsonl
+expect_replies 'outputs with this prefix' json jsonl
 complete_at 'qcow2tool header -f ' ''
 expect_replies 'formats' qcow2
 complete_at 'qcow2tool header --field crypt' crypt
@@ -151,23 +151,23 @@ expect_replies 'files with spaces, which readline quotes' \
   "$tmp/files/disk two.qcow2"
 complete_at "qcow2tool header --files-from=$tmp/files/disk.q" \
   "$tmp/files/disk.q"
-expect_replies 'files behind =' "$tmp/files/disk.qcow2"
+expect_replies 'files after =' "$tmp/files/disk.qcow2"
 complete_at "qcow2tool header --files-from=$tmp/files/disk.q" \
   "--files-from=$tmp/files/disk.q"
 expect_replies 'files where = does not split words' \
   "--files-from=$tmp/files/disk.qcow2"
 complete_at "qcow2tool header -- $tmp/files/disk.q" "$tmp/files/disk.q"
-expect_replies 'files behind --' "$tmp/files/disk.qcow2"
+expect_replies 'files after --' "$tmp/files/disk.qcow2"
 
 sample iotest291-merged
 complete_at "qcow2tool bitmaps $sample --name " ''
 expect_replies 'names' b1 b2 b0
 complete_at "qcow2tool bitmap-table $sample --name=b" b
-expect_replies 'names behind =' b1 b2 b0
+expect_replies 'names after =' b1 b2 b0
 complete_at 'qcow2tool bitmaps --name b' b " $sample"
-expect_replies 'names of an image behind the cursor' b1 b2 b0
+expect_replies 'names of an image after the cursor' b1 b2 b0
 complete_at 'qcow2tool bitmaps --name ' '' " --tables -f qcow2 -- $sample"
-expect_replies 'names of an image behind --' b1 b2 b0
+expect_replies 'names of an image after --' b1 b2 b0
 complete_at "qcow2tool bitmaps --field state '$sample' --name " ''
 expect_replies 'names of an image in quotes' b1 b2 b0
 cp "$sample" "$tmp/files/-disk"
@@ -210,24 +210,24 @@ for hostile in name-command name-spaces name-quotes name-option N01 N03 N07 \
   complete_at "qcow2tool bitmaps $image --name " ''
   expect_last "$hostile: as a word" "${COMPREPLY[0]-}" "$tmp/name"
   complete_at "qcow2tool bitmaps $image --name=" ''
-  expect_last "$hostile: behind =" "${COMPREPLY[0]-}" "$tmp/name"
+  expect_last "$hostile: after =" "${COMPREPLY[0]-}" "$tmp/name"
   complete_at "qcow2tool bitmaps $image --name=" --name=
   expect_last "$hostile: where = does not split words" "${COMPREPLY[0]-}" \
     "$tmp/name"
   complete_at "qcow2tool bitmaps $image --name \$'" ''
-  expect_last "$hostile: behind \$'" "${COMPREPLY[0]%\'}" "$tmp/name" "'"
+  expect_last "$hostile: after \$'" "${COMPREPLY[0]%\'}" "$tmp/name" "'"
 
   # Names that can be written between plain quotes.
   if [[ $quoted != "\$'"* ]]; then
     complete_at "qcow2tool bitmaps $image --name '" ''
-    expect_last "$hostile: behind '" "${COMPREPLY[0]-}" "$tmp/name" "'"
+    expect_last "$hostile: after '" "${COMPREPLY[0]-}" "$tmp/name" "'"
     complete_at "qcow2tool bitmaps $image --name \"" ''
-    expect_last "$hostile: behind \"" "${COMPREPLY[0]-}" "$tmp/name" '"'
+    expect_last "$hostile: after \"" "${COMPREPLY[0]-}" "$tmp/name" '"'
   else
     complete_at "qcow2tool bitmaps $image --name '" ''
-    check "$hostile: only bitmap 1 behind '" [ "${#COMPREPLY[@]}" = 1 ]
+    check "$hostile: only bitmap 1 after '" [ "${#COMPREPLY[@]}" = 1 ]
     complete_at "qcow2tool bitmaps $image --name \"" ''
-    check "$hostile: only bitmap 1 behind \"" [ "${#COMPREPLY[@]}" = 1 ]
+    check "$hostile: only bitmap 1 after \"" [ "${#COMPREPLY[@]}" = 1 ]
   fi
 done
 
@@ -238,17 +238,17 @@ for begun in '\$' '\$\(touch\ ' '$'; do
   expect_replies "begun as $begun" '\$\(touch\ oops\)'
 done
 complete_at "qcow2tool bitmaps $image --name '\$(t" '$(t'
-expect_replies "begun behind '" '$(touch oops)'
+expect_replies "begun after '" '$(touch oops)'
 complete_at "qcow2tool bitmaps $image --name \"\\\$(t" '\$(t'
-expect_replies 'begun behind "' '\$(touch oops)'
+expect_replies 'begun after "' '\$(touch oops)'
 complete_at "qcow2tool bitmaps $image \"--name=\\\$(t" '--name=\$(t'
-expect_replies 'begun behind a quote before the option' \
+expect_replies 'begun after a quote before the option' \
   '--name=\$(touch oops)'
 complete_at "qcow2tool bitmaps $image --name \\*" '\*'
 expect_no_replies 'an asterisk is no pattern'
 image name-spaces
 complete_at "qcow2tool bitmaps $image --name \\ \"a" a
-expect_replies 'begun without a quote, then behind one' 'a b '
+expect_replies 'begun without a quote, then after one' 'a b '
 image name-quotes
 complete_at "qcow2tool bitmaps $image --name \\'" "\\'"
 expect_replies 'begun with a quote' "\\'\\\"\\\\\\\`"
@@ -261,14 +261,14 @@ expect_replies 'begun with an octal escape' "a\\nb'"
 # If readline splits a word inside a name, only the last part is replaced.
 printf '#!/bin/sh\nprintf "a:b=c@d\\0a:x\\0"\n' > "$tmp/bin/qcow2tool"
 complete_at 'qcow2tool bitmaps image --name a:b' b
-expect_replies 'behind a colon' b=c@d
+expect_replies 'after a colon' b=c@d
 complete_at 'qcow2tool bitmaps image --name a:' ''
-expect_replies 'right behind a colon' b=c@d x
+expect_replies 'right after a colon' b=c@d x
 complete_at 'qcow2tool bitmaps image --name=a:b=c' c
-expect_replies 'behind = in a name' c@d
+expect_replies 'after = in a name' c@d
 write_wrapper
 
-check 'nothing was run' [ -z "$(ls -A)" ]
+check 'no name was executed' [ -z "$(ls -A)" ]
 
 # A real shell, which loads the file and does its own splitting and quoting.
 wait_for_prompt ()
@@ -325,15 +325,15 @@ image name-command
 name_of_bitmap_0 "$image" > "$tmp/name"
 expect_typed 'interactive: a command substitution' \
   "qcow2tool bitmaps $image --name \\\$$tab" "$tmp/name"
-expect_typed 'interactive: behind =' \
+expect_typed 'interactive: after =' \
   "qcow2tool bitmaps $image --name=\\\$$tab" "$tmp/name"
-expect_typed 'interactive: behind a double quote' \
+expect_typed 'interactive: after a double quote' \
   "qcow2tool bitmaps $image --name=\"\\\$$tab" "$tmp/name"
 image N01
 name_of_bitmap_0 "$image" > "$tmp/name"
 expect_typed 'interactive: a newline' \
   "qcow2tool bitmaps $image --name=a$tab" "$tmp/name"
-expect_typed "interactive: behind \$'" \
+expect_typed "interactive: after \$'" \
   "qcow2tool bitmaps $image --name \$'a$tab" "$tmp/name"
 image name-option
 name_of_bitmap_0 "$image" > "$tmp/name"
@@ -353,6 +353,6 @@ name_of_bitmap_0 "$image" > "$tmp/name"
 expect_typed 'interactive: where = does not split words' \
   "qcow2tool bitmaps $image --name=\\\$$tab" "$tmp/name"
 printf 'exit\n' >&"${shell[1]}"
-check 'nothing was run there either' [ -z "$(ls -A)" ]
+check 'no name was executed there, either' [ -z "$(ls -A)" ]
 
 done_testing

@@ -45,7 +45,7 @@ limit_memory
 results python3 "$srcdir/tests/cli/every-image.py" \
   "$limit" "$memory" 4 "$images" \
   "$(text_ways)" "$(json_ways)" <<< "$selected"
-check "those were the images" \
+check "all images were tried" \
   test "$n_results" = "$(find "$images" -name '*.qcow2' | wc -l)"
 
 # The other tests use single images.
@@ -73,7 +73,7 @@ for rule in BTAB-01 BTAB-02 BTAB-05; do
   check "256 bad entries: 246 more of $rule" grep -qxF \
     "qcow2tool: $image: 246 more [$rule]: see qcow2tool check" "$err"
 done
-check "256 bad entries: the first ones are told" \
+check "256 bad entries: the first ones are reported" \
   grep -q ' 0x20c00: .*BTAB-01' "$err"
 check "256 bad entries: in order" test \
   "$(grep -o '0x20c[0-9a-f]*: .*BTAB-01' "$err" | cut -d : -f 1 \
@@ -82,17 +82,17 @@ check "256 bad entries: in order" test \
 if [ -z "${QCOW2TOOL_SLOW-}" ]; then
   image many-same-name
   tool bitmaps "$image"
-  check "65535 bitmaps of one name: all are shown" \
+  check "65535 bitmaps with one name: all are shown" \
     test "$status.$(grep -c '^Bitmap name' "$out")" = 2.65535
-  check "65535 bitmaps of one name: ten messages" \
+  check "65535 bitmaps with one name: ten messages" \
     test "$(grep -c ' \[BDIR-15\]$' "$err")" = 10
   # The first bitmap with the name is not at fault.
-  check "65535 bitmaps of one name: 65524 more" grep -qxF \
+  check "65535 bitmaps with one name: 65524 more" grep -qxF \
     "qcow2tool: $image: 65524 more [BDIR-15]: see qcow2tool check" "$err"
 fi
 image one-bad-entry-of-three
 tool bitmap-table "$image"
-check "no count of what is not left out" \
+check "no count if no message is left out" \
   test "$(grep -c ' more ' "$err").$(wc -l < "$err")" = 0.1
 image reserved-bits-in-entries
 tool bitmap-table "$image"
@@ -123,11 +123,11 @@ if command -v strace > /dev/null && [ -z "${QCOW2TOOL_SANITIZED-}" ] \
         > /dev/null 2>&1
       cat "$tmp/trace-$command" >> "$tmp/trace"
     done
-    check "$name: what it names is not opened" test \
+    check "$name: the files that it names are not opened" test \
       "$(grep -cE 'passwd|/etc/pw|DF\.data|base\.raw|json:' "$tmp/trace")" = 0
   done
 else
-  skip "what an image names is not opened" "there is no strace"
+  skip "files that an image names are not opened" "strace cannot be used"
 fi
 
 done_testing

@@ -38,7 +38,7 @@ done
 
 sample multi-entry
 tool dump-header "$sample" --json
-same_as multi-entry.dump-header.json "--json behind the image"
+same_as multi-entry.dump-header.json "--json after the image"
 tool dump-header -f qcow2 -U "$sample"
 same_as multi-entry.dump-header.txt "what scripts pass to qemu-img"
 for command in dump-header dump-header-exts; do
@@ -51,7 +51,7 @@ for command in dump-header dump-header-exts; do
   tool "$command"
   expect "$command: no image" 1
   tool "$command" -j "$tmp/missing"
-  expect_refusal "$command: no such image" 1 "*missing: *"
+  expect_refusal "$command: a missing image" 1 "*missing: *"
   image looks-like-luks
   tool "$command" -j "$image"
   expect_refusal "$command: not qcow2" 1 "*HDR-01*"
@@ -112,9 +112,9 @@ done
 
 if python3 "$srcdir/tests/cli/json-check.py" qemu-dump "${images[@]}" \
     > "$tmp/differences" 2>&1; then
-  pass "every image, by the description"
+  pass "every image, by the documented layout"
 else
-  fail "every image, by the description" "$(cat "$tmp/differences")"
+  fail "every image, by the documented layout" "$(cat "$tmp/differences")"
 fi
 
 # contrib/qcow2.py in place of QEMU's program.
@@ -190,19 +190,20 @@ END
 # missing.
 image S25
 tool dump-header-exts "$image"
-expect "a table that is cut" 2
-check "a table that is cut: told" grep -q 'would have stopped' "$err"
+expect "a truncated table" 2
+check "a truncated table: message" grep -q 'would have stopped' "$err"
 # The same extension in a file that ends in the cluster: then there is no next
 # extension.
 head -c 1000 "$tmp/too-long.qcow2" > "$tmp/cut.qcow2"
 tool dump-header-exts "$tmp/cut.qcow2"
-expect "a cluster that is cut" 2
-check "a cluster that is cut: told" grep -q 'would have stopped' "$err"
+expect "a truncated cluster" 2
+check "a truncated cluster: message" grep -q 'would have stopped' "$err"
 copy A no-directory
 patch 0x210 000000007f000000
 tool dump-header-exts "$image"
-expect "a directory behind the file" 2
-check "a directory behind the file: told" grep -q 'would have stopped' "$err"
+expect "a directory after the end of the file" 2
+check "a directory after the end of the file: message" \
+  grep -q 'would have stopped' "$err"
 
 image S25
 python3 "$stand_in" "$image" dump-header > "$out" 2> "$err"

@@ -41,9 +41,9 @@ image many-share-long-table
 for command in dump 'bitmaps --tables' bitmap-table; do
   # shellcheck disable=SC2086 # words
   tool $command "$image"
-  check "$command: a table of 65535 bitmaps is there once" \
+  check "$command: a table of 65535 bitmaps is printed once" \
     [ "$(grep -c '^Bitmap table ' "$out")" = 1 ]
-  check "$command: and the others name its bitmap" \
+  check "$command: the others name the bitmap with the table" \
     [ "$(grep -c '^bitmap_table_of           0$' "$out")" = 65534 ]
 done
 
@@ -103,13 +103,13 @@ tool dump V2.qcow2 A.qcow2
 } | expect_answer 'several images'
 tool dump missing A.qcow2
 expect 'a missing image among several' 1
-check 'a missing image: the other is printed' \
+check 'a missing image: the others are printed' \
   test "$(grep -c '^Header:$' "$out")" = 1
 tool dump missing
 expect_refusal 'a missing image' 1 'missing: *'
 image H01
 tool dump H01.qcow2
-expect_refusal 'no qcow2 image' 1 '*HDR-01]'
+expect_refusal 'not a qcow2 image' 1 '*HDR-01]'
 
 # dump has no options of its own.
 for option in --name=bm0 --index=0 --field=size --tables --long --magic=1 \
@@ -228,9 +228,9 @@ if command -v python3 > /dev/null; then
   python3 compare.py > differences 2>&1
   check_status=$?
   if [ "$check_status" = 0 ] && [ ! -s differences ]; then
-    pass 'JSON: the keys of all commands, each as its command has it'
+    pass 'JSON: the keys of all commands, with the same values'
   else
-    fail 'JSON: the keys of all commands, each as its command has it' \
+    fail 'JSON: the keys of all commands, with the same values' \
       "$(cut -c 1-400 differences | head -n 20)"
   fi
   check 'JSON: a line for each image' \
@@ -243,7 +243,7 @@ code = image["error"].pop ("code")
 known = [image[key] for key in ("header", "extensions", "bitmaps", "writer")]
 sys.exit (code != "open" or known != [None] * 4 or image["problems"] != [])
 ' last
-  check 'JSON: nothing is known of a missing image' test $? = 0
+  check 'JSON: a missing image has no values' test $? = 0
   tool dump --output=json A.qcow2
   python3 -c '
 import json, sys

@@ -24,12 +24,12 @@ image X57
 tool extensions --magic '<unknown>' "$image"
 check "an extension whose padding ends the cluster" \
   grep -qx 'length                    357' "$out"
-expect "without a terminator all is well" 0
+expect "without a terminator: status" 0
 image extension-fills-cluster
 tool extensions "$image"
 check "an extension that fills the cluster" \
   test "$(grep -c '^Header' "$out")" = 1
-expect_damage "and leaves no room for the bitmaps" '*0x58: *\[HDR-25]'
+expect_damage "no room for the bitmaps extension" '*0x58: *\[HDR-25]'
 image backing-offset-header-end
 tool extensions "$image"
 expect_answer "no room for extensions before the backing file" < /dev/null
@@ -122,14 +122,14 @@ blocks 0x70 --magic 'crypto header' "$image"
 image unknown-extensions
 for index in 6 7 4294967296 18446744073709551615; do
   tool extensions --index $index "$image"
-  expect_refusal "there is no extension $index" 3 "$image: *"
+  expect_refusal "no extension has the index $index" 3 "$image: *"
 done
 tool extensions --magic 'data file' "$image"
 expect_refusal "there is no data file extension" 3 "$image: *"
 tool extensions --magic 0x12345679 "$image"
 expect_refusal "there is no extension 0x12345679" 3 "$image: *"
 tool extensions --magic 0 "$image"
-expect_refusal "the terminator is no extension" 3 "$image: *"
+expect_refusal "the terminator is not an extension" 3 "$image: *"
 image A
 tool extensions --magic '<unknown>' "$image"
 expect_refusal "A has no unknown extension" 3 "$image: *"
@@ -140,11 +140,11 @@ expect_refusal "an index in an image without extensions" 3 "$image: *"
 for magic in 4294967296 0x100000000 -1 '' bitmap 'feature' '0x' 'Bitmaps ' \
     'unknown' '1 '; do
   tool extensions "--magic=$magic" "$image"
-  expect_usage "--magic='$magic' is none" extensions "*--magic*"
+  expect_usage "--magic='$magic' is not a type" extensions "*--magic*"
 done
 for index in -1 '' x 18446744073709551616 1.5 +1 ' 1' 0x 1kk; do
   tool extensions "--index=$index" "$image"
-  expect_usage "--index='$index' is none" extensions "*--index*"
+  expect_usage "--index='$index' is not a number" extensions "*--index*"
 done
 tool extensions --index 0 --magic 1 "$image"
 expect_usage "--index and --magic exclude each other" extensions \
@@ -196,26 +196,26 @@ for key in crypto_header_offset data data_hex; do
   tool extensions --index 1 --field $key "$image"
   expect_refusal "the bitmaps extension lacks $key" 3 "$image: *'$key'*"
   tool extensions --index 1 --field length --field $key "$image"
-  expect_refusal "nothing is printed when one is lacking: $key" 3 \
+  expect_refusal "no output if one is missing: $key" 3 \
     "$image: *'$key'*"
 done
 tool extensions --index 0 --field nb_bitmaps "$image"
 expect_refusal "the feature table lacks nb_bitmaps" 3 "*'nb_bitmaps'*"
 tool extensions --index 0 --field nb_bitmaps --field length --default - \
   "$image"
-expect_answer "--default stands for a field that it lacks" << EOF
+expect_answer "--default replaces a missing field" << EOF
 -
 384
 EOF
 tool extensions --index 9 --field length --default none "$image"
-expect_refusal "--default: no such extension" 3 "$image: *"
+expect_refusal "--default: a missing extension" 3 "$image: *"
 tool extensions --index 0 --default none "$image"
 expect_usage "--default goes with --field" extensions "*--default*"
 image unknown-extensions
 tool extensions --index 3 --field data "$image"
 expect_refusal "binary data has no text" 3 "*'data'*"
 tool extensions --index 9 --field length "$image"
-expect_refusal "no field of an extension that is not there" 3 "$image: *"
+expect_refusal "no field of a missing extension" 3 "$image: *"
 
 tool extensions --index 0 --field nope "$image"
 expect_usage "an unknown key" extensions "*'nope'*"
@@ -240,7 +240,7 @@ check "two bitmaps extensions are shown" \
   test "$(grep -c '(Bitmaps)' "$out")" = 2
 check "the second one is reported" \
   grep -qF "$image: 0x218: header extension 2: " "$err"
-check "by its rule" grep -qF ' [EXT-08]' "$err"
+check "the report has the rule" grep -qF ' [EXT-08]' "$err"
 image feature-table-twice
 tool extensions --magic 'feature table' "$image"
 check "two feature tables are a warning" \
@@ -259,9 +259,9 @@ for row in X01:0x74:EXT-03:1 X03:0x74:EXT-03:1 X05:0x74:EXT-03:1 \
   tool extensions "$image"
   if [ "$status" = 2 ] && [ "$(grep -c '^Header extension:' "$out")" = "$n" ] \
       && grep -q "^qcow2tool: $image: $offset: .* \\[$rule\\]\$" "$err"; then
-    pass "$name is $rule at $offset, behind $n extensions"
+    pass "$name is $rule at $offset, after $n extensions"
   else
-    fail "$name is $rule at $offset, behind $n extensions" \
+    fail "$name is $rule at $offset, after $n extensions" \
       "status $status; $(cat "$out" "$err")"
   fi
 done
@@ -269,23 +269,23 @@ done
 # Only damage of the selected extension, and of those before it, is reported.
 image X41
 tool extensions --index 1 "$image"
-check "damage behind the extension asked for is not told" \
+check "damage after the selected extension is not reported" \
   test "$status.$(wc -c < "$err")" = 0.0
 image X39
 tool extensions --magic 'feature table' "$image"
-check "damage of another extension is not told" \
+check "damage of another extension is not reported" \
   test "$status.$(wc -c < "$err")" = 0.0
 image X07
 tool extensions --index 1 "$image"
-check "the damage of the one asked for is told" \
+check "damage of the selected extension is reported" \
   grep -q '0xfffc: .*EXT-03' "$err"
 image S17
 tool extensions --index 0 "$image"
-check "that the bitmaps extension is missing is not the first one's fault" \
+check "a missing bitmaps extension is not reported for the first one" \
   test "$status.$(wc -c < "$err")" = 0.0
 image X01
 tool extensions --index 1 "$image"
-check "an extension behind damage cannot be found" \
+check "an extension after the damage cannot be found" \
   test "$status.$(wc -c < "$out")" = 2.0
 
 # Warnings cause no messages.
@@ -302,7 +302,7 @@ check "8125 extensions are all shown" \
   test "$(grep -c '^Header extension:' "$out")" = 8127
 image extension-after-terminator
 tool extensions "$image"
-expect_golden "nothing is read behind the terminator" A.txt
+expect_golden "no extension is read after the terminator" A.txt
 
 # Features as they are stored.
 image feature-type-255
@@ -311,7 +311,7 @@ check "a feature of an unknown type" \
   grep -qx "feature                   255 0 'dirty bit'" "$out"
 image feature-bit-255
 tool extensions --index 0 "$image"
-check "a feature of a bit that cannot be" \
+check "a feature of an impossible bit" \
   grep -qx "feature                   incompatible 255 'dirty bit'" "$out"
 image feature-name-newline
 tool extensions --index 0 "$image"

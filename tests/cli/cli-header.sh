@@ -221,12 +221,12 @@ for key in backing_file backing_format external_data_file; do
   tool header --field $key "$image"
   expect_refusal "A lacks $key" 3 "$image: *'$key'*"
   tool header --field size --field $key --field version "$image"
-  expect_refusal "nothing is printed when one of several is lacking: $key" 3 \
+  expect_refusal "no output if one of several is missing: $key" 3 \
     "$image: *'$key'*"
 done
 image V2
 tool header -0 --field size --field backing_file "$image"
-expect_refusal "nothing is printed with -0 either" 3 "*'backing_file'*"
+expect_refusal "no output with -0, either" 3 "*'backing_file'*"
 
 # --default replaces an absent value.
 image A
@@ -238,13 +238,13 @@ tool header -0 --field size --field backing_file --default= "$image"
 printf '67108864\0\0' | expect_answer "--default=, with -0"
 image BK
 tool header --field backing_file --default none "$image"
-expect_answer "--default: there is a value" <<< base.raw
+expect_answer "--default: a value that exists" <<< base.raw
 tool header --field nope --default none "$image"
 expect_usage "--default: an unknown key" header "*'nope'*"
 tool header --default none "$image"
 expect_usage "--default goes with --field" header "*--default*"
 tool header --field backing_file --default none "$tmp/missing"
-expect_refusal "--default: no image" 1 "*"
+expect_refusal "--default: a missing image" 1 "*"
 
 # Status and messages are only about the selected field.  In the first 512
 # bytes of an image the header is complete, but the rest is truncated: of BK
@@ -265,12 +265,12 @@ for name in A BK; do
     tool header --field $key "$tmp/$name.qcow2"
     expect_answer "the first 512 bytes of $name: $key" < "$tmp/value"
     tool header --field $key "$image"
-    check "the first 512 bytes of $name: $key is whole" \
+    check "the first 512 bytes of $name: $key is complete" \
       test "$status.$(wc -c < "$err")" = 0.0
   done
   for key in backing_format external_data_file; do
     tool header --field $key --default none "$image"
-    expect "the first 512 bytes of $name: $key is not" 2
+    expect "the first 512 bytes of $name: $key is not complete" 2
     check "the first 512 bytes of $name: no default of $key" \
       test "$(grep -c none "$out")" = 0
   done
@@ -278,7 +278,7 @@ for name in A BK; do
   expect "the first 512 bytes of $name: one of two" 2
 done
 tool header --field backing_file --default none "$image"
-check "the name of the backing file is cut" \
+check "the name of the backing file is truncated" \
   test "$status.$(wc -c < "$out").$(grep -c HDR-03 "$err")" = 2.0.1
 # H13 has cluster_bits 64.  The extension area of V2-cut begins at 72, where
 # version 3 has header fields.
@@ -317,7 +317,7 @@ tool header --field size --field "a${escape}[2Jb" "$image"
 expect_usage "an unknown key is escaped" header '*a\\x1b\[2Jb*'
 for key in Size 'size ' '' nb_bitmaps state; do
   tool header --field "$key" "$image"
-  expect_usage "no key of the header: '$key'" header '*unknown key*'
+  expect_usage "not a key of the header: '$key'" header '*unknown key*'
 done
 tool header --field size "$image" "$image"
 expect_usage "--field takes one image" header '*--field*one image*'

@@ -31,7 +31,7 @@ oracle image
 if : > $'\xff' 2> /dev/null; then
   oracle path
 else
-  skip "path" "the file system takes no name that is not UTF-8"
+  skip "path" "the file system allows only names in UTF-8"
 fi
 oracle words
 

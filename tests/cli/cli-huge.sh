@@ -50,7 +50,7 @@ for dir in "$tmp" "${XDG_RUNTIME_DIR:-/nowhere}" /dev/shm; do
 done
 [ -n "$huge" ] || skip_all "no file system holds a file of 2^63 - 1 bytes"
 
-check "it has 2^63 - 1 bytes" \
+check "the file has 2^63 - 1 bytes" \
   test "$(stat -c %s "$huge")" = 9223372036854775807
 
 tool bitmaps --tables "$huge"
@@ -92,7 +92,7 @@ Bitmap table   type            offset                   size
 END
 tool bitmap-table --at 0x7ffffffffffffff0 --count 2 "$huge"
 expect "--at the last bytes" 3
-expect_out "--at the last bytes: one entry is whole" << 'END'
+expect_out "--at the last bytes: one entry is complete" << 'END'
 Bitmap table   type            offset                   size
 0              all-zeroes      0                        65536
 END
@@ -100,12 +100,12 @@ for offset in 0x7ffffffffffffff8 0x7fffffffffffffff 0x8000000000000000 \
     0xfffffffffffffff8 0xffffffffffffffff; do
   tool bitmap-table --at $offset --count 1 "$huge"
   expect "--at $offset: status" 3
-  expect_out "--at $offset: nothing" < /dev/null
+  expect_out "--at $offset: no output" < /dev/null
 done
 tool bitmap-table --at 0x7ffffffffffe0000 --count 0xffffffffffffffff \
   --start 0xfffffffffffffffe "$huge"
 expect "--at, --start and --count: status" 3
-expect_out "--at, --start and --count: nothing" < /dev/null
+expect_out "--at, --start and --count: no output" < /dev/null
 
 # All other commands that read images; the image is too damaged for check.
 while read -r way; do
@@ -118,6 +118,6 @@ done < <({ text_ways; json_ways | sed 's/$/ --output=json/'; } \
 # The file is truncated to ten bytes.
 truncate -s 10 "$huge"
 tool header "$huge"
-expect_refusal "cut to ten bytes" 1 "$huge: 0xa: header: *\[HDR-03]"
+expect_refusal "truncated to ten bytes" 1 "$huge: 0xa: header: *\[HDR-03]"
 
 done_testing

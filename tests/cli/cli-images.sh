@@ -36,7 +36,7 @@ image: A.qcow2
 $bm
 EOF
 tool bitmap-table V2.qcow2 B.qcow2 V2.qcow2
-expect_answer "images of which nothing is printed have a heading" << EOF
+expect_answer "images without output have a heading" << EOF
 image: V2.qcow2
 
 image: B.qcow2
@@ -57,14 +57,14 @@ expect_answer "one image has no heading" <<< "$fine"
 
 # The other images are read, too, and the worst status wins: 1, 2, 3, 0.
 tool bitmap-table missing B.qcow2
-check "a missing image in front: status and message" \
+check "a missing image first: status and message" \
   test "$status.$(wc -l < "$err")" = 1.1
-check "the other one is shown" grep -qxF \
+check "the other image is shown" grep -qxF \
   '3              serialized      74752                    512' "$out"
 tool bitmap-table B.qcow2 missing A.qcow2
 check "a missing image in the middle: status and message" \
   test "$status.$(wc -l < "$err")" = 1.1
-expect_out "the others are shown" << EOF
+expect_out "the other images are shown" << EOF
 image: B.qcow2
 $fine
 
@@ -93,7 +93,7 @@ done
 
 # Options may be anywhere in the command line, and -- ends them.
 tool bitmap-table B.qcow2 --start 3 A.qcow2 --type serialized
-expect_answer "options behind and between images" << EOF
+expect_answer "options after and between images" << EOF
 image: B.qcow2
 Bitmap name               fine
 $heading
@@ -109,9 +109,9 @@ cp B.qcow2 ./--start
 cp B.qcow2 ./-
 cp B.qcow2 ./--
 tool bitmap-table -- -x
-expect_answer "a name with a dash behind --" <<< "$fine"
+expect_answer "a name with a dash after --" <<< "$fine"
 tool bitmap-table --start 3 -- --start
-expect_answer "an option's name behind --" << EOF
+expect_answer "the name of an option after --" << EOF
 Bitmap name               fine
 $heading
 3              serialized      74752                    512
@@ -126,7 +126,7 @@ rm ./-
 tool bitmap-table - < B.qcow2
 expect_refusal "- is not standard input" 1 "-: *"
 tool bitmap-table ./-x
-expect_answer "a dash behind a folder" <<< "$fine"
+expect_answer "a dash after a folder" <<< "$fine"
 
 # -f and -U are accepted as in qemu-img.
 for option in '-f qcow2' --format=qcow2 '--format qcow2' -U --force-share; do
@@ -151,7 +151,7 @@ expect_answer "mode 0444" <<< "$fine"
 tool bitmap-table "$tmp/B.qcow2"
 expect_answer "an absolute name" <<< "$fine"
 tool bitmap-table ./././B.qcow2
-expect_answer "a roundabout name" <<< "$fine"
+expect_answer "a name with detours" <<< "$fine"
 # Names that other tools take for a protocol.
 for name in file:B.qcow2 json:B 'nbd://B' host_device:B 'B.qcow2?x=1'; do
   mkdir -p "$(dirname "$name")"
@@ -168,8 +168,9 @@ tool bitmap-table "$odd" "$odd"
 shown='a b\n\x1b[2J\xff\xe2\x80\xae\'
 check "a hostile name in a heading" \
   test "$(grep -cxF "image: $shown\\" "$out")" = 2
-check "no line is forged by it" test "$(grep -c . "$out")" = 14
-check "it is read all the same" test "$status.$(wc -c < "$err")" = 0.0
+check "a hostile name forges no line" test "$(grep -c . "$out")" = 14
+check "a hostile name: status and messages" \
+  test "$status.$(wc -c < "$err")" = 0.0
 tool bitmap-table "$odd-missing"
 expect_refusal "a hostile name in a message" 1 \
   'a b\\n\\x1b\[2J\\xff\\xe2\\x80\\xae\\\\-missing: *'
@@ -205,7 +206,7 @@ for list in list0 list0-without-end list0-with-blanks; do
   expect_answer "--files0-from - < $list" <<< "$two"
 done
 printf 'B.qcow2\nA.qcow2\n' | tool bitmap-table --files-from -
-expect_answer "--files-from - behind a pipe" <<< "$two"
+expect_answer "--files-from - from a pipe" <<< "$two"
 
 # A list of one image: there is no heading, and options for a single image are
 # accepted.
@@ -276,21 +277,21 @@ done
 
 # Lists that cannot be read, and listed images that cannot be read.
 tool bitmap-table --files-from=missing
-expect_refusal "a list that is missing" 1 'missing: *'
+expect_refusal "a missing list" 1 'missing: *'
 tool bitmap-table --files0-from=missing
-expect_refusal "a NUL list that is missing" 1 'missing: *'
+expect_refusal "a missing NUL list" 1 'missing: *'
 tool bitmap-table --files-from="$tmp"
 expect_refusal "a list that is a folder" 1 "$tmp: *"
 tool bitmap-table --files-from=
 expect "a list without a name" 1
 tool bitmap-table --files-from=missing B.qcow2 --files-from=one
-check "the others go on after a missing list" \
+check "the other images are read after a missing list" \
   test "$status.$(grep -c '^3 ' "$out").$(wc -l < "$err")" = 1.2.1
 tool bitmap-table --files-from=$'missing\e[2J'
 expect_refusal "the name of a list is escaped" 1 '*missing\\x1b\[2J*'
 printf 'B.qcow2\nmissing\nT01.qcow2\nA.qcow2\n' > mixed
 tool bitmap-table --files-from=mixed
-check "bad images in a list: the others go on" \
+check "bad images in a list: the others are read" \
   test "$status.$(grep -c '^Bitmap name' "$out").$(wc -l < "$err")" = 1.5.2
 printf 'B.qcow2\0A.qcow2\0' > nul-in-lines
 tool bitmap-table --files-from=nul-in-lines
@@ -307,6 +308,6 @@ check "two thousand images" \
   ulimit -n 32 && tool bitmaps --files-from=many
   exit "$status"
 )
-check "files are closed again" test $? = 0
+check "files are closed" test $? = 0
 
 done_testing

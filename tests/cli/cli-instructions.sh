@@ -70,7 +70,7 @@ null=$count
 instructions "${words[0]}" bitmaps "$image"
 bar 'bitmaps, more than an empty program' 193000 $((count - null))
 instructions "${words[0]}" --version
-bar '--version, likewise' 66000 $((count - null))
+bar '--version, more than an empty program' 66000 $((count - null))
 instructions "${words[0]}" check "$image"
 bar 'check of a small image' 940000 "$count"
 
@@ -81,7 +81,7 @@ for n in 10 30; do
   before=$count
   instructions "${words[0]}" bitmaps --output=jsonl --files-from="$tmp/list-$n"
 done
-bar 'an image of many' 204000 $(((count - before) / 20))
+bar 'one of many images' 204000 $(((count - before) / 20))
 
 each 'a row of a table' 490 table 4000 bitmap-table --name b
 each 'a row of a table, long' 960 table 4000 bitmap-table --name b --long
@@ -93,8 +93,9 @@ each 'an extent, JSON' 950 granules 4000 bitmap-map --name b --output=json
 per=1000 each 'a kilobyte of data, counted' 670 random 4000000 \
   bitmap-map --totals --name b
 each 'a name of 1000 bytes' 10200 names 400 bitmaps --names
-each 'a name that was not asked for' 3600 names 400 bitmap-table --index 1
-each 'a bitmap that is checked' 10000 names 400 check
-each 'a name that others have, too' 156000 namesakes 400 bitmap-table --index 1
+each 'a name that is not selected' 3600 names 400 bitmap-table --index 1
+each 'a checked bitmap' 10000 names 400 check
+each 'a name that several bitmaps have' 156000 namesakes 400 \
+  bitmap-table --index 1
 
 done_testing

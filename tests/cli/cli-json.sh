@@ -81,7 +81,7 @@ done
 
 tool dump --output=jsonl "${images[@]}"
 jq -c . "$out" > "$tmp/lines" 2> "$tmp/jq"
-check "jq reads all of it" [ ! -s "$tmp/jq" ]
+check "jq reads all output" [ ! -s "$tmp/jq" ]
 check "jq reads an object per image" \
   [ "$(wc -l < "$tmp/lines")" = "${#images[@]}" ]
 
@@ -94,9 +94,9 @@ expect_changes ()
 {
   local change
 
-  oracle "the schema takes $1 as it is" document "$schema" any < "$tmp/good"
+  oracle "the schema accepts $1" document "$schema" any < "$tmp/good"
   jq . "$tmp/good" > "$tmp/same"
-  oracle "the schema takes $1 as jq has it" document "$schema" any \
+  oracle "the schema accepts $1 after jq" document "$schema" any \
     < "$tmp/same"
   while read -r change; do
     printf 'the schema refuses %s: %s\t%s\n' "$1" "$change" \
@@ -104,7 +104,7 @@ expect_changes ()
   done > "$tmp/changed"
   results "$python" "$srcdir/tests/cli/json-check.py" refusals "$schema" \
     < "$tmp/changed"
-  check "the schema refuses $1: those were all" \
+  check "the schema refuses $1: all changes were tried" \
     [ "$n_results" = "$(wc -l < "$tmp/changed")" ]
 }
 
@@ -165,7 +165,7 @@ END
 image every-entry-bad
 tool check --output=json "$image"
 jq '.problems[].value = null' "$out" > "$tmp/good"
-check 'something is left out' \
+check 'findings are left out' \
   test "$(jq '[.problems[] | select(has("suppressed"))] | length' "$out")" = 3
 expect_changes check << 'END'
 del(.problems[0].consequence)
@@ -302,11 +302,11 @@ if cp --sparse=always "$image" "$path" 2> /dev/null; then
   expect_json "a path that is not UTF-8" 0 header ".filename_hex == \"$hex\"
     and (.filename | endswith(\"not \\ufffd utf-8 \\\"\\n\"))"
   tool header --output=json "$path.missing"
-  expect_json "such a path without an image" 1 header ".filename_hex
+  expect_json "a missing image with such a path" 1 header ".filename_hex
     == \"${hex}2e6d697373696e67\" and .header == null
     and .error.code == \"open\" and .writer == null"
 else
-  skip "a path that is not UTF-8" "the file system does not take it"
+  skip "a path that is not UTF-8" "the file system does not allow such a name"
 fi
 
 # Numbers that a double cannot represent.
@@ -356,32 +356,33 @@ with open(sys.argv[2], 'r+b') as file:
         offset += (24 + name_size + 7) // 8 * 8
 END
 tool bitmaps --output=json "$tmp/findings.qcow2"
-expect_json "150 errors by a rule" 2 bitmaps '[.problems[]
+expect_json "150 errors of a rule" 2 bitmaps '[.problems[]
   | select(.rule == "BDIR-08" and .severity == "error")]
   | length == 101 and .[100].suppressed == 50
     and ([.[:100][].bitmap] == [range(100)])'
-expect_json "120 warnings by it" 2 bitmaps '[.problems[]
+expect_json "120 warnings of the rule" 2 bitmaps '[.problems[]
   | select(.rule == "BDIR-08" and .severity == "warning")]
   | length == 101 and .[100].suppressed == 20'
 tool bitmaps --output=json --index 3 "$tmp/findings.qcow2"
-expect_json "one of them" 2 bitmaps '[.problems[]
+expect_json "one of the damaged bitmaps" 2 bitmaps '[.problems[]
   | select(.rule == "BDIR-08")] | length == 1 and .[0].bitmap == 3'
 tool bitmaps --output=json --index 900 "$tmp/findings.qcow2"
-expect_json "a sound one among them" 0 bitmaps '.problems == []'
+expect_json "a sound bitmap among them" 0 bitmaps '.problems == []'
 
 # If the selected bitmap is missing, the object of the image contains the
 # reason.
 
 image A
 tool bitmaps --output=json --index 7 "$image"
-expect_json "no such bitmap" 3 bitmaps \
+expect_json "a missing bitmap" 3 bitmaps \
   '.error.code == "not-found" and .bitmaps == null'
 tool bitmap-table --output=json --name none "$image"
-expect_json "no table of such a bitmap" 3 bitmap-table \
+expect_json "the table of a missing bitmap" 3 bitmap-table \
   '.error.code == "not-found" and .bitmap_tables == null'
 image two-bitmaps-one-name
 tool bitmap-table --output=json --name bm0 "$image"
-expect_json "two of that name" 2 bitmap-table '.error.code == "ambiguous"'
+expect_json "two bitmaps with one name" 2 bitmap-table \
+  '.error.code == "ambiguous"'
 image B
 tool bitmap-table --output=json --at 0x12600 --count 2 "$image"
 expect_json "--at" 0 bitmap-table '.bitmap_tables[0] | .index == null
@@ -454,12 +455,12 @@ expect_usage "json for two images names jsonl" bitmaps "*jsonl*"
 tool bitmaps --output=json missing.qcow2 good.qcow2
 expect_usage "json for two images, one missing" bitmaps "*jsonl*"
 tool bitmaps --output=xml good.qcow2
-expect_usage "no such output" bitmaps "*xml*"
+expect_usage "an unknown output" bitmaps "*xml*"
 tool bitmaps --output=jsonl --files-from=/dev/null
 expect_answer "an empty list" < /dev/null
 for option in --names --list; do
   tool bitmaps $option --output=jsonl good.qcow2
-  expect_usage "$option is text" bitmaps "*$option*text*"
+  expect_usage "$option has only text output" bitmaps "*$option*text*"
 done
 
 # Many images: each answer is printed at once, in constant memory.
@@ -467,7 +468,7 @@ done
 oracle "each answer before the next question" stream good.qcow2 \
   damaged.qcow2 missing.qcow2 good.qcow2
 if [ -n "$few" ]; then
-  skip "20000 images in the memory of 200" "the program is run slowly"
+  skip "20000 images in the memory of 200" "the program runs slowly"
 else
   oracle "20000 images in the memory of 200" memory good.qcow2 200 20000
 fi
@@ -521,7 +522,7 @@ reads_fail ()
 
 if [ -n "$few" ] \
     || ! strace -o /dev/null true 2> /dev/null; then
-  skip "reads that fail" "there is no strace, or no use of it"
+  skip "reads that fail" "strace is missing or does not work"
 else
   : > "$tmp/after-errors"
   for command in "${ways[@]}"; do

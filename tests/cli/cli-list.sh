@@ -23,7 +23,7 @@ INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
 1     enabled 32K         0     0.0%   64K  bm1
 END
 list every-state
-expect_answer 'columns are as wide as what is in them' << 'END'
+expect_answer 'columns are as wide as their values' << 'END'
 INDEX STATE    GRANULARITY DIRTY DIRTY% DISK NAME
 0     enabled  64K         256K  0.4%   128K enabled
 1     disabled 128K        512K  0.8%   128K disabled
@@ -38,14 +38,14 @@ INDEX STATE GRANULARITY DIRTY DIRTY% DISK NAME
 END
 list T01
 expect_damage 'damaged: status 2 and a message' "*: 0x2a0000: *BTAB-02]"
-expect_out 'damaged: the others are listed as well' << 'END'
+expect_out 'damaged: the other bitmaps are listed, too' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
 0     damaged 64K         -     -      128K bm0
 1     enabled 32K         0     0.0%   64K  bm1
 END
 list two-bitmaps-one-name
-expect_damage 'two of one name' "*BDIR-15]"
-expect_out 'two of one name: rows' << 'END'
+expect_damage 'two bitmaps with one name' "*BDIR-15]"
+expect_out 'two bitmaps with one name: rows' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
 0     enabled 64K         2.2M  3.5%   128K bm0
 1     damaged 32K         -     -      64K  bm0
@@ -54,7 +54,7 @@ END
 # An image without bitmaps is not a special case.
 for name in V2 no-bitmaps Z size-0; do
   list "$name"
-  expect_answer "$name has no bitmaps: nothing, not even headings" < /dev/null
+  expect_answer "$name has no bitmaps: no output, no headings" < /dev/null
 done
 
 # Sizes are in the largest unit that is not larger than the size.
@@ -115,7 +115,7 @@ INDEX STATE   GRANULARITY DIRTY DIRTY% DISK  NAME
 0     enabled 512         500K  0.1%   64.5K long
 END
 tool bitmaps --list --long "$image"
-expect_answer 'and all rows are as wide' << 'END'
+expect_answer 'all rows have the same width' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK  SERIALIZED ALL-ONES ALL-ZEROES NAME
 0     enabled 512         500K  0.1%   64.5K 125        0        131        long
 1     enabled 1M          4M    0.8%   1K    1          0        0          short
@@ -153,11 +153,11 @@ INDEX STATE   GRANULARITY DIRTY DIRTY% DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
 END
 list D29
 expect 'granularity_bits 64: status' 2
-check 'granularity_bits 64: granularity is not known' \
+check 'granularity_bits 64: granularity is unknown' \
   test "$(awk 'NR == 2 { print $2, $3 }' "$out")" = 'damaged -'
 list table-past-eof --long
-expect 'a table behind the end: status' 2
-expect_out 'a table behind the end: nothing is known of it' << 'END'
+expect 'a table after the end: status' 2
+expect_out 'a table after the end: unknown values' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
 0     damaged 64K         -     -      -    -          -        -          bm0
 1     damaged 32K         -     -      -    -          -        -          bm1
@@ -192,7 +192,7 @@ INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
 END
 list D49
 expect_damage 'an empty name' '*BDIR-13]'
-check 'an empty name: nothing behind the last column' \
+check 'an empty name: the last column is empty' \
   grep -qx '0     damaged  64K         -     -      128K ' "$out"
 list N07
 cp "$out" "$tmp/utf8"
@@ -211,21 +211,21 @@ INDEX STATE  GRANULARITY DIRTY DIRTY% DISK NAME
 2     in-use 256K        -     -      128K in-use
 END
 list T01 --name bm1
-expect_answer "another's damage does not count" << 'END'
+expect_answer "damage of another bitmap does not matter" << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
 1     enabled 32K         0     0.0%   64K  bm1
 END
 list two-bitmaps-one-name --name bm0
-expect '--name of two: both, status 2' 2
-check '--name of two: rows' test "$(wc -l < "$out")" = 3
+expect '--name of two bitmaps: status 2' 2
+check '--name of two bitmaps: rows' test "$(wc -l < "$out")" = 3
 list A --name nosuch
-expect_refusal 'no such name' 3 "*'nosuch'"
+expect_refusal 'a missing name' 3 "*'nosuch'"
 list A --index 2
-expect_refusal 'no such index' 3 '*index 2'
+expect_refusal 'a missing index' 3 '*index 2'
 list V2 --index 0
 expect_refusal 'no bitmap at all' 3 '*'
 list H01
-expect_refusal 'no qcow2 image' 1 '*HDR-01]'
+expect_refusal 'not a qcow2 image' 1 '*HDR-01]'
 tool bitmaps --list "$tmp/missing"
 expect_refusal 'a missing image' 1 '*missing: *'
 
@@ -248,8 +248,8 @@ INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
 0     enabled 512         66K   0.8%   2K   fine
 END
 tool bitmaps --list A.qcow2 missing B.qcow2
-expect 'a missing one among several' 1
-check 'the others are listed' test "$(grep -c '^INDEX' "$out")" = 2
+expect 'a missing image among several' 1
+check 'the other images are listed' test "$(grep -c '^INDEX' "$out")" = 2
 printf 'A.qcow2\0B.qcow2\0' > list0
 tool bitmaps --list --files0-from=list0
 check 'images of a list' test "$status.$(grep -c '^INDEX' "$out")" = 0.2
@@ -332,9 +332,9 @@ for name in $selected; do
   rm -f "$image"
 done
 if [ -z "$problems" ]; then
-  pass 'rows are taken apart, and say what blocks say'
+  pass 'rows can be split, and agree with the blocks'
 else
-  fail 'rows are taken apart, and say what blocks say' \
+  fail 'rows can be split, and agree with the blocks' \
     "$(printf '%s' "$problems" | head -n 30)"
 fi
 check "there are rows ($n_rows)" test "$n_rows" -ge 30

@@ -35,12 +35,12 @@ if [ -c /dev/full ]; then
   done
   $QCOW2TOOL bitmaps "$many" > /dev/full 2> "$err"
   status=$?
-  expect_refusal "much output > /dev/full: one message" 1 \
+  expect_refusal "long output > /dev/full: one message" 1 \
     '*No space left on device'
   $QCOW2TOOL bitmaps "$t01" > /dev/full 2> "$err"
   check "a full disk is worse than damage" test $? = 1
   $QCOW2TOOL bitmaps --name nope "$a" > /dev/full 2> "$err"
-  check "no output, no failure" test $? = 3
+  check "no output, no error" test $? = 3
   $QCOW2TOOL bitmaps --is usable --index 0 "$a" > /dev/full 2> "$err"
   check "a predicate prints nothing" test "$?.$(wc -c < "$err")" = 0.0
   $QCOW2TOOL header > /dev/full 2> "$err"
@@ -63,7 +63,7 @@ for command in $commands; do
   expect_refusal "$command >&-" 1 '*Bad file descriptor'
 done
 $QCOW2TOOL header "$a" <&- > "$out" 2> "$err"
-check "<&-: nothing is read from there" \
+check "<&-: standard input is not read" \
   test "$?.$(wc -l < "$out").$(wc -c < "$err")" = 0.19.0
 # Not under valgrind, which itself needs stderr.
 if [ -z "${QCOW2TOOL_SLOW-}" ]; then
@@ -71,8 +71,8 @@ if [ -z "${QCOW2TOOL_SLOW-}" ]; then
   check "2>&-: status and output" \
     test "$?.$(grep -c '^Bitmap name' "$out")" = 2.2
   (exec $QCOW2TOOL header "$a" <&- >&- 2>&-)
-  check "all three closed: output fails" test $? = 1
-  check "all three closed: the image is as it was" \
+  check "all three closed: status" test $? = 1
+  check "all three closed: the image is unchanged" \
     cmp -s "$a" <("$MKIMAGE" A "$tmp/again" && cat "$tmp/again")
 fi
 
@@ -114,13 +114,13 @@ if command -v python3 > /dev/null; then
   done
   # shellcheck disable=SC2086 # it may be several words
   closed_pipe default cat "$a"
-  check "which is how cat ends" test $? = 141
+  check "cat ends like this" test $? = 141
   # shellcheck disable=SC2086
   closed_pipe ignore $QCOW2TOOL bitmaps --is usable --index 0 "$a"
   check "a predicate needs no reader" test $? = 0
   # shellcheck disable=SC2086
   closed_pipe ignore $QCOW2TOOL bitmaps "$many" "$many" "$many"
-  check "much output to a closed pipe, SIGPIPE ignored" \
+  check "long output to a closed pipe, SIGPIPE ignored" \
     test "$?.$(wc -c < "$err")" = 1.0
 else
   skip "closed pipes" "python3 is not installed"
@@ -148,7 +148,7 @@ rows=100000
 ) | head -n $rows | tail -n 1 > "$out"
 check "a table of 2^27 rows is printed while it is read" \
   test "$(cut -d ' ' -f 1 "$out")" = $((rows - 2))
-check "and ends with its reader, not before or after" \
+check "and the program ends when its reader does" \
   grep -qxE '141|1' "$tmp/status"
 
 # Short output is written in one piece, and long output in blocks, in order.
@@ -158,7 +158,7 @@ tool bitmaps "$many"
 check "a thousand blocks are in order" test \
   "$(sed -n 's/^Bitmap name  *bitmap-//p' "$out" | tr '\n' ' ')" \
   = "$(seq 0 999 | tr '\n' ' ')"
-check "with a blank line between, and none at the end" test \
+check "with a blank line between them, and none at the end" test \
   "$(grep -c '^$' "$out").$(tail -n 1 "$out" | grep -c '^file_offset')" = 999.1
 
 # Messages appear next to the block that they are about, with any buffering.
@@ -166,9 +166,9 @@ for name in T01 first-entry-bad; do
   image $name
   $QCOW2TOOL bitmaps "$image" > "$out" 2>&1
   message=$(grep -n '^qcow2tool: ' "$out" | head -n 1 | cut -d : -f 1)
-  check "$name: the message comes behind the block of bm0" test "$message" \
+  check "$name: the message follows the block of bm0" test "$message" \
     -gt "$(grep -n '^Bitmap name  *bm0$' "$out" | cut -d : -f 1)"
-  check "$name: and before that of bm1" test "$message" \
+  check "$name: the message precedes the block of bm1" test "$message" \
     -lt "$(grep -n '^Bitmap name  *bm1$' "$out" | cut -d : -f 1)"
 done
 image second-entry-bad
@@ -176,16 +176,16 @@ $QCOW2TOOL bitmaps "$image" > "$out" 2>&1
 check "second-entry-bad: messages come last" test \
   "$(grep -n '^qcow2tool: ' "$out" | head -n 1 | cut -d : -f 1)" -gt 19
 $QCOW2TOOL bitmap-table "$a" "$tmp/missing" "$a" > "$out" 2>&1
-check "the message about an image comes between those beside it" test \
+check "the message about an image is between its neighbours" test \
   "$(sed -n 's/^\(image: \|qcow2tool: \).*/\1/p' "$out" | tr -d '\n')" \
   = 'image: qcow2tool: image: '
 image H39
 $QCOW2TOOL header "$image" > "$out" 2>&1
-check "the message about a header comes behind it" \
+check "the message about a header follows it" \
   test "$(tail -n 1 "$out" | grep -c '^qcow2tool: ').$(wc -l < "$out")" = 1.20
 image X01
 $QCOW2TOOL extensions "$image" > "$out" 2>&1
-check "the message about an extension comes behind it" \
+check "the message about an extension follows it" \
   test "$(grep -n '^qcow2tool: ' "$out" | head -n 1 | cut -d : -f 1)" -gt 3
 
 # stderr is empty if the status is 0, and stdout ends with a newline.
@@ -194,7 +194,7 @@ for command in header extensions bitmaps bitmap-table 'bitmaps --tables' \
   for file in "$a" "$long" "$many"; do
     # shellcheck disable=SC2086 # a command and its option
     tool $command "$file"
-    check "$command $(basename "$file"): silent, whole lines" test \
+    check "$command $(basename "$file"): no message, complete lines" test \
       "$status.$(wc -c < "$err").$(tail -c 1 "$out" | od -An -tx1)" = '0.0. 0a'
   done
 done
@@ -230,14 +230,14 @@ check "the messages about an image follow its line" test \
 
 # Therefore lines of several processes do not mix in a pipe, as long as they
 # have at most PIPE_BUF bytes, 4096 here.
-check "a line of T01 is that short" \
+check "the line of T01 is short enough" \
   test "$($QCOW2TOOL bitmaps --output=jsonl "$image" 2> "$err" | wc -c)" \
   -le 4096
 # shellcheck disable=SC2086 # it may be several words
 yes "$image" | head -n 2000 \
   | xargs -P 4 -n 100 $QCOW2TOOL bitmaps --output=jsonl 2> "$err" \
   | sort | uniq -c > "$out"
-check "four processes and one pipe: 2000 lines, all alike" \
+check "four processes and one pipe: 2000 equal lines" \
   test "$(awk '{ print $1 }' "$out" | tr '\n' ' ')" = '2000 '
 
 # Without any output, there is no write at all.

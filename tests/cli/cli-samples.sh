@@ -225,7 +225,8 @@ while IFS= read -r line; do
         wanted && ++n <= 2
       ' "$samples/iotest291-tables.txt" \
         | expect_answer "$name: the table of $bitmap has one entry"
-      check "$name: --at shows where the table of $bitmap is" test "$((at))" \
+      check "$name: --at shows the offset of the table of $bitmap" \
+        test "$((at))" \
         = "$($QCOW2TOOL bitmaps --name "$bitmap" --field bitmap_table_offset \
           "$sample")"
       ;;
@@ -261,7 +262,7 @@ fact iotest291-orig header --field backing_file t.base
 sample multi-entry
 tool bitmaps --is in-use --name big "$sample"
 expect "multi-entry: big is in use" 0
-expect_silence "and nothing else is said"
+expect_silence "multi-entry: no output"
 sample version2
 tool header --field version --field header_length --field refcount_order \
   --field autoclear_features "$sample"

@@ -64,7 +64,7 @@ expect_qemu ()
 # in a file that ends inside it.  The guest data of A begin at 0x50000.
 
 base no-bitmaps whole
-expect_found 'a whole file' 0 opens
+expect_found 'a complete file' 0 opens
 # The file ends inside its last cluster, as does a new image made by qemu-img.
 truncate -s $((0x30008)) "$image"
 expect_found 'a file that ends inside its last cluster' 0 opens
@@ -77,10 +77,10 @@ truncate -s $((0x80000)) "$image"
 expect_found 'half of a file without bitmaps' 2 opens e:FILE-09@524288
 expect_qemu 'half of a file without bitmaps' opens
 tool check "$image"
-check 'half of a file: the message is the first' grep -qE \
+check 'half of a file: the first message' grep -qE \
   '^error FILE-09 0x80000 .* ends at 524288, but clusters up to [0-9]+ are ' \
   <(head -n 1 "$out")
-check 'half of a file: no copy of the disk is advised' \
+check 'half of a file: no remedy copies the disk' \
   test "$(grep -c 'qemu-img convert' "$out")" = 0
 base S cut
 truncate -s 65536 "$image"
@@ -92,7 +92,7 @@ expect_qemu 'a file of one cluster' opens
 base no-bitmaps cut
 patch 0x20008 0001
 truncate -s $((0x40000)) "$image"
-expect_found 'a cluster that is only counted' 0 opens w:FILE-09@262144
+expect_found 'a missing cluster with a refcount' 0 opens w:FILE-09@262144
 
 
 # The severity depends on the damage.  Each row contains the image, a patch or
@@ -197,8 +197,8 @@ done
 base A sector
 patch 0x18 0000000000000078
 tool bitmaps --is usable --name bm0 "$image"
-expect 'a disk of no whole sector: not usable' 2
-expect_qemu 'a disk of no whole sector' refuses
+expect 'a disk smaller than a sector: not usable' 2
+expect_qemu 'a disk smaller than a sector' refuses
 
 # Value and offset belong to the same field, and overlaps are found without
 # refcounts.
@@ -221,7 +221,7 @@ while IFS='|' read -r images what want; do
   # shellcheck disable=SC2086 # words
   tool check --is $what $images
   if [ "$want" = 1 ]; then
-    check "$what: $images: status 1 and why" \
+    check "$what: $images: status 1 and the reason" \
       test "$status.$(wc -l < "$err").$(wc -c < "$out")" = 1.1.0
   else
     expect "$what: $images" "$want"
@@ -250,7 +250,7 @@ for name in A H39; do
   want=$status
   tool check -q "$name.qcow2"
   expect "-q: the status for $name" "$want"
-  expect_silence "-q: nothing is printed for $name"
+  expect_silence "-q: no output for $name"
 done
 tool check -q missing.qcow2
 check '-q: an image that cannot be read has its message' \
@@ -283,7 +283,7 @@ tool bitmap-map --index 0 --contains=$((0x100000)) --force "$image"
 check 'doubtful: a clear bit may be dirty' \
   test "$status.$(wc -l < "$err")" = 0.1
 tool bitmap-map --index 0 --totals --force --output=json "$image"
-check 'doubtful: nothing is clean' \
+check 'doubtful: no extent is clean' \
   test "$(jq -c '[.[].type] | sort' "$out")" = '[1,3]'
 
 # Locks and their owners.  A writing QEMU has a shared lock on byte 101, and

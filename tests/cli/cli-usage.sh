@@ -38,7 +38,7 @@ commands=$(awk '/^Commands:/ { list = 1; next } /^$/ { list = 0 }
                 list { print $1 }' "$tmp/help")
 check "the commands of --help" test "$commands" = "$(command_names)"
 # The summaries are aligned after the longest name.
-check "the summaries stand in a column" test \
+check "the summaries are aligned" test \
   "$(awk '/^Commands:/ { list = 1; next } /^$/ { list = 0 }
           list { match ($0, /^ +[^ ]+ +/); print RLENGTH }' "$tmp/help" |
      sort -u | wc -l)" = 1
@@ -69,7 +69,7 @@ for command in $commands; do
     dump-header*) operands=IMAGE ;;
     bitmap-map) operands=IMAGE needs=(--index=0) ;;
   esac
-  check "the help of $command says how it is called" \
+  check "the help of $command has a usage line" \
     grep -qx "  qcow2tool $command \[OPTION\.\.\.\] $operands" "$out"
   check "the help of $command has no commands" \
     test "$(grep -c '^Commands:' "$out")" = 0
@@ -115,7 +115,7 @@ for command in $commands; do
     # --name is an option, although it is a prefix of --names.
     if ! grep -qE -e "${long%?}[= ]" "$tmp/help"; then
       tool "$command" "${long%?}" "$image"
-      expect_usage "$command ${long%?} is no abbreviation" "$command" \
+      expect_usage "$command ${long%?} is not an abbreviation" "$command" \
         "*${long%?}*"
     fi
     tool "$command" "${needs[@]}" -- "$long"
@@ -176,9 +176,9 @@ expect_usage 'bitmap-map without a bitmap' bitmap-map '*needs --name or --index*
 tool
 check "no command: one usage line on stderr, status 1" \
   test "$status.$(wc -c < "$out").$(wc -l < "$err")" = 1.0.1
-check "that line begins with Usage" grep -q '^Usage: qcow2tool ' "$err"
+check "the line begins with Usage" grep -q '^Usage: qcow2tool ' "$err"
 tool --
-check "-- alone is no command" \
+check "-- alone is not a command" \
   test "$status.$(wc -c < "$out").$(wc -l < "$err")" = 1.0.1
 
 # Unknown commands.
@@ -245,13 +245,13 @@ for option in --nope -x --name=a --version=1x2; do
   if [ "$option" = --version=1x2 ]; then
     check "$option is not the help" test "$(grep -c Usage "$out")" = 0
   else
-    expect_usage "$option in front of a command" '' "*$option*"
+    expect_usage "$option before the command" '' "*$option*"
   fi
 done
 tool --vers
-expect_usage "--vers is no abbreviation" '' '*--vers*'
+expect_usage "--vers is not an abbreviation" '' '*--vers*'
 tool -- header --field size "$image"
-expect_answer "-- in front of a command" <<< 67108864
+expect_answer "-- before the command" <<< 67108864
 
 # Version.
 for option in --version -V; do
@@ -269,7 +269,7 @@ before=$(stat -c %Y.%Z.%s "$image"; sha256sum < "$image")
 for command in $commands; do
   tool "$command" "$image"
 done
-check "the image is as it was" \
+check "the image is unchanged" \
   test "$before" = "$(stat -c %Y.%Z.%s "$image"; sha256sum < "$image")"
 
 done_testing

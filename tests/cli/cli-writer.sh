@@ -93,7 +93,7 @@ locked ()
   local name="a $1 lock of $3 bytes at $2"
 
   if ! lock image.qcow2 "$1" "$2" "$3"; then
-    skip "$name" 'the file system has no such locks'
+    skip "$name" 'the file system does not support such locks'
     unlock
     return
   fi
@@ -137,7 +137,7 @@ if command -v python3 > /dev/null; then
     for command in header extensions bitmaps bitmap-table dump; do
       for output in json jsonl; do
         tool $command --output=$output sound.qcow2
-        check "$command --output=$output has it" \
+        check "$command --output=$output shows the writer" \
           test "$status.$(jq -c .writer "$out")" = 0.true
       done
     done
@@ -168,7 +168,7 @@ else
   skip 'locks' 'python3 is not installed'
 fi
 tool bitmaps --output=jsonl missing
-check 'a missing image: nobody can tell' \
+check 'a missing image: writer is null' \
   test "$status.$(jq -c .writer "$out")" = 1.null
 
 # The numbers that statfs (2) returns for file systems on which a writer may go
@@ -209,11 +209,11 @@ if [ -z "${QCOW2TOOL_SANITIZED-}" ] \
   done
   if command -v python3 > /dev/null && lock image.qcow2 read 101 1; then
     LD_PRELOAD=$PWD/statfs.so FS_TYPE=6969 \
-      expect_writer 'a lock that is seen on NFS' image.qcow2 true
+      expect_writer 'a lock that is visible on NFS' image.qcow2 true
   fi
   unlock
 else
-  skip 'file systems' 'nothing can be loaded before the program'
+  skip 'file systems' 'no library can be loaded before the program'
 fi
 
 # A loop device, the file that it uses, and another node of the same device.
@@ -224,9 +224,9 @@ if [ -n "$device" ]; then
   on_exit "losetup -d $device"
   expect_writer 'a loop device' "$device" null
   if [ -d /sys/block ]; then
-    expect_writer 'the file below a loop device' below.qcow2 null
+    expect_writer 'the file of a loop device' below.qcow2 null
   else
-    skip 'the file below a loop device' '/sys is not mounted'
+    skip 'the file of a loop device' '/sys is not mounted'
   fi
   expect_writer 'another file' A.qcow2 false
 else
@@ -238,9 +238,9 @@ fi
 # call, which has two names where a long has 32 bits.
 calls='fcntl,?fcntl64'
 if [ -n "$few" ]; then
-  skip 'cannot tell' 'the program is run by another or sanitized'
+  skip 'cannot tell' 'the program runs under a wrapper or a sanitizer'
 elif [ -n "$(find "$builddir/src" -name '*.gcno' -print -quit)" ]; then
-  skip 'cannot tell' 'the program counts coverage'
+  skip 'cannot tell' 'the program measures coverage'
 elif ! strace -f -o log -e trace="$calls" true > /dev/null 2>&1; then
   skip 'cannot tell' 'strace cannot be used'
 else
@@ -251,8 +251,8 @@ else
     strace -f -o log -e trace="$calls" -e inject="$calls:error=$error" \
       $QCOW2TOOL bitmaps --output=jsonl image.qcow2 > "$out" 2> "$err"
     status=$?
-    check "$error: asked, and in vain" grep -q 'F_OFD_GETLK.*INJECTED' log
-    check "$error: nobody can tell" \
+    check "$error: the query fails" grep -q 'F_OFD_GETLK.*INJECTED' log
+    check "$error: writer is null" \
       test "$status.$(jq -c .writer "$out").$(wc -c < "$err")" = 0.null.0
     # shellcheck disable=SC2086
     strace -f -o log -e trace="$calls" -e inject="$calls:error=$error" \
@@ -264,9 +264,9 @@ else
   # shellcheck disable=SC2086
   strace -f -o log -e trace="$calls,flock" \
     $QCOW2TOOL dump --output=jsonl image.qcow2 > "$out" 2> "$err"
-  check 'it asks for a lock on byte 101 for writing' \
+  check 'the query is for a write lock on byte 101' \
     grep -q 'F_OFD_GETLK, {l_type=F_[A-Z]*LCK, .*l_start=101, l_len=1' log
-  check 'it takes no lock' test "$(grep -cE 'SETLK|flock' log)" = 0
+  check 'the program takes no lock' test "$(grep -cE 'SETLK|flock' log)" = 0
 fi
 
 # QEMU itself.
@@ -360,8 +360,8 @@ INDEX STATE         GRANULARITY DIRTY DIRTY% DISK NAME
 0     in-use+writer 64K         -     -      64K  b0
 END
   tool bitmap-map --name=b0 live.qcow2
-  expect_refusal 'qemu-io: what is dirty' 2 "*bitmap 0 'b0': in use by a writer*"
-  check 'qemu-io: it is still there' kill -0 "$holder"
+  expect_refusal 'qemu-io: bitmap-map' 2 "*bitmap 0 'b0': in use by a writer*"
+  check 'qemu-io: it still runs' kill -0 "$holder"
   check 'qemu-io: it can write' ask 'write 0 64k' 'wrote 65536/65536'
   let_go
   expect_writer 'qemu-io that has ended' live.qcow2 false
@@ -378,7 +378,7 @@ if hold killed.qcow2; then
   expect_writer 'qemu-io that was killed' killed.qcow2 false
   expect_state 'qemu-io that was killed' killed.qcow2 in-use in-use
   tool bitmap-map --name=b0 killed.qcow2
-  expect_refusal 'qemu-io that was killed: what is dirty' 2 \
+  expect_refusal 'qemu-io that was killed: bitmap-map' 2 \
     "*bitmap 0 'b0': in use: *"
 else
   fail 'qemu-io holds an image to be killed'
@@ -398,11 +398,11 @@ fi
 
 # After the writer was killed, a reader does not count as a writer.
 if hold killed.qcow2 -r; then
-  expect_writer 'a reader of what was killed' killed.qcow2 false
-  expect_state 'a reader of what was killed' killed.qcow2 in-use in-use
+  expect_writer 'a reader after a killed writer' killed.qcow2 false
+  expect_state 'a reader after a killed writer' killed.qcow2 in-use in-use
   let_go
 else
-  fail 'qemu-io holds the killed image for reading'
+  fail 'qemu-io holds the image of a killed writer for reading'
   kill_holder
 fi
 
@@ -488,9 +488,10 @@ if quietly qemu-img create -f qcow2 -o cluster_size=512 large.qcow2 32G &&
   read -r -t 20 -n 1 -u 7
   for ((i = 0; i < 5; i++)); do
     quietly qemu-io -f qcow2 -c 'write 0 64k' large.qcow2
-    check 'it can be opened for writing while we have it open' test $? = 0
+    check 'the image can be opened for writing while qcow2tool has it open' \
+      test $? = 0
   done
-  check 'we had it open meanwhile' kill -0 "$reader"
+  check 'qcow2tool had the image open meanwhile' kill -0 "$reader"
   kill "$reader" 2> /dev/null
   wait "$reader" 2> /dev/null
   exec 7<&-
@@ -536,8 +537,8 @@ for ((i = 0; i < 20; i++)); do
 done
 end_looker
 check "no writer was refused: '$refused'" [ -z "$refused" ]
-check 'somebody was looking' [ -s rounds ]
-check 'and always could' test "$(grep -cv '^[02]$' rounds)" = 0
+check 'qcow2tool was reading meanwhile' [ -s rounds ]
+check 'qcow2tool was never refused' test "$(grep -cv '^[02]$' rounds)" = 0
 
 # The program does not wait while another process holds the byte that it
 # queries.
@@ -545,7 +546,7 @@ if hold live.qcow2; then
   # shellcheck disable=SC2086 # it may be several words
   timeout 120 $QCOW2TOOL dump live.qcow2 > "$out" 2> "$err"
   status=$?
-  expect 'a lock is not waited for' 0
+  expect 'the program does not wait for a lock' 0
   let_go
 fi
 

@@ -1,20 +1,20 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The oracle of cli-damaged.sh and cli-bombs.sh: whatever is in an image, the
-program ends in good order, in time and in little memory, and what it prints is
-harmless and whole.
+"""The oracle of cli-damaged.sh and cli-bombs.sh.  Whatever an image contains,
+the program ends properly, in time and in little memory, and its output is
+harmless and complete.
 
   every-image.py SECONDS BYTES TURNS DIRECTORY TEXT JSON
 
-Each image of DIRECTORY whose name is a word of standard input, by every
-TURNS-th of the ways TEXT, one per line, beginning with another for each image;
-by each of the ways JSON with --output=jsonl, and with --output=json by one of
-them, in turn.
-No run may take more than SECONDS of processor time (a busy machine does not
-make that more), unless it prints more than 64 MiB, or BYTES of memory, if that
-is not 0.  The program is $QCOW2TOOL.
-Prints a line for each image: its name, and behind a tab what is wrong; then
-one that begins with a # and says which run took longest.
+Standard input has the names of images in DIRECTORY, as words.  Each image is
+read by every TURNS-th of the command lines TEXT, one per line, with a
+different first one for each image; by each of the command lines JSON with
+--output=jsonl; and by one of them, in rotation, with --output=json.
+No run may take more than SECONDS of processor time, which is the same on a
+busy machine, unless it prints more than 64 MiB.  No run may take more than
+BYTES of memory, unless BYTES is 0.  The program is $QCOW2TOOL.
+Prints a line for each image: its name and, after a tab, the errors.  A last
+line that begins with # names the longest run.
 """
 
 import json
@@ -28,51 +28,50 @@ import threading
 
 TOOL = shlex.split(os.environ.get('QCOW2TOOL', 'qcow2tool'))
 
-# Behind so much output a run is ended; of more than that, only the start is
-# looked at.
+# A run ends after this much output, and only its start is examined.
 MUCH = 64 << 20
 LONG = 4 << 20
 
 NOT_ASCII = bytes(range(0x80, 0x100))
 
-# So many images are given to one program that prints an object per line.
+# The number of images for one run that prints an object per line.
 BATCH = 16
 
-# What could do anything to a terminal: controls, C1, bidirectional and
+# Characters that may affect a terminal: controls, C1, bidirectional and
 # zero-width characters, tags.
 BAD = re.compile('[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e'
                  '\u2060-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]')
-# What QEMU's own dumper lets through in extension data.
+# Characters that QEMU's own dumper prints in extension data.
 DUMPED = '\t\r\x0b\x0c'
-# Lines of text begin with a name of ours, or are rows.
+# Lines of text begin with a known name, or are rows.
 FORGED = re.compile('^(?![a-z0-9_]+ |Bitmap name |Bitmap table |INDEX STATE '
                     '|Header:\n|Header extension:\n).+$', re.MULTILINE)
-# Those of check are findings, comments on them, and a summary at the end.
+# Lines of check are findings, explanations, and a summary at the end.
 FORGED_CHECK = re.compile(r'^(?!(error|warning|note) [A-Z]+-[0-9]+ |    '
                           r'|\S+: [0-9]+ errors?, [0-9]+ warnings?; ).+$',
                           re.MULTILINE)
 
-# Those of bitmap-map: text, totals, JSON, a map file, a plot.
+# Lines of bitmap-map are text, totals, JSON, a map file or a plot.
 FORGED_MAP = re.compile(
     r'^(?! *[0-9]+ +[0-9]+ +[013]  (clean|dirty|unknown)$'
     r'| *[0-9]+ +[0-9]+\.[0-9]% +[013] (clean|dirty|unknown)$'
     r'|\[|\]|( {4})?{"|# |0x[0-9A-F]{8,} +\?   |0x[0-9A-F]+  0x[0-9A-F]+  [?+]$'
     r'| *[0-9.]+[KMGTPE]? \||A character is ).+$', re.MULTILINE)
 
-# What dump prints is what these print.
+# dump prints what these commands print.
 PARTS = ('header', 'extensions', 'bitmaps')
 
 STATUS_OF_ERROR = {'open': 1, 'not-qcow2': 1, 'unsupported': 1,
                    'truncated': 1, 'read': 1, 'corrupt': 2, 'ambiguous': 2,
                    'not-found': 3, 'changed': 1}
 
-# A run that waits for something would do so forever.
+# A run that waits for something would never end.
 FOREVER = 1200
 
 seconds, n_bytes = int(sys.argv[1]), int(sys.argv[2])
 slowest = (0, 'nothing')
 
-# This costs less than doing it between fork and exec.
+# This takes less time than setting it between fork and exec.
 limits = 'ulimit -t %d' % seconds
 if n_bytes:
     limits += ' && ulimit -v %d' % (n_bytes >> 10)
@@ -80,7 +79,7 @@ TOOL[:0] = ['sh', '-c', limits + ' && exec "$@"', 'sh']
 
 
 class Run:
-    """One run of the program; what is wrong with it is in WRONG."""
+    """One run of the program; WRONG contains its errors."""
 
     def __init__(self, way, *paths):
         self.way = way
@@ -110,7 +109,7 @@ class Run:
 
     @staticmethod
     def read(file):
-        """What is in FILE, or the start of it."""
+        """Returns the contents of FILE, or the start of them."""
         blocks = []
         size = 0
         while size <= MUCH:
@@ -136,7 +135,7 @@ class Run:
     def check_end(self):
         if self.status not in (0, 1, 2, 3):
             self.complain('status %d,' % self.status, self.messages)
-        # What check finds is its output.
+        # The findings of check are its output, so there are no messages.
         is_told = self.messages != b'' or (
             self.status == 2 and self.way.split()[0] == 'check')
         if (self.status == 0) == is_told:
@@ -146,7 +145,7 @@ class Run:
         text = self.decode(self.messages)
         lines = text.splitlines(True)
         if len(lines) > 400:
-            self.complain('a flood of messages')
+            self.complain('too many messages')
         if BAD.search(text):
             self.complain('messages not escaped', text)
         for line in lines:
@@ -156,7 +155,7 @@ class Run:
     def check_output(self):
         start = self.output[:LONG]
         if len(start) < len(self.output):
-            # Whole lines, or at least whole characters.
+            # Complete lines, or at least complete characters.
             start = start[:start.rfind(b'\n') + 1] or start.rstrip(NOT_ASCII)
         text = self.decode(start)
         if self.way in ('dump-header', 'dump-header-exts'):
@@ -167,7 +166,7 @@ class Run:
         if BAD.search(text):
             self.complain('output not escaped', BAD.search(text).group())
         if self.status == 1 and '--output=' not in self.way and text:
-            self.complain('output of what is no image', text)
+            self.complain('output although it is not an image', text)
 
     def check_lines(self, text):
         command = self.way.split()[0]
@@ -179,7 +178,7 @@ class Run:
             self.check_map(text)
 
     def check_map(self, text):
-        """Extents cover the disk without a gap, and neighbours differ."""
+        """Extents cover the disk without a gap, and adjacent ones differ."""
         if '--output json' in self.way and text:
             try:
                 lines = [text] if '--output json ' in self.way \
@@ -187,14 +186,14 @@ class Run:
                 for line in lines:
                     json.loads(line)
             except ValueError as error:
-                self.complain('no JSON: %r:' % error, text)
+                self.complain('not JSON: %r:' % error, text)
         if set(self.way.split()) & {'--output', '--totals', '--plot'}:
             return
         end, last = 0, None
         for line in text.splitlines():
             offset, length, kind, _ = line.split()
             if int(offset) != end or int(length) == 0 or kind == last:
-                self.complain('behind %d:' % end, line)
+                self.complain('after %d:' % end, line)
             end, last = end + int(length), kind
 
     def decode(self, data):
@@ -205,11 +204,13 @@ class Run:
             return data.decode(errors='replace')
 
     def check_answer(self, text, path, check_status=True):
-        """Whether TEXT is the object of PATH, and goes with the status."""
+        """Returns whether TEXT is the object of PATH and agrees with the
+        status."""
         try:
             answer = json.loads(text)
             if answer['filename'] != path:
-                self.complain('the answer is about', answer['filename'])
+                self.complain('the answer is about another file:',
+                              answer['filename'])
             error = answer['error']
             if error is not None:
                 status = STATUS_OF_ERROR[error['code']]
@@ -221,20 +222,20 @@ class Run:
                               (error, answer['problems']))
             return status
         except (ValueError, KeyError, TypeError) as error:
-            self.complain('no answer: %r:' % error, text)
+            self.complain('not an answer: %r:' % error, text)
         return 1
 
     def check_documents(self, n):
-        """QEMU's dumper prints several."""
+        """QEMU's dumper prints several documents."""
         text = self.decode(self.output)
         try:
             for _ in range(n if text else 0):
                 _, end = json.JSONDecoder().raw_decode(text)
                 text = text[end:].lstrip('\n')
             if text:
-                self.complain('behind the JSON:', text)
+                self.complain('after the JSON:', text)
         except ValueError as error:
-            self.complain('no JSON: %r:' % error, text)
+            self.complain('not JSON: %r:' % error, text)
 
 
 def check_json(way, path, status):
@@ -263,7 +264,8 @@ def worst_of(statuses):
 
 
 def check_batch(paths, json_ways):
-    """What is wrong with the images together, which is one of them's."""
+    """Returns the errors of a run with several images; one of them is the
+    cause."""
     wrong = []
     by_way = {}
     for way in json_ways:
@@ -280,12 +282,12 @@ def check_batch(paths, json_ways):
         by_way[way] = statuses
         wrong += run.wrong
 
-    # All of it is damaged when a part of it is.
+    # The whole run is damaged if a part of it is.
     if by_way.keys() >= {'dump', *PARTS}:
         for path, whole, *parts in zip(paths, by_way['dump'],
                                        *(by_way[part] for part in PARTS)):
             if whole != worst_of(parts):
-                wrong.append('dump of %s: status %d, its parts have %r'
+                wrong.append('dump of %s: status %d, but its parts have %r'
                              % (os.path.basename(path), whole, parts))
     return wrong
 

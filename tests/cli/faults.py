@@ -1,15 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The oracle of cli-faults.sh: reads that fail, in the program itself.
+"""The oracle of cli-faults.sh: makes reads fail inside the program.
 
   faults.py SHIM STEP LINES IMAGE...
 
-SHIM is fault-shim.c as a shared object.  Whatever LINES, the ways to have an
-image read, do with the first image, and a few of them with the others: each
-read in turn fails in every way, until there is no such read any more; where
-there are many, the first ones.  Of the reads, every STEP-th is taken.  The program is $QCOW2TOOL, the folder for files
-is the current one.  Prints a line for each way: what it is, and behind a tab
-what is wrong.
+SHIM is fault-shim.c as a shared object.  LINES are command lines.  All of them
+read the first image, and a few of them read the others.  Each read in turn
+fails in every way, until the command line has no such read; if there are many
+reads, only the first ones fail.  Only every STEP-th read is tried.
+The program is $QCOW2TOOL, and files are made in the current folder.  Prints a
+line for each command line: its name and, after a tab, the errors.
 """
 
 import json
@@ -26,15 +26,15 @@ IMAGE = 'image.qcow2'
 OTHER = 'other.qcow2'
 LOG = 'log'
 
-# More reads than this are no longer tried one by one.
+# The largest number of reads that are tried one by one.
 MANY = 40
 
-# What a message says of a read that failed, and of a file that ended early.
+# Messages about a read that failed, and about a file that ended early.
 IO_ERROR = 'cannot read: %s [FILE-04]' % os.strerror(5)
 SHRANK = 'the file shrank from %d bytes while it was read [FILE-05]'
 MESSAGE = re.compile(r'qcow2tool: (\S+): 0x([0-9a-f]+): ([A-Za-z0-9 \']+): (.*)')
 
-# The ways that are tried with all images but the first.
+# The command lines for all images but the first.
 FEW = ['header --output=json', 'extensions', 'extensions --output=json',
        'bitmaps --list --long', 'bitmap-table --output=jsonl', 'dump',
        'dump --output=json', 'dump-header -j']
@@ -48,7 +48,7 @@ def complain(what, *values):
 
 
 class Run:
-    """The program with PRELOAD in its environment."""
+    """Runs the program with PRELOAD in its environment."""
 
     def __init__(self, way, shim=None, **settings):
         environment = dict(os.environ)
@@ -66,7 +66,7 @@ class Run:
         self.output = done.stdout.decode()
         self.messages = done.stderr.decode()
         self.answer = None
-        # (offset, size) of each read that met a fault
+        # (offset, size) of each read with a fault
         self.met = []
         if os.path.exists(LOG):
             with open(LOG, encoding='ascii') as file:
@@ -78,7 +78,7 @@ class Run:
 
 
 class Way:
-    """A way to have an image read, and what it comes to without faults."""
+    """A command line, and its result without faults."""
 
     def __init__(self, way, shim):
         self.way = way
@@ -93,7 +93,7 @@ class Way:
                    last=last, size=size, other=OTHER, log=LOG)
 
     def check_json(self, what, run):
-        """One valid document, with the keys that it always has."""
+        """The output is one valid document with the required keys."""
         try:
             answer = json.loads(run.output)
         except ValueError as error:
@@ -106,7 +106,7 @@ class Way:
         run.answer = answer
 
     def check_documents(self, what, run):
-        """dump-header -j prints two, dump-header-exts -j one."""
+        """dump-header -j prints two documents, dump-header-exts -j one."""
         n = 1 if 'exts' in self.way else 2
         text = run.output
         try:
@@ -114,15 +114,15 @@ class Way:
                 _, end = json.JSONDecoder().raw_decode(text)
                 text = text[end:].lstrip()
             if text:
-                complain(what + ': behind the JSON:', text)
+                complain(what + ': after the JSON:', text)
         except ValueError as error:
             complain(what + ': not JSON:', error, run.output)
 
     def check_order(self, what, run):
-        """Status, messages and syntax are in order, whatever they say."""
+        """Status, messages and syntax are valid, whatever their contents."""
         if run.status not in (0, 1, 2, 3):
             complain(what + ': status', run.status)
-        # What check finds is its output.
+        # The findings of check are its output, so there are no messages.
         if (run.status == 0) != (run.messages == '') and (
                 run.status != 2 or not self.way.startswith('check')):
             complain(what + ': status and messages', run.status, run.messages)
@@ -135,7 +135,7 @@ class Way:
             self.check_documents(what, run)
 
     def check_told(self, what, run, reason):
-        """A message says that a read failed, where it did, and why."""
+        """If a read failed, a message says so and has the reason."""
         met = {offset for offset, _ in run.met}
         told = 0
         for line in run.messages.splitlines():
@@ -148,32 +148,33 @@ class Way:
             if reason == IO_ERROR and int(match.group(2), 16) not in met:
                 complain(what + ': no read failed there:', line, sorted(met))
         if told == 0 or told > 10:
-            complain(what + ': not told', reason, run.messages)
+            complain(what + ': not reported', reason, run.messages)
 
     def check_text(self, what, run):
-        """What was printed before and behind it is what is there."""
+        """The output before and after the failed read is unchanged."""
         lines = self.whole.output.splitlines()
         for line in run.output.splitlines():
             if line in lines or line == '%-25s damaged' % 'state':
                 continue
-            # In a list the widths of columns may differ, and what could not
-            # be read is unknown.
+            # In a list, the widths of columns may differ, and values that
+            # could not be read are unknown.
             words = [word for word in line.split()
                      if word not in ('-', 'damaged')]
             if '--list' in self.way and any(
                     set(words) <= set(row.split()) for row in lines):
                 continue
-            complain(what + ': a line that was not there:', line)
+            complain(what + ': a line without counterpart:', line)
 
     @staticmethod
     def read_map(text):
-        """(first byte, end, type) of each extent."""
+        """Yields (first byte, end, type) of each extent."""
         for line in text.splitlines():
             offset, length, kind, _ = line.split()
             yield int(offset), int(offset) + int(length), kind
 
     def check_forced(self, what, run, reason):
-        """What cannot be read is unknown, and the rest is as it is."""
+        """Extents that cannot be read are unknown, and the others are
+        unchanged."""
         if run.status not in (1, 2):
             complain(what + ': status', run.status, run.messages)
         self.check_told(what, run, reason)
@@ -185,13 +186,13 @@ class Way:
             if kind != '3' and not any(
                     first <= start and end <= last and kind == there
                     for first, last, there in whole):
-                complain(what + ': not so:', start, end, kind)
+                complain(what + ': wrong extent:', start, end, kind)
         last = [end for _, end, _ in self.read_map(run.output)][-1:]
         if last != [whole[-1][1]]:
             complain(what + ': ends at', last)
 
     def check_failed(self, what, run, reason):
-        """It says that it could not do it."""
+        """The run reports that it failed."""
         if '--force' in self.way:
             self.check_forced(what, run, reason)
             return
@@ -212,15 +213,15 @@ class Way:
                      run.output)
 
     def check_harmless(self, n):
-        """What happens to every program now and then."""
+        """Interrupted and short reads happen to every program at times."""
         for kind in 'eintr', 'short':
             run = self.run(kind, n, n)
             self.check_same('%s of read %d' % (kind, n), run)
         return bool(run.met)
 
     def check_fault(self, kind, n, reason):
-        """The N-th read alone fails, which it may get over, and all from the
-        N-th on, which it cannot."""
+        """First only the N-th read fails, and the program may recover.  Then
+        all reads from the N-th on fail, and the program cannot recover."""
         for last in n, 1 << 30:
             run = self.run(kind, n, last)
             what = '%s of read %d%s' % (kind, n, '+' if last > n else '')
@@ -229,7 +230,7 @@ class Way:
                 self.check_failed(what, run, reason)
 
     def check_shrink(self, n):
-        """The file ends where the read does not expect it, and stays so."""
+        """The file ends earlier than the read expects, and remains short."""
         for size in '=0', '=105', '0', '7':
             run = self.run('shrink', n, n, size)
             shutil.copyfile('sound', IMAGE)
@@ -241,7 +242,7 @@ class Way:
                 complain(what + ': nothing was missing')
 
     def check_change(self, n):
-        """Another image is there, of which nobody can say what to expect."""
+        """The image is replaced by another one, so any result is possible."""
         run = self.run('change', n, n)
         shutil.copyfile('sound', IMAGE)
         self.check_order('change at read %d' % n, run)
@@ -250,7 +251,7 @@ class Way:
         run = self.run('rough', 1, 1 << 30)
         self.check_same('rough reads', run)
         if len(run.met) < 6:
-            complain('the shim was not there')
+            complain('the shim was not loaded')
             return
         n = 1
         while n <= MANY and self.check_harmless(n):
@@ -267,7 +268,7 @@ def check_image(path, ways, shim, step, other):
     name = os.path.basename(path).replace('.qcow2', '')
     if name.startswith('many'):
         ways, step = ['bitmaps --output=json', 'dump'], MANY - 1
-    # A copy with the holes filled.
+    # A copy without holes.
     shutil.copyfile(path, 'sound')
     shutil.copyfile(path, IMAGE)
     shutil.copyfile(other, OTHER)
@@ -275,7 +276,7 @@ def check_image(path, ways, shim, step, other):
         try:
             Way(way, shim).check(step)
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            complain('it breaks off:', error)
+            complain('exception:', error)
         print('%s: %s' % (name, way), '; '.join(wrong[:5]), sep='\t')
         wrong.clear()
 

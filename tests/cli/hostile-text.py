@@ -1,18 +1,18 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The oracle of cli-hostile-text.sh: no text drives a terminal, forges a line
-or breaks JSON, wherever it stands.
+"""The oracle of cli-hostile-text.sh: wherever a text appears, it cannot control
+a terminal, forge a line or break JSON.
 
   image STEP LINES    in an image: names of bitmaps and features, the backing
                       file, its format, the data file, extension data
-  path STEP           in the name of an image, of a list, and in lists
+  path STEP           in the name of an image or a list, and in lists
   words STEP          on the command line
 
-Of the texts, every STEP-th is taken.  LINES are the ways to have an image
-read, one per line, that need only be harmless: of these every fourth is tried,
-beginning with another for each text.  The program is $QCOW2TOOL, the
-folder for files is the current one.  Prints a line for each text: what it is,
-and behind a tab what is wrong.
+Every STEP-th text is tried.  LINES are command lines, one per line, whose
+output must only be harmless.  Every fourth of them is tried, with a different
+first one for each text.  The program is $QCOW2TOOL, and files are made in the
+current folder.  Prints a line for each text: its description and, after a tab,
+the errors.
 """
 
 import json
@@ -26,9 +26,10 @@ import sys
 TOOL = shlex.split(os.environ.get('QCOW2TOOL', 'qcow2tool'))
 TURNS = 4
 
-# What it is, its bytes in hexadecimal, and how it is shown: worked out by hand
-# from the list of what is escaped.  \xHH stands for a byte, \n, \t and \\ for
-# themselves; everything else is as it is.
+# The description of each text, its bytes in hexadecimal, and its escaped form,
+# which is worked out by hand from the documentation.  \xHH stands for a byte;
+# \n, \t and \\ stand for themselves; all other characters are printed
+# unchanged.
 TEXTS = [
     ('plain', '61', 'a'),
     # Controls.
@@ -60,7 +61,7 @@ TEXTS = [
     ('VT and FF', '0b0c', r'\x0b\x0c'),
     ('backspaces', '080808', r'\x08\x08\x08'),
     ('tab', '09', r'\t'),
-    # What hides or reorders.
+    # Characters that hide or reorder text.
     ('U+061C', 'd89c', r'\xd8\x9c'),
     ('U+200B', 'e2808b', r'\xe2\x80\x8b'),
     ('U+200C and U+200D', 'e2808ce2808d', r'\xe2\x80\x8c\xe2\x80\x8d'),
@@ -79,7 +80,7 @@ TEXTS = [
      r'\xf3\xa0\x80\x80\xf3\xa0\x80\x81'),
     ('U+E0041', 'f3a08181', r'\xf3\xa0\x81\x81'),
     ('U+E007F', 'f3a081bf', r'\xf3\xa0\x81\xbf'),
-    # What is no UTF-8.
+    # Invalid UTF-8.
     ('continuation', '80', r'\x80'),
     ('another', 'bf', r'\xbf'),
     ('a lead of two', 'c3', r'\xc3'),
@@ -114,7 +115,7 @@ TEXTS = [
     ('F7', 'f7bfbfbf', r'\xf7\xbf\xbf\xbf'),
     ('FE and FF', 'feff', r'\xfe\xff'),
     ('Latin-1', 'fc626572', r'\xfcber'),
-    # What looks like an escape of ours, quotes, formats, commands.
+    # Text that looks like an escape, quotes, formats, commands.
     ('backslash', '5c', r'\\'),
     ('backslash n', '5c6e', r'\\n'),
     ('backslash x1b', '5c783162', r'\\x1b'),
@@ -122,7 +123,7 @@ TEXTS = [
     ('quote and backslash', '5c225c27', '\\\\"\\\\\''),
     ('format', '2573256e252a64', '%s%n%*d'),
     ('command', '242869642960696460', '$(id)`id`'),
-    # Neighbours of what is escaped, and text that is meant to be read.
+    # Characters next to the escaped ones, and text that must remain readable.
     ('U+00A0', 'c2a0', '\u00a0'),
     ('U+061B and U+061D', 'd89bd89d', '\u061b\u061d'),
     ('U+200A and U+2010', 'e2808ae28090', '\u200a\u2010'),
@@ -139,14 +140,14 @@ TEXTS = [
     ('Hebrew', 'd7a9d7aa', '\u05e9\u05ea'),
 ]
 
-# No byte of output, but for the newline, may be one of these: controls; and no
-# character one of those that hide and reorder.
+# Except for the newline, no byte of the output may be a control, and no
+# character may be one that hides or reorders text.
 CONTROLS = re.compile(rb'[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]')
 FORMATS = re.compile('[\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff'
                      '\ufff9-\ufffb\U000e0000-\U000e007f]')
 
-# Python's string.printable, by which QEMU's own dumper shows extension data:
-# letters and these five controls, which dump-header therefore lets through.
+# Python's string.printable, which QEMU's own dumper prints in extension data:
+# letters and these five controls.  dump-header therefore prints them, too.
 DUMPED = re.compile(rb'[\x20-\x7e\t\n\r\x0b\x0c]*')
 PLAIN = re.compile(rb'[\x20-\x7e]*')
 
@@ -192,7 +193,7 @@ def same(what, ours, expected):
     if ours == expected:
         return
     if isinstance(ours, str) and isinstance(expected, str):
-        # What leads to the difference, and the difference.
+        # The path to the difference, and the difference.
         at = max(len(os.path.commonprefix([ours, expected])) - 60, 0)
         ours, expected = ours[at:at + 160], expected[at:at + 160]
     complain(what + ' is', ours, 'and not', expected)
@@ -207,7 +208,8 @@ KNOWN = {0xe2792aca: 'Backing format', 0x44415441: 'Data file',
          0x23852875: 'Bitmaps'}
 TABLES = [0x40000, 0x50000]
 DIRECTORY = 0x60000
-# Behind every text: the last byte of U+202E, which two bytes may lack.
+# Follows every text: the last byte of U+202E, which would complete two
+# preceding bytes.
 FILL = b'\xae'
 
 
@@ -216,8 +218,9 @@ def pad(data):
 
 
 def make_features(text):
-    """Compatible bit 5, which is set, and incompatible bit 63, which is not,
-    whose name fills its room, so that what follows it follows the text."""
+    """Returns a feature name table for compatible bit 5, which is set, and
+    incompatible bit 63, which is not.  The second name fills its field, so
+    that the text is followed directly by the next field."""
     return (b'\1\5' + text.ljust(46, b'\0')
             + b'\0\77' + b'f' * (46 - len(text)) + text)
 
@@ -231,7 +234,8 @@ def make_directory(text):
 
 
 def make_image(text, damaged=False):
-    """The image's bytes, and its extensions as (magic, offset, data)."""
+    """Returns the image's bytes, and its extensions as (magic, offset,
+    data)."""
     directory = make_directory(text)
     payloads = [(PLACES['backing_format'], text),
                 (PLACES['external_data_file'], text),
@@ -259,7 +263,7 @@ def make_image(text, damaged=False):
     return bytes(image) + directory, extensions
 
 
-# What is printed of it, worked out from the layouts.
+# The expected output, derived from the documented layouts.
 
 
 def line(name, value):
@@ -267,19 +271,20 @@ def line(name, value):
 
 
 def cut(data):
-    """A feature's name ends at its first NUL."""
+    """Returns a feature's name, which ends at its first NUL."""
     return data.split(b'\0')[0]
 
 
 def is_shown_plainly(shown):
-    """Whether all of it is printable; a backslash is."""
+    """Returns whether the text is printed without escapes, except for a
+    backslash."""
     return '\\' not in shown.replace('\\\\', '')
 
 
 def header_text(text, shown, shown_feature, extensions, dumped=False):
     end = extensions[-1][1] + 8 + 24 + 8
     masks = (["0x4 (['external-data-file'])",
-              # An empty name is none.
+              # An empty name is omitted.
               '0x20 (["%s"])' % shown_feature if shown_feature
               else "0x20 (['bit-5'])", "0x1 (['bitmaps'])"]
              if not dumped else ['[2]', '[5]', '[0]'])
@@ -326,7 +331,7 @@ def extension_text(extension, shown, shown_features):
 
 
 def bitmap_text(index, size, name, offset=None):
-    """As QEMU's dumper has it where there is no OFFSET of the entry."""
+    """Returns the text of QEMU's dumper, which has no OFFSET of the entry."""
     return ''.join(line(*row) for row in (
         ('Bitmap name', name),
         ('bitmap_table_offset', '0x%x' % TABLES[index]),
@@ -344,7 +349,7 @@ def table_text():
 
 
 def dump_text(extensions, text, shown):
-    """What QEMU's own dumper prints of the extensions."""
+    """Returns what QEMU's own dumper prints about the extensions."""
     result = ''
     for magic, _, data in extensions:
         result += 'Header extension:\n'
@@ -352,7 +357,7 @@ def dump_text(extensions, text, shown):
         result += line('length', len(data))
         if magic == 0x23852875:
             result += bitmaps_extension_lines()
-            # It lets a backslash in a name through.
+            # The dumper does not escape a backslash in a name.
             name = text.decode() if PLAIN.fullmatch(text) else shown
             for index, row in enumerate(((len(text), name), (5, 'other'))):
                 result += '\n' + bitmap_text(index, *row)
@@ -368,8 +373,8 @@ def dump_text(extensions, text, shown):
 
 
 def expected_texts(text, shown, extensions):
-    """What each way prints."""
-    # The name that fills its room has letters in front.
+    """Returns the expected output of each command line."""
+    # The name that fills its field begins with letters.
     feature = shown.split(r'\x00')[0] if b'\0' in text else shown
     features = [feature, 'f' * (46 - len(text)) + feature]
     header = header_text(text, shown, feature, extensions)
@@ -416,7 +421,7 @@ def check_text(path, text, shown, extensions, some=None):
 
 
 def check_raw(path, text):
-    # Raw bytes are there for those who ask for them, ended by a NUL each.
+    # Raw bytes are printed only on request, each name followed by a NUL.
     for way, expected in (
             ('bitmaps --names -0', text + b'\0other\0'),
             ('bitmaps --index 0 --field name -0', text + b'\0'),
@@ -452,7 +457,7 @@ def parse(what, output, n_lines=None):
 
 
 def check_string(what, record, key, data):
-    """Whether KEY in RECORD stands for the bytes DATA."""
+    """Compares KEY in RECORD with the bytes DATA."""
     try:
         expected = data.decode('utf-8')
         same(what, record[key], expected)
@@ -488,7 +493,7 @@ def check_answer(what, answer, path, text, shown, extensions):
     if 'header' in answer:
         for key in ('backing_file', 'backing_format', 'external_data_file'):
             check_string('%s: %s' % (what, key), answer['header'], key, text)
-        # Never a name from the image.
+        # The name from the image is never printed.
         same(what + ': mask', answer['header']['compatible_features_names'],
              ['bit-5'])
     if 'extensions' in answer:
@@ -533,7 +538,7 @@ def check_dumper_json(path, text):
 
 
 def check_damage(path, text, shown):
-    # What stands in front of the name, and the rule behind.
+    # The text before the name, and the rule after it.
     begin = 'qcow2tool: %s: 0x40000: bitmap 0 \'%s\': ' % (path, shown)
     for way in ('bitmaps', 'bitmaps --list', 'bitmap-table', 'dump',
                 'bitmaps --output=json', 'dump --output=jsonl'):
@@ -544,7 +549,7 @@ def check_damage(path, text, shown):
         same(what + ': status', status, 2)
         first = messages.decode('utf-8', 'replace').split('\n')[0]
         if not first.startswith(begin) or not first.endswith('[BTAB-01]'):
-            complain(what + ' is told as', first, 'and not', begin)
+            complain(what + ' is reported as', first, 'and not', begin)
         if 'json' in way:
             problems = (parse(what, output) or {}).get('problems')
             same(what + ': JSON',
@@ -554,7 +559,8 @@ def check_damage(path, text, shown):
 
 
 def check_selection(path, text, shown):
-    """By its raw bytes a bitmap is found, by what they look like it is not."""
+    """A bitmap can be selected by the raw bytes of its name, but not by the
+    escaped form."""
     if b'\0' not in text:
         status, output, messages = run('bitmap-table', '--name', text, path)
         same('--name', (status, output, messages),
@@ -564,11 +570,11 @@ def check_selection(path, text, shown):
         same('--name as it is shown', (status, output), (3, b''))
         check_messages('--name as it is shown', messages, 1)
         if b'bitmap 0 is shown that way: use --index 0' not in messages:
-            complain('--name as it is shown has no hint:', messages)
+            complain('--name with the escaped form has no hint:', messages)
 
 
 def write_image(text, damaged=False):
-    """Writes the image it, and returns its extensions."""
+    """Writes the image named it, and returns its extensions."""
     global BITMAPS_SIZE
     BITMAPS_SIZE = len(make_directory(text))
     image, extensions = make_image(text, damaged)
@@ -599,8 +605,8 @@ def check_image(text, shown, ways):
     write_image(text, True)
     check_damage('it', text, shown)
     check_good_order('it', ways)
-    # Alone it was first and last, and what lies behind it in the image might
-    # have completed it.  Now between letters.
+    # At first the text was followed by a byte of the image that may complete
+    # it.  Now letters surround the text.
     text, shown = b'<' + text + b'>', '<' + shown + '>'
     extensions = write_image(text)
     check_text('it', text, shown, extensions, ['dump'])
@@ -616,7 +622,8 @@ def write_list(name, *entries, end=b'\n'):
 
 
 def check_lists(path, begins, good):
-    """A list that holds the name; a list, missing, that is called so."""
+    """Tries a list that contains the name, and a missing list with the
+    name."""
     lists = [('files0-from', b'\0')]
     if b'\n' not in path:
         lists.append(('files-from', b'\n'))
@@ -637,7 +644,7 @@ def check_lists(path, begins, good):
 def check_path(text, shown, ways):
     if b'\0' in text or b'/' in text:
         return
-    # Neither an option nor one of the names that are something else.
+    # These are neither options nor names with a special meaning.
     path = b'./' + text
     escaped = ('./' + shown).encode()
     with open('image', 'wb') as file:
@@ -678,9 +685,10 @@ def check_path(text, shown, ways):
     os.unlink(path)
 
 
-# What is typed.
+# The command line.
 
-# TEXT stands for the text; then whether the message repeats it.
+# TEXT stands for the text.  The second value says whether the message repeats
+# the text.
 LINES = [
     (['TEXT'], True),
     (['help', 'TEXT'], True),
@@ -708,7 +716,8 @@ LINES = [
 def check_words(text, shown, _):
     if b'\0' in text:
         return
-    # Not what an option ends at, or a number, or a name.
+    # Texts that cannot be mistaken for the end of an option, a number or a
+    # name.
     text = b'.' + text
     shown = '.' + shown
     for words, is_repeated in LINES:
@@ -735,7 +744,7 @@ def main():
             checks[what](bytes.fromhex(data), shown,
                          ways[index % TURNS::TURNS])
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            complain('it breaks off:', error)
+            complain('exception:', error)
         print('%s: %s' % (what, name), '; '.join(wrong[:5]), sep='\t')
         wrong.clear()
 

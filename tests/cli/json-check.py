@@ -2,22 +2,22 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The oracle of cli-json.sh and cli-dump-header.sh.
 
-  lines SCHEMA KIND               is each line of standard input one answer,
-                                  strictly JSON and as SCHEMA says of KIND?
-  document SCHEMA KIND            is all of standard input one such document?
-  rules SCHEMA                    is it a list of rules?
-  corpus SCHEMA COMMAND IMAGE...  do --output=json, --output=jsonl, the text,
-                                  the exit status and the bytes of each image
-                                  say the same?  COMMAND is in one word.
-  stream IMAGE...                 does the answer to an image come before the
-                                  name of the next is sent?
-  memory IMAGE FEW MANY           do MANY images take no more memory than FEW?
-  qemu-dump IMAGE...              is the output of dump-header and
-                                  dump-header-exts what the layout's
-                                  description says, wherever it is complete,
-                                  and in good order everywhere else?
+  lines SCHEMA KIND               each line of standard input is one answer,
+                                  strict JSON that matches KIND in SCHEMA
+  document SCHEMA KIND            standard input is one such document
+  rules SCHEMA                    standard input is a list of rules
+  corpus SCHEMA COMMAND IMAGE...  --output=json, --output=jsonl, the text, the
+                                  exit status and the bytes of each image
+                                  agree; COMMAND is one word
+  stream IMAGE...                 the answer about an image is printed before
+                                  the name of the next is sent
+  memory IMAGE FEW MANY           MANY images take no more memory than FEW
+  qemu-dump IMAGE...              the output of dump-header and
+                                  dump-header-exts matches the documented
+                                  layout wherever it is complete, and is valid
+                                  everywhere else
 
-The program is $QCOW2TOOL.  What differs is printed, and makes the status 1.
+The program is $QCOW2TOOL.  Prints the differences, which make the status 1.
 """
 
 import importlib
@@ -41,7 +41,7 @@ TOOL = shlex.split(os.environ.get('QCOW2TOOL', 'qcow2tool'))
 # Whether a wrapper or a sanitizer makes times and sizes meaningless.
 SLOW = bool(os.environ.get('QCOW2TOOL_SLOW'))
 
-# An answer longer than this is not rendered again.
+# A longer answer is not rendered as text.
 LONG = 1 << 20
 
 STATUS_OF_ERROR = {'open': 1, 'not-qcow2': 1, 'unsupported': 1,
@@ -50,7 +50,7 @@ STATUS_OF_ERROR = {'open': 1, 'not-qcow2': 1, 'unsupported': 1,
 
 LAST_KEYS = ['writer', 'error', 'problems']
 
-# What check counts, and its words for people.
+# The counters of check, and their names in text.
 STATES = ('enabled', 'disabled', 'in_use', 'stale', 'damaged')
 VERDICTS = {
     'opens': 'QEMU opens it',
@@ -80,7 +80,7 @@ def same(what, ours, expected):
     if ours == expected:
         return
     if isinstance(ours, str) and isinstance(expected, str):
-        # What leads to the difference, and the difference.
+        # The path to the difference, and the difference.
         at = max(len(os.path.commonprefix([ours, expected])) - 60, 0)
         ours, expected = ours[at:at + 160], expected[at:at + 160]
     differ(what, ours, expected)
@@ -93,7 +93,7 @@ def run(*arguments):
     return done.returncode, done.stdout, done.stderr
 
 
-# Strict reading.
+# Strict parsing.
 
 
 def unique_pairs(pairs):
@@ -121,7 +121,8 @@ def check_characters(what, text):
 
 
 def parse(what, data):
-    """The only document in DATA, whose characters are all harmless."""
+    """Returns the only document in DATA, all of whose characters are
+    harmless."""
     text = data.decode('utf-8')
     check_characters(what, text)
     if not text.endswith('\n') or text.endswith('\n\n'):
@@ -130,7 +131,7 @@ def parse(what, data):
 
 
 def check_strings(what, value):
-    """A string with bytes beside it stands for them."""
+    """A string agrees with the bytes in the member next to it."""
     if isinstance(value, list):
         for item in value:
             check_strings(what, item)
@@ -148,11 +149,11 @@ def check_strings(what, value):
             good = [part for part in value[key[:-4]].split('\ufffd') if part]
             if '\ufffd' not in value[key[:-4]] \
                     or any(part.encode() not in data for part in good):
-                differ(what + ': not those bytes', value[key[:-4]], item)
+                differ(what + ': other bytes', value[key[:-4]], item)
 
 
 def thin(value):
-    """VALUE with the middle of long arrays left out."""
+    """Returns VALUE without the middle of long arrays."""
     if isinstance(value, dict):
         return {key: thin(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -186,7 +187,7 @@ class Schema:
         check_strings(what, answer)
 
 
-# The text that an answer stands for.
+# The text for an answer.
 
 
 def bytes_of(value, key):
@@ -196,7 +197,7 @@ def bytes_of(value, key):
 
 
 def own_names(answer):
-    """What the image calls its features: the first name of each."""
+    """Returns the image's names of features, the first one of each."""
     names = [{}, {}, {}]
     for extension in (answer or {}).get('extensions') or []:
         for feature in extension.get('features') or []:
@@ -295,7 +296,7 @@ def bitmap_lines(bitmap):
 
 
 def text_of(answer, own):
-    """The text for ANSWER, but for the headings of tables."""
+    """Returns the text for ANSWER, without the headings of tables."""
     blocks = []
     if answer.get('header') is not None:
         blocks.append(('Header:\n' if 'bitmaps' in answer else '')
@@ -309,8 +310,8 @@ def text_of(answer, own):
 
 
 def finding_pattern(problem):
-    """What the line of PROBLEM matches.  What an answer does not have is the
-    name of the structure."""
+    """Returns a pattern for the line of PROBLEM.  The name of the structure is
+    not in the answer."""
     structure = '[a-zA-Z0-9 ]+'
     if problem['bitmap'] is not None:
         structure = "bitmap %d( '.*')?" % problem['bitmap']
@@ -322,7 +323,8 @@ def finding_pattern(problem):
 
 
 def check_lines_of(answer):
-    """Patterns for the lines that check prints of ANSWER but the last."""
+    """Returns patterns for the lines that check prints for ANSWER, except for
+    the last line."""
     rest = {(problem['rule'], problem['severity']): problem['suppressed']
             for problem in answer['problems'] if 'suppressed' in problem}
     said = set()
@@ -346,7 +348,7 @@ def plural(n, noun):
 
 
 def compare_check_text(what, answer, text):
-    """Does check print as text what ANSWER says?"""
+    """Compares the text of check with ANSWER."""
     lines = text.splitlines()
     patterns = list(check_lines_of(answer))
     summary = answer['summary']
@@ -371,7 +373,7 @@ def compare_check_text(what, answer, text):
 
 
 def compare_summary(what, answer, path):
-    """Does the summary count what is there?"""
+    """Compares the summary with the findings and bitmaps."""
     summary = answer['summary']
     if summary is None:
         return
@@ -398,11 +400,11 @@ def without_headings(text):
                    if not line.startswith('Bitmap table '))
 
 
-# The values as the bytes of the image have them.
+# The values, read from the bytes of the image.
 
 
 class Lenient(interop.Image):
-    """Of a damaged image, what can be read in front of the damage."""
+    """Reads the structures before the damage in a damaged image."""
 
     def __init__(self, path):
         self.file = open(path, 'rb')
@@ -485,7 +487,7 @@ def compare_bitmap(what, ours, image, bitmap):
             same('%s: %s' % (what, key), ours[key], value)
     rows = list(image.table(bitmap))
     kinds = [kind for kind, _, _ in rows]
-    # A table that was shown with another bitmap is not shown again.
+    # A table that was shown for another bitmap is not repeated.
     if 'bitmap_table' in ours and ours['bitmap_table_of'] is None:
         same(what + ': table', [(row['type'], row['offset'], row['size'],
                                  row['reserved'])
@@ -522,7 +524,7 @@ def compare_values(what, answer, path):
     bitmaps = answer.get('bitmaps', answer.get('bitmap_tables'))
     is_clean = not any(problem['severity'] == 'error'
                        for problem in answer['problems'])
-    # Damaged ones are compared with their text only.
+    # Damaged images are compared only with their text.
     if bitmaps is not None and is_clean and image.sound:
         try:
             its = image.bitmaps()
@@ -538,7 +540,7 @@ def compare_values(what, answer, path):
     image.close()
 
 
-# Answers and what goes with them.
+# Answers, and the output that belongs to them.
 
 
 def expected_status(answer):
@@ -566,12 +568,12 @@ def check_problems(what, answer):
 
 
 def check_null(what, answer, size):
-    """null stands for what is not known, and only for that."""
+    """null stands for unknown values, and for nothing else."""
     known = answer['error'] is None and expected_status(answer) == 0
     for key in ('header', 'extensions', 'bitmaps', 'bitmap_tables',
                 'summary'):
         if known and key in answer and answer[key] is None:
-            differ(what + ': null, but nothing is wrong', key)
+            differ(what + ': null without a reason', key)
     for bitmap in answer.get('bitmaps') or answer.get('bitmap_tables') or []:
         if bitmap.get('bitmap_table') == [] and bitmap['bitmap_table_size'] \
                 and answer['error'] is None \
@@ -580,7 +582,7 @@ def check_null(what, answer, size):
 
 
 def is_compact(line):
-    """Whether there is no space between strings."""
+    """Returns whether there is no space between strings."""
     outside = ''.join(part for i, part in enumerate(
         line.replace('\\\\', '').replace('\\"', '').split('"'))
         if i % 2 == 0)
@@ -595,7 +597,7 @@ def check_corpus(schema_path, command, *paths):
     _, lines, _ = run(*words, '--output=jsonl', *paths)
     lines = lines.split(b'\n')
     same('how many lines', len(lines), len(paths) + 1)
-    n_loose = 0 # one example will do
+    n_loose = 0 # one example is enough
     for i, (path, data) in enumerate(zip(paths, lines)):
         what = '%s %s' % (command, os.path.basename(path))
         answer = parse(what, data + b'\n')
@@ -610,13 +612,13 @@ def check_corpus(schema_path, command, *paths):
 
         status, text, messages = run(*words, path)
         same(what + ': status', status, expected_status(answer))
-        # Findings are what check was asked for.
+        # Findings are the output of check, not messages.
         same(what + ': messages', messages != b'',
              answer['error'] is not None if kind == 'check' else status != 0)
         if len(data) > LONG:
             continue
 
-        # A document is laid out in another way than a line, and is the same.
+        # A document has a different layout from a line, but the same contents.
         if i % 4 == 0:
             json_status, document, json_messages = run(
                 *words, '--output=json', path)
@@ -640,7 +642,7 @@ def check_lines(schema_path, kind):
     schema = Schema(schema_path, kind)
     data = sys.stdin.buffer.read()
     if data and not data.endswith(b'\n'):
-        differ('the last line does not end', data[-40:])
+        differ('the last line has no newline', data[-40:])
     for i, line in enumerate(data.split(b'\n')[:-1]):
         answer = parse('line %d' % i, line + b'\n')
         schema.check('line %d' % i, answer)
@@ -655,7 +657,7 @@ def check_document(schema_path, kind):
 
 def check_refusals(schema_path):
     """Each line of standard input is a name, a tab and a document that the
-    schema has to refuse; prints a line for each, for results () of lib.sh."""
+    schema must reject.  Prints a line for each, for results () of lib.sh."""
     schema = Schema(schema_path, 'any')
     for line in sys.stdin:
         name, text = line.rstrip('\n').split('\t')
@@ -678,7 +680,7 @@ def check_stream(*paths):
             process.stdin.write(os.fsencode(path) + b'\n')
             process.stdin.flush()
             if not select.select([process.stdout], [], [], patience)[0]:
-                differ('no answer yet to image', i)
+                differ('no answer yet about image', i)
                 break
             data = os.read(process.stdout.fileno(), 1 << 16)
             answer = parse('answer %d' % i, data)
@@ -688,7 +690,8 @@ def check_stream(*paths):
 
 
 def peak(arguments, names):
-    """The largest memory of TOOL in KiB, from a process of its own."""
+    """Returns the peak memory of TOOL in KiB, measured in a separate
+    process."""
     reader, writer = os.pipe()
     if os.fork() == 0:
         subprocess.run(TOOL + arguments, input=names, check=False,
@@ -706,7 +709,7 @@ def check_memory(image, few, many):
     name = os.fsencode(image) + b'\n'
     least = peak(arguments, name * int(few))
     most = peak(arguments, name * int(many))
-    # Pages that happen to be touched, not a list.
+    # This allows for pages that happen to be used, but not for a list.
     if most > least + 512:
         differ('KiB for %s and %s images' % (few, many), least, most)
 
@@ -726,13 +729,13 @@ BITMAP_NAMES = ['bitmap_table_offset', 'bitmap_table_size', 'flags', 'type',
                 'granularity_bits', 'name_size', 'extra_data_size']
 PRINTABLE = frozenset(range(0x20, 0x7F)) | frozenset(b'\t\n\r\v\f')
 
-# What is longer is left to the other tests.
+# Longer output is left to the other tests.
 MOST_ENTRIES = 1 << 17
 MOST_BITMAPS = 2000
 
 
 class Incomplete(Exception):
-    """There is no complete dump, or none that is described."""
+    """There is no complete dump, or no documented one."""
 
 
 class Model:
@@ -794,7 +797,8 @@ class Model:
             bitmap = dict(zip(BITMAP_NAMES, values))
             start = offset + 24 + bitmap['extra_data_size']
             name = self.read(start, bitmap['name_size'])
-            # What would forge lines or move the cursor is not printed.
+            # Characters that would forge lines or move the cursor are not
+            # printed.
             if any(not 0x20 <= byte <= 0x7E for byte in name):
                 raise Incomplete
             yield name.decode('ascii'), bitmap, list(self.rows(bitmap))
@@ -916,7 +920,7 @@ def model_outputs(path):
 
 
 def check_documents(what, command, text):
-    """Whether TEXT is whole JSON even where the image is not."""
+    """TEXT is complete JSON even if the image is not complete."""
     n_documents = {'dump-header -j': 2, 'dump-header-exts -j': 1}[command]
     try:
         text.encode('ascii')
@@ -948,7 +952,7 @@ def check_qemu_dump(*paths):
                      (0, b''))
             elif status not in (0, 1, 2) or (messages != b'') != (status != 0):
                 differ(what + ': status and messages', status, messages)
-            # Without a header there is nothing to print.
+            # Without a header there is no output.
             if status == 1:
                 same(what + ': output', text, '')
             elif command.endswith('-j'):

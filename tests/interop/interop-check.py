@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What `qcow2tool check` says of QEMU, held against what qemu-img does with
-each image of the builder, and the remedies, tried on copies.
+"""Compares the claims of `qcow2tool check` about QEMU with the behaviour of
+qemu-img, for each image of the builder, and tries the remedies on copies.
 
-A claim has to hold for the version of QEMU that is installed.
+Each claim must hold for the installed version of QEMU.
 """
 
 import json
@@ -22,15 +22,15 @@ import findings # noqa: E402
 REFUSES = 'QEMU refuses to open this image'
 RAW_ALONE = 'data-file-raw requires a data file'
 
-# How much longer than ever needed qemu-img may take on a slow machine; what
-# takes even longer has no result.
+# A limit far above the time that qemu-img needs on any machine.  If it takes
+# even longer, there is no result.
 TIMEOUT = 300
 
-# Where qemu-img would be busy for long.
+# Images that keep qemu-img busy for too long.
 TOO_LARGE = re.compile('R0|sparse-|many-|S39')
 
-# What check says when QEMU may open the image or not: versions differ, only a
-# key tells, or not all was looked at.
+# Sentences that leave open whether QEMU opens the image: versions differ, only
+# a key decides, or not everything was examined.
 EITHER_WAY = (
     'QEMU 7.2 to 8.2 refuse to open this image; 9.0 knows the cipher',
     'QEMU 7.2 to 9.1 refuse to open this image; 9.2 knows the hash',
@@ -38,12 +38,12 @@ EITHER_WAY = (
     'an overlap or a wrong refcount may have been missed',
 )
 
-# Images that QEMU refuses with other words than check expects, or of which
-# check says more than can be seen here.
+# Images that QEMU refuses with other messages than check expects, or whose
+# consequences cannot be observed here.
 KNOWN = dict.fromkeys(
     ('D39', 'D41', 'extra-data-2-31', 'extra-data-wraps-to-8'),
     'QEMU adds up 32 bits, and refuses the extra data instead')
-# What QEMU meets with only when it is given a secret: interop-luks.sh.
+# Damage that QEMU encounters only with a secret: see interop-luks.sh.
 KNOWN.update(dict.fromkeys((
     'crypto-length-592', 'luks-cast5-xts', 'luks-first-key-cut',
     'luks-key-bytes-24', 'luks-key-bytes-33', 'luks-key-past-eof',
@@ -59,7 +59,7 @@ BEYOND_HELP = {
 
 
 class TooSlow(Exception):
-    """A program takes longer than TIMEOUT."""
+    """A program took longer than TIMEOUT."""
 
 
 def run(*command):
@@ -75,7 +75,7 @@ def text_of(done):
 
 
 class Image:
-    """An image of the builder, with what check and qemu-img say of it."""
+    """An image of the builder, with the results of check and qemu-img."""
 
     def __init__(self, name):
         self.name = name
@@ -90,7 +90,7 @@ class Image:
         self.info = json.loads(done.stdout) if done.returncode == 0 else None
         self.stderr = done.stderr.decode('utf-8', 'replace')
         if self.info is not None and RAW_ALONE in self.stderr_of_io():
-            # qemu-img info wants no data.
+            # qemu-img info needs no data.
             self.stderr = self.stderr_of_io()
             self.info = None
         self.opens = self.info is not None
@@ -105,7 +105,8 @@ class Image:
                 if words in (problem['remedy'] or '')]
 
     def copy(self):
-        """A copy in the same folder: it may have relative names."""
+        """Makes a copy in the same folder, because the image may contain
+        relative names."""
         path = os.path.join(findings.IMAGES, 'copy.qcow2')
         run('cp', '--sparse=always', self.path, path)
         return path
@@ -116,7 +117,7 @@ class Image:
         return done.stdout.decode().splitlines()
 
     def bitmap_names(self):
-        """As QEMU has them: up to a NUL."""
+        """Returns the names as QEMU reads them: up to a NUL."""
         done = run(*findings.TOOL, 'bitmaps', '--output=json',
                    self.path)
         names = []
@@ -144,8 +145,9 @@ def write_a_sector(path):
 
 
 def quoted_messages(image):
-    """The messages that check expects, none when it expects other ones, too.
-    An escaped name is not as QEMU prints it."""
+    """Returns the messages that check expects, or an empty list if it may
+    expect others, too.  An escaped name differs from the one that QEMU
+    prints."""
     messages = []
     if image.either_way:
         return messages
@@ -173,8 +175,8 @@ def judge_opening(image):
     return []
 
 
-# What can be seen of a consequence.  Each function gets an image that QEMU
-# opens, and a problem of it, and says whether the sentence is true.
+# Observable consequences.  Each function takes an image that QEMU opens and
+# one of its problems, and returns whether the sentence is true.
 
 
 def has_no_bitmaps(image, _):
@@ -204,17 +206,17 @@ def loses_bitmaps(image, _):
 def is_cured_by_writing(image, problem):
     copy = image.copy()
     if write_a_sector(copy).returncode != 0:
-        return True # it cannot be opened for that
+        return True # QEMU does not open it for writing
     return not left(copy, [problem])
 
 
 def is_corrupt_when_written(image, problem):
-    # It is the first block that is needed.
+    # The first block is the one that QEMU needs.
     table, cluster_size = map(int, image.fields('refcount_table_offset',
                                                 'cluster_size'))
     if problem['offset'] != table:
         return True
-    # Reserved bits, 0 to 8, do not mislead it.
+    # The reserved bits, 0 to 8, do not matter.
     block = problem['value'] >> 9 << 9
     if block % cluster_size == 0 and 0 < block < os.path.getsize(image.path):
         return True
@@ -254,13 +256,14 @@ def keeps_extensions(image, _):
 
     copy = image.copy()
     if write_a_sector(copy).returncode != 0:
-        return True # it cannot be opened for that
-    # QEMU writes them in another order.
+        return True # QEMU does not open it for writing
+    # QEMU writes them in a different order.
     return sorted(unknown(copy)) == sorted(unknown(image.path))
 
 
 def is_cut_in_header(image, problem):
-    """Seen of the backing file alone, whose name is what offset is at."""
+    """Applies only to the name of the backing file, which begins at the offset
+    of PROBLEM."""
     where, = image.fields('backing_file_offset')
     if int(where) != problem['offset']:
         return True
@@ -280,7 +283,7 @@ def is_cut_name(image, problem):
 
 
 def is_printed_raw(image, problem):
-    # QEMU's JSON is UTF-8, its text is not.
+    # QEMU's JSON is UTF-8, but its text is not.
     if problem['bitmap'] is None:
         return True
     done = run('qemu-img', 'info', '-U', '-f', 'qcow2', image.path)
@@ -291,20 +294,20 @@ def is_inconsistent(image, problem):
     names = image.bitmap_names()
     name = names[problem['bitmap']]
     if names.count(name) > 1:
-        return True # QEMU takes the first
+        return True # QEMU uses the first
     done = run('qemu-img', 'bitmap', '--clear', '-f', 'qcow2', image.copy(),
                name)
     return done.returncode != 0 and 'inconsistent' in text_of(done)
 
 
 def ends_clean(image, problem):
-    """Of a bitmap with one table entry the end is what is missing."""
+    """Observes only bitmaps with one table entry, where the end is missing."""
     done = run(*findings.TOOL, 'bitmaps', '--index=%d' % problem['bitmap'],
                '--field=bitmap_table_size', '--field=flags', image.path)
     n_entries, flags = (int(line) for line in done.stdout.split())
     if n_entries != 1 or flags & 1 != 0 or shutil.which('nbdinfo') is None \
             or shutil.which('qemu-nbd') is None:
-        return True # it cannot be seen
+        return True # it cannot be observed
 
     name = image.bitmap_names()[problem['bitmap']].decode()
     done = run('nbdinfo', '--json', '--map=qemu:dirty-bitmap:' + name, '--',
@@ -364,11 +367,12 @@ def judge_sentences(image, seen):
             continue
         seen.add(sentence)
         if not VISIBLE[sentence](image, problem):
-            differences.append('%s: not so: %s' % (problem['rule'], sentence))
+            differences.append('%s: not true: %s'
+                               % (problem['rule'], sentence))
     return differences
 
 
-# The remedies.
+# Remedies.
 
 
 def run_printed(command, copy):
@@ -381,7 +385,7 @@ def read(path):
 
 
 def try_hiding(image):
-    """The two commands that are printed, as they are printed."""
+    """Runs the two commands of the remedy exactly as they are printed."""
     problems = image.with_remedy("printf '")
     remedies = {problem['remedy'] for problem in problems}
     if len(remedies) != 1:
@@ -395,15 +399,15 @@ def try_hiding(image):
            in image.refusing + image.either_way) and not qemu_opens(copy):
         differences.append('QEMU does not open it after ' + there)
     if read(copy) == read(image.path):
-        differences.append('nothing is changed by ' + there)
+        differences.append('the image is unchanged after ' + there)
     run_printed(back, copy)
     if read(copy) != read(image.path):
-        differences.append('it is not as before after ' + back)
+        differences.append('the image is not as before after ' + back)
     return differences
 
 
 def try_in_vain(image):
-    """Without its bitmaps the image is refused all the same."""
+    """QEMU refuses the image even without its bitmaps."""
     copy = image.copy()
     with open(copy, 'r+b') as file:
         file.seek(95)
@@ -414,7 +418,7 @@ def try_in_vain(image):
 
 
 def left(path, problems):
-    """Those of the rules that are still broken."""
+    """Returns those of the rules that are still broken."""
     rules = {problem['rule'] for problem in problems}
     after = findings.Answer(path)
     return ['%s is found again' % problem['rule']
@@ -426,7 +430,7 @@ def try_removing(image):
     names = image.bitmap_names()
     bad_names = {names[problem['bitmap']] for problem in problems}
     copy = image.copy()
-    # Of several of one name QEMU takes the first.
+    # Of several bitmaps with one name, QEMU uses the first.
     for name in filter(bad_names.__contains__, names):
         done = run('qemu-img', 'bitmap', '--remove', '-f', 'qcow2', copy, name)
         if done.returncode != 0:
@@ -459,19 +463,20 @@ def try_copying(image):
 
 
 def judge_remedies(tap, image, seen):
-    """Those that what else is wrong leaves a chance."""
+    """Tries the remedies to which no other damage is an obstacle."""
     uncertain = image.refusing + image.either_way
     repairable = image.with_remedy('qemu-img check -r all')
     wanted = [('bytes', try_hiding, image.with_remedy("printf '")),
               ('in vain', try_in_vain,
                [problem for problem in image.refusing
                 if problem['rule'].startswith('EXT-')
-                # What the file lacks of an extension may be about bitmaps.
+                # The missing part of an extension may concern bitmaps.
                 and problem['rule'] != 'EXT-15'])]
     if image.opens:
         wanted.append(('remove', try_removing,
                        image.with_remedy('qemu-img bitmap --remove')))
-        # Nobody has the key of an image that is encrypted, or a backing file.
+        # Without the key of an encrypted image, or a backing file, nothing can
+        # be tried.
         if image.fields('crypt_method') != ['2'] \
                 and 'backing-filename' not in image.info:
             wanted.append(('convert', try_copying,
@@ -488,7 +493,7 @@ def judge_remedies(tap, image, seen):
 
 
 def excuse(tap, image, excuses, what, differences):
-    """A result; with an excuse, DIFFERENCES are only told."""
+    """Reports a result; with an excuse, DIFFERENCES do not make it fail."""
     if differences and image.name in excuses:
         tap.ok('%s: %s' % (image.name, what))
         tap.note('known: ' + excuses[image.name])
@@ -500,7 +505,7 @@ def judge(tap, image, seen):
     if image.crashed:
         tap.note('%s: qemu-img crashes' % image.name)
     if image.answer.error is not None:
-        return # which says nothing of QEMU
+        return # this says nothing about QEMU
 
     what = 'opens' if image.opens else 'is refused'
     excuse(tap, image, KNOWN, what, judge_opening(image))
@@ -508,12 +513,13 @@ def judge(tap, image, seen):
         differences = judge_sentences(image, seen)
         if differences or any(problem['consequence'] in VISIBLE
                               for problem in image.answer.problems):
-            tap.ok('%s: what follows' % image.name, differences)
+            tap.ok('%s: consequences' % image.name, differences)
     judge_remedies(tap, image, seen)
 
 
 def judge_encrypted(tap):
-    """What is printed for an encrypted image is carried out with its key."""
+    """Runs the commands that are printed for an encrypted image, with its
+    key."""
     path = os.path.join(findings.IMAGES, 'luks.img')
     key = os.path.join(findings.IMAGES, 'KEYFILE')
     with open(key, 'w', encoding='ascii') as file:
@@ -522,10 +528,10 @@ def judge_encrypted(tap):
                'secret,id=sec0,file=' + key, '-o', 'encrypt.format=luks,'
                'encrypt.key-secret=sec0,encrypt.iter-time=10', path, '4M')
     if done.returncode != 0:
-        tap.note('no image is encrypted: ' + text_of(done))
+        tap.note('no encrypted image: ' + text_of(done))
         return
 
-    # The header's cluster counts as free.
+    # The refcount of the header's cluster is 0.
     with open(path, 'r+b') as file:
         file.seek(0x20000)
         file.write(b'\0\0')
@@ -536,13 +542,13 @@ def judge_encrypted(tap):
     tap.note(command)
     done = run('sh', '-c', command.replace('KEYFILE', shlex.quote(key))
                .replace('COPY', shlex.quote(path)))
-    tap.ok('encrypted: the remedy is carried out',
+    tap.ok('encrypted: the remedy succeeds',
            [] if done.returncode == 0 else [command, text_of(done)])
-    tap.ok('encrypted: and helps', left(path, problems))
+    tap.ok('encrypted: the remedy helps', left(path, problems))
     os.unlink(path)
 
 
-# What must have been met with, so that none of the above is idle.
+# Everything here must occur, or some of the tests above test nothing.
 NEEDED = list(VISIBLE) + [
     ('bytes', 'BEXT-03'), ('bytes', 'BDIR-05'), ('bytes', 'BTAB-01'),
     ('in vain', 'EXT-12'), ('remove', 'BDIR-07'), ('remove', 'BDIR-09'),
@@ -568,7 +574,7 @@ def main():
                 os.unlink(os.path.join(findings.IMAGES, left_over))
 
     judge_encrypted(tap)
-    tap.ok('everything that check says was met with',
+    tap.ok('every consequence and remedy occurred',
            ['not: %s' % (what,) for what in NEEDED
             if what not in seen and not is_partial])
     return tap.finish()

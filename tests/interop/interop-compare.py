@@ -1,17 +1,18 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The oracle of interop-qemu.sh: reads qcow2 metadata by itself.
+"""The oracle of interop-qemu.sh: reads qcow2 metadata independently.
 
   expect IMAGE DIRECTORY          writes header, extensions, bitmaps, tables
-                                  and names: what the program has to print
-  info JSON DIRECTORY             do the texts in DIRECTORY say what
-                                  qemu-img info says in JSON?
-  map JSON INFO IMAGE NAME TABLE  does TABLE, printed for the bitmap NAME,
-                                  lead to the dirty extents in JSON of nbdinfo?
+                                  and names, as the program must print them
+  info JSON DIRECTORY             compares the texts in DIRECTORY with JSON,
+                                  the output of qemu-img info
+  map JSON INFO IMAGE NAME TABLE  checks that TABLE, printed for the bitmap
+                                  NAME, leads to the dirty extents in JSON,
+                                  the output of nbdinfo
   edit WHAT IMAGE                 changes bytes that no tool of QEMU changes
 
-Written from the format's description alone, and for sound images only: what
-looks damaged ends it.
+Written from the description of the format alone, and only for images without
+damage; apparent damage ends the script.
 """
 
 import json
@@ -35,7 +36,7 @@ EXTENSIONS = {
     DATA_FILE: 'Data file',
 }
 
-# Name, struct code, whether it is printed in hex.
+# Name, struct code, whether it is printed in hexadecimal.
 HEADER = [
     ('magic', 'I', True),
     ('version', 'I', False),
@@ -70,7 +71,7 @@ FEATURES = [
 ]
 
 BITMAP_FLAGS = ['in-use', 'auto', 'extra-data-compatible']
-# Behind in-use, in text.
+# Follows in-use, in text.
 WRITER_PRESENT = ' (writer present)'
 COMPRESSION = ['zlib', 'zstd']
 CRYPT = ['none', 'aes', 'luks']
@@ -106,9 +107,9 @@ def hex_escape(data):
 
 
 def escape(data):
-    """An image's string as it stands in text, from its bytes."""
+    """Returns the text of an image's string, from its bytes."""
     text = ''
-    # surrogateescape stands for each byte that is not UTF-8.
+    # surrogateescape represents each byte that is not UTF-8.
     for character in data.decode('utf-8', 'surrogateescape'):
         if character == '\\':
             text += '\\\\'
@@ -126,7 +127,8 @@ def escape(data):
 
 
 def quote(data):
-    """A payload: as a string when that loses nothing to a person."""
+    """Returns the text of an extension's data, as a string if no byte is lost
+    to a reader."""
     text = escape(data)
     if text.replace('\\\\', '\\').encode() == data:
         return "'%s'" % text
@@ -134,14 +136,14 @@ def quote(data):
 
 
 def unquote(text):
-    """The bytes that quote () was given."""
+    """Returns the bytes that were passed to quote ()."""
     if text.startswith("'"):
         return unescape(text[1:-1])
     return bytes.fromhex(text)
 
 
 def unescape(text):
-    """The bytes that escape () was given."""
+    """Returns the bytes that were passed to escape ()."""
     def byte(match):
         letter = match.group(1)
         if letter[0:1] == b'x':
@@ -208,7 +210,7 @@ class Image:
         return self.read(offset, self.header['backing_file_size'])
 
     def read_extensions(self):
-        """Offset, magic and payload of each."""
+        """Yields offset, magic and data of each extension."""
         offset = self.header['header_length']
         end = self.header['backing_file_offset'] or self.cluster
         while offset + 8 <= end:
@@ -255,7 +257,7 @@ class Image:
         return found
 
     def table(self, bitmap):
-        """Type, offset and size of each entry."""
+        """Yields type, offset and size of each entry."""
         count = bitmap['bitmap_table_size']
         data = self.read(bitmap['bitmap_table_offset'], 8 * count)
         for entry, in struct.iter_unpack('>Q', data):
@@ -371,7 +373,8 @@ def expect(path, directory, writer):
             file.write(bitmap['name'] + b'\0')
 
 
-# What follows reads the program's texts again, by their documented layout.
+# The following functions parse the program's text output by its documented
+# layout.
 
 
 def read_text(path):
@@ -385,8 +388,8 @@ def read_json(path):
 
 
 def blocks(text):
-    """Each block's lines as a list of name and value; a table's rows are
-    lists of words under the name 'row'."""
+    """Returns the lines of each block as a list of name and value.  Rows of a
+    table are lists of words with the name 'row'."""
     for block in filter(None, text.split('\n\n')):
         found = []
         for text_line in block.rstrip('\n').split('\n'):
@@ -398,12 +401,12 @@ def blocks(text):
 
 
 def names_in(value):
-    """The names behind a mask's number."""
+    """Returns the names after a mask's number."""
     return re.findall(r'[\'"]([^\'"]*)[\'"]', value)
 
 
 def as_qemu_shows(name):
-    """JSON cannot hold bytes that are not UTF-8."""
+    """Returns the name as QEMU's JSON, which must be UTF-8, represents it."""
     return name.decode('utf-8', 'replace')
 
 
@@ -487,7 +490,7 @@ def compare_extensions(compare, extensions, info):
     compare.same('Crypto header', 'Crypto header' in known,
                  encrypt.get('format') == 'luks')
     if 'Crypto header' in known:
-        # The guest's data would begin after the header, were it not elsewhere.
+        # Otherwise the guest's data would begin after the header.
         compare.same('crypto header length',
                      known['Crypto header']['crypto_header_length'],
                      str(encrypt['payload-offset']))
@@ -502,7 +505,7 @@ def compare_bitmaps(compare, bitmaps, info):
         if 'in-use' in flags:
             state = 'in-use'
         if bitmap['state'] == 'stale':
-            continue # which QEMU hides
+            continue # QEMU hides these
         compare.same('state', bitmap['state'].replace(WRITER_PRESENT, ''),
                      state)
         ours.append((as_qemu_shows(unescape(bitmap['Bitmap name'])),
@@ -514,7 +517,7 @@ def compare_bitmaps(compare, bitmaps, info):
 
 
 def compare_tables(compare, tables, bitmaps, info):
-    """How many rows each bitmap has, from QEMU's numbers alone."""
+    """Compares the number of rows of each bitmap with QEMU's numbers."""
     granularity = {bitmap['name']: bitmap['granularity'] for bitmap
                    in info['format-specific']['data'].get('bitmaps', [])}
     compare.same('how many tables', len(tables), len(bitmaps))
@@ -548,7 +551,7 @@ def compare_info(path, directory):
 
 
 def merge(extents):
-    """Adjacent dirty extents, as offset and end, made one."""
+    """Merges adjacent dirty extents, given as offset and end."""
     merged = []
     for start, end in extents:
         if merged and merged[-1][1] == start:
@@ -559,7 +562,7 @@ def merge(extents):
 
 
 def dirty_extents(rows, image, cluster, granularity, size):
-    """What the printed rows of a table lead to."""
+    """Returns the dirty extents to which the printed rows of a table lead."""
     covered = cluster * 8 * granularity
     for i, (_, kind, offset, _) in enumerate(rows):
         start = i * covered
@@ -591,7 +594,7 @@ def compare_map(map_path, info_path, image_path, name, table_path):
     compare.same('dirty extents', ours, qemus)
     compare.same('anything dirty at all', bool(ours), True)
 
-    # A cluster of bits is written only when one of them is set.
+    # QEMU writes a cluster of bits only if one of them is set.
     covered = info['cluster-size'] * 8 * granularity
     for i, row in enumerate(rows):
         dirty = any(start < (i + 1) * covered and end > i * covered
@@ -611,11 +614,11 @@ def edit(what, path):
     if what == 'unknown-extension':
         offset, data = formats[0], b'what'
     elif what == 'all-ones':
-        # The first two entries, whatever they were.
+        # The first two entries, whatever their values.
         offset = image.bitmaps()[0]['bitmap_table_offset']
         data = struct.pack('>QQ', 1, 1)
     elif what == 'guest-data-on-l1':
-        # The first guest cluster, the copied flag set.
+        # The first guest cluster, with the copied flag.
         l1_offset = image.header['l1_table_offset']
         l1_entry, = struct.unpack('>Q', image.read(l1_offset, 8))
         offset = l1_entry & 0x00FFFFFFFFFFFE00

@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""One or two bytes of a LUKS header are changed: QEMU, with the right secret,
-refuses exactly those images of which check says so.
+"""Changes one or two bytes of a LUKS header.  QEMU, with the right secret,
+must refuse exactly those images for which check says so.
 
-Where only the secret can tell (salt, digest, iterations that are not 0, the
-place of the key), QEMU may say that no slot opens: this is not judged.
+Where only the secret decides (salt, digest, iterations other than 0, the
+location of the key), QEMU may also say that no slot opens.  Such images are
+not compared.
 """
 
 import os
@@ -28,15 +29,15 @@ NO_SLOT = 'Invalid password, cannot unlock any keyslot'
 SECRET = ('--object', 'secret,id=s,data=right')
 
 SLOTS = range(208, 592, 48)
-# A high byte of these would keep QEMU busy for hours.
+# A large value of these would keep QEMU busy for hours.
 ITERATIONS = [164] + [slot + 4 for slot in SLOTS]
 SLOW_BYTES = {at + byte for at in ITERATIONS for byte in (0, 1)}
 
-# Where bytes have a meaning that check judges.
+# The bytes that check examines.
 JUDGED = [at for at in range(592) if at not in SLOW_BYTES
           and not 112 <= at < 164 and not 168 <= at < 208
           and not any(slot + 8 <= at < slot + 40 for slot in SLOTS)]
-# What breaks names, numbers and offsets just so.
+# Values that only just break names, numbers and offsets.
 VALUES = (0, 1, 7, 8, 15, 16, 31, 32, 0x2d, 0x3a, 0x61, 0x7f, 0x80, 0xff)
 
 BASES = (
@@ -55,7 +56,7 @@ def run(*command):
 
 
 def create(path, options):
-    """Creates an image; QEMU measures its speed, which may fail at once."""
+    """Creates an image.  QEMU measures its speed, which may fail at first."""
     for _ in range(50):
         done = run('qemu-img', 'create', '-q', '-f', 'qcow2', *SECRET, '-o',
                    'cluster_size=4096,encrypt.format=luks,'
@@ -69,7 +70,7 @@ def create(path, options):
 
 
 def qemu(path):
-    """Whether QEMU opens the image, and what it says."""
+    """Returns whether QEMU opens the image, and its message."""
     done = run('qemu-io', '-r', *SECRET, '-c', 'quit', '--image-opts',
                'driver=qcow2,file.filename=%s,encrypt.key-secret=s' % path)
     text = (done.stdout + done.stderr).decode('utf-8', 'replace')
@@ -83,7 +84,7 @@ def header_place(path):
 
 
 def change(random_, header):
-    """One or two changes, as (offset, byte) in the header."""
+    """Returns one or two changes, as (offset, byte) in the header."""
     changes = []
     for _ in range(random_.choice((1, 1, 2))):
         at = random_.choice(JUDGED if random_.random() < 0.9 else
@@ -98,8 +99,8 @@ def change(random_, header):
 
 
 def judge(path, changed):
-    """What is wrong with what check says; and whether QEMU opens the image,
-    None where only the secret could tell."""
+    """Returns the errors in the output of check, and whether QEMU opens the
+    image, or None if only the secret decides."""
     answer = findings.Answer(path)
     said = [problem for problem in answer.problems
             if (problem['consequence'] or '').startswith(REFUSES)]
@@ -162,15 +163,15 @@ def main():
             differences, opens = judge(path, changes)
             wrong += differences
             counts[opens] += 1
-        tap.note('opened %d, refused %d, not judged %d'
+        tap.note('opened %d, refused %d, not compared %d'
                  % (counts[True], counts[False], counts[None]))
         tap.ok('base %d: QEMU agrees' % number, wrong)
         for answer, n in counts.items():
             answers[answer] += n
         os.unlink(base)
         os.unlink(path)
-    # Of a few changes to one base all may come to the same.
-    tap.ok('there are both answers',
+    # A few changes to one base may all have the same result.
+    tap.ok('QEMU opens some images and refuses others',
            [] if answers[True] and answers[False] else [str(answers)])
     return tap.finish()
 

@@ -2,17 +2,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The oracle of interop-map.sh.
 
-  random SEED                makes images with QEMU's programs and holds what
-                             bitmap-map prints of each bitmap against what
-                             nbdinfo says when qemu-nbd exports it; prints a
-                             line per result
-  export IMAGE NAME FILE     writes what nbdinfo --map prints of a bitmap
+  random SEED                makes images with QEMU's programs and compares the
+                             output of bitmap-map for each bitmap with that of
+                             nbdinfo for an export of qemu-nbd; prints a line
+                             per result
+  export IMAGE NAME FILE     writes the output of nbdinfo --map for a bitmap
   edit WHAT IMAGE NAME       changes bytes that no tool of QEMU changes
-  unknown MAP IMAGE [ENTRY]  prints MAP, an output of nbdinfo, with unknown for
-                             clean, and for what that entry of the bitmap's
-                             table is about
+  unknown MAP IMAGE [ENTRY]  prints MAP, an output of nbdinfo, with unknown
+                             instead of clean, and instead of the extent that
+                             ENTRY of the bitmap's table maps
 
-What is printed of which image depends on SEED alone.
+The images and command lines depend only on SEED.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ import time
 
 sys.dont_write_bytecode = True
 
-# Its name is no identifier.
+# The file name is not a valid identifier.
 compare = importlib.import_module('interop-compare')
 
 TOOL = os.environ.get('QCOW2TOOL', '').split()
@@ -35,23 +35,23 @@ SLOW = bool(os.environ.get('QCOW2TOOL_SLOW'))
 
 CLUSTER_BITS = range(9, 22)
 GRANULARITY_BITS = range(9, 32)
-# From here on, more than one granule is found on large disks only.
+# From this granularity on, only large disks have more than one granule.
 LARGE_GRANULARITY_BITS = 25
 
-# Names that a shell, a terminal or an NBD server could trip over.
+# Names that may confuse a shell, a terminal or an NBD server.
 NAMES = ['$(touch x)', 'with space', 'r\u00e4tsel', '--all', 'a:b,c=d', '%s']
 
-# How much longer than ever needed a program may take on a slow machine; what
-# takes even longer has no result.
+# A limit far above the time that a program needs on any machine.  If it takes
+# even longer, there is no result.
 TIMEOUT = 300
 
 
 class TooSlow(Exception):
-    """A program takes longer than TIMEOUT."""
+    """A program took longer than TIMEOUT."""
 
 
 class Failure(Exception):
-    """A program of QEMU does not do what is asked of it."""
+    """A program of QEMU failed."""
 
 
 def run(*command):
@@ -63,7 +63,7 @@ def run(*command):
 
 
 def demand(*command):
-    """What COMMAND, which has to succeed, prints."""
+    """Runs COMMAND, which must succeed, and returns its output."""
     done = run(*command)
     if done.returncode != 0:
         raise Failure('%s: status %d: %s' % (
@@ -77,7 +77,7 @@ def align_down(number, unit):
 
 
 def describe(size):
-    """SIZE, a power of two, as people say it."""
+    """Returns SIZE, a power of two, with a unit."""
     for unit in ('bytes', 'KiB', 'MiB'):
         if size < 1024:
             return '%d %s' % (size, unit)
@@ -85,15 +85,17 @@ def describe(size):
     return '%d GiB' % size
 
 
-# ---- What QEMU says ----
+# ---- The output of QEMU ----
 
 
 class Export:
-    """What nbdinfo says of the image at PATH while qemu-nbd exports NAMES."""
+    """The output of nbdinfo about the image at PATH while qemu-nbd exports
+    NAMES."""
 
     def __init__(self, path, names):
         self.socket = os.path.abspath('nbd.sock')
-        # It listens before it looks at the image; this comes last.
+        # The server listens before it opens the image, and writes this file
+        # last.
         self.pid_file = os.path.abspath('nbd.pid')
         self.command = ['qemu-nbd', '--read-only', '--persistent',
                         '--format=qcow2', '--socket=' + self.socket,
@@ -106,7 +108,7 @@ class Export:
         for left_over in (self.socket, self.pid_file):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(left_over)
-        # Should this program be killed, the server ends all the same.
+        # If this program is killed, the server ends, too.
         self.server = subprocess.Popen(
             ['timeout', str(2 * TIMEOUT)] + self.command,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -142,7 +144,7 @@ class Export:
 
 
 class RandomImage:
-    """An image with bitmaps of GRANULARITIES, which differ."""
+    """An image with bitmaps of GRANULARITIES, which are all different."""
 
     def __init__(self, rng, path, cluster_bits, is_large, granularities):
         self.rng = rng
@@ -160,7 +162,7 @@ class RandomImage:
 
     def random_size(self):
         if self.is_large:
-            # qemu-img takes long for large disks in small clusters.
+            # qemu-img takes long for large disks with small clusters.
             most = min(12 << 30, (2 << 30) + (self.cluster << 20))
             return self.rng.randrange(2 << 30, most, 512)
         return self.rng.randrange(512, 1 << self.rng.randint(13, 27), 512)
@@ -173,7 +175,8 @@ class RandomImage:
         self.img('bitmap', *actions, '--', self.path, name)
 
     def build(self, granularities):
-        """Adds them at different times, and uses the disk in between."""
+        """Adds the bitmaps at different times, with writes to the disk between
+        them."""
         odd_name = self.rng.choice(granularities)
         for i, bits in enumerate(granularities):
             name = 'b%d' % bits
@@ -220,8 +223,8 @@ class RandomImage:
     def random_command(self):
         verb = self.rng.choice(['write -q', 'write -q', 'write -q -z',
                                 'write -q -z -u', 'discard -q'])
-        # Zeroes and nothing at all take no room, but for their clusters'
-        # entries.
+        # Zeroes and unallocated parts take no space, except for entries of
+        # their clusters.
         most = min(1024 * self.cluster if verb != 'write -q' else 1 << 18,
                    align_down(self.size // 8, 512))
         offset = self.random_offset()
@@ -232,7 +235,8 @@ class RandomImage:
         return 1 << self.rng.choice(list(self.names))
 
     def random_offset(self):
-        """Sectors about the disk's ends and the granules' limits, often."""
+        """Returns an offset in sectors, often near an end of the disk or of a
+        granule."""
         last = self.size - 512
         kind = self.rng.randrange(4)
         if kind == 0:
@@ -255,8 +259,9 @@ class RandomImage:
         return max(min(length, most), 512)
 
     def edit(self):
-        """QEMU writes no all-ones entries, but reads them; and it would take
-        long to write what leaves many extents behind."""
+        """Changes entries and data directly, because QEMU reads all-ones
+        entries but does not write them, and writes that cause many extents
+        would take long."""
         with open(self.path, 'r+b') as file:
             image = compare.Image(self.path)
             for bitmap in image.bitmaps():
@@ -276,7 +281,7 @@ class RandomImage:
 
     def edit_table(self, file, bitmap):
         last = bitmap['bitmap_table_size'] - 1
-        # All of a small bitmap is in its last entry.
+        # A small bitmap has only its last entry.
         count = self.rng.choice([0, 0, 1, 2, 5] if last > 0
                                 else [0, 0, 0, 0, 1])
         for i in range(count):
@@ -286,7 +291,8 @@ class RandomImage:
                        bytes(7) + bytes([self.rng.randint(0, 1)]))
 
     def edit_data(self, file, bitmap, index, offset):
-        """Random bits and runs of them, but no bit behind the last one."""
+        """Writes random bits and runs of them, but no bit after the last used
+        one."""
         n_bytes = (self.size >> bitmap['granularity_bits']) // 8
         in_entry = min(n_bytes - index * self.cluster, self.cluster)
         if in_entry <= 0:
@@ -311,7 +317,7 @@ def text_of(extents):
 
 
 def map_file_of(extents):
-    """The blocks of a map file of GNU ddrescue."""
+    """Returns the blocks of a map file of GNU ddrescue."""
     return ''.join('0x%08X  0x%08X  %s\n' % (
         extent['offset'], extent['length'], '?' if extent['type'] else '+')
         for extent in extents)
@@ -337,14 +343,15 @@ def dirty_of(extents):
 
 
 def shorten(data):
-    """DATA on one line of a result."""
+    """Returns DATA shortened to one line of a result."""
     text = data.decode('utf-8', 'replace') if isinstance(data, bytes) else data
     text = ' | '.join(text.splitlines())
     return text if len(text) < 300 else text[:300] + '...'
 
 
 class Comparison:
-    """Of what is printed of the bitmap NAME, a list of differences."""
+    """The differences between the output about the bitmap NAME and that of
+    QEMU."""
 
     def __init__(self, path, name):
         self.path = path
@@ -375,7 +382,7 @@ class Comparison:
             self.differences.append('%s: %s' % (what, error))
 
     def with_export(self, export):
-        """Returns the extents as nbdinfo has them."""
+        """Returns the extents of nbdinfo."""
         self.equal('text', self.tool(), export.ask(self.name))
         self.equal('--totals', self.tool('--totals'),
                    export.ask(self.name, '--totals'))
@@ -387,7 +394,8 @@ class Comparison:
         return extents
 
     def with_extents(self, rng, extents, size):
-        """What nbdinfo does not print follows from its extents."""
+        """The output that nbdinfo does not have is derived from its
+        extents."""
         lines = self.tool('--output=jsonl').decode().splitlines()
         self.equal_json('JSON lines', '[%s]' % ','.join(lines), extents)
         lines = self.tool('--output=ddrescue').decode().splitlines(True)
@@ -411,7 +419,8 @@ class Comparison:
 
 
 def list_dirty(path):
-    """Name: what bitmaps --list and bitmaps --stats say is dirty."""
+    """Returns a dictionary with the dirty sizes that bitmaps --list and
+    bitmaps --stats print, by name."""
     rows = demand(*TOOL, 'bitmaps', '--list', path).decode().splitlines()[1:]
     percents = [row.split(None, 6)[4] for row in rows]
     bitmaps = json.loads(demand(*TOOL, 'bitmaps', '--output=json', '--stats',
@@ -445,7 +454,8 @@ def tell_history(image):
 
 
 def plan(rng):
-    """Two images of each cluster size, which share the granularities."""
+    """Yields two images of each cluster size, which share the
+    granularities."""
     for cluster_bits in CLUSTER_BITS:
         small = [bits for bits in GRANULARITY_BITS
                  if bits < LARGE_GRANULARITY_BITS]
@@ -481,7 +491,7 @@ def make_and_judge(seed):
         sys.stdout.flush()
 
 
-# ---- For the other tests ----
+# ---- Commands for other tests ----
 
 
 def write_map(path, name, to):
@@ -490,7 +500,7 @@ def write_map(path, name, to):
 
 
 def find_bitmap(image, name):
-    """The bitmap NAME, and where its entry of the directory is."""
+    """Returns the bitmap NAME and the offset of its directory entry."""
     payload = image.payload(compare.BITMAPS)
     at = int.from_bytes(payload[16:24], 'big')
     for bitmap in image.bitmaps():
@@ -515,7 +525,7 @@ def edit(what, path, name):
         'type': (at + 16, 2, 1),
         'entry-reserved': (table + 8, second | 1 << 60, 8),
         'entry-one-with-offset': (table + 8, second | 1, 8),
-        'entry-behind-the-end': (table + 8, far, 8),
+        'entry-after-the-end': (table + 8, far, 8),
     }
     offset, value, size = edits[what]
     with open(path, 'r+b') as file:
@@ -566,7 +576,7 @@ COMMANDS = {
 
 
 def main():
-    # A server that was started is ended then, too.
+    # This also ends a server that was started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     COMMANDS[sys.argv[1]](*sys.argv[2:])
 

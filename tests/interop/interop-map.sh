@@ -46,7 +46,7 @@ random_images ()
   echo "# seed $seed"
   results map_py random "$seed"
   # An image that takes too long on this machine has no result.
-  check 'random images: there were some' [ "$n_results" -gt 0 ]
+  check 'random images: there are results' [ "$n_results" -gt 0 ]
 }
 
 # ---- Bitmaps that must not be used ----
@@ -126,8 +126,8 @@ forced ()
   else
     fail_as_run "$1: --force"
   fi
-  expect_out "$1: --force prints what there is" < wanted.map
-  check "$1: --force calls nothing clean" eval '! grep clean wanted.map'
+  expect_out "$1: --force prints the bitmap" < wanted.map
+  check "$1: --force prints no clean extent" eval '! grep clean wanted.map'
   tool bitmap-map --force --dirty --name=b0 "$image"
   expect_out "$1: --force --dirty prints all of it" < wanted.map
   for at in 0 1M 9728k; do
@@ -184,7 +184,7 @@ unusable ()
   damaged entry-one-with-offset 1 BTAB-02
   damaged table-too-short 4 BDIR-18
   # QEMU reads zeroes after the end of the file, and takes them for clean.
-  damaged entry-behind-the-end 1 BTAB-05
+  damaged entry-after-the-end 1 BTAB-05
 
   edited table-unaligned
   refused table-unaligned "*: bitmap 0 'b0': *BDIR-05*"
@@ -199,7 +199,7 @@ damaged ()
 {
   edited "$1"
   refused "$1" "*: bitmap 0 'b0': *$3*"
-  [ "$1" = entry-behind-the-end ] || not_exported "$1"
+  [ "$1" = entry-after-the-end ] || not_exported "$1"
   map_py unknown sound.map "$image" "$2" | forced "$1" "*$3*"
 }
 
@@ -237,10 +237,10 @@ has_mark ()
 # check_copy NAME: backup.raw equals disk.raw, and its clean part is unchanged.
 check_copy ()
 {
-  check "$1: only what is dirty was written" has_mark backup.raw
+  check "$1: only dirty parts were written" has_mark backup.raw
   dd if=full.raw of=backup.raw bs=1 count=10 skip="$mark" seek="$mark" \
     conv=notrunc status=none
-  check "$1: the backup is the disk" cmp disk.raw backup.raw
+  check "$1: the backup equals the disk" cmp disk.raw backup.raw
 }
 
 # A raw disk, and a separate image with its bitmaps.
@@ -279,7 +279,7 @@ by_the_manual ()
   local script
 
   script=$(example "$2")
-  check "$1: there is one such script" \
+  check "$1: there is exactly one such script" \
     [ "$(grep -cF -- "$2" <<< "$script")" = 1 ]
   (eval "$script") > manual.out 2> manual.log
   status=$?
@@ -323,11 +323,11 @@ make_qcow2_disk ()
 # full backup.
 read_back ()
 {
-  check "$1: the image is as before" [ "$before" = "$(cksum < disk.qcow2)" ]
-  check "$1: the backups together are the disk" \
+  check "$1: the image is unchanged" [ "$before" = "$(cksum < disk.qcow2)" ]
+  check "$1: the backups together equal the disk" \
     timeout 300 qemu-img compare -q -f qcow2 -F qcow2 disk.qcow2 inc.qcow2
   io full.qcow2 "write -P 9 20M 4k"
-  check "$1: only what is dirty was copied" \
+  check "$1: only dirty parts were copied" \
     timeout 300 qemu-io -r -f qcow2 -c 'read -q -P 9 20M 4k' inc.qcow2
   io full.qcow2 "write -P 1 20M 4k"
 }
@@ -379,21 +379,22 @@ backup_by_the_manual ()
   by_the_manual 'enabled' '--is enabled'
   check 'enabled: an incremental backup is made' \
     [ "$status.$(cat manual.out)" = 0.incremental ]
-  check 'enabled: the backups together are the disk' same_disk
+  check 'enabled: the backups together equal the disk' same_disk
 
   change qemu-img bitmap --disable "$img" "$b"
   io "$img" 'write -P 3 8M 4M'
   rm "$new"
   by_the_manual 'disabled' '--is enabled'
-  check 'disabled: a full backup is wanted' \
+  check 'disabled: a full backup is required' \
     [ "$status.$(cat manual.out)" = 0.full ]
-  check 'disabled: nothing was copied by the bitmap' [ ! -e "$new" ]
+  check 'disabled: no copy by the bitmap was made' [ ! -e "$new" ]
 
   # The bitmap is usable, but a copy by it differs from the disk.
   tool bitmaps --is usable --name "$b" "$img"
   expect 'disabled: usable' 0
   by_the_manual 'disabled' 'qemu-io -C'
-  check 'disabled: a copy by the bitmap is not the disk' eval '! same_disk'
+  check 'disabled: a copy by the bitmap differs from the disk' \
+    eval '! same_disk'
 }
 
 # The variables in the scripts of the man page, which are read by eval.

@@ -121,7 +121,7 @@ matches ()
 # open.
 compare ()
 {
-  local name=$1 present=${2-nobody} problem
+  local name=$1 present=${2-none} problem
 
   selected "$name" || return
   if ! problem=$(compare_py expect "$image" "$want" "$present" 2>&1); then
@@ -323,7 +323,7 @@ tables ()
 
   tool bitmaps --name=fine --field=bitmap_table_offset "$image"
   head -n 4001 all > "$tmp/expected"
-  matches 'tables: the same at its offset' "$tmp/expected" \
+  matches 'tables: the same with --at' "$tmp/expected" \
     bitmap-table --at="$(cat "$out")" --count=4000 "$image"
 
   # A row maps 512 * 8 * 512 bytes, and the last row maps the rest.
@@ -348,7 +348,7 @@ many_bitmaps ()
   compare many
 
   tool bitmaps --name='bitmap 137' --field=index --field=granularity "$image"
-  expect_out 'many: one by its name' << EOT
+  expect_out 'many: one selected by name' << EOT
 137
 1024
 EOT
@@ -404,14 +404,14 @@ EOT
   done > "$tmp/expected"
   printf '%s\0' "$name" >> "$tmp/expected"
   tool bitmaps --names -0 "$image"
-  expect_file 'names: as they were given' "$out"
+  expect_file 'names: as they were created' "$out"
 
   for i in "${!odd[@]}"; do
     printf -v name %b "${odd[i]}"
     tool bitmaps --name="$name" --field=index "$image"
     found+=$(cat "$out" "$err")$'\n'
   done
-  check 'names: each found by its bytes' \
+  check 'names: each is found by its bytes' \
     [ "$found" = "$(seq 0 $((${#odd[@]} - 1)))"$'\n' ]
 }
 
@@ -547,7 +547,7 @@ edited_images ()
     quietly qemu-img info "$image"
     message=$(sed -n 's/.*Unsupported qcow2 feature(s): //p' qemu.log)
     tool header "$image"
-    check 'feature-name: a name that QEMU uses as well' \
+    check 'feature-name: QEMU uses the name, too' \
       grep -qx "incompatible_features     0x200 (\[\"$message\"\])" "$out"
     check 'feature-name: QEMU refuses the image, status 2' [ "$status" = 2 ]
   }
@@ -612,8 +612,8 @@ live ()
   fi
   before=$(cksum < "$image")
   compare "$name" writer
-  check "$name: nothing has changed" [ "$before" = "$(cksum < "$image")" ]
-  check "$name: the writer is still there" kill -0 "$writer"
+  check "$name: the file is unchanged" [ "$before" = "$(cksum < "$image")" ]
+  check "$name: the writer still runs" kill -0 "$writer"
   kill_writer
 }
 
@@ -626,7 +626,7 @@ writers ()
   tool bitmaps --is=in-use --name=b0 "$image"
   expect 'killed: b0 is in-use' 0
   tool bitmaps --is=in-use --name=old "$image"
-  expect 'killed: old is in-use as well' 0
+  expect 'killed: old is in-use, too' 0
 
   # The bitmaps remain in use, whatever changes in the image.
   bitmap --add -g 512 new
@@ -687,7 +687,7 @@ devices ()
 
   if ! loop=$(losetup --find --show --read-only "$image" 2> qemu.log); then
     skip 'loop device' "losetup: $(tail -n 1 qemu.log)"
-    skip 'device mapper' 'there is no loop device to map'
+    skip 'device mapper' 'there is no loop device'
     return
   fi
   on_exit "$(printf 'losetup -d %q' "$loop")"

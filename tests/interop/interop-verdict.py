@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Compares what `qcow2tool check` says of QEMU ("qemu" in its JSON) with what
-qemu-io does, over images with one or two random changes.
+"""Compares the verdict of `qcow2tool check` ("qemu" in its JSON) with the
+behaviour of qemu-io, for images with one or two random changes.
 
-A seed and a number make an image.  A disagreement is printed with the words
-that make the image again, for --replay.  Keys and salts of encrypted bases
-differ from run to run.
+A seed and a number make an image.  Each disagreement is printed with the
+arguments of --replay that make the image again.  The keys and salts of
+encrypted bases differ from run to run.
 """
 
 import argparse
@@ -30,23 +30,23 @@ sys.path.append(os.path.dirname(sys.path[0]))
 import findings # noqa: E402
 
 QEMU_IO = shlex.split(os.environ.get('QEMU_IO', 'qemu-io'))
-# The beginning of a path that qemu-io does not see, as in a chroot.
+# The start of a path that qemu-io does not see, as in a chroot.
 STRIP = os.environ.get('VERDICT_STRIP', '')
 SECRET = 'abc'
 
-# An image that takes qemu-io longer, or more memory, is not judged.
+# Images that take qemu-io longer, or more memory, are not compared.
 TIMEOUT = 20
 MEMORY = 3 << 30
 BATCH_TIMEOUT = 3600
 
-# One image in so many is tried with the predicates as well, and those with a
+# The predicates are tried for one image in this many, and for those with a
 # rare verdict.
 SAMPLE = 20
 
 BITMAPS = 0x23852875
 CRYPTO = 0x0537be77
 
-# Values that are likely to be the limit of something.
+# Values that are likely to be a limit.
 EDGES = (0, 1, 2, 8, 9, 16, 0x15, 0x16, 0x1f, 0x20, 0x3f, 0x40, 0x68, 0x70,
          0xff, 0x100, 0x3ff, 0x400, 0xffff, 0x10000, 0x10001, 0x2000000,
          0x2000001, 0x7fffffff, 0x80000000, 0xffffffff, (1 << 56) - 512,
@@ -58,7 +58,7 @@ Field = collections.namedtuple('Field', 'name offset width')
 
 
 class Layout:
-    """Where the fields of an image are, and where its structures lie."""
+    """The fields of an image and the offsets of its structures."""
 
     HEADER = (('magic', 0, 4), ('version', 4, 4),
               ('backing_file_offset', 8, 8), ('backing_file_size', 16, 4),
@@ -89,7 +89,7 @@ class Layout:
         self.cluster = 1 << self.number(20, 4)
         self.groups = {}
         self.structures = {0: 'header'}
-        # Entries of equal length that may change places, by group.
+        # Entries of equal length that can be exchanged, by group.
         self.rows = {}
         self.extensions = []
         self.read_header()
@@ -168,7 +168,8 @@ class Layout:
             entry += length
 
     def add_table(self, group, name, offset, n_entries):
-        """A table of references; what they point to is a structure."""
+        """Adds a table of references, and the structures to which they
+        refer."""
         n_entries = min(n_entries, (len(self.data) - offset) // 8)
         self.add(group, name, offset,
                  [(' %d' % i, 8 * i, 8) for i in range(n_entries)])
@@ -189,7 +190,7 @@ class Layout:
         self.add_table('l1', 'l1', l1, l1_size)
         table = self.number(48, 8)
         self.structures[table] = 'refcount table'
-        # Of the many entries that are 0, the first few are enough.
+        # Most entries are 0; the first few of these are enough.
         blocks = self.add_table('refcount table', 'refcount table', table,
                                 min(16, self.cluster // 8))
         for i, block in enumerate(blocks):
@@ -214,7 +215,7 @@ class Layout:
             entry += length
 
 
-# The bases.
+# Bases.
 
 
 def put(data, offset, width, value):
@@ -350,7 +351,7 @@ def run(*command, cwd=None):
 
 
 def make_base(folder, row):
-    """Makes the image of ROW by qemu-img, with patches, in FOLDER."""
+    """Makes the image of ROW in FOLDER, with qemu-img and patches."""
     name, size, options, bitmaps, n_snapshots, patches = row
     path = name + '.qcow2'
     secret = ('--object', 'secret,id=s0,data=' + SECRET)
@@ -362,7 +363,7 @@ def make_base(folder, row):
     for bitmap, granularity, flag in bitmaps:
         run('qemu-img', 'bitmap', '--add', '-g', str(granularity),
             *flag.split(), *secret, *opened, bitmap, cwd=folder)
-    # There are clusters of data, and bits are set.
+    # Clusters of data exist, and bits are set.
     run('qemu-io', *secret, '-c', 'write -q 0 3k', '-c', 'write -q 900k 100k',
         *opened, cwd=folder)
     for i in range(n_snapshots):
@@ -391,14 +392,14 @@ class Base:
                 self.data[at:at + 4096])]
 
 
-# The changes.
+# Changes.
 
 
 Change = collections.namedtuple('Change', 'name offset old new')
 
 
 class Mutant:
-    """A base with changes; sizes are changes whose offset is None."""
+    """A base with changes.  A change whose offset is None sets the size."""
 
     def __init__(self, base, changes=()):
         self.base = base
@@ -441,7 +442,7 @@ class Mutant:
             file.truncate(self.size)
 
     def words(self):
-        """For --replay."""
+        """Returns the arguments of --replay."""
         return ';'.join([self.base.name] + [
             'size=%d' % change.new if change.offset is None
             else '%#x=%s' % (change.offset, change.new.hex())
@@ -470,7 +471,7 @@ def replay(folder, words):
 
 
 def new_value(rng, mutant, field):
-    """Another value for FIELD, as a number."""
+    """Returns another value for FIELD, as a number."""
     bits = 8 * field.width
     cluster = mutant.base.layout.cluster
     old = int.from_bytes(mutant.read(field.offset, field.width), 'big')
@@ -535,7 +536,7 @@ def swap_rows(rng, mutant):
 
 
 def repeat_extension(rng, mutant):
-    """Writes an extension over the terminator, and another behind it."""
+    """Writes an extension over the terminator, followed by another one."""
     extensions = mutant.base.layout.extensions
     at, magic, length = rng.choice(extensions)
     if magic == 0:
@@ -562,7 +563,7 @@ def move_terminator(rng, mutant):
 
 
 def cut(rng, mutant):
-    """Truncates the file, or sometimes makes it longer."""
+    """Truncates the file, or occasionally extends it."""
     size = mutant.size
     kind = rng.randrange(6)
     if kind == 0:
@@ -597,17 +598,17 @@ def make_mutant(bases, seed, n):
 # QEMU's answer.
 
 
-# After this there is QEMU's message, and before it may be warnings.
+# QEMU's message follows this text; warnings may precede it.
 CANNOT_OPEN = "qemu-io: can't open device IMAGE: "
 
 
 class Unjudged(Exception):
-    """An image whose opening cannot be judged, and why."""
+    """The reason why the opening of an image cannot be judged."""
 
 
 def qemu_filename(path):
-    """What qemu-io is given: with what the image needs, and without its
-    backing file."""
+    """Returns the argument for qemu-io, with the options that the image needs,
+    and without its backing file."""
     with open(path, 'rb') as file:
         header = file.read(104).ljust(104, b'\0')
     if STRIP and path.startswith(STRIP):
@@ -623,7 +624,7 @@ def qemu_filename(path):
 
 
 def qemu_open(path, *flags):
-    """None when qemu-io opens the image, else its message."""
+    """Returns None if qemu-io opens the image, or its message."""
     filename = qemu_filename(path)
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, hard))
@@ -645,7 +646,7 @@ def qemu_open(path, *flags):
         text = text[len(CANNOT_OPEN):]
     if 'failed to allocate' in text or 'Cannot allocate memory' in text:
         raise Unjudged('qemu-io needs more than %d MiB' % (MEMORY >> 20))
-    # Where the key is damaged, abc is no longer the right secret.
+    # If the key is damaged, abc is no longer the right secret.
     if 'Invalid password' in text:
         raise Unjudged('the secret does not fit the image any more')
     if done.returncode < 0:
@@ -656,8 +657,9 @@ def qemu_open(path, *flags):
 
 
 def general(message):
-    """MESSAGE without what differs from image to image: numbers, names, and
-    the lines before the last that are not about a damaged structure."""
+    """Returns MESSAGE without numbers, names, and the lines before the last
+    one that are not about a damaged structure, all of which differ between
+    images."""
     *before, message = (message or '').split(CANNOT_OPEN)
     corrupt = re.search(r'Marking image as corrupt: [^;]*', ''.join(before))
     if corrupt:
@@ -669,7 +671,7 @@ def general(message):
 
 
 class Qemu:
-    """QEMU's answer: opens, read-only or refuses, and its messages."""
+    """QEMU's answer (opens, read-only or refuses) and its messages."""
 
     def __init__(self, mutant, path):
         self.read_message = qemu_open(path, '-r')
@@ -678,7 +680,7 @@ class Qemu:
         if self.read_message is not None:
             return
 
-        # QEMU writes into it, so it is made anew.
+        # QEMU writes to the image, so the image is made again.
         copy = path + '.rw'
         mutant.write(copy)
         try:
@@ -691,11 +693,11 @@ class Qemu:
         return general(self.read_message or self.write_message)
 
 
-# Our answers.
+# The program's answers.
 
 
 def answers(command, paths):
-    """The lines of JSON for PATHS, by name, and how the program ended."""
+    """Returns the lines of JSON for PATHS, by name, and the exit status."""
     try:
         done = subprocess.run(
             findings.TOOL + [command, '--output=jsonl', '--files-from=-'],
@@ -708,7 +710,7 @@ def answers(command, paths):
         try:
             answer = json.loads(line)
         except ValueError:
-            continue # half a line
+            continue # an incomplete line
         found[answer['filename']] = answer
     return found, 'status %d: %s' % (
         done.returncode, done.stderr.decode('utf-8', 'replace')[-300:])
@@ -721,21 +723,22 @@ def is_dirty(path):
 
 
 def right_verdicts(path, qemu, error):
-    """The verdicts that agree with QEMU's."""
+    """Returns the verdicts that agree with QEMU's answer."""
     if qemu.verdict == 'refuses':
-        # An image that cannot be read at all has an error instead.
+        # An image that cannot be read at all has an error instead of a
+        # verdict.
         return ('refuses', None) if error else ('refuses',)
-    # QEMU reads zeroes after the end of the file, of a header as well.
+    # QEMU reads zeroes after the end of the file, even in a header.
     if error and error.get('code') == 'truncated':
         return (None,)
     if is_dirty(path):
-        # Repairing it may fail.  With the corrupt bit it is not tried.
+        # A repair may fail.  It is not tried if the corrupt bit is set.
         return (None, 'read-only') if qemu.verdict == 'read-only' else (None,)
     return (qemu.verdict,)
 
 
 def judge_bitmaps(qemu, ours, listing):
-    """What is wrong about "usable"."""
+    """Returns the errors in "usable"."""
     if listing is None:
         return ['bitmaps gives no answer']
     wrong = []
@@ -755,8 +758,8 @@ def judge_bitmaps(qemu, ours, listing):
 
 
 def judge_predicates(path, verdict, is_dirty):
-    """Whether the predicates and the text say VERDICT, too: where that is not
-    known for an image that IS_DIRTY, QEMU opens it for reading."""
+    """Returns whether the predicates and the text agree with VERDICT.  If the
+    verdict on an image that IS_DIRTY is unknown, QEMU opens it for reading."""
     wrong = []
     for predicate, yes in (('opens', ('opens', 'read-only')),
                            ('opens-rw', ('opens',))):
@@ -783,7 +786,7 @@ def judge_predicates(path, verdict, is_dirty):
 
 
 def describe(mutant, n, qemu, ours):
-    """The lines that tell of a disagreement."""
+    """Returns the lines that describe a disagreement."""
     rules = ['%s %s@%#x' % (problem['severity'][0].upper(), problem['rule'],
                             problem['offset'])
              for problem in ours.get('problems', ())
@@ -799,15 +802,15 @@ def describe(mutant, n, qemu, ours):
             '  found: %s' % ', '.join(rules)]
 
 
-# Batches: what one process does at a time.
+# Batches: the work of one process at a time.
 
 
 class Result:
-    """What came of one batch."""
+    """The result of one batch."""
 
     def __init__(self):
         self.wrong = {'verdict': [], 'usable': [], 'predicates': []}
-        self.counts = collections.Counter() # by QEMU's verdict and message
+        self.counts = collections.Counter() # by QEMU's answer and message
         self.disagreements = collections.Counter()
         self.unjudged = collections.Counter()
         self.n_judged = 0
@@ -818,7 +821,7 @@ STATE = {}
 
 
 def set_up(folder, seed, options):
-    """In each process of the pool."""
+    """Runs in each process of the pool."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     STATE['folder'] = folder
@@ -828,7 +831,7 @@ def set_up(folder, seed, options):
 
 
 def ask_qemu(numbers, folder, result):
-    """The images that can be judged, with QEMU's answer."""
+    """Returns the images that can be judged, with QEMU's answer."""
     images = {}
     for n in numbers:
         mutant = make_mutant(STATE['bases'], STATE['seed'], n)
@@ -936,7 +939,7 @@ def main_run(arguments, folder):
         for (verdict, message), count in total.counts.most_common():
             print('%6d  %s  %s' % (count, verdict, message))
         return 0
-    # A run in which QEMU never refuses or never opens proves nothing.
+    # If QEMU always refuses or always opens, the run proves nothing.
     seen = {verdict for verdict, _ in total.counts}
     tap.ok('QEMU opens some images and refuses others',
            [] if {'opens', 'refuses'} <= seen else [str(sorted(seen))])
@@ -989,7 +992,7 @@ def parse():
     parser.add_argument('--qemu-only', action='store_true',
                         help="only count QEMU's answers")
     parser.add_argument('--image', type=int, metavar='N',
-                        help='only image N of --seed, and tell of it')
+                        help='only image N of --seed, with details')
     parser.add_argument('--replay', metavar='WORDS',
                         help='only the image that WORDS describe: '
                         'BASE;OFFSET=HEX;size=BYTES')

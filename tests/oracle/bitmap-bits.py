@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What a bitmap marks, read bit by bit: what bitmap-map is tested against.
+"""Reads a bitmap bit by bit, as a reference for the tests of bitmap-map.
 
-bitmap-bits.py IMAGE INDEX          extents, in the columns of bitmap-map
-bitmap-bits.py --totals IMAGE INDEX how many bytes are clean, dirty, unknown
-bitmap-bits.py --set IMAGE INDEX    extents, but what is clear is unknown
+bitmap-bits.py IMAGE INDEX          prints extents in the columns of bitmap-map
+bitmap-bits.py --totals IMAGE INDEX prints the numbers of clean, dirty and
+                                    unknown bytes
+bitmap-bits.py --set IMAGE INDEX    prints extents, with unknown for clear bits
 
-Nothing is judged: what the file does not have is unknown (3), and so is an
-entry of the table that has reserved bits or an offset inside a cluster.  Of a
-bitmap of an unknown type, or without a table, all is.  Only entries that have
-no data, and blocks of zeroes, are taken as a whole.
+The image is not checked.  Missing bytes of the file are unknown (3), as are
+entries of the table with reserved bits or an offset inside a cluster.  A
+bitmap of an unknown type, or without a table, is unknown as a whole.  Only
+entries without data and blocks of zeroes are processed as a whole.
 """
 
 import struct
@@ -19,7 +20,8 @@ CLEAN, DIRTY, UNKNOWN = 0, 1, 3
 WORDS = {CLEAN: 'clean', DIRTY: 'dirty', UNKNOWN: 'unknown'}
 BITMAPS = 0x23852875
 
-# So many bytes without a bit are no bits by themselves: it would take minutes.
+# Blocks of zeroes of this many bytes are not read bit by bit, which would take
+# minutes.
 BLOCK = 256
 
 
@@ -36,15 +38,15 @@ class Image:
         self.extensions = length if self.version >= 3 else 72
 
     def read(self, offset, length):
-        """What the file has of these bytes."""
+        """Returns those of the requested bytes that the file has."""
         if offset >= self.end:
             return b''
         self.file.seek(offset)
         return self.file.read(min(length, self.end - offset))
 
     def bitmap(self, index):
-        """(table offset, table size, type, granularity bits) of bitmap INDEX.
-        """
+        """Returns table offset, table size, type and granularity_bits of
+        bitmap INDEX."""
         at = self.extensions
         directory = None
         while True:
@@ -63,7 +65,7 @@ class Image:
 
 
 def runs(image, index):
-    """Yields (number of bits, type) in order, not merged."""
+    """Yields (number of bits, type) in order, without merging."""
     table, size, kind, granularity = image.bitmap(index)
     left = -(-image.size // (1 << granularity))
     per_entry = image.cluster_size * 8

@@ -35,7 +35,7 @@ same_words ()
   if [ -s "$tmp/expected" ]; then
     expect_file "$1" "$tmp/found"
   else
-    fail "$1" 'nothing to compare with'
+    fail "$1" 'there is nothing to compare'
   fi
 }
 
@@ -158,7 +158,7 @@ grep -hvE '^    (nbdinfo --size|make install|parallel --nonall)' "$pod" \
   "$srcdir/README" | grep -vE '^ *jq -c --arg |qemu-img bitmap --remove' |
   grep -oE -- '--[a-z][a-z0-9-]*' | sort -u > "$tmp/found"
 extra=$(sort -u "$tmp/all-options" | comm -23 "$tmp/found" -)
-check "no option is documented that there is not: '$extra'" [ -z "$extra" ]
+check "every documented option exists, except: '$extra'" [ -z "$extra" ]
 
 sed -n 's/^ *TOOL_[A-Z_]* = \([0-9]*\).*/\1/p' "$srcdir/src/cli/tool.h" \
   > "$tmp/statuses"
@@ -192,7 +192,7 @@ done | tr -d '[]' | sort -u | comm -23 - "$tmp/rules" > "$tmp/unknown"
 check 'messages name no other rules' [ ! -s "$tmp/unknown" ]
 
 for file in contrib/qcow2.py doc/qcow2tool.schema.json; do
-  check "$file, which the man page names, is there" \
+  check "$file, which the man page names, exists" \
     [ -s "$srcdir/$file" ]
 done
 
@@ -213,12 +213,12 @@ if command -v jq > /dev/null; then
   jq -r '.. | objects | .properties? // empty | keys[]' \
     "$srcdir/doc/qcow2tool.schema.json" | sort -u > "$tmp/schema-keys"
   missing=$(sort -u "$tmp/keys" | comm -23 - "$tmp/schema-keys")
-  check "the schema has all keys but: '$missing'" [ -z "$missing" ]
+  check "the schema has all keys except: '$missing'" [ -z "$missing" ]
   missing=
   while read -r key; do
     grep -qF "C<$key>" "$pod" || [[ $key == *_hex ]] || missing+=" $key"
   done < <(sort -u "$tmp/keys" "$tmp/schema-keys")
-  check "the man page has all keys but: '$missing'" [ -z "$missing" ]
+  check "the man page has all keys except: '$missing'" [ -z "$missing" ]
 else
   skip 'keys of the JSON' 'jq is not installed'
 fi
@@ -226,9 +226,9 @@ fi
 if command -v podchecker > /dev/null; then
   # Commands share options, so repeated names of options are not a fault.
   podchecker -warnings "$pod" 2>&1 | grep -v 'multiple occurrences' > "$out"
-  check 'podchecker is content' [ "$(cat "$out")" = "$pod pod syntax OK." ]
+  check 'podchecker finds no error' [ "$(cat "$out")" = "$pod pod syntax OK." ]
 else
-  skip 'podchecker is content' 'podchecker is not installed'
+  skip 'podchecker finds no error' 'podchecker is not installed'
 fi
 
 # lack_of FILE: prints what the script FILE needs and this machine lacks.
@@ -307,7 +307,7 @@ run_examples ()
 cd "$tmp/readme" || exit 1
 run_examples "$srcdir/README"
 if command -v parallel > /dev/null && command -v jq > /dev/null; then
-  check 'README: parallel has found the images, too' \
+  check 'README: parallel found the images, too' \
     test "$(jq -r .filename fleet.jsonl | sort | tr '\n' ' ')" \
     = './merged.qcow2 ./multi.qcow2 '
 fi
@@ -351,7 +351,7 @@ END
   bash "$tmp/script" > "$out" 2> "$err"
   status=$?
   expect "the script at '$(sed -n '1s/^ *//p' "$script")' runs" 0
-  check 'without messages' [ ! -s "$err" ]
+  check 'the script prints no messages' [ ! -s "$err" ]
 done
 check 'there are scripts' [ "$n_scripts" -ge 5 ]
 

@@ -126,7 +126,7 @@ select_files ()
 verdict ()
 {
   if [ ${#files[@]} = 0 ] || [ ! -e "${files[0]}" ]; then
-    fail "$1" "no file is there to look at"
+    fail "$1" "no file matches the patterns"
   elif [ -n "$2" ]; then
     fail "$1" "$2"
   else
@@ -184,11 +184,11 @@ includes 'the rest of the reader includes only the reader' \
 includes 'the check includes the reader and itself' \
   '"config\.h"|"(check|qcow2)/[a-z0-9-]+\.h"|<(glib|string)\.h>' \
   'check/*'
-includes 'only the file source includes what opens and reads' \
+includes 'only the file source includes headers for opening and reading' \
   '"[^"]*"|<(glib|string|errno|stdio|stdlib)\.h>' \
   '*/*.[ch]' but 'qcow2/source-file.c' 'qcow2/source-nbd.c' 'cli/main.c' \
   'cli/charset.c'
-includes 'the renderer includes types, no reader' \
+includes 'the renderer includes types, but no reader' \
   '"config\.h"|"render/[a-z-]+\.h"|"qcow2/(bitmap|extension|extent|header|image|printable|record|table)\.h"|"check/(problem|rule|verdict)\.h"|<(glib|string)\.h>' \
   'render/*'
 includes 'commands include public headers only' \
@@ -196,7 +196,7 @@ includes 'commands include public headers only' \
   'cli/cmd-*'
 forbid 'commands do not include the byte source' \
   'include[ 	]+"qcow2/source\.h"' 'cli/cmd-*'
-includes 'the process includes only how a command line is run' \
+includes 'the process includes only what runs a command line' \
   '"config\.h"|"cli/dispatch\.h"|<[a-z/]+\.h>' 'cli/main.c'
 includes 'only the list of images includes stdio' \
   '"[^"]*"|<(errno|fcntl|glib|string|sys/[a-z]+|unistd)\.h>' \
@@ -204,14 +204,14 @@ includes 'only the list of images includes stdio' \
 
 # Access to the outside world.
 
-forbid 'nothing prints to a stream' \
+forbid 'no file prints to a stream' \
   "$(calls printf fprintf vprintf vfprintf dprintf vdprintf puts fputs putc \
     putchar fputc fwrite perror 'g_print(err)?' \
     'g_(log|message|warning|critical|info|debug)')" '*/*.[ch]'
-forbid 'nothing ends the process but main' \
+forbid 'only main ends the process' \
   "$(calls exit _exit _Exit quick_exit abort g_abort atexit g_error)" \
   '*/*.[ch]' but 'cli/main.c'
-forbid 'nothing asks the environment' \
+forbid 'no file reads the environment' \
   "$(calls 'g_getenv' '(secure_)?getenv' 'g_get_environ')|(^|[^A-Za-z0-9_])environ([^A-Za-z0-9_]|\$)" \
   '*/*.[ch]'
 forbid 'only the list of images uses stdio' \
@@ -226,9 +226,9 @@ forbid 'only the file source reads files' \
     stat fstat lstat ioctl mmap 'g_(open|close|stat|fopen)' \
     'g_file_(get|open|read|new)[a-z_]*')" \
   '*/*.[ch]' but 'qcow2/source-file.c'
-forbid 'only the hint for a mistaken command asks whether a file is there' \
+forbid 'only the hint for a mistaken command tests whether a file exists' \
   "$(calls 'g_file_test')" '*/*.[ch]' but 'cli/dispatch.c'
-forbid 'only the file source and main ask what a descriptor is' \
+forbid 'only the file source and main examine descriptors' \
   "$(calls fcntl)" '*/*.[ch]' but 'qcow2/source-file.c' 'cli/main.c'
 forbid 'only main writes' "$(calls write pwrite writev send ftruncate)" \
   '*/*.[ch]' but 'cli/main.c'
@@ -256,10 +256,10 @@ forbid 'commands format no values' 'printf[ 	]*\([ 	]*tool_get_text' \
 # The text of check is not in src/render yet.
 forbid 'nor do they format values into a string of their own' \
   'printf[ 	]*\(' 'cli/cmd-*' but 'cli/cmd-check.c'
-forbid 'the tool knows no qcow2 structure but the image' \
+forbid 'the tool knows no qcow2 structure except the image' \
   '(^|[^A-Za-z0-9_])Qcow2(Header|Extension|Bitmap|Directory|Table|Field|Problem([^s]|$))' \
   'cli/tool.[ch]'
-forbid 'bytes become numbers in the record alone' \
+forbid 'only the record converts bytes to numbers' \
   'GU?INT[0-9]*_(FROM|TO)_[BL]E|(^|[^A-Za-z0-9_])((be|le)(16|32|64)toh|hto(be|le)(16|32|64)|ntoh[sl]|hton[sl]|__builtin_bswap[0-9]+)|\][ 	)]*<<|<<[ 	]*8[^0-9]' \
   '*/*.[ch]' but 'qcow2/record.[ch]'
 
