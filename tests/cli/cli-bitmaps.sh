@@ -462,7 +462,7 @@ image N01
 tool bitmaps --names -0 "$image"
 printf 'a\nb\0bm1\0' | expect_answer "--names -0: raw bytes, ended by NUL"
 tool bitmaps -0 --names "$image"
-printf 'a\nb\0bm1\0' | expect_answer "-0 --names: likewise"
+printf 'a\nb\0bm1\0' | expect_answer "-0 --names: raw bytes, ended by NUL"
 image N05
 tool bitmaps --names --null "$image"
 printf '\0\0bm1\0' | expect_answer "--null: a NUL in a name is kept"

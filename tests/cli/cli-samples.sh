@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The values that QEMU's own dumper printed for the sample images.  Its layout
-# differs from ours: both are brought to a common form and compared line by
-# line.
+# differs from that of qcow2tool: both outputs are converted to a common form
+# and compared line by line.
 
-# Some functions are called by check, and the listings are read in nested
+# Some functions are called by check (), and the listings are read in nested
 # loops.
 # shellcheck disable=SC2094,SC2317
 # shellcheck source=tests/lib.sh
@@ -12,8 +12,8 @@
 
 samples=$srcdir/tests/samples
 
-# Ours: "0x9 (['bitmaps', ...])" becomes the dumper's "[0, 3]"; what it has
-# not follows after header_length.
+# our_header FILE: converts "0x9 (['bitmaps', ...])" to the dumper's "[0, 3]".
+# The dumper has no fields after header_length.
 our_header ()
 {
   awk '
@@ -39,7 +39,8 @@ dumped_header ()
   awk '/^$/ { exit } { sub(/ +/, " "); print }' "$1"
 }
 
-# Rows of a feature table, and hexadecimal data, are its "<binary>".
+# our_extensions FILE: replaces rows of a feature name table, and hexadecimal
+# data, with the dumper's "<binary>".
 our_extensions ()
 {
   awk '
@@ -51,7 +52,7 @@ our_extensions ()
   ' "$out"
 }
 
-# The first entry has no blank line before it in the dump of a bitmap.
+# The dump of a bitmap has no blank line before the first entry.
 dumped_extensions ()
 {
   awk -v RS= '
@@ -59,8 +60,9 @@ dumped_extensions ()
   ' "$1"
 }
 
-# The dumper has the columns index, type, size, offset, and no size but for
-# data; we have index, type, offset, size, and then state and file_offset.
+# The dumper prints the columns index, type, size, offset, with a size only for
+# data.  qcow2tool prints index, type, offset, size, and then state and
+# file_offset.
 our_bitmaps ()
 {
   awk '
@@ -92,7 +94,7 @@ dumped_bitmaps ()
   ' "$1"
 }
 
-# Where extensions begin follows from their lengths.
+# The offsets of extensions follow from their lengths.
 check_file_offsets ()
 {
   local at=$1
@@ -110,7 +112,7 @@ check_file_offsets ()
   done < "$out"
 }
 
-# All samples have the bitmaps bit where they have bitmaps.
+# The bitmaps bit is set in all samples with bitmaps.
 check_states ()
 {
   awk '
@@ -159,7 +161,7 @@ for file in "$samples"/*.qcow2.gz; do
   check "bitmaps of $name: states" check_states
   check "bitmaps of $name: size of entries" check_entry_sizes $((1 << bits))
 
-  # Without bitmaps the dumper's rows are none, and so are ours.
+  # Without bitmaps, neither program prints rows.
   tool bitmap-table "$sample"
   grep '^[0-9]' "$out" | awk '{ print $1, $2, $3 }' > "$tmp/ours"
   dumped_bitmaps "$samples/$name.dump-header-exts.txt" | grep '^[0-9]' \
@@ -168,7 +170,7 @@ for file in "$samples"/*.qcow2.gz; do
 done
 check "there are seven samples" test "$n_samples" = 7
 
-# Where the JSON of the dumper lies beside a sample too: single fields.
+# Single fields, for samples with JSON output of the dumper.
 for json in "$samples"/*.dump-header.json; do
   [ -e "$json" ] || continue
   name=$(basename "$json" .dump-header.json)
@@ -202,8 +204,8 @@ for json in "$samples"/*.dump-header.json; do
   done < "$tmp/names"
 done
 
-# What an early version of a table printer showed for the first two images:
-# eight rows where the table has one.
+# The output of an early table printer for the first two images: eight rows
+# where the table has one.
 listings=0
 while IFS= read -r line; do
   case $line in
@@ -234,7 +236,7 @@ while IFS= read -r line; do
 done < "$samples/iotest291-tables.txt"
 check "there are five listings" test "$listings" = 5
 
-# Single facts, as the samples were made.
+# Single facts about the samples.
 fact ()
 {
   sample "$1"
