@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# bash-completion loads a file by the name of the command that it completes.
+# bash-completion loads the file with the name of the command.
 
 EXTRA_DIST += %D%/qcow2tool.bash
 CLEANFILES += %D%/qcow2tool

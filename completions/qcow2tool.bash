@@ -5,19 +5,19 @@
 # Bitmap names come from an image and may be anything, $(...) included.  They
 # are data here: compared in the shell, quoted by printf %q, never expanded.
 
-# Decodes $1, which was typed between $' and '; sets unescaped for its caller.
+# Decodes $1, which was typed between $' and '.  Sets unescaped for the caller.
 _qcow2tool_unescape ()
 {
-  # A format has the escapes of $'...', and the percent sign in addition.
+  # A format of printf has the escapes of $'...', and the percent sign.
   # shellcheck disable=SC2059
   printf -v unescaped -- "${1//%/%%}"
 }
 
-# Reads COMP_LINE as the shell would, but expands nothing.  Sets for its
-# caller: words, without quotes; cword, the index of the one that the cursor is
-# in; and of that one, up to the cursor: raw, as it stands there; typed,
-# without quotes; open, the quote that is still open (' or " or $ for $'); and
-# before, what of typed precedes that quote.
+# Splits COMP_LINE into words as the shell would, but expands nothing.  Sets
+# for the caller: words, without quotes; cword, the index of the word at the
+# cursor; and for the part of this word before the cursor: raw, the text as it
+# was typed; typed, the same without quotes; open, the quote that is still open
+# (' or " or $ for $'); and before, the part of typed before this quote.
 _qcow2tool_split ()
 {
   local line=$COMP_LINE quote='' word='' ansi='' lead='' unescaped=''
@@ -103,9 +103,8 @@ _qcow2tool_split ()
   done
 }
 
-# Sets quoted for its caller: $1 as it has to be written after the open quote
-# $2, or outside of quotes when $2 is empty.  Fails when it cannot be written
-# there.
+# Sets quoted for the caller: $1 as it must be written after the open quote $2,
+# or outside of quotes if $2 is empty.  Fails if there is no way to write it.
 _qcow2tool_quote ()
 {
   printf -v quoted %q "$1"
@@ -119,7 +118,7 @@ _qcow2tool_quote ()
         quoted=${quoted//\'/\\\'}
       fi ;;
     \'|\")
-      # Only $'...' has a form for these.
+      # Only $'...' can represent these.
       if [[ $quoted == "\$'"* ]]; then
         return 1
       fi
@@ -137,8 +136,8 @@ _qcow2tool_quote ()
   esac
 }
 
-# Adds those of the words $3... that begin with typed to COMPREPLY.  $1 is
-# put before each: an option up to its =.  $2 is the word that readline will
+# Adds those of the words $3... that begin with typed to COMPREPLY.  Each gets
+# the prefix $1, an option up to its =.  $2 is the word that readline will
 # replace: the end of raw, or the text after an open quote.
 _qcow2tool_offer ()
 {
@@ -166,7 +165,7 @@ _qcow2tool_offer ()
   done
 }
 
-# Offers files; the arguments are those of _qcow2tool_offer.
+# Offers files.  The arguments are those of _qcow2tool_offer.
 _qcow2tool_offer_files ()
 {
   local value=${raw#"$1"} keep=${raw%"$2"} file files
@@ -182,7 +181,7 @@ _qcow2tool_offer_files ()
   compopt -o filenames 2> /dev/null
 }
 
-# Offers the names of the bitmaps in the image that the line names.
+# Offers the names of the bitmaps in the image on the command line.
 _qcow2tool_offer_names ()
 {
   local image=$image names
@@ -190,7 +189,7 @@ _qcow2tool_offer_names ()
   if [[ ! $image ]]; then
     return
   fi
-  # shellcheck disable=SC2088 # a tilde that was typed is meant
+  # shellcheck disable=SC2088 # the user typed this tilde
   if [[ $image == '~/'* ]]; then
     image=$HOME/${image:2}
   fi
@@ -199,7 +198,7 @@ _qcow2tool_offer_names ()
   _qcow2tool_offer "$1" "$2" "${names[@]}"
 }
 
-# Offers values of the option $1; the other arguments are those of
+# Offers values of the option $1.  The other arguments are those of
 # _qcow2tool_offer.
 _qcow2tool_offer_values ()
 {
@@ -314,9 +313,9 @@ _qcow2tool_offer_options ()
   fi
 }
 
-# Finds what stands on the line around the cursor.  Sets for its caller:
-# command; image, the first that is named; wanted, the option whose value the
-# cursor is at; and ended, when a -- has ended the options there.
+# Examines the words around the cursor.  Sets for the caller: command; image,
+# the first one that is named; wanted, the option whose value is at the cursor;
+# and ended, if -- has ended the options.
 _qcow2tool_survey ()
 {
   local i option='' over=''

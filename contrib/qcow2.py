@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Takes the place of QEMU's qcow2.py for what qcow2tool prints like it.
+"""Replaces QEMU's qcow2.py for the commands that qcow2tool has, too.
 
   qcow2.py IMAGE dump-header|dump-header-exts [-j]
 
--j may stand anywhere.  Runs $QCOW2TOOL, else the qcow2tool in PATH.
+-j may be anywhere.  Runs $QCOW2TOOL, or the qcow2tool in PATH.
 """
 
 import os

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The man page is part of the tarball: only who changes it needs pod2man.  Its
-# date is that of the release in NEWS, or SOURCE_DATE_EPOCH: the same source
-# makes the same page on any day.
+# The man page is part of the tarball, so that only changes to it need pod2man.
+# The date of the page is that of the release in NEWS, or SOURCE_DATE_EPOCH:
+# the same source always produces the same page.
 
 EXTRA_DIST += %D%/qcow2tool.pod HACKING
 dist_doc_DATA = %D%/qcow2tool.schema.json

@@ -1,8 +1,8 @@
 dnl SPDX-License-Identifier: LGPL-2.1-or-later
 
 dnl QCOW2TOOL_FUZZING
-dnl With --enable-fuzzing, sets SANITIZE_CFLAGS to what a fuzz target needs of
-dnl the code that it runs, which only clang has.
+dnl With --enable-fuzzing, sets SANITIZE_CFLAGS to the flags for the code that
+dnl a fuzz target runs.  Only clang has these.
 AC_DEFUN([QCOW2TOOL_FUZZING], [
   AC_ARG_ENABLE([fuzzing],
     [AS_HELP_STRING([--enable-fuzzing],
@@ -25,8 +25,8 @@ AC_DEFUN([QCOW2TOOL_FUZZING], [
       [AC_MSG_RESULT([no])
        AC_MSG_ERROR([--enable-fuzzing needs clang and its runtime: CC=clang])])
     CFLAGS=$qcow2tool_saved_CFLAGS
-    dnl Comparisons are not traced: the mutator knows what to aim at, and
-    dnl tracing takes a quarter of the time.  Flags in CFLAGS come later.
+    dnl Comparisons are not traced: the mutator knows the interesting values,
+    dnl and tracing takes a quarter of the time.  Flags in CFLAGS come later.
     AC_SUBST([SANITIZE_CFLAGS],
       ["-fsanitize=fuzzer-no-link,address,undefined dnl
 -fno-sanitize-coverage=trace-cmp dnl

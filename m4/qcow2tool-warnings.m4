@@ -9,9 +9,9 @@ AC_DEFUN([QCOW2TOOL_WARNINGS], [
     [], [enable_werror=no])
 
   WARN_CFLAGS=
-  dnl Arrays for GOption end with { NULL }, and tables leave out what is zero:
-  dnl that is no mistake.
-  dnl -Werror makes clang refuse an option that it would only warn about.
+  dnl Arrays for GOption end with { NULL }, and tables omit zeroes; neither is
+  dnl a mistake.  -Werror makes clang reject unknown options, which otherwise
+  dnl cause only a warning.
   qcow2tool_saved_CFLAGS=$CFLAGS
   for flag in \
       -Wall -Wextra -Wno-missing-field-initializers -Wcast-align \

@@ -1,8 +1,8 @@
 dnl SPDX-License-Identifier: LGPL-2.1-or-later
 dnl QCOW2TOOL_TARGET_CLONES
-dnl Whether the compiler makes a function for several processors, of which the
-dnl right one is taken when the program starts.  Not with sanitizers or where
-dnl coverage is traced: their code would run before they are ready.
+dnl Checks whether the compiler can build a function for several processors,
+dnl one of which is chosen when the program starts.  The answer is no with
+dnl sanitizers or tracing of coverage, whose code would run too early.
 AC_DEFUN([QCOW2TOOL_TARGET_CLONES],
   [AC_CACHE_CHECK([for functions cloned by processor],
     [qcow2tool_cv_target_clones],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Four layers: reading images, judging them, rendering text, the program.
+# Four layers: reading images, judging them, rendering text, and the program.
 
 noinst_LTLIBRARIES += \
 	%D%/libcheck.la \
@@ -117,7 +117,7 @@ bin_PROGRAMS += %D%/qcow2tool
 %C%_librender_la_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
 %C%_librender_la_LIBADD = %D%/libcheck.la
 
-# Everything of the program but main (), for tests in process.
+# The program without main (), for tests in process.
 noinst_LTLIBRARIES += %D%/libcli.la
 %C%_libcli_la_SOURCES = \
 	%D%/cli/bitmap-block.c \

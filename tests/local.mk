@@ -50,8 +50,8 @@ unit_tests = \
 	%D%/unit/test-text \
 	%D%/unit/test-verdict
 
-# The shell tests of the code, which sanitizers look at as well, and those
-# that are about something else or start the program in a way of their own.
+# The shell tests that run the code, which sanitizers run as well.  The other
+# ones are about something else, or start the program in their own way.
 code_tests = \
 	%D%/cli/cli-bad-input.sh \
 	%D%/cli/cli-bitmap-map.sh \
@@ -154,12 +154,12 @@ LDADD = \
 	%D%/builder/libbuilder.la \
 	src/libcli.la
 
-# What these test must not need the code under test.
+# These must not be linked with the code under test.
 %C%_builder_mkimage_LDADD = %D%/builder/libbuilder.la
 %C%_unit_test_answer_LDADD = %D%/oracle/liboracle.la
 %C%_unit_test_builder_LDADD = %D%/builder/libbuilder.la
 
-# What it is compared with: tests/bench/bench.py --help.
+# Peers of the benchmark: see tests/bench/bench.py --help.
 check_PROGRAMS += %D%/bench/null
 EXTRA_PROGRAMS = %D%/bench/peak
 %C%_bench_null_LDADD = $(GLIB_LIBS)
@@ -171,13 +171,13 @@ bench: src/qcow2tool %D%/bench/null %D%/bench/peak %D%/builder/mkimage
 	$(srcdir)/%D%/bench/bench.py src/qcow2tool %D%/bench/null \
 		%D%/bench/peak %D%/builder/mkimage $(BENCH_TASKS)
 
-# Takes hours: MUTATE_FLAGS='--file header.c' for a part.
+# All of it takes hours; MUTATE_FLAGS='--file header.c' selects a part.
 .PHONY: mutate
 mutate:
 	CC='$(CC)' $(srcdir)/%D%/source/mutate $(MUTATE_FLAGS)
 
-# More images than tests/interop/interop-verdict.sh tries, by the same program.
-# QEMU_IO is another qemu-io, VERDICT_SEED a number.
+# Tries more images than tests/interop/interop-verdict.sh, with the same program.
+# QEMU_IO selects another qemu-io, and VERDICT_SEED is a number.
 VERDICT_IMAGES = 40000
 VERDICT_FLAGS =
 
@@ -191,16 +191,16 @@ VALGRIND_FLAGS = -q --error-exitcode=99 --leak-check=full \
 	--show-leak-kinds=definite --errors-for-leak-kinds=definite \
 	--num-callers=30
 
-# The tests that run the code in process; the replay programs run whole command
-# lines.
+# The tests that run the code in process.  The replay programs run whole
+# command lines.
 process_tests = $(unit_tests) $(replay_programs)
 
-# A start under valgrind takes half a second.
+# Each start under valgrind takes half a second.
 valgrind_tests = $(process_tests) %D%/cli/cli-faults.sh
 
 sanitizer_tests = $(process_tests) $(code_tests)
 
-# The tests that need other files of the tarball than those of the build.
+# The tests that need files of the tarball other than those of the build.
 dist_tests = \
 	%D%/source/check-docs.sh \
 	%D%/source/check-layers.sh \

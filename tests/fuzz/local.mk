@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Fuzz targets, and programs that run them over what is known.
+# Fuzz targets, and programs that run them over stored inputs.
 
 fuzz_names = image sparse faults
 fuzz_targets = \
@@ -37,8 +37,8 @@ replay_ldadd = %D%/libreplay.la $(LDADD)
 %C%_replay_sparse_SOURCES = %D%/fuzz-sparse.c
 %C%_replay_sparse_LDADD = $(replay_ldadd)
 
-# How long each target runs under "make fuzz", where it keeps what it finds,
-# and more of libFuzzer's flags: of two that are alike the last one counts.
+# The time for each target of "make fuzz", the folder for new inputs, and flags
+# for libFuzzer, which override the flags below.
 FUZZ_SECONDS = 60
 FUZZ_DIR = fuzz-corpus
 FUZZ_FLAGS =
@@ -52,7 +52,7 @@ fuzz_asan_options = \
 if FUZZING
 noinst_PROGRAMS += $(fuzz_targets)
 
-# Only what is fuzzed is watched: the judge of its output is not.
+# Only the fuzzed code is instrumented, not the code that examines its output.
 fuzz_cflags = -std=gnu11 $(WARN_CFLAGS) $(GLIB_CFLAGS)
 fuzz_ldflags = $(AM_LDFLAGS) -fsanitize=fuzzer
 
