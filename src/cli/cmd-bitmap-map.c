@@ -486,9 +486,9 @@ run (Tool *tool, char **argv, GError **error)
   const GOptionEntry entries[] = {
     SELECTION_OPTIONS (&request.selection),
     { "totals", 0, 0, G_OPTION_ARG_NONE, &request.totals,
-      "Print how much of the disk is of each type", NULL },
+      "Print the number of bytes of each type", NULL },
     { "dirty", 0, 0, G_OPTION_ARG_NONE, &request.map.only_dirty,
-      "Print only what must be copied: what is dirty or unknown", NULL },
+      "Print only extents that must be copied: dirty or unknown ones", NULL },
     { "start-offset", 0, 0, G_OPTION_ARG_FILENAME, &request.start_text,
       "Begin at guest offset OFFSET", "OFFSET" },
     { "max-length", 0, 0, G_OPTION_ARG_FILENAME, &request.max_length_text,
@@ -496,15 +496,15 @@ run (Tool *tool, char **argv, GError **error)
     { "split", 0, 0, G_OPTION_ARG_FILENAME, &request.split_text,
       "Cut extents into pieces of at most SIZE bytes", "SIZE" },
     { "contains", 0, 0, G_OPTION_ARG_FILENAME, &request.contains_text,
-      "Print nothing, but exit with 0 if any byte from OFFSET on is dirty, one "
-      "or LENGTH of them, else with 2", "OFFSET[+LENGTH]" },
+      "Print nothing, but exit with 0 if the byte at OFFSET, or any of LENGTH "
+      "bytes from there on, is dirty, and with 2 if not", "OFFSET[+LENGTH]" },
     { "force", 0, 0, G_OPTION_ARG_NONE, &request.force,
-      "Go on with a bitmap that cannot be used; what is clear in it, or cannot "
-      "be read, is unknown", NULL },
+      "Go on with a bitmap that cannot be used; bits that are clear, or "
+      "cannot be read, are unknown", NULL },
     { "plot", 0, 0, G_OPTION_ARG_NONE, &request.want_plot,
-      "Draw the disk, the darker the more of it is dirty", NULL },
+      "Draw the disk; darker characters have more dirty bytes", NULL },
     { "plot-size", 0, 0, G_OPTION_ARG_FILENAME, &request.plot_size_text,
-      "Draw it in at most H lines of W characters", "WxH" },
+      "Draw the disk in at most H lines of W characters", "WxH" },
     { NULL }
   };
   /* clang-format on */

@@ -185,7 +185,7 @@ run (Tool *tool, char **argv, GError **error)
     { "long", 0, 0, G_OPTION_ARG_NONE, &request.all_columns,
       "Print reserved bits and the guest range as well", NULL },
     { "at", 0, 0, G_OPTION_ARG_FILENAME, &request.at_text,
-      "Decode what is at OFFSET of the file, without a bitmap; with --count",
+      "Decode entries at OFFSET of the file, without a bitmap; needs --count",
       "OFFSET" },
     { NULL }
   };

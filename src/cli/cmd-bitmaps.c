@@ -250,13 +250,13 @@ run (Tool *tool, char **argv, GError **error)
       "With --list: print how many table entries there are of each type",
       NULL },
     { "stats", 0, 0, G_OPTION_ARG_NONE, &request.stats,
-      "Read the contents, too: how many bytes of the disk are dirty", NULL },
+      "Read the contents, too, and print how many bytes are dirty", NULL },
     { "names", 0, 0, G_OPTION_ARG_NONE, &request.names,
       "Print only the names, one per line", NULL },
     { "is", 0, 0, G_OPTION_ARG_FILENAME, &request.is,
-      "Print nothing, but exit with 0 if all bitmaps, or the one that is "
-      "selected, are in STATE, with 2 if not: usable, enabled, disabled, "
-      "in-use, stale or damaged", "STATE" },
+      "Print nothing, but exit with 0 if every bitmap, or the selected one, "
+      "is in STATE, and with 2 if not: usable, enabled, disabled, in-use, "
+      "stale or damaged", "STATE" },
     FIELD_OPTIONS (&request.fields),
     { NULL }
   };

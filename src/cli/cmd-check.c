@@ -322,12 +322,12 @@ run (Tool *tool, char **argv, GError **error)
     { "quiet", 'q', 0, G_OPTION_ARG_NONE, &request.quiet,
       "Print no findings and no summary: the exit status is the answer", NULL },
     { "strict", 0, 0, G_OPTION_ARG_NONE, &request.strict,
-      "Exit with 2 for warnings, and for bitmaps in use, stale or damaged, "
-      "as well", NULL },
+      "Exit with 2 for warnings, too, and for bitmaps that are in use, stale "
+      "or damaged", NULL },
     { "ignore", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &request.ignored,
       "Leave out findings of RULE; may be given again", "RULE" },
     { "rules", 0, 0, G_OPTION_ARG_NONE, &request.rules,
-      "List all rules, and what follows when one is broken", NULL },
+      "List all rules, and the consequences of breaking them", NULL },
     { NULL }
   };
   /* clang-format on */
@@ -349,7 +349,7 @@ run (Tool *tool, char **argv, GError **error)
 const Command cmd_check = {
   .name = "check",
   .operands = "IMAGE...",
-  .summary = "Check the metadata by all rules, bitmap data included",
+  .summary = "Check the metadata and the bitmap data against all rules",
   .keys = { "summary", "qemu", "qemu_rule" },
   .may_lack_image = TRUE,
   .run = run,

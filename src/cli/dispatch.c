@@ -187,7 +187,7 @@ list_commands (void)
     g_string_append_printf (list, "  %-17s %s\n", commands[i]->name,
                             commands[i]->summary);
   g_string_append (list,
-                   "\n'qcow2tool COMMAND --help' is the help of a command.");
+                   "\n'qcow2tool COMMAND --help' shows a command's help.");
   return g_string_free (list, FALSE);
 }
 
