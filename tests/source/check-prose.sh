@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Comments, pages and messages have none of the words that are never right in
-# them, and subjects of commits name an area and what is done there.
+# Comments, names of tests, pages and messages contain none of the words that
+# are never right, and subjects of commits name an area and a change.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -10,18 +10,22 @@ require python3
 cd "$srcdir" || exit 1
 
 cat > "$tmp/words.py" << 'END'
-"""Prints the lines of files that have one of the words.  Of C only comments
-and strings count."""
+"""Prints the lines of files that contain one of the words.  In C, only
+comments and strings count; in all other files, everything does."""
 
 import re
 import sys
 
 # Position is before, after or at; a value is stored; a sentence stands alone
 # and has a thing as its subject.
-WORDS = re.compile(r'\b(behind|likewise|nobody|somebody|of that(?= ?[.,;:)])'
-                   r'|gives? in|given in|gets (how|what|why|which|where)'
-                   r'|but for)\b', re.IGNORECASE)
-PARTS = re.compile(r'/\*.*?\*/|"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])\'', re.DOTALL)
+WORDS = ('behind', 'likewise', 'nobody', 'somebody', 'of that(?=[.,;:)])',
+         'gives? in', 'given in', 'gets (?:how|what|why|which|where)',
+         'but for')
+# A comment may continue on the next line, after # or *.
+PATTERN = re.compile(r'\b(?:%s)(?!\w)'
+                     % '|'.join(WORDS).replace(' ', r'[\s#*]+'), re.IGNORECASE)
+PARTS = re.compile(r'/\*.*?\*/|"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])\'',
+                   re.DOTALL)
 
 
 def parts_of(path, text):
@@ -34,9 +38,9 @@ for path in sys.argv[1:]:
     with open(path, encoding='utf-8') as file:
         text = file.read()
     for start, part in parts_of(path, text):
-        for match in WORDS.finditer(part):
+        for match in PATTERN.finditer(part):
             print('%s:%d: "%s"' % (path, 1 + text.count(
-                '\n', 0, start + match.start()), match.group()))
+                '\n', 0, start + match.start()), match.group().split()[0]))
 END
 
 words ()
@@ -44,23 +48,52 @@ words ()
   python3 "$tmp/words.py" "$@"
 }
 
-# It does find them.
+# The words are found.
 printf '/* It is\n * behind it. */ int behind; char c[] = "nobody";\n' \
   > "$tmp/example.c"
-expect_same 'what is looked for' - <(words "$tmp/example.c") << END
+expect_same 'words in C' - <(words "$tmp/example.c") << END
 $tmp/example.c:2: "behind"
 $tmp/example.c:2: "nobody"
 END
+printf "# All but\n# for one.\npass 'behind'\nas_nobody ()\n" \
+  > "$tmp/example.sh"
+expect_same 'words in a script' - <(words "$tmp/example.sh") << END
+$tmp/example.sh:1: "but"
+$tmp/example.sh:3: "behind"
+END
 
-for folder in src/*/ tests/{bench,builder,fuzz,oracle,unit}/ tests/cli/; do
-  expect_same "$folder" /dev/null <(words "$folder"*.[ch])
-done
-for file in HACKING NEWS README doc/*.pod .ci/run bootstrap quickstart \
-    completions/*.bash; do
+# no_words NAME FIND-ARGUMENT...: the files that find prints have none of the
+# words.  This script, which names them, is left out.
+no_words ()
+{
+  local name=$1 files
+
+  shift
+  mapfile -d '' files < <(find "$@" ! -name check-prose.sh -print0 | sort -z)
+  if [ ${#files[@]} = 0 ]; then
+    fail "$name" 'there are no such files'
+    return
+  fi
+  expect_same "$name" /dev/null <(words "${files[@]}")
+}
+
+no_words 'C files of the program' src -name '*.[ch]'
+no_words 'C files of the tests' tests -name '*.[ch]'
+no_words 'shell scripts' .ci/run bootstrap quickstart completions tests \
+  -type f \( -name '*.sh' -o -name '*.bash' -o -name 'run*' \
+    -o -name bootstrap -o -name quickstart \)
+no_words 'Python scripts' contrib tests -type f \
+  \( -name '*.py' -o -name mutate \)
+no_words 'build files' Makefile.am configure.ac m4/qcow2tool-* \
+  m4/target-clones.m4 completions doc src tests -type f \
+  \( -name Makefile.am -o -name configure.ac -o -name '*.m4' -o -name '*.mk' \)
+no_words 'lists of the tests' tests -type f \
+  \( -name may-skip -o -name mutate-equivalent -o -name rows \)
+for file in HACKING NEWS README doc/*.pod; do
   expect_same "$file" /dev/null <(words "$file")
 done
 
-# subjects: prints those of standard input that are none.
+# subjects: prints the lines of standard input that are not subjects.
 subjects ()
 {
   grep -vE '^[A-Za-z0-9_.,/ -]+: [a-z][a-z-]+ .{2,}$'
@@ -82,7 +115,7 @@ header: The fields of version 3
 read the header
 END
 
-# Since this test exists.
+# The commits since this test was added.
 first=$(git log --follow --diff-filter=A --format=%H \
   -- tests/source/check-prose.sh 2> "$tmp/log")
 if [ -n "$first" ]; then
