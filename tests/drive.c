@@ -184,7 +184,8 @@ print_fields (Run *run, const Qcow2Field *fields, gconstpointer record,
     {
       if (fields->stored && n_stored-- == 0)
         return;
-      if (!qcow2_field_has_value (fields, record))
+      if (!qcow2_field_is_shown (fields)
+          || !qcow2_field_has_value (fields, record))
         continue;
 
       format_bare (out, fields, record, FORMAT_LINES);
@@ -202,7 +203,7 @@ show_header (Run *run)
 
   for (guint i = 0; i < run->n_emitters; i++)
     describe_header (run->emitters[i], "Header:", header);
-  print_fields (run, qcow2_header_fields, header, G_MAXUINT);
+  print_fields (run, qcow2_header_record.fields, header, G_MAXUINT);
 }
 
 static void
@@ -215,7 +216,7 @@ show_extension (Run *run, const Qcow2Extension *extension)
   for (guint i = 0; i < run->n_emitters; i++)
     describe_extension (run->emitters[i], extension);
 
-  print_fields (run, qcow2_extension_fields, extension, G_MAXUINT);
+  print_fields (run, qcow2_extension_record.fields, extension, G_MAXUINT);
   if (fields != NULL)
     print_fields (run, fields, record, extension->n_decoded);
   check_answers (run);
@@ -424,7 +425,7 @@ show_bitmap (Run *run, Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
   show_rows (run, bitmap);
   end (run);
 
-  print_fields (run, qcow2_bitmap_fields, bitmap, G_MAXUINT);
+  print_fields (run, qcow2_bitmap_record.fields, bitmap, G_MAXUINT);
   print_fields (run, qcow2_bitmap_size_fields, bitmap, G_MAXUINT);
   bitmap_list_add (list, bitmap, run->image->header.size);
   check_answers (run);

@@ -441,7 +441,7 @@ test_bitmaps_payload (void)
   g_assert_cmphex (e.bitmaps.bitmap_directory_offset, ==,
                    G_GUINT64_CONSTANT (0x2122232425262728));
   g_assert_true (qcow2_extension_get_payload_fields (&e, &record)
-                 == qcow2_bitmaps_extension_fields);
+                 == qcow2_bitmaps_extension_record.fields);
   g_assert_true (record == &e.bitmaps);
 }
 
@@ -459,7 +459,7 @@ test_crypto_payload (void)
   /* 8 + 8 * 504 sectors of 512 bytes */
   g_assert_cmphex (e.crypto.crypto_header_length, ==, 0x1f9000);
   g_assert_true (qcow2_extension_get_payload_fields (&e, &record)
-                 == qcow2_crypto_extension_fields);
+                 == qcow2_crypto_extension_record.fields);
   g_assert_true (record == &e.crypto);
 }
 
@@ -891,7 +891,7 @@ static void
 test_unknown_feature_type (void)
 {
   const Qcow2Feature feature = { .type = 9 };
-  const Qcow2Field *type = qcow2_record_find (qcow2_feature_fields, "type");
+  const Qcow2Field *type = qcow2_record_find (qcow2_feature_record.fields, "type");
 
   g_assert_true (qcow2_field_has_value (type, &feature));
 }

@@ -473,7 +473,7 @@ static void
 test_labels (void)
 {
   const Qcow2Field *method
-      = qcow2_record_find (qcow2_header_fields, "crypt_method_name");
+      = qcow2_record_find (qcow2_header_record.fields, "crypt_method_name");
   const char *const masks[] = { "incompatible_features",
                                 "compatible_features", "autoclear_features" };
   const char *const methods[] = { "none", "aes", "luks", NULL };
@@ -482,7 +482,7 @@ test_labels (void)
     g_assert_cmpstr (qcow2_label_find (method->labels, i), ==, methods[i]);
   for (guint type = 0; type < G_N_ELEMENTS (masks); type++)
     g_assert_cmpuint (
-        qcow2_record_find (qcow2_header_fields, masks[type])->bit_names, ==,
+        qcow2_record_find (qcow2_header_record.fields, masks[type])->bit_names, ==,
         offsetof (Qcow2Header, feature_names[0])
             + type * sizeof (((Qcow2Header *) NULL)->feature_names[0]));
 }

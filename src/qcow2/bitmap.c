@@ -30,7 +30,7 @@ const Qcow2Label qcow2_bitmap_states[] = {
   QCOW2_DERIVED (Qcow2BitmapSummary, #member, member, QCOW2_DEC)
 
 /* clang-format off */
-const Qcow2Field qcow2_bitmap_fields[] = {
+static const Qcow2Field fields[] = {
   D (index, QCOW2_DEC, .text = ""),
   D (name, QCOW2_STRING, .text = "Bitmap name", .absent = "<unreadable>"),
   F (bitmap_table_offset, QCOW2_HEX),
@@ -80,6 +80,9 @@ const Qcow2Field qcow2_bitmap_summary_fields[] = {
 };
 /* clang-format on */
 
+const Qcow2Record qcow2_bitmap_record
+    = { .name = "bitmap directory", .fields = fields };
+
 /* Decodes the fields of BITMAP at its file_offset, which must be before the
  * end of WINDOW.  Fields after that end are decoded as zeroes.  Fails with
  * QCOW2_ERROR_READ.  (qcow2 spec, bitmap directory.) */
@@ -92,13 +95,13 @@ qcow2_bitmap_read_head (Qcow2Bitmap *bitmap, ByteWindow *window,
       = (gsize) MIN (byte_window_get_end (window) - bitmap->file_offset,
                      (guint64) sizeof head);
   const guint8 *bytes = byte_window_get (window, bitmap->file_offset, len,
-                                         "bitmap directory", error);
+                                         qcow2_bitmap_record.name, error);
 
   if (bytes == NULL)
     return FALSE;
 
   memcpy (head, bytes, len);
-  qcow2_record_decode (qcow2_bitmap_fields, head, sizeof head, bitmap);
+  qcow2_record_decode (&qcow2_bitmap_record, head, sizeof head, bitmap);
   bitmap->granularity = bitmap->granularity_bits < 64
                             ? G_GUINT64_CONSTANT (1)
                                   << bitmap->granularity_bits

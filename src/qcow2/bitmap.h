@@ -91,7 +91,7 @@ typedef struct
 extern const Qcow2Field qcow2_bitmap_summary_fields[];
 
 extern const Qcow2Label qcow2_bitmap_states[];
-extern const Qcow2Field qcow2_bitmap_fields[];
+extern const Qcow2Record qcow2_bitmap_record;
 extern const Qcow2Field qcow2_bitmap_size_fields[];
 extern const Qcow2Field qcow2_bitmap_table_fields[];
 extern const Qcow2Field qcow2_table_counts_fields[];

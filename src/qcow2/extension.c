@@ -11,18 +11,8 @@
 
 #define WHAT "header extension"
 
-#define HEAD_LENGTH 8
-
-/* qcow2 spec, bitmaps extension. */
-#define BITMAPS_LENGTH 24
-
 /* The maximum number of bytes of payload to keep: QEMU's largest cluster. */
 #define MAX_PAYLOAD (2 * 1024 * 1024)
-
-/* qcow2 spec, feature name table: bytes of a row, which is a type, a bit and a
- * name, and of its name. */
-#define FEATURE_ROW 48
-#define FEATURE_NAME 46
 
 /* The state of a walk; in all but WALKING it has ended. */
 typedef enum
@@ -87,7 +77,7 @@ static const struct
   QCOW2_STORED (Qcow2BitmapsExtension, member, format)
 
 /* clang-format off */
-const Qcow2Field qcow2_extension_fields[] = {
+static const Qcow2Field head_fields[] = {
   D ("index", index, QCOW2_DEC, .text = ""),
   D ("name", magic, QCOW2_NAME, .labels = qcow2_extension_names, .text = "",
      .absent = "<unknown>"),
@@ -103,13 +93,13 @@ const Qcow2Field qcow2_data_extension_fields[] = {
   QCOW2_FIELD_END
 };
 
-const Qcow2Field qcow2_crypto_extension_fields[] = {
+static const Qcow2Field crypto_fields[] = {
   CRYPTO (crypto_header_offset, QCOW2_HEX),
   CRYPTO (crypto_header_length, QCOW2_DEC),
   QCOW2_FIELD_END
 };
 
-const Qcow2Field qcow2_bitmaps_extension_fields[] = {
+static const Qcow2Field bitmaps_fields[] = {
   BITMAPS (nb_bitmaps, QCOW2_DEC),
   BITMAPS (reserved32, QCOW2_DEC),
   BITMAPS (bitmap_directory_size, QCOW2_HEX),
@@ -117,13 +107,23 @@ const Qcow2Field qcow2_bitmaps_extension_fields[] = {
   QCOW2_FIELD_END
 };
 
-const Qcow2Field qcow2_feature_fields[] = {
+static const Qcow2Field feature_fields[] = {
   QCOW2_STORED (Qcow2Feature, type, QCOW2_NAME, .labels = qcow2_feature_types),
   QCOW2_STORED (Qcow2Feature, bit, QCOW2_DEC),
+  QCOW2_STORED (Qcow2Feature, padded_name, QCOW2_BYTES),
   QCOW2_DERIVED (Qcow2Feature, "name", name, QCOW2_QUOTED),
   QCOW2_FIELD_END
 };
 /* clang-format on */
+
+const Qcow2Record qcow2_extension_record
+    = { .name = WHAT, .fields = head_fields };
+const Qcow2Record qcow2_crypto_extension_record
+    = { .name = "crypto extension", .fields = crypto_fields };
+const Qcow2Record qcow2_bitmaps_extension_record
+    = { .name = "bitmaps extension", .fields = bitmaps_fields };
+const Qcow2Record qcow2_feature_record
+    = { .name = "feature name table", .fields = feature_fields };
 
 static Qcow2Payload
 payload_of (guint32 magic)
@@ -176,11 +176,11 @@ room_for_head (const Qcow2ExtensionWalk *walk)
 
   if (walk->pos == walk->area_end)
     return AT_AREA_END;
-  if (walk->area_end - walk->pos < HEAD_LENGTH)
+  if (walk->area_end - walk->pos < QCOW2_EXTENSION_HEAD_LENGTH)
     return NO_ROOM_FOR_HEAD;
   if (walk->pos == file_end)
     return AT_FILE_END;
-  if (file_end - walk->pos < HEAD_LENGTH)
+  if (file_end - walk->pos < QCOW2_EXTENSION_HEAD_LENGTH)
     return HEAD_CUT;
 
   return WALKING;
@@ -192,7 +192,7 @@ room_for_head (const Qcow2ExtensionWalk *walk)
 static void
 advance (Qcow2ExtensionWalk *walk, guint32 length)
 {
-  const guint64 data = walk->pos + HEAD_LENGTH;
+  const guint64 data = walk->pos + QCOW2_EXTENSION_HEAD_LENGTH;
   const guint64 padded = ((guint64) length + 7) / 8 * 8;
   const guint64 file_end = byte_window_get_end (walk->window);
   const guint64 end = MIN (walk->area_end, file_end);
@@ -261,11 +261,11 @@ decode_payload (Qcow2Extension *extension)
       return;
     case QCOW2_PAYLOAD_CRYPTO:
       extension->n_decoded = qcow2_record_decode (
-          qcow2_crypto_extension_fields, bytes, len, &extension->crypto);
+          &qcow2_crypto_extension_record, bytes, len, &extension->crypto);
       return;
     case QCOW2_PAYLOAD_BITMAPS:
       extension->n_decoded = qcow2_record_decode (
-          qcow2_bitmaps_extension_fields, bytes, len, &extension->bitmaps);
+          &qcow2_bitmaps_extension_record, bytes, len, &extension->bitmaps);
       return;
     case QCOW2_PAYLOAD_FEATURES:
       return; /* rows are decoded one by one */
@@ -301,12 +301,12 @@ qcow2_extension_walk_next (Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
 
   const guint64 offset = walk->pos;
   const guint8 *head
-      = byte_window_get (walk->window, offset, HEAD_LENGTH, WHAT, error);
+      = byte_window_get (walk->window, offset, QCOW2_EXTENSION_HEAD_LENGTH, WHAT, error);
   if (head == NULL)
     return FALSE;
 
   Qcow2Extension e = { .index = walk->index, .file_offset = offset };
-  qcow2_record_decode (qcow2_extension_fields, head, HEAD_LENGTH, &e);
+  qcow2_record_decode (&qcow2_extension_record, head, QCOW2_EXTENSION_HEAD_LENGTH, &e);
   walk->magic = e.magic;
   advance (walk, e.length);
   if (e.magic == QCOW2_EXTENSION_END)
@@ -321,7 +321,7 @@ qcow2_extension_walk_next (Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
   e.payload = payload_of (e.magic);
   if (walk->state != DATA_TOO_LONG)
     {
-      const guint64 data = offset + HEAD_LENGTH;
+      const guint64 data = offset + QCOW2_EXTENSION_HEAD_LENGTH;
       const guint64 left = byte_window_get_end (walk->window) - data;
       const gsize len = (gsize) MIN (MIN (e.length, left), MAX_PAYLOAD);
 
@@ -349,7 +349,7 @@ static gboolean
 is_refused_with_zeroes (const Qcow2ExtensionWalk *walk, guint32 magic,
                         guint32 length)
 {
-  const guint64 left = walk->area_end - walk->pos - HEAD_LENGTH;
+  const guint64 left = walk->area_end - walk->pos - QCOW2_EXTENSION_HEAD_LENGTH;
   const guint64 padded = ((guint64) length + 7) / 8 * 8;
 
   if (length > left)
@@ -363,7 +363,7 @@ is_refused_with_zeroes (const Qcow2ExtensionWalk *walk, guint32 magic,
       return TRUE;
     case QCOW2_EXTENSION_BITMAPS:
       if (qcow2_header_vouches_for_bitmaps (walk->header)
-          || length != BITMAPS_LENGTH)
+          || length != qcow2_record_get_size (&qcow2_bitmaps_extension_record))
         return TRUE;
       break;
     case QCOW2_EXTENSION_BACKING_FORMAT:
@@ -375,7 +375,7 @@ is_refused_with_zeroes (const Qcow2ExtensionWalk *walk, guint32 magic,
     }
 
   /* Where there is room for a head, QEMU reads one of zeroes: a terminator. */
-  return left > padded && left - padded < HEAD_LENGTH;
+  return left > padded && left - padded < QCOW2_EXTENSION_HEAD_LENGTH;
 }
 
 /* Returns whether QEMU refuses the extension whose head the file truncates at
@@ -384,7 +384,7 @@ is_refused_with_zeroes (const Qcow2ExtensionWalk *walk, guint32 magic,
 static gboolean
 is_refused_after_cut_head (const Qcow2ExtensionWalk *walk)
 {
-  guint8 head[HEAD_LENGTH] = { 0 };
+  guint8 head[QCOW2_EXTENSION_HEAD_LENGTH] = { 0 };
   const guint64 file_end = byte_window_get_end (walk->window);
   const gsize len = (gsize) MIN (file_end - walk->pos, sizeof head);
 
@@ -430,7 +430,7 @@ qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
       qcow2_problems_add (problems, &subject, QCOW2_EXT_02, at, 0,
                           "only " QCOW2_U " bytes are left, but magic and "
                           "length need %u",
-                          walk->area_end - at, HEAD_LENGTH);
+                          walk->area_end - at, QCOW2_EXTENSION_HEAD_LENGTH);
       return;
     case HEAD_CUT:
       qcow2_problems_add (problems, &subject,
@@ -455,7 +455,7 @@ qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
                           walk->length,
                           "the terminator has the length %u, but only " QCOW2_U
                           " bytes are left",
-                          walk->length, walk->area_end - at - HEAD_LENGTH);
+                          walk->length, walk->area_end - at - QCOW2_EXTENSION_HEAD_LENGTH);
       return;
     case DATA_TOO_LONG:
       subject.extension--;
@@ -463,7 +463,7 @@ qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
                           walk->length,
                           "length %u is greater than the " QCOW2_U
                           " bytes that are left for it",
-                          walk->length, walk->area_end - at - HEAD_LENGTH);
+                          walk->length, walk->area_end - at - QCOW2_EXTENSION_HEAD_LENGTH);
       return;
     case DATA_CUT:
       subject.extension--;
@@ -472,7 +472,7 @@ qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
           is_refused_with_zeroes (walk, walk->magic, walk->length)
               ? QCOW2_EXT_15_REFUSED
               : QCOW2_EXT_15,
-          at + HEAD_LENGTH, 0,
+          at + QCOW2_EXTENSION_HEAD_LENGTH, 0,
           "the file ends at " QCOW2_X ", inside the %u bytes of data",
           file_end, walk->length);
       return;
@@ -536,7 +536,7 @@ qcow2_extensions_can_be_misread (ByteSource *source, const Qcow2Header *header,
 
   /* After the end of the file QEMU reads zeroes, which are a terminator if
    * there is room for one. */
-  *accepted = length >= end || end - length >= HEAD_LENGTH;
+  *accepted = length >= end || end - length >= QCOW2_EXTENSION_HEAD_LENGTH;
   if (length >= end || length >= byte_source_get_size (source))
     return TRUE;
 
@@ -560,7 +560,7 @@ qcow2_extension_walk_get_rest (const Qcow2ExtensionWalk *walk)
   if (walk->state != AT_TERMINATOR || walk->length != 0)
     return 0;
 
-  return walk->pos + HEAD_LENGTH;
+  return walk->pos + QCOW2_EXTENSION_HEAD_LENGTH;
 }
 
 void
@@ -585,10 +585,10 @@ qcow2_extension_get_payload_fields (const Qcow2Extension *extension,
     {
     case QCOW2_PAYLOAD_CRYPTO:
       *record = &extension->crypto;
-      return qcow2_crypto_extension_fields;
+      return qcow2_crypto_extension_record.fields;
     case QCOW2_PAYLOAD_BITMAPS:
       *record = &extension->bitmaps;
-      return qcow2_bitmaps_extension_fields;
+      return qcow2_bitmaps_extension_record.fields;
     case QCOW2_PAYLOAD_DATA:
       *record = extension;
       return qcow2_data_extension_fields;
@@ -615,7 +615,8 @@ qcow2_extension_get_n_features (const Qcow2Extension *extension)
   if (extension->payload != QCOW2_PAYLOAD_FEATURES || extension->bytes == NULL)
     return 0;
 
-  return (guint) (g_bytes_get_size (extension->bytes) / FEATURE_ROW);
+  return (guint) (g_bytes_get_size (extension->bytes)
+                  / qcow2_record_get_size (&qcow2_feature_record));
 }
 
 /* Decodes row ROW of the feature name table in EXTENSION into FEATURE, which
@@ -625,14 +626,15 @@ qcow2_extension_get_feature (const Qcow2Extension *extension, guint row,
                              Qcow2Feature *feature)
 {
   const guint8 *bytes = g_bytes_get_data (extension->bytes, NULL);
-  const guint8 *name = bytes + row * FEATURE_ROW + 2;
+  const guint size = qcow2_record_get_size (&qcow2_feature_record);
 
   g_assert (row < qcow2_extension_get_n_features (extension));
 
-  qcow2_record_decode (qcow2_feature_fields, bytes + row * FEATURE_ROW, 2,
+  qcow2_record_decode (&qcow2_feature_record, bytes + row * size, size,
                        feature);
   feature->name
-      = g_bytes_new (name, strnlen ((const char *) name, FEATURE_NAME));
+      = g_bytes_new (feature->padded_name, strnlen (feature->padded_name,
+                                                    sizeof feature->padded_name));
 }
 
 void

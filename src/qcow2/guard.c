@@ -5,9 +5,7 @@
 #include "qcow2/guard.h"
 
 #include "qcow2/l1-table.h"
-
-/* qcow2 spec, refcount table entry: bits 0-8 are reserved. */
-#define REFCOUNT_OFFSET_MASK G_GUINT64_CONSTANT (0xfffffffffffffe00)
+#include "qcow2/refcount.h"
 
 typedef struct
 {
@@ -129,7 +127,10 @@ qcow2_guard_judge (Qcow2Image *image, const Qcow2SnapshotTable *snapshots,
   check_snapshots (&guard, snapshots);
   if (!qcow2_l1_table_walk (image, check_l2_table, &guard, error)
       || !qcow2_offsets_walk (image->source, h->refcount_table_offset,
-                              refcount_bytes, REFCOUNT_OFFSET_MASK,
+                              refcount_bytes,
+                              qcow2_field_get_mask (
+                                  QCOW2_FIELD (qcow2_refcount_entry_record,
+                                               Qcow2RefcountEntry, offset)),
                               check_refcount_block, &guard, error))
     return FALSE;
 

@@ -7,21 +7,10 @@
 #include <string.h>
 
 #define WHAT "bitmap table"
-#define ENTRY_LENGTH 8
 
 /* The number of entries that are tested together, so that compilers can
  * vectorize the loop. */
 #define WORD_STEP 64
-
-/* qcow2 spec, bitmap table entry: bits 9-55 are the offset; without an offset,
- * bit 0 means all ones; bits 1-8 and 56-63 are reserved. */
-#define OFFSET_MASK G_GUINT64_CONSTANT (0x00fffffffffffe00)
-#define RESERVED_MASK G_GUINT64_CONSTANT (0xff000000000001fe)
-#define ALL_ONES G_GUINT64_CONSTANT (1)
-
-/* An entry with the all-ones bit and no other, as qcow2_load_word () returns
- * it, in little-endian order. */
-#define ALL_ONES_WORD (ALL_ONES << 56)
 
 const Qcow2Label qcow2_entry_types[] = {
   { QCOW2_ENTRY_SERIALIZED, "serialized" },
@@ -30,13 +19,64 @@ const Qcow2Label qcow2_entry_types[] = {
   { 0, NULL },
 };
 
-static Qcow2EntryType
-type_of (guint64 raw)
-{
-  if ((raw & OFFSET_MASK) != 0)
-    return QCOW2_ENTRY_SERIALIZED;
+#define F(member, format, first, n, ...)                                      \
+  QCOW2_PACKED (Qcow2TableEntry, member, format, first, n, __VA_ARGS__)
+#define D(member, ...)                                                        \
+  QCOW2_DERIVED (Qcow2TableEntry, #member, member, __VA_ARGS__)
 
-  return (raw & ALL_ONES) != 0 ? QCOW2_ENTRY_ALL_ONES : QCOW2_ENTRY_ALL_ZEROES;
+/* Rows of the fields on disk. */
+enum
+{
+  OFFSET = 2,
+  ALL_ONES = 7,
+  RESERVED_LOW,
+  RESERVED_HIGH
+};
+
+/* qcow2 spec, bitmap table. */
+/* clang-format off */
+static const Qcow2Field fields[] = {
+  D (index, QCOW2_DEC),
+  D (type, QCOW2_NAME, .labels = qcow2_entry_types),
+  [OFFSET] = F (offset, QCOW2_DEC, 9, 47, .in_place = TRUE),
+  D (size, QCOW2_DEC),
+  D (reserved, QCOW2_HEX),
+  D (guest_offset, QCOW2_DEC),
+  D (guest_length, QCOW2_DEC),
+  [ALL_ONES] = F (all_ones, QCOW2_HIDDEN, 0, 1),
+  [RESERVED_LOW] = F (reserved_low, QCOW2_HIDDEN, 1, 8, .in_place = TRUE),
+  [RESERVED_HIGH] = F (reserved_high, QCOW2_HIDDEN, 56, 8, .in_place = TRUE),
+  QCOW2_FIELD_END
+};
+/* clang-format on */
+
+const Qcow2Record qcow2_table_entry_record
+    = { .name = WHAT, .fields = fields, .packed_size = QCOW2_ENTRY_LENGTH };
+
+/* Decodes RAW into ENTRY.  There may be 2^27 entries, so the compiler is to
+ * see which rows are meant; qcow2_record_decode () does the same. */
+static inline void
+decode (guint64 raw, Qcow2TableEntry *entry)
+{
+  entry->raw = raw;
+  entry->offset = qcow2_field_unpack (&fields[OFFSET], raw);
+  entry->all_ones = qcow2_field_unpack (&fields[ALL_ONES], raw);
+  entry->reserved_low = qcow2_field_unpack (&fields[RESERVED_LOW], raw);
+  entry->reserved_high = qcow2_field_unpack (&fields[RESERVED_HIGH], raw);
+}
+
+/* Sets the type and the reserved bits of ENTRY, which has been decoded. */
+static inline void
+derive (Qcow2TableEntry *entry)
+{
+  const guint64 reserved = entry->reserved_low | entry->reserved_high;
+
+  entry->type = entry->offset != 0     ? QCOW2_ENTRY_SERIALIZED
+                : entry->all_ones != 0 ? QCOW2_ENTRY_ALL_ONES
+                                       : QCOW2_ENTRY_ALL_ZEROES;
+  entry->reserved = entry->type == QCOW2_ENTRY_SERIALIZED
+                        ? reserved | entry->all_ones
+                        : reserved;
 }
 
 /* The ranges of the guest disk that the entries of a table cover. */
@@ -100,7 +140,7 @@ qcow2_table_get_n_readable (const Qcow2Table *table)
   const guint64 end = byte_source_get_size (table->source);
   const guint64 left = end - MIN (table->offset, end);
 
-  return MIN (table->n_entries, left / ENTRY_LENGTH);
+  return MIN (table->n_entries, left / QCOW2_ENTRY_LENGTH);
 }
 
 /* Returns the number of words at BYTES before the first one that is neither 0
@@ -115,13 +155,13 @@ count_plain_words (const guint8 *bytes, gsize n_words, guint64 plain,
   *n_plain = 0;
   for (; n_words - n >= WORD_STEP; n += WORD_STEP)
     {
-      const guint8 *at = bytes + n * ENTRY_LENGTH;
+      const guint8 *at = bytes + n * QCOW2_ENTRY_LENGTH;
       guint64 others = 0;
       gsize set = 0;
 
       for (gsize i = 0; i < WORD_STEP; i++)
         {
-          const guint64 word = qcow2_load_word (at + i * ENTRY_LENGTH);
+          const guint64 word = qcow2_load_word (at + i * QCOW2_ENTRY_LENGTH);
 
           others |= word & ~plain;
           set += word != 0;
@@ -133,7 +173,7 @@ count_plain_words (const guint8 *bytes, gsize n_words, guint64 plain,
 
   for (; n < n_words; n++)
     {
-      const guint64 word = qcow2_load_word (bytes + n * ENTRY_LENGTH);
+      const guint64 word = qcow2_load_word (bytes + n * QCOW2_ENTRY_LENGTH);
 
       if ((word & ~plain) != 0)
         break;
@@ -155,29 +195,31 @@ qcow2_table_count_plain (const Qcow2Table *table, ByteWindow *window,
                          guint64 start, guint64 n_entries, guint64 *n_zeroes,
                          guint64 *n_ones, GError **error)
 {
-  const guint64 plain = n_ones != NULL ? ALL_ONES_WORD : 0;
+  const guint64 all_ones
+      = GUINT64_SWAP_LE_BE (qcow2_field_get_mask (&fields[ALL_ONES]));
+  const guint64 plain = n_ones != NULL ? all_ones : 0;
   guint64 done = 0;
   guint64 ones = 0;
 
   byte_window_set_end (
       window,
-      table->offset + qcow2_table_get_n_readable (table) * ENTRY_LENGTH);
+      table->offset + qcow2_table_get_n_readable (table) * QCOW2_ENTRY_LENGTH);
   while (done < n_entries)
     {
       const gsize wanted
-          = (gsize) MIN (n_entries - done, BYTE_WINDOW_SIZE / ENTRY_LENGTH);
+          = (gsize) MIN (n_entries - done, BYTE_WINDOW_SIZE / QCOW2_ENTRY_LENGTH);
       gsize n;
       gsize n_plain;
       const guint8 *bytes = byte_window_get_some (
-          window, table->offset + (start + done) * ENTRY_LENGTH, ENTRY_LENGTH,
-          wanted * ENTRY_LENGTH, &n, WHAT, done == 0 ? error : NULL);
+          window, table->offset + (start + done) * QCOW2_ENTRY_LENGTH, QCOW2_ENTRY_LENGTH,
+          wanted * QCOW2_ENTRY_LENGTH, &n, WHAT, done == 0 ? error : NULL);
 
       if (bytes == NULL && done == 0)
         return FALSE;
       if (bytes == NULL)
         break;
 
-      const gsize n_words = n / ENTRY_LENGTH;
+      const gsize n_words = n / QCOW2_ENTRY_LENGTH;
       const gsize counted
           = count_plain_words (bytes, n_words, plain, &n_plain);
       done += counted;
@@ -201,33 +243,28 @@ qcow2_table_read (const Qcow2Table *table, ByteWindow *window, guint64 start,
 {
   const guint64 n_readable = qcow2_table_get_n_readable (table);
   const guint64 left = n_readable - MIN (start, n_readable);
-  const gsize room = MIN (n_entries, BYTE_WINDOW_SIZE / ENTRY_LENGTH);
+  const gsize room = MIN (n_entries, BYTE_WINDOW_SIZE / QCOW2_ENTRY_LENGTH);
   const gsize n = (gsize) MIN (left, room);
 
   if (n == 0)
     return 0;
 
   const GuestRanges ranges = get_guest_ranges (table);
-  const guint64 offset = table->offset + start * ENTRY_LENGTH;
-  byte_window_set_end (window, table->offset + n_readable * ENTRY_LENGTH);
+  const guint64 offset = table->offset + start * QCOW2_ENTRY_LENGTH;
+  byte_window_set_end (window, table->offset + n_readable * QCOW2_ENTRY_LENGTH);
   const guint8 *bytes
-      = byte_window_get (window, offset, n * ENTRY_LENGTH, WHAT, error);
+      = byte_window_get (window, offset, n * QCOW2_ENTRY_LENGTH, WHAT, error);
   if (bytes == NULL)
     return 0;
 
   for (gsize i = 0; i < n; i++)
     {
-      const guint64 raw = qcow2_load_be64 (bytes + i * ENTRY_LENGTH);
       Qcow2TableEntry *entry = &entries[i];
 
-      entry->raw = raw;
+      decode (qcow2_load_be64 (bytes + i * QCOW2_ENTRY_LENGTH), entry);
+      derive (entry);
       entry->index = start + i;
-      entry->type = type_of (raw);
-      entry->offset = raw & OFFSET_MASK;
       entry->size = table->header->cluster_size;
-      entry->reserved = raw & RESERVED_MASK;
-      if (entry->type == QCOW2_ENTRY_SERIALIZED)
-        entry->reserved |= raw & ALL_ONES;
       locate_guest_range (&ranges, entry);
     }
 
@@ -265,26 +302,27 @@ qcow2_table_judge_entry (const Qcow2Table *table, const Qcow2TableEntry *entry,
                          guint64 data_size, const Qcow2Subject *subject,
                          Qcow2Problems *problems)
 {
-  const guint64 at = table->offset + entry->index * ENTRY_LENGTH;
+  const guint64 at = table->offset + entry->index * QCOW2_ENTRY_LENGTH;
   const guint64 offset = entry->offset;
+  const guint64 reserved = entry->reserved_low | entry->reserved_high;
   Qcow2RuleIndex broken = QCOW2_NO_RULE;
 
-  if ((entry->raw & RESERVED_MASK) != 0)
+  if (reserved != 0)
     qcow2_problem_allow (
         ADD (BTAB_01, "table entry " QCOW2_U " has reserved bits " QCOW2_X,
-             entry->index, entry->raw & RESERVED_MASK),
-        entry->raw & ~RESERVED_MASK);
+             entry->index, reserved),
+        entry->raw & ~reserved);
   if (entry->type != QCOW2_ENTRY_SERIALIZED)
     return broken;
 
   const guint64 cluster_size = table->header->cluster_size;
-  if ((entry->raw & ALL_ONES) != 0)
+  if (entry->all_ones != 0)
     qcow2_problem_allow (
         ADD (BTAB_02,
              "table entry " QCOW2_U
              " has the all-ones bit beside the offset " QCOW2_X,
              entry->index, offset),
-        entry->raw & ~ALL_ONES);
+        entry->raw & ~qcow2_field_get_mask (&fields[ALL_ONES]));
   if (offset % cluster_size != 0)
     ADD (BTAB_03,
          "table entry " QCOW2_U " has the offset " QCOW2_X

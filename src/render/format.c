@@ -237,6 +237,8 @@ append_number (GString *out, const Qcow2Field *field, gconstpointer record)
     case QCOW2_STRING:
     case QCOW2_QUOTED:
     case QCOW2_WORD:
+    case QCOW2_HIDDEN:
+    case QCOW2_BYTES:
       g_assert_not_reached ();
     }
 }
