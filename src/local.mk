@@ -5,6 +5,7 @@ noinst_LTLIBRARIES += %D%/libqcow2meta.la %D%/librender.la
 bin_PROGRAMS += %D%/qcow2tool
 
 %C%_libqcow2meta_la_SOURCES = \
+	%D%/qcow2/arithmetic.h \
 	%D%/qcow2/bitmap.c \
 	%D%/qcow2/bitmap.h \
 	%D%/qcow2/bitmap-rules.c \

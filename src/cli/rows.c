@@ -82,7 +82,7 @@ print (Tool *tool, const Qcow2Table *table, const RowOptions *options,
 
   if (printed && judging != NULL && options->count == ROWS_ALL && end < n)
     qcow2_problems_add (judging->problems, &judging->subject, QCOW2_RES_02,
-                        table->offset + end * 8, 0,
+                        table->offset + end * QCOW2_ENTRY_LENGTH, 0,
                         "entries " QCOW2_U " to " QCOW2_U
                         " are left out: use --start and --count",
                         end, n - 1);

@@ -4,6 +4,8 @@
 
 #include "qcow2/bitmap.h"
 
+#include "qcow2/arithmetic.h"
+
 static const Qcow2Label flag_bits[] = {
   { 0, "in-use" },
   { 1, "auto" },
@@ -156,19 +158,13 @@ qcow2_bitmap_is_sound (const Qcow2Bitmap *bitmap)
          || bitmap->state == QCOW2_BITMAP_STATE_ENABLED;
 }
 
-static guint64
-divide_up (guint64 number, guint64 divisor)
-{
-  return number / divisor + (number % divisor != 0);
-}
-
 /* Returns the number of bits of BITMAP for the virtual size in HEADER: one for
  * each granule, including a partial last one.  The granularity must be
  * known. */
 guint64
 qcow2_bitmap_get_n_bits (const Qcow2Bitmap *bitmap, const Qcow2Header *header)
 {
-  return divide_up (header->size, bitmap->granularity);
+  return qcow2_divide_up (header->size, bitmap->granularity);
 }
 
 /* Stores in *SIZE the number of bytes of bitmap data of BITMAP for the virtual
@@ -180,7 +176,7 @@ qcow2_bitmap_get_data_size (const Qcow2Bitmap *bitmap,
   if (bitmap->granularity == QCOW2_ABSENT)
     return FALSE;
 
-  *size = divide_up (qcow2_bitmap_get_n_bits (bitmap, header), 8);
+  *size = qcow2_divide_up (qcow2_bitmap_get_n_bits (bitmap, header), 8);
   return TRUE;
 }
 
@@ -189,5 +185,5 @@ qcow2_bitmap_get_data_size (const Qcow2Bitmap *bitmap,
 guint64
 qcow2_bitmap_get_n_needed (const Qcow2Header *header, guint64 data_size)
 {
-  return divide_up (data_size, header->cluster_size);
+  return qcow2_divide_up (data_size, header->cluster_size);
 }

@@ -4,6 +4,7 @@
 
 #include "qcow2/guard.h"
 
+#include "qcow2/arithmetic.h"
 #include "qcow2/l1-table.h"
 #include "qcow2/refcount.h"
 
@@ -22,7 +23,7 @@ round_up (const Guard *guard, guint64 offset)
 {
   const guint64 cluster_size = guard->image->header.cluster_size;
 
-  return (offset / cluster_size + (offset % cluster_size != 0)) * cluster_size;
+  return qcow2_divide_up (offset, cluster_size) * cluster_size;
 }
 
 /* Records WHAT in GUARD if its SIZE bytes at host offset OFFSET share a
@@ -77,7 +78,7 @@ check_snapshots (Guard *guard, const Qcow2SnapshotTable *snapshots)
           = &g_array_index (snapshots->l1_tables, Qcow2SnapshotL1, i);
 
       check_range (guard, "the L1 table of a snapshot", l1->offset,
-                   (guint64) l1->size * 8);
+                   (guint64) l1->size * QCOW2_ENTRY_LENGTH);
     }
 }
 
@@ -119,19 +120,18 @@ qcow2_guard_judge (Qcow2Image *image, const Qcow2SnapshotTable *snapshots,
 
   guard.end = round_up (&guard, offset + size);
   /* QEMU does not open an image with a larger L1 table at all. */
-  if ((guint64) h->l1_size * 8 <= QCOW2_MAX_L1_BYTES)
+  if ((guint64) h->l1_size * QCOW2_ENTRY_LENGTH <= QCOW2_MAX_L1_BYTES)
     check_range (&guard, "the L1 table", h->l1_table_offset,
-                 (guint64) h->l1_size * 8);
+                 (guint64) h->l1_size * QCOW2_ENTRY_LENGTH);
   check_range (&guard, "the refcount table", h->refcount_table_offset,
                refcount_bytes);
   check_snapshots (&guard, snapshots);
   if (!qcow2_l1_table_walk (image, check_l2_table, &guard, error)
-      || !qcow2_offsets_walk (image->source, h->refcount_table_offset,
-                              refcount_bytes,
-                              qcow2_field_get_mask (
-                                  QCOW2_FIELD (qcow2_refcount_entry_record,
-                                               Qcow2RefcountEntry, offset)),
-                              check_refcount_block, &guard, error))
+      || !qcow2_offsets_walk (
+          image->source, h->refcount_table_offset, refcount_bytes,
+          qcow2_field_get_mask (QCOW2_FIELD (qcow2_refcount_entry_record,
+                                             Qcow2RefcountEntry, offset)),
+          check_refcount_block, &guard, error))
     return FALSE;
 
   if (guard.what != NULL)

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "qcow2/arithmetic.h"
 #include "qcow2/error.h"
 
 #define MAGIC 0x514649fb /* "QFI\xfb" */
@@ -344,12 +345,10 @@ qcow2_header_get_refcount_table_needed (const Qcow2Header *header,
     return bytes;
 
   const guint64 per_block = cluster_size * 8 / header->refcount_bits;
-  const guint64 n_clusters
-      = file_size / cluster_size + (file_size % cluster_size != 0);
-  const guint64 n_blocks
-      = n_clusters / per_block + (n_clusters % per_block != 0);
+  const guint64 n_clusters = qcow2_divide_up (file_size, cluster_size);
+  const guint64 n_blocks = qcow2_divide_up (n_clusters, per_block);
 
-  return MIN (bytes, n_blocks * 8);
+  return MIN (bytes, n_blocks * QCOW2_ENTRY_LENGTH);
 }
 
 /* Frees the strings in HEADER. */
