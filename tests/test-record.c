@@ -135,8 +135,8 @@ test_decode_stops (void)
   const Qcow2Record record = { .name = "sample", .fields = fields };
   Sample sample = { .one = 0xee };
 
-  g_assert_cmpuint (qcow2_record_decode (&record, sample_bytes, 7, &sample), ==,
-                    0);
+  g_assert_cmpuint (qcow2_record_decode (&record, sample_bytes, 7, &sample),
+                    ==, 0);
   g_assert_cmphex (sample.one, ==, 0xee);
 }
 
@@ -211,16 +211,11 @@ static const Place bitmap_places[] = {
 };
 
 static const Place snapshot_places[] = {
-  { "l1_table_offset", 0, 8 },
-  { "l1_size", 8, 4 },
-  { "id_str_size", 12, 2 },
-  { "name_size", 14, 2 },
-  { "date_sec", 16, 4 },
-  { "date_nsec", 20, 4 },
-  { "vm_clock_nsec", 24, 8 },
-  { "vm_state_size", 32, 4 },
-  { "extra_data_size", 36, 4 },
-  { NULL, 0, 0 },
+  { "l1_table_offset", 0, 8 },  { "l1_size", 8, 4 },
+  { "id_str_size", 12, 2 },     { "name_size", 14, 2 },
+  { "date_sec", 16, 4 },        { "date_nsec", 20, 4 },
+  { "vm_clock_nsec", 24, 8 },   { "vm_state_size", 32, 4 },
+  { "extra_data_size", 36, 4 }, { NULL, 0, 0 },
 };
 
 static const Place snapshot_extra_places[] = { { "vm_state_size_large", 0, 8 },
@@ -244,12 +239,9 @@ static const Place luks_places[] = {
 };
 
 static const Place luks_slot_places[] = {
-  { "active", 0, 4 },
-  { "iterations", 4, 4 },
-  { "salt", 8, 32 },
-  { "key_material_offset", 40, 4 },
-  { "stripes", 44, 4 },
-  { NULL, 0, 0 },
+  { "active", 0, 4 },   { "iterations", 4, 4 },
+  { "salt", 8, 32 },    { "key_material_offset", 40, 4 },
+  { "stripes", 44, 4 }, { NULL, 0, 0 },
 };
 
 static const Place table_entry_places[] = { { "offset", 9, 47 },
@@ -265,9 +257,8 @@ static const Place l1_entry_places[] = { { "offset", 9, 47 },
                                          { NULL, 0, 0 } };
 
 static const Place l2_entry_places[] = {
-  { "offset", 9, 47 },       { "compressed", 62, 1 },
-  { "all_zeroes", 0, 1 },    { "reserved_low", 1, 8 },
-  { "reserved_high", 56, 6 }, { "copied", 63, 1 },
+  { "offset", 9, 47 },      { "compressed", 62, 1 },    { "all_zeroes", 0, 1 },
+  { "reserved_low", 1, 8 }, { "reserved_high", 56, 6 }, { "copied", 63, 1 },
   { NULL, 0, 0 },
 };
 
@@ -399,9 +390,9 @@ test_unpack (void)
   Qcow2TableEntry entry;
   Qcow2L1Entry l1;
 
-  g_assert_cmpuint (qcow2_record_decode (&qcow2_table_entry_record, bytes, 8,
-                                         &entry),
-                    ==, 4);
+  g_assert_cmpuint (
+      qcow2_record_decode (&qcow2_table_entry_record, bytes, 8, &entry), ==,
+      4);
   g_assert_cmphex (entry.offset, ==, G_GUINT64_CONSTANT (0x0023456789abcc00));
   g_assert_cmphex (entry.all_ones, ==, 1);
   g_assert_cmphex (entry.reserved_low, ==, 0x1ee);
@@ -409,9 +400,8 @@ test_unpack (void)
                    G_GUINT64_CONSTANT (0x8100000000000000));
   qcow2_record_decode (&qcow2_l1_entry_record, bytes, 8, &l1);
   g_assert_cmphex (l1.copied, ==, 1);
-  g_assert_cmpuint (qcow2_record_decode (&qcow2_l1_entry_record, bytes, 7,
-                                         &l1),
-                    ==, 0);
+  g_assert_cmpuint (
+      qcow2_record_decode (&qcow2_l1_entry_record, bytes, 7, &l1), ==, 0);
 }
 
 static void
@@ -429,11 +419,11 @@ test_round_trip (void)
           for (gsize at = 0; at < size; at++)
             bytes[at] = (guint8) g_test_rand_int_range (0, 256);
 
-          const guint n_decoded = qcow2_record_decode (known[i].record, bytes,
-                                                       size, structure);
-          g_assert_cmpuint (qcow2_record_encode (known[i].record, structure,
-                                                 again, size),
-                            ==, n_decoded);
+          const guint n_decoded
+              = qcow2_record_decode (known[i].record, bytes, size, structure);
+          g_assert_cmpuint (
+              qcow2_record_encode (known[i].record, structure, again, size),
+              ==, n_decoded);
           g_assert_cmpmem (again, size, bytes, size);
         }
     }
@@ -481,8 +471,8 @@ test_is_shown (void)
   g_assert_true (qcow2_field_is_shown (find ("four")));
   g_assert_false (qcow2_field_is_shown (
       QCOW2_FIELD (qcow2_header_record, Qcow2Header, padding)));
-  g_assert_false (qcow2_field_is_shown (QCOW2_FIELD (
-      qcow2_table_entry_record, Qcow2TableEntry, reserved_low)));
+  g_assert_false (qcow2_field_is_shown (
+      QCOW2_FIELD (qcow2_table_entry_record, Qcow2TableEntry, reserved_low)));
 }
 
 static void

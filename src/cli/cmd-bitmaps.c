@@ -44,7 +44,8 @@ show_name (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
            GError **error G_GNUC_UNUSED)
 {
   const Request *request = data;
-  const Qcow2Field *name = qcow2_record_find (qcow2_bitmap_record.fields, "name");
+  const Qcow2Field *name
+      = qcow2_record_find (qcow2_bitmap_record.fields, "name");
 
   qcow2_examiner_judge_entry (examiner, bitmap);
   if (bitmap->name != NULL)

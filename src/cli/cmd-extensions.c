@@ -52,7 +52,8 @@ get_sources (FieldSource *sources, const Qcow2Extension *extension)
             ? qcow2_extension_get_payload_fields (extension, &record)
             : NULL;
 
-  sources[0] = (FieldSource){ qcow2_extension_record.fields, extension, G_MAXUINT };
+  sources[0]
+      = (FieldSource){ qcow2_extension_record.fields, extension, G_MAXUINT };
   for (guint i = 0; i < N_PAYLOADS; i++)
     {
       FieldSource *source = &sources[i + 1];

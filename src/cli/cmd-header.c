@@ -58,9 +58,9 @@ find_place (const Qcow2Field *field, guint64 *offset, guint64 *len)
 static guint64
 get_end (const Qcow2Header *header)
 {
-  return header->version < 3 ? header->header_length
-                             : QCOW2_AT (qcow2_header_record, Qcow2Header,
-                                         padding);
+  return header->version < 3
+             ? header->header_length
+             : QCOW2_AT (qcow2_header_record, Qcow2Header, padding);
 }
 
 /* Returns whether PROBLEM is about the stored field NAME of HEADER. */
@@ -68,7 +68,8 @@ static gboolean
 is_about (const Qcow2Problem *problem, const Qcow2Header *header,
           const char *name)
 {
-  const Qcow2Field *field = qcow2_record_find (qcow2_header_record.fields, name);
+  const Qcow2Field *field
+      = qcow2_record_find (qcow2_header_record.fields, name);
   guint64 offset;
   guint64 len;
 

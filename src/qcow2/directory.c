@@ -8,11 +8,6 @@
 
 #include "qcow2/namesakes.h"
 
-#define WHAT "bitmap directory"
-
-/* Offset of name_size in an entry (qcow2 spec, bitmap directory). */
-#define AT_NAME_SIZE 18
-
 /* State of the walk.  Every state but WALKING ends it. */
 typedef enum
 {
@@ -72,7 +67,8 @@ read_tail (Qcow2Directory *directory, Qcow2Bitmap *bitmap, guint64 size,
   const guint64 extra = directory->pos + QCOW2_BITMAP_HEAD_LENGTH;
   const gsize preview
       = MIN (bitmap->extra_data_size, sizeof bitmap->extra_data);
-  const guint8 *bytes = byte_window_get (window, extra, preview, WHAT, error);
+  const guint8 *bytes = byte_window_get (window, extra, preview,
+                                         qcow2_bitmap_record.name, error);
   if (bytes == NULL)
     return NULL;
 
@@ -82,7 +78,7 @@ read_tail (Qcow2Directory *directory, Qcow2Bitmap *bitmap, guint64 size,
   const guint n_padding = (guint) ((8 - size % 8) % 8);
   const gsize wanted = bitmap->name_size + n_padding;
   const gsize len = (gsize) MIN (wanted, directory->end - name);
-  bytes = byte_window_get (window, name, len, WHAT, error);
+  bytes = byte_window_get (window, name, len, qcow2_bitmap_record.name, error);
   if (bytes == NULL)
     return NULL;
 
@@ -314,7 +310,8 @@ make_subject (guint64 index)
 {
   const Qcow2Subject subject
       = { .parts = QCOW2_PART_BITMAPS,
-          .structure = index == QCOW2_NO_INDEX ? WHAT : "bitmap",
+          .structure
+          = index == QCOW2_NO_INDEX ? qcow2_bitmap_record.name : "bitmap",
           .extension = QCOW2_NO_INDEX,
           .bitmap = index };
 
@@ -338,8 +335,8 @@ has_shorter_name (const Qcow2Directory *directory)
   const guint64 start
       = directory->pos + QCOW2_BITMAP_HEAD_LENGTH + bitmap.extra_data_size;
   const gsize in_file = (gsize) MIN (end - MIN (start, end), size);
-  const guint8 *name
-      = byte_window_get (window, end - in_file, in_file, WHAT, NULL);
+  const guint8 *name = byte_window_get (window, end - in_file, in_file,
+                                        qcow2_bitmap_record.name, NULL);
 
   return name != NULL
          && (strnlen ((const char *) name, in_file) + 7) / 8 < (size + 7) / 8;
@@ -363,12 +360,14 @@ judge_cut_entry (const Qcow2Directory *directory)
                 ? QCOW2_BDIR_02_SHORTER
                 : QCOW2_BDIR_02_FILE;
 
-      qcow2_problems_add (problems, &subject, rule,
-                          directory->pos + AT_NAME_SIZE, 0,
-                          "extra data and name do not end before " QCOW2_X
-                          ", the end of the %s",
-                          by_file ? directory->end : directory->declared_end,
-                          by_file ? "file" : "directory");
+      qcow2_problems_add_at (problems, &subject, rule,
+                             QCOW2_PLACE (directory->pos, qcow2_bitmap_record,
+                                          Qcow2Bitmap, name_size, NULL),
+                             "extra data and name do not end before " QCOW2_X
+                             ", the end of the %s",
+                             by_file ? directory->end
+                                     : directory->declared_end,
+                             by_file ? "file" : "directory");
       return TRUE;
     }
   if (directory->state == HEAD_CUT && n < directory->image->bitmaps.nb_bitmaps)
@@ -381,11 +380,13 @@ judge_cut_entry (const Qcow2Directory *directory)
                 ? QCOW2_BDIR_01_SHORTER
                 : QCOW2_BDIR_01_FILE;
 
-      qcow2_problems_add (problems, &subject, rule, directory->pos, 0,
-                          "only " QCOW2_U " of the %u bytes of an entry's "
-                          "fields are left",
-                          directory->end - directory->pos,
-                          QCOW2_BITMAP_HEAD_LENGTH);
+      qcow2_problems_add_at (
+          problems, &subject, rule,
+          &(const Qcow2Place){ .start = directory->pos,
+                               .record = &qcow2_bitmap_record },
+          "only " QCOW2_U " of the %u bytes of an entry's "
+          "fields are left",
+          directory->end - directory->pos, QCOW2_BITMAP_HEAD_LENGTH);
       return TRUE;
     }
 
@@ -403,8 +404,10 @@ judge_walk (const Qcow2Directory *directory)
 
   if (directory->is_none)
     {
-      qcow2_problems_add (
-          image->problems, &subject, QCOW2_BDIR_21, directory->start, 0,
+      qcow2_problems_add_at (
+          image->problems, &subject, QCOW2_BDIR_21,
+          &(const Qcow2Place){ .start = directory->start,
+                               .record = &qcow2_bitmap_record },
           "what bitmap_directory_offset points to is no bitmap "
           "directory: none of its " QCOW2_U " entries can be one",
           n);
@@ -419,10 +422,11 @@ judge_walk (const Qcow2Directory *directory)
 
   if (n != nb_bitmaps)
     qcow2_problem_allow (
-        qcow2_problems_add (
+        qcow2_problems_add_at (
             image->problems, &subject,
             n > nb_bitmaps ? QCOW2_BDIR_03_MORE : QCOW2_BDIR_03_LESS,
-            image->bitmaps_offset, nb_bitmaps,
+            QCOW2_PLACE (image->bitmaps_offset, qcow2_bitmaps_extension_record,
+                         Qcow2BitmapsExtension, nb_bitmaps, &image->bitmaps),
             "the directory has " QCOW2_U " entries, but nb_bitmaps is %u", n,
             nb_bitmaps),
         n);

@@ -115,17 +115,21 @@ qcow2_dumper_next_extension (Qcow2Dumper *dumper, Qcow2Extension *extension,
   const guint64 offset = dumper->pos;
   Qcow2Extension e = { .file_offset = offset };
 
-  if (offset >= dumper->end || !check_inside (dumper, offset, QCOW2_EXTENSION_HEAD_LENGTH))
+  if (offset >= dumper->end
+      || !check_inside (dumper, offset, QCOW2_EXTENSION_HEAD_LENGTH))
     return FALSE;
 
-  const guint8 *head = byte_window_get (dumper->window, offset, QCOW2_EXTENSION_HEAD_LENGTH,
-                                        qcow2_extension_record.name, error);
+  const guint8 *head
+      = byte_window_get (dumper->window, offset, QCOW2_EXTENSION_HEAD_LENGTH,
+                         qcow2_extension_record.name, error);
   if (head == NULL)
     return FALSE;
 
-  qcow2_record_decode (&qcow2_extension_record, head, QCOW2_EXTENSION_HEAD_LENGTH, &e);
+  qcow2_record_decode (&qcow2_extension_record, head,
+                       QCOW2_EXTENSION_HEAD_LENGTH, &e);
   if (e.magic == 0
-      || !read_payload (dumper, offset + QCOW2_EXTENSION_HEAD_LENGTH, &e, error))
+      || !read_payload (dumper, offset + QCOW2_EXTENSION_HEAD_LENGTH, &e,
+                        error))
     return FALSE;
 
   *extension = e;
@@ -141,15 +145,18 @@ qcow2_dumper_next_bitmap (Qcow2Dumper *dumper, Qcow2Bitmap *bitmap,
   const guint64 offset = dumper->entry;
   Qcow2Bitmap b = { .file_offset = offset, .granularity = QCOW2_ABSENT };
 
-  if (dumper->n_left == 0 || !check_inside (dumper, offset, QCOW2_BITMAP_HEAD_LENGTH))
+  if (dumper->n_left == 0
+      || !check_inside (dumper, offset, QCOW2_BITMAP_HEAD_LENGTH))
     return FALSE;
 
-  const guint8 *head = byte_window_get (dumper->window, offset, QCOW2_BITMAP_HEAD_LENGTH,
-                                        qcow2_bitmap_record.name, error);
+  const guint8 *head
+      = byte_window_get (dumper->window, offset, QCOW2_BITMAP_HEAD_LENGTH,
+                         qcow2_bitmap_record.name, error);
   if (head == NULL)
     return FALSE;
 
-  qcow2_record_decode (&qcow2_bitmap_record, head, QCOW2_BITMAP_HEAD_LENGTH, &b);
+  qcow2_record_decode (&qcow2_bitmap_record, head, QCOW2_BITMAP_HEAD_LENGTH,
+                       &b);
   const guint64 name = offset + QCOW2_BITMAP_HEAD_LENGTH + b.extra_data_size;
   b.name = read_data (dumper, name, b.name_size, error);
   if (b.name == NULL)

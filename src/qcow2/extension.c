@@ -300,13 +300,14 @@ qcow2_extension_walk_next (Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
     return FALSE;
 
   const guint64 offset = walk->pos;
-  const guint8 *head
-      = byte_window_get (walk->window, offset, QCOW2_EXTENSION_HEAD_LENGTH, WHAT, error);
+  const guint8 *head = byte_window_get (
+      walk->window, offset, QCOW2_EXTENSION_HEAD_LENGTH, WHAT, error);
   if (head == NULL)
     return FALSE;
 
   Qcow2Extension e = { .index = walk->index, .file_offset = offset };
-  qcow2_record_decode (&qcow2_extension_record, head, QCOW2_EXTENSION_HEAD_LENGTH, &e);
+  qcow2_record_decode (&qcow2_extension_record, head,
+                       QCOW2_EXTENSION_HEAD_LENGTH, &e);
   walk->magic = e.magic;
   advance (walk, e.length);
   if (e.magic == QCOW2_EXTENSION_END)
@@ -349,7 +350,8 @@ static gboolean
 is_refused_with_zeroes (const Qcow2ExtensionWalk *walk, guint32 magic,
                         guint32 length)
 {
-  const guint64 left = walk->area_end - walk->pos - QCOW2_EXTENSION_HEAD_LENGTH;
+  const guint64 left
+      = walk->area_end - walk->pos - QCOW2_EXTENSION_HEAD_LENGTH;
   const guint64 padded = ((guint64) length + 7) / 8 * 8;
 
   if (length > left)
@@ -412,6 +414,9 @@ qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
           .bitmap = QCOW2_NO_INDEX };
   const guint64 at = walk->pos;
   const guint64 file_end = byte_window_get_end (walk->window);
+  const Qcow2Extension last = { .magic = walk->magic, .length = walk->length };
+  const Qcow2Place *length = QCOW2_PLACE (at, qcow2_extension_record,
+                                          Qcow2Extension, length, &last);
 
   switch (walk->state)
     {
@@ -445,25 +450,25 @@ qcow2_extension_walk_report_end (const Qcow2ExtensionWalk *walk,
     case AT_TERMINATOR:
       subject.parts = QCOW2_PART_EXTENSIONS;
       if (walk->length != 0)
-        qcow2_problems_add (
-            problems, &subject, QCOW2_EXT_06, at + 4, walk->length,
-            "the terminator has the length %u, not 0", walk->length);
+        qcow2_problems_add_at (problems, &subject, QCOW2_EXT_06, length,
+                               "the terminator has the length %u, not 0",
+                               walk->length);
       return;
     case TERMINATOR_TOO_LONG:
       subject.parts = QCOW2_PART_EXTENSIONS;
-      qcow2_problems_add (problems, &subject, QCOW2_EXT_06_LONG, at + 4,
-                          walk->length,
-                          "the terminator has the length %u, but only " QCOW2_U
-                          " bytes are left",
-                          walk->length, walk->area_end - at - QCOW2_EXTENSION_HEAD_LENGTH);
+      qcow2_problems_add_at (
+          problems, &subject, QCOW2_EXT_06_LONG, length,
+          "the terminator has the length %u, but only " QCOW2_U
+          " bytes are left",
+          walk->length, walk->area_end - at - QCOW2_EXTENSION_HEAD_LENGTH);
       return;
     case DATA_TOO_LONG:
       subject.extension--;
-      qcow2_problems_add (problems, &subject, QCOW2_EXT_03, at + 4,
-                          walk->length,
-                          "length %u is greater than the " QCOW2_U
-                          " bytes that are left for it",
-                          walk->length, walk->area_end - at - QCOW2_EXTENSION_HEAD_LENGTH);
+      qcow2_problems_add_at (
+          problems, &subject, QCOW2_EXT_03, length,
+          "length %u is greater than the " QCOW2_U
+          " bytes that are left for it",
+          walk->length, walk->area_end - at - QCOW2_EXTENSION_HEAD_LENGTH);
       return;
     case DATA_CUT:
       subject.extension--;
@@ -632,9 +637,9 @@ qcow2_extension_get_feature (const Qcow2Extension *extension, guint row,
 
   qcow2_record_decode (&qcow2_feature_record, bytes + row * size, size,
                        feature);
-  feature->name
-      = g_bytes_new (feature->padded_name, strnlen (feature->padded_name,
-                                                    sizeof feature->padded_name));
+  feature->name = g_bytes_new (
+      feature->padded_name,
+      strnlen (feature->padded_name, sizeof feature->padded_name));
 }
 
 void

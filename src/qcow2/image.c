@@ -6,20 +6,10 @@
 
 #include <string.h>
 
-/* Host offsets of header fields, for findings. */
-#define AT_VERSION 0x04
-#define AT_BACKING_FILE_OFFSET 0x08
-#define AT_CRYPT_METHOD 0x20
-#define AT_INCOMPATIBLE 0x48
-#define AT_AUTOCLEAR 0x58
-
-/* Sizes in bytes of the parts that QEMU writes (block/qcow2.c:
- * qcow2_update_header): headers of version 3 and 2, the head of an extension,
- * and the feature name table, which is omitted if clusters are small. */
-#define WRITTEN_V3_HEADER 112
-#define WRITTEN_V2_HEADER 72
-#define EXTENSION_HEAD 8
-#define WRITTEN_FEATURES 384
+/* The feature name table that QEMU writes (block/qcow2.c:
+ * qcow2_update_header): its rows, and the largest clusters in bytes for which
+ * it is omitted. */
+#define N_WRITTEN_FEATURES 8
 #define MAX_CLUSTER_WITHOUT_FEATURES 4096
 
 /* qcow2 spec: the maximum length of the backing file name in bytes. */
@@ -27,6 +17,13 @@
 
 /* The host offset of the byte that QEMU locks while it may write. */
 #define WRITE_PERMISSION_LOCK 101
+
+/* Adds a finding about the header field MEMBER. */
+#define ADD(subject, rule, member, ...)                                       \
+  qcow2_problems_add_at (image->problems, &(subject), QCOW2_##rule,           \
+                         QCOW2_PLACE (0, qcow2_header_record, Qcow2Header,    \
+                                      member, &image->header),                \
+                         __VA_ARGS__)
 
 static void
 replace_string (GBytes **string, GBytes *value)
@@ -65,7 +62,7 @@ take_directory (Qcow2Image *image, const Qcow2Extension *extension,
                 Qcow2ExtensionHistory *history)
 {
   image->bitmaps = extension->bitmaps;
-  image->bitmaps_offset = extension->file_offset + 8;
+  image->bitmaps_offset = extension->file_offset + QCOW2_EXTENSION_HEAD_LENGTH;
   qcow2_extension_judge (extension, &image->header,
                          byte_source_get_size (image->source),
                          qcow2_extension_is_repeated (extension, history),
@@ -87,7 +84,7 @@ typedef struct
 static guint64
 get_extension_size (guint64 size)
 {
-  return EXTENSION_HEAD + (size + 7) / 8 * 8;
+  return QCOW2_EXTENSION_HEAD_LENGTH + (size + 7) / 8 * 8;
 }
 
 /* Returns the length in bytes of STRING, which may be NULL, up to its first
@@ -166,15 +163,17 @@ measure_written_header (Qcow2Image *image, const Met *met, GError **error)
   const gboolean has_data_file
       = (h->incompatible_features & QCOW2_INCOMPATIBLE_DATA_FILE) != 0;
   gsize name_len = 0;
-  guint64 size = h->version < 3 ? WRITTEN_V2_HEADER : WRITTEN_V3_HEADER;
+  guint64 size = h->version < 3 ? QCOW2_V2_HEADER_LENGTH
+                                : qcow2_record_get_size (&qcow2_header_record);
 
   if (!measure_backing_file_name (image, &name_len, error))
     return FALSE;
 
-  if (h->version >= 3 && h->header_length > WRITTEN_V3_HEADER)
+  if (h->version >= 3 && h->header_length > size)
     size = h->header_length;
   if (h->version >= 3 && h->cluster_size > MAX_CLUSTER_WITHOUT_FEATURES)
-    size += get_extension_size (WRITTEN_FEATURES);
+    size += get_extension_size (
+        N_WRITTEN_FEATURES * qcow2_record_get_size (&qcow2_feature_record));
   if (!image->extensions_ignored)
     {
       if (h->backing_format != NULL)
@@ -182,9 +181,11 @@ measure_written_header (Qcow2Image *image, const Met *met, GError **error)
       if (h->external_data_file != NULL && has_data_file)
         size += get_extension_size (get_c_length (h->external_data_file));
       if (met->crypto_placed)
-        size += get_extension_size (sizeof (Qcow2CryptoExtension));
+        size += get_extension_size (
+            qcow2_record_get_size (&qcow2_crypto_extension_record));
       if (met->bitmaps && qcow2_header_vouches_for_bitmaps (h))
-        size += get_extension_size (sizeof (Qcow2BitmapsExtension));
+        size += get_extension_size (
+            qcow2_record_get_size (&qcow2_bitmaps_extension_record));
       size += met->unknown_size;
     }
 
@@ -205,7 +206,7 @@ qcow2_image_judge_room (Qcow2Image *image)
 {
   const Qcow2Header *h = &image->header;
   const Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
-                                 .structure = "header",
+                                 .structure = qcow2_header_record.name,
                                  .extension = QCOW2_NO_INDEX,
                                  .bitmap = QCOW2_NO_INDEX };
 
@@ -223,20 +224,18 @@ note_missing_names (Qcow2Image *image)
 {
   const Qcow2Header *h = &image->header;
   const Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
-                                 .structure = "header",
+                                 .structure = qcow2_header_record.name,
                                  .extension = QCOW2_NO_INDEX,
                                  .bitmap = QCOW2_NO_INDEX };
 
   if (h->backing_file_offset != 0 && h->backing_file_size != 0
       && h->backing_format == NULL)
-    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_32,
-                        AT_BACKING_FILE_OFFSET, 0,
-                        "the backing file has no backing format");
+    ADD (subject, HDR_32, backing_file_offset,
+         "the backing file has no backing format");
   if ((h->incompatible_features & QCOW2_INCOMPATIBLE_DATA_FILE) != 0
       && h->external_data_file == NULL)
-    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_22_NAME,
-                        AT_INCOMPATIBLE, 0,
-                        "the external data file has no name");
+    ADD (subject, HDR_22_NAME, incompatible_features,
+         "the external data file has no name");
 }
 
 /* HDR-16: adds a finding if IMAGE is encrypted with LUKS but does not have a
@@ -246,16 +245,15 @@ judge_encryption (Qcow2Image *image, gboolean has_crypto)
 {
   const Qcow2Header *h = &image->header;
   const Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
-                                 .structure = "header",
+                                 .structure = qcow2_header_record.name,
                                  .extension = QCOW2_NO_INDEX,
                                  .bitmap = QCOW2_NO_INDEX };
 
   if (h->crypt_method == QCOW2_CRYPT_LUKS && !has_crypto)
-    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_16_MISSING,
-                        AT_CRYPT_METHOD, h->crypt_method,
-                        "crypt_method is %u (luks), but no crypto header "
-                        "extension is read",
-                        h->crypt_method);
+    ADD (subject, HDR_16_MISSING, crypt_method,
+         "crypt_method is %u (luks), but no crypto header "
+         "extension is read",
+         h->crypt_method);
 }
 
 /* Judges whether the header agrees with the extensions, of which MET is the
@@ -265,31 +263,28 @@ judge_promises (Qcow2Image *image, const Met *met)
 {
   const Qcow2Header *h = &image->header;
   Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
-                           .structure = "header",
+                           .structure = qcow2_header_record.name,
                            .extension = QCOW2_NO_INDEX,
                            .bitmap = QCOW2_NO_INDEX };
 
   judge_encryption (image, met->crypto && !image->extensions_ignored);
   note_missing_names (image);
   if (met->bitmaps && h->version < 3)
-    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_25_VERSION,
-                        AT_VERSION, h->version,
-                        "version %u cannot vouch for bitmaps, but there is a "
-                        "bitmaps extension",
-                        h->version);
+    ADD (subject, HDR_25_VERSION, version,
+         "version %u cannot vouch for bitmaps, but there is a "
+         "bitmaps extension",
+         h->version);
   else if (met->bitmaps && !qcow2_header_vouches_for_bitmaps (h))
-    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_25_CLEAR,
-                        AT_AUTOCLEAR, h->autoclear_features,
-                        "the bitmaps bit is clear, but there is a bitmaps "
-                        "extension: it is out of date");
+    ADD (subject, HDR_25_CLEAR, autoclear_features,
+         "the bitmaps bit is clear, but there is a bitmaps "
+         "extension: it is out of date");
   else if (!met->bitmaps && qcow2_header_vouches_for_bitmaps (h))
     {
       subject.parts = QCOW2_PART_HEADER | QCOW2_PART_BITMAPS
                       | QCOW2_PART_BITMAPS_EXTENSION;
-      qcow2_problems_add (image->problems, &subject, QCOW2_HDR_25_MISSING,
-                          AT_AUTOCLEAR, h->autoclear_features,
-                          "the bitmaps bit is set, but no bitmaps extension "
-                          "can be read");
+      ADD (subject, HDR_25_MISSING, autoclear_features,
+           "the bitmaps bit is set, but no bitmaps extension "
+           "can be read");
     }
 }
 

@@ -41,12 +41,12 @@ static const Qcow2Field l2_fields[] = {
 };
 /* clang-format on */
 
-const Qcow2Record qcow2_l1_entry_record
-    = { .name = "L1 table", .fields = l1_fields,
-        .packed_size = QCOW2_ENTRY_LENGTH };
-const Qcow2Record qcow2_l2_entry_record
-    = { .name = L2_TABLE, .fields = l2_fields,
-        .packed_size = QCOW2_ENTRY_LENGTH };
+const Qcow2Record qcow2_l1_entry_record = {
+  .name = "L1 table", .fields = l1_fields, .packed_size = QCOW2_ENTRY_LENGTH
+};
+const Qcow2Record qcow2_l2_entry_record = {
+  .name = L2_TABLE, .fields = l2_fields, .packed_size = QCOW2_ENTRY_LENGTH
+};
 
 /* The most bytes of L2 tables that are read. */
 #define MAX_L2_BYTES (256 * 1024 * 1024)
@@ -78,8 +78,8 @@ qcow2_offsets_walk (ByteSource *source, guint64 start, guint64 bytes,
     {
       gsize len;
       const guint8 *entries = byte_window_get_some (
-          window, start + i * QCOW2_ENTRY_LENGTH, QCOW2_ENTRY_LENGTH, BYTE_WINDOW_SIZE,
-          &len, TABLE, error);
+          window, start + i * QCOW2_ENTRY_LENGTH, QCOW2_ENTRY_LENGTH,
+          BYTE_WINDOW_SIZE, &len, TABLE, error);
 
       if (entries == NULL)
         return FALSE;

@@ -66,18 +66,18 @@ typedef struct
 } Judge;
 
 #define ADD(rule, member, ...)                                                \
-  keep_inside (j, qcow2_problems_add_at (                                     \
-                      j->problems, &j->subject, QCOW2_##rule,                 \
-                      QCOW2_PLACE (j->offset, qcow2_luks_record, Qcow2Luks,   \
-                                   member, j->luks),                          \
-                      __VA_ARGS__))
+  keep_inside (                                                               \
+      j, qcow2_problems_add_at (j->problems, &j->subject, QCOW2_##rule,       \
+                                QCOW2_PLACE (j->offset, qcow2_luks_record,    \
+                                             Qcow2Luks, member, j->luks),     \
+                                __VA_ARGS__))
 #define ADD_SLOT(rule, i, member, ...)                                        \
-  keep_inside (j, qcow2_problems_add_at (                                     \
-                      j->problems, &j->subject, QCOW2_##rule,                 \
-                      QCOW2_PLACE (get_slot_start (j, i),                     \
-                                   qcow2_luks_slot_record, Qcow2LuksSlot,     \
-                                   member, &j->luks->slots[i]),               \
-                      __VA_ARGS__))
+  keep_inside (                                                               \
+      j, qcow2_problems_add_at (                                              \
+             j->problems, &j->subject, QCOW2_##rule,                          \
+             QCOW2_PLACE (get_slot_start (j, i), qcow2_luks_slot_record,      \
+                          Qcow2LuksSlot, member, &j->luks->slots[i]),         \
+             __VA_ARGS__))
 
 /* Returns the host offset of key slot I. */
 static guint64
@@ -132,15 +132,13 @@ judge_cipher (Judge *j)
 {
   if (!is_terminated (j->luks->cipher_name, sizeof j->luks->cipher_name))
     {
-      ADD (CRYPT_03_CIPHER, cipher_name,
-           "the cipher name has no NUL byte");
+      ADD (CRYPT_03_CIPHER, cipher_name, "the cipher name has no NUL byte");
       return;
     }
 
   j->cipher = find_cipher (j->luks->cipher_name);
   if (j->cipher == NULL)
-    ADD (CRYPT_04, cipher_name,
-         "the cipher is none that QEMU knows");
+    ADD (CRYPT_04, cipher_name, "the cipher is none that QEMU knows");
   else if (j->cipher->is_new)
     ADD (CRYPT_04_NEW, cipher_name,
          "the cipher is one that older versions of QEMU do not know");
@@ -153,8 +151,7 @@ judge_essiv (Judge *j, const char *hash_name, const Hash *hash)
 {
   if (hash_name == NULL)
     {
-      ADD (CRYPT_05_ESSIV, cipher_mode,
-           "essiv names no hash");
+      ADD (CRYPT_05_ESSIV, cipher_mode, "essiv names no hash");
       return;
     }
   if (j->cipher == NULL || hash == NULL)
@@ -178,8 +175,7 @@ judge_mode (Judge *j)
 {
   if (!is_terminated (j->luks->cipher_mode, sizeof j->luks->cipher_mode))
     {
-      ADD (CRYPT_03_MODE, cipher_mode,
-           "the cipher mode has no NUL byte");
+      ADD (CRYPT_03_MODE, cipher_mode, "the cipher mode has no NUL byte");
       return;
     }
 
@@ -226,15 +222,13 @@ judge_hash (const Judge *j)
 {
   if (!is_terminated (j->luks->hash_spec, sizeof j->luks->hash_spec))
     {
-      ADD (CRYPT_03_HASH, hash_spec,
-           "the hash name has no NUL byte");
+      ADD (CRYPT_03_HASH, hash_spec, "the hash name has no NUL byte");
       return;
     }
 
   const Hash *hash = find_hash (j->luks->hash_spec);
   if (hash == NULL)
-    ADD (CRYPT_06, hash_spec,
-         "the hash is none that QEMU knows");
+    ADD (CRYPT_06, hash_spec, "the hash is none that QEMU knows");
   else if (hash->is_new)
     ADD (CRYPT_06_NEW, hash_spec,
          "the hash is one that older versions of QEMU do not know");
@@ -283,8 +277,8 @@ judge_key_bytes (const Judge *j)
     ADD (CRYPT_08, key_bytes,
          "key_bytes %u is none that the cipher takes in this mode", key_bytes);
   else if (j->is_xts && key_bytes % 2 != 0)
-    ADD (CRYPT_08_ODD, key_bytes,
-         "key_bytes %u is odd, but xts has two keys", key_bytes);
+    ADD (CRYPT_08_ODD, key_bytes, "key_bytes %u is odd, but xts has two keys",
+         key_bytes);
   else if (key_bytes * STRIPES % QCOW2_LUKS_SECTOR != 0)
     ADD (CRYPT_08_SECTORS, key_bytes,
          "key_bytes %u times %u is no whole number of sectors", key_bytes,
@@ -317,14 +311,13 @@ judge_slot (const Judge *j, guint i)
 
   if (slot->active != QCOW2_LUKS_SLOT_INACTIVE && !is_active (slot))
     ADD_SLOT (CRYPT_11, i, active,
-         "key slot %u: active 0x%x is neither 0x%x nor 0x%x", i, slot->active,
-         QCOW2_LUKS_SLOT_INACTIVE, QCOW2_LUKS_SLOT_ACTIVE);
+              "key slot %u: active 0x%x is neither 0x%x nor 0x%x", i,
+              slot->active, QCOW2_LUKS_SLOT_INACTIVE, QCOW2_LUKS_SLOT_ACTIVE);
   if (is_active (slot) && slot->iterations == 0)
-    ADD_SLOT (CRYPT_12, i, iterations,
-         "key slot %u: iterations is 0", i);
+    ADD_SLOT (CRYPT_12, i, iterations, "key slot %u: iterations is 0", i);
   if (slot->stripes != STRIPES)
-    ADD_SLOT (CRYPT_10, i, stripes,
-         "key slot %u: stripes %u is not %u", i, slot->stripes, STRIPES);
+    ADD_SLOT (CRYPT_10, i, stripes, "key slot %u: stripes %u is not %u", i,
+              slot->stripes, STRIPES);
 }
 
 /* Returns the size in bytes of the key material of a slot. */
@@ -357,20 +350,23 @@ static void
 judge_outside (const Judge *j, guint i)
 {
   if (!is_active (&j->luks->slots[i]))
-    ADD_SLOT (CRYPT_13_UNUSED, i, key_material_offset,
-         "key slot %u: it is not active, and has no room for a key inside the "
-         "crypto header, which has " QCOW2_U " bytes",
-         i, j->length);
+    ADD_SLOT (
+        CRYPT_13_UNUSED, i, key_material_offset,
+        "key slot %u: it is not active, and has no room for a key inside the "
+        "crypto header, which has " QCOW2_U " bytes",
+        i, j->length);
   else if (i == get_first_active (j->luks))
-    ADD_SLOT (CRYPT_13_FIRST, i, key_material_offset,
-         "key slot %u: the key material ends after the crypto header, which "
-         "has " QCOW2_U " bytes",
-         i, j->length);
+    ADD_SLOT (
+        CRYPT_13_FIRST, i, key_material_offset,
+        "key slot %u: the key material ends after the crypto header, which "
+        "has " QCOW2_U " bytes",
+        i, j->length);
   else
-    ADD_SLOT (CRYPT_13_LATER, i, key_material_offset,
-         "key slot %u: the key material ends after the crypto header, which "
-         "has " QCOW2_U " bytes; slot %u is tried first",
-         i, j->length, get_first_active (j->luks));
+    ADD_SLOT (
+        CRYPT_13_LATER, i, key_material_offset,
+        "key slot %u: the key material ends after the crypto header, which "
+        "has " QCOW2_U " bytes; slot %u is tried first",
+        i, j->length, get_first_active (j->luks));
 }
 
 /* Judges the location of the key material of slot I.  Returns FALSE if it is
@@ -386,27 +382,28 @@ judge_place (const Judge *j, guint i)
 
   if (offset < ALIGNMENT)
     {
-      ADD_SLOT (CRYPT_13_HEADER, i, key_material_offset,
-           "key slot %u: key_material_offset %u is inside the header, which "
-           "has %u sectors",
-           i, offset, ALIGNMENT);
+      ADD_SLOT (
+          CRYPT_13_HEADER, i, key_material_offset,
+          "key slot %u: key_material_offset %u is inside the header, which "
+          "has %u sectors",
+          i, offset, ALIGNMENT);
       return FALSE;
     }
   if (get_qemu_end (j->luks, slot) > payload)
     {
       ADD_SLOT (CRYPT_13_PAYLOAD, i, key_material_offset,
-           "key slot %u: the key material ends at sector " QCOW2_U
-           ", after payload_offset %u",
-           i, end, payload);
+                "key slot %u: the key material ends at sector " QCOW2_U
+                ", after payload_offset %u",
+                i, end, payload);
       return FALSE;
     }
   if (start > j->length || get_material_size (j->luks) > j->length - start)
     judge_outside (j, i);
   else if (end > payload)
     ADD_SLOT (CRYPT_13_WRAP, i, key_material_offset,
-         "key slot %u: the key material ends at sector " QCOW2_U
-         ", after payload_offset %u",
-         i, end, payload);
+              "key slot %u: the key material ends at sector " QCOW2_U
+              ", after payload_offset %u",
+              i, end, payload);
   return TRUE;
 }
 
@@ -422,11 +419,12 @@ judge_overlaps (const Judge *j, const gboolean *has_place)
             && get_qemu_end (j->luks, &slots[a]) > slots[b].key_material_offset
             && get_qemu_end (j->luks, &slots[b])
                    > slots[a].key_material_offset)
-          ADD_SLOT (CRYPT_14, b, key_material_offset,
-               "key slot %u: the key material at sector %u overlaps that of "
-               "slot %u at sector %u",
-               b, slots[b].key_material_offset, a,
-               slots[a].key_material_offset);
+          ADD_SLOT (
+              CRYPT_14, b, key_material_offset,
+              "key slot %u: the key material at sector %u overlaps that of "
+              "slot %u at sector %u",
+              b, slots[b].key_material_offset, a,
+              slots[a].key_material_offset);
       }
 }
 
@@ -464,15 +462,17 @@ judge_file_end (const Judge *j)
           || ends_before (j, slot, left))
         continue;
       if (has_whole)
-        ADD_SLOT (CRYPT_16_SOME, i, key_material_offset,
-             "key slot %u: the key material does not end in the file, which "
-             "has " QCOW2_U " bytes",
-             i, j->file_size);
+        ADD_SLOT (
+            CRYPT_16_SOME, i, key_material_offset,
+            "key slot %u: the key material does not end in the file, which "
+            "has " QCOW2_U " bytes",
+            i, j->file_size);
       else
-        ADD_SLOT (CRYPT_16_ALL, i, key_material_offset,
-             "key slot %u: the key material does not end in the file, which "
-             "has " QCOW2_U " bytes, and no other active slot's does",
-             i, j->file_size);
+        ADD_SLOT (
+            CRYPT_16_ALL, i, key_material_offset,
+            "key slot %u: the key material does not end in the file, which "
+            "has " QCOW2_U " bytes, and no other active slot's does",
+            i, j->file_size);
     }
 }
 
@@ -503,8 +503,8 @@ judge_header (Judge *j)
     }
   if (j->luks->version != LUKS_VERSION)
     {
-      ADD (CRYPT_02, version,
-           "LUKS version %u is not %u", j->luks->version, LUKS_VERSION);
+      ADD (CRYPT_02, version, "LUKS version %u is not %u", j->luks->version,
+           LUKS_VERSION);
       return;
     }
 

@@ -174,13 +174,14 @@ qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,
 }
 
 /* Returns the number at PLACE: that of the field, or all of a packed entry.
- * Returns 0 if there is no field or it is no number. */
+ * Returns 0 if there is none. */
 static guint64
 get_value (const Qcow2Place *place)
 {
   guint8 entry[QCOW2_ENTRY_LENGTH];
 
-  if (place->field == NULL || place->field->format == QCOW2_BYTES)
+  if (place->field == NULL || place->structure == NULL
+      || place->field->format == QCOW2_BYTES)
     return 0;
   if (place->record->packed_size == 0)
     return qcow2_field_get_number (place->field, place->structure);

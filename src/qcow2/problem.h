@@ -42,7 +42,7 @@ typedef struct
   guint64 start; /* host offset of the structure */
   const Qcow2Record *record;
   const Qcow2Field *field; /* NULL: the structure as a whole */
-  gconstpointer structure; /* decoded; NULL if FIELD is */
+  gconstpointer structure; /* decoded, or NULL: there is no number */
 } Qcow2Place;
 
 /* The place of the field of RECORD that is decoded into MEMBER of STRUCTURE, a
@@ -93,12 +93,10 @@ Qcow2Problem *qcow2_problems_add (Qcow2Problems *problems,
                                   Qcow2RuleIndex rule, guint64 offset,
                                   guint64 value, const char *format, ...)
     G_GNUC_PRINTF (6, 7);
-Qcow2Problem *qcow2_problems_add_at (Qcow2Problems *problems,
-                                     const Qcow2Subject *subject,
-                                     Qcow2RuleIndex rule,
-                                     const Qcow2Place *place,
-                                     const char *format, ...)
-    G_GNUC_PRINTF (5, 6);
+Qcow2Problem *
+qcow2_problems_add_at (Qcow2Problems *problems, const Qcow2Subject *subject,
+                       Qcow2RuleIndex rule, const Qcow2Place *place,
+                       const char *format, ...) G_GNUC_PRINTF (5, 6);
 void qcow2_problems_move_to_front (Qcow2Problems *problems,
                                    Qcow2Problem *problem);
 void qcow2_problem_allow (Qcow2Problem *problem, guint64 number);

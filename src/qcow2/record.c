@@ -341,7 +341,8 @@ const char *
 qcow2_field_get_string (const Qcow2Field *field, gconstpointer structure,
                         gsize *len)
 {
-  const gconstpointer string = *(gconstpointer const *) member (field, structure);
+  const gconstpointer string
+      = *(gconstpointer const *) member (field, structure);
 
   g_assert (qcow2_field_is_string (field) && string != NULL);
 

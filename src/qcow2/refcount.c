@@ -12,8 +12,7 @@
 #define ENTRIES_BACKWARDS 4096
 
 #define F(member, format, first, n)                                           \
-  QCOW2_PACKED (Qcow2RefcountEntry, member, format, first, n,                 \
-                .in_place = TRUE)
+  QCOW2_PACKED (Qcow2RefcountEntry, member, format, first, n, .in_place = TRUE)
 
 /* qcow2 spec, refcount table entry. */
 /* clang-format off */
@@ -302,8 +301,8 @@ find_used_before (Qcow2Refcounts *refcounts, guint64 *index, GError **error)
           = (*index - 1) / ENTRIES_BACKWARDS * ENTRIES_BACKWARDS;
       const gsize len = (gsize) (*index - first) * QCOW2_ENTRY_LENGTH;
       const guint8 *bytes = byte_window_get (
-          refcounts->on_table, refcounts->table + first * QCOW2_ENTRY_LENGTH, len,
-          TABLE, error);
+          refcounts->on_table, refcounts->table + first * QCOW2_ENTRY_LENGTH,
+          len, TABLE, error);
 
       if (bytes == NULL)
         return FALSE;

@@ -8,18 +8,13 @@
 
 #define WHAT "snapshot table"
 
-/* Host offset of snapshot_offset in the header. */
-#define AT_SNAPSHOT_OFFSET 0x40
-
 /* QEMU, block/qcow2.h: QCOW_MAX_SNAPSHOTS_SIZE,
  * QCOW_MAX_SNAPSHOT_EXTRA_DATA. */
 #define QEMU_MAX_BYTES (1024 * 65536)
 #define QEMU_MAX_EXTRA_DATA 1024
 
-#define F(member, format)                                                     \
-  QCOW2_STORED (Qcow2SnapshotEntry, member, format)
-#define X(member, format)                                                     \
-  QCOW2_STORED (Qcow2SnapshotExtra, member, format)
+#define F(member, format) QCOW2_STORED (Qcow2SnapshotEntry, member, format)
+#define X(member, format) QCOW2_STORED (Qcow2SnapshotExtra, member, format)
 
 /* clang-format off */
 static const Qcow2Field fields[] = {
@@ -147,6 +142,8 @@ qcow2_snapshot_table_judge (Qcow2Image *image, Qcow2SnapshotTable *table,
                                  .structure = WHAT,
                                  .extension = QCOW2_NO_INDEX,
                                  .bitmap = QCOW2_NO_INDEX };
+  const Qcow2Place *place
+      = QCOW2_PLACE (0, qcow2_header_record, Qcow2Header, snapshot_offset, h);
 
   if (h->nb_snapshots == 0 || h->snapshot_offset % h->cluster_size != 0
       || h->snapshot_offset > QCOW2_QEMU_MAX_LENGTH)
@@ -157,25 +154,23 @@ qcow2_snapshot_table_judge (Qcow2Image *image, Qcow2SnapshotTable *table,
   /* Findings about the header report a table that begins after the end of the
    * file. */
   if (table->cut && h->snapshot_offset != 0 && h->snapshot_offset < file_size)
-    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_19_END,
-                        AT_SNAPSHOT_OFFSET, h->snapshot_offset,
-                        "%u entries at " QCOW2_X
-                        " do not end in the file, which has " QCOW2_U " bytes",
-                        h->nb_snapshots, h->snapshot_offset, file_size);
+    qcow2_problems_add_at (image->problems, &subject, QCOW2_HDR_19_END, place,
+                           "%u entries at " QCOW2_X
+                           " do not end in the file, which has " QCOW2_U
+                           " bytes",
+                           h->nb_snapshots, h->snapshot_offset, file_size);
   if (table->too_big)
-    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_19_SIZE,
-                        AT_SNAPSHOT_OFFSET, 0,
-                        "%u entries at " QCOW2_X " have more than 64 MiB",
-                        h->nb_snapshots, h->snapshot_offset);
+    qcow2_problems_add_at (image->problems, &subject, QCOW2_HDR_19_SIZE, place,
+                           "%u entries at " QCOW2_X " have more than 64 MiB",
+                           h->nb_snapshots, h->snapshot_offset);
   if (table->bad != QCOW2_NO_INDEX)
-    qcow2_problems_add (image->problems, &subject, QCOW2_HDR_19_EXTRA,
-                        table->bad_at
-                            + QCOW2_AT (qcow2_snapshot_record,
-                                        Qcow2SnapshotEntry, extra_data_size),
-                        table->bad_entry.extra_data_size,
-                        "entry " QCOW2_U " has %u bytes of extra data, more "
-                        "than 1024",
-                        table->bad, table->bad_entry.extra_data_size);
+    qcow2_problems_add_at (
+        image->problems, &subject, QCOW2_HDR_19_EXTRA,
+        QCOW2_PLACE (table->bad_at, qcow2_snapshot_record, Qcow2SnapshotEntry,
+                     extra_data_size, &table->bad_entry),
+        "entry " QCOW2_U " has %u bytes of extra data, more "
+        "than 1024",
+        table->bad, table->bad_entry.extra_data_size);
   return TRUE;
 }
 

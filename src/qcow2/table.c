@@ -206,13 +206,14 @@ qcow2_table_count_plain (const Qcow2Table *table, ByteWindow *window,
       table->offset + qcow2_table_get_n_readable (table) * QCOW2_ENTRY_LENGTH);
   while (done < n_entries)
     {
-      const gsize wanted
-          = (gsize) MIN (n_entries - done, BYTE_WINDOW_SIZE / QCOW2_ENTRY_LENGTH);
+      const gsize wanted = (gsize) MIN (n_entries - done,
+                                        BYTE_WINDOW_SIZE / QCOW2_ENTRY_LENGTH);
       gsize n;
       gsize n_plain;
       const guint8 *bytes = byte_window_get_some (
-          window, table->offset + (start + done) * QCOW2_ENTRY_LENGTH, QCOW2_ENTRY_LENGTH,
-          wanted * QCOW2_ENTRY_LENGTH, &n, WHAT, done == 0 ? error : NULL);
+          window, table->offset + (start + done) * QCOW2_ENTRY_LENGTH,
+          QCOW2_ENTRY_LENGTH, wanted * QCOW2_ENTRY_LENGTH, &n, WHAT,
+          done == 0 ? error : NULL);
 
       if (bytes == NULL && done == 0)
         return FALSE;
@@ -251,7 +252,8 @@ qcow2_table_read (const Qcow2Table *table, ByteWindow *window, guint64 start,
 
   const GuestRanges ranges = get_guest_ranges (table);
   const guint64 offset = table->offset + start * QCOW2_ENTRY_LENGTH;
-  byte_window_set_end (window, table->offset + n_readable * QCOW2_ENTRY_LENGTH);
+  byte_window_set_end (window,
+                       table->offset + n_readable * QCOW2_ENTRY_LENGTH);
   const guint8 *bytes
       = byte_window_get (window, offset, n * QCOW2_ENTRY_LENGTH, WHAT, error);
   if (bytes == NULL)
@@ -290,9 +292,12 @@ note_broken (Qcow2RuleIndex *worst, Qcow2RuleIndex rule)
   return rule;
 }
 
-#define ADD(rule, ...)                                                        \
-  qcow2_problems_add (problems, subject, note_broken (&broken, QCOW2_##rule), \
-                      at, entry->raw, __VA_ARGS__)
+#define PLACE(member)                                                         \
+  QCOW2_PLACE (at, qcow2_table_entry_record, Qcow2TableEntry, member, entry)
+#define ADD(rule, place, ...)                                                 \
+  qcow2_problems_add_at (problems, subject,                                   \
+                         note_broken (&broken, QCOW2_##rule), (place),        \
+                         __VA_ARGS__)
 
 /* Adds findings about ENTRY of TABLE to PROBLEMS, with SUBJECT.  The table is
  * for DATA_SIZE bytes of bitmap data.  Returns the worst rule that ENTRY
@@ -308,23 +313,26 @@ qcow2_table_judge_entry (const Qcow2Table *table, const Qcow2TableEntry *entry,
   Qcow2RuleIndex broken = QCOW2_NO_RULE;
 
   if (reserved != 0)
-    qcow2_problem_allow (
-        ADD (BTAB_01, "table entry " QCOW2_U " has reserved bits " QCOW2_X,
-             entry->index, reserved),
-        entry->raw & ~reserved);
+    qcow2_problem_allow (ADD (BTAB_01,
+                              entry->reserved_low != 0 ? PLACE (reserved_low)
+                                                       : PLACE (reserved_high),
+                              "table entry " QCOW2_U
+                              " has reserved bits " QCOW2_X,
+                              entry->index, reserved),
+                         entry->raw & ~reserved);
   if (entry->type != QCOW2_ENTRY_SERIALIZED)
     return broken;
 
   const guint64 cluster_size = table->header->cluster_size;
   if (entry->all_ones != 0)
     qcow2_problem_allow (
-        ADD (BTAB_02,
+        ADD (BTAB_02, PLACE (all_ones),
              "table entry " QCOW2_U
              " has the all-ones bit beside the offset " QCOW2_X,
              entry->index, offset),
         entry->raw & ~qcow2_field_get_mask (&fields[ALL_ONES]));
   if (offset % cluster_size != 0)
-    ADD (BTAB_03,
+    ADD (BTAB_03, PLACE (offset),
          "table entry " QCOW2_U " has the offset " QCOW2_X
          ", not a multiple of the cluster size " QCOW2_U,
          entry->index, offset, cluster_size);
@@ -332,7 +340,7 @@ qcow2_table_judge_entry (const Qcow2Table *table, const Qcow2TableEntry *entry,
   const guint64 file_size = byte_source_get_size (table->source);
   const guint64 used = bytes_used (entry, data_size, cluster_size);
   if (offset > file_size || used > file_size - offset)
-    ADD (BTAB_05,
+    ADD (BTAB_05, PLACE (offset),
          "table entry " QCOW2_U ": the data, " QCOW2_U " bytes at " QCOW2_X
          ", do not end in the file, which has " QCOW2_U " bytes",
          entry->index, used, offset, file_size);

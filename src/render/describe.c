@@ -56,7 +56,8 @@ describe_features (Emitter *emitter, const Qcow2Extension *extension)
 
       qcow2_extension_get_feature (extension, row, &feature);
       emitter_begin (emitter, EMITTER_ROW, "feature", NULL);
-      describe_fields (emitter, qcow2_feature_record.fields, &feature, G_MAXUINT);
+      describe_fields (emitter, qcow2_feature_record.fields, &feature,
+                       G_MAXUINT);
       emitter_end (emitter);
     }
   emitter_end (emitter);
@@ -71,7 +72,8 @@ describe_extension (Emitter *emitter, const Qcow2Extension *extension)
       = qcow2_extension_get_payload_fields (extension, &record);
 
   emitter_begin (emitter, EMITTER_BLOCK, NULL, "Header extension:");
-  describe_fields (emitter, qcow2_extension_record.fields, extension, G_MAXUINT);
+  describe_fields (emitter, qcow2_extension_record.fields, extension,
+                   G_MAXUINT);
   if (fields != NULL)
     describe_fields (emitter, fields, record, extension->n_decoded);
   else

@@ -173,8 +173,8 @@ begin_json_extension (QemuDump *dump, const Qcow2Extension *extension,
     }
 
   emitter_begin (dump->json, EMITTER_BLOCK, "data", NULL);
-  append_fields (dump, qcow2_bitmaps_extension_record.fields, &extension->bitmaps,
-                 extension->n_decoded);
+  append_fields (dump, qcow2_bitmaps_extension_record.fields,
+                 &extension->bitmaps, extension->n_decoded);
   emitter_begin (dump->json, EMITTER_LIST, "bitmap_directory", NULL);
 }
 
@@ -187,8 +187,8 @@ begin_text_extension (QemuDump *dump, const Qcow2Extension *extension,
   if (data != NULL)
     g_string_append_printf (dump->out, "%-25s %s\n", "data", data);
   else
-    append_fields (dump, qcow2_bitmaps_extension_record.fields, &extension->bitmaps,
-                   extension->n_decoded);
+    append_fields (dump, qcow2_bitmaps_extension_record.fields,
+                   &extension->bitmaps, extension->n_decoded);
 }
 
 /* Begins EXTENSION.  If it is the bitmaps extension, the caller adds the
@@ -277,7 +277,8 @@ static void
 append_text_bitmap (QemuDump *dump, const Qcow2Bitmap *bitmap)
 {
   g_string_append_c (dump->out, '\n');
-  for (const Qcow2Field *it = qcow2_bitmap_record.fields; it->name != NULL; it++)
+  for (const Qcow2Field *it = qcow2_bitmap_record.fields; it->name != NULL;
+       it++)
     {
       if (g_str_equal (it->name, "flags"))
         append_flags (dump->out, bitmap->flags);
@@ -303,7 +304,8 @@ qemu_dump_begin_bitmap (QemuDump *dump, const Qcow2Bitmap *bitmap)
     }
 
   emitter_begin (dump->json, EMITTER_BLOCK, NULL, NULL);
-  emitter_field (dump->json, qcow2_record_find (qcow2_bitmap_record.fields, "name"),
+  emitter_field (dump->json,
+                 qcow2_record_find (qcow2_bitmap_record.fields, "name"),
                  bitmap);
   append_fields (dump, qcow2_bitmap_record.fields, bitmap, G_MAXUINT);
   emitter_begin (dump->json, EMITTER_LIST, "bitmap_table", NULL);
@@ -316,10 +318,11 @@ translate (const Qcow2TableEntry *entry)
       = entry->type == QCOW2_ENTRY_SERIALIZED && entry->all_ones != 0;
   const gboolean stored = entry->type == QCOW2_ENTRY_SERIALIZED && !invalid;
   const char *type = qcow2_label_find (qcow2_entry_types, entry->type);
-  const Entry translated = { .type = invalid ? "invalid" : type,
-                             .size = stored ? entry->size : 0,
-                             .offset = entry->offset,
-                             .reserved = entry->reserved_low | entry->reserved_high };
+  const Entry translated
+      = { .type = invalid ? "invalid" : type,
+          .size = stored ? entry->size : 0,
+          .offset = entry->offset,
+          .reserved = entry->reserved_low | entry->reserved_high };
 
   return translated;
 }
