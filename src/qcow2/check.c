@@ -12,12 +12,8 @@
  */
 #define MAX_ZERO_BYTES (512 * 1024 * 1024)
 
-/* Host offset of refcount_order, and the maximum values of it and of
- * header_length, the next field, in a version 3 header.  No longer header is
- * known. */
-#define AT_REFCOUNT_ORDER 0x60
+/* The maximum value of refcount_order. */
 #define MAX_REFCOUNT_ORDER 6
-#define MAX_V3_LENGTH 112
 
 typedef struct
 {
@@ -116,21 +112,21 @@ find_version_3 (const Check *check, guint64 start, gboolean *found,
                 GError **error)
 {
   const Qcow2Image *image = check->image;
-  guint8 bytes[8];
+  const guint at = QCOW2_AT (qcow2_header_record, Qcow2Header, refcount_order);
+  guint8 bytes[8]; /* refcount_order and the next field, header_length */
 
   *found = FALSE;
-  if (image->header.version != 2 || start > AT_REFCOUNT_ORDER
-      || byte_source_get_size (image->source)
-             < AT_REFCOUNT_ORDER + sizeof bytes)
+  if (image->header.version != 2 || start > at
+      || byte_source_get_size (image->source) < at + sizeof bytes)
     return TRUE;
-  if (!byte_source_read (image->source, AT_REFCOUNT_ORDER, bytes, sizeof bytes,
-                         "header", error))
+  if (!byte_source_read (image->source, at, bytes, sizeof bytes,
+                         qcow2_header_record.name, error))
     return FALSE;
 
   const guint64 length = qcow2_load_be (bytes + 4, 4);
   *found = qcow2_load_be (bytes, 4) <= MAX_REFCOUNT_ORDER
-           && length >= QCOW2_V3_HEADER_LENGTH && length <= MAX_V3_LENGTH
-           && length % 8 == 0;
+           && length >= QCOW2_V3_HEADER_LENGTH
+           && length <= QCOW2_KNOWN_HEADER_LENGTH && length % 8 == 0;
   return TRUE;
 }
 
