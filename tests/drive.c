@@ -26,10 +26,11 @@
 #include "cli/report.h"
 #include "cli/rows.h"
 #include "qcow2/check.h"
-#include "qcow2/opening.h"
 #include "qcow2/contents.h"
 #include "qcow2/error.h"
 #include "qcow2/examine.h"
+#include "qcow2/opening.h"
+#include "qcow2/table.h"
 #include "render/bitmap-list.h"
 #include "render/describe.h"
 #include "render/format.h"
@@ -290,7 +291,8 @@ print_rows (Run *run, const Qcow2Table *table, QemuDump *const *dumps,
         return FALSE;
 
       for (guint i = 0; dumps == NULL && i < run->n_emitters; i++)
-        emitter_rows (run->emitters[i], entries, got);
+        emitter_rows (run->emitters[i], qcow2_table_entry_record.fields,
+                      entries, sizeof entries[0], got);
       for (guint i = 0; dumps != NULL && i < 2; i++)
         qemu_dump_rows (dumps[i], entries, got);
       check_answers (run);
@@ -531,7 +533,8 @@ show_table_at (Run *run, guint64 offset)
     {
       describe_begin_table (run->emitters[i], &nobody, FALSE);
       emitter_begin (run->emitters[i], EMITTER_TABLE, "bitmap_table", NULL);
-      emitter_rows (run->emitters[i], entries, got);
+      emitter_rows (run->emitters[i], qcow2_table_entry_record.fields, entries,
+                    sizeof entries[0], got);
     }
   end (run);
   end (run);

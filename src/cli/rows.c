@@ -53,7 +53,8 @@ print_range (Tool *tool, const Qcow2Table *table, guint64 start, guint64 end,
       for (gsize i = 0; judging != NULL && i < got; i++)
         qcow2_table_judge_entry (table, &entries[i], judging->data_size,
                                  &judging->subject, judging->problems);
-      emitter_rows (tool_get_emitter (tool), entries,
+      emitter_rows (tool_get_emitter (tool), qcow2_table_entry_record.fields,
+                    entries, sizeof entries[0],
                     keep_types (entries, got, types));
       if (!tool_flush (tool, error))
         return FALSE;

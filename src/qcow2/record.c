@@ -12,33 +12,6 @@ member (const Qcow2Field *field, gconstpointer structure)
   return (const guint8 *) structure + field->offset;
 }
 
-/* Returns the number in the member of FIELD in STRUCTURE. */
-static guint64
-load (const Qcow2Field *field, gconstpointer structure)
-{
-  const guint8 *from = member (field, structure);
-  guint16 value16;
-  guint32 value32;
-  guint64 value64;
-
-  switch (field->size)
-    {
-    case 1:
-      return *from;
-    case 2:
-      memcpy (&value16, from, sizeof value16);
-      return value16;
-    case 4:
-      memcpy (&value32, from, sizeof value32);
-      return value32;
-    case 8:
-      memcpy (&value64, from, sizeof value64);
-      return value64;
-    default:
-      g_assert_not_reached ();
-    }
-}
-
 static void
 store (const Qcow2Field *field, gpointer structure, guint64 value)
 {
@@ -139,7 +112,7 @@ pack (const Qcow2Record *record, gconstpointer structure, guint64 *entry)
       if (!field->stored)
         continue;
 
-      const guint64 value = load (field, structure);
+      const guint64 value = qcow2_field_load (field, structure);
       *entry |= (field->in_place ? value : value << field->first_bit)
                 & qcow2_field_get_mask (field);
       n_encoded++;
@@ -214,7 +187,7 @@ qcow2_record_encode (const Qcow2Record *record, gconstpointer structure,
       if (field->format == QCOW2_BYTES)
         memcpy (bytes, member (field, structure), field->size);
       else
-        store_be (bytes, field->size, load (field, structure));
+        store_be (bytes, field->size, qcow2_field_load (field, structure));
       bytes += field->size;
       len -= field->size;
       n_encoded++;
@@ -332,7 +305,7 @@ qcow2_field_get_number (const Qcow2Field *field, gconstpointer structure)
 {
   g_assert (!qcow2_field_is_string (field) && field->format != QCOW2_BYTES);
 
-  return load (field, structure);
+  return qcow2_field_load (field, structure);
 }
 
 /* Returns the string in FIELD of STRUCTURE and stores its length in bytes in

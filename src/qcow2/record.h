@@ -35,6 +35,14 @@ typedef struct
   const char *name;
 } Qcow2Label;
 
+/* In which rows of a table a field has a column. */
+typedef enum
+{
+  QCOW2_COLUMN,           /* in all */
+  QCOW2_COLUMN_LONG_TEXT, /* in JSON, and in text with --long */
+  QCOW2_COLUMN_LONG       /* with --long */
+} Qcow2Column;
+
 /* The value of a derived number that the image does not have. */
 #define QCOW2_ABSENT G_MAXUINT64
 
@@ -62,6 +70,8 @@ typedef struct
                                to use NAME */
   const char *absent;       /* text to print if there is no value, or NULL */
   const char *alias;        /* another NAME that --field accepts, or NULL */
+  Qcow2Column column;       /* if the structure is a row of a table */
+  guint width;              /* of the column in text, in characters */
 } Qcow2Field;
 
 /* An on-disk structure: either its stored fields follow each other without
@@ -125,6 +135,33 @@ qcow2_field_unpack (const Qcow2Field *field, guint64 entry)
   const guint64 bits = entry & qcow2_field_get_mask (field);
 
   return field->in_place ? bits : bits >> field->first_bit;
+}
+
+/* Returns the number in the member of FIELD, a number, in STRUCTURE. */
+static inline guint64
+qcow2_field_load (const Qcow2Field *field, gconstpointer structure)
+{
+  const guint8 *from = (const guint8 *) structure + field->offset;
+  guint16 value16;
+  guint32 value32;
+  guint64 value64;
+
+  switch (field->size)
+    {
+    case 1:
+      return *from;
+    case 2:
+      memcpy (&value16, from, sizeof value16);
+      return value16;
+    case 4:
+      memcpy (&value32, from, sizeof value32);
+      return value32;
+    case 8:
+      memcpy (&value64, from, sizeof value64);
+      return value64;
+    default:
+      g_assert_not_reached ();
+    }
 }
 
 guint64 qcow2_load_be (const guint8 *bytes, gsize size);

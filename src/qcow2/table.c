@@ -36,13 +36,13 @@ enum
 /* qcow2 spec, bitmap table. */
 /* clang-format off */
 static const Qcow2Field fields[] = {
-  D (index, QCOW2_DEC),
-  D (type, QCOW2_NAME, .labels = qcow2_entry_types),
-  [OFFSET] = F (offset, QCOW2_DEC, 9, 47, .in_place = TRUE),
-  D (size, QCOW2_DEC),
-  D (reserved, QCOW2_HEX),
-  D (guest_offset, QCOW2_DEC),
-  D (guest_length, QCOW2_DEC),
+  D (index, QCOW2_DEC, .text = "Bitmap table", .width = 14),
+  D (type, QCOW2_NAME, .labels = qcow2_entry_types, .width = 15),
+  [OFFSET] = F (offset, QCOW2_DEC, 9, 47, .in_place = TRUE, .width = 24),
+  D (size, QCOW2_DEC, .width = 10),
+  D (reserved, QCOW2_HEX, .width = 18, .column = QCOW2_COLUMN_LONG_TEXT),
+  D (guest_offset, QCOW2_DEC, .width = 20, .column = QCOW2_COLUMN_LONG),
+  D (guest_length, QCOW2_DEC, .column = QCOW2_COLUMN_LONG),
   [ALL_ONES] = F (all_ones, QCOW2_HIDDEN, 0, 1),
   [RESERVED_LOW] = F (reserved_low, QCOW2_HIDDEN, 1, 8, .in_place = TRUE),
   [RESERVED_HIGH] = F (reserved_high, QCOW2_HIDDEN, 56, 8, .in_place = TRUE),
