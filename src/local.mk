@@ -8,6 +8,7 @@ noinst_LTLIBRARIES += \
 bin_PROGRAMS += %D%/qcow2tool
 
 %C%_libqcow2meta_la_SOURCES = \
+	%D%/qcow2/arithmetic.h \
 	%D%/qcow2/bitmap.c \
 	%D%/qcow2/bitmap.h \
 	%D%/qcow2/compiler.h \

@@ -8,18 +8,8 @@
 #include "qcow2/printable.h"
 #include "qcow2/table.h"
 
-/* Offsets of fields in an entry. */
-#define AT_TABLE_OFFSET 0
-#define AT_TABLE_SIZE 8
-#define AT_FLAGS 12
-#define AT_TYPE 16
-#define AT_GRANULARITY_BITS 17
-#define AT_NAME_SIZE 18
-#define AT_EXTRA_DATA_SIZE 20
-
-/* QEMU, block/qcow2-bitmap.c: BME_MAX_PHYS_SIZE, BME_MIN_GRANULARITY_BITS,
+/* QEMU, block/qcow2-bitmap.c: BME_MIN_GRANULARITY_BITS,
  * BME_MAX_GRANULARITY_BITS, BME_MAX_NAME_SIZE. */
-#define QEMU_MAX_DATA_SIZE (512 * 1024 * 1024)
 #define QEMU_MIN_GRANULARITY_BITS 9
 #define QEMU_MAX_GRANULARITY_BITS 31
 #define QEMU_MAX_NAME_SIZE 1023
@@ -34,37 +24,46 @@ typedef struct
   Qcow2Subject subject;
 } Judge;
 
-#define ADD_AT(rule, offset, ...)                                             \
-  qcow2_problems_add (j->problems, &j->subject, QCOW2_##rule, (offset),       \
+/* The place of the field MEMBER of the entry. */
+#define PLACE(member)                                                         \
+  QCOW2_PLACE (j->b->file_offset, qcow2_bitmap_record, Qcow2Bitmap, member,   \
+               j->b)
+
+/* Adds a finding about the field MEMBER. */
+#define ADD(rule, member, ...)                                                \
+  qcow2_problems_add_at (j->problems, &j->subject, QCOW2_##rule,              \
+                         PLACE (member), __VA_ARGS__)
+
+/* Adds a finding about the bytes at host offset OFFSET. */
+#define ADD_BYTES(rule, offset, ...)                                          \
+  qcow2_problems_add (j->problems, &j->subject, QCOW2_##rule, (offset), 0,    \
                       __VA_ARGS__)
-#define ADD(rule, offset, ...)                                                \
-  ADD_AT (rule, j->b->file_offset + (offset), __VA_ARGS__)
 
 static void
 judge_table_place (const Judge *j)
 {
   const guint64 offset = j->b->bitmap_table_offset;
-  const guint64 bytes = (guint64) j->b->bitmap_table_size * 8;
+  const guint64 bytes = (guint64) j->b->bitmap_table_size * QCOW2_ENTRY_LENGTH;
 
   if (offset == 0)
-    ADD (BDIR_05, AT_TABLE_OFFSET, offset, "bitmap_table_offset is 0");
+    ADD (BDIR_05, bitmap_table_offset, "bitmap_table_offset is 0");
   else if (offset % j->header->cluster_size != 0)
-    ADD (BDIR_05, AT_TABLE_OFFSET, offset,
+    ADD (BDIR_05, bitmap_table_offset,
          "bitmap_table_offset " QCOW2_X
          " is not a multiple of the cluster size " QCOW2_U,
          offset, j->header->cluster_size);
 
   if (offset > j->file_size || bytes > j->file_size - offset)
-    qcow2_problems_add (j->problems, &j->subject,
-                        offset > QCOW2_QEMU_MAX_LENGTH
-                                || bytes > QCOW2_QEMU_MAX_LENGTH - offset
-                            ? QCOW2_BDIR_07_WRAP
-                            : QCOW2_BDIR_07,
-                        j->b->file_offset + AT_TABLE_OFFSET, offset,
-                        "the bitmap table, " QCOW2_U " bytes at " QCOW2_X
-                        ", does not end in the file, which has " QCOW2_U
-                        " bytes",
-                        bytes, offset, j->file_size);
+    qcow2_problems_add_at (j->problems, &j->subject,
+                           offset > QCOW2_QEMU_MAX_LENGTH
+                                   || bytes > QCOW2_QEMU_MAX_LENGTH - offset
+                               ? QCOW2_BDIR_07_WRAP
+                               : QCOW2_BDIR_07,
+                           PLACE (bitmap_table_offset),
+                           "the bitmap table, " QCOW2_U " bytes at " QCOW2_X
+                           ", does not end in the file, which has " QCOW2_U
+                           " bytes",
+                           bytes, offset, j->file_size);
 }
 
 /* Returns the number of table entries that QEMU expects.  QEMU rounds the size
@@ -88,13 +87,13 @@ judge_table_size (const Judge *j)
   guint64 data_size;
 
   if (size == 0)
-    ADD (BDIR_06_EMPTY, AT_TABLE_SIZE, size, "bitmap_table_size is 0");
+    ADD (BDIR_06_EMPTY, bitmap_table_size, "bitmap_table_size is 0");
   else if (size > QCOW2_MAX_TABLE_ENTRIES)
-    ADD (BDIR_06_HUGE, AT_TABLE_SIZE, size,
+    ADD (BDIR_06_HUGE, bitmap_table_size,
          "bitmap_table_size %u is greater than " QCOW2_U, size,
          QCOW2_MAX_TABLE_ENTRIES);
-  else if (size > QEMU_MAX_DATA_SIZE / j->header->cluster_size)
-    ADD (BDIR_06_LARGE, AT_TABLE_SIZE, size,
+  else if (size > QCOW2_QEMU_MAX_BITMAP_SIZE / j->header->cluster_size)
+    ADD (BDIR_06_LARGE, bitmap_table_size,
          "bitmap_table_size %u stands for more than 512 MiB of bitmap", size);
 
   if (!qcow2_bitmap_get_data_size (j->b, j->header, &data_size))
@@ -112,8 +111,8 @@ judge_table_size (const Judge *j)
                               : size < qemu_needed ? QCOW2_BDIR_18_SMALL
                               : size > needed      ? QCOW2_BDIR_18_LARGE
                                                    : QCOW2_BDIR_18_ROUNDED;
-  Qcow2Problem *problem = qcow2_problems_add (
-      j->problems, &j->subject, rule, j->b->file_offset + AT_TABLE_SIZE, size,
+  Qcow2Problem *problem = qcow2_problems_add_at (
+      j->problems, &j->subject, rule, PLACE (bitmap_table_size),
       "bitmap_table_size is %u, but the virtual size needs " QCOW2_U
       " entries, and rounded down to 512 bytes " QCOW2_U,
       size, needed, qemu_needed);
@@ -134,18 +133,17 @@ judge_flags (const Judge *j)
   const guint32 flags = j->b->flags;
 
   if ((flags & ~QCOW2_BITMAP_KNOWN_FLAGS) != 0)
-    qcow2_problem_allow (ADD (BDIR_08, AT_FLAGS, flags,
-                              "flags has reserved bits 0x%x",
+    qcow2_problem_allow (ADD (BDIR_08, flags, "flags has reserved bits 0x%x",
                               flags & ~QCOW2_BITMAP_KNOWN_FLAGS),
                          flags & QCOW2_BITMAP_KNOWN_FLAGS);
   if ((flags & QCOW2_BITMAP_EXTRA_DATA_COMPATIBLE) != 0
       && j->b->extra_data_size == 0)
     qcow2_problem_allow (
-        ADD (BDIR_08_EXTRA, AT_FLAGS, flags,
+        ADD (BDIR_08_EXTRA, flags,
              "the extra-data-compatible flag is set without extra data"),
         flags & ~QCOW2_BITMAP_EXTRA_DATA_COMPATIBLE);
   if ((flags & QCOW2_BITMAP_IN_USE) != 0)
-    ADD (BDIR_09, AT_FLAGS, flags,
+    ADD (BDIR_09, flags,
          "the in-use flag is set: the contents on disk are out of date");
 }
 
@@ -155,14 +153,14 @@ judge_kind (const Judge *j)
   const guint8 bits = j->b->granularity_bits;
 
   if (j->b->type != QCOW2_BITMAP_DIRTY_TRACKING)
-    ADD (BDIR_11, AT_TYPE, j->b->type, "type %u is not %u (dirty tracking)",
-         j->b->type, QCOW2_BITMAP_DIRTY_TRACKING);
+    ADD (BDIR_11, type, "type %u is not %u (dirty tracking)", j->b->type,
+         QCOW2_BITMAP_DIRTY_TRACKING);
   if (bits > 63)
-    ADD (BDIR_12, AT_GRANULARITY_BITS, bits,
-         "granularity_bits %u is greater than 63", bits);
+    ADD (BDIR_12, granularity_bits, "granularity_bits %u is greater than 63",
+         bits);
   else if (bits < QEMU_MIN_GRANULARITY_BITS
            || bits > QEMU_MAX_GRANULARITY_BITS)
-    ADD (BDIR_12_QEMU, AT_GRANULARITY_BITS, bits,
+    ADD (BDIR_12_QEMU, granularity_bits,
          "granularity_bits %u is not in %u..%u, as QEMU wants", bits,
          QEMU_MIN_GRANULARITY_BITS, QEMU_MAX_GRANULARITY_BITS);
 }
@@ -182,12 +180,12 @@ judge_extra_data (const Judge *j)
     g_string_append_printf (hex, "%02x", b->extra_data[i]);
 
   if ((b->flags & QCOW2_BITMAP_EXTRA_DATA_COMPATIBLE) == 0)
-    ADD (BDIR_14, AT_EXTRA_DATA_SIZE, b->extra_data_size,
+    ADD (BDIR_14, extra_data_size,
          "%u bytes of extra data of an unknown kind forbid to use the bitmap: "
          "%s%s",
          b->extra_data_size, hex->str, dots);
   else
-    ADD (BDIR_14_COMPATIBLE, AT_EXTRA_DATA_SIZE, b->extra_data_size,
+    ADD (BDIR_14_COMPATIBLE, extra_data_size,
          "%u bytes of extra data of an unknown kind: %s%s", b->extra_data_size,
          hex->str, dots);
 }
@@ -206,17 +204,17 @@ judge_name (const Judge *j, guint64 namesake, guint64 cut_namesake)
   const Qcow2Bitmap *b = j->b;
 
   if (b->name_size == 0)
-    ADD (BDIR_13_EMPTY, AT_NAME_SIZE, b->name_size, "name_size is 0");
+    ADD (BDIR_13_EMPTY, name_size, "name_size is 0");
   else if (b->name_size > QEMU_MAX_NAME_SIZE)
-    ADD (BDIR_13_LONG, AT_NAME_SIZE, b->name_size,
-         "name_size %u is greater than %u", b->name_size, QEMU_MAX_NAME_SIZE);
+    ADD (BDIR_13_LONG, name_size, "name_size %u is greater than %u",
+         b->name_size, QEMU_MAX_NAME_SIZE);
   if (namesake != b->index)
-    ADD_AT (BDIR_15, b->name_offset, 0, "bitmap " QCOW2_U " has the same name",
-            namesake);
+    ADD_BYTES (BDIR_15, b->name_offset, "bitmap " QCOW2_U " has the same name",
+               namesake);
   else if (cut_namesake != b->index)
-    ADD_AT (BDIR_15_NUL, b->name_offset, 0,
-            "bitmap " QCOW2_U " has the same name up to a NUL byte",
-            cut_namesake);
+    ADD_BYTES (BDIR_15_NUL, b->name_offset,
+               "bitmap " QCOW2_U " has the same name up to a NUL byte",
+               cut_namesake);
 
   gsize len;
   const guint8 *bytes = g_bytes_get_data (b->name, &len);
@@ -229,14 +227,14 @@ judge_name (const Judge *j, guint64 namesake, guint64 cut_namesake)
             : QCOW2_BDIR_17_NUL,
         b->name_offset, 0, "the name has a NUL byte, at which QEMU cuts it");
   else if (!qcow2_string_is_printable (b->name))
-    ADD_AT (BDIR_17, b->name_offset, 0,
-            "the name has control or format characters or is not UTF-8");
+    ADD_BYTES (BDIR_17, b->name_offset,
+               "the name has control or format characters or is not UTF-8");
   if (b->bad_padding != 0)
-    ADD_AT (BDIR_16, b->name_offset + b->name_size, 0,
-            "the padding is not zero at " QCOW2_X, b->bad_padding);
+    ADD_BYTES (BDIR_16, b->name_offset + b->name_size,
+               "the padding is not zero at " QCOW2_X, b->bad_padding);
   if (b->padding_cut)
-    ADD_AT (BDIR_02_PADDING, b->name_offset + b->name_size, 0,
-            "the padding does not end in the directory or the file");
+    ADD_BYTES (BDIR_02_PADDING, b->name_offset + b->name_size,
+               "the padding does not end in the directory or the file");
 }
 
 /* Returns the subject of findings about BITMAP.  The name still belongs to

@@ -11,12 +11,8 @@
 #include "check/snapshot-rules.h"
 #include "qcow2/refcount.h"
 
-/* Byte offsets of fields that point to structures, from the start of the
- * header unless noted. */
-#define AT_L1_TABLE_OFFSET 0x28
-#define AT_REFCOUNT_TABLE_OFFSET 0x30
-#define AT_SNAPSHOT_OFFSET 0x40
-#define AT_DIRECTORY_OFFSET 16 /* from the start of an extension's data */
+/* The host offset of the header field MEMBER. */
+#define HEADER_AT(member) QCOW2_AT (qcow2_header_record, Qcow2Header, member)
 
 /* Limits on the work: the number of rounds, the bytes of tables read again in
  * rounds after the first, and the units of qcow2_refcounts_get_work (). */
@@ -134,7 +130,8 @@ qcow2_cluster_check_add_bitmap (Qcow2ClusterCheck *check,
         = bitmap->file_offset;
   if (bitmap->name != NULL)
     add (check, QCOW2_RUN_TABLE, bitmap->index, bitmap->bitmap_table_offset,
-         (guint64) bitmap->bitmap_table_size * 8, bitmap->file_offset);
+         (guint64) bitmap->bitmap_table_size * QCOW2_ENTRY_LENGTH,
+         bitmap->file_offset);
 }
 
 /* Adds the data clusters of the N_ENTRIES entries at ENTRIES, which are from
@@ -155,7 +152,8 @@ qcow2_cluster_check_add_entries (Qcow2ClusterCheck *check,
           && broken[i] == QCOW2_NO_RULE)
         add (check, QCOW2_RUN_DATA, bitmap->index, entries[i].offset,
              check->cluster_size,
-             bitmap->bitmap_table_offset + entries[i].index * 8);
+             bitmap->bitmap_table_offset
+                 + entries[i].index * QCOW2_ENTRY_LENGTH);
     }
 }
 
@@ -187,6 +185,14 @@ report_bad_block (Qcow2ClusterCheck *check, guint64 index, guint64 raw,
                               : is_needed   ? QCOW2_HDR_18_BLOCK_END
                                             : QCOW2_HDR_18_BLOCK_SPARE;
 
+  const Qcow2Field *place
+      = QCOW2_FIELD (qcow2_refcount_entry_record, Qcow2RefcountEntry, offset);
+  const Qcow2Field *reserved = QCOW2_FIELD (qcow2_refcount_entry_record,
+                                            Qcow2RefcountEntry, reserved);
+  const Qcow2RefcountEntry entry
+      = { .offset = qcow2_field_unpack (place, raw),
+          .reserved = qcow2_field_unpack (reserved, raw) };
+
   if (is_after_end && is_needed)
     qcow2_file_end_note_needed (&check->file_end, check->image, raw,
                                 check->cluster_size);
@@ -194,12 +200,16 @@ report_bad_block (Qcow2ClusterCheck *check, guint64 index, guint64 raw,
     qcow2_file_end_note_counted (&check->file_end, check->image, raw,
                                  check->cluster_size);
 
-  qcow2_problems_add (check->problems, &subject, rule,
-                      check->image->header.refcount_table_offset + index * 8,
-                      raw, "entry " QCOW2_U " is " QCOW2_X ", %s", index, raw,
-                      offset != 0
-                          ? "which has reserved bits"
-                          : "not the start of a cluster inside the file");
+  qcow2_problems_add_at (
+      check->problems, &subject, rule,
+      &(const Qcow2Place){ .start = check->image->header.refcount_table_offset
+                                    + index * QCOW2_ENTRY_LENGTH,
+                           .record = &qcow2_refcount_entry_record,
+                           .field = offset != 0 ? reserved : place,
+                           .structure = &entry },
+      "entry " QCOW2_U " is " QCOW2_X ", %s", index, raw,
+      offset != 0 ? "which has reserved bits"
+                  : "not the start of a cluster inside the file");
 }
 
 static void
@@ -232,7 +242,7 @@ add_refcount_structures (Qcow2ClusterCheck *check)
        h->refcount_table_offset,
        MIN (h->refcount_table_clusters * check->cluster_size,
             QCOW2_MAX_REFTABLE_BYTES),
-       AT_REFCOUNT_TABLE_OFFSET);
+       HEADER_AT (refcount_table_offset));
   if (check->refcounts == NULL)
     return;
 
@@ -255,7 +265,8 @@ add_refcount_structures (Qcow2ClusterCheck *check)
         }
       if (offset != 0)
         add (check, QCOW2_RUN_REFCOUNT_BLOCK, QCOW2_NO_INDEX, offset,
-             check->cluster_size, h->refcount_table_offset + i * 8);
+             check->cluster_size,
+             h->refcount_table_offset + i * QCOW2_ENTRY_LENGTH);
       if (raw != offset && check->rounds == 0)
         report_bad_block (check, i, raw, offset);
     }
@@ -268,15 +279,15 @@ add_snapshot_structures (Qcow2ClusterCheck *check)
 
   add (check, QCOW2_RUN_SNAPSHOT_TABLE, QCOW2_NO_INDEX,
        check->image->header.snapshot_offset, check->snapshots.size,
-       AT_SNAPSHOT_OFFSET);
+       HEADER_AT (snapshot_offset));
   for (guint i = 0; l1_tables != NULL && i < l1_tables->len; i++)
     {
       const Qcow2SnapshotL1 *l1
           = &g_array_index (l1_tables, Qcow2SnapshotL1, i);
 
-      if ((guint64) l1->size * 8 <= QCOW2_MAX_L1_BYTES)
+      if ((guint64) l1->size * QCOW2_ENTRY_LENGTH <= QCOW2_MAX_L1_BYTES)
         add (check, QCOW2_RUN_SNAPSHOT_L1_TABLE, QCOW2_NO_INDEX, l1->offset,
-             (guint64) l1->size * 8, l1->pointer);
+             (guint64) l1->size * QCOW2_ENTRY_LENGTH, l1->pointer);
     }
 }
 
@@ -300,9 +311,10 @@ add_structures (Qcow2ClusterCheck *check)
   GError *error = NULL;
 
   add_header (check);
-  if ((guint64) h->l1_size * 8 <= QCOW2_MAX_L1_BYTES)
+  if ((guint64) h->l1_size * QCOW2_ENTRY_LENGTH <= QCOW2_MAX_L1_BYTES)
     add (check, QCOW2_RUN_L1_TABLE, QCOW2_NO_INDEX, h->l1_table_offset,
-         (guint64) h->l1_size * 8, AT_L1_TABLE_OFFSET);
+         (guint64) h->l1_size * QCOW2_ENTRY_LENGTH,
+         HEADER_AT (l1_table_offset));
   if (image->crypto_offset != 0)
     add (check, QCOW2_RUN_CRYPTO_HEADER, QCOW2_NO_INDEX,
          image->crypto.crypto_header_offset,
@@ -310,7 +322,9 @@ add_structures (Qcow2ClusterCheck *check)
   add (check, QCOW2_RUN_DIRECTORY, QCOW2_NO_INDEX,
        image->bitmaps.bitmap_directory_offset,
        MIN (image->bitmaps.bitmap_directory_size, QCOW2_MAX_DIRECTORY_SIZE),
-       image->bitmaps_offset + AT_DIRECTORY_OFFSET);
+       image->bitmaps_offset
+           + QCOW2_AT (qcow2_bitmaps_extension_record, Qcow2BitmapsExtension,
+                       bitmap_directory_offset));
 
   add_refcount_structures (check);
   if (check->rounds == 0
@@ -388,9 +402,10 @@ choose_subject (const Qcow2ClusterCheck *check, const Qcow2Run *one,
 static char *
 name_run (const Qcow2Run *run, guint64 cluster)
 {
-  const guint64 pointer
-      = run->pointer
-        + (run->kind == QCOW2_RUN_DATA ? (cluster - run->start) * 8 : 0);
+  const guint64 pointer = run->pointer
+                          + (run->kind == QCOW2_RUN_DATA
+                                 ? (cluster - run->start) * QCOW2_ENTRY_LENGTH
+                                 : 0);
 
   if (run->bitmap == QCOW2_RUN_NO_BITMAP)
     return g_strdup_printf ("the %s (by " QCOW2_X ")", kind_names[run->kind],
@@ -598,10 +613,10 @@ report_unexamined (const Qcow2ClusterCheck *check, guint64 cluster,
                                  .bitmap = QCOW2_NO_INDEX };
   const guint64 offset = cluster * check->cluster_size;
 
-  qcow2_problems_add (
-      check->problems, &subject, QCOW2_RES_06, offset, 0,
-      "%s from " QCOW2_X " on were not examined: there are too many clusters",
-      what, offset);
+  qcow2_problems_add (check->problems, &subject, QCOW2_RES_06, offset, 0,
+                      "%s from " QCOW2_X
+                      " on were not examined: there are too many clusters",
+                      what, offset);
 }
 
 /* REF-01: checks once the refcount of each cluster that belongs to a structure
@@ -638,8 +653,9 @@ note_header_tables (Qcow2ClusterCheck *check)
 {
   const Qcow2Image *image = check->image;
   const Qcow2Header *h = &image->header;
-  const guint64 l1_bytes = (guint64) h->l1_size * 8;
-  const guint64 l1_needed = qcow2_header_get_n_l1_needed (h) * 8;
+  const guint64 l1_bytes = (guint64) h->l1_size * QCOW2_ENTRY_LENGTH;
+  const guint64 l1_needed
+      = qcow2_header_get_n_l1_needed (h) * QCOW2_ENTRY_LENGTH;
   const guint64 refcount_bytes
       = h->refcount_table_clusters * check->cluster_size;
   const guint64 refcount_needed
@@ -673,9 +689,8 @@ judge_file_end (Qcow2ClusterCheck *check)
     tell_of_refcounts (check, error);
 
   error = NULL;
-  check->l1_failed
-      = !qcow2_file_end_judge (&check->file_end, check->image, check->problems,
-                               &error);
+  check->l1_failed = !qcow2_file_end_judge (&check->file_end, check->image,
+                                            check->problems, &error);
   if (check->l1_failed)
     tell (check, error);
 }

@@ -14,12 +14,8 @@
  */
 #define MAX_ZERO_BYTES (512 * 1024 * 1024)
 
-/* Host offset of refcount_order, and the maximum values of it and of
- * header_length, the next field, in a version 3 header.  No longer header is
- * known. */
-#define AT_REFCOUNT_ORDER 0x60
+/* The maximum value of refcount_order. */
 #define MAX_REFCOUNT_ORDER 6
-#define MAX_V3_LENGTH 112
 
 typedef struct
 {
@@ -119,21 +115,21 @@ find_version_3 (const Check *check, guint64 start, gboolean *found,
                 GError **error)
 {
   const Qcow2Image *image = check->image;
-  guint8 bytes[8];
+  const guint at = QCOW2_AT (qcow2_header_record, Qcow2Header, refcount_order);
+  guint8 bytes[8]; /* refcount_order and the next field, header_length */
 
   *found = FALSE;
-  if (image->header.version != 2 || start > AT_REFCOUNT_ORDER
-      || byte_source_get_size (image->source)
-             < AT_REFCOUNT_ORDER + sizeof bytes)
+  if (image->header.version != 2 || start > at
+      || byte_source_get_size (image->source) < at + sizeof bytes)
     return TRUE;
-  if (!byte_source_read (image->source, AT_REFCOUNT_ORDER, bytes, sizeof bytes,
-                         "header", error))
+  if (!byte_source_read (image->source, at, bytes, sizeof bytes,
+                         qcow2_header_record.name, error))
     return FALSE;
 
   const guint64 length = qcow2_load_be (bytes + 4, 4);
   *found = qcow2_load_be (bytes, 4) <= MAX_REFCOUNT_ORDER
-           && length >= QCOW2_V3_HEADER_LENGTH && length <= MAX_V3_LENGTH
-           && length % 8 == 0;
+           && length >= QCOW2_V3_HEADER_LENGTH
+           && length <= QCOW2_KNOWN_HEADER_LENGTH && length % 8 == 0;
   return TRUE;
 }
 
@@ -155,13 +151,13 @@ check_rest_of_area (Check *check, guint64 start, guint64 end)
       || !find_version_3 (check, start, &is_version_3, &error))
     fail (error, check);
   else if (is_version_3)
-    qcow2_problems_add (check->problems, &subject,
-                        QCOW2_HDR_14_VERSION_3, offset, 0,
+    qcow2_problems_add (check->problems, &subject, QCOW2_HDR_14_VERSION_3,
+                        offset, 0,
                         "the rest of a version 3 header follows the version 2 "
                         "header");
   else if (offset < stop)
-    qcow2_problems_add (check->problems, &subject, QCOW2_HDR_14, offset,
-                        0, "there is something after the last extension");
+    qcow2_problems_add (check->problems, &subject, QCOW2_HDR_14, offset, 0,
+                        "there is something after the last extension");
 }
 
 /* Returns whether there is an error in the fields that locate the extensions.
@@ -220,8 +216,8 @@ check_tail (Check *check, const Qcow2Bitmap *bitmap, guint64 data_size)
 
   if (end - start > check->zero_bytes_left)
     {
-      qcow2_problems_add (check->problems, &subject, QCOW2_RES_06_TAIL,
-                          start, 0,
+      qcow2_problems_add (check->problems, &subject, QCOW2_RES_06_TAIL, start,
+                          0,
                           "the bits after the last one that counts were not "
                           "examined: there are too many in this image");
       return;
@@ -337,8 +333,8 @@ check_bitmap (Check *check, const Walk *walk, gboolean asked_for,
 
   check->last_index = find_last_entry (check, bitmap, &data_size);
   check->has_last = FALSE;
-  qcow2_examiner_set_problems (walk->examiner, wanted ? check->problems
-                                                      : walk->ignored);
+  qcow2_examiner_set_problems (walk->examiner,
+                               wanted ? check->problems : walk->ignored);
   qcow2_cluster_check_add_bitmap (check->clusters, bitmap, wanted);
   qcow2_examiner_examine (walk->examiner, bitmap, &error);
   if (error != NULL)
@@ -361,8 +357,8 @@ check_cut_entry (Check *check, const Walk *walk)
     return;
 
   check->last_index = QCOW2_NO_INDEX;
-  qcow2_examiner_set_problems (
-      walk->examiner, walk->first ? check->problems : walk->ignored);
+  qcow2_examiner_set_problems (walk->examiner,
+                               walk->first ? check->problems : walk->ignored);
   qcow2_cluster_check_add_bitmap (check->clusters, &bitmap, walk->first);
   if (!qcow2_examiner_examine_cut_entry (walk->examiner, &error))
     fail_table (check, &bitmap, error);
@@ -460,7 +456,8 @@ check_bitmaps (Check *check, Qcow2Directory *directory)
   gboolean is_readable = directory != NULL && check->clusters != NULL;
 
   check->summary->is_whole
-      = directory != NULL && !qcow2_directory_is_unknown (directory, check->problems);
+      = directory != NULL
+        && !qcow2_directory_is_unknown (directory, check->problems);
   do
     {
       if (is_readable && !walk_bitmaps (check, directory, first, &error))
@@ -492,8 +489,7 @@ check_changed (const Check *check)
   const Qcow2Subject subject = make_subject (QCOW2_PART_ALL, "image");
 
   if (byte_source_has_changed (check->image->source))
-    qcow2_problems_add (check->problems, &subject,
-                        QCOW2_FILE_08_CHANGED, 0, 0,
+    qcow2_problems_add (check->problems, &subject, QCOW2_FILE_08_CHANGED, 0, 0,
                         "the file changed while it was read");
 }
 

@@ -4,6 +4,8 @@
 
 #include "check/cluster-map.h"
 
+#include "qcow2/record.h"
+
 struct Qcow2ClusterMap
 {
   GArray *runs; /* of Qcow2Run */
@@ -96,7 +98,8 @@ continues (const Qcow2Run *last, const Qcow2Run *run)
 {
   return run->kind == QCOW2_RUN_DATA && last->kind == QCOW2_RUN_DATA
          && run->bitmap == last->bitmap && run->start == end_of (last)
-         && run->pointer == last->pointer + (guint64) last->n * 8
+         && run->pointer
+                == last->pointer + (guint64) last->n * QCOW2_ENTRY_LENGTH
          && run->n <= G_MAXUINT32 - last->n;
 }
 
@@ -114,7 +117,7 @@ qcow2_cluster_map_add (Qcow2ClusterMap *map, Qcow2Run run)
     {
       const guint64 cut = map->low - run.start;
 
-      run.pointer += run.kind == QCOW2_RUN_DATA ? cut * 8 : 0;
+      run.pointer += run.kind == QCOW2_RUN_DATA ? cut * QCOW2_ENTRY_LENGTH : 0;
       run.n -= (guint32) cut;
       run.start = map->low;
       run.clipped = 1;

@@ -6,11 +6,6 @@
 
 #include "check/image-rules.h"
 
-#define WHAT "bitmap directory"
-
-/* Offset of name_size in an entry (qcow2 spec, bitmap directory). */
-#define AT_NAME_SIZE 18
-
 /* Returns the subject of a finding: entry INDEX, or the whole directory if
  * INDEX is QCOW2_NO_INDEX. */
 static Qcow2Subject
@@ -18,7 +13,8 @@ make_subject (guint64 index)
 {
   const Qcow2Subject subject
       = { .parts = QCOW2_PART_BITMAPS,
-          .structure = index == QCOW2_NO_INDEX ? WHAT : "bitmap",
+          .structure
+          = index == QCOW2_NO_INDEX ? qcow2_bitmap_record.name : "bitmap",
           .extension = QCOW2_NO_INDEX,
           .bitmap = index };
 
@@ -46,8 +42,8 @@ judge_cut_entry (const Qcow2Directory *directory, Qcow2Problems *problems)
   const guint32 nb_bitmaps
       = qcow2_directory_get_image (directory)->bitmaps.nb_bitmaps;
   const gboolean by_file = facts->cut_by_file;
-  const gboolean is_shorter = facts->has_shorter_name
-                              && qcow2_directory_is_rewritten (directory);
+  const gboolean is_shorter
+      = facts->has_shorter_name && qcow2_directory_is_rewritten (directory);
   const guint64 n = facts->n_entries;
 
   if (facts->end == QCOW2_DIRECTORY_ENTRY_CUT)
@@ -57,12 +53,13 @@ judge_cut_entry (const Qcow2Directory *directory, Qcow2Problems *problems)
                                   : is_shorter ? QCOW2_BDIR_02_SHORTER
                                                : QCOW2_BDIR_02_FILE;
 
-      qcow2_problems_add (problems, &subject, rule, facts->pos + AT_NAME_SIZE,
-                          0,
-                          "extra data and name do not end before " QCOW2_X
-                          ", the end of the %s",
-                          by_file ? facts->file_end : facts->declared_end,
-                          by_file ? "file" : "directory");
+      qcow2_problems_add_at (problems, &subject, rule,
+                             QCOW2_PLACE (facts->pos, qcow2_bitmap_record,
+                                          Qcow2Bitmap, name_size, NULL),
+                             "extra data and name do not end before " QCOW2_X
+                             ", the end of the %s",
+                             by_file ? facts->file_end : facts->declared_end,
+                             by_file ? "file" : "directory");
       return TRUE;
     }
   if (facts->end == QCOW2_DIRECTORY_HEAD_CUT && n < nb_bitmaps)
@@ -72,11 +69,12 @@ judge_cut_entry (const Qcow2Directory *directory, Qcow2Problems *problems)
                                   : is_shorter ? QCOW2_BDIR_01_SHORTER
                                                : QCOW2_BDIR_01_FILE;
 
-      qcow2_problems_add (problems, &subject, rule, facts->pos, 0,
-                          "only " QCOW2_U " of the %u bytes of an entry's "
-                          "fields are left",
-                          facts->file_end - facts->pos,
-                          QCOW2_BITMAP_HEAD_LENGTH);
+      qcow2_problems_add_at (
+          problems, &subject, rule,
+          &(const Qcow2Place){ .start = facts->pos,
+                               .record = &qcow2_bitmap_record },
+          "only " QCOW2_U " of the %u bytes of an entry's fields are left",
+          facts->file_end - facts->pos, QCOW2_BITMAP_HEAD_LENGTH);
       return TRUE;
     }
 
@@ -95,10 +93,11 @@ judge_entries (const Qcow2Directory *directory, Qcow2Problems *problems)
 
   if (n != nb_bitmaps)
     qcow2_problem_allow (
-        qcow2_problems_add (
+        qcow2_problems_add_at (
             problems, &subject,
             n > nb_bitmaps ? QCOW2_BDIR_03_MORE : QCOW2_BDIR_03_LESS,
-            image->bitmaps_offset, nb_bitmaps,
+            QCOW2_PLACE (image->bitmaps_offset, qcow2_bitmaps_extension_record,
+                         Qcow2BitmapsExtension, nb_bitmaps, &image->bitmaps),
             "the directory has " QCOW2_U " entries, but nb_bitmaps is %u", n,
             nb_bitmaps),
         n);
@@ -125,11 +124,13 @@ qcow2_directory_judge (const Qcow2Directory *directory,
   const Qcow2Subject subject = make_subject (QCOW2_NO_INDEX);
 
   if (facts->is_none)
-    qcow2_problems_add (problems, &subject, QCOW2_BDIR_21, facts->start, 0,
-                        "what bitmap_directory_offset points to is no bitmap "
-                        "directory: none of its " QCOW2_U
-                        " entries can be one",
-                        facts->n_entries);
+    qcow2_problems_add_at (
+        problems, &subject, QCOW2_BDIR_21,
+        &(const Qcow2Place){ .start = facts->start,
+                             .record = &qcow2_bitmap_record },
+        "what bitmap_directory_offset points to is no bitmap directory: none "
+        "of its " QCOW2_U " entries can be one",
+        facts->n_entries);
   /* Another finding reports a directory that the file does not hold at all. */
   else if (!judge_cut_entry (directory, problems)
            && facts->file_end > facts->start)

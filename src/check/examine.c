@@ -7,16 +7,12 @@
 #include "check/bitmap-rules.h"
 #include "check/directory-rules.h"
 #include "check/table-rules.h"
+#include "qcow2/arithmetic.h"
 #include "qcow2/contents.h"
 #include "qcow2/error.h"
 
-/* A table with more entries than its bitmap needs is examined up to QEMU's
- * limit on the bytes of bitmap data (block/qcow2-bitmap.c: BME_MAX_PHYS_SIZE)
- * and one entry further. */
-#define QEMU_MAX_DATA_SIZE (512 * 1024 * 1024)
-
 /* The most bytes of tables that are examined in an image. */
-#define MAX_TABLE_BYTES (QCOW2_MAX_TABLE_ENTRIES * 8)
+#define MAX_TABLE_BYTES (QCOW2_MAX_TABLE_ENTRIES * QCOW2_ENTRY_LENGTH)
 
 /* The number of entries that are decoded at a time. */
 #define BLOCK 512
@@ -59,26 +55,20 @@ typedef struct
 } Verdict;
 
 static gint
-compare_numbers (guint64 a, guint64 b)
-{
-  return a < b ? -1 : a > b;
-}
-
-static gint
 compare_verdicts (gconstpointer a, gconstpointer b,
                   gpointer data G_GNUC_UNUSED)
 {
   const Verdict *left = a;
   const Verdict *right = b;
-  const gint by_offset = compare_numbers (left->offset, right->offset);
-  const gint by_size = compare_numbers (left->size, right->size);
+  const gint by_offset = qcow2_compare (left->offset, right->offset);
+  const gint by_size = qcow2_compare (left->size, right->size);
 
   if (by_offset != 0)
     return by_offset;
   if (by_size != 0)
     return by_size;
 
-  return compare_numbers (left->granularity, right->granularity);
+  return qcow2_compare (left->granularity, right->granularity);
 }
 
 /* Returns an examiner of the bitmaps in DIRECTORY that adds findings to
@@ -152,7 +142,8 @@ qcow2_examiner_judge_entry (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap)
 {
   const Qcow2Image *image = examiner->image;
 
-  if (bitmap->name == NULL || qcow2_directory_get_facts (examiner->directory)->is_none)
+  if (bitmap->name == NULL
+      || qcow2_directory_get_facts (examiner->directory)->is_none)
     return;
 
   qcow2_bitmap_judge (
@@ -191,7 +182,7 @@ take_flaw (Verdict *verdict, Qcow2RuleIndex rule, const Qcow2TableEntry *entry)
     return;
 
   verdict->broken = rule;
-  verdict->broken_at = verdict->offset + entry->index * 8;
+  verdict->broken_at = verdict->offset + entry->index * QCOW2_ENTRY_LENGTH;
   verdict->broken_value = entry->raw;
 }
 
@@ -247,7 +238,8 @@ static void
 take_counts (const Qcow2Header *header, const Verdict *verdict,
              Qcow2Bitmap *bitmap)
 {
-  const guint64 table_bytes = (guint64) bitmap->bitmap_table_size * 8;
+  const guint64 table_bytes
+      = (guint64) bitmap->bitmap_table_size * QCOW2_ENTRY_LENGTH;
   const guint64 n_clusters = qcow2_bitmap_get_n_needed (header, table_bytes)
                              + verdict->counts.serialized;
 
@@ -276,8 +268,8 @@ judge_unexamined (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
    * trusted. */
   qcow2_problems_add (
       examiner->problems, &subject,
-      n < n_needed ? QCOW2_RES_02 : QCOW2_RES_02_SPARE, table->offset + n * 8,
-      0,
+      n < n_needed ? QCOW2_RES_02 : QCOW2_RES_02_SPARE,
+      table->offset + n * QCOW2_ENTRY_LENGTH, 0,
       "the table was examined up to here only: entries " QCOW2_U " to " QCOW2_U
       " are left",
       n, n_readable - 1);
@@ -329,11 +321,14 @@ judge_table (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, GError **error)
   qcow2_bitmap_get_data_size (bitmap, &image->header, &data_size);
   const guint64 needed = qcow2_bitmap_get_n_needed (&image->header, data_size);
   const guint64 n = MIN (
-      MIN (qcow2_table_get_n_readable (&table), examiner->bytes_left / 8),
-      MAX (needed, QEMU_MAX_DATA_SIZE / image->header.cluster_size + 1));
+      MIN (qcow2_table_get_n_readable (&table),
+           examiner->bytes_left / QCOW2_ENTRY_LENGTH),
+      MAX (needed,
+           QCOW2_QEMU_MAX_BITMAP_SIZE / image->header.cluster_size + 1));
   Verdict verdict = key;
   verdict.owner = bitmap->index;
-  examiner->bytes_left -= n * 8; /* even if judging fails, to bound the work */
+  examiner->bytes_left
+      -= n * QCOW2_ENTRY_LENGTH; /* even if judging fails, to bound the work */
   if (!judge_entries (examiner, bitmap, &table, data_size, n, &verdict, error))
     return FALSE;
 
@@ -342,7 +337,7 @@ judge_table (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, GError **error)
       && verdict.broken == QCOW2_NO_RULE)
     {
       verdict.broken = QCOW2_RES_02;
-      verdict.broken_at = table.offset + n * 8;
+      verdict.broken_at = table.offset + n * QCOW2_ENTRY_LENGTH;
     }
 
   verdict.whole = n == bitmap->bitmap_table_size;

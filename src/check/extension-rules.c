@@ -6,38 +6,55 @@
 #include <string.h>
 
 #include "check/directory-end.h"
+#include "qcow2/bitmap.h"
+#include "qcow2/luks.h"
 #include "qcow2/printable.h"
-
-#define WHAT "header extension"
-
-/* Byte offsets in an extension, from its magic. */
-#define AT_LENGTH 4
-#define AT_DATA QCOW2_EXTENSION_HEAD_LENGTH
-
-#define BITMAPS_LENGTH QCOW2_BITMAPS_EXTENSION_LENGTH
-#define CRYPTO_LENGTH QCOW2_CRYPTO_EXTENSION_LENGTH
-#define FEATURE_ROW 48
-
-/* LUKS1 on-disk format: the size of the partition header in bytes. */
-#define LUKS_HEADER_LENGTH 592
-
-/* The size of the fixed part of a directory entry in bytes. */
-#define DIRECTORY_ENTRY_HEAD 24
 
 typedef struct
 {
   const Qcow2Extension *e;
   const Qcow2Header *header;
-  guint64 file_size; /* bytes */
+  guint64 file_size;                 /* bytes */
   gboolean directory_ends_in_zeroes; /* the file truncates the directory, which
                                         is sound if zeroes follow */
   Qcow2Problems *problems;
   Qcow2Subject subject;
 } Judge;
 
-#define ADD(rule, offset, ...)                                                \
+/* Places of the fields of the extension's head and of its data. */
+#define HEAD(field)                                                           \
+  QCOW2_PLACE (j->e->file_offset, qcow2_extension_record, Qcow2Extension,     \
+               field, j->e)
+#define CRYPTO(field)                                                         \
+  QCOW2_PLACE (get_data_offset (j), qcow2_crypto_extension_record,            \
+               Qcow2CryptoExtension, field, &j->e->crypto)
+#define BITMAPS(field)                                                        \
+  QCOW2_PLACE (get_data_offset (j), qcow2_bitmaps_extension_record,           \
+               Qcow2BitmapsExtension, field, &j->e->bitmaps)
+
+#define FEATURE(field)                                                        \
+  QCOW2_PLACE (start, qcow2_feature_record, Qcow2Feature, field, feature)
+
+/* The extension as a whole. */
+#define ALL                                                                   \
+  (&(const Qcow2Place){ .start = j->e->file_offset,                           \
+                        .record = &qcow2_extension_record })
+
+#define ADD(rule, place, ...)                                                 \
+  qcow2_problems_add_at (j->problems, &j->subject, QCOW2_##rule, (place),     \
+                         __VA_ARGS__)
+
+/* Adds a finding about the data of the extension, a string. */
+#define ADD_BYTES(rule, message)                                              \
   qcow2_problems_add (j->problems, &j->subject, QCOW2_##rule,                 \
-                      j->e->file_offset + (offset), __VA_ARGS__)
+                      get_data_offset (j), 0, message)
+
+/* Returns the host offset of the data of the extension. */
+static guint64
+get_data_offset (const Judge *j)
+{
+  return j->e->file_offset + QCOW2_EXTENSION_HEAD_LENGTH;
+}
 
 /* QEMU only uses the last one of several bitmaps or crypto extensions. */
 static void
@@ -46,17 +63,17 @@ judge_repeated (const Judge *j)
   switch (j->e->magic)
     {
     case QCOW2_EXTENSION_BITMAPS:
-      ADD (EXT_08_BITMAPS, 0, 0,
+      ADD (EXT_08_BITMAPS, ALL,
            "there is an extension of this type before this one, and only the "
            "last one counts");
       return;
     case QCOW2_EXTENSION_CRYPTO:
-      ADD (EXT_08_CRYPTO, 0, 0,
+      ADD (EXT_08_CRYPTO, ALL,
            "there is an extension of this type before this one, and only the "
            "last one counts");
       return;
     default:
-      ADD (EXT_08, 0, 0, "there is an extension of this type before this one");
+      ADD (EXT_08, ALL, "there is an extension of this type before this one");
       return;
     }
 }
@@ -69,9 +86,9 @@ judge_characters (const Judge *j)
       = j->e->bytes != NULL ? g_bytes_get_data (j->e->bytes, &len) : NULL;
 
   if (len > 0 && memchr (bytes, 0, len) != NULL)
-    ADD (HDR_30_NUL, AT_DATA, 0, "the string has a NUL byte");
+    ADD_BYTES (HDR_30_NUL, "the string has a NUL byte");
   else if (len > 0 && !qcow2_string_is_printable (j->e->bytes))
-    ADD (HDR_30, AT_DATA, 0, "the string has control or format characters");
+    ADD_BYTES (HDR_30, "the string has control or format characters");
 }
 
 static void
@@ -80,12 +97,12 @@ judge_backing_format (const Judge *j)
   const guint32 length = j->e->length;
 
   if (j->header->backing_file_offset == 0)
-    ADD (EXT_10_ALONE, 0, 0, "there is no backing file");
+    ADD (EXT_10_ALONE, ALL, "there is no backing file");
   if (length == 0)
-    ADD (EXT_10_EMPTY, AT_LENGTH, length, "length is 0");
+    ADD (EXT_10_EMPTY, HEAD (length), "length is 0");
   else if (length > QCOW2_QEMU_MAX_BACKING_FORMAT)
-    ADD (EXT_10_LONG, AT_LENGTH, length, "length %u is greater than %u",
-         length, QCOW2_QEMU_MAX_BACKING_FORMAT);
+    ADD (EXT_10_LONG, HEAD (length), "length %u is greater than %u", length,
+         QCOW2_QEMU_MAX_BACKING_FORMAT);
   judge_characters (j);
 }
 
@@ -95,47 +112,59 @@ judge_data_file (const Judge *j)
   const guint64 features = j->header->incompatible_features;
 
   if ((features & QCOW2_INCOMPATIBLE_DATA_FILE) == 0)
-    ADD (EXT_14_BIT, 0, 0, "the external data file bit is clear");
+    ADD (EXT_14_BIT, ALL, "the external data file bit is clear");
   if (j->e->length == 0)
-    ADD (EXT_14_EMPTY, AT_LENGTH, j->e->length, "the file name is empty");
+    ADD (EXT_14_EMPTY, HEAD (length), "the file name is empty");
   judge_characters (j);
+}
+
+/* Judges row ROW of a feature name table, FEATURE.  SEEN holds the masks of
+ * the bits in earlier rows. */
+static void
+judge_feature (const Judge *j, guint row, const Qcow2Feature *feature,
+               guint64 *seen)
+{
+  const guint64 start
+      = get_data_offset (j)
+        + (guint64) row * qcow2_record_get_size (&qcow2_feature_record);
+
+  if (!qcow2_string_is_printable (feature->name))
+    ADD (HDR_30, FEATURE (padded_name),
+         "the feature name has control or format characters");
+  if (feature->type >= QCOW2_N_FEATURE_TYPES)
+    ADD (EXT_11, FEATURE (type), "type %u, bit %u is no feature bit",
+         feature->type, feature->bit);
+  else if (feature->bit >= QCOW2_MASK_BITS)
+    ADD (EXT_11, FEATURE (bit), "type %u, bit %u is no feature bit",
+         feature->type, feature->bit);
+  else
+    {
+      const guint64 mask = G_GUINT64_CONSTANT (1) << feature->bit;
+
+      if ((seen[feature->type] & mask) != 0)
+        ADD (EXT_11, FEATURE (bit), "type %u, bit %u has a name already",
+             feature->type, feature->bit);
+      seen[feature->type] |= mask;
+    }
 }
 
 static void
 judge_features (const Judge *j)
 {
   const guint n = qcow2_extension_get_n_features (j->e);
+  const guint size = qcow2_record_get_size (&qcow2_feature_record);
   guint64 seen[QCOW2_N_FEATURE_TYPES] = { 0 };
 
-  if (j->e->bytes != NULL && j->e->length % FEATURE_ROW != 0)
-    ADD (EXT_11, AT_LENGTH, j->e->length, "length %u is not a multiple of %u",
-         j->e->length, FEATURE_ROW);
+  if (j->e->bytes != NULL && j->e->length % size != 0)
+    ADD (EXT_11, HEAD (length), "length %u is not a multiple of %u",
+         j->e->length, size);
 
   for (guint row = 0; row < n; row++)
     {
       g_auto (Qcow2Feature) feature = { 0 };
-      const guint64 at = AT_DATA + (guint64) row * FEATURE_ROW;
 
       qcow2_extension_get_feature (j->e, row, &feature);
-      if (!qcow2_string_is_printable (feature.name))
-        ADD (HDR_30, at + 2, 0,
-             "the feature name has control or format characters");
-      if (feature.type >= QCOW2_N_FEATURE_TYPES
-          || feature.bit >= QCOW2_MASK_BITS)
-        {
-          const gboolean bad_type = feature.type >= QCOW2_N_FEATURE_TYPES;
-
-          ADD (EXT_11, at + (bad_type ? 0 : 1),
-               bad_type ? feature.type : feature.bit,
-               "type %u, bit %u is no feature bit", feature.type, feature.bit);
-          continue;
-        }
-
-      const guint64 mask = G_GUINT64_CONSTANT (1) << feature.bit;
-      if ((seen[feature.type] & mask) != 0)
-        ADD (EXT_11, at + 1, feature.bit, "type %u, bit %u has a name already",
-             feature.type, feature.bit);
-      seen[feature.type] |= mask;
+      judge_feature (j, row, &feature, seen);
     }
 }
 
@@ -144,35 +173,36 @@ judge_crypto (const Judge *j)
 {
   const guint64 offset = j->e->crypto.crypto_header_offset;
   const guint64 length = j->e->crypto.crypto_header_length;
+  const guint size = qcow2_record_get_size (&qcow2_crypto_extension_record);
 
   if (j->header->crypt_method != QCOW2_CRYPT_LUKS)
-    ADD (EXT_13_METHOD, 0, 0, "crypt_method is %u, not %u (luks)",
+    ADD (EXT_13_METHOD, ALL, "crypt_method is %u, not %u (luks)",
          j->header->crypt_method, QCOW2_CRYPT_LUKS);
-  if (j->e->length != CRYPTO_LENGTH)
+  if (j->e->length != size)
     {
-      ADD (EXT_13_LENGTH, AT_LENGTH, j->e->length, "length %u is not %u",
-           j->e->length, CRYPTO_LENGTH);
+      ADD (EXT_13_LENGTH, HEAD (length), "length %u is not %u", j->e->length,
+           size);
       return;
     }
   if (j->e->n_decoded < 2)
     return; /* truncated by the file: EXT-15 */
 
   if (offset == 0 || offset % j->header->cluster_size != 0)
-    ADD (EXT_13_PLACE, AT_DATA, offset,
+    ADD (EXT_13_PLACE, CRYPTO (crypto_header_offset),
          "crypto_header_offset " QCOW2_X " is not the start of a cluster",
          offset);
-  if (length < LUKS_HEADER_LENGTH)
-    ADD (EXT_13_SHORT, AT_DATA + 8, length,
+  if (length < QCOW2_LUKS_LENGTH)
+    ADD (EXT_13_SHORT, CRYPTO (crypto_header_length),
          "crypto_header_length " QCOW2_U " is less than the %u of a LUKS "
          "header",
-         length, LUKS_HEADER_LENGTH);
-  else if (offset > QCOW2_QEMU_MAX_LENGTH - LUKS_HEADER_LENGTH)
-    ADD (EXT_13_FAR, AT_DATA + 8, length,
+         length, QCOW2_LUKS_LENGTH);
+  else if (offset > QCOW2_QEMU_MAX_LENGTH - QCOW2_LUKS_LENGTH)
+    ADD (EXT_13_FAR, CRYPTO (crypto_header_length),
          "the LUKS header, " QCOW2_U " bytes at " QCOW2_X
          ", is beyond what QEMU reads of a file",
          length, offset);
   else if (offset > j->file_size || length > j->file_size - offset)
-    ADD (EXT_13_END, AT_DATA + 8, length,
+    ADD (EXT_13_END, CRYPTO (crypto_header_length),
          "the LUKS header, " QCOW2_U " bytes at " QCOW2_X
          ", does not end in the file, which has " QCOW2_U " bytes",
          length, offset, j->file_size);
@@ -183,21 +213,21 @@ judge_directory_size (const Judge *j)
 {
   const Qcow2BitmapsExtension *b = &j->e->bitmaps;
   const guint64 size = b->bitmap_directory_size;
-  const guint64 at = AT_DATA + 8;
-  const guint64 least = (guint64) b->nb_bitmaps * DIRECTORY_ENTRY_HEAD;
+  const guint64 least = (guint64) b->nb_bitmaps * QCOW2_BITMAP_HEAD_LENGTH;
 
   if (size == 0)
-    ADD (BEXT_04_EMPTY, at, size, "bitmap_directory_size is 0");
+    ADD (BEXT_04_EMPTY, BITMAPS (bitmap_directory_size),
+         "bitmap_directory_size is 0");
   /* QEMU checks this even in an extension that a later one overrides. */
   else if (size > QCOW2_MAX_DIRECTORY_SIZE)
-    ADD (BEXT_04_LARGE, at, size,
+    ADD (BEXT_04_LARGE, BITMAPS (bitmap_directory_size),
          "bitmap_directory_size " QCOW2_X " is greater than 0x%x", size,
          QCOW2_MAX_DIRECTORY_SIZE);
   else if (size % 8 != 0)
-    ADD (BEXT_04_ALIGN, at, size,
+    ADD (BEXT_04_ALIGN, BITMAPS (bitmap_directory_size),
          "bitmap_directory_size " QCOW2_X " is not a multiple of 8", size);
   else if (size < least)
-    ADD (BEXT_04_SMALL, at, size,
+    ADD (BEXT_04_SMALL, BITMAPS (bitmap_directory_size),
          "bitmap_directory_size " QCOW2_X " is less than the " QCOW2_X
          " that %u bitmaps need",
          size, least, b->nb_bitmaps);
@@ -217,22 +247,22 @@ judge_directory_place (const Judge *j)
     return;
 
   if (offset > QCOW2_QEMU_MAX_LENGTH || size > QCOW2_QEMU_MAX_LENGTH - offset)
-    ADD (BEXT_06_FAR, AT_DATA + 16, offset,
+    ADD (BEXT_06_FAR, BITMAPS (bitmap_directory_offset),
          "the bitmap directory, " QCOW2_X " bytes at " QCOW2_X
          ", is beyond what QEMU reads of a file",
          size, offset);
   else if (size % 8 == 0 && offset < j->file_size && size - left < 8
            && j->directory_ends_in_zeroes)
-    ADD (BEXT_06_PADDING, AT_DATA + 16, offset,
+    ADD (BEXT_06_PADDING, BITMAPS (bitmap_directory_offset),
          "the bitmap directory, " QCOW2_X " bytes at " QCOW2_X
          ", ends " QCOW2_X
          " bytes after the end of the file: that may be padding",
          size, offset, size - left);
   else
-    qcow2_problems_add (
+    qcow2_problems_add_at (
         j->problems, &j->subject,
         j->directory_ends_in_zeroes ? QCOW2_BEXT_06 : QCOW2_BEXT_06_REFUSED,
-        j->e->file_offset + AT_DATA + 16, offset,
+        BITMAPS (bitmap_directory_offset),
         "the bitmap directory, " QCOW2_X " bytes at " QCOW2_X
         ", does not end in the file, which has " QCOW2_U " bytes",
         size, offset, j->file_size);
@@ -242,27 +272,27 @@ static void
 judge_bitmaps (const Judge *j)
 {
   const Qcow2BitmapsExtension *b = &j->e->bitmaps;
+  const guint size = qcow2_record_get_size (&qcow2_bitmaps_extension_record);
 
-  if (j->e->length != BITMAPS_LENGTH)
-    ADD (EXT_12, AT_LENGTH, j->e->length, "length %u is not %u", j->e->length,
-         BITMAPS_LENGTH);
+  if (j->e->length != size)
+    ADD (EXT_12, HEAD (length), "length %u is not %u", j->e->length, size);
   if (j->e->n_decoded < 4)
     return; /* too short, or truncated by the file: EXT-15 */
 
   if (b->nb_bitmaps == 0)
-    ADD (BEXT_01, AT_DATA, b->nb_bitmaps, "nb_bitmaps is 0");
+    ADD (BEXT_01, BITMAPS (nb_bitmaps), "nb_bitmaps is 0");
   if (b->nb_bitmaps > QCOW2_MAX_BITMAPS)
-    ADD (BEXT_02, AT_DATA, b->nb_bitmaps, "nb_bitmaps %u is greater than %u",
+    ADD (BEXT_02, BITMAPS (nb_bitmaps), "nb_bitmaps %u is greater than %u",
          b->nb_bitmaps, QCOW2_MAX_BITMAPS);
   if (b->reserved32 != 0)
-    ADD (BEXT_03, AT_DATA + 4, b->reserved32, "reserved32 is 0x%x, not 0",
+    ADD (BEXT_03, BITMAPS (reserved32), "reserved32 is 0x%x, not 0",
          b->reserved32);
   judge_directory_size (j);
   if (b->bitmap_directory_offset == 0)
-    ADD (BEXT_05_ZERO, AT_DATA + 16, b->bitmap_directory_offset,
+    ADD (BEXT_05_ZERO, BITMAPS (bitmap_directory_offset),
          "bitmap_directory_offset is 0");
   else if (b->bitmap_directory_offset % j->header->cluster_size != 0)
-    ADD (BEXT_05_ALIGN, AT_DATA + 16, b->bitmap_directory_offset,
+    ADD (BEXT_05_ALIGN, BITMAPS (bitmap_directory_offset),
          "bitmap_directory_offset " QCOW2_X " is not the start of a cluster",
          b->bitmap_directory_offset);
   judge_directory_place (j);
@@ -289,7 +319,7 @@ judge_by_magic (const Judge *j)
       judge_data_file (j);
       return;
     default:
-      ADD (EXT_09, 0, 0, "an extension of an unknown type");
+      ADD (EXT_09, ALL, "an extension of an unknown type");
       return;
     }
 }
@@ -370,7 +400,7 @@ qcow2_extension_judge (const Qcow2Extension *extension,
                   .file_size = byte_source_get_size (source),
                   .problems = problems,
                   .subject = { .parts = get_parts (extension),
-                               .structure = WHAT,
+                               .structure = qcow2_extension_record.name,
                                .extension = extension->index,
                                .bitmap = QCOW2_NO_INDEX } };
   const Judge *j = &judge;
@@ -394,7 +424,7 @@ static gboolean
 is_refused_with_zeroes (const Qcow2WalkPosition *end,
                         const Qcow2Header *header)
 {
-  const guint64 left = end->area_end - end->pos - AT_DATA;
+  const guint64 left = end->area_end - end->pos - QCOW2_EXTENSION_HEAD_LENGTH;
   const guint64 padded = ((guint64) end->length + 7) / 8 * 8;
 
   if (end->length > left)
@@ -408,7 +438,8 @@ is_refused_with_zeroes (const Qcow2WalkPosition *end,
       return TRUE;
     case QCOW2_EXTENSION_BITMAPS:
       if (qcow2_header_vouches_for_bitmaps (header)
-          || end->length != BITMAPS_LENGTH)
+          || end->length
+                 != qcow2_record_get_size (&qcow2_bitmaps_extension_record))
         return TRUE;
       break;
     case QCOW2_EXTENSION_BACKING_FORMAT:
@@ -420,7 +451,7 @@ is_refused_with_zeroes (const Qcow2WalkPosition *end,
     }
 
   /* Where there is room for a head, QEMU reads one of zeroes: a terminator. */
-  return left > padded && left - padded < AT_DATA;
+  return left > padded && left - padded < QCOW2_EXTENSION_HEAD_LENGTH;
 }
 
 /* Adds a finding to PROBLEMS if END, the end of the extensions of an image
@@ -436,10 +467,13 @@ qcow2_extensions_judge_end (const Qcow2WalkPosition *end,
   const guint bitmaps = have_bitmaps ? 0 : QCOW2_PART_BITMAPS;
   Qcow2Subject subject
       = { .parts = QCOW2_PART_HEADER | QCOW2_PART_EXTENSIONS | bitmaps,
-          .structure = WHAT,
+          .structure = qcow2_extension_record.name,
           .extension = end->index,
           .bitmap = QCOW2_NO_INDEX };
   const guint64 at = end->pos;
+  const Qcow2Extension last = { .magic = end->magic, .length = end->length };
+  const Qcow2Place *length = QCOW2_PLACE (at, qcow2_extension_record,
+                                          Qcow2Extension, length, &last);
 
   switch (end->state)
     {
@@ -473,26 +507,25 @@ qcow2_extensions_judge_end (const Qcow2WalkPosition *end,
     case QCOW2_AT_TERMINATOR:
       subject.parts = QCOW2_PART_EXTENSIONS;
       if (end->length != 0)
-        qcow2_problems_add (problems, &subject, QCOW2_EXT_06, at + AT_LENGTH,
-                            end->length,
-                            "the terminator has the length %u, not 0",
-                            end->length);
+        qcow2_problems_add_at (problems, &subject, QCOW2_EXT_06, length,
+                               "the terminator has the length %u, not 0",
+                               end->length);
       return;
     case QCOW2_TERMINATOR_TOO_LONG:
       subject.parts = QCOW2_PART_EXTENSIONS;
-      qcow2_problems_add (problems, &subject, QCOW2_EXT_06_LONG,
-                          at + AT_LENGTH, end->length,
-                          "the terminator has the length %u, but only " QCOW2_U
-                          " bytes are left",
-                          end->length, end->area_end - at - AT_DATA);
+      qcow2_problems_add_at (
+          problems, &subject, QCOW2_EXT_06_LONG, length,
+          "the terminator has the length %u, but only " QCOW2_U
+          " bytes are left",
+          end->length, end->area_end - at - QCOW2_EXTENSION_HEAD_LENGTH);
       return;
     case QCOW2_DATA_TOO_LONG:
       subject.extension--;
-      qcow2_problems_add (problems, &subject, QCOW2_EXT_03, at + AT_LENGTH,
-                          end->length,
-                          "length %u is greater than the " QCOW2_U
-                          " bytes that are left for it",
-                          end->length, end->area_end - at - AT_DATA);
+      qcow2_problems_add_at (problems, &subject, QCOW2_EXT_03, length,
+                             "length %u is greater than the " QCOW2_U
+                             " bytes that are left for it",
+                             end->length,
+                             end->area_end - at - QCOW2_EXTENSION_HEAD_LENGTH);
       return;
     case QCOW2_DATA_TRUNCATED:
       subject.extension--;
@@ -500,7 +533,7 @@ qcow2_extensions_judge_end (const Qcow2WalkPosition *end,
           problems, &subject,
           is_refused_with_zeroes (end, header) ? QCOW2_EXT_15_REFUSED
                                                : QCOW2_EXT_15,
-          at + AT_DATA, 0,
+          at + QCOW2_EXTENSION_HEAD_LENGTH, 0,
           "the file ends at " QCOW2_X ", inside the %u bytes of data",
           end->file_end, end->length);
       return;
@@ -557,7 +590,7 @@ qcow2_extensions_can_be_misread (ByteSource *source, const Qcow2Header *header,
 
   /* After the end of the file QEMU reads zeroes, which are a terminator if
    * there is room for one. */
-  *accepted = length >= end || end - length >= AT_DATA;
+  *accepted = length >= end || end - length >= QCOW2_EXTENSION_HEAD_LENGTH;
   if (length >= end || length >= byte_source_get_size (source))
     return TRUE;
 

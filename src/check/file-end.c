@@ -118,12 +118,11 @@ report (const Qcow2FileEnd *end, const Qcow2Image *image,
                                  .bitmap = QCOW2_NO_INDEX };
 
   qcow2_problems_move_to_front (
-      problems,
-      qcow2_problems_add (problems, &subject, rule, size, 0,
-                          "the file ends at " QCOW2_U
-                          ", but clusters up to " QCOW2_U
-                          " are in use: is the copy complete?",
-                          size, MAX (end->needed, end->counted)));
+      problems, qcow2_problems_add (problems, &subject, rule, size, 0,
+                                    "the file ends at " QCOW2_U
+                                    ", but clusters up to " QCOW2_U
+                                    " are in use: is the copy complete?",
+                                    size, MAX (end->needed, end->counted)));
 }
 
 /* Adds a finding to PROBLEMS, before all others, if IMAGE refers to a cluster

@@ -4,10 +4,9 @@
 
 #include "check/guard.h"
 
+#include "qcow2/arithmetic.h"
 #include "qcow2/l1-table.h"
-
-/* qcow2 spec, refcount table entry: bits 0-8 are reserved. */
-#define REFCOUNT_OFFSET_MASK G_GUINT64_CONSTANT (0xfffffffffffffe00)
+#include "qcow2/refcount.h"
 
 typedef struct
 {
@@ -24,7 +23,7 @@ round_up (const Guard *guard, guint64 offset)
 {
   const guint64 cluster_size = guard->image->header.cluster_size;
 
-  return (offset / cluster_size + (offset % cluster_size != 0)) * cluster_size;
+  return qcow2_divide_up (offset, cluster_size) * cluster_size;
 }
 
 /* Records WHAT in GUARD if its SIZE bytes at host offset OFFSET share a
@@ -79,7 +78,7 @@ check_snapshots (Guard *guard, const Qcow2SnapshotTable *snapshots)
           = &g_array_index (snapshots->l1_tables, Qcow2SnapshotL1, i);
 
       check_range (guard, "the L1 table of a snapshot", l1->offset,
-                   (guint64) l1->size * 8);
+                   (guint64) l1->size * QCOW2_ENTRY_LENGTH);
     }
 }
 
@@ -99,9 +98,9 @@ report (const Guard *guard, Qcow2Problems *problems)
 }
 
 /* OVL-01: adds a finding to PROBLEMS if QEMU would have to rewrite the bitmap
- * directory of IMAGE but does not, because the directory shares a cluster with other
- * metadata.  SNAPSHOTS is the snapshot table; it is empty if there are no
- * snapshots.  Fails with QCOW2_ERROR_READ.  (QEMU, block/qcow2-refcount.c:
+ * directory of IMAGE but does not, because the directory shares a cluster with
+ * other metadata.  SNAPSHOTS is the snapshot table; it is empty if there are
+ * no snapshots.  Fails with QCOW2_ERROR_READ.  (QEMU, block/qcow2-refcount.c:
  * qcow2_check_metadata_overlap.) */
 gboolean
 qcow2_guard_judge (const Qcow2Image *image,
@@ -121,16 +120,18 @@ qcow2_guard_judge (const Qcow2Image *image,
 
   guard.end = round_up (&guard, offset + size);
   /* QEMU does not open an image with a larger L1 table at all. */
-  if ((guint64) h->l1_size * 8 <= QCOW2_MAX_L1_BYTES)
+  if ((guint64) h->l1_size * QCOW2_ENTRY_LENGTH <= QCOW2_MAX_L1_BYTES)
     check_range (&guard, "the L1 table", h->l1_table_offset,
-                 (guint64) h->l1_size * 8);
+                 (guint64) h->l1_size * QCOW2_ENTRY_LENGTH);
   check_range (&guard, "the refcount table", h->refcount_table_offset,
                refcount_bytes);
   check_snapshots (&guard, snapshots);
   if (!qcow2_l1_table_walk (image, check_l2_table, &guard, error)
-      || !qcow2_offsets_walk (image->source, h->refcount_table_offset,
-                              refcount_bytes, REFCOUNT_OFFSET_MASK,
-                              check_refcount_block, &guard, error))
+      || !qcow2_offsets_walk (
+          image->source, h->refcount_table_offset, refcount_bytes,
+          qcow2_field_get_mask (QCOW2_FIELD (qcow2_refcount_entry_record,
+                                             Qcow2RefcountEntry, offset)),
+          check_refcount_block, &guard, error))
     return FALSE;
 
   if (guard.what != NULL)

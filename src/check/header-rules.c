@@ -8,27 +8,6 @@
 #include "check/extension-rules.h"
 #include "qcow2/printable.h"
 
-/* Host offsets of header fields, for findings. */
-#define AT_BACKING_FILE_OFFSET 0x08
-#define AT_BACKING_FILE_SIZE 0x10
-#define AT_CLUSTER_BITS 0x14
-#define AT_SIZE 0x18
-#define AT_CRYPT_METHOD 0x20
-#define AT_L1_SIZE 0x24
-#define AT_L1_TABLE_OFFSET 0x28
-#define AT_REFCOUNT_TABLE_OFFSET 0x30
-#define AT_REFCOUNT_TABLE_CLUSTERS 0x38
-#define AT_NB_SNAPSHOTS 0x3c
-#define AT_SNAPSHOT_OFFSET 0x40
-#define AT_INCOMPATIBLE 0x48
-#define AT_COMPATIBLE 0x50
-#define AT_AUTOCLEAR 0x58
-#define AT_REFCOUNT_ORDER 0x60
-#define AT_HEADER_LENGTH 0x64
-#define AT_COMPRESSION_TYPE 0x68
-#define AT_PADDING 0x69
-#define AT_UNKNOWN_FIELDS 0x70
-
 /* qcow2 spec, header: the smallest cluster has 512 bytes. */
 #define MIN_CLUSTER_BITS 9
 
@@ -69,23 +48,25 @@ static const Qcow2Subject header_and_bitmaps
         .extension = QCOW2_NO_INDEX,
         .bitmap = QCOW2_NO_INDEX };
 
-#define ADD(subject, rule, offset, ...)                                       \
+/* Adds a finding about the header field MEMBER. */
+#define ADD(subject, rule, member, ...)                                       \
+  qcow2_problems_add_at (                                                     \
+      j->problems, &(subject), QCOW2_##rule,                                  \
+      QCOW2_PLACE (0, qcow2_header_record, Qcow2Header, member, j->h),        \
+      __VA_ARGS__)
+
+/* Adds a finding about the bytes at host offset OFFSET. */
+#define ADD_BYTES(subject, rule, offset, ...)                                 \
   qcow2_problems_add (j->problems, &(subject), QCOW2_##rule, (offset),        \
                       __VA_ARGS__)
 
-/* Adds a finding that field NAME, a mask with the value VALUE at host offset
- * OFFSET, has bits other than KNOWN.  The value without them is allowed. */
-static void
-add_unknown_bits (const Judge *j, const Qcow2Subject *subject,
-                  Qcow2RuleIndex rule, guint64 offset, const char *name,
-                  guint64 value, guint64 known)
-{
-  qcow2_problem_allow (qcow2_problems_add (j->problems, subject, rule, offset,
-                                           value,
-                                           "%s has unknown bits " QCOW2_X,
-                                           name, value & ~known),
-                       value & known);
-}
+/* Adds a finding that the header field MEMBER, a mask, has bits other than
+ * KNOWN.  The value without them is allowed. */
+#define ADD_UNKNOWN_BITS(subject, rule, member, known)                        \
+  qcow2_problem_allow (ADD (subject, rule, member,                            \
+                            #member " has unknown bits " QCOW2_X,             \
+                            j->h->member & ~(known)),                         \
+                       (known) &j->h->member)
 
 static gboolean
 is_aligned (const Judge *j, guint64 offset)
@@ -105,21 +86,21 @@ judge_cluster_bits (const Judge *j)
   const Qcow2Header *h = j->h;
 
   if (h->cluster_bits < MIN_CLUSTER_BITS)
-    ADD (header_framing, HDR_04_SMALL, AT_CLUSTER_BITS, h->cluster_bits,
+    ADD (header_framing, HDR_04_SMALL, cluster_bits,
          "cluster_bits %u is less than %u", h->cluster_bits, MIN_CLUSTER_BITS);
   else if (h->cluster_size == QCOW2_ABSENT)
-    ADD (header_framing, HDR_04_LARGE, AT_CLUSTER_BITS, h->cluster_bits,
+    ADD (header_framing, HDR_04_LARGE, cluster_bits,
          "cluster_bits %u is not in 9..%u: nothing can be located",
          h->cluster_bits, QEMU_MAX_CLUSTER_BITS);
   else if (h->cluster_bits > QEMU_MAX_CLUSTER_BITS)
-    ADD (header_framing, HDR_04_QEMU, AT_CLUSTER_BITS, h->cluster_bits,
+    ADD (header_framing, HDR_04_QEMU, cluster_bits,
          "cluster_bits %u is greater than %u", h->cluster_bits,
          QEMU_MAX_CLUSTER_BITS);
 
   if ((h->incompatible_features & QCOW2_INCOMPATIBLE_EXTENDED_L2) != 0
       && h->cluster_size != QCOW2_ABSENT
       && h->cluster_bits < MIN_EXTENDED_L2_CLUSTER_BITS)
-    ADD (header_alone, HDR_05, AT_CLUSTER_BITS, h->cluster_bits,
+    ADD (header_alone, HDR_05, cluster_bits,
          "cluster_bits %u is less than the %u that extended L2 entries need",
          h->cluster_bits, MIN_EXTENDED_L2_CLUSTER_BITS);
 }
@@ -131,19 +112,20 @@ judge_header_length (const Judge *j, gboolean is_misread)
   const guint32 length = h->header_length;
 
   if (h->version >= 3 && length < QCOW2_V3_HEADER_LENGTH)
-    ADD (header_framing, HDR_06, AT_HEADER_LENGTH, length,
+    ADD (header_framing, HDR_06, header_length,
          "header_length %u is less than %u", length, QCOW2_V3_HEADER_LENGTH);
   else if (length % 8 != 0)
-    qcow2_problems_add (j->problems, &header_framing,
-                        is_misread ? QCOW2_HDR_07 : QCOW2_HDR_07_REFUSED,
-                        AT_HEADER_LENGTH, length,
-                        "header_length %u is not a multiple of 8", length);
+    qcow2_problems_add_at (
+        j->problems, &header_framing,
+        is_misread ? QCOW2_HDR_07 : QCOW2_HDR_07_REFUSED,
+        QCOW2_PLACE (0, qcow2_header_record, Qcow2Header, header_length, h),
+        "header_length %u is not a multiple of 8", length);
   else if (h->cluster_size != QCOW2_ABSENT && length > h->cluster_size)
-    ADD (header_framing, HDR_08, AT_HEADER_LENGTH, length,
+    ADD (header_framing, HDR_08, header_length,
          "header_length %u is greater than the cluster size " QCOW2_U, length,
          h->cluster_size);
   else if (length > j->file_size)
-    ADD (header_framing, HDR_03, AT_HEADER_LENGTH, length,
+    ADD (header_framing, HDR_03, header_length,
          "header_length %u is greater than the file, which has " QCOW2_U
          " bytes",
          length, j->file_size);
@@ -157,22 +139,22 @@ judge_backing_file_name (const Judge *j)
   const guint32 size = h->backing_file_size;
 
   if (size > MAX_BACKING_FILE_NAME)
-    ADD (header_alone, HDR_13_LONG, AT_BACKING_FILE_SIZE, size,
+    ADD (header_alone, HDR_13_LONG, backing_file_size,
          "backing_file_size 0x%x is greater than 0x%x", size,
          MAX_BACKING_FILE_NAME);
   else if (size > h->cluster_size - offset)
-    ADD (header_alone, HDR_12_END, AT_BACKING_FILE_SIZE, size,
+    ADD (header_alone, HDR_12_END, backing_file_size,
          "the backing file name, 0x%x bytes at " QCOW2_X
          ", does not end in the first cluster, which ends at " QCOW2_X,
          size, offset, h->cluster_size);
   else if (!is_inside (j, offset, size))
-    ADD (header_alone, HDR_03_NAME, MIN (offset, j->file_size), 0,
-         "the backing file name, 0x%x bytes, does not end in the file, "
-         "which has " QCOW2_U " bytes",
-         size, j->file_size);
+    ADD_BYTES (header_alone, HDR_03_NAME, MIN (offset, j->file_size), 0,
+               "the backing file name, 0x%x bytes, does not end in the file, "
+               "which has " QCOW2_U " bytes",
+               size, j->file_size);
 
   if (size == 0)
-    ADD (header_alone, HDR_13_EMPTY, AT_BACKING_FILE_SIZE, size,
+    ADD (header_alone, HDR_13_EMPTY, backing_file_size,
          "backing_file_size is 0 although there is a backing_file_offset");
   if (h->backing_file == NULL)
     return;
@@ -180,11 +162,11 @@ judge_backing_file_name (const Judge *j)
   gsize len;
   const guint8 *name = g_bytes_get_data (h->backing_file, &len);
   if (len > 0 && memchr (name, 0, len) != NULL)
-    ADD (header_alone, HDR_30_NUL, offset, 0,
-         "the backing file name has a NUL byte");
+    ADD_BYTES (header_alone, HDR_30_NUL, offset, 0,
+               "the backing file name has a NUL byte");
   else if (!qcow2_string_is_printable (h->backing_file))
-    ADD (header_alone, HDR_30, offset, 0,
-         "the backing file name has control or format characters");
+    ADD_BYTES (header_alone, HDR_30, offset, 0,
+               "the backing file name has control or format characters");
 }
 
 static void
@@ -198,7 +180,7 @@ judge_backing_file (const Judge *j)
 
   if (offset > h->cluster_size)
     {
-      ADD (header_framing, HDR_12_OUTSIDE, AT_BACKING_FILE_OFFSET, offset,
+      ADD (header_framing, HDR_12_OUTSIDE, backing_file_offset,
            "backing_file_offset " QCOW2_X
            " lies outside of the first cluster, which ends at " QCOW2_X,
            offset, h->cluster_size);
@@ -206,7 +188,7 @@ judge_backing_file (const Judge *j)
     }
 
   if (offset < h->header_length)
-    ADD (header_framing, HDR_12_INSIDE, AT_BACKING_FILE_OFFSET, offset,
+    ADD (header_framing, HDR_12_INSIDE, backing_file_offset,
          "backing_file_offset " QCOW2_X " lies inside the header, which "
          "ends at 0x%x",
          offset, h->header_length);
@@ -220,12 +202,12 @@ judge_size (const Judge *j)
 
   if (h->size > G_MAXINT64)
     {
-      ADD (header_alone, HDR_15_HUGE, AT_SIZE, h->size,
+      ADD (header_alone, HDR_15_HUGE, size,
            "size " QCOW2_U " is greater than 2^63 - 1", h->size);
       return;
     }
   if (h->size % 512 != 0)
-    ADD (header_alone, HDR_15_SECTOR, AT_SIZE, h->size,
+    ADD (header_alone, HDR_15_SECTOR, size,
          "size " QCOW2_U " is not a multiple of 512", h->size);
   if (h->cluster_size == QCOW2_ABSENT)
     return;
@@ -235,12 +217,12 @@ judge_size (const Judge *j)
     return;
 
   if (needed > G_MAXINT32)
-    ADD (header_alone, HDR_15_COUNT, AT_SIZE, h->size,
+    ADD (header_alone, HDR_15_COUNT, size,
          "size " QCOW2_U " needs " QCOW2_U
          " L1 entries, more than there can be",
          h->size, needed);
   else
-    ADD (header_alone, HDR_15_L1, AT_L1_SIZE, h->l1_size,
+    ADD (header_alone, HDR_15_L1, l1_size,
          "size " QCOW2_U " needs " QCOW2_U " L1 entries, but l1_size is %u",
          h->size, needed, h->l1_size);
 }
@@ -273,25 +255,25 @@ judge_l1_table (const Judge *j)
 {
   const Qcow2Header *h = j->h;
   const guint64 offset = h->l1_table_offset;
-  const guint64 bytes = (guint64) h->l1_size * 8;
-  const guint64 needed
-      = 8 * MIN (qcow2_header_get_n_l1_needed (h), h->l1_size);
+  const guint64 bytes = (guint64) h->l1_size * QCOW2_ENTRY_LENGTH;
+  const guint64 needed = QCOW2_ENTRY_LENGTH
+                         * MIN (qcow2_header_get_n_l1_needed (h), h->l1_size);
   const gboolean too_large = bytes > QCOW2_MAX_L1_BYTES;
   const char *misplacement
       = get_misplacement (j, offset, too_large ? 0 : bytes);
 
   if (too_large)
-    ADD (header_alone, HDR_17_LARGE, AT_L1_TABLE_OFFSET, 0,
+    ADD (header_alone, HDR_17_LARGE, l1_table_offset,
          "the L1 table has %u entries, more than 32 MiB", h->l1_size);
   if (misplacement != NULL)
-    ADD (header_alone, HDR_17_PLACE, AT_L1_TABLE_OFFSET, offset,
+    ADD (header_alone, HDR_17_PLACE, l1_table_offset,
          "l1_table_offset " QCOW2_X " %s", offset, misplacement);
   else if (bytes > 0 && !too_large && is_far (offset, bytes))
-    ADD (header_alone, HDR_17_FAR, AT_L1_TABLE_OFFSET, offset,
+    ADD (header_alone, HDR_17_FAR, l1_table_offset,
          "l1_table_offset " QCOW2_X " is beyond what QEMU reads of a file",
          offset);
   else if (needed > 0 && (offset == 0 || !is_inside (j, offset, needed)))
-    ADD (header_alone, HDR_17_END, AT_L1_TABLE_OFFSET, offset,
+    ADD (header_alone, HDR_17_END, l1_table_offset,
          "the L1 table, %u entries at " QCOW2_X
          ", is not after the header and inside the file, which has " QCOW2_U
          " bytes",
@@ -299,7 +281,7 @@ judge_l1_table (const Judge *j)
   else if (bytes > 0 && !too_large
            && (offset == 0 || !is_inside (j, offset, bytes)))
     ADD (
-        header_alone, HDR_17_SPARE, AT_L1_TABLE_OFFSET, offset,
+        header_alone, HDR_17_SPARE, l1_table_offset,
         "the L1 table has the entries that the disk needs, but not all of its "
         "%u are after the header and inside the file, which has " QCOW2_U
         " bytes",
@@ -319,29 +301,28 @@ judge_refcount_table (const Judge *j)
       = get_misplacement (j, offset, too_large ? 0 : bytes);
 
   if (bytes == 0)
-    ADD (header_alone, HDR_18_EMPTY, AT_REFCOUNT_TABLE_CLUSTERS, 0,
+    ADD (header_alone, HDR_18_EMPTY, refcount_table_clusters,
          "refcount_table_clusters is 0");
   else if (too_large)
-    ADD (header_alone, HDR_18_LARGE, AT_REFCOUNT_TABLE_CLUSTERS,
-         h->refcount_table_clusters,
+    ADD (header_alone, HDR_18_LARGE, refcount_table_clusters,
          "the refcount table, refcount_table_clusters %u, has more than 8 MiB",
          h->refcount_table_clusters);
   if (misplacement != NULL)
-    ADD (header_alone, HDR_18_PLACE, AT_REFCOUNT_TABLE_OFFSET, offset,
+    ADD (header_alone, HDR_18_PLACE, refcount_table_offset,
          "refcount_table_offset " QCOW2_X " %s", offset, misplacement);
   else if (bytes > 0 && !too_large && is_far (offset, bytes))
-    ADD (header_alone, HDR_18_FAR, AT_REFCOUNT_TABLE_OFFSET, offset,
+    ADD (header_alone, HDR_18_FAR, refcount_table_offset,
          "refcount_table_offset " QCOW2_X
          " is beyond what QEMU reads of a file",
          offset);
   else if (bytes > 0 && (offset == 0 || !is_inside (j, offset, needed)))
-    ADD (header_alone, HDR_18_END, AT_REFCOUNT_TABLE_OFFSET, offset,
+    ADD (header_alone, HDR_18_END, refcount_table_offset,
          "the refcount table, " QCOW2_U " bytes at " QCOW2_X
          ", is not after the header and inside the file, which has " QCOW2_U
          " bytes",
          bytes, offset, j->file_size);
   else if (bytes > 0 && !too_large && !is_inside (j, offset, bytes))
-    ADD (header_alone, HDR_18_SPARE, AT_REFCOUNT_TABLE_OFFSET, offset,
+    ADD (header_alone, HDR_18_SPARE, refcount_table_offset,
          "the refcount table has the entries that the file needs, but not all "
          "of its " QCOW2_U " bytes are inside the file, which has " QCOW2_U
          " bytes",
@@ -359,18 +340,18 @@ judge_snapshot_table (const Judge *j)
   const char *misplacement = get_misplacement (j, offset, least);
 
   if (too_large)
-    ADD (header_alone, HDR_19_LARGE, AT_NB_SNAPSHOTS, h->nb_snapshots,
+    ADD (header_alone, HDR_19_LARGE, nb_snapshots,
          "nb_snapshots %u is greater than %u", h->nb_snapshots,
          QCOW2_MAX_SNAPSHOTS);
   if (misplacement != NULL)
-    ADD (header_alone, HDR_19_PLACE, AT_SNAPSHOT_OFFSET, offset,
+    ADD (header_alone, HDR_19_PLACE, snapshot_offset,
          "snapshot_offset " QCOW2_X " %s", offset, misplacement);
   else if (least > 0 && is_far (offset, least))
-    ADD (header_alone, HDR_19_FAR, AT_SNAPSHOT_OFFSET, offset,
+    ADD (header_alone, HDR_19_FAR, snapshot_offset,
          "snapshot_offset " QCOW2_X " is beyond what QEMU reads of a file",
          offset);
   else if (least > 0 && (offset == 0 || !is_inside (j, offset, 1)))
-    ADD (header_alone, HDR_19_END, AT_SNAPSHOT_OFFSET, offset,
+    ADD (header_alone, HDR_19_END, snapshot_offset,
          "snapshot_offset " QCOW2_X
          " is not after the header and inside the file, which has " QCOW2_U
          " bytes",
@@ -393,44 +374,38 @@ judge_features (const Judge *j)
 {
   const Qcow2Header *h = j->h;
   const guint64 incompatible = h->incompatible_features;
-  const guint64 unknown = incompatible & ~QCOW2_INCOMPATIBLE_KNOWN;
 
-  if (unknown != 0)
-    add_unknown_bits (j, &header_and_bitmaps, QCOW2_HDR_20, AT_INCOMPATIBLE,
-                      "incompatible_features", incompatible,
+  if ((incompatible & ~QCOW2_INCOMPATIBLE_KNOWN) != 0)
+    ADD_UNKNOWN_BITS (header_and_bitmaps, HDR_20, incompatible_features,
                       QCOW2_INCOMPATIBLE_KNOWN);
   if ((incompatible & QCOW2_INCOMPATIBLE_DIRTY) != 0)
-    ADD (header_alone, HDR_21_DIRTY, AT_INCOMPATIBLE, incompatible,
+    ADD (header_alone, HDR_21_DIRTY, incompatible_features,
          "the dirty bit is set");
   if ((incompatible & QCOW2_INCOMPATIBLE_CORRUPT) != 0)
-    ADD (header_alone, HDR_21_CORRUPT, AT_INCOMPATIBLE, incompatible,
+    ADD (header_alone, HDR_21_CORRUPT, incompatible_features,
          "the corrupt bit is set");
   if ((incompatible & QCOW2_INCOMPATIBLE_DATA_FILE) != 0
       && h->nb_snapshots > 0)
-    ADD (header_alone, HDR_22, AT_NB_SNAPSHOTS, h->nb_snapshots,
+    ADD (header_alone, HDR_22, nb_snapshots,
          "nb_snapshots is %u, but an image with an external data file "
          "cannot have snapshots",
          h->nb_snapshots);
   if ((h->compatible_features & ~QCOW2_COMPATIBLE_KNOWN) != 0)
-    add_unknown_bits (j, &header_alone, QCOW2_HDR_24, AT_COMPATIBLE,
-                      "compatible_features", h->compatible_features,
+    ADD_UNKNOWN_BITS (header_alone, HDR_24, compatible_features,
                       QCOW2_COMPATIBLE_KNOWN);
   if ((h->autoclear_features & ~QCOW2_AUTOCLEAR_KNOWN) != 0)
-    add_unknown_bits (j, &header_alone, QCOW2_HDR_27, AT_AUTOCLEAR,
-                      "autoclear_features", h->autoclear_features,
+    ADD_UNKNOWN_BITS (header_alone, HDR_27, autoclear_features,
                       QCOW2_AUTOCLEAR_KNOWN);
 
   if ((h->autoclear_features & QCOW2_AUTOCLEAR_RAW_DATA) == 0)
     return;
   Qcow2Problem *problem = NULL;
   if ((incompatible & QCOW2_INCOMPATIBLE_DATA_FILE) == 0)
-    problem
-        = ADD (header_alone, HDR_26_FILE, AT_AUTOCLEAR, h->autoclear_features,
-               "the raw external data bit is set without an external data "
-               "file");
+    problem = ADD (header_alone, HDR_26_FILE, autoclear_features,
+                   "the raw external data bit is set without an external data "
+                   "file");
   else if (h->backing_file_offset != 0)
-    problem = ADD (header_alone, HDR_26_BACKING, AT_AUTOCLEAR,
-                   h->autoclear_features,
+    problem = ADD (header_alone, HDR_26_BACKING, autoclear_features,
                    "the raw external data bit is set although there is a "
                    "backing file");
   qcow2_problem_allow (problem,
@@ -445,19 +420,18 @@ judge_compression (const Judge *j)
       = (h->incompatible_features & QCOW2_INCOMPATIBLE_COMPRESSION) != 0;
 
   if (bit && !qcow2_header_has_compression_type (h))
-    ADD (header_alone, HDR_23_SET, AT_INCOMPATIBLE, h->incompatible_features,
+    ADD (header_alone, HDR_23_SET, incompatible_features,
          "the compression type bit is set, but header_length %u leaves no "
          "room for compression_type",
          h->header_length);
   else if (h->compression_type > 1)
-    ADD (header_alone, HDR_23_UNKNOWN, AT_COMPRESSION_TYPE,
-         h->compression_type, "compression_type %u is not in 0..1",
-         h->compression_type);
+    ADD (header_alone, HDR_23_UNKNOWN, compression_type,
+         "compression_type %u is not in 0..1", h->compression_type);
   else if (bit && h->compression_type == 0)
-    ADD (header_alone, HDR_23_SET, AT_COMPRESSION_TYPE, h->compression_type,
+    ADD (header_alone, HDR_23_SET, compression_type,
          "compression_type is 0, but the compression type bit is set");
   else if (!bit && h->compression_type != 0)
-    ADD (header_alone, HDR_23_CLEAR, AT_COMPRESSION_TYPE, h->compression_type,
+    ADD (header_alone, HDR_23_CLEAR, compression_type,
          "compression_type is %u, but the compression type bit is clear",
          h->compression_type);
 }
@@ -468,13 +442,13 @@ judge_numbers (const Judge *j)
   const Qcow2Header *h = j->h;
 
   if (h->refcount_bits == QCOW2_ABSENT)
-    ADD (header_alone, HDR_28, AT_REFCOUNT_ORDER, h->refcount_order,
+    ADD (header_alone, HDR_28, refcount_order,
          "refcount_order %u is greater than 6", h->refcount_order);
   if (h->crypt_method == QCOW2_CRYPT_AES)
-    ADD (header_alone, HDR_16_OBSOLETE, AT_CRYPT_METHOD, 0,
+    ADD (header_alone, HDR_16_OBSOLETE, crypt_method,
          "crypt_method %u is obsolete", h->crypt_method);
   else if (h->crypt_method > QCOW2_CRYPT_LUKS)
-    ADD (header_alone, HDR_16_UNKNOWN, AT_CRYPT_METHOD, h->crypt_method,
+    ADD (header_alone, HDR_16_UNKNOWN, crypt_method,
          "crypt_method %u is unknown", h->crypt_method);
 }
 
@@ -482,19 +456,22 @@ judge_numbers (const Judge *j)
 static gboolean
 judge_tail (const Judge *j, ByteSource *source, GError **error)
 {
-  guint8 bytes[AT_UNKNOWN_FIELDS - AT_PADDING + MAX_UNKNOWN_BYTES];
-  const guint n_padding = AT_UNKNOWN_FIELDS - AT_PADDING;
+  guint8 bytes[sizeof j->h->padding + MAX_UNKNOWN_BYTES];
+  const guint n_padding = sizeof j->h->padding;
+  const guint start = QCOW2_AT (qcow2_header_record, Qcow2Header, padding);
+  const guint unknown = qcow2_record_get_size (&qcow2_header_record);
   const guint64 end = MIN (j->h->header_length, j->file_size);
   guint64 area_start;
   guint64 area_end;
 
-  if (!qcow2_header_has_compression_type (j->h) || end <= AT_PADDING)
+  if (!qcow2_header_has_compression_type (j->h) || end <= start)
     return TRUE;
   if (!qcow2_header_get_extension_area (j->h, &area_start, &area_end))
     return TRUE; /* header_length is wrong: these may not be fields */
 
-  const gsize len = (gsize) MIN (end - AT_PADDING, sizeof bytes);
-  if (!byte_source_read (source, AT_PADDING, bytes, len, "header", error))
+  const gsize len = (gsize) MIN (end - start, sizeof bytes);
+  if (!byte_source_read (source, start, bytes, len, qcow2_header_record.name,
+                         error))
     return FALSE;
 
   for (guint i = 0; i < MIN (len, n_padding); i++)
@@ -502,20 +479,20 @@ judge_tail (const Judge *j, ByteSource *source, GError **error)
       if (bytes[i] == 0)
         continue;
 
-      ADD (header_alone, HDR_11, AT_PADDING + i, bytes[i],
-           "the padding is not zero");
+      ADD_BYTES (header_alone, HDR_11, start + i, bytes[i],
+                 "the padding is not zero");
       break;
     }
 
-  if (end <= AT_UNKNOWN_FIELDS)
+  if (end <= unknown)
     return TRUE;
 
   g_autoptr (GString) hex = g_string_new (NULL);
   for (gsize i = n_padding; i < len; i++)
     g_string_append_printf (hex, "%02x", bytes[i]);
-  ADD (header_alone, HDR_09, AT_UNKNOWN_FIELDS, 0,
-       QCOW2_U " bytes of unknown fields: %s%s", end - AT_UNKNOWN_FIELDS,
-       hex->str, end - AT_PADDING > sizeof bytes ? "..." : "");
+  ADD_BYTES (header_alone, HDR_09, unknown, 0,
+             QCOW2_U " bytes of unknown fields: %s%s", end - unknown, hex->str,
+             end - start > sizeof bytes ? "..." : "");
   return TRUE;
 }
 

@@ -9,24 +9,21 @@
 #include "check/extension-rules.h"
 #include "check/header-rules.h"
 
-/* Host offsets of header fields, for findings. */
-#define AT_VERSION 0x04
-#define AT_BACKING_FILE_OFFSET 0x08
-#define AT_CRYPT_METHOD 0x20
-#define AT_INCOMPATIBLE 0x48
-#define AT_AUTOCLEAR 0x58
-
-/* Sizes in bytes of the parts that QEMU writes (block/qcow2.c:
- * qcow2_update_header): headers of version 3 and 2, the head of an extension,
- * and the feature name table, which is omitted if clusters are small. */
-#define WRITTEN_V3_HEADER 112
-#define WRITTEN_V2_HEADER 72
-#define EXTENSION_HEAD QCOW2_EXTENSION_HEAD_LENGTH
-#define WRITTEN_FEATURES 384
+/* The feature name table that QEMU writes (block/qcow2.c:
+ * qcow2_update_header): its rows, and the largest clusters in bytes for which
+ * it is omitted. */
+#define N_WRITTEN_FEATURES 8
 #define MAX_CLUSTER_WITHOUT_FEATURES 4096
 
 /* qcow2 spec: the maximum length of the backing file name in bytes. */
 #define MAX_BACKING_FILE_NAME 1023
+
+/* Adds a finding about the header field MEMBER. */
+#define ADD(subject, rule, member, ...)                                       \
+  qcow2_problems_add_at (problems, &(subject), QCOW2_##rule,                  \
+                         QCOW2_PLACE (0, qcow2_header_record, Qcow2Header,    \
+                                      member, &image->header),                \
+                         __VA_ARGS__)
 
 static const Qcow2Subject header_alone = { .parts = QCOW2_PART_HEADER,
                                            .structure = "header",
@@ -37,7 +34,7 @@ static const Qcow2Subject header_alone = { .parts = QCOW2_PART_HEADER,
 static guint64
 get_extension_size (guint64 size)
 {
-  return EXTENSION_HEAD + (size + 7) / 8 * 8;
+  return QCOW2_EXTENSION_HEAD_LENGTH + (size + 7) / 8 * 8;
 }
 
 /* Returns the length in bytes of STRING, which may be NULL, up to its first
@@ -83,15 +80,17 @@ measure_written_header (const Qcow2Image *image, guint64 *size, GError **error)
   const gboolean has_data_file
       = (h->incompatible_features & QCOW2_INCOMPATIBLE_DATA_FILE) != 0;
   gsize name_len = 0;
-  guint64 sum = h->version < 3 ? WRITTEN_V2_HEADER : WRITTEN_V3_HEADER;
+  guint64 sum = h->version < 3 ? QCOW2_V2_HEADER_LENGTH
+                               : qcow2_record_get_size (&qcow2_header_record);
 
   if (!measure_backing_file_name (image, &name_len, error))
     return FALSE;
 
-  if (h->version >= 3 && h->header_length > WRITTEN_V3_HEADER)
+  if (h->version >= 3 && h->header_length > sum)
     sum = h->header_length;
   if (h->version >= 3 && h->cluster_size > MAX_CLUSTER_WITHOUT_FEATURES)
-    sum += get_extension_size (WRITTEN_FEATURES);
+    sum += get_extension_size (
+        N_WRITTEN_FEATURES * qcow2_record_get_size (&qcow2_feature_record));
   if (!image->extensions_ignored)
     {
       if (h->backing_format != NULL)
@@ -99,9 +98,11 @@ measure_written_header (const Qcow2Image *image, guint64 *size, GError **error)
       if (h->external_data_file != NULL && has_data_file)
         sum += get_extension_size (get_c_length (h->external_data_file));
       if (image->crypto_located)
-        sum += get_extension_size (QCOW2_CRYPTO_EXTENSION_LENGTH);
+        sum += get_extension_size (
+            qcow2_record_get_size (&qcow2_crypto_extension_record));
       if (image->has_bitmaps && qcow2_header_vouches_for_bitmaps (h))
-        sum += get_extension_size (QCOW2_BITMAPS_EXTENSION_LENGTH);
+        sum += get_extension_size (
+            qcow2_record_get_size (&qcow2_bitmaps_extension_record));
       sum += image->unknown_size;
     }
 
@@ -152,14 +153,12 @@ note_missing_names (const Qcow2Image *image, Qcow2Problems *problems)
 
   if (h->backing_file_offset != 0 && h->backing_file_size != 0
       && h->backing_format == NULL)
-    qcow2_problems_add (problems, &header_alone, QCOW2_HDR_32,
-                        AT_BACKING_FILE_OFFSET, 0,
-                        "the backing file has no backing format");
+    ADD (header_alone, HDR_32, backing_file_offset,
+         "the backing file has no backing format");
   if ((h->incompatible_features & QCOW2_INCOMPATIBLE_DATA_FILE) != 0
       && h->external_data_file == NULL)
-    qcow2_problems_add (problems, &header_alone, QCOW2_HDR_22_NAME,
-                        AT_INCOMPATIBLE, 0,
-                        "the external data file has no name");
+    ADD (header_alone, HDR_22_NAME, incompatible_features,
+         "the external data file has no name");
 }
 
 /* HDR-16: adds a finding if IMAGE is encrypted with LUKS but does not have a
@@ -171,11 +170,10 @@ judge_encryption (const Qcow2Image *image, Qcow2Problems *problems)
 
   if (h->crypt_method == QCOW2_CRYPT_LUKS
       && (!image->has_crypto || image->extensions_ignored))
-    qcow2_problems_add (problems, &header_alone, QCOW2_HDR_16_MISSING,
-                        AT_CRYPT_METHOD, h->crypt_method,
-                        "crypt_method is %u (luks), but no crypto header "
-                        "extension is read",
-                        h->crypt_method);
+    ADD (header_alone, HDR_16_MISSING, crypt_method,
+         "crypt_method is %u (luks), but no crypto header "
+         "extension is read",
+         h->crypt_method);
 }
 
 /* HDR-25: adds a finding if the header and the extensions of IMAGE disagree
@@ -188,24 +186,21 @@ judge_bitmaps_bit (const Qcow2Image *image, Qcow2Problems *problems)
   Qcow2Subject subject = header_alone;
 
   if (image->has_bitmaps && h->version < 3)
-    qcow2_problems_add (problems, &subject, QCOW2_HDR_25_VERSION, AT_VERSION,
-                        h->version,
-                        "version %u cannot vouch for bitmaps, but there is a "
-                        "bitmaps extension",
-                        h->version);
+    ADD (subject, HDR_25_VERSION, version,
+         "version %u cannot vouch for bitmaps, but there is a "
+         "bitmaps extension",
+         h->version);
   else if (image->has_bitmaps && !vouched)
-    qcow2_problems_add (problems, &subject, QCOW2_HDR_25_CLEAR, AT_AUTOCLEAR,
-                        h->autoclear_features,
-                        "the bitmaps bit is clear, but there is a bitmaps "
-                        "extension: it is out of date");
+    ADD (subject, HDR_25_CLEAR, autoclear_features,
+         "the bitmaps bit is clear, but there is a bitmaps "
+         "extension: it is out of date");
   else if (!image->has_bitmaps && vouched)
     {
       subject.parts = QCOW2_PART_HEADER | QCOW2_PART_BITMAPS
                       | QCOW2_PART_BITMAPS_EXTENSION;
-      qcow2_problems_add (problems, &subject, QCOW2_HDR_25_MISSING,
-                          AT_AUTOCLEAR, h->autoclear_features,
-                          "the bitmaps bit is set, but no bitmaps extension "
-                          "can be read");
+      ADD (subject, HDR_25_MISSING, autoclear_features,
+           "the bitmaps bit is set, but no bitmaps extension "
+           "can be read");
     }
 }
 

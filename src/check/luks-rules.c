@@ -62,18 +62,34 @@ typedef struct
   gboolean is_xts;
 } Judge;
 
-#define ADD(rule, at, ...)                                                    \
-  qcow2_problems_add (j->problems, &j->subject, QCOW2_##rule,                 \
-                      locate (j, (at)), __VA_ARGS__)
+#define ADD(rule, member, ...)                                                \
+  keep_inside (                                                               \
+      j, qcow2_problems_add_at (j->problems, &j->subject, QCOW2_##rule,       \
+                                QCOW2_PLACE (j->offset, qcow2_luks_record,    \
+                                             Qcow2Luks, member, j->luks),     \
+                                __VA_ARGS__))
+#define ADD_SLOT(rule, i, member, ...)                                        \
+  keep_inside (                                                               \
+      j, qcow2_problems_add_at (                                              \
+             j->problems, &j->subject, QCOW2_##rule,                          \
+             QCOW2_PLACE (get_slot_start (j, i), qcow2_luks_slot_record,      \
+                          Qcow2LuksSlot, member, &j->luks->slots[i]),         \
+             __VA_ARGS__))
 
-/* Returns the host offset of byte AT of the header, but at most that of the
- * end of the file. */
+/* Returns the host offset of key slot I. */
 static guint64
-locate (const Judge *j, guint64 at)
+get_slot_start (const Judge *j, guint i)
 {
-  return j->offset < j->file_size && at < j->file_size - j->offset
-             ? j->offset + at
-             : j->file_size;
+  return j->offset + qcow2_luks_get_slot_offset (i);
+}
+
+/* Moves PROBLEM, which may be NULL, to the end of the file if it is after
+ * that. */
+static void
+keep_inside (const Judge *j, Qcow2Problem *problem)
+{
+  if (problem != NULL)
+    problem->offset = MIN (problem->offset, j->file_size);
 }
 
 static gboolean
@@ -113,17 +129,15 @@ judge_cipher (Judge *j)
 {
   if (!is_terminated (j->luks->cipher_name, sizeof j->luks->cipher_name))
     {
-      ADD (CRYPT_03_CIPHER, QCOW2_LUKS_AT_CIPHER_NAME, 0,
-           "the cipher name has no NUL byte");
+      ADD (CRYPT_03_CIPHER, cipher_name, "the cipher name has no NUL byte");
       return;
     }
 
   j->cipher = find_cipher (j->luks->cipher_name);
   if (j->cipher == NULL)
-    ADD (CRYPT_04, QCOW2_LUKS_AT_CIPHER_NAME, 0,
-         "the cipher is none that QEMU knows");
+    ADD (CRYPT_04, cipher_name, "the cipher is none that QEMU knows");
   else if (j->cipher->is_new)
-    ADD (CRYPT_04_NEW, QCOW2_LUKS_AT_CIPHER_NAME, 0,
+    ADD (CRYPT_04_NEW, cipher_name,
          "the cipher is one that older versions of QEMU do not know");
 }
 
@@ -134,8 +148,7 @@ judge_essiv (Judge *j, const char *hash_name, const Hash *hash)
 {
   if (hash_name == NULL)
     {
-      ADD (CRYPT_05_ESSIV, QCOW2_LUKS_AT_CIPHER_MODE, 0,
-           "essiv names no hash");
+      ADD (CRYPT_05_ESSIV, cipher_mode, "essiv names no hash");
       return;
     }
   if (j->cipher == NULL || hash == NULL)
@@ -147,7 +160,7 @@ judge_essiv (Judge *j, const char *hash_name, const Hash *hash)
         return;
     }
 
-  ADD (CRYPT_05_DIGEST, QCOW2_LUKS_AT_CIPHER_MODE, 0,
+  ADD (CRYPT_05_DIGEST, cipher_mode,
        "the hash for essiv has %u bytes, and the cipher takes no key of that "
        "size",
        hash->size);
@@ -159,8 +172,7 @@ judge_mode (Judge *j)
 {
   if (!is_terminated (j->luks->cipher_mode, sizeof j->luks->cipher_mode))
     {
-      ADD (CRYPT_03_MODE, QCOW2_LUKS_AT_CIPHER_MODE, 0,
-           "the cipher mode has no NUL byte");
+      ADD (CRYPT_03_MODE, cipher_mode, "the cipher mode has no NUL byte");
       return;
     }
 
@@ -168,7 +180,7 @@ judge_mode (Judge *j)
   char *ivgen = strchr (mode, '-');
   if (ivgen == NULL)
     {
-      ADD (CRYPT_05_FORM, QCOW2_LUKS_AT_CIPHER_MODE, 0,
+      ADD (CRYPT_05_FORM, cipher_mode,
            "the cipher mode names no generator of initial vectors");
       return;
     }
@@ -180,25 +192,25 @@ judge_mode (Judge *j)
 
   const Hash *hash = hash_name == NULL ? NULL : find_hash (hash_name);
   if (hash_name != NULL && hash == NULL)
-    ADD (CRYPT_05_HASH, QCOW2_LUKS_AT_CIPHER_MODE, 0,
+    ADD (CRYPT_05_HASH, cipher_mode,
          "the hash for initial vectors is none that QEMU knows");
   else if (hash != NULL && hash->is_new)
-    ADD (CRYPT_06_NEW, QCOW2_LUKS_AT_CIPHER_MODE, 0,
+    ADD (CRYPT_06_NEW, cipher_mode,
          "the hash for initial vectors is one that older versions of QEMU do "
          "not know");
   j->knows_mode = g_strv_contains (modes, mode);
   j->is_xts = g_str_equal (mode, "xts");
   if (!j->knows_mode)
-    ADD (CRYPT_05_MODE, QCOW2_LUKS_AT_CIPHER_MODE, 0,
+    ADD (CRYPT_05_MODE, cipher_mode,
          "the cipher mode is none that QEMU knows");
   if (!g_strv_contains ((const char *const *) ivgens, ivgen))
-    ADD (CRYPT_05_IVGEN, QCOW2_LUKS_AT_CIPHER_MODE, 0,
+    ADD (CRYPT_05_IVGEN, cipher_mode,
          "the generator of initial vectors is none that QEMU knows");
   else if (g_str_equal (ivgen, "essiv"))
     judge_essiv (j, hash_name, hash);
   /* XTS is defined for blocks of 128 bits. */
   if (j->is_xts && j->cipher != NULL && g_str_equal (j->cipher->name, "cast5"))
-    ADD (CRYPT_05_BLOCK, QCOW2_LUKS_AT_CIPHER_MODE, 0,
+    ADD (CRYPT_05_BLOCK, cipher_mode,
          "the cipher has blocks of 64 bits, xts needs 128");
 }
 
@@ -207,17 +219,15 @@ judge_hash (const Judge *j)
 {
   if (!is_terminated (j->luks->hash_spec, sizeof j->luks->hash_spec))
     {
-      ADD (CRYPT_03_HASH, QCOW2_LUKS_AT_HASH_SPEC, 0,
-           "the hash name has no NUL byte");
+      ADD (CRYPT_03_HASH, hash_spec, "the hash name has no NUL byte");
       return;
     }
 
   const Hash *hash = find_hash (j->luks->hash_spec);
   if (hash == NULL)
-    ADD (CRYPT_06, QCOW2_LUKS_AT_HASH_SPEC, 0,
-         "the hash is none that QEMU knows");
+    ADD (CRYPT_06, hash_spec, "the hash is none that QEMU knows");
   else if (hash->is_new)
-    ADD (CRYPT_06_NEW, QCOW2_LUKS_AT_HASH_SPEC, 0,
+    ADD (CRYPT_06_NEW, hash_spec,
          "the hash is one that older versions of QEMU do not know");
 }
 
@@ -227,16 +237,16 @@ judge_numbers (const Judge *j)
   const guint32 payload = j->luks->payload_offset;
 
   if (payload < ALIGNMENT)
-    ADD (CRYPT_07_HEADER, QCOW2_LUKS_AT_PAYLOAD_OFFSET, payload,
+    ADD (CRYPT_07_HEADER, payload_offset,
          "payload_offset %u is inside the header, which has %u sectors",
          payload, ALIGNMENT);
   else if (payload > j->length / QCOW2_LUKS_SECTOR)
-    ADD (CRYPT_07_END, QCOW2_LUKS_AT_PAYLOAD_OFFSET, payload,
+    ADD (CRYPT_07_END, payload_offset,
          "payload_offset %u is after the end of the crypto header, which "
          "has " QCOW2_U " bytes",
          payload, j->length);
   if (j->luks->mk_digest_iter == 0)
-    ADD (CRYPT_09, QCOW2_LUKS_AT_MK_DIGEST_ITER, 0, "mk_digest_iter is 0");
+    ADD (CRYPT_09, mk_digest_iter, "mk_digest_iter is 0");
 }
 
 /* Judges key_bytes.  Returns whether it may be the size of a key, from which
@@ -258,16 +268,16 @@ judge_key_bytes (const Judge *j)
   /* CAST5 itself takes keys of 40 to 128 bits. */
   if (!takes && g_str_equal (j->cipher->name, "cast5") && wanted >= 5
       && wanted < 16)
-    ADD (CRYPT_08_CAST5, QCOW2_LUKS_AT_KEY_BYTES, key_bytes,
+    ADD (CRYPT_08_CAST5, key_bytes,
          "key_bytes %u is none that QEMU takes for the cipher", key_bytes);
   else if (!takes)
-    ADD (CRYPT_08, QCOW2_LUKS_AT_KEY_BYTES, key_bytes,
+    ADD (CRYPT_08, key_bytes,
          "key_bytes %u is none that the cipher takes in this mode", key_bytes);
   else if (j->is_xts && key_bytes % 2 != 0)
-    ADD (CRYPT_08_ODD, QCOW2_LUKS_AT_KEY_BYTES, key_bytes,
-         "key_bytes %u is odd, but xts has two keys", key_bytes);
+    ADD (CRYPT_08_ODD, key_bytes, "key_bytes %u is odd, but xts has two keys",
+         key_bytes);
   else if (key_bytes * STRIPES % QCOW2_LUKS_SECTOR != 0)
-    ADD (CRYPT_08_SECTORS, QCOW2_LUKS_AT_KEY_BYTES, key_bytes,
+    ADD (CRYPT_08_SECTORS, key_bytes,
          "key_bytes %u times %u is no whole number of sectors", key_bytes,
          STRIPES);
   return takes;
@@ -291,28 +301,20 @@ get_first_active (const Qcow2Luks *luks)
   return i;
 }
 
-static guint64
-get_slot_at (guint slot)
-{
-  return QCOW2_LUKS_AT_SLOTS + (guint64) slot * QCOW2_LUKS_SLOT_LENGTH;
-}
-
 static void
 judge_slot (const Judge *j, guint i)
 {
   const Qcow2LuksSlot *slot = &j->luks->slots[i];
-  const guint64 at = get_slot_at (i);
 
   if (slot->active != QCOW2_LUKS_SLOT_INACTIVE && !is_active (slot))
-    ADD (CRYPT_11, at + QCOW2_LUKS_AT_SLOT_ACTIVE, slot->active,
-         "key slot %u: active 0x%x is neither 0x%x nor 0x%x", i, slot->active,
-         QCOW2_LUKS_SLOT_INACTIVE, QCOW2_LUKS_SLOT_ACTIVE);
+    ADD_SLOT (CRYPT_11, i, active,
+              "key slot %u: active 0x%x is neither 0x%x nor 0x%x", i,
+              slot->active, QCOW2_LUKS_SLOT_INACTIVE, QCOW2_LUKS_SLOT_ACTIVE);
   if (is_active (slot) && slot->iterations == 0)
-    ADD (CRYPT_12, at + QCOW2_LUKS_AT_SLOT_ITERATIONS, 0,
-         "key slot %u: iterations is 0", i);
+    ADD_SLOT (CRYPT_12, i, iterations, "key slot %u: iterations is 0", i);
   if (slot->stripes != STRIPES)
-    ADD (CRYPT_10, at + QCOW2_LUKS_AT_SLOT_STRIPES, slot->stripes,
-         "key slot %u: stripes %u is not %u", i, slot->stripes, STRIPES);
+    ADD_SLOT (CRYPT_10, i, stripes, "key slot %u: stripes %u is not %u", i,
+              slot->stripes, STRIPES);
 }
 
 /* Returns the size in bytes of the key material of a slot. */
@@ -344,24 +346,24 @@ get_qemu_end (const Qcow2Luks *luks, const Qcow2LuksSlot *slot)
 static void
 judge_outside (const Judge *j, guint i)
 {
-  const guint32 offset = j->luks->slots[i].key_material_offset;
-  const guint64 at = get_slot_at (i) + QCOW2_LUKS_AT_SLOT_MATERIAL;
-
   if (!is_active (&j->luks->slots[i]))
-    ADD (CRYPT_13_UNUSED, at, offset,
-         "key slot %u: it is not active, and has no room for a key inside the "
-         "crypto header, which has " QCOW2_U " bytes",
-         i, j->length);
+    ADD_SLOT (
+        CRYPT_13_UNUSED, i, key_material_offset,
+        "key slot %u: it is not active, and has no room for a key inside the "
+        "crypto header, which has " QCOW2_U " bytes",
+        i, j->length);
   else if (i == get_first_active (j->luks))
-    ADD (CRYPT_13_FIRST, at, offset,
-         "key slot %u: the key material ends after the crypto header, which "
-         "has " QCOW2_U " bytes",
-         i, j->length);
+    ADD_SLOT (
+        CRYPT_13_FIRST, i, key_material_offset,
+        "key slot %u: the key material ends after the crypto header, which "
+        "has " QCOW2_U " bytes",
+        i, j->length);
   else
-    ADD (CRYPT_13_LATER, at, offset,
-         "key slot %u: the key material ends after the crypto header, which "
-         "has " QCOW2_U " bytes; slot %u is tried first",
-         i, j->length, get_first_active (j->luks));
+    ADD_SLOT (
+        CRYPT_13_LATER, i, key_material_offset,
+        "key slot %u: the key material ends after the crypto header, which "
+        "has " QCOW2_U " bytes; slot %u is tried first",
+        i, j->length, get_first_active (j->luks));
 }
 
 /* Judges the location of the key material of slot I.  Returns FALSE if it is
@@ -370,7 +372,6 @@ static gboolean
 judge_place (const Judge *j, guint i)
 {
   const Qcow2LuksSlot *slot = &j->luks->slots[i];
-  const guint64 at = get_slot_at (i) + QCOW2_LUKS_AT_SLOT_MATERIAL;
   const guint32 offset = slot->key_material_offset;
   const guint32 payload = j->luks->payload_offset;
   const guint64 start = (guint64) offset * QCOW2_LUKS_SECTOR;
@@ -378,27 +379,28 @@ judge_place (const Judge *j, guint i)
 
   if (offset < ALIGNMENT)
     {
-      ADD (CRYPT_13_HEADER, at, offset,
-           "key slot %u: key_material_offset %u is inside the header, which "
-           "has %u sectors",
-           i, offset, ALIGNMENT);
+      ADD_SLOT (
+          CRYPT_13_HEADER, i, key_material_offset,
+          "key slot %u: key_material_offset %u is inside the header, which "
+          "has %u sectors",
+          i, offset, ALIGNMENT);
       return FALSE;
     }
   if (get_qemu_end (j->luks, slot) > payload)
     {
-      ADD (CRYPT_13_PAYLOAD, at, offset,
-           "key slot %u: the key material ends at sector " QCOW2_U
-           ", after payload_offset %u",
-           i, end, payload);
+      ADD_SLOT (CRYPT_13_PAYLOAD, i, key_material_offset,
+                "key slot %u: the key material ends at sector " QCOW2_U
+                ", after payload_offset %u",
+                i, end, payload);
       return FALSE;
     }
   if (start > j->length || get_material_size (j->luks) > j->length - start)
     judge_outside (j, i);
   else if (end > payload)
-    ADD (CRYPT_13_WRAP, at, offset,
-         "key slot %u: the key material ends at sector " QCOW2_U
-         ", after payload_offset %u",
-         i, end, payload);
+    ADD_SLOT (CRYPT_13_WRAP, i, key_material_offset,
+              "key slot %u: the key material ends at sector " QCOW2_U
+              ", after payload_offset %u",
+              i, end, payload);
   return TRUE;
 }
 
@@ -414,12 +416,12 @@ judge_overlaps (const Judge *j, const gboolean *has_place)
             && get_qemu_end (j->luks, &slots[a]) > slots[b].key_material_offset
             && get_qemu_end (j->luks, &slots[b])
                    > slots[a].key_material_offset)
-          ADD (CRYPT_14, get_slot_at (b) + QCOW2_LUKS_AT_SLOT_MATERIAL,
-               slots[b].key_material_offset,
-               "key slot %u: the key material at sector %u overlaps that of "
-               "slot %u at sector %u",
-               b, slots[b].key_material_offset, a,
-               slots[a].key_material_offset);
+          ADD_SLOT (
+              CRYPT_14, b, key_material_offset,
+              "key slot %u: the key material at sector %u overlaps that of "
+              "slot %u at sector %u",
+              b, slots[b].key_material_offset, a,
+              slots[a].key_material_offset);
       }
 }
 
@@ -452,21 +454,22 @@ judge_file_end (const Judge *j)
   for (guint i = 0; i < QCOW2_LUKS_N_SLOTS; i++)
     {
       const Qcow2LuksSlot *slot = &j->luks->slots[i];
-      const guint64 at = get_slot_at (i) + QCOW2_LUKS_AT_SLOT_MATERIAL;
 
       if (!is_active (slot) || !ends_before (j, slot, j->length)
           || ends_before (j, slot, left))
         continue;
       if (has_whole)
-        ADD (CRYPT_16_SOME, at, slot->key_material_offset,
-             "key slot %u: the key material does not end in the file, which "
-             "has " QCOW2_U " bytes",
-             i, j->file_size);
+        ADD_SLOT (
+            CRYPT_16_SOME, i, key_material_offset,
+            "key slot %u: the key material does not end in the file, which "
+            "has " QCOW2_U " bytes",
+            i, j->file_size);
       else
-        ADD (CRYPT_16_ALL, at, slot->key_material_offset,
-             "key slot %u: the key material does not end in the file, which "
-             "has " QCOW2_U " bytes, and no other active slot's does",
-             i, j->file_size);
+        ADD_SLOT (
+            CRYPT_16_ALL, i, key_material_offset,
+            "key slot %u: the key material does not end in the file, which "
+            "has " QCOW2_U " bytes, and no other active slot's does",
+            i, j->file_size);
     }
 }
 
@@ -484,7 +487,7 @@ judge_slots (const Judge *j, gboolean knows_size)
   if (knows_size)
     judge_file_end (j);
   if (get_first_active (j->luks) == QCOW2_LUKS_N_SLOTS)
-    ADD (CRYPT_15, QCOW2_LUKS_AT_SLOTS, 0, "no key slot is active");
+    ADD_SLOT (CRYPT_15, 0, active, "no key slot is active");
 }
 
 static void
@@ -492,13 +495,13 @@ judge_header (Judge *j)
 {
   if (memcmp (j->luks->magic, luks_magic, sizeof luks_magic) != 0)
     {
-      ADD (CRYPT_01, 0, 0, "there is no LUKS header here");
+      ADD (CRYPT_01, magic, "there is no LUKS header here");
       return;
     }
   if (j->luks->version != LUKS_VERSION)
     {
-      ADD (CRYPT_02, QCOW2_LUKS_AT_VERSION, j->luks->version,
-           "LUKS version %u is not %u", j->luks->version, LUKS_VERSION);
+      ADD (CRYPT_02, version, "LUKS version %u is not %u", j->luks->version,
+           LUKS_VERSION);
       return;
     }
 
@@ -528,7 +531,7 @@ qcow2_luks_judge (const Qcow2Extension *extension, ByteSource *source,
                   .file_size = byte_source_get_size (source),
                   .problems = problems,
                   .subject = { .parts = QCOW2_PART_EXTENSIONS,
-                               .structure = "LUKS header",
+                               .structure = qcow2_luks_record.name,
                                .extension = extension->index,
                                .bitmap = QCOW2_NO_INDEX } };
 

@@ -40,10 +40,10 @@ judge_bitmaps (Qcow2Directory *directory, Qcow2Problems *problems,
   return FALSE;
 }
 
-/* Stores in *VERDICT what QEMU does when it opens the image of DIRECTORY, which
- * is rewound.  KNOWN has the findings about the header, the extensions and the
- * directory as a whole; those about everything else that QEMU examines are
- * not kept.  Fails with QCOW2_ERROR_READ; the effect in *VERDICT is then
+/* Stores in *VERDICT what QEMU does when it opens the image of DIRECTORY,
+ * which is rewound.  KNOWN has the findings about the header, the extensions
+ * and the directory as a whole; those about everything else that QEMU examines
+ * are not kept.  Fails with QCOW2_ERROR_READ; the effect in *VERDICT is then
  * QCOW2_EFFECT_UNKNOWN or worse. */
 gboolean
 qcow2_directory_judge_opening (Qcow2Directory *directory,

@@ -120,16 +120,9 @@ note_use (Qcow2Problems *problems, const Qcow2Subject *subject,
   use->last_extension = subject->extension;
 }
 
-/* Adds a finding: RULE is broken by SUBJECT at host offset OFFSET.  VALUE is
- * the wrong number at OFFSET; it is ignored unless the rule says what is
- * allowed.  FORMAT and the arguments after it make the message.  Once
- * QCOW2_PROBLEMS_PER_RULE findings with the same rule, severity and parts are
- * kept, further ones are only counted.  Returns the finding, which PROBLEMS
- * owns, or NULL if it was only counted. */
-Qcow2Problem *
-qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,
-                    Qcow2RuleIndex rule, guint64 offset, guint64 value,
-                    const char *format, ...)
+/* Adds a finding without place and message: see qcow2_problems_add (). */
+static Qcow2Problem *
+add (Qcow2Problems *problems, const Qcow2Subject *subject, Qcow2RuleIndex rule)
 {
   const Qcow2Rule *row = &qcow2_rules[rule];
   const guint64 count = count_one (problems, row, subject->parts);
@@ -144,20 +137,82 @@ qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,
   problem->index = rule;
   problem->rule = row->id;
   problem->severity = row->severity;
-  problem->offset = offset;
   problem->subject = *subject;
   problem->has_value = row->allowed != NULL;
-  problem->value = value;
   problem->allowed = row->allowed;
   if (subject->name != NULL)
     g_bytes_ref (subject->name);
+
+  g_ptr_array_add (problems->list, problem);
+  return problem;
+}
+
+/* Adds a finding: RULE is broken by SUBJECT at host offset OFFSET, which is
+ * not that of a field.  VALUE is the wrong number at OFFSET; it is ignored
+ * unless the rule says what is allowed.  FORMAT and the arguments after it
+ * make the message.  Once QCOW2_PROBLEMS_PER_RULE findings with the same rule,
+ * severity and parts are kept, further ones are only counted.  Returns the
+ * finding, which PROBLEMS owns, or NULL if it was only counted. */
+Qcow2Problem *
+qcow2_problems_add (Qcow2Problems *problems, const Qcow2Subject *subject,
+                    Qcow2RuleIndex rule, guint64 offset, guint64 value,
+                    const char *format, ...)
+{
+  Qcow2Problem *problem = add (problems, subject, rule);
+
+  if (problem == NULL)
+    return NULL;
+
+  problem->offset = offset;
+  problem->value = value;
 
   va_list args;
   va_start (args, format);
   problem->message = g_strdup_vprintf (format, args);
   va_end (args);
+  return problem;
+}
 
-  g_ptr_array_add (problems->list, problem);
+/* Returns the number at PLACE: that of the field, or all of a packed entry.
+ * Returns 0 if there is none. */
+static guint64
+get_value (const Qcow2Place *place)
+{
+  guint8 entry[QCOW2_ENTRY_LENGTH];
+
+  if (place->field == NULL || place->structure == NULL
+      || place->field->format == QCOW2_BYTES)
+    return 0;
+  if (place->record->packed_size == 0)
+    return qcow2_field_get_number (place->field, place->structure);
+
+  qcow2_record_encode (place->record, place->structure, entry, sizeof entry);
+  return qcow2_load_be (entry, place->record->packed_size);
+}
+
+/* Adds a finding as qcow2_problems_add () does, at PLACE, which gives the
+ * offset and the wrong number. */
+Qcow2Problem *
+qcow2_problems_add_at (Qcow2Problems *problems, const Qcow2Subject *subject,
+                       Qcow2RuleIndex rule, const Qcow2Place *place,
+                       const char *format, ...)
+{
+  Qcow2Problem *problem = add (problems, subject, rule);
+
+  if (problem == NULL)
+    return NULL;
+
+  problem->record = place->record;
+  problem->field = place->field;
+  problem->offset = place->start;
+  if (place->field != NULL)
+    problem->offset += qcow2_record_get_offset (place->record, place->field);
+  problem->value = get_value (place);
+
+  va_list args;
+  va_start (args, format);
+  problem->message = g_strdup_vprintf (format, args);
+  va_end (args);
   return problem;
 }
 

@@ -34,6 +34,21 @@ typedef struct
   gboolean in_use;       /* the bitmap has the in-use flag */
 } Qcow2Subject;
 
+/* The place of a finding: a structure on disk, or one of its fields. */
+typedef struct
+{
+  guint64 start; /* host offset of the structure */
+  const Qcow2Record *record;
+  const Qcow2Field *field; /* NULL: the structure as a whole */
+  gconstpointer structure; /* decoded, or NULL: there is no number */
+} Qcow2Place;
+
+/* The place of the field of RECORD that is decoded into MEMBER of STRUCTURE, a
+ * TYPE.  The structure on disk is at host offset START. */
+#define QCOW2_PLACE(start, record, type, member, structure)                   \
+  (&(const Qcow2Place){ (start), &(record),                                   \
+                        QCOW2_FIELD (record, type, member), (structure) })
+
 typedef struct
 {
   Qcow2RuleIndex index; /* in qcow2_rules */
@@ -41,7 +56,10 @@ typedef struct
   const char *allowed;  /* the row's text, or ALLOWED_NUMBER; NULL if the rule
                            concerns no value */
   Qcow2Severity severity;
-  guint64 offset; /* host, bytes */
+  guint64 offset;            /* host, bytes */
+  const Qcow2Record *record; /* of the structure at fault, or NULL if the
+                                finding is not at a structure */
+  const Qcow2Field *field;   /* of RECORD, or NULL */
   Qcow2Subject subject;
   gboolean has_value;
   guint64 value;        /* the wrong number at OFFSET */
@@ -73,6 +91,10 @@ Qcow2Problem *qcow2_problems_add (Qcow2Problems *problems,
                                   Qcow2RuleIndex rule, guint64 offset,
                                   guint64 value, const char *format, ...)
     G_GNUC_PRINTF (6, 7);
+Qcow2Problem *
+qcow2_problems_add_at (Qcow2Problems *problems, const Qcow2Subject *subject,
+                       Qcow2RuleIndex rule, const Qcow2Place *place,
+                       const char *format, ...) G_GNUC_PRINTF (5, 6);
 void qcow2_problems_move_to_front (Qcow2Problems *problems,
                                    Qcow2Problem *problem);
 void qcow2_problem_allow (Qcow2Problem *problem, guint64 number);

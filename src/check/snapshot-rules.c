@@ -4,25 +4,22 @@
 
 #include "check/snapshot-rules.h"
 
-#define WHAT "snapshot table"
-
-/* Host offset of snapshot_offset in the header. */
-#define AT_SNAPSHOT_OFFSET 0x40
-
 /* Fills in TABLE as qcow2_snapshot_table_measure () does, and adds findings
- * about the table (HDR-19) to PROBLEMS, beyond those about the header fields.  Does nothing if IMAGE has no snapshots or the table is not
- * at the start of a cluster.  Fails with QCOW2_ERROR_READ. */
+ * about the table (HDR-19) to PROBLEMS, beyond those about the header fields.
+ * Does nothing if IMAGE has no snapshots or the table is not at the start of a
+ * cluster.  Fails with QCOW2_ERROR_READ. */
 gboolean
-qcow2_snapshot_table_judge (const Qcow2Image *image,
-                            Qcow2SnapshotTable *table,
+qcow2_snapshot_table_judge (const Qcow2Image *image, Qcow2SnapshotTable *table,
                             Qcow2Problems *problems, GError **error)
 {
   const Qcow2Header *h = &image->header;
   const guint64 file_size = byte_source_get_size (image->source);
   const Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
-                                 .structure = WHAT,
+                                 .structure = qcow2_snapshot_record.name,
                                  .extension = QCOW2_NO_INDEX,
                                  .bitmap = QCOW2_NO_INDEX };
+  const Qcow2Place *place
+      = QCOW2_PLACE (0, qcow2_header_record, Qcow2Header, snapshot_offset, h);
 
   if (h->nb_snapshots == 0 || h->snapshot_offset % h->cluster_size != 0
       || h->snapshot_offset > QCOW2_QEMU_MAX_LENGTH)
@@ -33,21 +30,22 @@ qcow2_snapshot_table_judge (const Qcow2Image *image,
   /* Findings about the header report a table that begins after the end of the
    * file. */
   if (table->cut && h->snapshot_offset != 0 && h->snapshot_offset < file_size)
-    qcow2_problems_add (problems, &subject, QCOW2_HDR_19_END,
-                        AT_SNAPSHOT_OFFSET, h->snapshot_offset,
-                        "%u entries at " QCOW2_X
-                        " do not end in the file, which has " QCOW2_U " bytes",
-                        h->nb_snapshots, h->snapshot_offset, file_size);
+    qcow2_problems_add_at (problems, &subject, QCOW2_HDR_19_END, place,
+                           "%u entries at " QCOW2_X
+                           " do not end in the file, which has " QCOW2_U
+                           " bytes",
+                           h->nb_snapshots, h->snapshot_offset, file_size);
   if (table->too_big)
-    qcow2_problems_add (problems, &subject, QCOW2_HDR_19_SIZE,
-                        AT_SNAPSHOT_OFFSET, 0,
-                        "%u entries at " QCOW2_X " have more than 64 MiB",
-                        h->nb_snapshots, h->snapshot_offset);
+    qcow2_problems_add_at (problems, &subject, QCOW2_HDR_19_SIZE, place,
+                           "%u entries at " QCOW2_X " have more than 64 MiB",
+                           h->nb_snapshots, h->snapshot_offset);
   if (table->bad != QCOW2_NO_INDEX)
-    qcow2_problems_add (problems, &subject, QCOW2_HDR_19_EXTRA,
-                        table->bad_at, table->bad_size,
-                        "entry " QCOW2_U " has " QCOW2_U
-                        " bytes of extra data, more than 1024",
-                        table->bad, table->bad_size);
+    qcow2_problems_add_at (
+        problems, &subject, QCOW2_HDR_19_EXTRA,
+        QCOW2_PLACE (table->bad_at, qcow2_snapshot_record, Qcow2SnapshotEntry,
+                     extra_data_size, &table->bad_entry),
+        "entry " QCOW2_U " has %u bytes of extra data, more "
+        "than 1024",
+        table->bad, table->bad_entry.extra_data_size);
   return TRUE;
 }

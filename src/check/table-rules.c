@@ -35,9 +35,12 @@ note_broken (Qcow2RuleIndex *worst, Qcow2RuleIndex rule)
   return rule;
 }
 
-#define ADD(rule, ...)                                                        \
-  qcow2_problems_add (problems, subject, note_broken (&broken, QCOW2_##rule), \
-                      at, entry->raw, __VA_ARGS__)
+#define PLACE(member)                                                         \
+  QCOW2_PLACE (at, qcow2_table_entry_record, Qcow2TableEntry, member, entry)
+#define ADD(rule, place, ...)                                                 \
+  qcow2_problems_add_at (problems, subject,                                   \
+                         note_broken (&broken, QCOW2_##rule), (place),        \
+                         __VA_ARGS__)
 
 /* Adds findings about ENTRY of TABLE to PROBLEMS, with SUBJECT.  The table is
  * for DATA_SIZE bytes of bitmap data.  Returns the worst rule that ENTRY
@@ -49,26 +52,32 @@ qcow2_table_judge_entry (const Qcow2Table *table, const Qcow2TableEntry *entry,
 {
   const guint64 at = table->offset + entry->index * QCOW2_ENTRY_LENGTH;
   const guint64 offset = entry->offset;
+  const guint64 reserved = entry->reserved_low | entry->reserved_high;
   Qcow2RuleIndex broken = QCOW2_NO_RULE;
 
-  if ((entry->raw & QCOW2_ENTRY_RESERVED_MASK) != 0)
-    qcow2_problem_allow (
-        ADD (BTAB_01, "table entry " QCOW2_U " has reserved bits " QCOW2_X,
-             entry->index, entry->raw & QCOW2_ENTRY_RESERVED_MASK),
-        entry->raw & ~QCOW2_ENTRY_RESERVED_MASK);
+  if (reserved != 0)
+    qcow2_problem_allow (ADD (BTAB_01,
+                              entry->reserved_low != 0 ? PLACE (reserved_low)
+                                                       : PLACE (reserved_high),
+                              "table entry " QCOW2_U
+                              " has reserved bits " QCOW2_X,
+                              entry->index, reserved),
+                         entry->raw & ~reserved);
   if (entry->type != QCOW2_ENTRY_SERIALIZED)
     return broken;
 
   const guint64 cluster_size = table->header->cluster_size;
-  if ((entry->raw & QCOW2_ENTRY_ALL_ONES_BIT) != 0)
+  if (entry->all_ones != 0)
     qcow2_problem_allow (
-        ADD (BTAB_02,
+        ADD (BTAB_02, PLACE (all_ones),
              "table entry " QCOW2_U
              " has the all-ones bit beside the offset " QCOW2_X,
              entry->index, offset),
-        entry->raw & ~QCOW2_ENTRY_ALL_ONES_BIT);
+        entry->raw
+            & ~qcow2_field_get_mask (QCOW2_FIELD (qcow2_table_entry_record,
+                                                  Qcow2TableEntry, all_ones)));
   if (offset % cluster_size != 0)
-    ADD (BTAB_03,
+    ADD (BTAB_03, PLACE (offset),
          "table entry " QCOW2_U " has the offset " QCOW2_X
          ", not a multiple of the cluster size " QCOW2_U,
          entry->index, offset, cluster_size);
@@ -76,7 +85,7 @@ qcow2_table_judge_entry (const Qcow2Table *table, const Qcow2TableEntry *entry,
   const guint64 file_size = byte_source_get_size (table->source);
   const guint64 used = bytes_used (entry, data_size, cluster_size);
   if (offset > file_size || used > file_size - offset)
-    ADD (BTAB_05,
+    ADD (BTAB_05, PLACE (offset),
          "table entry " QCOW2_U ": the data, " QCOW2_U " bytes at " QCOW2_X
          ", do not end in the file, which has " QCOW2_U " bytes",
          entry->index, used, offset, file_size);

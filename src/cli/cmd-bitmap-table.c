@@ -122,8 +122,10 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 static gboolean
 parse_types (Request *request, GError **error)
 {
-  static const char *const names[]
-      = { "serialized", "all-zeroes", "all-ones", NULL };
+  const char *names[QCOW2_N_ENTRY_TYPES + 1] = { NULL };
+
+  for (guint i = 0; i < QCOW2_N_ENTRY_TYPES; i++)
+    names[i] = qcow2_label_find (qcow2_entry_types, i);
 
   for (char **type = request->types; type != NULL && *type != NULL; type++)
     {
@@ -132,7 +134,7 @@ parse_types (Request *request, GError **error)
 
       for (guint i = 0; i < QCOW2_N_ENTRY_TYPES; i++)
         {
-          if (g_str_equal (qcow2_label_find (qcow2_entry_types, i), *type))
+          if (g_str_equal (names[i], *type))
             request->rows.types |= 1u << i;
         }
     }

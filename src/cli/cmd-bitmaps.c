@@ -44,7 +44,8 @@ show_name (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
            GError **error G_GNUC_UNUSED)
 {
   const Request *request = data;
-  const Qcow2Field *name = qcow2_record_find (qcow2_bitmap_fields, "name");
+  const Qcow2Field *name
+      = qcow2_record_find (qcow2_bitmap_record.fields, "name");
 
   qcow2_examiner_judge_entry (examiner, bitmap);
   if (bitmap->name != NULL)
@@ -60,7 +61,7 @@ show_fields (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
 {
   const Request *request = data;
   const FieldSource sources[]
-      = { { qcow2_bitmap_fields, bitmap, G_MAXUINT },
+      = { { qcow2_bitmap_record.fields, bitmap, G_MAXUINT },
           { qcow2_bitmap_size_fields, bitmap, G_MAXUINT },
           { .fields = NULL } };
 
@@ -225,7 +226,7 @@ check (Request *request, GError **error)
   static const char *const states[] = { "usable", "enabled", "disabled",
                                         "in-use", "stale",   "damaged",
                                         NULL };
-  const FieldSource sources[] = { { .fields = qcow2_bitmap_fields },
+  const FieldSource sources[] = { { .fields = qcow2_bitmap_record.fields },
                                   { .fields = qcow2_bitmap_size_fields },
                                   { .fields = NULL } };
 

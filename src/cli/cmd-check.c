@@ -5,11 +5,11 @@
 
 #include <string.h>
 
+#include "check/check.h"
+#include "check/directory-rules.h"
 #include "cli/commands.h"
 #include "cli/selection.h"
 #include "cli/usage.h"
-#include "check/check.h"
-#include "check/directory-rules.h"
 #include "qcow2/error.h"
 #include "render/advice.h"
 #include "render/describe.h"

@@ -39,8 +39,7 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   if (!each_extension (tool, image, any_extension, show_extension, data,
                        error))
     return FALSE;
-  tool_report (tool,
-               each_extension_get_scope (image, QCOW2_PART_EXTENSIONS));
+  tool_report (tool, each_extension_get_scope (image, QCOW2_PART_EXTENSIONS));
 
   return selection_visit (&all, &visit, tool, image, error);
 }

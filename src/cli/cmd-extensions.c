@@ -44,15 +44,16 @@ static const FieldSource *
 get_sources (FieldSource *sources, const Qcow2Extension *extension)
 {
   const Qcow2Field *const payloads[N_PAYLOADS]
-      = { qcow2_data_extension_fields, qcow2_crypto_extension_fields,
-          qcow2_bitmaps_extension_fields, NULL };
+      = { qcow2_data_extension_fields, qcow2_crypto_extension_record.fields,
+          qcow2_bitmaps_extension_record.fields, NULL };
   gconstpointer record = NULL;
   const Qcow2Field *fields
       = extension != NULL
             ? qcow2_extension_get_payload_fields (extension, &record)
             : NULL;
 
-  sources[0] = (FieldSource){ qcow2_extension_fields, extension, G_MAXUINT };
+  sources[0]
+      = (FieldSource){ qcow2_extension_record.fields, extension, G_MAXUINT };
   for (guint i = 0; i < N_PAYLOADS; i++)
     {
       FieldSource *source = &sources[i + 1];

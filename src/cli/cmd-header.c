@@ -49,18 +49,18 @@ static const Origin origins[] = {
 static void
 find_place (const Qcow2Field *field, guint64 *offset, guint64 *len)
 {
-  *offset = 0;
+  *offset = qcow2_record_get_offset (&qcow2_header_record, field);
   *len = field->size;
-  for (const Qcow2Field *it = qcow2_header_fields; it != field; it++)
-    *offset += it->stored ? it->size : 0;
 }
 
-/* Returns the host offset after the last known field of HEADER. */
+/* Returns the host offset after the last known field of HEADER that is
+ * shown. */
 static guint64
 get_end (const Qcow2Header *header)
 {
-  return header->version < 3 ? header->header_length
-                             : qcow2_record_get_size (qcow2_header_fields);
+  return header->version < 3
+             ? header->header_length
+             : QCOW2_AT (qcow2_header_record, Qcow2Header, padding);
 }
 
 /* Returns whether PROBLEM is about the stored field NAME of HEADER. */
@@ -68,7 +68,8 @@ static gboolean
 is_about (const Qcow2Problem *problem, const Qcow2Header *header,
           const char *name)
 {
-  const Qcow2Field *field = qcow2_record_find (qcow2_header_fields, name);
+  const Qcow2Field *field
+      = qcow2_record_find (qcow2_header_record.fields, name);
   guint64 offset;
   guint64 len;
 
@@ -84,7 +85,7 @@ bears_on_key (const Qcow2Problem *problem, const Qcow2Header *header,
   const Origin *origin = NULL;
 
   /* --field accepts an alias. */
-  key = qcow2_record_find (qcow2_header_fields, key)->name;
+  key = qcow2_record_find (qcow2_header_record.fields, key)->name;
   for (guint i = 0; i < G_N_ELEMENTS (origins); i++)
     {
       if (g_str_equal (origins[i].key, key))
@@ -142,7 +143,7 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 {
   const FieldOptions *fields = data;
   const FieldSource sources[]
-      = { { qcow2_header_fields, &image->header, G_MAXUINT },
+      = { { qcow2_header_record.fields, &image->header, G_MAXUINT },
           { .fields = NULL } };
   const Wanted wanted = { .fields = fields, .header = &image->header };
   ReportScope scope = REPORT_SCOPE (QCOW2_PART_HEADER);
@@ -154,9 +155,9 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
       return TRUE;
     }
 
-  const gboolean found
-      = fields_print (fields, sources, is_intact (tool_get_problems (tool), &wanted),
-                      tool_get_text (tool), error);
+  const gboolean found = fields_print (
+      fields, sources, is_intact (tool_get_problems (tool), &wanted),
+      tool_get_text (tool), error);
   scope.bears_on = bears_on_keys;
   scope.data = &wanted;
   tool_report (tool, scope);
@@ -169,7 +170,7 @@ run (Tool *tool, char **argv, GError **error)
   g_auto (FieldOptions) fields = { 0 };
   const GOptionEntry entries[] = { FIELD_OPTIONS (&fields), { NULL } };
   const FieldSource sources[]
-      = { { .fields = qcow2_header_fields }, { .fields = NULL } };
+      = { { .fields = qcow2_header_record.fields }, { .fields = NULL } };
 
   if (!tool_parse (tool, &cmd_header, entries, argv, error))
     return FALSE;

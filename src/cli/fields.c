@@ -16,7 +16,7 @@ find (const FieldSource *sources, const char *key, const FieldSource **source)
       const Qcow2Field *field = qcow2_record_find (sources->fields, key);
 
       *source = sources;
-      if (field != NULL)
+      if (field != NULL && qcow2_field_is_shown (field))
         return field;
     }
 
@@ -31,8 +31,11 @@ list_keys (const FieldSource *sources)
   for (; sources->fields != NULL; sources++)
     {
       for (const Qcow2Field *it = sources->fields; it->name != NULL; it++)
-        g_string_append_printf (list, "%s%s", list->len > 0 ? ", " : "",
-                                it->name);
+        {
+          if (qcow2_field_is_shown (it))
+            g_string_append_printf (list, "%s%s", list->len > 0 ? ", " : "",
+                                    it->name);
+        }
     }
 
   return g_string_free (list, FALSE);

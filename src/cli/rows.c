@@ -55,7 +55,8 @@ print_range (Tool *tool, const Qcow2Table *table, guint64 start, guint64 end,
       for (gsize i = 0; judging != NULL && i < got; i++)
         qcow2_table_judge_entry (table, &entries[i], judging->data_size,
                                  &judging->subject, judging->problems);
-      emitter_rows (tool_get_emitter (tool), entries,
+      emitter_rows (tool_get_emitter (tool), qcow2_table_entry_record.fields,
+                    entries, sizeof entries[0],
                     keep_types (entries, got, types));
       if (!tool_flush (tool, error))
         return FALSE;
@@ -84,7 +85,7 @@ print (Tool *tool, const Qcow2Table *table, const RowOptions *options,
 
   if (printed && judging != NULL && options->count == ROWS_ALL && end < n)
     qcow2_problems_add (judging->problems, &judging->subject, QCOW2_RES_02,
-                        table->offset + end * 8, 0,
+                        table->offset + end * QCOW2_ENTRY_LENGTH, 0,
                         "entries " QCOW2_U " to " QCOW2_U
                         " are left out: use --start and --count",
                         end, n - 1);
@@ -101,9 +102,9 @@ rows_print (Tool *tool, const Qcow2Table *table, const RowOptions *options,
 }
 
 /* Prints the entries of BITMAP's table that OPTIONS select.  If JUDGE, adds
- * the findings on them to the problems of the image.  If EXAMINER knows that the
- * table was printed before, emits only the index of the bitmap with which it
- * was. */
+ * the findings on them to the problems of the image.  If EXAMINER knows that
+ * the table was printed before, emits only the index of the bitmap with which
+ * it was. */
 gboolean
 rows_print_bitmap (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
                    const Qcow2Bitmap *bitmap, const RowOptions *options,

@@ -3,8 +3,8 @@
 
 #pragma once
 
-#include "cli/tool.h"
 #include "check/examine.h"
+#include "cli/tool.h"
 
 G_BEGIN_DECLS
 

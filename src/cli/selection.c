@@ -6,10 +6,10 @@
 
 #include <string.h>
 
-#include "cli/usage.h"
-#include "qcow2/error.h"
 #include "check/directory-rules.h"
 #include "check/opening.h"
+#include "cli/usage.h"
+#include "qcow2/error.h"
 #include "render/describe.h"
 #include "render/format.h"
 
@@ -292,8 +292,8 @@ walk_up_to (const Selection *selection, const SelectionVisit *visit,
   return FALSE;
 }
 
-/* Stores in *VERDICT whether QEMU opens the image of DIRECTORY.  Failed reads are reported and
- * leave the verdict unknown. */
+/* Stores in *VERDICT whether QEMU opens the image of DIRECTORY.  Failed reads
+ * are reported and leave the verdict unknown. */
 static void
 judge_opening (Tool *tool, Qcow2Directory *directory, Qcow2Verdict *verdict)
 {

@@ -4,6 +4,8 @@
 
 #include "qcow2/bitmap.h"
 
+#include "qcow2/arithmetic.h"
+
 static const Qcow2Label flag_bits[] = {
   { 0, "in-use" },
   { 1, "auto" },
@@ -30,7 +32,7 @@ const Qcow2Label qcow2_bitmap_states[] = {
   QCOW2_DERIVED (Qcow2BitmapSummary, #member, member, QCOW2_DEC)
 
 /* clang-format off */
-const Qcow2Field qcow2_bitmap_fields[] = {
+static const Qcow2Field fields[] = {
   D (index, QCOW2_DEC, .text = ""),
   D (name, QCOW2_STRING, .text = "Bitmap name", .absent = "<unreadable>"),
   F (bitmap_table_offset, QCOW2_HEX),
@@ -80,6 +82,9 @@ const Qcow2Field qcow2_bitmap_summary_fields[] = {
 };
 /* clang-format on */
 
+const Qcow2Record qcow2_bitmap_record
+    = { .name = "bitmap directory", .fields = fields };
+
 /* Decodes the fields of BITMAP at its file_offset, which must be before the
  * end of WINDOW.  Fields after that end are decoded as zeroes.  Fails with
  * QCOW2_ERROR_READ.  (qcow2 spec, bitmap directory.) */
@@ -92,13 +97,13 @@ qcow2_bitmap_read_head (Qcow2Bitmap *bitmap, ByteWindow *window,
       = (gsize) MIN (byte_window_get_end (window) - bitmap->file_offset,
                      (guint64) sizeof head);
   const guint8 *bytes = byte_window_get (window, bitmap->file_offset, len,
-                                         "bitmap directory", error);
+                                         qcow2_bitmap_record.name, error);
 
   if (bytes == NULL)
     return FALSE;
 
   memcpy (head, bytes, len);
-  qcow2_record_decode (qcow2_bitmap_fields, head, sizeof head, bitmap);
+  qcow2_record_decode (&qcow2_bitmap_record, head, sizeof head, bitmap);
   bitmap->granularity = bitmap->granularity_bits < 64
                             ? G_GUINT64_CONSTANT (1)
                                   << bitmap->granularity_bits
@@ -153,19 +158,13 @@ qcow2_bitmap_is_sound (const Qcow2Bitmap *bitmap)
          || bitmap->state == QCOW2_BITMAP_STATE_ENABLED;
 }
 
-static guint64
-divide_up (guint64 number, guint64 divisor)
-{
-  return number / divisor + (number % divisor != 0);
-}
-
 /* Returns the number of bits of BITMAP for the virtual size in HEADER: one for
  * each granule, including a partial last one.  The granularity must be
  * known. */
 guint64
 qcow2_bitmap_get_n_bits (const Qcow2Bitmap *bitmap, const Qcow2Header *header)
 {
-  return divide_up (header->size, bitmap->granularity);
+  return qcow2_divide_up (header->size, bitmap->granularity);
 }
 
 /* Stores in *SIZE the number of bytes of bitmap data of BITMAP for the virtual
@@ -177,7 +176,7 @@ qcow2_bitmap_get_data_size (const Qcow2Bitmap *bitmap,
   if (bitmap->granularity == QCOW2_ABSENT)
     return FALSE;
 
-  *size = divide_up (qcow2_bitmap_get_n_bits (bitmap, header), 8);
+  *size = qcow2_divide_up (qcow2_bitmap_get_n_bits (bitmap, header), 8);
   return TRUE;
 }
 
@@ -186,5 +185,5 @@ qcow2_bitmap_get_data_size (const Qcow2Bitmap *bitmap,
 guint64
 qcow2_bitmap_get_n_needed (const Qcow2Header *header, guint64 data_size)
 {
-  return divide_up (data_size, header->cluster_size);
+  return qcow2_divide_up (data_size, header->cluster_size);
 }

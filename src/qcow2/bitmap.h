@@ -17,6 +17,10 @@ G_BEGIN_DECLS
 /* The fixed part of an entry of the bitmap directory, in bytes. */
 #define QCOW2_BITMAP_HEAD_LENGTH 24
 
+/* The largest number of bytes of bitmap data that QEMU accepts
+ * (block/qcow2-bitmap.c: BME_MAX_PHYS_SIZE). */
+#define QCOW2_QEMU_MAX_BITMAP_SIZE (512 * 1024 * 1024)
+
 /* Value of type. */
 #define QCOW2_BITMAP_DIRTY_TRACKING 1
 
@@ -91,7 +95,7 @@ typedef struct
 extern const Qcow2Field qcow2_bitmap_summary_fields[];
 
 extern const Qcow2Label qcow2_bitmap_states[];
-extern const Qcow2Field qcow2_bitmap_fields[];
+extern const Qcow2Record qcow2_bitmap_record;
 extern const Qcow2Field qcow2_bitmap_size_fields[];
 extern const Qcow2Field qcow2_bitmap_table_fields[];
 extern const Qcow2Field qcow2_table_counts_fields[];

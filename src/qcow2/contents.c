@@ -355,7 +355,7 @@ has_changed (const Qcow2Table *table, guint64 index, GError **error)
   g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_READ,
                QCOW2_X ": bitmap table: entry " QCOW2_U
                        " changed while it was read",
-               table->offset + index * 8, index);
+               table->offset + index * QCOW2_ENTRY_LENGTH, index);
   return FALSE;
 }
 
@@ -440,11 +440,12 @@ give_some_data (Walk *walk, const Qcow2TableEntry *entry, gsize n,
   if (n_allowed == n)
     return TRUE;
 
-  GError *limit_error = g_error_new (
-      QCOW2_ERROR, QCOW2_ERROR_READ,
-      QCOW2_X ": bitmap table: data from entry " QCOW2_U
-              " on is not read: the limit is " QCOW2_U " bytes",
-      walk->table.offset + next * 8, next, QCOW2_MAX_DATA_BYTES);
+  GError *limit_error
+      = g_error_new (QCOW2_ERROR, QCOW2_ERROR_READ,
+                     QCOW2_X ": bitmap table: data from entry " QCOW2_U
+                             " on is not read: the limit is " QCOW2_U " bytes",
+                     walk->table.offset + next * QCOW2_ENTRY_LENGTH, next,
+                     QCOW2_MAX_DATA_BYTES);
   return go_on_after (walk, limit_error, error)
          && give_run (walk, next * walk->entry_bits, end * walk->entry_bits,
                       QCOW2_EXTENT_UNKNOWN, error);

@@ -8,8 +8,6 @@
 
 #include "qcow2/namesakes.h"
 
-#define WHAT "bitmap directory"
-
 struct Qcow2Directory
 {
   const Qcow2Image *image;
@@ -43,7 +41,8 @@ qcow2_directory_rewind (Qcow2Directory *directory)
 {
   directory->pos = directory->start;
   directory->index = 0;
-  directory->state = directory->window != NULL ? QCOW2_DIRECTORY_WALKING : QCOW2_DIRECTORY_AT_END;
+  directory->state = directory->window != NULL ? QCOW2_DIRECTORY_WALKING
+                                               : QCOW2_DIRECTORY_AT_END;
 }
 
 /* Reads the extra data and the name of BITMAP, the entry at the walk's
@@ -58,7 +57,8 @@ read_tail (Qcow2Directory *directory, Qcow2Bitmap *bitmap, guint64 size,
   const guint64 extra = directory->pos + QCOW2_BITMAP_HEAD_LENGTH;
   const gsize preview
       = MIN (bitmap->extra_data_size, sizeof bitmap->extra_data);
-  const guint8 *bytes = byte_window_get (window, extra, preview, WHAT, error);
+  const guint8 *bytes = byte_window_get (window, extra, preview,
+                                         qcow2_bitmap_record.name, error);
   if (bytes == NULL)
     return NULL;
 
@@ -68,7 +68,7 @@ read_tail (Qcow2Directory *directory, Qcow2Bitmap *bitmap, guint64 size,
   const guint n_padding = (guint) ((8 - size % 8) % 8);
   const gsize wanted = bitmap->name_size + n_padding;
   const gsize len = (gsize) MIN (wanted, directory->end - name);
-  bytes = byte_window_get (window, name, len, WHAT, error);
+  bytes = byte_window_get (window, name, len, qcow2_bitmap_record.name, error);
   if (bytes == NULL)
     return NULL;
 
@@ -109,7 +109,8 @@ read_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap, const guint8 **name,
   if (directory->state == QCOW2_DIRECTORY_WALKING
       && (left == 0 || directory->index == directory->max_entries))
     directory->state = QCOW2_DIRECTORY_AT_END;
-  else if (directory->state == QCOW2_DIRECTORY_WALKING && left < QCOW2_BITMAP_HEAD_LENGTH)
+  else if (directory->state == QCOW2_DIRECTORY_WALKING
+           && left < QCOW2_BITMAP_HEAD_LENGTH)
     end_in_head (directory);
   if (directory->state != QCOW2_DIRECTORY_WALKING)
     return FALSE;
@@ -292,8 +293,8 @@ has_shorter_name (const Qcow2Directory *directory)
   const guint64 start
       = directory->pos + QCOW2_BITMAP_HEAD_LENGTH + bitmap.extra_data_size;
   const gsize in_file = (gsize) MIN (end - MIN (start, end), size);
-  const guint8 *name
-      = byte_window_get (window, end - in_file, in_file, WHAT, NULL);
+  const guint8 *name = byte_window_get (window, end - in_file, in_file,
+                                        qcow2_bitmap_record.name, NULL);
 
   return name != NULL
          && (strnlen ((const char *) name, in_file) + 7) / 8 < (size + 7) / 8;

@@ -30,15 +30,15 @@ typedef struct
   guint64 declared_end; /* host offset, from the bitmaps extension */
   guint64 file_end;     /* host offset where the entries end in the file */
   guint64 n_entries;
-  guint64 pos;                /* host offset after the last entry, or of the
-                                 entry that is truncated */
+  guint64 pos; /* host offset after the last entry, or of the
+                  entry that is truncated */
   Qcow2DirectoryEnd end;
-  gboolean cut_by_file;       /* the truncated entry fits into the directory */
-  gboolean has_shorter_name;  /* the name of the truncated entry ends earlier
-                                 for QEMU, which reads zeroes after the end of
-                                 the file */
-  gboolean has_loaded;        /* at least one bitmap is not in use */
-  gboolean is_none;           /* no entry looks like a bitmap */
+  gboolean cut_by_file;      /* the truncated entry fits into the directory */
+  gboolean has_shorter_name; /* the name of the truncated entry ends earlier
+                                for QEMU, which reads zeroes after the end of
+                                the file */
+  gboolean has_loaded;       /* at least one bitmap is not in use */
+  gboolean is_none;          /* no entry looks like a bitmap */
 } Qcow2DirectoryFacts;
 
 Qcow2Directory *qcow2_directory_open (const Qcow2Image *image, GError **error);
@@ -57,8 +57,7 @@ gboolean qcow2_directory_skip_to_name (Qcow2Directory *directory,
                                        const char *name, gsize len);
 gboolean qcow2_directory_get_cut_entry (const Qcow2Directory *directory,
                                         Qcow2Bitmap *bitmap);
-const Qcow2Image *
-qcow2_directory_get_image (const Qcow2Directory *directory);
+const Qcow2Image *qcow2_directory_get_image (const Qcow2Directory *directory);
 const Qcow2DirectoryFacts *
 qcow2_directory_get_facts (const Qcow2Directory *directory);
 guint64 qcow2_directory_get_n (const Qcow2Directory *directory);

@@ -6,12 +6,6 @@
 
 #include "qcow2/printable.h"
 
-/* Sizes, in bytes, of the fixed part of an extension, the payload of the
- * bitmaps extension, and the fixed part of a directory entry (qcow2 spec). */
-#define EXTENSION_HEAD 8
-#define BITMAPS_PAYLOAD 24
-#define ENTRY_HEAD 24
-
 /* The most bytes of an extension's data that are read: QEMU's largest
  * cluster. */
 #define MAX_DATA (2 * 1024 * 1024)
@@ -65,7 +59,7 @@ read_data (Qcow2Dumper *dumper, guint64 offset, guint64 len, GError **error)
 
   if (wanted > 0
       && !byte_source_read (dumper->source, offset, bytes, wanted,
-                            "header extension", error))
+                            qcow2_extension_record.name, error))
     return NULL;
 
   /* qcow2.py would print this text in full, but it is too long to be read
@@ -82,25 +76,27 @@ read_payload (Qcow2Dumper *dumper, guint64 offset, Qcow2Extension *extension,
               GError **error)
 {
   const gboolean is_bitmaps = extension->magic == QCOW2_EXTENSION_BITMAPS;
+  const guint bitmaps_size
+      = qcow2_record_get_size (&qcow2_bitmaps_extension_record);
   const guint64 padded = ((guint64) extension->length + 7) / 8 * 8;
 
-  if (is_bitmaps && !check_inside (dumper, offset, BITMAPS_PAYLOAD))
+  if (is_bitmaps && !check_inside (dumper, offset, bitmaps_size))
     return FALSE;
 
   /* qcow2.py reads 24 bytes for the bitmaps extension, whatever its length.
    * Other payloads may end with the file: no extension follows there. */
-  dumper->pos = MIN (offset + (is_bitmaps ? BITMAPS_PAYLOAD : padded),
+  dumper->pos = MIN (offset + (is_bitmaps ? bitmaps_size : padded),
                      byte_source_get_size (dumper->source));
   extension->bytes = read_data (
-      dumper, offset, is_bitmaps ? BITMAPS_PAYLOAD : extension->length, error);
+      dumper, offset, is_bitmaps ? bitmaps_size : extension->length, error);
   if (extension->bytes == NULL || !is_bitmaps)
     return extension->bytes != NULL;
 
   extension->payload = QCOW2_PAYLOAD_BITMAPS;
   extension->n_decoded
-      = qcow2_record_decode (qcow2_bitmaps_extension_fields,
+      = qcow2_record_decode (&qcow2_bitmaps_extension_record,
                              g_bytes_get_data (extension->bytes, NULL),
-                             BITMAPS_PAYLOAD, &extension->bitmaps);
+                             bitmaps_size, &extension->bitmaps);
   dumper->entry = extension->bitmaps.bitmap_directory_offset;
   dumper->n_left = MIN (extension->bitmaps.nb_bitmaps, QCOW2_MAX_BITMAPS);
   if (dumper->entry > G_MAXINT64
@@ -119,17 +115,21 @@ qcow2_dumper_next_extension (Qcow2Dumper *dumper, Qcow2Extension *extension,
   const guint64 offset = dumper->pos;
   Qcow2Extension e = { .file_offset = offset };
 
-  if (offset >= dumper->end || !check_inside (dumper, offset, EXTENSION_HEAD))
+  if (offset >= dumper->end
+      || !check_inside (dumper, offset, QCOW2_EXTENSION_HEAD_LENGTH))
     return FALSE;
 
-  const guint8 *head = byte_window_get (dumper->window, offset, EXTENSION_HEAD,
-                                        "header extension", error);
+  const guint8 *head
+      = byte_window_get (dumper->window, offset, QCOW2_EXTENSION_HEAD_LENGTH,
+                         qcow2_extension_record.name, error);
   if (head == NULL)
     return FALSE;
 
-  qcow2_record_decode (qcow2_extension_fields, head, EXTENSION_HEAD, &e);
+  qcow2_record_decode (&qcow2_extension_record, head,
+                       QCOW2_EXTENSION_HEAD_LENGTH, &e);
   if (e.magic == 0
-      || !read_payload (dumper, offset + EXTENSION_HEAD, &e, error))
+      || !read_payload (dumper, offset + QCOW2_EXTENSION_HEAD_LENGTH, &e,
+                        error))
     return FALSE;
 
   *extension = e;
@@ -145,16 +145,19 @@ qcow2_dumper_next_bitmap (Qcow2Dumper *dumper, Qcow2Bitmap *bitmap,
   const guint64 offset = dumper->entry;
   Qcow2Bitmap b = { .file_offset = offset, .granularity = QCOW2_ABSENT };
 
-  if (dumper->n_left == 0 || !check_inside (dumper, offset, ENTRY_HEAD))
+  if (dumper->n_left == 0
+      || !check_inside (dumper, offset, QCOW2_BITMAP_HEAD_LENGTH))
     return FALSE;
 
-  const guint8 *head = byte_window_get (dumper->window, offset, ENTRY_HEAD,
-                                        "bitmap directory", error);
+  const guint8 *head
+      = byte_window_get (dumper->window, offset, QCOW2_BITMAP_HEAD_LENGTH,
+                         qcow2_bitmap_record.name, error);
   if (head == NULL)
     return FALSE;
 
-  qcow2_record_decode (qcow2_bitmap_fields, head, ENTRY_HEAD, &b);
-  const guint64 name = offset + ENTRY_HEAD + b.extra_data_size;
+  qcow2_record_decode (&qcow2_bitmap_record, head, QCOW2_BITMAP_HEAD_LENGTH,
+                       &b);
+  const guint64 name = offset + QCOW2_BITMAP_HEAD_LENGTH + b.extra_data_size;
   b.name = read_data (dumper, name, b.name_size, error);
   if (b.name == NULL)
     return FALSE;

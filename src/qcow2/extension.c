@@ -10,15 +10,8 @@
 
 #define WHAT "header extension"
 
-#define HEAD_LENGTH QCOW2_EXTENSION_HEAD_LENGTH
-
 /* The maximum number of bytes of payload to keep: QEMU's largest cluster. */
 #define MAX_PAYLOAD (2 * 1024 * 1024)
-
-/* qcow2 spec, feature name table: bytes of a row, which is a type, a bit and a
- * name, and of its name. */
-#define FEATURE_ROW 48
-#define FEATURE_NAME 46
 
 struct Qcow2ExtensionWalk
 {
@@ -63,7 +56,7 @@ static const struct
   QCOW2_STORED (Qcow2BitmapsExtension, member, format)
 
 /* clang-format off */
-const Qcow2Field qcow2_extension_fields[] = {
+static const Qcow2Field head_fields[] = {
   D ("index", index, QCOW2_DEC, .text = ""),
   D ("name", magic, QCOW2_NAME, .labels = qcow2_extension_names, .text = "",
      .absent = "<unknown>"),
@@ -79,13 +72,13 @@ const Qcow2Field qcow2_data_extension_fields[] = {
   QCOW2_FIELD_END
 };
 
-const Qcow2Field qcow2_crypto_extension_fields[] = {
+static const Qcow2Field crypto_fields[] = {
   CRYPTO (crypto_header_offset, QCOW2_HEX),
   CRYPTO (crypto_header_length, QCOW2_DEC),
   QCOW2_FIELD_END
 };
 
-const Qcow2Field qcow2_bitmaps_extension_fields[] = {
+static const Qcow2Field bitmaps_fields[] = {
   BITMAPS (nb_bitmaps, QCOW2_DEC),
   BITMAPS (reserved32, QCOW2_DEC),
   BITMAPS (bitmap_directory_size, QCOW2_HEX),
@@ -93,13 +86,23 @@ const Qcow2Field qcow2_bitmaps_extension_fields[] = {
   QCOW2_FIELD_END
 };
 
-const Qcow2Field qcow2_feature_fields[] = {
+static const Qcow2Field feature_fields[] = {
   QCOW2_STORED (Qcow2Feature, type, QCOW2_NAME, .labels = qcow2_feature_types),
   QCOW2_STORED (Qcow2Feature, bit, QCOW2_DEC),
+  QCOW2_STORED (Qcow2Feature, padded_name, QCOW2_BYTES),
   QCOW2_DERIVED (Qcow2Feature, "name", name, QCOW2_QUOTED),
   QCOW2_FIELD_END
 };
 /* clang-format on */
+
+const Qcow2Record qcow2_extension_record
+    = { .name = WHAT, .fields = head_fields };
+const Qcow2Record qcow2_crypto_extension_record
+    = { .name = "crypto extension", .fields = crypto_fields };
+const Qcow2Record qcow2_bitmaps_extension_record
+    = { .name = "bitmaps extension", .fields = bitmaps_fields };
+const Qcow2Record qcow2_feature_record
+    = { .name = "feature name table", .fields = feature_fields };
 
 static Qcow2Payload
 payload_of (guint32 magic)
@@ -125,10 +128,10 @@ qcow2_extension_walk_new_between (ByteSource *source, guint64 start,
 
   walk->source = source;
   walk->window = byte_window_new (source, end);
-  walk->at = (Qcow2WalkPosition){ .pos = start,
-                                  .area_end = end,
-                                  .file_end
-                                  = byte_window_get_end (walk->window) };
+  walk->at
+      = (Qcow2WalkPosition){ .pos = start,
+                             .area_end = end,
+                             .file_end = byte_window_get_end (walk->window) };
   return walk;
 }
 
@@ -155,11 +158,11 @@ room_for_head (const Qcow2WalkPosition *at)
 {
   if (at->pos == at->area_end)
     return QCOW2_AT_AREA_END;
-  if (at->area_end - at->pos < HEAD_LENGTH)
+  if (at->area_end - at->pos < QCOW2_EXTENSION_HEAD_LENGTH)
     return QCOW2_NO_ROOM_FOR_HEAD;
   if (at->pos == at->file_end)
     return QCOW2_AT_FILE_END;
-  if (at->file_end - at->pos < HEAD_LENGTH)
+  if (at->file_end - at->pos < QCOW2_EXTENSION_HEAD_LENGTH)
     return QCOW2_HEAD_TRUNCATED;
 
   return QCOW2_WALKING;
@@ -172,7 +175,7 @@ static void
 read_truncated_head (Qcow2ExtensionWalk *walk)
 {
   Qcow2WalkPosition *at = &walk->at;
-  guint8 head[HEAD_LENGTH] = { 0 };
+  guint8 head[QCOW2_EXTENSION_HEAD_LENGTH] = { 0 };
   const gsize len = (gsize) (at->file_end - at->pos);
   const guint8 *bytes
       = byte_window_get (walk->window, at->pos, len, WHAT, NULL);
@@ -180,7 +183,7 @@ read_truncated_head (Qcow2ExtensionWalk *walk)
 
   if (bytes != NULL)
     memcpy (head, bytes, len);
-  qcow2_record_decode (qcow2_extension_fields, head, sizeof head, &e);
+  qcow2_record_decode (&qcow2_extension_record, head, sizeof head, &e);
   at->magic = e.magic;
   at->length = e.length;
 }
@@ -191,7 +194,7 @@ read_truncated_head (Qcow2ExtensionWalk *walk)
 static void
 advance (Qcow2WalkPosition *at, guint32 length)
 {
-  const guint64 data = at->pos + HEAD_LENGTH;
+  const guint64 data = at->pos + QCOW2_EXTENSION_HEAD_LENGTH;
   const guint64 padded = ((guint64) length + 7) / 8 * 8;
 
   at->length = length;
@@ -258,11 +261,11 @@ decode_payload (Qcow2Extension *extension)
       return;
     case QCOW2_PAYLOAD_CRYPTO:
       extension->n_decoded = qcow2_record_decode (
-          qcow2_crypto_extension_fields, bytes, len, &extension->crypto);
+          &qcow2_crypto_extension_record, bytes, len, &extension->crypto);
       return;
     case QCOW2_PAYLOAD_BITMAPS:
       extension->n_decoded = qcow2_record_decode (
-          qcow2_bitmaps_extension_fields, bytes, len, &extension->bitmaps);
+          &qcow2_bitmaps_extension_record, bytes, len, &extension->bitmaps);
       return;
     case QCOW2_PAYLOAD_FEATURES:
       return; /* rows are decoded one by one */
@@ -287,13 +290,14 @@ qcow2_extension_walk_next (Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
     return FALSE;
 
   const guint64 offset = at->pos;
-  const guint8 *head
-      = byte_window_get (walk->window, offset, HEAD_LENGTH, WHAT, error);
+  const guint8 *head = byte_window_get (
+      walk->window, offset, QCOW2_EXTENSION_HEAD_LENGTH, WHAT, error);
   if (head == NULL)
     return FALSE;
 
   Qcow2Extension e = { .index = at->index, .file_offset = offset };
-  qcow2_record_decode (qcow2_extension_fields, head, HEAD_LENGTH, &e);
+  qcow2_record_decode (&qcow2_extension_record, head,
+                       QCOW2_EXTENSION_HEAD_LENGTH, &e);
   at->magic = e.magic;
   advance (at, e.length);
   if (e.magic == QCOW2_EXTENSION_END)
@@ -308,7 +312,7 @@ qcow2_extension_walk_next (Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
   e.payload = payload_of (e.magic);
   if (at->state != QCOW2_DATA_TOO_LONG)
     {
-      const guint64 data = offset + HEAD_LENGTH;
+      const guint64 data = offset + QCOW2_EXTENSION_HEAD_LENGTH;
       const guint64 left = at->file_end - data;
       const gsize len = (gsize) MIN (MIN (e.length, left), MAX_PAYLOAD);
 
@@ -353,10 +357,10 @@ qcow2_extension_get_payload_fields (const Qcow2Extension *extension,
     {
     case QCOW2_PAYLOAD_CRYPTO:
       *record = &extension->crypto;
-      return qcow2_crypto_extension_fields;
+      return qcow2_crypto_extension_record.fields;
     case QCOW2_PAYLOAD_BITMAPS:
       *record = &extension->bitmaps;
-      return qcow2_bitmaps_extension_fields;
+      return qcow2_bitmaps_extension_record.fields;
     case QCOW2_PAYLOAD_DATA:
       *record = extension;
       return qcow2_data_extension_fields;
@@ -383,7 +387,8 @@ qcow2_extension_get_n_features (const Qcow2Extension *extension)
   if (extension->payload != QCOW2_PAYLOAD_FEATURES || extension->bytes == NULL)
     return 0;
 
-  return (guint) (g_bytes_get_size (extension->bytes) / FEATURE_ROW);
+  return (guint) (g_bytes_get_size (extension->bytes)
+                  / qcow2_record_get_size (&qcow2_feature_record));
 }
 
 /* Decodes row ROW of the feature name table in EXTENSION into FEATURE, which
@@ -393,14 +398,15 @@ qcow2_extension_get_feature (const Qcow2Extension *extension, guint row,
                              Qcow2Feature *feature)
 {
   const guint8 *bytes = g_bytes_get_data (extension->bytes, NULL);
-  const guint8 *name = bytes + row * FEATURE_ROW + 2;
+  const guint size = qcow2_record_get_size (&qcow2_feature_record);
 
   g_assert (row < qcow2_extension_get_n_features (extension));
 
-  qcow2_record_decode (qcow2_feature_fields, bytes + row * FEATURE_ROW, 2,
+  qcow2_record_decode (&qcow2_feature_record, bytes + row * size, size,
                        feature);
-  feature->name
-      = g_bytes_new (name, strnlen ((const char *) name, FEATURE_NAME));
+  feature->name = g_bytes_new (
+      feature->padded_name,
+      strnlen (feature->padded_name, sizeof feature->padded_name));
 }
 
 void

@@ -14,6 +14,9 @@ G_BEGIN_DECLS
 #define QCOW2_EXTENSION_BITMAPS 0x23852875
 #define QCOW2_EXTENSION_DATA_FILE 0x44415441
 
+/* Magic and length, which the payload follows, in bytes. */
+#define QCOW2_EXTENSION_HEAD_LENGTH 8
+
 /* Payload of the full disk encryption extension. */
 typedef struct
 {
@@ -30,12 +33,14 @@ typedef struct
   guint64 bitmap_directory_offset; /* host */
 } Qcow2BitmapsExtension;
 
-/* A row of the feature name table.  On disk, NAME is padded with NULs. */
+/* A row of the feature name table. */
 typedef struct
 {
   guint8 type;
   guint8 bit;
-  GBytes *name;
+  char padded_name[46]; /* padded with NULs */
+
+  GBytes *name; /* without the padding */
 } Qcow2Feature;
 
 typedef enum
@@ -64,11 +69,11 @@ typedef struct
 
 extern const Qcow2Label qcow2_extension_names[];
 extern const Qcow2Label qcow2_feature_types[];
-extern const Qcow2Field qcow2_extension_fields[];
+extern const Qcow2Record qcow2_extension_record;
 extern const Qcow2Field qcow2_data_extension_fields[];
-extern const Qcow2Field qcow2_crypto_extension_fields[];
-extern const Qcow2Field qcow2_bitmaps_extension_fields[];
-extern const Qcow2Field qcow2_feature_fields[];
+extern const Qcow2Record qcow2_crypto_extension_record;
+extern const Qcow2Record qcow2_bitmaps_extension_record;
+extern const Qcow2Record qcow2_feature_record;
 
 /* The maximum number of bitmaps and of bytes in a bitmap directory.  The rest
  * of a larger directory is not examined.  (QEMU, block/qcow2.h:
@@ -80,25 +85,19 @@ extern const Qcow2Field qcow2_feature_fields[];
  * size of backing_format, without its NUL). */
 #define QCOW2_QEMU_MAX_BACKING_FORMAT 15
 
-/* Sizes in bytes: of magic and length, and of the payload of the bitmaps and
- * crypto extensions. */
-#define QCOW2_EXTENSION_HEAD_LENGTH 8
-#define QCOW2_BITMAPS_EXTENSION_LENGTH 24
-#define QCOW2_CRYPTO_EXTENSION_LENGTH 16
-
 /* The ways in which a walk over the extensions ends. */
 typedef enum
 {
-  QCOW2_WALKING,             /* it has not ended */
-  QCOW2_AT_TERMINATOR,       /* the extension with the magic 0 */
-  QCOW2_AT_AREA_END,         /* without a terminator */
-  QCOW2_AT_FILE_END,         /* between two extensions */
-  QCOW2_NO_ROOM_FOR_HEAD,    /* the area ends inside magic and length */
-  QCOW2_HEAD_TRUNCATED,      /* the file does */
-  QCOW2_DATA_TOO_LONG,       /* the payload exceeds the area */
-  QCOW2_DATA_TRUNCATED,      /* the payload exceeds the file */
-  QCOW2_TERMINATOR_TOO_LONG  /* the payload of the terminator exceeds the
-                                area */
+  QCOW2_WALKING,            /* it has not ended */
+  QCOW2_AT_TERMINATOR,      /* the extension with the magic 0 */
+  QCOW2_AT_AREA_END,        /* without a terminator */
+  QCOW2_AT_FILE_END,        /* between two extensions */
+  QCOW2_NO_ROOM_FOR_HEAD,   /* the area ends inside magic and length */
+  QCOW2_HEAD_TRUNCATED,     /* the file does */
+  QCOW2_DATA_TOO_LONG,      /* the payload exceeds the area */
+  QCOW2_DATA_TRUNCATED,     /* the payload exceeds the file */
+  QCOW2_TERMINATOR_TOO_LONG /* the payload of the terminator exceeds the
+                               area */
 } Qcow2WalkState;
 
 /* Where a walk is, or how it ended. */

@@ -6,14 +6,11 @@
 
 #include <string.h>
 
+#include "qcow2/arithmetic.h"
 #include "qcow2/error.h"
 
 #define MAGIC 0x514649fb /* "QFI\xfb" */
 #define WHAT "header"
-
-/* The offset of compression_type (qcow2 spec, additional fields).  The header
- * has this field if header_length is greater than the offset. */
-#define COMPRESSION_TYPE_OFFSET 104
 
 /* The usable range of cluster_bits.  The upper limit exceeds QEMU's clusters
  * of 2 MiB, but shifts and sums of offsets inside a cluster cannot
@@ -68,7 +65,7 @@ static const Qcow2Label autoclear_bits[] = {
      .bit_names = offsetof (Qcow2Header, feature_names[n]))
 
 /* clang-format off */
-const Qcow2Field qcow2_header_fields[] = {
+static const Qcow2Field fields[] = {
   F (magic, QCOW2_HEX),
   F (version, QCOW2_DEC),
   F (backing_file_offset, QCOW2_HEX),
@@ -88,6 +85,7 @@ const Qcow2Field qcow2_header_fields[] = {
   F (refcount_order, QCOW2_DEC),
   F (header_length, QCOW2_DEC),
   F (compression_type, QCOW2_ENUM, .labels = compression_types),
+  F (padding, QCOW2_BYTES),
   D ("crypt_method_name", crypt_method, QCOW2_NAME, .labels = crypt_methods,
      .text = ""),
   D ("compression_type_name", compression_type, QCOW2_NAME,
@@ -100,6 +98,8 @@ const Qcow2Field qcow2_header_fields[] = {
   QCOW2_FIELD_END
 };
 /* clang-format on */
+
+const Qcow2Record qcow2_header_record = { .name = WHAT, .fields = fields };
 
 /* Signatures of other formats that users may mistake for qcow2. */
 typedef struct
@@ -225,7 +225,7 @@ derive (Qcow2Header *header)
 gboolean
 qcow2_header_read (ByteSource *source, Qcow2Header *header, GError **error)
 {
-  guint8 bytes[COMPRESSION_TYPE_OFFSET + 1] = { 0 };
+  guint8 bytes[QCOW2_KNOWN_HEADER_LENGTH] = { 0 };
   const gsize len = (gsize) MIN (byte_source_get_size (source), sizeof bytes);
   Qcow2Header h
       = { .refcount_order = 4, .header_length = QCOW2_V2_HEADER_LENGTH };
@@ -243,9 +243,10 @@ qcow2_header_read (ByteSource *source, Qcow2Header *header, GError **error)
   if (!check_version (version, error) || !check_length (len, wanted, error))
     return FALSE;
 
-  qcow2_record_decode (qcow2_header_fields, bytes, wanted, &h);
-  if (qcow2_header_has_compression_type (&h) && len == sizeof bytes)
-    h.compression_type = bytes[COMPRESSION_TYPE_OFFSET];
+  qcow2_record_decode (&qcow2_header_record, bytes, wanted, &h);
+  if (qcow2_header_has_compression_type (&h))
+    qcow2_record_decode (&qcow2_header_record, bytes,
+                         MIN (len, h.header_length), &h);
   derive (&h);
 
   *header = h;
@@ -257,7 +258,8 @@ gboolean
 qcow2_header_has_compression_type (const Qcow2Header *header)
 {
   return header->version >= 3
-         && header->header_length > COMPRESSION_TYPE_OFFSET;
+         && header->header_length > QCOW2_AT (qcow2_header_record, Qcow2Header,
+                                              compression_type);
 }
 
 /* Stores in *START and *END the host offsets between which the header
@@ -343,12 +345,10 @@ qcow2_header_get_refcount_table_needed (const Qcow2Header *header,
     return bytes;
 
   const guint64 per_block = cluster_size * 8 / header->refcount_bits;
-  const guint64 n_clusters
-      = file_size / cluster_size + (file_size % cluster_size != 0);
-  const guint64 n_blocks
-      = n_clusters / per_block + (n_clusters % per_block != 0);
+  const guint64 n_clusters = qcow2_divide_up (file_size, cluster_size);
+  const guint64 n_blocks = qcow2_divide_up (n_clusters, per_block);
 
-  return MIN (bytes, n_blocks * 8);
+  return MIN (bytes, n_blocks * QCOW2_ENTRY_LENGTH);
 }
 
 /* Frees the strings in HEADER. */

@@ -8,9 +8,11 @@
 
 G_BEGIN_DECLS
 
-/* Sizes of the header on disk, in bytes. */
+/* Sizes of the header on disk, in bytes: of version 2, at least of version 3,
+ * and with all fields that this program knows. */
 #define QCOW2_V2_HEADER_LENGTH 72
 #define QCOW2_V3_HEADER_LENGTH 104
+#define QCOW2_KNOWN_HEADER_LENGTH 112
 
 /* QEMU, block/qcow2.h: QCOW_MAX_L1_SIZE, QCOW_MAX_REFTABLE_SIZE,
  * QCOW_MAX_SNAPSHOTS. */
@@ -69,6 +71,7 @@ typedef struct
   guint32 refcount_order;
   guint32 header_length; /* bytes */
   guint8 compression_type;
+  guint8 padding[7];
 
   /* Derived from the fields above, or read from elsewhere in the image. */
   guint64 cluster_size; /* bytes; QCOW2_ABSENT when cluster_bits is unusable */
@@ -79,7 +82,7 @@ typedef struct
   char *feature_names[QCOW2_N_FEATURE_TYPES][QCOW2_MASK_BITS];
 } Qcow2Header;
 
-extern const Qcow2Field qcow2_header_fields[];
+extern const Qcow2Record qcow2_header_record;
 
 gboolean qcow2_header_read (ByteSource *source, Qcow2Header *header,
                             GError **error);

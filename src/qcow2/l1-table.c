@@ -6,14 +6,47 @@
 
 #define TABLE "table of offsets"
 #define L2_TABLE "L2 table"
-#define ENTRY_LENGTH 8
 #define EXTENDED_ENTRY_LENGTH 16
 
-/* qcow2 spec, L1 table entry and standard cluster descriptor: bits 9-55 are
- * the host offset; L2 table entry: bit 62 says that the cluster is compressed.
- */
-#define OFFSET_MASK G_GUINT64_CONSTANT (0x00fffffffffffe00)
-#define COMPRESSED (G_GUINT64_CONSTANT (1) << 62)
+#define L1(member, format, first, n, ...)                                     \
+  QCOW2_PACKED (Qcow2L1Entry, member, format, first, n, __VA_ARGS__)
+#define L2(member, format, first, n, ...)                                     \
+  QCOW2_PACKED (Qcow2L2Entry, member, format, first, n, __VA_ARGS__)
+
+/* The rows of both tables that are used here. */
+enum
+{
+  OFFSET,
+  COMPRESSED
+};
+
+/* qcow2 spec, cluster mapping. */
+/* clang-format off */
+static const Qcow2Field l1_fields[] = {
+  [OFFSET] = L1 (offset, QCOW2_HEX, 9, 47, .in_place = TRUE),
+  L1 (reserved_low, QCOW2_HIDDEN, 0, 9, .in_place = TRUE),
+  L1 (reserved_high, QCOW2_HIDDEN, 56, 7, .in_place = TRUE),
+  L1 (copied, QCOW2_BOOL, 63, 1),
+  QCOW2_FIELD_END
+};
+
+static const Qcow2Field l2_fields[] = {
+  [OFFSET] = L2 (offset, QCOW2_HEX, 9, 47, .in_place = TRUE),
+  [COMPRESSED] = L2 (compressed, QCOW2_BOOL, 62, 1),
+  L2 (all_zeroes, QCOW2_BOOL, 0, 1),
+  L2 (reserved_low, QCOW2_HIDDEN, 1, 8, .in_place = TRUE),
+  L2 (reserved_high, QCOW2_HIDDEN, 56, 6, .in_place = TRUE),
+  L2 (copied, QCOW2_BOOL, 63, 1),
+  QCOW2_FIELD_END
+};
+/* clang-format on */
+
+const Qcow2Record qcow2_l1_entry_record = {
+  .name = "L1 table", .fields = l1_fields, .packed_size = QCOW2_ENTRY_LENGTH
+};
+const Qcow2Record qcow2_l2_entry_record = {
+  .name = L2_TABLE, .fields = l2_fields, .packed_size = QCOW2_ENTRY_LENGTH
+};
 
 /* The most bytes of L2 tables that are read. */
 #define MAX_L2_BYTES (256 * 1024 * 1024)
@@ -24,7 +57,7 @@ static gsize
 skip_zeroes (const guint8 *entries, gsize at, gsize len)
 {
   at += qcow2_count_zeroes (entries + at, len - at);
-  return at - at % ENTRY_LENGTH;
+  return at - at % QCOW2_ENTRY_LENGTH;
 }
 
 /* Calls FUNC with DATA for each entry of a table of offsets that is not 0
@@ -37,30 +70,30 @@ qcow2_offsets_walk (ByteSource *source, guint64 start, guint64 bytes,
                     GError **error)
 {
   const guint64 size = byte_source_get_size (source);
-  const guint64 n = MIN (bytes, size - MIN (start, size)) / ENTRY_LENGTH;
+  const guint64 n = MIN (bytes, size - MIN (start, size)) / QCOW2_ENTRY_LENGTH;
   g_autoptr (ByteWindow) window
-      = byte_window_new (source, start + n * ENTRY_LENGTH);
+      = byte_window_new (source, start + n * QCOW2_ENTRY_LENGTH);
 
   for (guint64 i = 0; i < n;)
     {
       gsize len;
       const guint8 *entries = byte_window_get_some (
-          window, start + i * ENTRY_LENGTH, ENTRY_LENGTH, BYTE_WINDOW_SIZE,
-          &len, TABLE, error);
+          window, start + i * QCOW2_ENTRY_LENGTH, QCOW2_ENTRY_LENGTH,
+          BYTE_WINDOW_SIZE, &len, TABLE, error);
 
       if (entries == NULL)
         return FALSE;
 
       for (gsize at = skip_zeroes (entries, 0, len); at < len;
-           at = skip_zeroes (entries, at + ENTRY_LENGTH, len))
+           at = skip_zeroes (entries, at + QCOW2_ENTRY_LENGTH, len))
         {
           const guint64 offset = qcow2_load_be64 (entries + at) & mask;
 
           if (offset != 0
-              && !func (offset, start + i * ENTRY_LENGTH + at, data))
+              && !func (offset, start + i * QCOW2_ENTRY_LENGTH + at, data))
             return TRUE;
         }
-      i += len / ENTRY_LENGTH;
+      i += len / QCOW2_ENTRY_LENGTH;
     }
 
   return TRUE;
@@ -75,18 +108,19 @@ qcow2_l1_table_walk (const Qcow2Image *image, Qcow2OffsetFunc func,
                      gpointer data, GError **error)
 {
   const Qcow2Header *h = &image->header;
-  guint64 bytes = (guint64) h->l1_size * ENTRY_LENGTH;
+  guint64 bytes = (guint64) h->l1_size * QCOW2_ENTRY_LENGTH;
 
   if (h->cluster_size == QCOW2_ABSENT
       || h->l1_table_offset % h->cluster_size != 0)
     return TRUE;
 
   if (bytes > QCOW2_MAX_L1_BYTES)
-    bytes = MIN (qcow2_header_get_n_l1_needed (h) * ENTRY_LENGTH,
+    bytes = MIN (qcow2_header_get_n_l1_needed (h) * QCOW2_ENTRY_LENGTH,
                  QCOW2_MAX_L1_BYTES);
 
   return qcow2_offsets_walk (image->source, h->l1_table_offset, bytes,
-                             OFFSET_MASK, func, data, error);
+                             qcow2_field_get_mask (&l1_fields[OFFSET]), func,
+                             data, error);
 }
 
 /* A search for guest clusters that start at host offset END or later. */
@@ -109,8 +143,9 @@ get_host_offset (const Qcow2Header *h, guint64 entry)
   const guint offset_bits = 62 - (h->cluster_bits - 8);
   const guint64 compressed_mask = (G_GUINT64_CONSTANT (1) << offset_bits) - 1;
 
-  return (entry & COMPRESSED) != 0 ? entry & compressed_mask
-                                   : entry & OFFSET_MASK;
+  return qcow2_field_unpack (&l2_fields[COMPRESSED], entry) != 0
+             ? entry & compressed_mask
+             : qcow2_field_unpack (&l2_fields[OFFSET], entry);
 }
 
 /* A Qcow2OffsetFunc: searches the L2 table at host offset OFFSET. */
@@ -123,7 +158,7 @@ search_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data)
   const gsize step
       = (h->incompatible_features & QCOW2_INCOMPATIBLE_EXTENDED_L2) != 0
             ? EXTENDED_ENTRY_LENGTH
-            : ENTRY_LENGTH;
+            : QCOW2_ENTRY_LENGTH;
   const guint64 left = file_size - MIN (offset, file_size);
   const guint64 bytes = MIN (h->cluster_size, left) / step * step;
 

@@ -6,71 +6,47 @@
 
 #include <string.h>
 
-#define CRYPTO_LENGTH 16
-
-/* A field of a structure on disk that has strings as well as numbers. */
-typedef struct
-{
-  gsize at;         /* bytes, from the start of the structure on disk */
-  gsize size;       /* bytes, on disk and in memory */
-  gsize offset;     /* bytes, from the start of the decoded struct */
-  gboolean is_text; /* copied as is, not a big-endian number */
-} Field;
-
-#define NUMBER(type, on_disk, member)                                         \
-  {                                                                           \
-    .at = (on_disk), .size = sizeof (((type *) 0)->member),                   \
-    .offset = offsetof (type, member)                                         \
-  }
-#define TEXT(type, on_disk, member)                                           \
-  {                                                                           \
-    .at = (on_disk), .size = sizeof (((type *) 0)->member),                   \
-    .offset = offsetof (type, member), .is_text = TRUE                        \
-  }
+#define F(member, format) QCOW2_STORED (Qcow2Luks, member, format)
+#define S(member, format) QCOW2_STORED (Qcow2LuksSlot, member, format)
 
 /* clang-format off */
-static const Field head_fields[] = {
-  TEXT (Qcow2Luks, 0, magic),
-  NUMBER (Qcow2Luks, QCOW2_LUKS_AT_VERSION, version),
-  TEXT (Qcow2Luks, QCOW2_LUKS_AT_CIPHER_NAME, cipher_name),
-  TEXT (Qcow2Luks, QCOW2_LUKS_AT_CIPHER_MODE, cipher_mode),
-  TEXT (Qcow2Luks, QCOW2_LUKS_AT_HASH_SPEC, hash_spec),
-  NUMBER (Qcow2Luks, QCOW2_LUKS_AT_PAYLOAD_OFFSET, payload_offset),
-  NUMBER (Qcow2Luks, QCOW2_LUKS_AT_KEY_BYTES, key_bytes),
-  NUMBER (Qcow2Luks, QCOW2_LUKS_AT_MK_DIGEST_ITER, mk_digest_iter),
+static const Qcow2Field fields[] = {
+  F (magic, QCOW2_BYTES),
+  F (version, QCOW2_DEC),
+  F (cipher_name, QCOW2_BYTES),
+  F (cipher_mode, QCOW2_BYTES),
+  F (hash_spec, QCOW2_BYTES),
+  F (payload_offset, QCOW2_DEC),
+  F (key_bytes, QCOW2_DEC),
+  F (mk_digest, QCOW2_BYTES),
+  F (mk_digest_salt, QCOW2_BYTES),
+  F (mk_digest_iter, QCOW2_DEC),
+  F (uuid, QCOW2_BYTES),
+  QCOW2_FIELD_END
 };
 
-static const Field slot_fields[] = {
-  NUMBER (Qcow2LuksSlot, QCOW2_LUKS_AT_SLOT_ACTIVE, active),
-  NUMBER (Qcow2LuksSlot, QCOW2_LUKS_AT_SLOT_ITERATIONS, iterations),
-  NUMBER (Qcow2LuksSlot, QCOW2_LUKS_AT_SLOT_MATERIAL, key_material_offset),
-  NUMBER (Qcow2LuksSlot, QCOW2_LUKS_AT_SLOT_STRIPES, stripes),
+static const Qcow2Field slot_fields[] = {
+  S (active, QCOW2_HEX),
+  S (iterations, QCOW2_DEC),
+  S (salt, QCOW2_BYTES),
+  S (key_material_offset, QCOW2_DEC),
+  S (stripes, QCOW2_DEC),
+  QCOW2_FIELD_END
 };
 /* clang-format on */
 
-static void
-decode (const Field *fields, gsize n, const guint8 *bytes, gpointer record)
+const Qcow2Record qcow2_luks_record
+    = { .name = "LUKS header", .fields = fields };
+const Qcow2Record qcow2_luks_slot_record
+    = { .name = "key slot", .fields = slot_fields };
+
+/* Returns the offset of key slot SLOT in bytes from the start of the
+ * header. */
+guint
+qcow2_luks_get_slot_offset (guint slot)
 {
-  for (gsize i = 0; i < n; i++)
-    {
-      guint8 *to = (guint8 *) record + fields[i].offset;
-      const guint8 *from = bytes + fields[i].at;
-
-      if (fields[i].is_text)
-        {
-          memcpy (to, from, fields[i].size);
-          continue;
-        }
-
-      const guint64 value = qcow2_load_be (from, fields[i].size);
-      const guint16 value16 = (guint16) value;
-      const guint32 value32 = (guint32) value;
-
-      if (fields[i].size == sizeof value16)
-        memcpy (to, &value16, sizeof value16);
-      else
-        memcpy (to, &value32, sizeof value32);
-    }
+  return qcow2_record_get_size (&qcow2_luks_record)
+         + slot * qcow2_record_get_size (&qcow2_luks_slot_record);
 }
 
 /* Returns whether EXTENSION, which belongs to an image with HEADER, is a
@@ -83,7 +59,9 @@ qcow2_luks_is_located (const Qcow2Extension *extension,
   const guint64 offset = extension->crypto.crypto_header_offset;
 
   return extension->magic == QCOW2_EXTENSION_CRYPTO
-         && extension->length == CRYPTO_LENGTH && extension->n_decoded == 2
+         && extension->length
+                == qcow2_record_get_size (&qcow2_crypto_extension_record)
+         && extension->n_decoded == 2
          && header->crypt_method == QCOW2_CRYPT_LUKS && offset != 0
          && offset % header->cluster_size == 0
          && offset <= QCOW2_QEMU_MAX_LENGTH - QCOW2_LUKS_LENGTH
@@ -102,13 +80,17 @@ qcow2_luks_read (ByteSource *source, guint64 offset, Qcow2Luks *luks,
   guint8 bytes[QCOW2_LUKS_LENGTH] = { 0 };
 
   if (len > 0
-      && !byte_source_read (source, offset, bytes, len, "LUKS header", error))
+      && !byte_source_read (source, offset, bytes, len, qcow2_luks_record.name,
+                            error))
     return FALSE;
 
-  decode (head_fields, G_N_ELEMENTS (head_fields), bytes, luks);
+  qcow2_record_decode (&qcow2_luks_record, bytes, sizeof bytes, luks);
   for (guint i = 0; i < QCOW2_LUKS_N_SLOTS; i++)
-    decode (slot_fields, G_N_ELEMENTS (slot_fields),
-            bytes + QCOW2_LUKS_AT_SLOTS + i * QCOW2_LUKS_SLOT_LENGTH,
-            &luks->slots[i]);
+    {
+      const guint at = qcow2_luks_get_slot_offset (i);
+
+      qcow2_record_decode (&qcow2_luks_slot_record, bytes + at,
+                           sizeof bytes - at, &luks->slots[i]);
+    }
   return TRUE;
 }

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "qcow2/arithmetic.h"
 #include "qcow2/compiler.h"
 #include "qcow2/record.h"
 
@@ -109,18 +110,12 @@ qcow2_namesakes_add (Qcow2Namesakes *namesakes, guint32 offset,
 }
 
 static gint
-compare_numbers (guint64 a, guint64 b)
-{
-  return a < b ? -1 : a > b;
-}
-
-static gint
 compare_hints (gconstpointer a, gconstpointer b)
 {
   const Hint *left = a;
   const Hint *right = b;
 
-  return compare_numbers (left->hint, right->hint);
+  return qcow2_compare (left->hint, right->hint);
 }
 
 static gint
@@ -129,7 +124,7 @@ compare_indexes (gconstpointer a, gconstpointer b)
   const Hint *left = a;
   const Hint *right = b;
 
-  return compare_numbers (left->index, right->index);
+  return qcow2_compare (left->index, right->index);
 }
 
 /* Appends to TWINS the elements of HINTS whose hint occurs more than once.

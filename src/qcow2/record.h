@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Field tables: one line per field of an on-disk structure determines how the
- * field is decoded, printed as text and JSON, and selected by --field. */
+/* Records: the declaration of an on-disk structure.  One line per field says
+ * where the field is on disk, how it is decoded and encoded, how it is printed
+ * as text and JSON, and how --field and findings name it. */
 
 #pragma once
 
@@ -21,7 +22,9 @@ typedef enum
   QCOW2_BOOL,     /* true */
   QCOW2_STRING,   /* raw: a GBytes from the image, or NULL if absent */
   QCOW2_QUOTED,   /* 'raw': a GBytes from the image, or NULL if absent */
-  QCOW2_WORD      /* error: a const char * of this program, or NULL */
+  QCOW2_WORD,     /* error: a const char * of this program, or NULL */
+  QCOW2_HIDDEN,   /* not shown: a number */
+  QCOW2_BYTES     /* not shown: an array of bytes, the same as on disk */
 } Qcow2Format;
 
 /* The name of a value or, for a mask, of a bit number.  A table of labels ends
@@ -31,6 +34,14 @@ typedef struct
   guint64 value;
   const char *name;
 } Qcow2Label;
+
+/* In which rows of a table a field has a column. */
+typedef enum
+{
+  QCOW2_COLUMN,           /* in all */
+  QCOW2_COLUMN_LONG_TEXT, /* in JSON, and in text with --long */
+  QCOW2_COLUMN_LONG       /* with --long */
+} Qcow2Column;
 
 /* The value of a derived number that the image does not have. */
 #define QCOW2_ABSENT G_MAXUINT64
@@ -48,6 +59,11 @@ typedef struct
   gboolean stored;          /* FALSE: computed after decoding */
   guint size;               /* bytes, on disk and in memory */
   gsize offset;             /* bytes, in the decoded struct */
+  guint n_bits;             /* of a packed record: bits of the field, ... */
+  guint first_bit;          /* ... of which this is the lowest; size is only
+                               that of the member */
+  gboolean in_place;        /* the value keeps the position of its bits, like
+                               an offset in an entry, and is not shifted */
   const Qcow2Label *labels; /* names of values or bits, or NULL */
   gsize bit_names;          /* in the struct: the char *[QCOW2_MASK_BITS] of
                                bit names that the image defines; 0: none */
@@ -57,7 +73,23 @@ typedef struct
                                to use NAME */
   const char *absent;       /* text to print if there is no value, or NULL */
   const char *alias;        /* another NAME that --field accepts, or NULL */
+  Qcow2Column column;       /* if the structure is a row of a table */
+  guint width;              /* of the column in text, in characters */
 } Qcow2Field;
+
+/* An on-disk structure: either its stored fields follow each other without
+ * gaps, or it is packed: a big-endian number with a range of bits for each
+ * stored field. */
+typedef struct
+{
+  const char *name; /* as in messages */
+  const Qcow2Field *fields;
+  guint packed_size; /* bytes of the number; 0: not packed */
+} Qcow2Record;
+
+/* The size in bytes of an entry of a bitmap table, an L1 table and a refcount
+ * table. */
+#define QCOW2_ENTRY_LENGTH 8
 
 /* Initializers for a table of fields.  Each table ends with
  * QCOW2_FIELD_END. */
@@ -66,6 +98,12 @@ typedef struct
     .name = #member, .format = (fmt), .stored = TRUE,                         \
     .size = sizeof (((type *) 0)->member), .offset = offsetof (type, member), \
     __VA_ARGS__                                                               \
+  }
+#define QCOW2_PACKED(type, member, fmt, first, n, ...)                        \
+  {                                                                           \
+    .name = #member, .format = (fmt), .stored = TRUE,                         \
+    .size = sizeof (((type *) 0)->member), .offset = offsetof (type, member), \
+    .first_bit = (first), .n_bits = (n), __VA_ARGS__                          \
   }
 #define QCOW2_DERIVED(type, key, member, fmt, ...)                            \
   {                                                                           \
@@ -77,6 +115,57 @@ typedef struct
   {                                                                           \
     .name = NULL                                                              \
   }
+
+/* The stored field of RECORD that is decoded into MEMBER of TYPE, and its
+ * offset in bytes from the start of the structure on disk. */
+#define QCOW2_FIELD(record, type, member)                                     \
+  qcow2_record_get_field (&(record), offsetof (type, member),                 \
+                          sizeof (((type *) 0)->member))
+#define QCOW2_AT(record, type, member)                                        \
+  qcow2_record_get_offset (&(record), QCOW2_FIELD (record, type, member))
+
+/* Returns the bits of FIELD in an entry of a packed record. */
+static inline guint64
+qcow2_field_get_mask (const Qcow2Field *field)
+{
+  return (G_MAXUINT64 >> (64 - field->n_bits)) << field->first_bit;
+}
+
+/* Returns the value of FIELD in ENTRY, which is of a packed record. */
+static inline guint64
+qcow2_field_unpack (const Qcow2Field *field, guint64 entry)
+{
+  const guint64 bits = entry & qcow2_field_get_mask (field);
+
+  return field->in_place ? bits : bits >> field->first_bit;
+}
+
+/* Returns the number in the member of FIELD, a number, in STRUCTURE. */
+static inline guint64
+qcow2_field_load (const Qcow2Field *field, gconstpointer structure)
+{
+  const guint8 *from = (const guint8 *) structure + field->offset;
+  guint16 value16;
+  guint32 value32;
+  guint64 value64;
+
+  switch (field->size)
+    {
+    case 1:
+      return *from;
+    case 2:
+      memcpy (&value16, from, sizeof value16);
+      return value16;
+    case 4:
+      memcpy (&value32, from, sizeof value32);
+      return value32;
+    case 8:
+      memcpy (&value64, from, sizeof value64);
+      return value64;
+    default:
+      g_assert_not_reached ();
+    }
+}
 
 guint64 qcow2_load_be (const guint8 *bytes, gsize size);
 
@@ -103,18 +192,27 @@ qcow2_load_word (const guint8 *bytes)
 
 gsize qcow2_count_zeroes (const guint8 *bytes, gsize len);
 
-guint qcow2_record_decode (const Qcow2Field *fields, const guint8 *bytes,
-                           gsize len, gpointer record);
-gsize qcow2_record_get_size (const Qcow2Field *fields);
+guint qcow2_record_decode (const Qcow2Record *record, const guint8 *bytes,
+                           gsize len, gpointer structure);
+guint qcow2_record_encode (const Qcow2Record *record, gconstpointer structure,
+                           guint8 *bytes, gsize len);
+guint qcow2_record_get_size (const Qcow2Record *record);
+const Qcow2Field *qcow2_record_get_field (const Qcow2Record *record,
+                                          gsize offset, gsize size);
+guint qcow2_record_get_offset (const Qcow2Record *record,
+                               const Qcow2Field *field);
 const Qcow2Field *qcow2_record_find (const Qcow2Field *fields,
                                      const char *name);
+gboolean qcow2_field_is_shown (const Qcow2Field *field);
 gboolean qcow2_field_is_string (const Qcow2Field *field);
-gboolean qcow2_field_has_value (const Qcow2Field *field, gconstpointer record);
-guint64 qcow2_field_get_number (const Qcow2Field *field, gconstpointer record);
+gboolean qcow2_field_has_value (const Qcow2Field *field,
+                                gconstpointer structure);
+guint64 qcow2_field_get_number (const Qcow2Field *field,
+                                gconstpointer structure);
 const char *qcow2_field_get_string (const Qcow2Field *field,
-                                    gconstpointer record, gsize *len);
+                                    gconstpointer structure, gsize *len);
 const char *const *qcow2_field_get_bit_names (const Qcow2Field *field,
-                                              gconstpointer record);
+                                              gconstpointer structure);
 const char *qcow2_label_find (const Qcow2Label *labels, guint64 value);
 
 G_END_DECLS

@@ -6,14 +6,25 @@
 
 #define TABLE "refcount table"
 #define BLOCK "refcount block"
-#define ENTRY_LENGTH 8
 
 /* The number of table entries that are read at a time in a search that starts
  * at the end of the table. */
 #define ENTRIES_BACKWARDS 4096
 
-/* qcow2 spec, refcount table entry: bits 0-8 are reserved. */
-#define OFFSET_MASK G_GUINT64_CONSTANT (0xfffffffffffffe00)
+#define F(member, format, first, n)                                           \
+  QCOW2_PACKED (Qcow2RefcountEntry, member, format, first, n, .in_place = TRUE)
+
+/* qcow2 spec, refcount table entry. */
+/* clang-format off */
+static const Qcow2Field fields[] = {
+  F (offset, QCOW2_HEX, 9, 55),
+  F (reserved, QCOW2_HIDDEN, 0, 9),
+  QCOW2_FIELD_END
+};
+/* clang-format on */
+
+const Qcow2Record qcow2_refcount_entry_record
+    = { .name = TABLE, .fields = fields, .packed_size = QCOW2_ENTRY_LENGTH };
 
 struct Qcow2Refcounts
 {
@@ -55,7 +66,7 @@ qcow2_refcounts_new (const Qcow2Image *image)
   refcounts->cluster_size = h->cluster_size;
   refcounts->bits = (guint) h->refcount_bits;
   refcounts->table = h->refcount_table_offset;
-  refcounts->n_blocks = MIN (bytes, in_file) / ENTRY_LENGTH;
+  refcounts->n_blocks = MIN (bytes, in_file) / QCOW2_ENTRY_LENGTH;
   refcounts->block_covers = h->cluster_size * 8 / h->refcount_bits;
   refcounts->on_table
       = byte_window_new (image->source, refcounts->table + bytes);
@@ -97,14 +108,14 @@ qcow2_refcounts_skip_unused (Qcow2Refcounts *refcounts, guint64 *index,
     {
       gsize n;
       const guint8 *bytes = byte_window_get_some (
-          refcounts->on_table, refcounts->table + *index * ENTRY_LENGTH,
-          ENTRY_LENGTH, BYTE_WINDOW_SIZE, &n, TABLE, error);
+          refcounts->on_table, refcounts->table + *index * QCOW2_ENTRY_LENGTH,
+          QCOW2_ENTRY_LENGTH, BYTE_WINDOW_SIZE, &n, TABLE, error);
 
       if (bytes == NULL)
         return FALSE;
 
       const gsize n_zeroes = qcow2_count_zeroes (bytes, n);
-      *index += n_zeroes / ENTRY_LENGTH;
+      *index += n_zeroes / QCOW2_ENTRY_LENGTH;
       if (n_zeroes < n)
         break;
     }
@@ -122,19 +133,21 @@ qcow2_refcounts_get_block (Qcow2Refcounts *refcounts, guint64 index,
 {
   const guint64 size = byte_source_get_size (refcounts->source);
   const guint8 *bytes = byte_window_get (
-      refcounts->on_table, refcounts->table + index * ENTRY_LENGTH,
-      ENTRY_LENGTH, TABLE, error);
+      refcounts->on_table, refcounts->table + index * QCOW2_ENTRY_LENGTH,
+      QCOW2_ENTRY_LENGTH, TABLE, error);
 
   if (bytes == NULL)
     return FALSE;
 
-  const guint64 entry = qcow2_load_be64 (bytes);
-  const guint64 block = entry & OFFSET_MASK;
+  Qcow2RefcountEntry entry;
+  qcow2_record_decode (&qcow2_refcount_entry_record, bytes, QCOW2_ENTRY_LENGTH,
+                       &entry);
+  const guint64 block = entry.offset;
   const gboolean whole = block % refcounts->cluster_size == 0 && block < size
                          && refcounts->cluster_size <= size - block;
   *offset = whole ? block : 0;
   if (raw != NULL)
-    *raw = entry;
+    *raw = entry.offset | entry.reserved;
   return TRUE;
 }
 
@@ -286,16 +299,16 @@ find_used_before (Qcow2Refcounts *refcounts, guint64 *index, GError **error)
     {
       const guint64 first
           = (*index - 1) / ENTRIES_BACKWARDS * ENTRIES_BACKWARDS;
-      const gsize len = (gsize) (*index - first) * ENTRY_LENGTH;
+      const gsize len = (gsize) (*index - first) * QCOW2_ENTRY_LENGTH;
       const guint8 *bytes = byte_window_get (
-          refcounts->on_table, refcounts->table + first * ENTRY_LENGTH, len,
-          TABLE, error);
+          refcounts->on_table, refcounts->table + first * QCOW2_ENTRY_LENGTH,
+          len, TABLE, error);
 
       if (bytes == NULL)
         return FALSE;
 
       const gsize left = strip_zeroes (bytes, len);
-      *index = first + (left + ENTRY_LENGTH - 1) / ENTRY_LENGTH;
+      *index = first + (left + QCOW2_ENTRY_LENGTH - 1) / QCOW2_ENTRY_LENGTH;
       if (left > 0)
         return TRUE;
     }

@@ -8,6 +8,15 @@
 
 G_BEGIN_DECLS
 
+/* An entry of the refcount table. */
+typedef struct
+{
+  guint64 offset;   /* host, of the refcount block */
+  guint64 reserved; /* bits 0-8, in place */
+} Qcow2RefcountEntry;
+
+extern const Qcow2Record qcow2_refcount_entry_record;
+
 typedef struct Qcow2Refcounts Qcow2Refcounts;
 
 Qcow2Refcounts *qcow2_refcounts_new (const Qcow2Image *image);

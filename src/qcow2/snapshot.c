@@ -8,55 +8,76 @@
 
 #define WHAT "snapshot table"
 
-/* The size of the fixed part of an entry, and the offsets of its length
- * fields. */
-#define HEAD_LENGTH QCOW2_SNAPSHOT_HEAD
-#define AT_L1_SIZE 8
-#define AT_ID_SIZE 12
-#define AT_NAME_SIZE 14
-#define AT_EXTRA_DATA_SIZE 36
-
 /* QEMU, block/qcow2.h: QCOW_MAX_SNAPSHOTS_SIZE,
  * QCOW_MAX_SNAPSHOT_EXTRA_DATA. */
 #define QEMU_MAX_BYTES (1024 * 65536)
 #define QEMU_MAX_EXTRA_DATA 1024
 
-/* Reads the fixed part of the entry at host offset OFFSET into HEAD.  Sets
- * bytes after the end of the file to zero, as QEMU does. */
+#define F(member, format) QCOW2_STORED (Qcow2SnapshotEntry, member, format)
+#define X(member, format) QCOW2_STORED (Qcow2SnapshotExtra, member, format)
+
+/* clang-format off */
+static const Qcow2Field fields[] = {
+  F (l1_table_offset, QCOW2_HEX),
+  F (l1_size, QCOW2_DEC),
+  F (id_str_size, QCOW2_DEC),
+  F (name_size, QCOW2_DEC),
+  F (date_sec, QCOW2_DEC),
+  F (date_nsec, QCOW2_DEC),
+  F (vm_clock_nsec, QCOW2_DEC),
+  F (vm_state_size, QCOW2_DEC),
+  F (extra_data_size, QCOW2_DEC),
+  QCOW2_FIELD_END
+};
+
+static const Qcow2Field extra_fields[] = {
+  X (vm_state_size_large, QCOW2_DEC),
+  X (disk_size, QCOW2_DEC),
+  X (icount, QCOW2_DEC),
+  QCOW2_FIELD_END
+};
+/* clang-format on */
+
+const Qcow2Record qcow2_snapshot_record = { .name = WHAT, .fields = fields };
+const Qcow2Record qcow2_snapshot_extra_record
+    = { .name = "extra data of a snapshot", .fields = extra_fields };
+
+/* Reads the fixed part of the entry at host offset OFFSET into ENTRY.  Bytes
+ * after the end of the file count as zeroes, as in QEMU. */
 static gboolean
-read_head (ByteWindow *window, guint64 offset, guint8 *head, GError **error)
+read_entry (ByteWindow *window, guint64 offset, Qcow2SnapshotEntry *entry,
+            GError **error)
 {
+  guint8 head[QCOW2_SNAPSHOT_HEAD] = { 0 };
   const gsize len = (gsize) MIN (byte_window_get_end (window) - offset,
-                                 (guint64) HEAD_LENGTH);
+                                 (guint64) sizeof head);
   const guint8 *bytes = byte_window_get (window, offset, len, WHAT, error);
 
   if (bytes == NULL)
     return FALSE;
 
-  memset (head, 0, HEAD_LENGTH);
   memcpy (head, bytes, len);
+  qcow2_record_decode (&qcow2_snapshot_record, head, sizeof head, entry);
   return TRUE;
 }
 
-/* Updates TABLE from HEAD, the fixed part of entry INDEX at host offset
- * OFFSET. */
+/* Updates TABLE from ENTRY, entry INDEX at host offset OFFSET. */
 static void
 note_entry (Qcow2SnapshotTable *table, guint32 index, guint64 offset,
-            const guint8 *head)
+            const Qcow2SnapshotEntry *entry)
 {
-  const guint64 extra = qcow2_load_be (head + AT_EXTRA_DATA_SIZE, 4);
-  const Qcow2SnapshotL1 l1
-      = { .offset = qcow2_load_be64 (head),
-          .pointer = offset,
-          .size = (guint32) qcow2_load_be (head + AT_L1_SIZE, 4) };
+  const Qcow2SnapshotL1 l1 = { .offset = entry->l1_table_offset,
+                               .pointer = offset,
+                               .size = entry->l1_size };
 
   if (l1.size > 0)
     g_array_append_val (table->l1_tables, l1);
-  if (extra > QEMU_MAX_EXTRA_DATA && table->bad == QCOW2_NO_INDEX)
+  if (entry->extra_data_size > QEMU_MAX_EXTRA_DATA
+      && table->bad == QCOW2_NO_INDEX)
     {
       table->bad = index;
-      table->bad_at = offset + AT_EXTRA_DATA_SIZE;
-      table->bad_size = extra;
+      table->bad_at = offset;
+      table->bad_entry = *entry;
     }
 }
 
@@ -83,21 +104,19 @@ qcow2_snapshot_table_measure (const Qcow2Image *image,
 
   for (guint32 i = 0; i < n && entry_end <= QEMU_MAX_BYTES; i++)
     {
-      guint8 head[HEAD_LENGTH];
+      Qcow2SnapshotEntry entry;
 
       if (pos >= left)
         {
-          entry_end = pos + (guint64) (n - i) * HEAD_LENGTH;
+          entry_end = pos + (guint64) (n - i) * QCOW2_SNAPSHOT_HEAD;
           break;
         }
-      if (!read_head (window, start + pos, head, error))
+      if (!read_entry (window, start + pos, &entry, error))
         return FALSE;
 
-      note_entry (&t, i, start + pos, head);
-      entry_end = pos + HEAD_LENGTH
-                  + qcow2_load_be (head + AT_EXTRA_DATA_SIZE, 4)
-                  + qcow2_load_be (head + AT_ID_SIZE, 2)
-                  + qcow2_load_be (head + AT_NAME_SIZE, 2);
+      note_entry (&t, i, start + pos, &entry);
+      entry_end = pos + QCOW2_SNAPSHOT_HEAD + (guint64) entry.extra_data_size
+                  + entry.id_str_size + entry.name_size;
       pos = (entry_end + 7) / 8 * 8;
     }
 

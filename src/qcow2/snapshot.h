@@ -7,6 +7,31 @@
 
 G_BEGIN_DECLS
 
+/* The fixed part of an entry of the snapshot table. */
+typedef struct
+{
+  guint64 l1_table_offset; /* host */
+  guint32 l1_size;         /* entries */
+  guint16 id_str_size;     /* bytes */
+  guint16 name_size;       /* bytes */
+  guint32 date_sec;        /* since 1970 */
+  guint32 date_nsec;
+  guint64 vm_clock_nsec;
+  guint32 vm_state_size;   /* bytes */
+  guint32 extra_data_size; /* bytes */
+} Qcow2SnapshotEntry;
+
+/* The extra data of an entry, as far as they are known. */
+typedef struct
+{
+  guint64 vm_state_size_large; /* bytes */
+  guint64 disk_size;           /* bytes */
+  guint64 icount;              /* instructions, or G_MAXUINT64 */
+} Qcow2SnapshotExtra;
+
+extern const Qcow2Record qcow2_snapshot_record;
+extern const Qcow2Record qcow2_snapshot_extra_record;
+
 /* The L1 table of a snapshot. */
 typedef struct
 {
@@ -22,11 +47,11 @@ typedef struct
 {
   guint64 size; /* bytes of the file that the entries take, at most 64 MiB */
   gboolean cut; /* the file truncates the entries */
-  gboolean too_big;  /* QEMU refuses it */
-  guint64 bad;       /* index of the first entry with more extra data than QEMU
-                        accepts, or QCOW2_NO_INDEX */
-  guint64 bad_at;    /* host offset of extra_data_size in entry BAD */
-  guint64 bad_size;  /* size of the extra data of entry BAD in bytes */
+  gboolean too_big; /* QEMU refuses it */
+  guint64 bad;      /* index of the first entry with more extra data than QEMU
+                       accepts, or QCOW2_NO_INDEX */
+  guint64 bad_at;   /* host offset of entry BAD */
+  Qcow2SnapshotEntry bad_entry;
   GArray *l1_tables; /* of Qcow2SnapshotL1, without empty L1 tables */
 } Qcow2SnapshotTable;
 

@@ -7,15 +7,10 @@
 #include <string.h>
 
 #define WHAT "bitmap table"
-#define ENTRY_LENGTH QCOW2_ENTRY_LENGTH
 
 /* The number of entries that are tested together, so that compilers can
  * vectorize the loop. */
 #define WORD_STEP 64
-
-/* An entry with the all-ones bit and no other, as qcow2_load_word () returns
- * it, in little-endian order. */
-#define ALL_ONES_WORD (QCOW2_ENTRY_ALL_ONES_BIT << 56)
 
 const Qcow2Label qcow2_entry_types[] = {
   { QCOW2_ENTRY_SERIALIZED, "serialized" },
@@ -24,13 +19,64 @@ const Qcow2Label qcow2_entry_types[] = {
   { 0, NULL },
 };
 
-static Qcow2EntryType
-type_of (guint64 raw)
-{
-  if ((raw & QCOW2_ENTRY_OFFSET_MASK) != 0)
-    return QCOW2_ENTRY_SERIALIZED;
+#define F(member, format, first, n, ...)                                      \
+  QCOW2_PACKED (Qcow2TableEntry, member, format, first, n, __VA_ARGS__)
+#define D(member, ...)                                                        \
+  QCOW2_DERIVED (Qcow2TableEntry, #member, member, __VA_ARGS__)
 
-  return (raw & QCOW2_ENTRY_ALL_ONES_BIT) != 0 ? QCOW2_ENTRY_ALL_ONES : QCOW2_ENTRY_ALL_ZEROES;
+/* Rows of the fields on disk. */
+enum
+{
+  OFFSET = 2,
+  ALL_ONES = 7,
+  RESERVED_LOW,
+  RESERVED_HIGH
+};
+
+/* qcow2 spec, bitmap table. */
+/* clang-format off */
+static const Qcow2Field fields[] = {
+  D (index, QCOW2_DEC, .text = "Bitmap table", .width = 14),
+  D (type, QCOW2_NAME, .labels = qcow2_entry_types, .width = 15),
+  [OFFSET] = F (offset, QCOW2_DEC, 9, 47, .in_place = TRUE, .width = 24),
+  D (size, QCOW2_DEC, .width = 10),
+  D (reserved, QCOW2_HEX, .width = 18, .column = QCOW2_COLUMN_LONG_TEXT),
+  D (guest_offset, QCOW2_DEC, .width = 20, .column = QCOW2_COLUMN_LONG),
+  D (guest_length, QCOW2_DEC, .column = QCOW2_COLUMN_LONG),
+  [ALL_ONES] = F (all_ones, QCOW2_HIDDEN, 0, 1),
+  [RESERVED_LOW] = F (reserved_low, QCOW2_HIDDEN, 1, 8, .in_place = TRUE),
+  [RESERVED_HIGH] = F (reserved_high, QCOW2_HIDDEN, 56, 8, .in_place = TRUE),
+  QCOW2_FIELD_END
+};
+/* clang-format on */
+
+const Qcow2Record qcow2_table_entry_record
+    = { .name = WHAT, .fields = fields, .packed_size = QCOW2_ENTRY_LENGTH };
+
+/* Decodes RAW into ENTRY.  There may be 2^27 entries, so the compiler is to
+ * see which rows are meant; qcow2_record_decode () does the same. */
+static inline void
+decode (guint64 raw, Qcow2TableEntry *entry)
+{
+  entry->raw = raw;
+  entry->offset = qcow2_field_unpack (&fields[OFFSET], raw);
+  entry->all_ones = qcow2_field_unpack (&fields[ALL_ONES], raw);
+  entry->reserved_low = qcow2_field_unpack (&fields[RESERVED_LOW], raw);
+  entry->reserved_high = qcow2_field_unpack (&fields[RESERVED_HIGH], raw);
+}
+
+/* Sets the type and the reserved bits of ENTRY, which has been decoded. */
+static inline void
+derive (Qcow2TableEntry *entry)
+{
+  const guint64 reserved = entry->reserved_low | entry->reserved_high;
+
+  entry->type = entry->offset != 0     ? QCOW2_ENTRY_SERIALIZED
+                : entry->all_ones != 0 ? QCOW2_ENTRY_ALL_ONES
+                                       : QCOW2_ENTRY_ALL_ZEROES;
+  entry->reserved = entry->type == QCOW2_ENTRY_SERIALIZED
+                        ? reserved | entry->all_ones
+                        : reserved;
 }
 
 /* The ranges of the guest disk that the entries of a table cover. */
@@ -94,7 +140,7 @@ qcow2_table_get_n_readable (const Qcow2Table *table)
   const guint64 end = byte_source_get_size (table->source);
   const guint64 left = end - MIN (table->offset, end);
 
-  return MIN (table->n_entries, left / ENTRY_LENGTH);
+  return MIN (table->n_entries, left / QCOW2_ENTRY_LENGTH);
 }
 
 /* Returns the number of words at BYTES before the first one that is neither 0
@@ -109,13 +155,13 @@ count_plain_words (const guint8 *bytes, gsize n_words, guint64 plain,
   *n_plain = 0;
   for (; n_words - n >= WORD_STEP; n += WORD_STEP)
     {
-      const guint8 *at = bytes + n * ENTRY_LENGTH;
+      const guint8 *at = bytes + n * QCOW2_ENTRY_LENGTH;
       guint64 others = 0;
       gsize set = 0;
 
       for (gsize i = 0; i < WORD_STEP; i++)
         {
-          const guint64 word = qcow2_load_word (at + i * ENTRY_LENGTH);
+          const guint64 word = qcow2_load_word (at + i * QCOW2_ENTRY_LENGTH);
 
           others |= word & ~plain;
           set += word != 0;
@@ -127,7 +173,7 @@ count_plain_words (const guint8 *bytes, gsize n_words, guint64 plain,
 
   for (; n < n_words; n++)
     {
-      const guint64 word = qcow2_load_word (bytes + n * ENTRY_LENGTH);
+      const guint64 word = qcow2_load_word (bytes + n * QCOW2_ENTRY_LENGTH);
 
       if ((word & ~plain) != 0)
         break;
@@ -149,29 +195,32 @@ qcow2_table_count_plain (const Qcow2Table *table, ByteWindow *window,
                          guint64 start, guint64 n_entries, guint64 *n_zeroes,
                          guint64 *n_ones, GError **error)
 {
-  const guint64 plain = n_ones != NULL ? ALL_ONES_WORD : 0;
+  const guint64 all_ones
+      = GUINT64_SWAP_LE_BE (qcow2_field_get_mask (&fields[ALL_ONES]));
+  const guint64 plain = n_ones != NULL ? all_ones : 0;
   guint64 done = 0;
   guint64 ones = 0;
 
   byte_window_set_end (
       window,
-      table->offset + qcow2_table_get_n_readable (table) * ENTRY_LENGTH);
+      table->offset + qcow2_table_get_n_readable (table) * QCOW2_ENTRY_LENGTH);
   while (done < n_entries)
     {
-      const gsize wanted
-          = (gsize) MIN (n_entries - done, BYTE_WINDOW_SIZE / ENTRY_LENGTH);
+      const gsize wanted = (gsize) MIN (n_entries - done,
+                                        BYTE_WINDOW_SIZE / QCOW2_ENTRY_LENGTH);
       gsize n;
       gsize n_plain;
       const guint8 *bytes = byte_window_get_some (
-          window, table->offset + (start + done) * ENTRY_LENGTH, ENTRY_LENGTH,
-          wanted * ENTRY_LENGTH, &n, WHAT, done == 0 ? error : NULL);
+          window, table->offset + (start + done) * QCOW2_ENTRY_LENGTH,
+          QCOW2_ENTRY_LENGTH, wanted * QCOW2_ENTRY_LENGTH, &n, WHAT,
+          done == 0 ? error : NULL);
 
       if (bytes == NULL && done == 0)
         return FALSE;
       if (bytes == NULL)
         break;
 
-      const gsize n_words = n / ENTRY_LENGTH;
+      const gsize n_words = n / QCOW2_ENTRY_LENGTH;
       const gsize counted
           = count_plain_words (bytes, n_words, plain, &n_plain);
       done += counted;
@@ -195,33 +244,29 @@ qcow2_table_read (const Qcow2Table *table, ByteWindow *window, guint64 start,
 {
   const guint64 n_readable = qcow2_table_get_n_readable (table);
   const guint64 left = n_readable - MIN (start, n_readable);
-  const gsize room = MIN (n_entries, BYTE_WINDOW_SIZE / ENTRY_LENGTH);
+  const gsize room = MIN (n_entries, BYTE_WINDOW_SIZE / QCOW2_ENTRY_LENGTH);
   const gsize n = (gsize) MIN (left, room);
 
   if (n == 0)
     return 0;
 
   const GuestRanges ranges = get_guest_ranges (table);
-  const guint64 offset = table->offset + start * ENTRY_LENGTH;
-  byte_window_set_end (window, table->offset + n_readable * ENTRY_LENGTH);
+  const guint64 offset = table->offset + start * QCOW2_ENTRY_LENGTH;
+  byte_window_set_end (window,
+                       table->offset + n_readable * QCOW2_ENTRY_LENGTH);
   const guint8 *bytes
-      = byte_window_get (window, offset, n * ENTRY_LENGTH, WHAT, error);
+      = byte_window_get (window, offset, n * QCOW2_ENTRY_LENGTH, WHAT, error);
   if (bytes == NULL)
     return 0;
 
   for (gsize i = 0; i < n; i++)
     {
-      const guint64 raw = qcow2_load_be64 (bytes + i * ENTRY_LENGTH);
       Qcow2TableEntry *entry = &entries[i];
 
-      entry->raw = raw;
+      decode (qcow2_load_be64 (bytes + i * QCOW2_ENTRY_LENGTH), entry);
+      derive (entry);
       entry->index = start + i;
-      entry->type = type_of (raw);
-      entry->offset = raw & QCOW2_ENTRY_OFFSET_MASK;
       entry->size = table->header->cluster_size;
-      entry->reserved = raw & QCOW2_ENTRY_RESERVED_MASK;
-      if (entry->type == QCOW2_ENTRY_SERIALIZED)
-        entry->reserved |= raw & QCOW2_ENTRY_ALL_ONES_BIT;
       locate_guest_range (&ranges, entry);
     }
 

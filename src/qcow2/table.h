@@ -9,15 +9,6 @@
 
 G_BEGIN_DECLS
 
-/* qcow2 spec, bitmap table entry: bits 9-55 are the offset; without an offset,
- * bit 0 means all ones; bits 1-8 and 56-63 are reserved. */
-#define QCOW2_ENTRY_OFFSET_MASK G_GUINT64_CONSTANT (0x00fffffffffffe00)
-#define QCOW2_ENTRY_RESERVED_MASK G_GUINT64_CONSTANT (0xff000000000001fe)
-#define QCOW2_ENTRY_ALL_ONES_BIT G_GUINT64_CONSTANT (1)
-
-/* The size of an entry in bytes. */
-#define QCOW2_ENTRY_LENGTH 8
-
 typedef enum
 {
   QCOW2_ENTRY_SERIALIZED,
@@ -29,10 +20,15 @@ typedef enum
 
 typedef struct
 {
+  /* On disk. */
+  guint64 offset;        /* host, of the bitmap data */
+  guint64 all_ones;      /* 1: without an offset, all bits are set */
+  guint64 reserved_low;  /* bits 1-8, in place */
+  guint64 reserved_high; /* bits 56-63, in place */
+
   guint64 raw; /* as on disk */
   guint64 index;
   Qcow2EntryType type;
-  guint64 offset;       /* host, of the bitmap data */
   guint64 size;         /* bytes of bitmap data that the entry describes */
   guint64 reserved;     /* bits that are set but must be 0 */
   guint64 guest_offset; /* bytes; QCOW2_ABSENT outside the disk */
@@ -40,6 +36,7 @@ typedef struct
 } Qcow2TableEntry;
 
 extern const Qcow2Label qcow2_entry_types[];
+extern const Qcow2Record qcow2_table_entry_record;
 
 /* The largest number of entries that QEMU accepts in a table
  * (block/qcow2-bitmap.c: BME_MAX_TABLE_SIZE).  It also limits how many entries

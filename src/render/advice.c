@@ -9,10 +9,6 @@
 #include "check/verdict.h"
 #include "render/format.h"
 
-/* qcow2 spec, header: offset of the last byte of autoclear_features, whose
- * lowest bit marks the bitmaps as consistent. */
-#define AT_LAST_AUTOCLEAR_BYTE 95
-
 #define REFUSED "QEMU refuses to open this image"
 
 /* Appends TEXT to OUT, with "{name}" replaced by the escaped name of PROBLEM's
@@ -118,15 +114,20 @@ advice_get_consequence (const Qcow2Problem *problem, const Qcow2Image *image,
 static char *
 hide_bitmaps (const Qcow2Header *header)
 {
+  const Qcow2Field *field
+      = QCOW2_FIELD (qcow2_header_record, Qcow2Header, autoclear_features);
+  /* The last byte, whose lowest bit marks the bitmaps as consistent. */
+  const guint at = qcow2_record_get_offset (&qcow2_header_record, field)
+                   + field->size - 1;
   const guint8 now = (guint8) (header->autoclear_features & 0xff);
   const guint8 then = now & (guint8) ~QCOW2_AUTOCLEAR_BITMAPS;
 
   return g_strdup_printf (
       "to open it without its bitmaps, on a copy: "
-      "printf '\\%03o' | dd of=COPY bs=1 seek=%d conv=notrunc\n"
+      "printf '\\%03o' | dd of=COPY bs=1 seek=%u conv=notrunc\n"
       "undo, before anything opened it read-write: "
-      "printf '\\%03o' | dd of=COPY bs=1 seek=%d conv=notrunc",
-      then, AT_LAST_AUTOCLEAR_BYTE, now, AT_LAST_AUTOCLEAR_BYTE);
+      "printf '\\%03o' | dd of=COPY bs=1 seek=%u conv=notrunc",
+      then, at, now, at);
 }
 
 /* qemu-img arguments that name an image that needs a key to be opened. */

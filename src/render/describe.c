@@ -14,6 +14,8 @@ describe_fields (Emitter *emitter, const Qcow2Field *fields,
 {
   for (; fields->name != NULL; fields++)
     {
+      if (!qcow2_field_is_shown (fields))
+        continue;
       if (fields->stored && n_stored == 0)
         {
           emitter_null (emitter, fields->name);
@@ -32,7 +34,7 @@ describe_header (Emitter *emitter, const char *heading,
                  const Qcow2Header *header)
 {
   emitter_begin (emitter, EMITTER_BLOCK, "header", heading);
-  describe_fields (emitter, qcow2_header_fields, header, G_MAXUINT);
+  describe_fields (emitter, qcow2_header_record.fields, header, G_MAXUINT);
   emitter_end (emitter);
 }
 
@@ -54,7 +56,8 @@ describe_features (Emitter *emitter, const Qcow2Extension *extension)
 
       qcow2_extension_get_feature (extension, row, &feature);
       emitter_begin (emitter, EMITTER_ROW, "feature", NULL);
-      describe_fields (emitter, qcow2_feature_fields, &feature, G_MAXUINT);
+      describe_fields (emitter, qcow2_feature_record.fields, &feature,
+                       G_MAXUINT);
       emitter_end (emitter);
     }
   emitter_end (emitter);
@@ -69,7 +72,8 @@ describe_extension (Emitter *emitter, const Qcow2Extension *extension)
       = qcow2_extension_get_payload_fields (extension, &record);
 
   emitter_begin (emitter, EMITTER_BLOCK, NULL, "Header extension:");
-  describe_fields (emitter, qcow2_extension_fields, extension, G_MAXUINT);
+  describe_fields (emitter, qcow2_extension_record.fields, extension,
+                   G_MAXUINT);
   if (fields != NULL)
     describe_fields (emitter, fields, record, extension->n_decoded);
   else
@@ -103,11 +107,11 @@ describe_begin_bitmap (Emitter *emitter, const Qcow2Bitmap *bitmap)
       Qcow2Bitmap shown = *bitmap;
 
       shown.state = qcow2_bitmap_get_shown_state (bitmap);
-      describe_fields (emitter, qcow2_bitmap_fields, &shown, G_MAXUINT);
+      describe_fields (emitter, qcow2_bitmap_record.fields, &shown, G_MAXUINT);
     }
   else
     {
-      describe_fields (emitter, qcow2_bitmap_fields, bitmap, G_MAXUINT);
+      describe_fields (emitter, qcow2_bitmap_record.fields, bitmap, G_MAXUINT);
       describe_counts (emitter, bitmap);
     }
   describe_fields (emitter, qcow2_bitmap_size_fields, bitmap, G_MAXUINT);

@@ -4,9 +4,9 @@
 
 #pragma once
 
+#include "check/verdict.h"
 #include "qcow2/bitmap.h"
 #include "qcow2/image.h"
-#include "check/verdict.h"
 #include "render/emitter.h"
 
 G_BEGIN_DECLS

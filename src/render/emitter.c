@@ -43,12 +43,15 @@ emitter_field (Emitter *emitter, const Qcow2Field *field, gconstpointer record)
   emitter->klass->field (emitter, field, record);
 }
 
-/* Emits the next N_ENTRIES entries of the current table. */
+/* Emits the next N rows of the current table.  STRUCTURES is an array of
+ * structures of SIZE bytes with FIELDS. */
 void
-emitter_rows (Emitter *emitter, const Qcow2TableEntry *entries,
-              gsize n_entries)
+emitter_rows (Emitter *emitter, const Qcow2Field *fields,
+              gconstpointer structures, gsize size, gsize n)
 {
-  emitter->klass->rows (emitter, entries, n_entries);
+  const EmitterRows rows = { fields, structures, size, n };
+
+  emitter->klass->rows (emitter, &rows);
 }
 
 /* Emits null for KEY: its value is unknown.  Text leaves it out. */

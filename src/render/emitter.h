@@ -5,7 +5,6 @@
 #pragma once
 
 #include "qcow2/record.h"
-#include "qcow2/table.h"
 
 G_BEGIN_DECLS
 
@@ -17,8 +16,17 @@ typedef enum
   EMITTER_LIST,  /* an array of groups */
   EMITTER_BLOCK, /* an object: a line per field */
   EMITTER_ROW,   /* an object on one line */
-  EMITTER_TABLE  /* an array of bitmap table entries */
+  EMITTER_TABLE  /* an array of rows, a structure each */
 } EmitterGroup;
+
+/* Rows of a table: structures with the same fields. */
+typedef struct
+{
+  const Qcow2Field *fields;
+  gconstpointer structures; /* an array */
+  gsize size;               /* bytes of a structure in memory */
+  gsize n;
+} EmitterRows;
 
 typedef struct
 {
@@ -29,8 +37,7 @@ typedef struct
                  const char *heading);
   void (*field) (Emitter *emitter, const Qcow2Field *field,
                  gconstpointer record);
-  void (*rows) (Emitter *emitter, const Qcow2TableEntry *entries,
-                gsize n_entries);
+  void (*rows) (Emitter *emitter, const EmitterRows *rows);
   void (*null) (Emitter *emitter, const char *key);
   void (*end) (Emitter *emitter);
   void (*free) (Emitter *emitter);
@@ -56,8 +63,8 @@ void emitter_begin (Emitter *emitter, EmitterGroup group, const char *key,
                     const char *heading);
 void emitter_field (Emitter *emitter, const Qcow2Field *field,
                     gconstpointer record);
-void emitter_rows (Emitter *emitter, const Qcow2TableEntry *entries,
-                   gsize n_entries);
+void emitter_rows (Emitter *emitter, const Qcow2Field *fields,
+                   gconstpointer structures, gsize size, gsize n);
 void emitter_null (Emitter *emitter, const char *key);
 void emitter_end (Emitter *emitter);
 void emitter_free (Emitter *emitter);

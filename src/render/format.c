@@ -237,6 +237,8 @@ append_number (GString *out, const Qcow2Field *field, gconstpointer record)
     case QCOW2_STRING:
     case QCOW2_QUOTED:
     case QCOW2_WORD:
+    case QCOW2_HIDDEN:
+    case QCOW2_BYTES:
       g_assert_not_reached ();
     }
 }
@@ -291,87 +293,111 @@ format_bare (GString *out, const Qcow2Field *field, gconstpointer record,
   g_string_append_c (out, ending == FORMAT_LINES ? '\n' : '\0');
 }
 
-/* Appends the heading of a bitmap table, with the columns of --long if
- * ALL_COLUMNS. */
-void
-format_table_heading (GString *out, gboolean all_columns)
+/* Returns the number of bytes of the longest of LABELS, or 0 if LABELS is
+ * NULL. */
+gsize
+format_get_label_width (const Qcow2Label *labels)
 {
-  g_string_append_printf (out, "%-14s %-15s %-24s ", "Bitmap table", "type",
-                          "offset");
-  if (all_columns)
-    g_string_append_printf (out, "%-10s %-18s %-20s %s\n", "size", "reserved",
-                            "guest_offset", "guest_length");
-  else
-    g_string_append (out, "size\n");
+  gsize max = 0;
+
+  for (; labels != NULL && labels->name != NULL; labels++)
+    max = MAX (max, strlen (labels->name));
+
+  return max;
 }
 
-/* Maximum size of a row in bytes: seven columns of at most 24 characters, each
- * followed by a space. */
-#define ROW_MAX (7 * 25)
-
-/* Writes VALUE to AT, padded with spaces on the right to WIDTH + 1 characters,
- * with at least one space.  Returns the end of the cell. */
-static char *
-put_cell (char *at, guint64 value, guint width)
+/* The columns of a table, from the first to the last. */
+typedef struct
 {
-  memset (at, ' ', width + 1);
-  char *const end = digits_put (at, value);
-  *end = ' ';
-  return MAX (end + 1, at + width + 1);
-}
+  const Qcow2Field *fields[FORMAT_MAX_COLUMNS];
+  guint n;
+  gsize row_max; /* bytes of a row, at most */
+} Columns;
 
-static char *
-put_guest_cell (char *at, guint64 value, guint width)
+/* Returns the columns of a table of structures with FIELDS, with those of
+ * --long if ALL_COLUMNS. */
+static Columns
+get_columns (const Qcow2Field *fields, gboolean all_columns)
 {
-  if (value != QCOW2_ABSENT)
-    return put_cell (at, value, width);
+  Columns columns = { .n = 0 };
 
-  memset (at, ' ', width + 1);
-  *at = *CELL_ABSENT;
-  return at + MAX (width, 1) + 1;
-}
-
-/* Writes the columns of --long that come after the size.  Returns the end of
- * the last one. */
-static char *
-put_more_columns (char *at, const Qcow2TableEntry *entry)
-{
-  memset (at, ' ', 18 + 1);
-  digits_put_hex (at, entry->reserved, 1, DIGITS_HEX);
-  at = put_guest_cell (at + 18 + 1, entry->guest_offset, 20);
-  return put_guest_cell (at, entry->guest_length, 0);
-}
-
-/* Appends a row for each of the N_ENTRIES bitmap table entries at ENTRIES,
- * with the columns of --long if ALL_COLUMNS. */
-void
-format_table_rows (GString *out, const Qcow2TableEntry *entries,
-                   gsize n_entries, gboolean all_columns)
-{
-  const gsize before = out->len;
-  char types[QCOW2_N_ENTRY_TYPES][15 + 1];
-
-  for (guint i = 0; i < QCOW2_N_ENTRY_TYPES; i++)
+  for (; fields->name != NULL; fields++)
     {
-      const char *label = qcow2_label_find (qcow2_entry_types, i);
+      if (!qcow2_field_is_shown (fields)
+          || (fields->column != QCOW2_COLUMN && !all_columns))
+        continue;
 
-      memset (types[i], ' ', sizeof types[i]);
-      memcpy (types[i], label, strlen (label));
+      g_assert (columns.n < FORMAT_MAX_COLUMNS);
+      columns.fields[columns.n++] = fields;
+      columns.row_max += MAX (MAX (fields->width, FORMAT_NUMBER_MAX),
+                              format_get_label_width (fields->labels))
+                         + 1;
     }
 
-  /* Rows are written in place because there may be 2^27 of them. */
-  g_string_set_size (out, before + n_entries * ROW_MAX);
-  char *at = out->str + before;
-  for (gsize i = 0; i < n_entries; i++)
-    {
-      const Qcow2TableEntry *entry = &entries[i];
+  return columns;
+}
 
-      at = put_cell (at, entry->index, 14);
-      memcpy (at, types[entry->type], sizeof types[0]);
-      at = put_cell (at + sizeof types[0], entry->offset, 24);
-      at = put_cell (at, entry->size, all_columns ? 10 : 0);
-      if (all_columns)
-        at = put_more_columns (at, entry);
+/* Appends the heading of a table of structures with FIELDS, with the columns
+ * of --long if ALL_COLUMNS. */
+void
+format_table_heading (GString *out, const Qcow2Field *fields,
+                      gboolean all_columns)
+{
+  const Columns columns = get_columns (fields, all_columns);
+
+  for (guint i = 0; i < columns.n; i++)
+    {
+      const Qcow2Field *field = columns.fields[i];
+      const char *text = field->text != NULL ? field->text : field->name;
+
+      append_left (out, text, i + 1 < columns.n ? field->width : 0);
+      g_string_append_c (out, i + 1 < columns.n ? ' ' : '\n');
+    }
+}
+
+/* Writes the value of FIELD in STRUCTURE to AT.  Returns its end. */
+static inline char *
+put_value (char *at, const Qcow2Field *field, gconstpointer structure)
+{
+  const guint64 value = qcow2_field_load (field, structure);
+
+  if (field->format == QCOW2_NAME)
+    return digits_put_text (at, qcow2_label_find (field->labels, value));
+  if (field->format == QCOW2_HEX)
+    return digits_put_hex (at, value, 1, DIGITS_HEX);
+  if (value == QCOW2_ABSENT && !field->stored)
+    return digits_put_text (at, CELL_ABSENT);
+
+  return digits_put (at, value);
+}
+
+/* Appends a row for each of the N structures of SIZE bytes with FIELDS in the
+ * array STRUCTURES, with the columns of --long if ALL_COLUMNS.  The columns
+ * are numbers or names. */
+void
+format_table_rows (GString *out, const Qcow2Field *fields,
+                   gconstpointer structures, gsize size, gsize n,
+                   gboolean all_columns)
+{
+  const Columns columns = get_columns (fields, all_columns);
+  const gsize before = out->len;
+
+  /* Rows are written in place because there may be 2^27 of them. */
+  g_string_set_size (out, before + n * columns.row_max);
+  char *at = out->str + before;
+  for (gsize row = 0; row < n; row++)
+    {
+      const guint8 *structure = (const guint8 *) structures + row * size;
+
+      memset (at, ' ', columns.row_max);
+      for (guint i = 0; i < columns.n; i++)
+        {
+          const Qcow2Field *field = columns.fields[i];
+          char *const end = put_value (at, field, structure);
+
+          at = i + 1 < columns.n ? MAX (end + 1, at + field->width + 1)
+                                 : end + 1;
+        }
       at[-1] = '\n';
     }
   g_string_set_size (out, (gsize) (at - out->str));

@@ -6,7 +6,6 @@
 
 #include "check/problem.h"
 #include "qcow2/record.h"
-#include "qcow2/table.h"
 
 G_BEGIN_DECLS
 
@@ -20,9 +19,16 @@ void format_value (GString *out, const Qcow2Field *field,
 void format_line (GString *out, const char *name, const Qcow2Field *field,
                   gconstpointer record);
 void format_finding (GString *out, const Qcow2Problem *problem);
-void format_table_heading (GString *out, gboolean all_columns);
-void format_table_rows (GString *out, const Qcow2TableEntry *entries,
-                        gsize n_entries, gboolean all_columns);
+/* Maximum number of columns of a table, and of bytes of a number in a cell. */
+#define FORMAT_MAX_COLUMNS 8
+#define FORMAT_NUMBER_MAX 20
+
+gsize format_get_label_width (const Qcow2Label *labels);
+void format_table_heading (GString *out, const Qcow2Field *fields,
+                           gboolean all_columns);
+void format_table_rows (GString *out, const Qcow2Field *fields,
+                        gconstpointer structures, gsize size, gsize n,
+                        gboolean all_columns);
 void format_problem (GString *out, const Qcow2Problem *problem);
 
 /* How --field prints a value: escaped on a line, or as raw bytes and a NUL. */

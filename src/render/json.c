@@ -9,6 +9,7 @@
 
 #include "qcow2/printable.h"
 #include "render/digits.h"
+#include "render/format.h"
 
 /* Maximum nesting depth; the dumps of qemu-dump.c need seven levels. */
 #define MAX_DEPTH 8
@@ -379,84 +380,110 @@ json_field (Emitter *emitter, const Qcow2Field *field, gconstpointer record)
   append_member_string (self, field->name, bytes, len);
 }
 
-/* Text between the numbers of a row. */
+/* Maximum size in bytes of a key with its separators. */
+#define KEY_MAX 32
+
+/* A member of a row. */
 typedef struct
 {
-  char *before; /* before each row but the first of a call */
-  const char *type;
-  const char *keys[5]; /* before the other numbers */
-  guint n_keys;
+  const Qcow2Field *field;
+  char before[KEY_MAX]; /* the text before the value */
+  gsize before_len;
+} Column;
+
+typedef struct
+{
+  Column columns[FORMAT_MAX_COLUMNS];
+  guint n;
+  gsize row_max; /* bytes of a row without the text before the next row, at
+                    most */
 } RowStyle;
 
-/* Maximum size in bytes of a row, not counting RowStyle.before. */
-#define ROW_MAX 320
+static RowStyle
+get_style (const JsonEmitter *self, const Qcow2Field *fields)
+{
+  const char *space = self->indented ? " " : "";
+  RowStyle style = { .row_max = 1 };
+
+  for (; fields->name != NULL; fields++)
+    {
+      if (!qcow2_field_is_shown (fields)
+          || (fields->column == QCOW2_COLUMN_LONG && !self->base.all_columns))
+        continue;
+
+      g_assert (style.n < FORMAT_MAX_COLUMNS);
+      Column *column = &style.columns[style.n];
+      column->field = fields;
+      column->before_len = (gsize) g_snprintf (
+          column->before, sizeof column->before, "%s%s\"%s\":%s%s",
+          style.n == 0 ? "{" : ",", style.n == 0 ? "" : space, fields->name,
+          space, fields->format == QCOW2_NAME ? "\"" : "");
+      g_assert (column->before_len < sizeof column->before);
+      style.row_max += column->before_len + 1
+                       + MAX (FORMAT_NUMBER_MAX,
+                              format_get_label_width (fields->labels));
+      style.n++;
+    }
+
+  return style;
+}
 
 static char *
-put_row (char *at, const RowStyle *style, const Qcow2TableEntry *entry)
+put_row (char *at, const RowStyle *style, gconstpointer structure)
 {
-  const guint64 values[] = { entry->offset, entry->size, entry->reserved,
-                             entry->guest_offset, entry->guest_length };
-
-  at = digits_put (at, entry->index);
-  at = digits_put_text (at, style->type);
-  at = digits_put_text (at, qcow2_label_find (qcow2_entry_types, entry->type));
-  *at++ = '"';
-  for (guint i = 0; i < style->n_keys; i++)
+  for (guint i = 0; i < style->n; i++)
     {
-      at = digits_put_text (at, style->keys[i]);
-      at = values[i] != QCOW2_ABSENT ? digits_put (at, values[i])
-                                     : digits_put_text (at, "null");
+      const Column *column = &style->columns[i];
+      const Qcow2Field *field = column->field;
+      const guint64 value = qcow2_field_load (field, structure);
+
+      /* Some bytes more than are needed, because their number is constant. */
+      memcpy (at, column->before, sizeof column->before);
+      at += column->before_len;
+      if (field->format == QCOW2_NAME)
+        {
+          at = digits_put_text (at, qcow2_label_find (field->labels, value));
+          *at++ = '"';
+        }
+      else if (value == QCOW2_ABSENT && !field->stored)
+        at = digits_put_text (at, "null");
+      else
+        at = digits_put (at, value);
     }
+
   *at++ = '}';
   return at;
 }
 
-/* Appends the rows in place because there may be 2^27 of them. */
+/* Appends the rows in place because there may be 2^27 of them.  Their fields
+ * are numbers or names. */
 static void
-append_rows (JsonEmitter *self, const RowStyle *style,
-             const Qcow2TableEntry *entries, gsize n_entries)
+json_rows (Emitter *emitter, const EmitterRows *rows)
 {
-  GString *out = self->base.out;
-  const gsize len_before = strlen (style->before);
-
-  begin_item (self, NULL);
-  g_string_append (out, strrchr (style->before, '{'));
-  const gsize start = out->len;
-  g_string_set_size (out, start + n_entries * (ROW_MAX + len_before));
-  char *at = out->str + start;
-  for (gsize i = 0; i < n_entries; i++)
-    {
-      if (i > 0)
-        at = digits_put_text (at, style->before);
-      at = put_row (at, style, &entries[i]);
-    }
-  g_string_set_size (out, (gsize) (at - out->str));
-}
-
-static void
-json_rows (Emitter *emitter, const Qcow2TableEntry *entries, gsize n_entries)
-{
-  static const RowStyle compact
-      = { .before = (char *) ",{\"index\":",
-          .type = ",\"type\":\"",
-          .keys = { ",\"offset\":", ",\"size\":", ",\"reserved\":",
-                    ",\"guest_offset\":", ",\"guest_length\":" } };
-  static const RowStyle indented
-      = { .type = ", \"type\": \"",
-          .keys = { ", \"offset\": ", ", \"size\": ", ", \"reserved\": ",
-                    ", \"guest_offset\": ", ", \"guest_length\": " } };
   JsonEmitter *self = (JsonEmitter *) emitter;
-  RowStyle style = self->indented ? indented : compact;
-  g_autofree char *before = g_strdup_printf (
-      ",\n%*s{\"index\": ", (int) (self->depth * INDENT), "");
+  const RowStyle style = get_style (self, rows->fields);
+  const guint8 *structure = rows->structures;
+  GString *out = emitter->out;
 
-  if (n_entries == 0)
+  if (rows->n == 0)
     return;
 
-  if (self->indented)
-    style.before = before;
-  style.n_keys = emitter->all_columns ? 5 : 3;
-  append_rows (self, &style, entries, n_entries);
+  g_autofree char *separator
+      = self->indented
+            ? g_strdup_printf (",\n%*s", (int) (self->depth * INDENT), "")
+            : g_strdup (",");
+  begin_item (self, NULL);
+  const gsize start = out->len;
+  g_string_set_size (
+      out, start + rows->n * (style.row_max + strlen (separator)) + KEY_MAX);
+  char *at = out->str + start;
+  for (gsize i = 0; i < rows->n; i++)
+    {
+      if (i > 0)
+        at = digits_put_text (at, separator);
+      at = put_row (at, &style, structure + i * rows->size);
+    }
+  g_string_set_size (out, (gsize) (at - out->str));
 }
 
 static void

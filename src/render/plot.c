@@ -4,6 +4,7 @@
 
 #include "render/plot.h"
 
+#include "qcow2/arithmetic.h"
 #include "render/format.h"
 
 /* Number of characters in the range from all clean to all dirty. */
@@ -26,22 +27,16 @@ struct Plot
 static const char *const levels[N_LEVELS] = { "·", "░", "▒", "▓", "█" };
 static const char *const ascii_levels[N_LEVELS] = { ".", ":", "+", "*", "#" };
 
-static guint64
-divide_up (guint64 number, guint64 divisor)
-{
-  return number / divisor + (number % divisor != 0);
-}
-
 /* Returns the number of bytes per character: as few as possible, but a
  * multiple of the granularity. */
 static guint64
 get_cell_size (const PlotShape *shape)
 {
-  const guint64 least
-      = divide_up (shape->length, (guint64) shape->width * shape->height);
+  const guint64 least = qcow2_divide_up (shape->length, (guint64) shape->width
+                                                            * shape->height);
   const guint64 granule
       = shape->granularity != QCOW2_ABSENT ? shape->granularity : 1;
-  const guint64 n_granules = MAX (divide_up (least, granule), 1);
+  const guint64 n_granules = MAX (qcow2_divide_up (least, granule), 1);
 
   return n_granules > G_MAXUINT64 / granule ? G_MAXUINT64
                                             : n_granules * granule;
@@ -58,7 +53,7 @@ plot_new (const PlotShape *shape)
 
   plot->shape = *shape;
   plot->cell_size = get_cell_size (shape);
-  plot->n_cells = divide_up (shape->length, plot->cell_size);
+  plot->n_cells = qcow2_divide_up (shape->length, plot->cell_size);
   plot->cells = g_new0 (Cell, plot->n_cells);
   return plot;
 }
@@ -101,7 +96,7 @@ get_character (const Plot *plot, guint64 i, guint64 size)
    * between the rounded and the exact value of one third or two thirds of
    * SIZE. */
   const guint64 third = size / 3;
-  const guint64 two_thirds = size - divide_up (size, 3);
+  const guint64 two_thirds = size - qcow2_divide_up (size, 3);
   return characters[cell->dirty <= third        ? 1
                     : cell->dirty <= two_thirds ? 2
                                                 : 3];

@@ -14,9 +14,6 @@
  * knows. */
 #define N_HEADER_FIELDS 18
 
-/* qcow2 spec, bitmap table entry: bit 0 says that all bits are ones. */
-#define ALL_ONES G_GUINT64_CONSTANT (1)
-
 struct QemuDump
 {
   GString *out;
@@ -108,7 +105,7 @@ qemu_dump_header (QemuDump *dump, const Qcow2Header *header)
   if (dump->json != NULL)
     emitter_begin (dump->json, EMITTER_BLOCK, NULL, NULL);
   for (guint i = 0; i < N_HEADER_FIELDS; i++)
-    append_header_field (dump, &qcow2_header_fields[i], header);
+    append_header_field (dump, &qcow2_header_record.fields[i], header);
   if (dump->json != NULL)
     {
       emitter_end (dump->json);
@@ -146,7 +143,7 @@ append_fields (QemuDump *dump, const Qcow2Field *fields, gconstpointer record,
 {
   for (; fields->name != NULL && n > 0; fields++)
     {
-      if (!fields->stored)
+      if (!fields->stored || !qcow2_field_is_shown (fields))
         continue;
 
       n--;
@@ -166,9 +163,9 @@ begin_json_extension (QemuDump *dump, const Qcow2Extension *extension,
 
   emitter_begin (dump->json, EMITTER_BLOCK, NULL, NULL);
   emitter_field (dump->json,
-                 qcow2_record_find (qcow2_extension_fields, "name"),
+                 qcow2_record_find (qcow2_extension_record.fields, "name"),
                  extension);
-  append_fields (dump, qcow2_extension_fields, extension, G_MAXUINT);
+  append_fields (dump, qcow2_extension_record.fields, extension, G_MAXUINT);
   if (data != NULL)
     {
       emitter_field (dump->json, &data_field, &data);
@@ -176,8 +173,8 @@ begin_json_extension (QemuDump *dump, const Qcow2Extension *extension,
     }
 
   emitter_begin (dump->json, EMITTER_BLOCK, "data", NULL);
-  append_fields (dump, qcow2_bitmaps_extension_fields, &extension->bitmaps,
-                 extension->n_decoded);
+  append_fields (dump, qcow2_bitmaps_extension_record.fields,
+                 &extension->bitmaps, extension->n_decoded);
   emitter_begin (dump->json, EMITTER_LIST, "bitmap_directory", NULL);
 }
 
@@ -186,12 +183,12 @@ begin_text_extension (QemuDump *dump, const Qcow2Extension *extension,
                       const char *data)
 {
   g_string_append (dump->out, "Header extension:\n");
-  append_fields (dump, qcow2_extension_fields, extension, G_MAXUINT);
+  append_fields (dump, qcow2_extension_record.fields, extension, G_MAXUINT);
   if (data != NULL)
     g_string_append_printf (dump->out, "%-25s %s\n", "data", data);
   else
-    append_fields (dump, qcow2_bitmaps_extension_fields, &extension->bitmaps,
-                   extension->n_decoded);
+    append_fields (dump, qcow2_bitmaps_extension_record.fields,
+                   &extension->bitmaps, extension->n_decoded);
 }
 
 /* Begins EXTENSION.  If it is the bitmaps extension, the caller adds the
@@ -280,13 +277,14 @@ static void
 append_text_bitmap (QemuDump *dump, const Qcow2Bitmap *bitmap)
 {
   g_string_append_c (dump->out, '\n');
-  for (const Qcow2Field *it = qcow2_bitmap_fields; it->name != NULL; it++)
+  for (const Qcow2Field *it = qcow2_bitmap_record.fields; it->name != NULL;
+       it++)
     {
       if (g_str_equal (it->name, "flags"))
         append_flags (dump->out, bitmap->flags);
       else if (g_str_equal (it->name, "name"))
         append_name (dump->out, bitmap->name);
-      else if (it->stored)
+      else if (it->stored && qcow2_field_is_shown (it))
         format_line (dump->out, it->text != NULL ? it->text : it->name, it,
                      bitmap);
     }
@@ -306,9 +304,10 @@ qemu_dump_begin_bitmap (QemuDump *dump, const Qcow2Bitmap *bitmap)
     }
 
   emitter_begin (dump->json, EMITTER_BLOCK, NULL, NULL);
-  emitter_field (dump->json, qcow2_record_find (qcow2_bitmap_fields, "name"),
+  emitter_field (dump->json,
+                 qcow2_record_find (qcow2_bitmap_record.fields, "name"),
                  bitmap);
-  append_fields (dump, qcow2_bitmap_fields, bitmap, G_MAXUINT);
+  append_fields (dump, qcow2_bitmap_record.fields, bitmap, G_MAXUINT);
   emitter_begin (dump->json, EMITTER_LIST, "bitmap_table", NULL);
 }
 
@@ -316,13 +315,14 @@ static Entry
 translate (const Qcow2TableEntry *entry)
 {
   const gboolean invalid
-      = entry->type == QCOW2_ENTRY_SERIALIZED && (entry->raw & ALL_ONES) != 0;
+      = entry->type == QCOW2_ENTRY_SERIALIZED && entry->all_ones != 0;
   const gboolean stored = entry->type == QCOW2_ENTRY_SERIALIZED && !invalid;
   const char *type = qcow2_label_find (qcow2_entry_types, entry->type);
-  const Entry translated = { .type = invalid ? "invalid" : type,
-                             .size = stored ? entry->size : 0,
-                             .offset = entry->offset,
-                             .reserved = entry->reserved & ~ALL_ONES };
+  const Entry translated
+      = { .type = invalid ? "invalid" : type,
+          .size = stored ? entry->size : 0,
+          .offset = entry->offset,
+          .reserved = entry->reserved_low | entry->reserved_high };
 
   return translated;
 }

@@ -103,17 +103,18 @@ text_field (Emitter *emitter, const Qcow2Field *field, gconstpointer record)
 /* Prints the heading with the first row, so that a table without rows produces
  * no output. */
 static void
-text_rows (Emitter *emitter, const Qcow2TableEntry *entries, gsize n_entries)
+text_rows (Emitter *emitter, const EmitterRows *rows)
 {
   TextEmitter *self = (TextEmitter *) emitter;
 
-  if (!self->has_heading && n_entries > 0)
+  if (!self->has_heading && rows->n > 0)
     {
-      format_table_heading (emitter->out, emitter->all_columns);
+      format_table_heading (emitter->out, rows->fields, emitter->all_columns);
       self->has_heading = TRUE;
     }
 
-  format_table_rows (emitter->out, entries, n_entries, emitter->all_columns);
+  format_table_rows (emitter->out, rows->fields, rows->structures, rows->size,
+                     rows->n, emitter->all_columns);
 }
 
 static void

@@ -22,16 +22,17 @@
 
 #include <string.h>
 
-#include "check/image-rules.h"
-#include "check/directory-rules.h"
 #include "answer.h"
+#include "check/check.h"
+#include "check/directory-rules.h"
+#include "check/examine.h"
+#include "check/image-rules.h"
+#include "check/opening.h"
 #include "cli/report.h"
 #include "cli/rows.h"
-#include "check/check.h"
-#include "check/opening.h"
 #include "qcow2/contents.h"
 #include "qcow2/error.h"
-#include "check/examine.h"
+#include "qcow2/table.h"
 #include "render/bitmap-list.h"
 #include "render/describe.h"
 #include "render/format.h"
@@ -187,7 +188,8 @@ print_fields (Run *run, const Qcow2Field *fields, gconstpointer record,
     {
       if (fields->stored && n_stored-- == 0)
         return;
-      if (!qcow2_field_has_value (fields, record))
+      if (!qcow2_field_is_shown (fields)
+          || !qcow2_field_has_value (fields, record))
         continue;
 
       format_bare (out, fields, record, FORMAT_LINES);
@@ -205,7 +207,7 @@ show_header (Run *run)
 
   for (guint i = 0; i < run->n_emitters; i++)
     describe_header (run->emitters[i], "Header:", header);
-  print_fields (run, qcow2_header_fields, header, G_MAXUINT);
+  print_fields (run, qcow2_header_record.fields, header, G_MAXUINT);
 }
 
 static void
@@ -218,7 +220,7 @@ show_extension (Run *run, const Qcow2Extension *extension)
   for (guint i = 0; i < run->n_emitters; i++)
     describe_extension (run->emitters[i], extension);
 
-  print_fields (run, qcow2_extension_fields, extension, G_MAXUINT);
+  print_fields (run, qcow2_extension_record.fields, extension, G_MAXUINT);
   if (fields != NULL)
     print_fields (run, fields, record, extension->n_decoded);
   check_answers (run);
@@ -287,7 +289,8 @@ print_rows (Run *run, const Qcow2Table *table, QemuDump *const *dumps,
         return FALSE;
 
       for (guint i = 0; dumps == NULL && i < run->n_emitters; i++)
-        emitter_rows (run->emitters[i], entries, got);
+        emitter_rows (run->emitters[i], qcow2_table_entry_record.fields,
+                      entries, sizeof entries[0], got);
       for (guint i = 0; dumps != NULL && i < 2; i++)
         qemu_dump_rows (dumps[i], entries, got);
       check_answers (run);
@@ -421,7 +424,7 @@ show_bitmap (Run *run, Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
   show_rows (run, bitmap);
   end (run);
 
-  print_fields (run, qcow2_bitmap_fields, bitmap, G_MAXUINT);
+  print_fields (run, qcow2_bitmap_record.fields, bitmap, G_MAXUINT);
   print_fields (run, qcow2_bitmap_size_fields, bitmap, G_MAXUINT);
   bitmap_list_add (list, bitmap, run->image->header.size);
   check_answers (run);
@@ -528,7 +531,8 @@ show_table_at (Run *run, guint64 offset)
     {
       describe_begin_table (run->emitters[i], &nobody, FALSE);
       emitter_begin (run->emitters[i], EMITTER_TABLE, "bitmap_table", NULL);
-      emitter_rows (run->emitters[i], entries, got);
+      emitter_rows (run->emitters[i], qcow2_table_entry_record.fields, entries,
+                    sizeof entries[0], got);
     }
   end (run);
   end (run);
@@ -844,14 +848,12 @@ check_verdict (Run *run, Qcow2Directory *directory,
   if (directory == NULL)
     return;
 
-  const gboolean judged
-      = qcow2_directory_judge_opening (directory, run->problems, &again,
-                                       &error);
+  const gboolean judged = qcow2_directory_judge_opening (
+      directory, run->problems, &again, &error);
   if (!judged)
     take_read_error (run, error);
   else if (!run->result->read_failed && !run->options->changes
-           && qcow2_problems_get_use (run->problems, QCOW2_RES_06)->n
-                  == 0)
+           && qcow2_problems_get_use (run->problems, QCOW2_RES_06)->n == 0)
     g_assert_cmpint (verdict->effect, ==, again.effect);
 }
 

@@ -210,8 +210,43 @@ if command -v jq > /dev/null; then
   jq -r '.error | keys[]' "$out" >> "$tmp/keys"
   check 'there are keys' [ "$(wc -l < "$tmp/keys")" -gt 60 ]
 
-  jq -r '.. | objects | .properties? // empty | keys[]' \
-    "$srcdir/doc/qcow2tool.schema.json" | sort -u > "$tmp/schema-keys"
+  schema=$srcdir/doc/qcow2tool.schema.json
+  jq -r '.. | objects | .properties? // empty | keys[]' "$schema" |
+    sort -u > "$tmp/schema-keys"
+
+  # same_object IMAGE COMMAND FILTER DEFINITION...: the objects that the jq
+  # FILTER finds in what COMMAND prints about IMAGE have the keys of the
+  # definitions in the schema and no others.  JSON has every field of a
+  # structure, those without a value too.  A key with _hex depends on the
+  # value.
+  same_object ()
+  {
+    local name=$1 command=$2 filter=$3
+
+    shift 3
+    "$MKIMAGE" "$name" "$tmp/$name.qcow2" 2> /dev/null
+    # shellcheck disable=SC2086
+    tool $command --output=jsonl "$tmp/$name.qcow2"
+    for definition; do
+      jq -r --arg name "$definition" \
+        '."$defs"[$name] | .properties // .items.properties | keys[]' \
+        "$schema"
+    done | grep -v '_hex$' > "$tmp/definition"
+    jq -r "$filter | keys[]" "$out" | grep -v '_hex$' |
+      same_words "the schema has the keys of $*" "$tmp/definition"
+  }
+
+  same_object L header .header header
+  same_object L extensions '.extensions[] | select(.crypto_header_offset)' \
+    extension crypto-header-extension
+  same_object B extensions '.extensions[] | select(.nb_bitmaps)' \
+    extension bitmaps-extension
+  same_object B bitmaps '.bitmaps[]' bitmap
+  same_object B bitmap-table '.bitmap_tables[]' bitmap-table
+  same_object B bitmap-table '.bitmap_tables[].bitmap_table[]?' row
+  same_object B 'bitmap-table --long' '.bitmap_tables[].bitmap_table[]?' \
+    row long-rows
+  same_object A extensions '.extensions[].features[]?' feature
   missing=$(sort -u "$tmp/keys" | comm -23 - "$tmp/schema-keys")
   check "the schema has all keys except: '$missing'" [ -z "$missing" ]
   missing=

@@ -189,7 +189,7 @@ includes 'only the file source includes headers for opening and reading' \
   '*/*.[ch]' but 'qcow2/source-file.c' 'qcow2/source-nbd.c' 'cli/main.c' \
   'cli/charset.c'
 includes 'the renderer includes types, but no reader' \
-  '"config\.h"|"render/[a-z-]+\.h"|"qcow2/(bitmap|extension|extent|header|image|printable|record|table)\.h"|"check/(problem|rule|verdict)\.h"|<(glib|string)\.h>' \
+  '"config\.h"|"render/[a-z-]+\.h"|"qcow2/(arithmetic|bitmap|extension|extent|header|image|printable|record|table)\.h"|"check/(problem|rule|verdict)\.h"|<(glib|string)\.h>' \
   'render/*'
 includes 'commands include public headers only' \
   '"config\.h"|"cli/(bitmap-block|charset|commands|each-extension|fields|number|rows|selection|tool|usage)\.h"|"(check|qcow2)/[a-z0-9-]+\.h"|"render/[a-z-]+\.h"|<string\.h>' \

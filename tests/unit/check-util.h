@@ -77,7 +77,8 @@ checked_run (Checked *c)
   const Qcow2CheckCalls calls
       = { .wants = checked_wants, .failed = checked_failed, .data = c };
 
-  qcow2_image_check (c->image, c->problems, c->directory, &calls, &c->summary, &c->verdict);
+  qcow2_image_check (c->image, c->problems, c->directory, &calls, &c->summary,
+                     &c->verdict);
 }
 
 static inline void

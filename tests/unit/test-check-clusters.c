@@ -364,8 +364,7 @@ test_wants (void)
         assert_clusters (&c, rows[i].findings[only]);
         for (guint k = 0; k < qcow2_problems_get_n (c.problems); k++)
           {
-            const Qcow2Problem *problem
-                = qcow2_problems_get (c.problems, k);
+            const Qcow2Problem *problem = qcow2_problems_get (c.problems, k);
 
             if (g_str_has_prefix (problem->rule, "OVL-"))
               g_assert_cmpuint (problem->subject.bitmap, ==,
@@ -513,8 +512,7 @@ test_work_of_overlaps (void)
 
   checked_open_source (&c, open_with_entries (5000, 0, TRUE));
   checked_run (&c);
-  g_assert_cmpuint (qcow2_problems_get_n_suppressed (c.problems,
-                                                     "OVL-01",
+  g_assert_cmpuint (qcow2_problems_get_n_suppressed (c.problems, "OVL-01",
                                                      QCOW2_SEVERITY_ERROR,
                                                      QCOW2_PART_ALL),
                     ==, N_FINDINGS - 1 - 100);
@@ -529,8 +527,7 @@ test_work_of_refcounts (void)
   checked_open_source (&c, open_with_entries (5000, 2, FALSE));
   checked_run (&c);
   /* Findings about the data, the table and the directory. */
-  g_assert_cmpuint (qcow2_problems_get_n_suppressed (c.problems,
-                                                     "REF-01",
+  g_assert_cmpuint (qcow2_problems_get_n_suppressed (c.problems, "REF-01",
                                                      QCOW2_SEVERITY_ERROR,
                                                      QCOW2_PART_ALL),
                     ==, N_FINDINGS + 2 - 100);

@@ -665,7 +665,7 @@ test_left_out (void)
   c.only = 0;
   checked_run (&c);
   assert_findings (c.problems, "E HDR-15@0x18; E REF-01@0x1000000000; "
-                   "W RES-06@0x2c0000");
+                               "W RES-06@0x2c0000");
 
   g_assert_cmpstr (qcow2_problems_get (c.problems, 1)->message, ==,
                    "overlaps with what 4096 entries in tables of other "
@@ -795,7 +795,7 @@ test_no_directory (void)
   g_clear_pointer (&c.directory, qcow2_directory_free);
   checked_run (&c);
   assert_findings (c.problems, "E FILE-09@0x2c0040; E OVL-01@0x20000; "
-                   "I HDR-14@0x220");
+                               "I HDR-14@0x220");
   g_assert_cmpuint (c.summary.enabled + c.summary.disabled, ==, 0);
   g_assert_false (c.summary.is_whole);
 }
@@ -893,8 +893,8 @@ test_last_entry_cut (void)
       checked_open_source (&c, fake_source_new (image->bytes, image->size));
       checked_run (&c);
       for (guint i = 0; i < qcow2_problems_get_n (c.problems); i++)
-        n_tails += g_str_equal (
-            qcow2_problems_get (c.problems, i)->rule, "BDATA-03");
+        n_tails += g_str_equal (qcow2_problems_get (c.problems, i)->rule,
+                                "BDATA-03");
       g_assert_cmpuint (n_tails, ==, 1 - cut);
     }
 }

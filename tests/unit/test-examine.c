@@ -240,7 +240,7 @@ test_table_findings (void)
   g_autofree char *found = get_states (&f);
   g_assert_cmpstr (found, ==, "d");
   assert_findings (f.problems, "E BTAB-01@0x12600; E BTAB-01@0x12608; "
-                                      "E BTAB-01@0x12610; E BTAB-01@0x12618");
+                               "E BTAB-01@0x12610; E BTAB-01@0x12618");
 }
 
 /* The second bitmap that uses a table has a finding about the error, too. */
@@ -339,9 +339,8 @@ test_limit_of_unneeded (void)
   g_autofree char *found = get_states (&f);
 
   g_assert_cmpstr (found, ==, "de");
-  assert_findings (f.problems,
-                   "E BDIR-06@0x2c0008; E BDIR-18@0x2c0008; "
-                   "W RES-02@0x2b0008");
+  assert_findings (f.problems, "E BDIR-06@0x2c0008; E BDIR-18@0x2c0008; "
+                               "W RES-02@0x2b0008");
   g_assert_cmpuint (count_bytes (&f) - before, <, 1024 * 1024);
 }
 
@@ -423,10 +422,9 @@ test_budget_shared (void)
   g_assert_true (examine_next (&f, &bitmap));
   g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
   g_assert_cmpuint (bitmap.index, ==, 2);
-  assert_findings (f.problems,
-                   "E HDR-15@0x18; E RES-02@0x2000000000; "
-                   "W BDIR-06@0x2c0008; W BDIR-06@0x2c0028; "
-                   "W BDIR-06@0x2c0048");
+  assert_findings (f.problems, "E HDR-15@0x18; E RES-02@0x2000000000; "
+                               "W BDIR-06@0x2c0008; W BDIR-06@0x2c0028; "
+                               "W BDIR-06@0x2c0048");
 }
 
 /* The budget leaves 64 bytes for the second table, which is eight entries. */

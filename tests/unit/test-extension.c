@@ -417,7 +417,7 @@ test_bitmaps_payload (void)
   g_assert_cmphex (e.bitmaps.bitmap_directory_offset, ==,
                    G_GUINT64_CONSTANT (0x2122232425262728));
   g_assert_true (qcow2_extension_get_payload_fields (&e, &record)
-                 == qcow2_bitmaps_extension_fields);
+                 == qcow2_bitmaps_extension_record.fields);
   g_assert_true (record == &e.bitmaps);
 }
 
@@ -435,7 +435,7 @@ test_crypto_payload (void)
   /* 8 + 8 * 504 sectors of 512 bytes */
   g_assert_cmphex (e.crypto.crypto_header_length, ==, 0x1f9000);
   g_assert_true (qcow2_extension_get_payload_fields (&e, &record)
-                 == qcow2_crypto_extension_fields);
+                 == qcow2_crypto_extension_record.fields);
   g_assert_true (record == &e.crypto);
 }
 
@@ -637,7 +637,8 @@ static void
 test_many_judged (void)
 {
   g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
-  g_autoptr (Qcow2Image) image = open_judged ("many-extensions", NULL, problems);
+  g_autoptr (Qcow2Image) image
+      = open_judged ("many-extensions", NULL, problems);
 
   g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "EXT-08",
                                                      QCOW2_SEVERITY_WARNING,
@@ -660,9 +661,10 @@ test_feature_value (void)
   for (guint i = 0; i < G_N_ELEMENTS (values); i++)
     {
       g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
-      g_autoptr (Qcow2Image) image = open_judged ("A", values[i].patch, problems);
+      g_autoptr (Qcow2Image) image
+          = open_judged ("A", values[i].patch, problems);
 
-          const Qcow2Problem *problem = qcow2_problems_get (problems, 0);
+      const Qcow2Problem *problem = qcow2_problems_get (problems, 0);
       g_assert_cmpstr (problem->rule, ==, "EXT-11");
       g_assert_cmpuint (problem->value, ==, values[i].value);
     }
@@ -816,7 +818,8 @@ static void
 test_unknown_feature_type (void)
 {
   const Qcow2Feature feature = { .type = 9 };
-  const Qcow2Field *type = qcow2_record_find (qcow2_feature_fields, "type");
+  const Qcow2Field *type
+      = qcow2_record_find (qcow2_feature_record.fields, "type");
 
   g_assert_true (qcow2_field_has_value (type, &feature));
 }

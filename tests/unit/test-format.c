@@ -3,6 +3,7 @@
 
 #include "config.h"
 
+#include "qcow2/table.h"
 #include "render/format.h"
 
 #include <string.h>
@@ -383,9 +384,10 @@ test_table (void)
   };
   g_autoptr (GString) out = g_string_new (NULL);
 
-  format_table_heading (out, FALSE);
+  format_table_heading (out, qcow2_table_entry_record.fields, FALSE);
   for (guint i = 0; i < G_N_ELEMENTS (entries); i++)
-    format_table_rows (out, &entries[i], 1, FALSE);
+    format_table_rows (out, qcow2_table_entry_record.fields, &entries[i],
+                       sizeof (Qcow2TableEntry), 1, FALSE);
   g_assert_cmpstr (
       out->str, ==,
       "Bitmap table   type            offset                   size\n"
@@ -407,7 +409,8 @@ test_table_wide (void)
                                   .guest_length = G_MAXUINT64 - 1 };
   g_autoptr (GString) out = g_string_new (NULL);
 
-  format_table_rows (out, &entry, 1, TRUE);
+  format_table_rows (out, qcow2_table_entry_record.fields, &entry,
+                     sizeof (Qcow2TableEntry), 1, TRUE);
   g_auto (GStrv) cells = g_strsplit_set (g_strchomp (out->str), " ", -1);
   guint n = 0;
   for (guint i = 0; cells[i] != NULL; i++)
@@ -420,7 +423,8 @@ get_long_cells (const Qcow2TableEntry *entry, char *cells[8])
 {
   g_autoptr (GString) out = g_string_new (NULL);
 
-  format_table_rows (out, entry, 1, TRUE);
+  format_table_rows (out, qcow2_table_entry_record.fields, entry,
+                     sizeof (Qcow2TableEntry), 1, TRUE);
   g_assert_true (g_str_has_suffix (out->str, "\n"));
   g_auto (GStrv) words = g_strsplit_set (g_strchomp (out->str), " ", -1);
   guint n = 0;
@@ -498,8 +502,9 @@ test_table_long_heading (void)
           { "reserved", "0x444" },    { "guest_offset", "55555" },
           { "guest_length", "66666" } };
 
-  format_table_heading (heading, TRUE);
-  format_table_rows (row, &entry, 1, TRUE);
+  format_table_heading (heading, qcow2_table_entry_record.fields, TRUE);
+  format_table_rows (row, qcow2_table_entry_record.fields, &entry,
+                     sizeof (Qcow2TableEntry), 1, TRUE);
   for (guint i = 0; i < G_N_ELEMENTS (pairs); i++)
     g_assert_cmpuint (column_of (heading->str, pairs[i][0]), ==,
                       column_of (row->str, pairs[i][1]));

@@ -445,9 +445,8 @@ test_limit (gconstpointer data)
   g_autoptr (Qcow2Problems) problems = judge (image);
 
   g_assert_nonnull (problems);
-  g_assert_cmpint (
-      is_found (problems, limit->finding + 2, *limit->finding), ==,
-      !limit->is_kept);
+  g_assert_cmpint (is_found (problems, limit->finding + 2, *limit->finding),
+                   ==, !limit->is_kept);
 }
 
 static void

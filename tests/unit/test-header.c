@@ -476,7 +476,7 @@ static void
 test_labels (void)
 {
   const Qcow2Field *method
-      = qcow2_record_find (qcow2_header_fields, "crypt_method_name");
+      = qcow2_record_find (qcow2_header_record.fields, "crypt_method_name");
   const char *const masks[] = { "incompatible_features", "compatible_features",
                                 "autoclear_features" };
   const char *const methods[] = { "none", "aes", "luks", NULL };
@@ -485,7 +485,8 @@ test_labels (void)
     g_assert_cmpstr (qcow2_label_find (method->labels, i), ==, methods[i]);
   for (guint type = 0; type < G_N_ELEMENTS (masks); type++)
     g_assert_cmpuint (
-        qcow2_record_find (qcow2_header_fields, masks[type])->bit_names, ==,
+        qcow2_record_find (qcow2_header_record.fields, masks[type])->bit_names,
+        ==,
         offsetof (Qcow2Header, feature_names[0])
             + type * sizeof (((Qcow2Header *) NULL)->feature_names[0]));
 }
@@ -529,8 +530,8 @@ test_small_clusters (void)
       gboolean found = FALSE;
 
       for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
-        found |= g_str_equal (qcow2_problems_get (problems, i)->rule,
-                              "HDR-05");
+        found
+            |= g_str_equal (qcow2_problems_get (problems, i)->rule, "HDR-05");
       g_assert_cmpint (found, ==, bit == 4);
     }
 }
@@ -586,8 +587,7 @@ test_version_2_shortest (void)
   g_autoptr (Qcow2Image) image = open_cut ("V2", 72, problems, &error);
 
   g_assert_no_error (error);
-  assert_findings (problems,
-                   "W EXT-07@0x48; E HDR-17@0x28; E HDR-18@0x30");
+  assert_findings (problems, "W EXT-07@0x48; E HDR-17@0x28; E HDR-18@0x30");
 }
 
 static void
@@ -653,8 +653,7 @@ test_foreign (gconstpointer data)
   gboolean freed = FALSE;
 
   source->freed = &freed;
-  g_assert_null (
-      qcow2_image_open_judged (&source->base, problems, &error));
+  g_assert_null (qcow2_image_open_judged (&source->base, problems, &error));
   assert_fatal (error, row->code, row->at, row->rule);
   g_assert_nonnull (strstr (error->message, row->word));
   g_assert_true (freed);
@@ -668,8 +667,7 @@ test_read_error (void)
   FakeSource *source = open_source ("A", NULL);
 
   source->bad_end = 1;
-  g_assert_null (
-      qcow2_image_open_judged (&source->base, problems, &error));
+  g_assert_null (qcow2_image_open_judged (&source->base, problems, &error));
   assert_fatal (error, QCOW2_ERROR_READ, "0x0", "FILE-04");
 }
 
@@ -855,7 +853,8 @@ static void
 test_many_unknown_fields (void)
 {
   g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
-  g_autoptr (Qcow2Image) image = open_judged ("header-length-4096", NULL, problems);
+  g_autoptr (Qcow2Image) image
+      = open_judged ("header-length-4096", NULL, problems);
   const char *message = qcow2_problems_get (problems, 0)->message;
 
   g_assert_true (g_str_has_prefix (message, "3984 bytes of unknown fields: "));
@@ -872,8 +871,7 @@ test_bad_tail (void)
 
   source->bad_start = 112;
   source->bad_end = 120;
-  g_assert_null (
-      qcow2_image_open_judged (&source->base, problems, &error));
+  g_assert_null (qcow2_image_open_judged (&source->base, problems, &error));
   assert_fatal (error, QCOW2_ERROR_READ, "0x69", "FILE-04");
 }
 
@@ -886,8 +884,7 @@ test_bad_backing_file (void)
 
   source->bad_start = 0x212;
   source->bad_end = 0x213;
-  g_assert_null (
-      qcow2_image_open_judged (&source->base, problems, &error));
+  g_assert_null (qcow2_image_open_judged (&source->base, problems, &error));
   assert_fatal (error, QCOW2_ERROR_READ, "0x210", "FILE-04");
 }
 
@@ -973,8 +970,7 @@ test_short_signature (void)
   g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
   g_autoptr (GError) error = NULL;
 
-  g_assert_null (
-      qcow2_image_open_judged (&source->base, problems, &error));
+  g_assert_null (qcow2_image_open_judged (&source->base, problems, &error));
   g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_QCOW2);
   g_assert_nonnull (strstr (error->message, "(a QED image)"));
 }

@@ -224,8 +224,7 @@ examine_bitmaps (const Qcow2Image *image, Qcow2Problems *problems,
 static Qcow2Image *
 read_all (FakeSource *source, Qcow2Problems *problems, GError **error)
 {
-  Qcow2Image *image
-      = qcow2_image_open_judged (&source->base, problems, error);
+  Qcow2Image *image = qcow2_image_open_judged (&source->base, problems, error);
 
   if (image != NULL)
     examine_bitmaps (image, problems, error);
@@ -451,7 +450,7 @@ test_slow_source (void)
   g_autoptr (Qcow2Image) image = read_all (source, problems, &error);
   g_assert_no_error (error);
   assert_findings (problems, "E BDIR-08@0x2c000c; W BDIR-08@0x2c000c; "
-                                    "W BDIR-09@0x2c000c");
+                             "W BDIR-09@0x2c000c");
 }
 
 static void
@@ -532,15 +531,15 @@ test_last_bitmaps_extension_is_cut (void)
   for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
     {
       g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
-      g_autoptr (Qcow2Image) image = open_judged ("A", rows[i].patch, problems);
+      g_autoptr (Qcow2Image) image
+          = open_judged ("A", rows[i].patch, problems);
 
       g_assert_cmpuint (image->bitmaps.nb_bitmaps, ==, 2);
       g_assert_cmphex (image->bitmaps_offset, ==, 0x200);
       g_assert_cmpint (has_damaging_extension (problems), ==, rows[i].damaged);
       /* The first bitmaps extension can be read. */
       for (guint k = 0; k < qcow2_problems_get_n (problems); k++)
-        g_assert_cmpstr (qcow2_problems_get (problems, k)->rule, !=,
-                         "HDR-25");
+        g_assert_cmpstr (qcow2_problems_get (problems, k)->rule, !=, "HDR-25");
     }
 }
 

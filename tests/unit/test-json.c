@@ -4,6 +4,7 @@
 
 #include "config.h"
 
+#include "qcow2/table.h"
 #include "render/describe.h"
 #include "render/emitter.h"
 
@@ -288,9 +289,11 @@ test_rows (Fixture *f, UNUSED)
                                         .guest_length = 7 } };
 
   emitter_begin (f->emitter, EMITTER_TABLE, NULL, NULL);
-  emitter_rows (f->emitter, entries, 1);
+  emitter_rows (f->emitter, qcow2_table_entry_record.fields, entries,
+                sizeof entries[0], 1);
   f->emitter->all_columns = TRUE;
-  emitter_rows (f->emitter, &entries[1], 1);
+  emitter_rows (f->emitter, qcow2_table_entry_record.fields, &entries[1],
+                sizeof entries[0], 1);
   emitter_end (f->emitter);
   g_assert_cmpstr (f->out->str, ==,
                    "[{\"index\":5,\"type\":\"serialized\",\"offset\":512,"

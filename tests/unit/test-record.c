@@ -9,6 +9,11 @@
 
 #include "qcow2/bitmap.h"
 #include "qcow2/extension.h"
+#include "qcow2/l1-table.h"
+#include "qcow2/luks.h"
+#include "qcow2/refcount.h"
+#include "qcow2/snapshot.h"
+#include "qcow2/table.h"
 
 typedef struct
 {
@@ -44,6 +49,9 @@ static const Qcow2Field sample_fields[] = {
 };
 /* clang-format on */
 
+static const Qcow2Record sample_record
+    = { .name = "sample", .fields = sample_fields };
+
 static const guint8 sample_bytes[15]
     = { 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08,
         0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f };
@@ -75,7 +83,7 @@ test_decode (void)
 {
   Sample sample = { .derived = 99, .kind = 3 };
 
-  g_assert_cmpuint (qcow2_record_decode (sample_fields, sample_bytes,
+  g_assert_cmpuint (qcow2_record_decode (&sample_record, sample_bytes,
                                          sizeof sample_bytes, &sample),
                     ==, 4);
   g_assert_cmphex (sample.one, ==, 0x01);
@@ -107,7 +115,7 @@ test_decode_cut (void)
 
       memcpy (bytes, sample_bytes, len);
       g_assert_cmpuint (
-          qcow2_record_decode (sample_fields, bytes, len, &sample), ==, n);
+          qcow2_record_decode (&sample_record, bytes, len, &sample), ==, n);
       g_assert_cmphex (sample.one, ==, n > 0 ? 0x01 : 0xee);
       g_assert_cmphex (sample.two, ==, n > 1 ? 0x0203 : 0xeeee);
       g_assert_cmphex (sample.four, ==, n > 2 ? 0x04050607 : 0xeeee);
@@ -124,43 +132,353 @@ test_decode_stops (void)
   static const Qcow2Field fields[]
       = { QCOW2_STORED (Sample, eight, QCOW2_DEC),
           QCOW2_STORED (Sample, one, QCOW2_DEC), QCOW2_FIELD_END };
+  const Qcow2Record record = { .name = "sample", .fields = fields };
   Sample sample = { .one = 0xee };
 
-  g_assert_cmpuint (qcow2_record_decode (fields, sample_bytes, 7, &sample), ==,
-                    0);
+  g_assert_cmpuint (qcow2_record_decode (&record, sample_bytes, 7, &sample),
+                    ==, 0);
   g_assert_cmphex (sample.one, ==, 0xee);
 }
 
-/* qcow2 spec: 72 bytes in version 2, 32 more in version 3, and then the
- * compression type. */
-static void
-test_size_header (void)
+/* A field as the specification has it: at AT, in bytes, for SIZE bytes; or in
+ * a packed record, at bit AT for SIZE bits. */
+typedef struct
 {
-  g_assert_cmpuint (qcow2_record_get_size (qcow2_header_fields), ==,
-                    72 + 32 + 1);
+  const char *name;
+  guint at;
+  guint size;
+} Place;
+
+/* A record, the size of its struct and its fields in the specification. */
+typedef struct
+{
+  const Qcow2Record *record;
+  gsize struct_size;
+  guint size; /* bytes on disk */
+  const Place *places;
+} Known;
+
+static const Place header_places[] = {
+  { "magic", 0, 4 },
+  { "version", 4, 4 },
+  { "backing_file_offset", 8, 8 },
+  { "backing_file_size", 16, 4 },
+  { "cluster_bits", 20, 4 },
+  { "size", 24, 8 },
+  { "crypt_method", 32, 4 },
+  { "l1_size", 36, 4 },
+  { "l1_table_offset", 40, 8 },
+  { "refcount_table_offset", 48, 8 },
+  { "refcount_table_clusters", 56, 4 },
+  { "nb_snapshots", 60, 4 },
+  { "snapshot_offset", 64, 8 },
+  { "incompatible_features", 72, 8 },
+  { "compatible_features", 80, 8 },
+  { "autoclear_features", 88, 8 },
+  { "refcount_order", 96, 4 },
+  { "header_length", 100, 4 },
+  { "compression_type", 104, 1 },
+  { "padding", 105, 7 },
+  { NULL, 0, 0 },
+};
+
+static const Place extension_places[]
+    = { { "magic", 0, 4 }, { "length", 4, 4 }, { NULL, 0, 0 } };
+
+static const Place crypto_places[] = { { "crypto_header_offset", 0, 8 },
+                                       { "crypto_header_length", 8, 8 },
+                                       { NULL, 0, 0 } };
+
+static const Place bitmaps_places[] = { { "nb_bitmaps", 0, 4 },
+                                        { "reserved32", 4, 4 },
+                                        { "bitmap_directory_size", 8, 8 },
+                                        { "bitmap_directory_offset", 16, 8 },
+                                        { NULL, 0, 0 } };
+
+static const Place feature_places[] = {
+  { "type", 0, 1 }, { "bit", 1, 1 }, { "padded_name", 2, 46 }, { NULL, 0, 0 }
+};
+
+static const Place bitmap_places[] = {
+  { "bitmap_table_offset", 0, 8 },
+  { "bitmap_table_size", 8, 4 },
+  { "flags", 12, 4 },
+  { "type", 16, 1 },
+  { "granularity_bits", 17, 1 },
+  { "name_size", 18, 2 },
+  { "extra_data_size", 20, 4 },
+  { NULL, 0, 0 },
+};
+
+static const Place snapshot_places[] = {
+  { "l1_table_offset", 0, 8 },  { "l1_size", 8, 4 },
+  { "id_str_size", 12, 2 },     { "name_size", 14, 2 },
+  { "date_sec", 16, 4 },        { "date_nsec", 20, 4 },
+  { "vm_clock_nsec", 24, 8 },   { "vm_state_size", 32, 4 },
+  { "extra_data_size", 36, 4 }, { NULL, 0, 0 },
+};
+
+static const Place snapshot_extra_places[] = { { "vm_state_size_large", 0, 8 },
+                                               { "disk_size", 8, 8 },
+                                               { "icount", 16, 8 },
+                                               { NULL, 0, 0 } };
+
+static const Place luks_places[] = {
+  { "magic", 0, 6 },
+  { "version", 6, 2 },
+  { "cipher_name", 8, 32 },
+  { "cipher_mode", 40, 32 },
+  { "hash_spec", 72, 32 },
+  { "payload_offset", 104, 4 },
+  { "key_bytes", 108, 4 },
+  { "mk_digest", 112, 20 },
+  { "mk_digest_salt", 132, 32 },
+  { "mk_digest_iter", 164, 4 },
+  { "uuid", 168, 40 },
+  { NULL, 0, 0 },
+};
+
+static const Place luks_slot_places[] = {
+  { "active", 0, 4 },   { "iterations", 4, 4 },
+  { "salt", 8, 32 },    { "key_material_offset", 40, 4 },
+  { "stripes", 44, 4 }, { NULL, 0, 0 },
+};
+
+static const Place table_entry_places[] = { { "offset", 9, 47 },
+                                            { "all_ones", 0, 1 },
+                                            { "reserved_low", 1, 8 },
+                                            { "reserved_high", 56, 8 },
+                                            { NULL, 0, 0 } };
+
+static const Place l1_entry_places[] = { { "offset", 9, 47 },
+                                         { "reserved_low", 0, 9 },
+                                         { "reserved_high", 56, 7 },
+                                         { "copied", 63, 1 },
+                                         { NULL, 0, 0 } };
+
+static const Place l2_entry_places[] = {
+  { "offset", 9, 47 },      { "compressed", 62, 1 },    { "all_zeroes", 0, 1 },
+  { "reserved_low", 1, 8 }, { "reserved_high", 56, 6 }, { "copied", 63, 1 },
+  { NULL, 0, 0 },
+};
+
+static const Place refcount_entry_places[]
+    = { { "offset", 9, 55 }, { "reserved", 0, 9 }, { NULL, 0, 0 } };
+
+static const Known known[] = {
+  { &qcow2_header_record, sizeof (Qcow2Header), 112, header_places },
+  { &qcow2_extension_record, sizeof (Qcow2Extension), 8, extension_places },
+  { &qcow2_crypto_extension_record, sizeof (Qcow2CryptoExtension), 16,
+    crypto_places },
+  { &qcow2_bitmaps_extension_record, sizeof (Qcow2BitmapsExtension), 24,
+    bitmaps_places },
+  { &qcow2_feature_record, sizeof (Qcow2Feature), 48, feature_places },
+  { &qcow2_bitmap_record, sizeof (Qcow2Bitmap), 24, bitmap_places },
+  { &qcow2_snapshot_record, sizeof (Qcow2SnapshotEntry), 40, snapshot_places },
+  { &qcow2_snapshot_extra_record, sizeof (Qcow2SnapshotExtra), 24,
+    snapshot_extra_places },
+  { &qcow2_luks_record, sizeof (Qcow2Luks), 208, luks_places },
+  { &qcow2_luks_slot_record, sizeof (Qcow2LuksSlot), 48, luks_slot_places },
+  { &qcow2_table_entry_record, sizeof (Qcow2TableEntry), 8,
+    table_entry_places },
+  { &qcow2_l1_entry_record, sizeof (Qcow2L1Entry), 8, l1_entry_places },
+  { &qcow2_l2_entry_record, sizeof (Qcow2L2Entry), 8, l2_entry_places },
+  { &qcow2_refcount_entry_record, sizeof (Qcow2RefcountEntry), 8,
+    refcount_entry_places },
+};
+
+static void
+test_sizes (void)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (known); i++)
+    g_assert_cmpuint (qcow2_record_get_size (known[i].record), ==,
+                      known[i].size);
+
+  g_assert_cmpuint (QCOW2_KNOWN_HEADER_LENGTH, ==, 112);
+  g_assert_cmpuint (QCOW2_EXTENSION_HEAD_LENGTH, ==, 8);
+  g_assert_cmpuint (QCOW2_BITMAP_HEAD_LENGTH, ==, 24);
+  g_assert_cmpuint (QCOW2_SNAPSHOT_HEAD, ==, 40);
+  g_assert_cmpuint (QCOW2_LUKS_LENGTH, ==, 592);
+  g_assert_cmpuint (qcow2_luks_get_slot_offset (QCOW2_LUKS_N_SLOTS), ==, 592);
+}
+
+/* Version 2 has the fields before incompatible_features, and version 3 has at
+ * least those before compression_type. */
+static void
+test_versions (void)
+{
+  g_assert_cmpuint (
+      QCOW2_AT (qcow2_header_record, Qcow2Header, incompatible_features), ==,
+      QCOW2_V2_HEADER_LENGTH);
+  g_assert_cmpuint (
+      QCOW2_AT (qcow2_header_record, Qcow2Header, compression_type), ==,
+      QCOW2_V3_HEADER_LENGTH);
+  g_assert_cmpuint (QCOW2_V2_HEADER_LENGTH, ==, 72);
+  g_assert_cmpuint (QCOW2_V3_HEADER_LENGTH, ==, 104);
+}
+
+/* Returns the place of the stored field NAME in PLACES. */
+static const Place *
+find_place (const Place *places, const char *name)
+{
+  while (places->name != NULL && !g_str_equal (places->name, name))
+    places++;
+
+  g_assert_nonnull (places->name);
+  return places;
 }
 
 static void
-test_size_extensions (void)
+test_offsets (void)
 {
-  g_assert_cmpuint (qcow2_record_get_size (qcow2_extension_fields), ==, 8);
-  g_assert_cmpuint (qcow2_record_get_size (qcow2_crypto_extension_fields), ==,
-                    16);
-  g_assert_cmpuint (qcow2_record_get_size (qcow2_bitmaps_extension_fields), ==,
-                    24);
-  g_assert_cmpuint (qcow2_record_get_size (qcow2_feature_fields), ==, 2);
+  for (guint i = 0; i < G_N_ELEMENTS (known); i++)
+    {
+      const Qcow2Record *record = known[i].record;
+      guint n = 0;
+
+      for (const Qcow2Field *it = record->fields; it->name != NULL; it++)
+        {
+          if (!it->stored)
+            continue;
+
+          const Place *place = find_place (known[i].places, it->name);
+          n++;
+          if (record->packed_size == 0)
+            {
+              g_assert_cmpuint (qcow2_record_get_offset (record, it), ==,
+                                place->at);
+              g_assert_cmpuint (it->size, ==, place->size);
+              continue;
+            }
+          g_assert_cmpuint (qcow2_record_get_offset (record, it), ==, 0);
+          g_assert_cmpuint (it->first_bit, ==, place->at);
+          g_assert_cmpuint (it->n_bits, ==, place->size);
+        }
+
+      g_assert_null (known[i].places[n].name);
+    }
+}
+
+/* Each bit of a packed record is in one field. */
+static void
+test_masks (void)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (known); i++)
+    {
+      guint64 seen = 0;
+
+      if (known[i].record->packed_size == 0)
+        continue;
+
+      for (const Qcow2Field *it = known[i].record->fields; it->name != NULL;
+           it++)
+        {
+          if (!it->stored)
+            continue;
+
+          g_assert_cmphex (seen & qcow2_field_get_mask (it), ==, 0);
+          seen |= qcow2_field_get_mask (it);
+        }
+      g_assert_cmphex (seen, ==, G_MAXUINT64);
+    }
 }
 
 static void
-test_size_directory_entry (void)
+test_unpack (void)
 {
-  g_assert_cmpuint (qcow2_record_get_size (qcow2_bitmap_fields), ==, 24);
+  const guint8 bytes[8] = { 0x81, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef };
+  Qcow2TableEntry entry;
+  Qcow2L1Entry l1;
+
+  g_assert_cmpuint (
+      qcow2_record_decode (&qcow2_table_entry_record, bytes, 8, &entry), ==,
+      4);
+  g_assert_cmphex (entry.offset, ==, G_GUINT64_CONSTANT (0x0023456789abcc00));
+  g_assert_cmphex (entry.all_ones, ==, 1);
+  g_assert_cmphex (entry.reserved_low, ==, 0x1ee);
+  g_assert_cmphex (entry.reserved_high, ==,
+                   G_GUINT64_CONSTANT (0x8100000000000000));
+  qcow2_record_decode (&qcow2_l1_entry_record, bytes, 8, &l1);
+  g_assert_cmphex (l1.copied, ==, 1);
+  g_assert_cmpuint (
+      qcow2_record_decode (&qcow2_l1_entry_record, bytes, 7, &l1), ==, 0);
+}
+
+static void
+test_round_trip (void)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (known); i++)
+    {
+      const gsize size = known[i].size;
+      g_autofree guint8 *structure = g_malloc (known[i].struct_size);
+      g_autofree guint8 *bytes = g_malloc (size);
+      g_autofree guint8 *again = g_malloc0 (size);
+
+      for (guint n = 0; n < 100; n++)
+        {
+          for (gsize at = 0; at < size; at++)
+            bytes[at] = (guint8) g_test_rand_int_range (0, 256);
+
+          const guint n_decoded
+              = qcow2_record_decode (known[i].record, bytes, size, structure);
+          g_assert_cmpuint (
+              qcow2_record_encode (known[i].record, structure, again, size),
+              ==, n_decoded);
+          g_assert_cmpmem (again, size, bytes, size);
+        }
+    }
+}
+
+/* Encoding stops where decoding does and leaves the other bytes alone. */
+static void
+test_encode_cut (void)
+{
+  Sample sample = { 0 };
+
+  qcow2_record_decode (&sample_record, sample_bytes, sizeof sample_bytes,
+                       &sample);
+  for (gsize len = 0; len <= sizeof sample_bytes; len++)
+    {
+      static const gsize ends[] = { 0, 1, 3, 7, 15 };
+      const guint n = n_fields_in (len);
+      guint8 bytes[sizeof sample_bytes];
+
+      memset (bytes, 0xee, sizeof bytes);
+      g_assert_cmpuint (
+          qcow2_record_encode (&sample_record, &sample, bytes, len), ==, n);
+      g_assert_cmpmem (bytes, ends[n], sample_bytes, ends[n]);
+      for (gsize at = ends[n]; at < sizeof bytes; at++)
+        g_assert_cmphex (bytes[at], ==, 0xee);
+    }
+}
+
+/* A derived field may share the member of a stored one. */
+static void
+test_field (void)
+{
+  const Qcow2Field *magic
+      = QCOW2_FIELD (qcow2_extension_record, Qcow2Extension, magic);
+
+  g_assert_true (magic->stored);
+  g_assert_cmpstr (magic->name, ==, "magic");
+  g_assert_cmpuint (QCOW2_AT (qcow2_extension_record, Qcow2Extension, length),
+                    ==, 4);
+}
+
+static void
+test_is_shown (void)
+{
+  g_assert_true (qcow2_field_is_shown (find ("four")));
+  g_assert_false (qcow2_field_is_shown (
+      QCOW2_FIELD (qcow2_header_record, Qcow2Header, padding)));
+  g_assert_false (qcow2_field_is_shown (
+      QCOW2_FIELD (qcow2_table_entry_record, Qcow2TableEntry, reserved_low)));
 }
 
 static void
 test_size_ignores_derived (void)
 {
-  g_assert_cmpuint (qcow2_record_get_size (sample_fields), ==, 15);
+  g_assert_cmpuint (qcow2_record_get_size (&sample_record), ==, 15);
 }
 
 static void
@@ -177,8 +495,8 @@ test_find_alias (void)
 {
   g_assert_true (qcow2_record_find (sample_fields, "second") == find ("two"));
   g_assert_true (
-      qcow2_record_find (qcow2_header_fields, "snapshots_offset")
-      == qcow2_record_find (qcow2_header_fields, "snapshot_offset"));
+      qcow2_record_find (qcow2_header_record.fields, "snapshots_offset")
+      == qcow2_record_find (qcow2_header_record.fields, "snapshot_offset"));
 }
 
 static void
@@ -304,9 +622,15 @@ main (int argc, char **argv)
   g_test_add_func ("/record/decode/all", test_decode);
   g_test_add_func ("/record/decode/cut", test_decode_cut);
   g_test_add_func ("/record/decode/stops", test_decode_stops);
-  g_test_add_func ("/record/size/header", test_size_header);
-  g_test_add_func ("/record/size/extensions", test_size_extensions);
-  g_test_add_func ("/record/size/directory-entry", test_size_directory_entry);
+  g_test_add_func ("/record/encode/cut", test_encode_cut);
+  g_test_add_func ("/record/encode/round-trip", test_round_trip);
+  g_test_add_func ("/record/packed/unpack", test_unpack);
+  g_test_add_func ("/record/packed/masks", test_masks);
+  g_test_add_func ("/record/offsets", test_offsets);
+  g_test_add_func ("/record/field", test_field);
+  g_test_add_func ("/record/is-shown", test_is_shown);
+  g_test_add_func ("/record/size/all", test_sizes);
+  g_test_add_func ("/record/size/versions", test_versions);
   g_test_add_func ("/record/size/derived", test_size_ignores_derived);
   g_test_add_func ("/record/find/name", test_find);
   g_test_add_func ("/record/find/alias", test_find_alias);

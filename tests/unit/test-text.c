@@ -4,6 +4,7 @@
 
 #include "config.h"
 
+#include "qcow2/table.h"
 #include "render/describe.h"
 #include "render/emitter.h"
 
@@ -221,10 +222,14 @@ static void
 test_table (Fixture *f, UNUSED)
 {
   emitter_begin (f->emitter, EMITTER_TABLE, NULL, NULL);
-  emitter_rows (f->emitter, entries, 0);
-  emitter_rows (f->emitter, entries, 1);
-  emitter_rows (f->emitter, entries + 1, 1);
-  emitter_rows (f->emitter, entries, 0);
+  emitter_rows (f->emitter, qcow2_table_entry_record.fields, entries,
+                sizeof entries[0], 0);
+  emitter_rows (f->emitter, qcow2_table_entry_record.fields, entries,
+                sizeof entries[0], 1);
+  emitter_rows (f->emitter, qcow2_table_entry_record.fields, entries + 1,
+                sizeof entries[0], 1);
+  emitter_rows (f->emitter, qcow2_table_entry_record.fields, entries,
+                sizeof entries[0], 0);
   emitter_end (f->emitter);
   g_assert_cmpstr (f->out->str, ==, HEADING ROW_0 ROW_1);
 }
@@ -234,7 +239,8 @@ static void
 test_table_empty (Fixture *f, UNUSED)
 {
   emitter_begin (f->emitter, EMITTER_TABLE, NULL, NULL);
-  emitter_rows (f->emitter, entries, 0);
+  emitter_rows (f->emitter, qcow2_table_entry_record.fields, entries,
+                sizeof entries[0], 0);
   emitter_end (f->emitter);
   g_assert_cmpstr (f->out->str, ==, "");
 }
@@ -249,7 +255,8 @@ test_tables_in_blocks (Fixture *f, UNUSED)
       emitter_begin (f->emitter, EMITTER_BLOCK, NULL, NULL);
       emitter_field (f->emitter, &fields[0], &record);
       emitter_begin (f->emitter, EMITTER_TABLE, NULL, NULL);
-      emitter_rows (f->emitter, &entries[i], 1);
+      emitter_rows (f->emitter, qcow2_table_entry_record.fields, &entries[i],
+                    sizeof entries[0], 1);
       emitter_end (f->emitter);
       emitter_end (f->emitter);
     }
@@ -263,7 +270,8 @@ test_table_long (Fixture *f, UNUSED)
 {
   f->emitter->all_columns = TRUE;
   emitter_begin (f->emitter, EMITTER_TABLE, NULL, NULL);
-  emitter_rows (f->emitter, entries, 2);
+  emitter_rows (f->emitter, qcow2_table_entry_record.fields, entries,
+                sizeof entries[0], 2);
   emitter_end (f->emitter);
 
   g_auto (GStrv) lines = g_strsplit (f->out->str, "\n", -1);
@@ -559,7 +567,8 @@ test_bitmap_name (Fixture *f, UNUSED)
 
   describe_begin_table (f->emitter, &bitmap, TRUE);
   emitter_begin (f->emitter, EMITTER_TABLE, NULL, NULL);
-  emitter_rows (f->emitter, entries, 1);
+  emitter_rows (f->emitter, qcow2_table_entry_record.fields, entries,
+                sizeof entries[0], 1);
   emitter_end (f->emitter);
   emitter_end (f->emitter);
   g_assert_cmpstr (f->out->str, ==,
