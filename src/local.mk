@@ -83,6 +83,7 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/check/problem.h \
 	%D%/check/rule.c \
 	%D%/check/rule.h \
+	%D%/check/rules.def \
 	%D%/check/snapshot-rules.c \
 	%D%/check/snapshot-rules.h \
 	%D%/check/table-rules.c \

@@ -26,7 +26,7 @@ is_about_extensions (const Qcow2Rule *rule)
 static gboolean
 is_about_bitmaps (const Qcow2Rule *rule)
 {
-  return rule->remedy == QCOW2_REMEDY_HIDE
+  return rule->remedy == QCOW2_REMEDY_CLEAR_BITMAPS_BIT
          || rule->remedy == QCOW2_REMEDY_REMOVE;
 }
 

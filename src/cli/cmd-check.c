@@ -237,8 +237,8 @@ print_rules (GString *out)
           out, "%-8s %-8s %s\n", rule->id,
           qcow2_label_find (qcow2_severities, rule->severity),
           rule->condition);
-      if (rule->told_as != NULL)
-        g_string_append_printf (out, "    told by %s\n", rule->told_as);
+      if (rule->reported_by != NULL)
+        g_string_append_printf (out, "    told by %s\n", rule->reported_by);
       if (effect != NULL)
         g_string_append_printf (out, "    %s\n", effect);
       if (remedy != NULL)

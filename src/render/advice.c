@@ -75,8 +75,8 @@ is_contradicted (const Qcow2Rule *rule, const Qcow2Image *image,
 {
   Qcow2Verdict verdict = QCOW2_VERDICT_INIT;
 
-  if (rule->effect != QCOW2_EFFECT_ACCEPTED || rule->words == NULL
-      || strstr (rule->words, "opens the image") == NULL)
+  if (rule->effect != QCOW2_EFFECT_ACCEPTED || rule->note == NULL
+      || strstr (rule->note, "opens the image") == NULL)
     return FALSE;
 
   qcow2_verdict_add (&verdict, image, problems);
@@ -98,12 +98,12 @@ advice_get_consequence (const Qcow2Problem *problem, const Qcow2Image *image,
   if (is_contradicted (rule, image, problems))
     return g_strdup ("QEMU refuses to open this image for another reason");
   if (!is_refusal (rule))
-    return g_strdup (rule->words);
-  if (rule->words == NULL || lacks_name (rule->words, problem))
+    return g_strdup (rule->note);
+  if (rule->qemu_error == NULL || lacks_name (rule->qemu_error, problem))
     return g_strdup (REFUSED);
 
   g_autoptr (GString) out = g_string_new (REFUSED ": \"");
-  append_filled_in (out, rule->words, problem);
+  append_filled_in (out, rule->qemu_error, problem);
   g_string_append_c (out, '"');
   return g_string_free (g_steal_pointer (&out), FALSE);
 }
@@ -147,63 +147,70 @@ make_command (const Qcow2Header *header, const char *before, const char *file,
   return g_strdup_printf ("qemu-img %s " WITH_KEY "%s", before, file, after);
 }
 
-/* Returns INTRODUCTION followed by COMMAND.  Frees COMMAND. */
-static char *
-with_command (const char *introduction, char *command)
+/* A remedy: its short description and, unless hide_bitmaps () makes them, what
+ * its command is for and the arguments of make_command (). */
+typedef struct
 {
-  g_autofree char *line = command;
+  const char *summary;
+  const char *purpose;
+  const char *before;
+  const char *file;
+  const char *after;
+} Remedy;
 
-  return g_strconcat (introduction, ": ", line, NULL);
-}
+static const Remedy remedies[] = {
+  [QCOW2_REMEDY_NONE] = { NULL, NULL, NULL, NULL, NULL },
+  [QCOW2_REMEDY_CLEAR_BITMAPS_BIT]
+  = { "on a copy, clear the bitmaps bit of autoclear_features", NULL, NULL,
+      NULL, NULL },
+  [QCOW2_REMEDY_REMOVE]
+  = { "after a full backup, qemu-img bitmap --remove",
+      "to get rid of the bitmap, when nothing has the image open and after a "
+      "full backup",
+      "bitmap --remove", "IMAGE", " NAME" },
+  [QCOW2_REMEDY_REPAIR]
+  = { "on a copy, qemu-img check -r all", "to repair refcounts, on a copy",
+      "check -r all", "COPY", "" },
+  [QCOW2_REMEDY_REPAIR_DROPS_SNAPSHOTS]
+  = { "on a copy, qemu-img check -r all, which drops snapshots",
+      "to open it without some or all of its snapshots, on a copy",
+      "check -r all", "COPY", "" },
+  [QCOW2_REMEDY_CONVERT] = { "qemu-img convert into a new image",
+                             "to save the disk, without its bitmaps",
+                             "convert -O qcow2", "IMAGE", " NEW" },
+};
 
-static char *
-copy_disk (const Qcow2Header *header)
+/* Returns whether a copy of the disk is no remedy: of a truncated image, the
+ * copy silently has zeroes in place of the missing data. */
+static gboolean
+loses_data (Qcow2Remedy remedy, const Qcow2Problems *problems)
 {
-  return with_command (
-      header->crypt_method == 0
-          ? "to save the disk, without its bitmaps"
-          : "to save the disk, without its bitmaps and not "
-            "encrypted",
-      make_command (header, "convert -O qcow2", "IMAGE", " NEW"));
+  return remedy == QCOW2_REMEDY_CONVERT && qcow2_file_is_truncated (problems);
 }
 
 /* Returns the remedy for PROBLEM, one of the PROBLEMS of IMAGE: one or more
- * lines without the last newline, or NULL when there is none.  A copy of the
- * disk is no remedy for a truncated image: the copy silently has zeroes in
- * place of the missing data.  The caller frees the string. */
+ * lines without the last newline, or NULL when there is none.  The caller
+ * frees the string. */
 char *
 advice_get_remedy (const Qcow2Problem *problem, const Qcow2Image *image,
                    const Qcow2Problems *problems)
 {
-  const Qcow2Rule *rule = &qcow2_rules[problem->index];
+  const Qcow2Remedy kind = qcow2_rules[problem->index].remedy;
+  const Remedy *remedy = &remedies[kind];
   const Qcow2Header *h = &image->header;
 
-  if (get_excuse (problem, image) != QCOW2_EXCUSE_NONE)
+  if (kind == QCOW2_REMEDY_NONE || loses_data (kind, problems)
+      || get_excuse (problem, image) != QCOW2_EXCUSE_NONE)
     return NULL;
+  if (kind == QCOW2_REMEDY_CLEAR_BITMAPS_BIT)
+    return hide_bitmaps (h);
 
-  switch (rule->remedy)
-    {
-    case QCOW2_REMEDY_NONE:
-      return NULL;
-    case QCOW2_REMEDY_HIDE:
-      return hide_bitmaps (h);
-    case QCOW2_REMEDY_REMOVE:
-      return with_command (
-          "to get rid of the bitmap, when nothing has the "
-          "image open and after a full backup",
-          make_command (h, "bitmap --remove", "IMAGE", " NAME"));
-    case QCOW2_REMEDY_REPAIR:
-      return with_command ("to repair refcounts, on a copy",
-                           make_command (h, "check -r all", "COPY", ""));
-    case QCOW2_REMEDY_DROP:
-      return with_command ("to open it without some or all of its snapshots, "
-                           "on a copy",
-                           make_command (h, "check -r all", "COPY", ""));
-    case QCOW2_REMEDY_COPY:
-      return qcow2_file_is_truncated (problems) ? NULL : copy_disk (h);
-    }
-
-  g_assert_not_reached ();
+  const gboolean decrypts
+      = kind == QCOW2_REMEDY_CONVERT && h->crypt_method != 0;
+  g_autofree char *command
+      = make_command (h, remedy->before, remedy->file, remedy->after);
+  return g_strconcat (remedy->purpose, decrypts ? " and not encrypted" : "",
+                      ": ", command, NULL);
 }
 
 /* Returns a description of QEMU's reaction to an image that breaks RULE, or
@@ -212,10 +219,10 @@ char *
 advice_describe_effect (const Qcow2Rule *rule)
 {
   if (!is_refusal (rule))
-    return g_strdup (rule->words);
+    return g_strdup (rule->note);
 
-  return rule->words != NULL
-             ? g_strdup_printf (REFUSED ": \"%s\"", rule->words)
+  return rule->qemu_error != NULL
+             ? g_strdup_printf (REFUSED ": \"%s\"", rule->qemu_error)
              : g_strdup (REFUSED);
 }
 
@@ -254,21 +261,5 @@ advice_describe_verdict (const Qcow2Verdict *verdict, const char **word)
 const char *
 advice_describe_remedy (const Qcow2Rule *rule)
 {
-  switch (rule->remedy)
-    {
-    case QCOW2_REMEDY_NONE:
-      return NULL;
-    case QCOW2_REMEDY_HIDE:
-      return "on a copy, clear the bitmaps bit of autoclear_features";
-    case QCOW2_REMEDY_REMOVE:
-      return "after a full backup, qemu-img bitmap --remove";
-    case QCOW2_REMEDY_REPAIR:
-      return "on a copy, qemu-img check -r all";
-    case QCOW2_REMEDY_DROP:
-      return "on a copy, qemu-img check -r all, which drops snapshots";
-    case QCOW2_REMEDY_COPY:
-      return "qemu-img convert into a new image";
-    }
-
-  g_assert_not_reached ();
+  return remedies[rule->remedy].summary;
 }

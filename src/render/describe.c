@@ -294,7 +294,7 @@ describe_rule (Emitter *emitter, const Qcow2Rule *rule)
   g_autofree char *consequence = advice_describe_effect (rule);
   const Advice advice = { .consequence = consequence,
                           .remedy = advice_describe_remedy (rule),
-                          .told_as = rule->told_as };
+                          .told_as = rule->reported_by };
 
   emitter_begin (emitter, EMITTER_ROW, NULL, NULL);
   describe_fields (emitter, qcow2_rule_fields, rule, G_MAXUINT);

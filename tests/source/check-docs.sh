@@ -182,7 +182,7 @@ pod_section 1 'JSON OUTPUT' | sed -n 's/^C<\([a-z0-9-]*\)>: .*/\1/p' |
   same_words 'the man page has the error codes' "$tmp/codes"
 
 # All rules in the table of the source.
-grep -oE '= ROW \("[A-Z]+-[0-9]+"' "$srcdir/src/check/rule.c" \
+grep -oE '^RULE \([A-Z0-9_]+, "[A-Z]+-[0-9]+"' "$srcdir/src/check/rules.def" \
   | grep -oE '[A-Z]+-[0-9]+' | sort -u > "$tmp/rules"
 pod_section 1 RULES | sed -n 's/^=item \([A-Z]*-[0-9]*\)$/\1/p' |
   same_words 'the man page has the rules and no others' "$tmp/rules"
