@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Four layers: reading images, judging them, rendering text, and the program.
+# Four layers: reading images, checking them, rendering text, and the program.
 
 noinst_LTLIBRARIES += \
 	%D%/libcheck.la \
@@ -31,8 +31,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/l1-table.h \
 	%D%/qcow2/luks.c \
 	%D%/qcow2/luks.h \
-	%D%/qcow2/namesakes.c \
-	%D%/qcow2/namesakes.h \
+	%D%/qcow2/directory-index.c \
+	%D%/qcow2/directory-index.h \
 	%D%/qcow2/printable.c \
 	%D%/qcow2/printable.h \
 	%D%/qcow2/record.c \
@@ -63,8 +63,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/check/directory-end.h \
 	%D%/check/directory-rules.c \
 	%D%/check/directory-rules.h \
-	%D%/check/examine.c \
-	%D%/check/examine.h \
+	%D%/check/bitmap-checker.c \
+	%D%/check/bitmap-checker.h \
 	%D%/check/extension-rules.c \
 	%D%/check/extension-rules.h \
 	%D%/check/file-end.c \
@@ -79,8 +79,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/check/luks-rules.h \
 	%D%/check/opening.c \
 	%D%/check/opening.h \
-	%D%/check/problem.c \
-	%D%/check/problem.h \
+	%D%/check/finding.c \
+	%D%/check/finding.h \
 	%D%/check/rule.c \
 	%D%/check/rule.h \
 	%D%/check/rules.def \
@@ -122,8 +122,8 @@ bin_PROGRAMS += %D%/qcow2tool
 # The program without main (), for tests in process.
 noinst_LTLIBRARIES += %D%/libcli.la
 %C%_libcli_la_SOURCES = \
-	%D%/cli/bitmap-block.c \
-	%D%/cli/bitmap-block.h \
+	%D%/cli/print-bitmap.c \
+	%D%/cli/print-bitmap.h \
 	%D%/cli/charset.c \
 	%D%/cli/charset.h \
 	%D%/cli/cmd-bitmap-map.c \
@@ -138,8 +138,8 @@ noinst_LTLIBRARIES += %D%/libcli.la
 	%D%/cli/commands.h \
 	%D%/cli/dispatch.c \
 	%D%/cli/dispatch.h \
-	%D%/cli/each-extension.c \
-	%D%/cli/each-extension.h \
+	%D%/cli/print-extensions.c \
+	%D%/cli/print-extensions.h \
 	%D%/cli/fields.c \
 	%D%/cli/fields.h \
 	%D%/cli/image-list.c \
@@ -152,8 +152,8 @@ noinst_LTLIBRARIES += %D%/libcli.la
 	%D%/cli/output.h \
 	%D%/cli/report.c \
 	%D%/cli/report.h \
-	%D%/cli/rows.c \
-	%D%/cli/rows.h \
+	%D%/cli/print-table.c \
+	%D%/cli/print-table.h \
 	%D%/cli/selection.c \
 	%D%/cli/selection.h \
 	%D%/cli/tool.c \

@@ -24,7 +24,7 @@ unit_tests = \
 	%D%/unit/test-directory \
 	%D%/unit/test-digits \
 	%D%/unit/test-drive \
-	%D%/unit/test-examine \
+	%D%/unit/test-bitmap-checker \
 	%D%/unit/test-extension \
 	%D%/unit/test-file-end \
 	%D%/unit/test-contents \
@@ -38,10 +38,10 @@ unit_tests = \
 	%D%/unit/test-json \
 	%D%/unit/test-luks \
 	%D%/unit/test-message \
-	%D%/unit/test-namesakes \
+	%D%/unit/test-directory-index \
 	%D%/unit/test-number \
 	%D%/unit/test-plot \
-	%D%/unit/test-problem \
+	%D%/unit/test-finding \
 	%D%/unit/test-record \
 	%D%/unit/test-refcount \
 	%D%/unit/test-snapshot \

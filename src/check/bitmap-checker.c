@@ -2,7 +2,7 @@
 
 #include "config.h"
 
-#include "check/examine.h"
+#include "check/bitmap-checker.h"
 
 #include "check/bitmap-rules.h"
 #include "check/directory-rules.h"
@@ -17,23 +17,23 @@
 /* The number of entries that are decoded at a time. */
 #define BLOCK 512
 
-struct Qcow2Examiner
+struct Qcow2BitmapChecker
 {
   const Qcow2Image *image;
   const Qcow2Directory *directory;
-  Qcow2Problems *problems;
+  Qcow2Findings *findings;
   gboolean all_damaged;
   ByteWindow *window;
   guint64 bytes_left; /* of MAX_TABLE_BYTES */
   guint64 rows_left;  /* entries that may still be shown */
   guint64 n_left_out; /* entries skipped after bytes_left ran out */
   guint64 data_left;  /* of QCOW2_MAX_DATA_BYTES */
-  GTree *verdicts;    /* of Verdict, each of which is its own key */
-  GTree *shown; /* of Verdict: tables that were shown, and their owners */
+  GTree *results;     /* of TableResult, each of which is its own key */
+  GTree *shown; /* of TableResult: tables that were shown, and their owners */
   gboolean is_refused; /* QEMU does not open the image */
   gboolean has_probed; /* for a writer */
   gboolean has_writer;
-  Qcow2ExaminerWatch watch; /* may be NULL */
+  Qcow2BitmapCheckerWatch watch; /* may be NULL */
   gpointer watch_data;
 };
 
@@ -47,19 +47,18 @@ typedef struct
                             QCOW2_NO_RULE */
   guint64 broken_at;     /* host, of the entry that breaks BROKEN */
   guint64 broken_value;  /* the entry that breaks BROKEN */
-  guint64 owner;         /* index of the bitmap that was examined with it */
-  gboolean whole;        /* all entries were examined */
+  guint64 first_user;    /* index of the bitmap that was examined with it */
+  gboolean complete;     /* all entries were examined */
   Qcow2TableCounts counts;
   guint64 dirty_bytes; /* dirty in the data, or QCOW2_ABSENT if not counted */
   guint32 n_shown;     /* entries, if the table was shown */
-} Verdict;
+} TableResult;
 
 static gint
-compare_verdicts (gconstpointer a, gconstpointer b,
-                  gpointer data G_GNUC_UNUSED)
+compare_results (gconstpointer a, gconstpointer b, gpointer data G_GNUC_UNUSED)
 {
-  const Verdict *left = a;
-  const Verdict *right = b;
+  const TableResult *left = a;
+  const TableResult *right = b;
   const gint by_offset = qcow2_compare (left->offset, right->offset);
   const gint by_size = qcow2_compare (left->size, right->size);
 
@@ -71,86 +70,90 @@ compare_verdicts (gconstpointer a, gconstpointer b,
   return qcow2_compare (left->granularity, right->granularity);
 }
 
-/* Returns an examiner of the bitmaps in DIRECTORY that adds findings to
- * PROBLEMS, in which those about the header and the extensions are already.
- * Both must outlive the examiner. */
-Qcow2Examiner *
-qcow2_examiner_new (const Qcow2Directory *directory, Qcow2Problems *problems)
+/* Returns an checker of the bitmaps in DIRECTORY that adds findings to
+ * FINDINGS, in which those about the header and the extensions are already.
+ * Both must outlive the checker. */
+Qcow2BitmapChecker *
+qcow2_bitmap_checker_new (const Qcow2Directory *directory,
+                          Qcow2Findings *findings)
 {
   const Qcow2Image *image = qcow2_directory_get_image (directory);
-  Qcow2Examiner *examiner = g_new0 (Qcow2Examiner, 1);
+  Qcow2BitmapChecker *checker = g_new0 (Qcow2BitmapChecker, 1);
 
-  examiner->image = image;
-  examiner->directory = directory;
-  examiner->problems = problems;
-  examiner->all_damaged = qcow2_directory_is_hidden (problems);
-  examiner->window = byte_window_new (image->source, G_MAXUINT64);
-  examiner->bytes_left = MAX_TABLE_BYTES;
-  examiner->rows_left = QCOW2_MAX_TABLE_ENTRIES;
-  examiner->data_left = QCOW2_MAX_DATA_BYTES;
-  examiner->verdicts = g_tree_new_full (compare_verdicts, NULL, NULL, g_free);
-  examiner->shown = g_tree_new_full (compare_verdicts, NULL, NULL, g_free);
-  return examiner;
+  checker->image = image;
+  checker->directory = directory;
+  checker->findings = findings;
+  checker->all_damaged = qcow2_directory_is_hidden (findings);
+  checker->window = byte_window_new (image->source, G_MAXUINT64);
+  checker->bytes_left = MAX_TABLE_BYTES;
+  checker->rows_left = QCOW2_MAX_TABLE_ENTRIES;
+  checker->data_left = QCOW2_MAX_DATA_BYTES;
+  checker->results = g_tree_new_full (compare_results, NULL, NULL, g_free);
+  checker->shown = g_tree_new_full (compare_results, NULL, NULL, g_free);
+  return checker;
 }
 
-/* Makes EXAMINER call WATCH with DATA for the table entries that it judges.
+/* Makes CHECKER call WATCH with DATA for the table entries that it checks.
  * Entries without bitmap data may be left out, and a table that several
- * bitmaps share is judged only once. */
+ * bitmaps share is checked only once. */
 void
-qcow2_examiner_set_watch (Qcow2Examiner *examiner, Qcow2ExaminerWatch watch,
-                          gpointer data)
+qcow2_bitmap_checker_set_watch (Qcow2BitmapChecker *checker,
+                                Qcow2BitmapCheckerWatch watch, gpointer data)
 {
-  examiner->watch = watch;
-  examiner->watch_data = data;
+  checker->watch = watch;
+  checker->watch_data = data;
 }
 
-/* Makes EXAMINER add further findings to PROBLEMS, which must outlive it. */
+/* Makes CHECKER add further findings to FINDINGS, which must outlive it. */
 void
-qcow2_examiner_set_problems (Qcow2Examiner *examiner, Qcow2Problems *problems)
+qcow2_bitmap_checker_set_findings (Qcow2BitmapChecker *checker,
+                                   Qcow2Findings *findings)
 {
-  examiner->problems = problems;
+  checker->findings = findings;
 }
 
-/* Makes EXAMINER treat the image as one that QEMU does not open: no bitmap is
+/* Makes CHECKER treat the image as one that QEMU does not open: no bitmap is
  * usable, whatever its state. */
 void
-qcow2_examiner_set_refused (Qcow2Examiner *examiner)
+qcow2_bitmap_checker_set_refused (Qcow2BitmapChecker *checker)
 {
-  examiner->is_refused = TRUE;
+  checker->is_refused = TRUE;
 }
 
 /* Returns the number of bytes of tables that were examined. */
 guint64
-qcow2_examiner_get_n_bytes (const Qcow2Examiner *examiner)
+qcow2_bitmap_checker_get_n_bytes (const Qcow2BitmapChecker *checker)
 {
-  return MAX_TABLE_BYTES - examiner->bytes_left;
+  return MAX_TABLE_BYTES - checker->bytes_left;
 }
 
 /* Returns the number of table entries that were not examined because there are
  * too many. */
 guint64
-qcow2_examiner_get_n_left_out (const Qcow2Examiner *examiner)
+qcow2_bitmap_checker_get_n_left_out (const Qcow2BitmapChecker *checker)
 {
-  return examiner->n_left_out;
+  return checker->n_left_out;
 }
 
-/* Adds findings about the directory entry of BITMAP to the problems of
- * EXAMINER.  Adds none if the entry is truncated, or if no entry of the
+/* Adds findings about the directory entry of BITMAP to the findings of
+ * CHECKER.  Adds none if the entry is truncated, or if no entry of the
  * directory looks like a bitmap: findings about the directory report that. */
 void
-qcow2_examiner_judge_entry (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap)
+qcow2_bitmap_checker_check_entry (Qcow2BitmapChecker *checker,
+                                  const Qcow2Bitmap *bitmap)
 {
-  const Qcow2Image *image = examiner->image;
+  const Qcow2Image *image = checker->image;
 
   if (bitmap->name == NULL
-      || qcow2_directory_get_facts (examiner->directory)->is_none)
+      || qcow2_directory_get_facts (checker->directory)->is_none)
     return;
 
-  qcow2_bitmap_judge (
+  qcow2_bitmap_check (
       bitmap, &image->header, byte_source_get_size (image->source),
-      qcow2_directory_get_namesake (examiner->directory, bitmap->index),
-      qcow2_directory_get_cut_namesake (examiner->directory, bitmap->index),
-      qcow2_directory_is_rewritten (examiner->directory), examiner->problems);
+      qcow2_directory_get_first_with_name (checker->directory, bitmap->index),
+      qcow2_directory_get_first_with_c_name (checker->directory,
+                                             bitmap->index),
+      qcow2_directory_is_rewritten (checker->directory), checker->findings);
 }
 
 static void
@@ -172,26 +175,27 @@ count_entry (Qcow2TableCounts *counts, const Qcow2TableEntry *entry)
   counts->reserved += entry->reserved != 0;
 }
 
-/* Records in VERDICT that ENTRY breaks RULE, if that is worse than the rule
+/* Records in RESULT that ENTRY breaks RULE, if that is worse than the rule
  * recorded before. */
 static void
-take_flaw (Verdict *verdict, Qcow2RuleIndex rule, const Qcow2TableEntry *entry)
+record_worst_rule (TableResult *result, Qcow2RuleIndex rule,
+                   const Qcow2TableEntry *entry)
 {
   if (rule == QCOW2_NO_RULE
-      || !qcow2_table_rule_is_worse (rule, verdict->broken))
+      || !qcow2_table_rule_is_worse (rule, result->broken))
     return;
 
-  verdict->broken = rule;
-  verdict->broken_at = verdict->offset + entry->index * QCOW2_ENTRY_LENGTH;
-  verdict->broken_value = entry->raw;
+  result->broken = rule;
+  result->broken_at = result->offset + entry->index * QCOW2_ENTRY_LENGTH;
+  result->broken_value = entry->raw;
 }
 
-/* Reads, counts and judges the first N entries of TABLE, for DATA_SIZE bytes
- * of bitmap data.  Adds the results to VERDICT. */
+/* Reads, counts and checks the first N entries of TABLE, for DATA_SIZE bytes
+ * of bitmap data.  Adds the results to RESULT. */
 static gboolean
-judge_entries (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
+check_entries (Qcow2BitmapChecker *checker, const Qcow2Bitmap *bitmap,
                const Qcow2Table *table, guint64 data_size, guint64 n,
-               Verdict *verdict, GError **error)
+               TableResult *result, GError **error)
 {
   const Qcow2Subject subject = qcow2_bitmap_get_subject (bitmap);
   Qcow2TableEntry entries[BLOCK];
@@ -202,18 +206,18 @@ judge_entries (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
       guint64 zeroes;
       guint64 ones;
 
-      if (!qcow2_table_count_plain (table, examiner->window, start, n - start,
-                                    &zeroes, &ones, error))
+      if (!qcow2_table_count_uniform (table, checker->window, start, n - start,
+                                      &zeroes, &ones, error))
         return FALSE;
 
-      verdict->counts.all_zeroes += zeroes;
-      verdict->counts.all_ones += ones;
+      result->counts.all_zeroes += zeroes;
+      result->counts.all_ones += ones;
       start += zeroes + ones;
       if (start == n)
         return TRUE;
 
       const gsize wanted = (gsize) MIN (n - start, BLOCK);
-      const gsize got = qcow2_table_read (table, examiner->window, start,
+      const gsize got = qcow2_table_read (table, checker->window, start,
                                           entries, wanted, error);
 
       if (got == 0)
@@ -221,40 +225,41 @@ judge_entries (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
 
       for (gsize i = 0; i < got; i++)
         {
-          broken[i] = qcow2_table_judge_entry (table, &entries[i], data_size,
-                                               &subject, examiner->problems);
-          take_flaw (verdict, broken[i], &entries[i]);
-          count_entry (&verdict->counts, &entries[i]);
+          broken[i] = qcow2_table_check_entry (table, &entries[i], data_size,
+                                               &subject, checker->findings);
+          record_worst_rule (result, broken[i], &entries[i]);
+          count_entry (&result->counts, &entries[i]);
         }
-      if (examiner->watch != NULL)
-        examiner->watch (bitmap, entries, broken, got, examiner->watch_data);
+      if (checker->watch != NULL)
+        checker->watch (bitmap, entries, broken, got, checker->watch_data);
       start += got;
     }
 }
 
-/* Copies the counts in VERDICT to BITMAP and sets its size on disk, if the
+/* Copies the counts in RESULT to BITMAP and sets its size on disk, if the
  * whole table was examined. */
 static void
-take_counts (const Qcow2Header *header, const Verdict *verdict,
+take_counts (const Qcow2Header *header, const TableResult *result,
              Qcow2Bitmap *bitmap)
 {
   const guint64 table_bytes
       = (guint64) bitmap->bitmap_table_size * QCOW2_ENTRY_LENGTH;
-  const guint64 n_clusters = qcow2_bitmap_get_n_needed (header, table_bytes)
-                             + verdict->counts.serialized;
+  const guint64 n_clusters
+      = qcow2_header_size_to_clusters (header, table_bytes)
+        + result->counts.serialized;
 
-  if (!verdict->whole || bitmap->name == NULL)
+  if (!result->complete || bitmap->name == NULL)
     return;
 
   bitmap->has_counts = TRUE;
-  bitmap->counts = verdict->counts;
+  bitmap->counts = result->counts;
   bitmap->disk_bytes = n_clusters * header->cluster_size;
 }
 
 /* Adds a finding if only the first N entries of TABLE were examined.  The
  * bitmap needs N_NEEDED entries. */
 static void
-judge_unexamined (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
+check_unexamined (Qcow2BitmapChecker *checker, const Qcow2Bitmap *bitmap,
                   const Qcow2Table *table, guint64 n_needed, guint64 n)
 {
   const Qcow2Subject subject = qcow2_bitmap_get_subject (bitmap);
@@ -263,54 +268,54 @@ judge_unexamined (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
   if (n == n_readable)
     return;
 
-  examiner->n_left_out += n_readable - n;
+  checker->n_left_out += n_readable - n;
   /* If entries that the bitmap needs were not examined, the bitmap cannot be
    * trusted. */
-  qcow2_problems_add (
-      examiner->problems, &subject,
+  qcow2_findings_add (
+      checker->findings, &subject,
       n < n_needed ? QCOW2_RES_02 : QCOW2_RES_02_SPARE,
       table->offset + n * QCOW2_ENTRY_LENGTH, 0,
-      "the table was examined up to here only: entries " QCOW2_U " to " QCOW2_U
-      " are left",
+      "the table was examined up to here only: entries " QCOW2_U64_FORMAT
+      " to " QCOW2_U64_FORMAT " are left",
       n, n_readable - 1);
 }
 
-static Verdict
+static TableResult
 get_key (const Qcow2Table *table)
 {
-  const Verdict key = { .offset = table->offset,
-                        .size = (guint32) table->n_entries,
-                        .broken = QCOW2_NO_RULE,
-                        .granularity = table->granularity,
-                        .dirty_bytes = QCOW2_ABSENT };
+  const TableResult key = { .offset = table->offset,
+                            .size = (guint32) table->n_entries,
+                            .broken = QCOW2_NO_RULE,
+                            .granularity = table->granularity,
+                            .dirty_bytes = QCOW2_ABSENT };
 
   return key;
 }
 
-/* Judges the table of BITMAP, or repeats the verdict on it if an earlier
+/* Checks the table of BITMAP, or repeats the result on it if an earlier
  * bitmap has the same table. */
 static gboolean
-judge_table (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, GError **error)
+check_table (Qcow2BitmapChecker *checker, Qcow2Bitmap *bitmap, GError **error)
 {
-  const Qcow2Image *image = examiner->image;
+  const Qcow2Image *image = checker->image;
   const Qcow2Table table = qcow2_image_get_table (image, bitmap);
-  const Verdict key = get_key (&table);
-  const Verdict *known = g_tree_lookup (examiner->verdicts, &key);
+  const TableResult key = get_key (&table);
+  const TableResult *known = g_tree_lookup (checker->results, &key);
   guint64 data_size = 0;
 
   if (table.offset == 0 || (bitmap->name == NULL && !bitmap->truncated_by_file)
-      || qcow2_directory_get_facts (examiner->directory)->is_none)
+      || qcow2_directory_get_facts (checker->directory)->is_none)
     return TRUE; /* BDIR-05, BDIR-02, BDIR-21 */
 
   if (known != NULL && known->broken != QCOW2_NO_RULE)
     {
       const Qcow2Subject subject = qcow2_bitmap_get_subject (bitmap);
 
-      qcow2_problems_add (examiner->problems, &subject, known->broken,
+      qcow2_findings_add (checker->findings, &subject, known->broken,
                           known->broken_at, known->broken_value,
-                          "the table is that of bitmap " QCOW2_U
+                          "the table is that of bitmap " QCOW2_U64_FORMAT
                           ", in which there are errors",
-                          known->owner);
+                          known->first_user);
     }
   if (known != NULL)
     {
@@ -319,32 +324,34 @@ judge_table (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, GError **error)
     }
 
   qcow2_bitmap_get_data_size (bitmap, &image->header, &data_size);
-  const guint64 needed = qcow2_bitmap_get_n_needed (&image->header, data_size);
+  const guint64 needed
+      = qcow2_header_size_to_clusters (&image->header, data_size);
   const guint64 n = MIN (
       MIN (qcow2_table_get_n_readable (&table),
-           examiner->bytes_left / QCOW2_ENTRY_LENGTH),
+           checker->bytes_left / QCOW2_ENTRY_LENGTH),
       MAX (needed,
            QCOW2_QEMU_MAX_BITMAP_SIZE / image->header.cluster_size + 1));
-  Verdict verdict = key;
-  verdict.owner = bitmap->index;
-  examiner->bytes_left
-      -= n * QCOW2_ENTRY_LENGTH; /* even if judging fails, to bound the work */
-  if (!judge_entries (examiner, bitmap, &table, data_size, n, &verdict, error))
+  TableResult result = key;
+  result.first_user = bitmap->index;
+  checker->bytes_left
+      -= n
+         * QCOW2_ENTRY_LENGTH; /* even if checking fails, to bound the work */
+  if (!check_entries (checker, bitmap, &table, data_size, n, &result, error))
     return FALSE;
 
-  judge_unexamined (examiner, bitmap, &table, needed, n);
+  check_unexamined (checker, bitmap, &table, needed, n);
   if (n < needed && n < qcow2_table_get_n_readable (&table)
-      && verdict.broken == QCOW2_NO_RULE)
+      && result.broken == QCOW2_NO_RULE)
     {
-      verdict.broken = QCOW2_RES_02;
-      verdict.broken_at = table.offset + n * QCOW2_ENTRY_LENGTH;
+      result.broken = QCOW2_RES_02;
+      result.broken_at = table.offset + n * QCOW2_ENTRY_LENGTH;
     }
 
-  verdict.whole = n == bitmap->bitmap_table_size;
-  take_counts (&image->header, &verdict, bitmap);
-  Verdict *kept = g_new (Verdict, 1);
-  *kept = verdict;
-  g_tree_insert (examiner->verdicts, kept, kept);
+  result.complete = n == bitmap->bitmap_table_size;
+  take_counts (&image->header, &result, bitmap);
+  TableResult *kept = g_new (TableResult, 1);
+  *kept = result;
+  g_tree_insert (checker->results, kept, kept);
   return TRUE;
 }
 
@@ -354,61 +361,62 @@ judge_table (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, GError **error)
  * whether the guest ranges of the entries are shown; these depend on the
  * granularity. */
 guint64
-qcow2_examiner_show_table (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
-                           gboolean with_ranges)
+qcow2_bitmap_checker_show_table (Qcow2BitmapChecker *checker,
+                                 const Qcow2Bitmap *bitmap,
+                                 gboolean with_ranges)
 {
-  Verdict key = { .offset = bitmap->bitmap_table_offset,
-                  .granularity = with_ranges ? bitmap->granularity : 0 };
-  Verdict *known = g_tree_lookup (examiner->shown, &key);
+  TableResult key = { .offset = bitmap->bitmap_table_offset,
+                      .granularity = with_ranges ? bitmap->granularity : 0 };
+  TableResult *known = g_tree_lookup (checker->shown, &key);
 
   if (bitmap->bitmap_table_size == 0)
     return bitmap->index;
 
   if (known == NULL)
     {
-      known = g_new (Verdict, 1);
+      known = g_new (TableResult, 1);
       *known = key;
-      g_tree_insert (examiner->shown, known, known);
+      g_tree_insert (checker->shown, known, known);
     }
   if (known->n_shown < bitmap->bitmap_table_size)
     {
       known->n_shown = bitmap->bitmap_table_size;
-      known->owner = bitmap->index;
+      known->first_user = bitmap->index;
     }
 
-  return known->owner;
+  return known->first_user;
 }
 
 /* Takes N table entries, or as many as are left, from those that may still be
  * shown.  Returns the number taken.  The limit is the same as for entries that
  * are examined. */
 guint64
-qcow2_examiner_take_rows (Qcow2Examiner *examiner, guint64 n)
+qcow2_bitmap_checker_take_rows (Qcow2BitmapChecker *checker, guint64 n)
 {
-  const guint64 taken = MIN (n, examiner->rows_left);
+  const guint64 taken = MIN (n, checker->rows_left);
 
-  examiner->rows_left -= taken;
+  checker->rows_left -= taken;
   return taken;
 }
 
 static gboolean
-has_writer (Qcow2Examiner *examiner)
+has_writer (Qcow2BitmapChecker *checker)
 {
-  if (!examiner->has_probed)
-    examiner->has_writer
-        = qcow2_image_probe_writer (examiner->image) == BYTE_SOURCE_LOCKED;
+  if (!checker->has_probed)
+    checker->has_writer
+        = qcow2_image_probe_writer (checker->image) == BYTE_SOURCE_LOCKED;
 
-  examiner->has_probed = TRUE;
-  return examiner->has_writer;
+  checker->has_probed = TRUE;
+  return checker->has_writer;
 }
 
 static Qcow2BitmapState
-state_of (const Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
+state_of (const Qcow2BitmapChecker *checker, const Qcow2Bitmap *bitmap,
           gboolean damaged)
 {
-  if (damaged || examiner->all_damaged || bitmap->name == NULL)
+  if (damaged || checker->all_damaged || bitmap->name == NULL)
     return QCOW2_BITMAP_STATE_DAMAGED;
-  if (!qcow2_header_vouches_for_bitmaps (&examiner->image->header))
+  if (!qcow2_header_bitmaps_are_consistent (&checker->image->header))
     return QCOW2_BITMAP_STATE_STALE;
   if ((bitmap->flags & QCOW2_BITMAP_IN_USE) != 0)
     return QCOW2_BITMAP_STATE_IN_USE;
@@ -418,67 +426,69 @@ state_of (const Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
              : QCOW2_BITMAP_STATE_DISABLED;
 }
 
-/* Judges the table of the last entry of the directory if the file truncates
+/* Checks the table of the last entry of the directory if the file truncates
  * the fields of the entry, because QEMU reads the table.  Fails only with
  * QCOW2_ERROR_READ. */
 gboolean
-qcow2_examiner_examine_cut_entry (Qcow2Examiner *examiner, GError **error)
+qcow2_bitmap_checker_check_truncated_entry (Qcow2BitmapChecker *checker,
+                                            GError **error)
 {
   Qcow2Bitmap bitmap;
 
-  return !qcow2_directory_get_cut_entry (examiner->directory, &bitmap)
-         || judge_table (examiner, &bitmap, error);
+  return !qcow2_directory_get_truncated_entry (checker->directory, &bitmap)
+         || check_table (checker, &bitmap, error);
 }
 
-/* Judges the directory entry and the table of BITMAP, adds findings to the
- * problems of EXAMINER, and sets the state of BITMAP.  Fails only with
+/* Checks the directory entry and the table of BITMAP, adds findings to the
+ * findings of CHECKER, and sets the state of BITMAP.  Fails only with
  * QCOW2_ERROR_READ; the bitmap then counts as damaged. */
 gboolean
-qcow2_examiner_examine (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
-                        GError **error)
+qcow2_bitmap_checker_check (Qcow2BitmapChecker *checker, Qcow2Bitmap *bitmap,
+                            GError **error)
 {
-  const Qcow2Problems *problems = examiner->problems;
-  const guint64 before = qcow2_problems_get_n_errors (problems);
+  const Qcow2Findings *findings = checker->findings;
+  const guint64 before = qcow2_findings_get_n_errors (findings);
 
-  qcow2_examiner_judge_entry (examiner, bitmap);
-  const gboolean was_read = judge_table (examiner, bitmap, error);
+  qcow2_bitmap_checker_check_entry (checker, bitmap);
+  const gboolean was_read = check_table (checker, bitmap, error);
   const gboolean damaged
-      = !was_read || qcow2_problems_get_n_errors (problems) > before;
+      = !was_read || qcow2_findings_get_n_errors (findings) > before;
 
-  qcow2_bitmap_set_state (bitmap, state_of (examiner, bitmap, damaged));
-  bitmap->usable = bitmap->usable && !examiner->is_refused;
+  qcow2_bitmap_set_state (bitmap, state_of (checker, bitmap, damaged));
+  bitmap->usable = bitmap->usable && !checker->is_refused;
   bitmap->has_writer
-      = bitmap->state == QCOW2_BITMAP_STATE_IN_USE && has_writer (examiner);
+      = bitmap->state == QCOW2_BITMAP_STATE_IN_USE && has_writer (checker);
   return was_read;
 }
 
-/* Reads the data of BITMAP and stores the number of dirty bytes in VERDICT. */
+/* Reads the data of BITMAP and stores the number of dirty bytes in RESULT. */
 static gboolean
-count_data (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
-            Verdict *verdict, GError **error)
+count_data (Qcow2BitmapChecker *checker, const Qcow2Bitmap *bitmap,
+            TableResult *result, GError **error)
 {
-  const Qcow2Header *header = &examiner->image->header;
-  const guint64 n_bytes = verdict->counts.serialized * header->cluster_size;
-  Qcow2Contents contents = { .image = examiner->image, .bitmap = bitmap };
+  const Qcow2Header *header = &checker->image->header;
+  const guint64 n_bytes = result->counts.serialized * header->cluster_size;
+  Qcow2ExtentQuery query = { .image = checker->image, .bitmap = bitmap };
   Qcow2ExtentTotals totals;
 
-  if (n_bytes > examiner->data_left)
+  if (n_bytes > checker->data_left)
     {
       g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_READ,
-                   QCOW2_X ": bitmap " QCOW2_U
-                           ": what is dirty was not counted: the bitmaps of "
-                           "this image have more than " QCOW2_U
-                           " bytes of data",
+                   QCOW2_HEX_FORMAT
+                   ": bitmap " QCOW2_U64_FORMAT
+                   ": what is dirty was not counted: the bitmaps of "
+                   "this image have more than " QCOW2_U64_FORMAT
+                   " bytes of data",
                    bitmap->file_offset, bitmap->index, QCOW2_MAX_DATA_BYTES);
       return FALSE;
     }
 
-  examiner->data_left -= n_bytes;
-  qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
-  if (!qcow2_contents_count (&contents, &totals, error))
+  checker->data_left -= n_bytes;
+  qcow2_extent_query_set_range (&query, 0, G_MAXUINT64);
+  if (!qcow2_extent_query_count (&query, &totals, error))
     return FALSE;
 
-  verdict->dirty_bytes = totals.dirty;
+  result->dirty_bytes = totals.dirty;
   return TRUE;
 }
 
@@ -486,33 +496,33 @@ count_data (Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
  * dirty, if it is sound.  Fails with QCOW2_ERROR_READ, also when the bitmaps
  * of the image have more than QCOW2_MAX_DATA_BYTES of data. */
 gboolean
-qcow2_examiner_count_dirty (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
-                            GError **error)
+qcow2_bitmap_checker_count_dirty (Qcow2BitmapChecker *checker,
+                                  Qcow2Bitmap *bitmap, GError **error)
 {
-  const Qcow2Table table = qcow2_image_get_table (examiner->image, bitmap);
-  const Verdict key = get_key (&table);
+  const Qcow2Table table = qcow2_image_get_table (checker->image, bitmap);
+  const TableResult key = get_key (&table);
 
   if (!qcow2_bitmap_is_sound (bitmap))
     return TRUE;
 
-  Verdict *verdict = g_tree_lookup (examiner->verdicts, &key);
-  g_assert (verdict != NULL);
-  if (verdict->dirty_bytes == QCOW2_ABSENT
-      && !count_data (examiner, bitmap, verdict, error))
+  TableResult *result = g_tree_lookup (checker->results, &key);
+  g_assert (result != NULL);
+  if (result->dirty_bytes == QCOW2_ABSENT
+      && !count_data (checker, bitmap, result, error))
     return FALSE;
 
-  bitmap->dirty_bytes = verdict->dirty_bytes;
+  bitmap->dirty_bytes = result->dirty_bytes;
   return TRUE;
 }
 
 void
-qcow2_examiner_free (Qcow2Examiner *examiner)
+qcow2_bitmap_checker_free (Qcow2BitmapChecker *checker)
 {
-  if (examiner == NULL)
+  if (checker == NULL)
     return;
 
-  byte_window_free (examiner->window);
-  g_tree_unref (examiner->verdicts);
-  g_tree_unref (examiner->shown);
-  g_free (examiner);
+  byte_window_free (checker->window);
+  g_tree_unref (checker->results);
+  g_tree_unref (checker->shown);
+  g_free (checker);
 }

@@ -20,87 +20,87 @@ typedef struct
   const Qcow2Header *header;
   guint64 file_size;     /* bytes */
   gboolean is_rewritten; /* QEMU writes the directory when it can */
-  Qcow2Problems *problems;
+  Qcow2Findings *findings;
   Qcow2Subject subject;
-} Judge;
+} Context;
 
 /* The place of the field MEMBER of the entry. */
 #define PLACE(member)                                                         \
-  QCOW2_PLACE (j->b->file_offset, qcow2_bitmap_record, Qcow2Bitmap, member,   \
-               j->b)
+  QCOW2_PLACE (c->b->file_offset, qcow2_bitmap_record, Qcow2Bitmap, member,   \
+               c->b)
 
 /* Adds a finding about the field MEMBER. */
 #define ADD(rule, member, ...)                                                \
-  qcow2_problems_add_at (j->problems, &j->subject, QCOW2_##rule,              \
+  qcow2_findings_add_at (c->findings, &c->subject, QCOW2_##rule,              \
                          PLACE (member), __VA_ARGS__)
 
 /* Adds a finding about the bytes at host offset OFFSET. */
 #define ADD_BYTES(rule, offset, ...)                                          \
-  qcow2_problems_add (j->problems, &j->subject, QCOW2_##rule, (offset), 0,    \
+  qcow2_findings_add (c->findings, &c->subject, QCOW2_##rule, (offset), 0,    \
                       __VA_ARGS__)
 
 static void
-judge_table_place (const Judge *j)
+check_table_place (const Context *c)
 {
-  const guint64 offset = j->b->bitmap_table_offset;
-  const guint64 bytes = (guint64) j->b->bitmap_table_size * QCOW2_ENTRY_LENGTH;
+  const guint64 offset = c->b->bitmap_table_offset;
+  const guint64 bytes = (guint64) c->b->bitmap_table_size * QCOW2_ENTRY_LENGTH;
 
   if (offset == 0)
     ADD (BDIR_05, bitmap_table_offset, "bitmap_table_offset is 0");
-  else if (offset % j->header->cluster_size != 0)
+  else if (offset % c->header->cluster_size != 0)
     ADD (BDIR_05, bitmap_table_offset,
-         "bitmap_table_offset " QCOW2_X
-         " is not a multiple of the cluster size " QCOW2_U,
-         offset, j->header->cluster_size);
+         "bitmap_table_offset " QCOW2_HEX_FORMAT
+         " is not a multiple of the cluster size " QCOW2_U64_FORMAT,
+         offset, c->header->cluster_size);
 
-  if (offset > j->file_size || bytes > j->file_size - offset)
-    qcow2_problems_add_at (j->problems, &j->subject,
-                           offset > QCOW2_QEMU_MAX_LENGTH
-                                   || bytes > QCOW2_QEMU_MAX_LENGTH - offset
-                               ? QCOW2_BDIR_07_WRAP
-                               : QCOW2_BDIR_07,
-                           PLACE (bitmap_table_offset),
-                           "the bitmap table, " QCOW2_U " bytes at " QCOW2_X
-                           ", does not end in the file, which has " QCOW2_U
-                           " bytes",
-                           bytes, offset, j->file_size);
+  if (offset > c->file_size || bytes > c->file_size - offset)
+    qcow2_findings_add_at (
+        c->findings, &c->subject,
+        offset > QCOW2_QEMU_MAX_LENGTH
+                || bytes > QCOW2_QEMU_MAX_LENGTH - offset
+            ? QCOW2_BDIR_07_WRAP
+            : QCOW2_BDIR_07,
+        PLACE (bitmap_table_offset),
+        "the bitmap table, " QCOW2_U64_FORMAT " bytes at " QCOW2_HEX_FORMAT
+        ", does not end in the file, which has " QCOW2_U64_FORMAT " bytes",
+        bytes, offset, c->file_size);
 }
 
 /* Returns the number of table entries that QEMU expects.  QEMU rounds the size
  * of the disk down to whole sectors. */
 static guint64
-get_n_needed_by_qemu (const Judge *j)
+get_n_needed_by_qemu (const Context *c)
 {
-  const Qcow2Header rounded = { .size = j->header->size / 512 * 512,
-                                .cluster_size = j->header->cluster_size };
+  const Qcow2Header rounded = { .size = c->header->size / 512 * 512,
+                                .cluster_size = c->header->cluster_size };
   guint64 data_size = 0;
 
-  qcow2_bitmap_get_data_size (j->b, &rounded, &data_size);
-  return qcow2_bitmap_get_n_needed (&rounded, data_size);
+  qcow2_bitmap_get_data_size (c->b, &rounded, &data_size);
+  return qcow2_header_size_to_clusters (&rounded, data_size);
 }
 
 static void
-judge_table_size (const Judge *j)
+check_table_size (const Context *c)
 {
-  const guint32 size = j->b->bitmap_table_size;
-  const gboolean in_use = (j->b->flags & QCOW2_BITMAP_IN_USE) != 0;
+  const guint32 size = c->b->bitmap_table_size;
+  const gboolean in_use = (c->b->flags & QCOW2_BITMAP_IN_USE) != 0;
   guint64 data_size;
 
   if (size == 0)
     ADD (BDIR_06_EMPTY, bitmap_table_size, "bitmap_table_size is 0");
   else if (size > QCOW2_MAX_TABLE_ENTRIES)
     ADD (BDIR_06_HUGE, bitmap_table_size,
-         "bitmap_table_size %u is greater than " QCOW2_U, size,
+         "bitmap_table_size %u is greater than " QCOW2_U64_FORMAT, size,
          QCOW2_MAX_TABLE_ENTRIES);
-  else if (size > QCOW2_QEMU_MAX_BITMAP_SIZE / j->header->cluster_size)
+  else if (size > QCOW2_QEMU_MAX_BITMAP_SIZE / c->header->cluster_size)
     ADD (BDIR_06_LARGE, bitmap_table_size,
          "bitmap_table_size %u stands for more than 512 MiB of bitmap", size);
 
-  if (!qcow2_bitmap_get_data_size (j->b, j->header, &data_size))
+  if (!qcow2_bitmap_get_data_size (c->b, c->header, &data_size))
     return;
 
-  const guint64 needed = qcow2_bitmap_get_n_needed (j->header, data_size);
-  const guint64 qemu_needed = get_n_needed_by_qemu (j);
+  const guint64 needed = qcow2_header_size_to_clusters (c->header, data_size);
+  const guint64 qemu_needed = get_n_needed_by_qemu (c);
   if (size == needed && (in_use || size == qemu_needed))
     return;
 
@@ -111,34 +111,33 @@ judge_table_size (const Judge *j)
                               : size < qemu_needed ? QCOW2_BDIR_18_SMALL
                               : size > needed      ? QCOW2_BDIR_18_LARGE
                                                    : QCOW2_BDIR_18_ROUNDED;
-  Qcow2Problem *problem = qcow2_problems_add_at (
-      j->problems, &j->subject, rule, PLACE (bitmap_table_size),
-      "bitmap_table_size is %u, but the virtual size needs " QCOW2_U
-      " entries, and rounded down to 512 bytes " QCOW2_U,
+  Qcow2Finding *finding = qcow2_findings_add_at (
+      c->findings, &c->subject, rule, PLACE (bitmap_table_size),
+      "bitmap_table_size is %u, but the virtual size needs " QCOW2_U64_FORMAT
+      " entries, and rounded down to 512 bytes " QCOW2_U64_FORMAT,
       size, needed, qemu_needed);
   if (needed == qemu_needed)
     {
-      qcow2_problem_allow (problem, needed);
-      qcow2_problem_set_message (
-          problem,
-          "bitmap_table_size is %u, but the virtual size needs " QCOW2_U
-          " entries",
-          size, needed);
+      qcow2_finding_allow (finding, needed);
+      qcow2_finding_set_message (finding,
+                                 "bitmap_table_size is %u, but the virtual "
+                                 "size needs " QCOW2_U64_FORMAT " entries",
+                                 size, needed);
     }
 }
 
 static void
-judge_flags (const Judge *j)
+check_flags (const Context *c)
 {
-  const guint32 flags = j->b->flags;
+  const guint32 flags = c->b->flags;
 
   if ((flags & ~QCOW2_BITMAP_KNOWN_FLAGS) != 0)
-    qcow2_problem_allow (ADD (BDIR_08, flags, "flags has reserved bits 0x%x",
+    qcow2_finding_allow (ADD (BDIR_08, flags, "flags has reserved bits 0x%x",
                               flags & ~QCOW2_BITMAP_KNOWN_FLAGS),
                          flags & QCOW2_BITMAP_KNOWN_FLAGS);
   if ((flags & QCOW2_BITMAP_EXTRA_DATA_COMPATIBLE) != 0
-      && j->b->extra_data_size == 0)
-    qcow2_problem_allow (
+      && c->b->extra_data_size == 0)
+    qcow2_finding_allow (
         ADD (BDIR_08_EXTRA, flags,
              "the extra-data-compatible flag is set without extra data"),
         flags & ~QCOW2_BITMAP_EXTRA_DATA_COMPATIBLE);
@@ -148,12 +147,12 @@ judge_flags (const Judge *j)
 }
 
 static void
-judge_kind (const Judge *j)
+check_kind (const Context *c)
 {
-  const guint8 bits = j->b->granularity_bits;
+  const guint8 bits = c->b->granularity_bits;
 
-  if (j->b->type != QCOW2_BITMAP_DIRTY_TRACKING)
-    ADD (BDIR_11, type, "type %u is not %u (dirty tracking)", j->b->type,
+  if (c->b->type != QCOW2_BITMAP_DIRTY_TRACKING)
+    ADD (BDIR_11, type, "type %u is not %u (dirty tracking)", c->b->type,
          QCOW2_BITMAP_DIRTY_TRACKING);
   if (bits > 63)
     ADD (BDIR_12, granularity_bits, "granularity_bits %u is greater than 63",
@@ -166,9 +165,9 @@ judge_kind (const Judge *j)
 }
 
 static void
-judge_extra_data (const Judge *j)
+check_extra_data (const Context *c)
 {
-  const Qcow2Bitmap *b = j->b;
+  const Qcow2Bitmap *b = c->b;
   const gsize n = MIN (b->extra_data_size, sizeof b->extra_data);
   const char *dots = n < b->extra_data_size ? "..." : "";
   g_autoptr (GString) hex = g_string_new (NULL);
@@ -199,30 +198,33 @@ makes_shorter_entry (gsize len, gsize cut_len)
 }
 
 static void
-judge_name (const Judge *j, guint64 namesake, guint64 cut_namesake)
+check_name (const Context *c, guint64 first_with_name,
+            guint64 first_with_c_name)
 {
-  const Qcow2Bitmap *b = j->b;
+  const Qcow2Bitmap *b = c->b;
 
   if (b->name_size == 0)
     ADD (BDIR_13_EMPTY, name_size, "name_size is 0");
   else if (b->name_size > QEMU_MAX_NAME_SIZE)
     ADD (BDIR_13_LONG, name_size, "name_size %u is greater than %u",
          b->name_size, QEMU_MAX_NAME_SIZE);
-  if (namesake != b->index)
-    ADD_BYTES (BDIR_15, b->name_offset, "bitmap " QCOW2_U " has the same name",
-               namesake);
-  else if (cut_namesake != b->index)
+  if (first_with_name != b->index)
+    ADD_BYTES (BDIR_15, b->name_offset,
+               "bitmap " QCOW2_U64_FORMAT " has the same name",
+               first_with_name);
+  else if (first_with_c_name != b->index)
     ADD_BYTES (BDIR_15_NUL, b->name_offset,
-               "bitmap " QCOW2_U " has the same name up to a NUL byte",
-               cut_namesake);
+               "bitmap " QCOW2_U64_FORMAT
+               " has the same name up to a NUL byte",
+               first_with_c_name);
 
   gsize len;
   const guint8 *bytes = g_bytes_get_data (b->name, &len);
   const guint8 *nul = len > 0 ? memchr (bytes, 0, len) : NULL;
   if (nul != NULL)
-    qcow2_problems_add (
-        j->problems, &j->subject,
-        j->is_rewritten && makes_shorter_entry (len, (gsize) (nul - bytes))
+    qcow2_findings_add (
+        c->findings, &c->subject,
+        c->is_rewritten && makes_shorter_entry (len, (gsize) (nul - bytes))
             ? QCOW2_BDIR_17_SHORTER
             : QCOW2_BDIR_17_NUL,
         b->name_offset, 0, "the name has a NUL byte, at which QEMU cuts it");
@@ -231,8 +233,8 @@ judge_name (const Judge *j, guint64 namesake, guint64 cut_namesake)
                "the name has control or format characters or is not UTF-8");
   if (b->bad_padding != 0)
     ADD_BYTES (BDIR_16, b->name_offset + b->name_size,
-               "the padding is not zero at " QCOW2_X, b->bad_padding);
-  if (b->padding_cut)
+               "the padding is not zero at " QCOW2_HEX_FORMAT, b->bad_padding);
+  if (b->padding_truncated)
     ADD_BYTES (BDIR_02_PADDING, b->name_offset + b->name_size,
                "the padding does not end in the directory or the file");
 }
@@ -253,30 +255,31 @@ qcow2_bitmap_get_subject (const Qcow2Bitmap *bitmap)
   return subject;
 }
 
-/* Adds findings about the directory entry of BITMAP to PROBLEMS.  The entry is
+/* Adds findings about the directory entry of BITMAP to FINDINGS.  The entry is
  * not truncated, and the cluster size in HEADER is known.  FILE_SIZE is the
- * size of the image file in bytes.  NAMESAKE is the index of the first bitmap
- * with the same name; CUT_NAMESAKE is the index of the first one with the same
- * name up to a NUL byte.  IS_REWRITTEN says whether QEMU writes the directory
- * when it opens the image for writing.  The entries of the bitmap table are
- * judged by qcow2_table_judge_entry (). */
+ * size of the image file in bytes.  FIRST_WITH_NAME is the index of the first
+ * bitmap with the same name; FIRST_WITH_C_NAME is the index of the first one
+ * with the same name up to a NUL byte.  IS_REWRITTEN says whether QEMU writes
+ * the directory when it opens the image for writing.  The entries of the
+ * bitmap table are checked by qcow2_table_check_entry (). */
 void
-qcow2_bitmap_judge (const Qcow2Bitmap *bitmap, const Qcow2Header *header,
-                    guint64 file_size, guint64 namesake, guint64 cut_namesake,
-                    gboolean is_rewritten, Qcow2Problems *problems)
+qcow2_bitmap_check (const Qcow2Bitmap *bitmap, const Qcow2Header *header,
+                    guint64 file_size, guint64 first_with_name,
+                    guint64 first_with_c_name, gboolean is_rewritten,
+                    Qcow2Findings *findings)
 {
-  const Judge judge = { .b = bitmap,
-                        .header = header,
-                        .file_size = file_size,
-                        .is_rewritten = is_rewritten,
-                        .problems = problems,
-                        .subject = qcow2_bitmap_get_subject (bitmap) };
-  const Judge *j = &judge;
+  const Context context = { .b = bitmap,
+                            .header = header,
+                            .file_size = file_size,
+                            .is_rewritten = is_rewritten,
+                            .findings = findings,
+                            .subject = qcow2_bitmap_get_subject (bitmap) };
+  const Context *c = &context;
 
-  judge_table_place (j);
-  judge_table_size (j);
-  judge_flags (j);
-  judge_kind (j);
-  judge_extra_data (j);
-  judge_name (j, namesake, cut_namesake);
+  check_table_place (c);
+  check_table_size (c);
+  check_flags (c);
+  check_kind (c);
+  check_extra_data (c);
+  check_name (c, first_with_name, first_with_c_name);
 }

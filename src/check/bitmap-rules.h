@@ -3,15 +3,15 @@
 
 #pragma once
 
-#include "check/problem.h"
+#include "check/finding.h"
 #include "qcow2/bitmap.h"
 
 G_BEGIN_DECLS
 
-void qcow2_bitmap_judge (const Qcow2Bitmap *bitmap, const Qcow2Header *header,
-                         guint64 file_size, guint64 namesake,
-                         guint64 cut_namesake, gboolean is_rewritten,
-                         Qcow2Problems *problems);
+void qcow2_bitmap_check (const Qcow2Bitmap *bitmap, const Qcow2Header *header,
+                         guint64 file_size, guint64 first_with_name,
+                         guint64 first_with_c_name, gboolean is_rewritten,
+                         Qcow2Findings *findings);
 Qcow2Subject qcow2_bitmap_get_subject (const Qcow2Bitmap *bitmap);
 
 G_END_DECLS

@@ -36,7 +36,7 @@ static const char *const kind_names[] = {
 struct Qcow2ClusterCheck
 {
   const Qcow2Image *image;
-  Qcow2Problems *problems;
+  Qcow2Findings *findings;
   Qcow2CheckFailed failed;
   gpointer failed_data;
   guint64 cluster_size;
@@ -61,12 +61,12 @@ struct Qcow2ClusterCheck
   gboolean refcounts_failed; /* a read error of the refcounts was reported */
 };
 
-/* Returns a new check of IMAGE that adds findings to PROBLEMS, or NULL when
+/* Returns a new check of IMAGE that adds findings to FINDINGS, or NULL when
  * the cluster size of IMAGE is unknown.  Both must outlive the check.  The
  * check passes each read error (QCOW2_ERROR_READ) to FAILED, along with DATA,
  * and continues. */
 Qcow2ClusterCheck *
-qcow2_cluster_check_new (const Qcow2Image *image, Qcow2Problems *problems,
+qcow2_cluster_check_new (const Qcow2Image *image, Qcow2Findings *findings,
                          Qcow2CheckFailed failed, gpointer data)
 {
   if (image->header.cluster_size == QCOW2_ABSENT)
@@ -74,7 +74,7 @@ qcow2_cluster_check_new (const Qcow2Image *image, Qcow2Problems *problems,
 
   Qcow2ClusterCheck *check = g_new0 (Qcow2ClusterCheck, 1);
   check->image = image;
-  check->problems = problems;
+  check->findings = findings;
   check->failed = failed;
   check->failed_data = data;
   check->cluster_size = image->header.cluster_size;
@@ -107,7 +107,7 @@ add (Qcow2ClusterCheck *check, Qcow2RunKind kind, guint64 bitmap,
   const guint64 bytes = MIN (size, check->file_size - offset);
   const Qcow2Run run
       = { .start = offset / check->cluster_size,
-          .n = (guint32) MIN (G_MAXUINT32, qcow2_bitmap_get_n_needed (
+          .n = (guint32) MIN (G_MAXUINT32, qcow2_header_size_to_clusters (
                                                &check->image->header, bytes)),
           .pointer = pointer,
           .bitmap = (guint32) MIN (bitmap, QCOW2_RUN_NO_BITMAP) & 0xffffff,
@@ -200,14 +200,14 @@ report_bad_block (Qcow2ClusterCheck *check, guint64 index, guint64 raw,
     qcow2_file_end_note_counted (&check->file_end, check->image, raw,
                                  check->cluster_size);
 
-  qcow2_problems_add_at (
-      check->problems, &subject, rule,
+  qcow2_findings_add_at (
+      check->findings, &subject, rule,
       &(const Qcow2Place){ .start = check->image->header.refcount_table_offset
                                     + index * QCOW2_ENTRY_LENGTH,
                            .record = &qcow2_refcount_entry_record,
                            .field = offset != 0 ? reserved : place,
                            .structure = &entry },
-      "entry " QCOW2_U " is " QCOW2_X ", %s", index, raw,
+      "entry " QCOW2_U64_FORMAT " is " QCOW2_HEX_FORMAT ", %s", index, raw,
       offset != 0 ? "which has reserved bits"
                   : "not the start of a cluster inside the file");
 }
@@ -328,8 +328,8 @@ add_structures (Qcow2ClusterCheck *check)
 
   add_refcount_structures (check);
   if (check->rounds == 0
-      && !qcow2_snapshot_table_judge (check->image, &check->snapshots,
-                                      check->problems, &error))
+      && !qcow2_snapshot_table_check (check->image, &check->snapshots,
+                                      check->findings, &error))
     tell (check, error);
   add_snapshot_structures (check);
 }
@@ -408,10 +408,10 @@ name_run (const Qcow2Run *run, guint64 cluster)
                                  : 0);
 
   if (run->bitmap == QCOW2_RUN_NO_BITMAP)
-    return g_strdup_printf ("the %s (by " QCOW2_X ")", kind_names[run->kind],
-                            pointer);
+    return g_strdup_printf ("the %s (by " QCOW2_HEX_FORMAT ")",
+                            kind_names[run->kind], pointer);
 
-  return g_strdup_printf ("the %s of bitmap %u (by " QCOW2_X ")",
+  return g_strdup_printf ("the %s of bitmap %u (by " QCOW2_HEX_FORMAT ")",
                           kind_names[run->kind], run->bitmap, pointer);
 }
 
@@ -448,7 +448,7 @@ report_overlap (const Qcow2ClusterCheck *check, const Qcow2Run *owner,
                                   : QCOW2_OVL_01;
   const guint64 offset = run->start * check->cluster_size;
   const guint64 n = MIN (owner->start + owner->n - run->start, run->n);
-  Qcow2Problems *problems = check->problems;
+  Qcow2Findings *findings = check->findings;
   g_auto (Qcow2Bitmap) bitmap = { 0 };
   g_autofree char *first = NULL;
   g_autofree char *second = NULL;
@@ -457,16 +457,17 @@ report_overlap (const Qcow2ClusterCheck *check, const Qcow2Run *owner,
   if (!choose_subject (check, run, owner, &subject))
     return;
 
-  if (!qcow2_problems_is_full (problems, rule, subject.parts))
+  if (!qcow2_findings_is_full (findings, rule, subject.parts))
     {
       add_name (check, &subject, &bitmap);
       first = name_run (owner, run->start);
       second = name_run (run, run->start);
     }
-  qcow2_problems_add (
-      problems, &subject, rule, one_table ? run->pointer : offset, 0,
-      QCOW2_X " bytes at " QCOW2_X " belong to %s as well as to %s",
-      n * check->cluster_size, offset, first, second);
+  qcow2_findings_add (findings, &subject, rule,
+                      one_table ? run->pointer : offset, 0,
+                      QCOW2_HEX_FORMAT " bytes at " QCOW2_HEX_FORMAT
+                                       " belong to %s as well as to %s",
+                      n * check->cluster_size, offset, first, second);
 }
 
 /* Returns whether RUN starts inside OWNER, which may be NULL.  Two clipped
@@ -523,7 +524,7 @@ are_refcounts_doubtful (const Qcow2Image *image, const Qcow2Run *run)
 
   return (image->header.incompatible_features & QCOW2_INCOMPATIBLE_DIRTY) != 0
          || (is_of_bitmaps
-             && !qcow2_header_vouches_for_bitmaps (&image->header));
+             && !qcow2_header_bitmaps_are_consistent (&image->header));
 }
 
 static void
@@ -535,7 +536,7 @@ report_refcount (const Qcow2ClusterCheck *check, const Qcow2Run *run,
                                   ? QCOW2_REF_01_STALE
                                   : QCOW2_REF_01_FREE;
   const guint64 offset = cluster * check->cluster_size;
-  Qcow2Problems *problems = check->problems;
+  Qcow2Findings *findings = check->findings;
   g_auto (Qcow2Bitmap) bitmap = { 0 };
   g_autofree char *name = NULL;
   Qcow2Subject subject;
@@ -543,14 +544,15 @@ report_refcount (const Qcow2ClusterCheck *check, const Qcow2Run *run,
   if (!fill_subject (check, run, &subject))
     return;
 
-  if (!qcow2_problems_is_full (problems, rule, subject.parts))
+  if (!qcow2_findings_is_full (findings, rule, subject.parts))
     {
       add_name (check, &subject, &bitmap);
       name = name_run (run, cluster);
     }
-  qcow2_problems_add (problems, &subject, rule, offset, 0,
-                      "the refcount of " QCOW2_X " bytes at " QCOW2_X
-                      ", which belong to %s, is " QCOW2_U,
+  qcow2_findings_add (findings, &subject, rule, offset, 0,
+                      "the refcount of " QCOW2_HEX_FORMAT
+                      " bytes at " QCOW2_HEX_FORMAT
+                      ", which belong to %s, is " QCOW2_U64_FORMAT,
                       n * check->cluster_size, offset, name, refcount);
 }
 
@@ -613,8 +615,8 @@ report_unexamined (const Qcow2ClusterCheck *check, guint64 cluster,
                                  .bitmap = QCOW2_NO_INDEX };
   const guint64 offset = cluster * check->cluster_size;
 
-  qcow2_problems_add (check->problems, &subject, QCOW2_RES_06, offset, 0,
-                      "%s from " QCOW2_X
+  qcow2_findings_add (check->findings, &subject, QCOW2_RES_06, offset, 0,
+                      "%s from " QCOW2_HEX_FORMAT
                       " on were not examined: there are too many clusters",
                       what, offset);
 }
@@ -678,7 +680,7 @@ note_header_tables (Qcow2ClusterCheck *check)
 }
 
 static void
-judge_file_end (Qcow2ClusterCheck *check)
+check_file_end (Qcow2ClusterCheck *check)
 {
   GError *error = NULL;
 
@@ -689,8 +691,8 @@ judge_file_end (Qcow2ClusterCheck *check)
     tell_of_refcounts (check, error);
 
   error = NULL;
-  check->l1_failed = !qcow2_file_end_judge (&check->file_end, check->image,
-                                            check->problems, &error);
+  check->l1_failed = !qcow2_file_end_check (&check->file_end, check->image,
+                                            check->findings, &error);
   if (check->l1_failed)
     tell (check, error);
 }
@@ -699,24 +701,24 @@ judge_file_end (Qcow2ClusterCheck *check)
  * overlap that does was found already.  A read error is not reported if the L1
  * table or the refcounts could not be read before: it may be the same one. */
 static void
-judge_guard (Qcow2ClusterCheck *check)
+check_guard (Qcow2ClusterCheck *check)
 {
   const Qcow2RuleUse *use
-      = qcow2_problems_get_use (check->problems, QCOW2_OVL_01_GUARDED);
+      = qcow2_findings_get_use (check->findings, QCOW2_OVL_01_GUARDED);
 
   GError *error = NULL;
 
   if (check->directory != NULL && use->n == 0
       && qcow2_directory_is_rewritten (check->directory)
-      && !qcow2_guard_judge (check->image, &check->snapshots, check->problems,
+      && !qcow2_guard_check (check->image, &check->snapshots, check->findings,
                              &error)
       && !check->l1_failed && !check->refcounts_failed)
     tell (check, g_steal_pointer (&error));
   g_clear_error (&error);
 }
 
-/* Judges the clusters added since the last round and adds findings to the
- * problems.  DIRECTORY is the bitmap directory, or NULL when
+/* Checks the clusters added since the last round and adds findings to the
+ * findings.  DIRECTORY is the bitmap directory, or NULL when
  * there is none; the caller has to rewind it afterwards.  Returns whether
  * another round is needed, for which the caller adds all bitmaps again. */
 gboolean
@@ -734,8 +736,8 @@ qcow2_cluster_check_finish_round (Qcow2ClusterCheck *check,
     check_refcounts (check);
   if (check->rounds == 0)
     {
-      judge_file_end (check);
-      judge_guard (check);
+      check_file_end (check);
+      check_guard (check);
     }
 
   const guint64 high = qcow2_cluster_map_get_high (check->map);

@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include "check/examine.h"
+#include "check/bitmap-checker.h"
 #include "qcow2/bitmap.h"
 
 G_BEGIN_DECLS
@@ -13,13 +13,13 @@ G_BEGIN_DECLS
  * continues with the rest. */
 typedef void (*Qcow2CheckFailed) (GError *error, gpointer data);
 
-/* Collects the clusters that the structures of an image occupy, and judges
+/* Collects the clusters that the structures of an image occupy, and checks
  * them at the end of each round.  An image with too many of them takes several
  * rounds, each for a later part of the file. */
 typedef struct Qcow2ClusterCheck Qcow2ClusterCheck;
 
 Qcow2ClusterCheck *qcow2_cluster_check_new (const Qcow2Image *image,
-                                            Qcow2Problems *problems,
+                                            Qcow2Findings *findings,
                                             Qcow2CheckFailed failed,
                                             gpointer data);
 void qcow2_cluster_check_add_bitmap (Qcow2ClusterCheck *check,

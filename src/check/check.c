@@ -4,9 +4,9 @@
 
 #include "check/check.h"
 
+#include "check/bitmap-checker.h"
 #include "check/bitmap-rules.h"
 #include "check/directory-rules.h"
-#include "check/examine.h"
 #include "check/luks-rules.h"
 
 /* The maximum number of bytes to search for bits that should be 0, in all
@@ -20,7 +20,7 @@
 typedef struct
 {
   const Qcow2Image *image;
-  Qcow2Problems *problems;
+  Qcow2Findings *findings;
   const Qcow2CheckCalls *calls;
   Qcow2BitmapSummary *summary;
   Qcow2ClusterCheck *clusters; /* NULL when the cluster size is unknown:
@@ -41,8 +41,8 @@ typedef struct
 typedef struct
 {
   Qcow2Directory *directory;
-  Qcow2Examiner *examiner;
-  Qcow2Problems *ignored; /* findings that are not reported */
+  Qcow2BitmapChecker *checker;
+  Qcow2Findings *ignored; /* findings that are not reported */
   gboolean first;         /* only the first round reports findings other
                              than overlaps and refcounts */
 } Walk;
@@ -151,33 +151,33 @@ check_rest_of_area (Check *check, guint64 start, guint64 end)
       || !find_version_3 (check, start, &is_version_3, &error))
     fail (error, check);
   else if (is_version_3)
-    qcow2_problems_add (check->problems, &subject, QCOW2_HDR_14_VERSION_3,
+    qcow2_findings_add (check->findings, &subject, QCOW2_HDR_14_VERSION_3,
                         offset, 0,
                         "the rest of a version 3 header follows the version 2 "
                         "header");
   else if (offset < stop)
-    qcow2_problems_add (check->problems, &subject, QCOW2_HDR_14, offset, 0,
+    qcow2_findings_add (check->findings, &subject, QCOW2_HDR_14, offset, 0,
                         "there is something after the last extension");
 }
 
 /* Returns whether there is an error in the fields that locate the extensions.
  */
 static gboolean
-has_framing_error (const Qcow2Problems *problems)
+has_framing_error (const Qcow2Findings *findings)
 {
-  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (problems, i);
+      const Qcow2Finding *finding = qcow2_findings_get (findings, i);
 
-      if (problem->severity == QCOW2_SEVERITY_ERROR
-          && problem->subject.parts == QCOW2_PART_ALL)
+      if (finding->severity == QCOW2_SEVERITY_ERROR
+          && finding->subject.parts == QCOW2_PART_ALL)
         return TRUE;
     }
 
   return FALSE;
 }
 
-/* Judges what only the whole check reads of the extensions: the LUKS header,
+/* Checks what only the whole check reads of the extensions: the LUKS header,
  * and the rest of the extension area. */
 static void
 check_extensions (Check *check)
@@ -187,11 +187,11 @@ check_extensions (Check *check)
       = image->end.state == QCOW2_AT_TERMINATOR && image->end.length == 0;
   GError *error = NULL;
 
-  if (!qcow2_luks_judge_all (image, check->problems, &error))
+  if (!qcow2_luks_check_all (image, check->findings, &error))
     fail (error, check);
 
   /* If the header is wrong, the end of the area may be, too. */
-  if (is_terminated && !has_framing_error (check->problems))
+  if (is_terminated && !has_framing_error (check->findings))
     check_rest_of_area (check, image->end.pos + QCOW2_EXTENSION_HEAD_LENGTH,
                         image->end.area_end);
 }
@@ -216,7 +216,7 @@ check_tail (Check *check, const Qcow2Bitmap *bitmap, guint64 data_size)
 
   if (end - start > check->zero_bytes_left)
     {
-      qcow2_problems_add (check->problems, &subject, QCOW2_RES_06_TAIL, start,
+      qcow2_findings_add (check->findings, &subject, QCOW2_RES_06_TAIL, start,
                           0,
                           "the bits after the last one that counts were not "
                           "examined: there are too many in this image");
@@ -231,10 +231,11 @@ check_tail (Check *check, const Qcow2Bitmap *bitmap, guint64 data_size)
     {
       const guint8 wrong = byte & (offset == start ? mask : 0xff);
 
-      qcow2_problem_allow (
-          qcow2_problems_add (
-              check->problems, &subject, QCOW2_BDATA_03, offset, byte,
-              "bit " QCOW2_U " is set, after the last of " QCOW2_U,
+      qcow2_finding_allow (
+          qcow2_findings_add (
+              check->findings, &subject, QCOW2_BDATA_03, offset, byte,
+              "bit " QCOW2_U64_FORMAT
+              " is set, after the last of " QCOW2_U64_FORMAT,
               (entry->index * h->cluster_size + offset - entry->offset) * 8
                   + (guint64) g_bit_nth_lsf (wrong, -1),
               n_bits),
@@ -256,11 +257,11 @@ find_last_entry (const Check *check, const Qcow2Bitmap *bitmap,
       || !qcow2_bitmap_get_data_size (bitmap, h, data_size) || *data_size == 0)
     return QCOW2_NO_INDEX;
 
-  return qcow2_bitmap_get_n_needed (h, *data_size) - 1;
+  return qcow2_header_size_to_clusters (h, *data_size) - 1;
 }
 
-/* A Qcow2ExaminerWatch that adds the data clusters to the cluster check, and
- * keeps the entry with the last bit of BITMAP.  If several bitmaps share a
+/* A Qcow2BitmapCheckerWatch that adds the data clusters to the cluster check,
+ * and keeps the entry with the last bit of BITMAP.  If several bitmaps share a
  * table, it is called for only one of them. */
 static void
 watch (const Qcow2Bitmap *bitmap, const Qcow2TableEntry *entries,
@@ -333,10 +334,10 @@ check_bitmap (Check *check, const Walk *walk, gboolean asked_for,
 
   check->last_index = find_last_entry (check, bitmap, &data_size);
   check->has_last = FALSE;
-  qcow2_examiner_set_problems (walk->examiner,
-                               wanted ? check->problems : walk->ignored);
+  qcow2_bitmap_checker_set_findings (walk->checker,
+                                     wanted ? check->findings : walk->ignored);
   qcow2_cluster_check_add_bitmap (check->clusters, bitmap, wanted);
-  qcow2_examiner_examine (walk->examiner, bitmap, &error);
+  qcow2_bitmap_checker_check (walk->checker, bitmap, &error);
   if (error != NULL)
     fail_table (check, bitmap, error);
   else if (wanted && check->has_last)
@@ -348,19 +349,19 @@ check_bitmap (Check *check, const Walk *walk, gboolean asked_for,
 /* Examines the table of a directory entry that the file truncates in its
  * fields, if there is one. */
 static void
-check_cut_entry (Check *check, const Walk *walk)
+check_truncated_entry (Check *check, const Walk *walk)
 {
   Qcow2Bitmap bitmap;
   GError *error = NULL;
 
-  if (!qcow2_directory_get_cut_entry (walk->directory, &bitmap))
+  if (!qcow2_directory_get_truncated_entry (walk->directory, &bitmap))
     return;
 
   check->last_index = QCOW2_NO_INDEX;
-  qcow2_examiner_set_problems (walk->examiner,
-                               walk->first ? check->problems : walk->ignored);
+  qcow2_bitmap_checker_set_findings (
+      walk->checker, walk->first ? check->findings : walk->ignored);
   qcow2_cluster_check_add_bitmap (check->clusters, &bitmap, walk->first);
-  if (!qcow2_examiner_examine_cut_entry (walk->examiner, &error))
+  if (!qcow2_bitmap_checker_check_truncated_entry (walk->checker, &error))
     fail_table (check, &bitmap, error);
 }
 
@@ -403,9 +404,10 @@ report_left_out (const Check *check, guint64 n)
   const Qcow2Subject subject = make_subject (QCOW2_PART_BITMAPS, "image");
 
   if (n > 0)
-    qcow2_problems_add (check->problems, &subject, QCOW2_RES_06,
+    qcow2_findings_add (check->findings, &subject, QCOW2_RES_06,
                         check->image->bitmaps.bitmap_directory_offset, 0,
-                        "overlaps with what " QCOW2_U " entries in tables of "
+                        "overlaps with what " QCOW2_U64_FORMAT
+                        " entries in tables of "
                         "other bitmaps point to were not examined: there are "
                         "too many",
                         n);
@@ -418,34 +420,34 @@ static gboolean
 walk_bitmaps (Check *check, Qcow2Directory *directory, gboolean first,
               GError **error)
 {
-  g_autoptr (Qcow2Examiner) examiner
-      = qcow2_examiner_new (directory, check->problems);
-  g_autoptr (Qcow2Problems) ignored = qcow2_problems_new ();
+  g_autoptr (Qcow2BitmapChecker) checker
+      = qcow2_bitmap_checker_new (directory, check->findings);
+  g_autoptr (Qcow2Findings) ignored = qcow2_findings_new ();
   const Walk walk = { .directory = directory,
-                      .examiner = examiner,
+                      .checker = checker,
                       .ignored = ignored,
                       .first = first };
   guint64 n_others;
 
-  qcow2_examiner_set_watch (examiner, watch, check);
+  qcow2_bitmap_checker_set_watch (checker, watch, check);
   gboolean walked = walk_over (check, &walk, TRUE, &n_others, error);
   if (walked && n_others == 0)
-    check_cut_entry (check, &walk);
-  const guint64 n_left_out = qcow2_examiner_get_n_left_out (examiner);
+    check_truncated_entry (check, &walk);
+  const guint64 n_left_out = qcow2_bitmap_checker_get_n_left_out (checker);
   /* A read error ends both walks at the same entry, and is reported once. */
   if (n_others > 0)
     walked
         &= walk_over (check, &walk, FALSE, &n_others, walked ? error : NULL);
   if (first)
-    report_left_out (check,
-                     qcow2_examiner_get_n_left_out (examiner) - n_left_out);
+    report_left_out (check, qcow2_bitmap_checker_get_n_left_out (checker)
+                                - n_left_out);
 
   qcow2_cluster_check_set_cost (check->clusters,
-                                qcow2_examiner_get_n_bytes (examiner));
+                                qcow2_bitmap_checker_get_n_bytes (checker));
   return walked;
 }
 
-/* Judges all bitmaps in DIRECTORY, which may be NULL, and then the clusters of
+/* Checks all bitmaps in DIRECTORY, which may be NULL, and then the clusters of
  * all structures.  If there are too many clusters, does so in several rounds
  * from the start of the file to its end. */
 static void
@@ -455,15 +457,15 @@ check_bitmaps (Check *check, Qcow2Directory *directory)
   gboolean first = TRUE;
   gboolean is_readable = directory != NULL && check->clusters != NULL;
 
-  check->summary->is_whole
+  check->summary->is_complete
       = directory != NULL
-        && !qcow2_directory_is_unknown (directory, check->problems);
+        && !qcow2_directory_is_unknown (directory, check->findings);
   do
     {
       if (is_readable && !walk_bitmaps (check, directory, first, &error))
         {
           fail (g_steal_pointer (&error), check);
-          check->summary->is_whole = FALSE;
+          check->summary->is_complete = FALSE;
           is_readable = FALSE;
         }
       first = FALSE;
@@ -478,7 +480,7 @@ check_writer (Check *check)
   const Qcow2Subject subject = make_subject (QCOW2_PART_ALL, "image");
 
   if (qcow2_image_probe_writer (check->image) == BYTE_SOURCE_LOCKED)
-    qcow2_problems_add (check->problems, &subject, QCOW2_FILE_08, 0, 0,
+    qcow2_findings_add (check->findings, &subject, QCOW2_FILE_08, 0, 0,
                         "a program is writing to the image");
 }
 
@@ -489,7 +491,7 @@ check_changed (const Check *check)
   const Qcow2Subject subject = make_subject (QCOW2_PART_ALL, "image");
 
   if (byte_source_has_changed (check->image->source))
-    qcow2_problems_add (check->problems, &subject, QCOW2_FILE_08_CHANGED, 0, 0,
+    qcow2_findings_add (check->findings, &subject, QCOW2_FILE_08_CHANGED, 0, 0,
                         "the file changed while it was read");
 }
 
@@ -500,13 +502,13 @@ conclude (const Check *check, const Qcow2Directory *directory,
           Qcow2Verdict *verdict)
 {
   *verdict = (Qcow2Verdict) QCOW2_VERDICT_INIT;
-  qcow2_verdict_add (verdict, check->image, check->problems);
+  qcow2_verdict_add (verdict, check->image, check->findings);
   if ((check->has_failed || directory == NULL)
       && verdict->effect < QCOW2_EFFECT_UNKNOWN)
     *verdict = (Qcow2Verdict){ QCOW2_EFFECT_UNKNOWN, QCOW2_FILE_04 };
 }
 
-/* Judges IMAGE by all rules and adds findings to PROBLEMS, which has those
+/* Checks IMAGE by all rules and adds findings to FINDINGS, which has those
  * about the header, the extensions and the directory as a whole.  DIRECTORY is
  * the bitmap directory, or NULL if that cannot be read.  Counts the selected
  * bitmaps by state in SUMMARY, which the caller zeroes.  Stores in *VERDICT,
@@ -514,12 +516,12 @@ conclude (const Check *check, const Qcow2Directory *directory,
  * bitmaps are selected.  Passes read errors (QCOW2_ERROR_READ) to the failed
  * callback in CALLS and continues. */
 void
-qcow2_image_check (const Qcow2Image *image, Qcow2Problems *problems,
+qcow2_image_check (const Qcow2Image *image, Qcow2Findings *findings,
                    Qcow2Directory *directory, const Qcow2CheckCalls *calls,
                    Qcow2BitmapSummary *summary, Qcow2Verdict *verdict)
 {
   Check check = { .image = image,
-                  .problems = problems,
+                  .findings = findings,
                   .calls = calls,
                   .summary = summary,
                   .window = byte_window_new (image->source, 0),
@@ -527,7 +529,7 @@ qcow2_image_check (const Qcow2Image *image, Qcow2Problems *problems,
                   .unread = g_hash_table_new_full (g_int64_hash, g_int64_equal,
                                                    g_free, NULL) };
 
-  check.clusters = qcow2_cluster_check_new (image, problems, fail, &check);
+  check.clusters = qcow2_cluster_check_new (image, findings, fail, &check);
   check_writer (&check);
   check_extensions (&check);
   check_bitmaps (&check, directory);

@@ -19,7 +19,7 @@ typedef struct
   gpointer data;
 } Qcow2CheckCalls;
 
-void qcow2_image_check (const Qcow2Image *image, Qcow2Problems *problems,
+void qcow2_image_check (const Qcow2Image *image, Qcow2Findings *findings,
                         Qcow2Directory *directory,
                         const Qcow2CheckCalls *calls,
                         Qcow2BitmapSummary *summary, Qcow2Verdict *verdict);

@@ -11,17 +11,17 @@
 static gboolean
 is_acceptable (const Qcow2Header *header, Qcow2Bitmap *bitmap)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   g_autoptr (GBytes) no_name = g_bytes_new_static ("", 0);
 
   bitmap->name = no_name;
-  qcow2_bitmap_judge (bitmap, header, G_MAXUINT64, bitmap->index,
-                      bitmap->index, FALSE, problems);
+  qcow2_bitmap_check (bitmap, header, G_MAXUINT64, bitmap->index,
+                      bitmap->index, FALSE, findings);
   bitmap->name = NULL;
 
   for (guint i = 0; i < QCOW2_N_RULES; i++)
     {
-      const Qcow2RuleUse *use = qcow2_problems_get_use (problems, i);
+      const Qcow2RuleUse *use = qcow2_findings_get_use (findings, i);
       const Qcow2Effect effect = qcow2_rules[i].effect;
 
       if (use->n > 0
@@ -36,9 +36,9 @@ is_acceptable (const Qcow2Header *header, Qcow2Bitmap *bitmap)
 /* Stores in *SOUND whether the directory that EXTENSION points to extends
  * beyond the end of the file of SOURCE and is still acceptable to QEMU, which
  * reads zeroes there.  Only the last entry may be truncated, and zeroes must
- * be right for its missing bytes.  The entries before it are judged elsewhere.
- * HEADER is the header of the image.  Fails with QCOW2_ERROR_READ.  (QEMU,
- * block/qcow2-bitmap.c: bitmap_list_load.) */
+ * be right for its missing bytes.  The entries before it are checked
+ * elsewhere. HEADER is the header of the image.  Fails with QCOW2_ERROR_READ.
+ * (QEMU, block/qcow2-bitmap.c: bitmap_list_load.) */
 gboolean
 qcow2_directory_ends_in_zeroes (ByteSource *source, const Qcow2Header *header,
                                 const Qcow2BitmapsExtension *extension,

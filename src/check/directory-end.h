@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Judges a bitmap directory that the file truncates as QEMU does. */
+/* Checks a bitmap directory that the file truncates as QEMU does. */
 
 #pragma once
 

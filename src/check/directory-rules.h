@@ -3,16 +3,16 @@
 
 #pragma once
 
-#include "check/problem.h"
+#include "check/finding.h"
 #include "qcow2/directory.h"
 
 G_BEGIN_DECLS
 
-gboolean qcow2_directory_judge (const Qcow2Directory *directory,
-                                Qcow2Problems *problems, GError **error);
+gboolean qcow2_directory_check (const Qcow2Directory *directory,
+                                Qcow2Findings *findings, GError **error);
 gboolean qcow2_directory_is_rewritten (const Qcow2Directory *directory);
-gboolean qcow2_directory_is_hidden (const Qcow2Problems *problems);
+gboolean qcow2_directory_is_hidden (const Qcow2Findings *findings);
 gboolean qcow2_directory_is_unknown (const Qcow2Directory *directory,
-                                     const Qcow2Problems *problems);
+                                     const Qcow2Findings *findings);
 
 G_END_DECLS

@@ -17,50 +17,50 @@ typedef struct
   guint64 file_size;                 /* bytes */
   gboolean directory_ends_in_zeroes; /* the file truncates the directory, which
                                         is sound if zeroes follow */
-  Qcow2Problems *problems;
+  Qcow2Findings *findings;
   Qcow2Subject subject;
-} Judge;
+} Context;
 
 /* Places of the fields of the extension's head and of its data. */
 #define HEAD(field)                                                           \
-  QCOW2_PLACE (j->e->file_offset, qcow2_extension_record, Qcow2Extension,     \
-               field, j->e)
+  QCOW2_PLACE (c->e->file_offset, qcow2_extension_record, Qcow2Extension,     \
+               field, c->e)
 #define CRYPTO(field)                                                         \
-  QCOW2_PLACE (get_data_offset (j), qcow2_crypto_extension_record,            \
-               Qcow2CryptoExtension, field, &j->e->crypto)
+  QCOW2_PLACE (get_data_offset (c), qcow2_crypto_extension_record,            \
+               Qcow2CryptoExtension, field, &c->e->crypto)
 #define BITMAPS(field)                                                        \
-  QCOW2_PLACE (get_data_offset (j), qcow2_bitmaps_extension_record,           \
-               Qcow2BitmapsExtension, field, &j->e->bitmaps)
+  QCOW2_PLACE (get_data_offset (c), qcow2_bitmaps_extension_record,           \
+               Qcow2BitmapsExtension, field, &c->e->bitmaps)
 
 #define FEATURE(field)                                                        \
   QCOW2_PLACE (start, qcow2_feature_record, Qcow2Feature, field, feature)
 
 /* The extension as a whole. */
 #define ALL                                                                   \
-  (&(const Qcow2Place){ .start = j->e->file_offset,                           \
+  (&(const Qcow2Place){ .start = c->e->file_offset,                           \
                         .record = &qcow2_extension_record })
 
 #define ADD(rule, place, ...)                                                 \
-  qcow2_problems_add_at (j->problems, &j->subject, QCOW2_##rule, (place),     \
+  qcow2_findings_add_at (c->findings, &c->subject, QCOW2_##rule, (place),     \
                          __VA_ARGS__)
 
 /* Adds a finding about the data of the extension, a string. */
 #define ADD_BYTES(rule, message)                                              \
-  qcow2_problems_add (j->problems, &j->subject, QCOW2_##rule,                 \
-                      get_data_offset (j), 0, message)
+  qcow2_findings_add (c->findings, &c->subject, QCOW2_##rule,                 \
+                      get_data_offset (c), 0, message)
 
 /* Returns the host offset of the data of the extension. */
 static guint64
-get_data_offset (const Judge *j)
+get_data_offset (const Context *c)
 {
-  return j->e->file_offset + QCOW2_EXTENSION_HEAD_LENGTH;
+  return c->e->file_offset + QCOW2_EXTENSION_HEAD_LENGTH;
 }
 
 /* QEMU only uses the last one of several bitmaps or crypto extensions. */
 static void
-judge_repeated (const Judge *j)
+check_repeated (const Context *c)
 {
-  switch (j->e->magic)
+  switch (c->e->magic)
     {
     case QCOW2_EXTENSION_BITMAPS:
       ADD (EXT_08_BITMAPS, ALL,
@@ -79,53 +79,53 @@ judge_repeated (const Judge *j)
 }
 
 static void
-judge_characters (const Judge *j)
+check_characters (const Context *c)
 {
   gsize len = 0;
   const guint8 *bytes
-      = j->e->bytes != NULL ? g_bytes_get_data (j->e->bytes, &len) : NULL;
+      = c->e->bytes != NULL ? g_bytes_get_data (c->e->bytes, &len) : NULL;
 
   if (len > 0 && memchr (bytes, 0, len) != NULL)
     ADD_BYTES (HDR_30_NUL, "the string has a NUL byte");
-  else if (len > 0 && !qcow2_string_is_printable (j->e->bytes))
+  else if (len > 0 && !qcow2_string_is_printable (c->e->bytes))
     ADD_BYTES (HDR_30, "the string has control or format characters");
 }
 
 static void
-judge_backing_format (const Judge *j)
+check_backing_format (const Context *c)
 {
-  const guint32 length = j->e->length;
+  const guint32 length = c->e->length;
 
-  if (j->header->backing_file_offset == 0)
+  if (c->header->backing_file_offset == 0)
     ADD (EXT_10_ALONE, ALL, "there is no backing file");
   if (length == 0)
     ADD (EXT_10_EMPTY, HEAD (length), "length is 0");
   else if (length > QCOW2_QEMU_MAX_BACKING_FORMAT)
     ADD (EXT_10_LONG, HEAD (length), "length %u is greater than %u", length,
          QCOW2_QEMU_MAX_BACKING_FORMAT);
-  judge_characters (j);
+  check_characters (c);
 }
 
 static void
-judge_data_file (const Judge *j)
+check_data_file (const Context *c)
 {
-  const guint64 features = j->header->incompatible_features;
+  const guint64 features = c->header->incompatible_features;
 
   if ((features & QCOW2_INCOMPATIBLE_DATA_FILE) == 0)
     ADD (EXT_14_BIT, ALL, "the external data file bit is clear");
-  if (j->e->length == 0)
+  if (c->e->length == 0)
     ADD (EXT_14_EMPTY, HEAD (length), "the file name is empty");
-  judge_characters (j);
+  check_characters (c);
 }
 
-/* Judges row ROW of a feature name table, FEATURE.  SEEN holds the masks of
+/* Checks row ROW of a feature name table, FEATURE.  SEEN holds the masks of
  * the bits in earlier rows. */
 static void
-judge_feature (const Judge *j, guint row, const Qcow2Feature *feature,
+check_feature (const Context *c, guint row, const Qcow2Feature *feature,
                guint64 *seen)
 {
   const guint64 start
-      = get_data_offset (j)
+      = get_data_offset (c)
         + (guint64) row * qcow2_record_get_size (&qcow2_feature_record);
 
   if (!qcow2_string_is_printable (feature->name))
@@ -149,69 +149,71 @@ judge_feature (const Judge *j, guint row, const Qcow2Feature *feature,
 }
 
 static void
-judge_features (const Judge *j)
+check_features (const Context *c)
 {
-  const guint n = qcow2_extension_get_n_features (j->e);
+  const guint n = qcow2_extension_get_n_features (c->e);
   const guint size = qcow2_record_get_size (&qcow2_feature_record);
   guint64 seen[QCOW2_N_FEATURE_TYPES] = { 0 };
 
-  if (j->e->bytes != NULL && j->e->length % size != 0)
+  if (c->e->bytes != NULL && c->e->length % size != 0)
     ADD (EXT_11, HEAD (length), "length %u is not a multiple of %u",
-         j->e->length, size);
+         c->e->length, size);
 
   for (guint row = 0; row < n; row++)
     {
       g_auto (Qcow2Feature) feature = { 0 };
 
-      qcow2_extension_get_feature (j->e, row, &feature);
-      judge_feature (j, row, &feature, seen);
+      qcow2_extension_get_feature (c->e, row, &feature);
+      check_feature (c, row, &feature, seen);
     }
 }
 
 static void
-judge_crypto (const Judge *j)
+check_crypto (const Context *c)
 {
-  const guint64 offset = j->e->crypto.crypto_header_offset;
-  const guint64 length = j->e->crypto.crypto_header_length;
+  const guint64 offset = c->e->crypto.crypto_header_offset;
+  const guint64 length = c->e->crypto.crypto_header_length;
   const guint size = qcow2_record_get_size (&qcow2_crypto_extension_record);
 
-  if (j->header->crypt_method != QCOW2_CRYPT_LUKS)
+  if (c->header->crypt_method != QCOW2_CRYPT_LUKS)
     ADD (EXT_13_METHOD, ALL, "crypt_method is %u, not %u (luks)",
-         j->header->crypt_method, QCOW2_CRYPT_LUKS);
-  if (j->e->length != size)
+         c->header->crypt_method, QCOW2_CRYPT_LUKS);
+  if (c->e->length != size)
     {
-      ADD (EXT_13_LENGTH, HEAD (length), "length %u is not %u", j->e->length,
+      ADD (EXT_13_LENGTH, HEAD (length), "length %u is not %u", c->e->length,
            size);
       return;
     }
-  if (j->e->n_decoded < 2)
+  if (c->e->n_decoded < 2)
     return; /* truncated by the file: EXT-15 */
 
-  if (offset == 0 || offset % j->header->cluster_size != 0)
+  if (offset == 0 || offset % c->header->cluster_size != 0)
     ADD (EXT_13_PLACE, CRYPTO (crypto_header_offset),
-         "crypto_header_offset " QCOW2_X " is not the start of a cluster",
+         "crypto_header_offset " QCOW2_HEX_FORMAT
+         " is not the start of a cluster",
          offset);
   if (length < QCOW2_LUKS_LENGTH)
     ADD (EXT_13_SHORT, CRYPTO (crypto_header_length),
-         "crypto_header_length " QCOW2_U " is less than the %u of a LUKS "
+         "crypto_header_length " QCOW2_U64_FORMAT
+         " is less than the %u of a LUKS "
          "header",
          length, QCOW2_LUKS_LENGTH);
   else if (offset > QCOW2_QEMU_MAX_LENGTH - QCOW2_LUKS_LENGTH)
     ADD (EXT_13_FAR, CRYPTO (crypto_header_length),
-         "the LUKS header, " QCOW2_U " bytes at " QCOW2_X
+         "the LUKS header, " QCOW2_U64_FORMAT " bytes at " QCOW2_HEX_FORMAT
          ", is beyond what QEMU reads of a file",
          length, offset);
-  else if (offset > j->file_size || length > j->file_size - offset)
+  else if (offset > c->file_size || length > c->file_size - offset)
     ADD (EXT_13_END, CRYPTO (crypto_header_length),
-         "the LUKS header, " QCOW2_U " bytes at " QCOW2_X
-         ", does not end in the file, which has " QCOW2_U " bytes",
-         length, offset, j->file_size);
+         "the LUKS header, " QCOW2_U64_FORMAT " bytes at " QCOW2_HEX_FORMAT
+         ", does not end in the file, which has " QCOW2_U64_FORMAT " bytes",
+         length, offset, c->file_size);
 }
 
 static void
-judge_directory_size (const Judge *j)
+check_directory_size (const Context *c)
 {
-  const Qcow2BitmapsExtension *b = &j->e->bitmaps;
+  const Qcow2BitmapsExtension *b = &c->e->bitmaps;
   const guint64 size = b->bitmap_directory_size;
   const guint64 least = (guint64) b->nb_bitmaps * QCOW2_BITMAP_HEAD_LENGTH;
 
@@ -221,62 +223,63 @@ judge_directory_size (const Judge *j)
   /* QEMU checks this even in an extension that a later one overrides. */
   else if (size > QCOW2_MAX_DIRECTORY_SIZE)
     ADD (BEXT_04_LARGE, BITMAPS (bitmap_directory_size),
-         "bitmap_directory_size " QCOW2_X " is greater than 0x%x", size,
-         QCOW2_MAX_DIRECTORY_SIZE);
+         "bitmap_directory_size " QCOW2_HEX_FORMAT " is greater than 0x%x",
+         size, QCOW2_MAX_DIRECTORY_SIZE);
   else if (size % 8 != 0)
     ADD (BEXT_04_ALIGN, BITMAPS (bitmap_directory_size),
-         "bitmap_directory_size " QCOW2_X " is not a multiple of 8", size);
+         "bitmap_directory_size " QCOW2_HEX_FORMAT " is not a multiple of 8",
+         size);
   else if (size < least)
     ADD (BEXT_04_SMALL, BITMAPS (bitmap_directory_size),
-         "bitmap_directory_size " QCOW2_X " is less than the " QCOW2_X
-         " that %u bitmaps need",
+         "bitmap_directory_size " QCOW2_HEX_FORMAT
+         " is less than the " QCOW2_HEX_FORMAT " that %u bitmaps need",
          size, least, b->nb_bitmaps);
 }
 
 /* If up to 7 bytes are missing, they may be the padding of the last entry,
  * which is not needed. */
 static void
-judge_directory_place (const Judge *j)
+check_directory_place (const Context *c)
 {
-  const Qcow2BitmapsExtension *b = &j->e->bitmaps;
+  const Qcow2BitmapsExtension *b = &c->e->bitmaps;
   const guint64 offset = b->bitmap_directory_offset;
   const guint64 size = b->bitmap_directory_size;
-  const guint64 left = j->file_size - MIN (offset, j->file_size);
+  const guint64 left = c->file_size - MIN (offset, c->file_size);
 
-  if (offset <= j->file_size && size <= left)
+  if (offset <= c->file_size && size <= left)
     return;
 
   if (offset > QCOW2_QEMU_MAX_LENGTH || size > QCOW2_QEMU_MAX_LENGTH - offset)
     ADD (BEXT_06_FAR, BITMAPS (bitmap_directory_offset),
-         "the bitmap directory, " QCOW2_X " bytes at " QCOW2_X
-         ", is beyond what QEMU reads of a file",
+         "the bitmap directory, " QCOW2_HEX_FORMAT
+         " bytes at " QCOW2_HEX_FORMAT ", is beyond what QEMU reads of a file",
          size, offset);
-  else if (size % 8 == 0 && offset < j->file_size && size - left < 8
-           && j->directory_ends_in_zeroes)
+  else if (size % 8 == 0 && offset < c->file_size && size - left < 8
+           && c->directory_ends_in_zeroes)
     ADD (BEXT_06_PADDING, BITMAPS (bitmap_directory_offset),
-         "the bitmap directory, " QCOW2_X " bytes at " QCOW2_X
-         ", ends " QCOW2_X
+         "the bitmap directory, " QCOW2_HEX_FORMAT
+         " bytes at " QCOW2_HEX_FORMAT ", ends " QCOW2_HEX_FORMAT
          " bytes after the end of the file: that may be padding",
          size, offset, size - left);
   else
-    qcow2_problems_add_at (
-        j->problems, &j->subject,
-        j->directory_ends_in_zeroes ? QCOW2_BEXT_06 : QCOW2_BEXT_06_REFUSED,
+    qcow2_findings_add_at (
+        c->findings, &c->subject,
+        c->directory_ends_in_zeroes ? QCOW2_BEXT_06 : QCOW2_BEXT_06_REFUSED,
         BITMAPS (bitmap_directory_offset),
-        "the bitmap directory, " QCOW2_X " bytes at " QCOW2_X
-        ", does not end in the file, which has " QCOW2_U " bytes",
-        size, offset, j->file_size);
+        "the bitmap directory, " QCOW2_HEX_FORMAT " bytes at " QCOW2_HEX_FORMAT
+        ", does not end in the file, which has " QCOW2_U64_FORMAT " bytes",
+        size, offset, c->file_size);
 }
 
 static void
-judge_bitmaps (const Judge *j)
+check_bitmaps (const Context *c)
 {
-  const Qcow2BitmapsExtension *b = &j->e->bitmaps;
+  const Qcow2BitmapsExtension *b = &c->e->bitmaps;
   const guint size = qcow2_record_get_size (&qcow2_bitmaps_extension_record);
 
-  if (j->e->length != size)
-    ADD (EXT_12, HEAD (length), "length %u is not %u", j->e->length, size);
-  if (j->e->n_decoded < 4)
+  if (c->e->length != size)
+    ADD (EXT_12, HEAD (length), "length %u is not %u", c->e->length, size);
+  if (c->e->n_decoded < 4)
     return; /* too short, or truncated by the file: EXT-15 */
 
   if (b->nb_bitmaps == 0)
@@ -287,36 +290,37 @@ judge_bitmaps (const Judge *j)
   if (b->reserved32 != 0)
     ADD (BEXT_03, BITMAPS (reserved32), "reserved32 is 0x%x, not 0",
          b->reserved32);
-  judge_directory_size (j);
+  check_directory_size (c);
   if (b->bitmap_directory_offset == 0)
     ADD (BEXT_05_ZERO, BITMAPS (bitmap_directory_offset),
          "bitmap_directory_offset is 0");
-  else if (b->bitmap_directory_offset % j->header->cluster_size != 0)
+  else if (b->bitmap_directory_offset % c->header->cluster_size != 0)
     ADD (BEXT_05_ALIGN, BITMAPS (bitmap_directory_offset),
-         "bitmap_directory_offset " QCOW2_X " is not the start of a cluster",
+         "bitmap_directory_offset " QCOW2_HEX_FORMAT
+         " is not the start of a cluster",
          b->bitmap_directory_offset);
-  judge_directory_place (j);
+  check_directory_place (c);
 }
 
 static void
-judge_by_magic (const Judge *j)
+check_by_magic (const Context *c)
 {
-  switch (j->e->magic)
+  switch (c->e->magic)
     {
     case QCOW2_EXTENSION_BACKING_FORMAT:
-      judge_backing_format (j);
+      check_backing_format (c);
       return;
     case QCOW2_EXTENSION_FEATURES:
-      judge_features (j);
+      check_features (c);
       return;
     case QCOW2_EXTENSION_CRYPTO:
-      judge_crypto (j);
+      check_crypto (c);
       return;
     case QCOW2_EXTENSION_BITMAPS:
-      judge_bitmaps (j);
+      check_bitmaps (c);
       return;
     case QCOW2_EXTENSION_DATA_FILE:
-      judge_data_file (j);
+      check_data_file (c);
       return;
     default:
       ADD (EXT_09, ALL, "an extension of an unknown type");
@@ -381,39 +385,39 @@ static guint
 get_parts (const Qcow2Extension *extension)
 {
   return extension->magic == QCOW2_EXTENSION_BITMAPS
-                 && qcow2_extension_is_whole (extension)
+                 && qcow2_extension_is_complete (extension)
              ? QCOW2_PART_EXTENSIONS | QCOW2_PART_BITMAPS
              : QCOW2_PART_EXTENSIONS;
 }
 
-/* Judges EXTENSION, which belongs to an image with HEADER in SOURCE, and adds
- * findings to PROBLEMS.  REPEATED is the result of
+/* Checks EXTENSION, which belongs to an image with HEADER in SOURCE, and adds
+ * findings to FINDINGS.  REPEATED is the result of
  * qcow2_extension_is_repeated ().  Fails with QCOW2_ERROR_READ. */
 gboolean
-qcow2_extension_judge (const Qcow2Extension *extension,
+qcow2_extension_check (const Qcow2Extension *extension,
                        const Qcow2Header *header, ByteSource *source,
-                       gboolean repeated, Qcow2Problems *problems,
+                       gboolean repeated, Qcow2Findings *findings,
                        GError **error)
 {
-  Judge judge = { .e = extension,
-                  .header = header,
-                  .file_size = byte_source_get_size (source),
-                  .problems = problems,
-                  .subject = { .parts = get_parts (extension),
-                               .structure = qcow2_extension_record.name,
-                               .extension = extension->index,
-                               .bitmap = QCOW2_NO_INDEX } };
-  const Judge *j = &judge;
+  Context context = { .e = extension,
+                      .header = header,
+                      .file_size = byte_source_get_size (source),
+                      .findings = findings,
+                      .subject = { .parts = get_parts (extension),
+                                   .structure = qcow2_extension_record.name,
+                                   .extension = extension->index,
+                                   .bitmap = QCOW2_NO_INDEX } };
+  const Context *c = &context;
 
   if (extension->magic == QCOW2_EXTENSION_BITMAPS && extension->n_decoded == 4
       && !qcow2_directory_ends_in_zeroes (source, header, &extension->bitmaps,
-                                          &judge.directory_ends_in_zeroes,
+                                          &context.directory_ends_in_zeroes,
                                           error))
     return FALSE;
 
   if (repeated)
-    judge_repeated (j);
-  judge_by_magic (j);
+    check_repeated (c);
+  check_by_magic (c);
   return TRUE;
 }
 
@@ -437,7 +441,7 @@ is_refused_with_zeroes (const Qcow2WalkPosition *end,
     case QCOW2_EXTENSION_CRYPTO:
       return TRUE;
     case QCOW2_EXTENSION_BITMAPS:
-      if (qcow2_header_vouches_for_bitmaps (header)
+      if (qcow2_header_bitmaps_are_consistent (header)
           || end->length
                  != qcow2_record_get_size (&qcow2_bitmaps_extension_record))
         return TRUE;
@@ -454,15 +458,15 @@ is_refused_with_zeroes (const Qcow2WalkPosition *end,
   return left > padded && left - padded < QCOW2_EXTENSION_HEAD_LENGTH;
 }
 
-/* Adds a finding to PROBLEMS if END, the end of the extensions of an image
+/* Adds a finding to FINDINGS if END, the end of the extensions of an image
  * with HEADER, is wrong.  No reader sees the extensions that follow the
  * damage, so the finding bears on the header, whose strings are extensions,
  * and on the bitmaps unless HAVE_BITMAPS says that their extension was found
  * before. */
 void
-qcow2_extensions_judge_end (const Qcow2WalkPosition *end,
+qcow2_extensions_check_end (const Qcow2WalkPosition *end,
                             const Qcow2Header *header, gboolean have_bitmaps,
-                            Qcow2Problems *problems)
+                            Qcow2Findings *findings)
 {
   const guint bitmaps = have_bitmaps ? 0 : QCOW2_PART_BITMAPS;
   Qcow2Subject subject
@@ -480,71 +484,72 @@ qcow2_extensions_judge_end (const Qcow2WalkPosition *end,
     case QCOW2_WALKING:
       return;
     case QCOW2_AT_AREA_END:
-      qcow2_problems_add (problems, &subject, QCOW2_EXT_07_AREA, at, 0,
+      qcow2_findings_add (findings, &subject, QCOW2_EXT_07_AREA, at, 0,
                           "the extensions end without a terminator");
       return;
     case QCOW2_AT_FILE_END:
-      qcow2_problems_add (problems, &subject, QCOW2_EXT_07_FILE, at, 0,
+      qcow2_findings_add (findings, &subject, QCOW2_EXT_07_FILE, at, 0,
                           "the file ends without a terminator of the "
                           "extensions");
       return;
     case QCOW2_NO_ROOM_FOR_HEAD:
-      qcow2_problems_add (problems, &subject, QCOW2_EXT_02, at, 0,
-                          "only " QCOW2_U " bytes are left, but magic and "
+      qcow2_findings_add (findings, &subject, QCOW2_EXT_02, at, 0,
+                          "only " QCOW2_U64_FORMAT
+                          " bytes are left, but magic and "
                           "length need %u",
                           end->area_end - at, QCOW2_EXTENSION_HEAD_LENGTH);
       return;
     case QCOW2_HEAD_TRUNCATED:
-      qcow2_problems_add (problems, &subject,
-                          is_refused_with_zeroes (end, header)
-                              ? QCOW2_EXT_15_REFUSED
-                              : QCOW2_EXT_15,
-                          at, 0,
-                          "the file ends at " QCOW2_X ", inside magic and "
-                          "length",
-                          end->file_end);
+      qcow2_findings_add (
+          findings, &subject,
+          is_refused_with_zeroes (end, header) ? QCOW2_EXT_15_REFUSED
+                                               : QCOW2_EXT_15,
+          at, 0,
+          "the file ends at " QCOW2_HEX_FORMAT ", inside magic and "
+          "length",
+          end->file_end);
       return;
     case QCOW2_AT_TERMINATOR:
       subject.parts = QCOW2_PART_EXTENSIONS;
       if (end->length != 0)
-        qcow2_problems_add_at (problems, &subject, QCOW2_EXT_06, length,
+        qcow2_findings_add_at (findings, &subject, QCOW2_EXT_06, length,
                                "the terminator has the length %u, not 0",
                                end->length);
       return;
     case QCOW2_TERMINATOR_TOO_LONG:
       subject.parts = QCOW2_PART_EXTENSIONS;
-      qcow2_problems_add_at (
-          problems, &subject, QCOW2_EXT_06_LONG, length,
-          "the terminator has the length %u, but only " QCOW2_U
+      qcow2_findings_add_at (
+          findings, &subject, QCOW2_EXT_06_LONG, length,
+          "the terminator has the length %u, but only " QCOW2_U64_FORMAT
           " bytes are left",
           end->length, end->area_end - at - QCOW2_EXTENSION_HEAD_LENGTH);
       return;
     case QCOW2_DATA_TOO_LONG:
       subject.extension--;
-      qcow2_problems_add_at (problems, &subject, QCOW2_EXT_03, length,
-                             "length %u is greater than the " QCOW2_U
+      qcow2_findings_add_at (findings, &subject, QCOW2_EXT_03, length,
+                             "length %u is greater than the " QCOW2_U64_FORMAT
                              " bytes that are left for it",
                              end->length,
                              end->area_end - at - QCOW2_EXTENSION_HEAD_LENGTH);
       return;
     case QCOW2_DATA_TRUNCATED:
       subject.extension--;
-      qcow2_problems_add (
-          problems, &subject,
+      qcow2_findings_add (
+          findings, &subject,
           is_refused_with_zeroes (end, header) ? QCOW2_EXT_15_REFUSED
                                                : QCOW2_EXT_15,
           at + QCOW2_EXTENSION_HEAD_LENGTH, 0,
-          "the file ends at " QCOW2_X ", inside the %u bytes of data",
+          "the file ends at " QCOW2_HEX_FORMAT ", inside the %u bytes of data",
           end->file_end, end->length);
       return;
     }
 }
 
-/* Judges the extensions of WALK and its end, for an image with HEADER in
- * SOURCE, and adds findings to PROBLEMS. */
+/* Checks the extensions of WALK and its end, for an image with HEADER in
+ * SOURCE, and adds findings to FINDINGS. */
 static gboolean
-judge_all (Qcow2ExtensionWalk *walk, const Qcow2Header *header,
-           ByteSource *source, Qcow2Problems *problems, GError **error)
+check_all (Qcow2ExtensionWalk *walk, const Qcow2Header *header,
+           ByteSource *source, Qcow2Findings *findings, GError **error)
 {
   g_autoptr (GError) local_error = NULL;
 
@@ -555,7 +560,7 @@ judge_all (Qcow2ExtensionWalk *walk, const Qcow2Header *header,
       if (!qcow2_extension_walk_next (walk, &extension, &local_error))
         break;
 
-      qcow2_extension_judge (&extension, header, source, FALSE, problems,
+      qcow2_extension_check (&extension, header, source, FALSE, findings,
                              &local_error);
     }
 
@@ -565,8 +570,8 @@ judge_all (Qcow2ExtensionWalk *walk, const Qcow2Header *header,
       return FALSE;
     }
 
-  qcow2_extensions_judge_end (qcow2_extension_walk_get_position (walk), header,
-                              FALSE, problems);
+  qcow2_extensions_check_end (qcow2_extension_walk_get_position (walk), header,
+                              FALSE, findings);
   return TRUE;
 }
 
@@ -596,12 +601,12 @@ qcow2_extensions_can_be_misread (ByteSource *source, const Qcow2Header *header,
 
   g_autoptr (Qcow2ExtensionWalk) walk
       = qcow2_extension_walk_new_between (source, length, end);
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
-  if (!judge_all (walk, header, source, problems, error))
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+  if (!check_all (walk, header, source, findings, error))
     return FALSE;
 
   for (guint i = 0; i < QCOW2_N_RULES && *accepted; i++)
-    *accepted = qcow2_problems_get_use (problems, i)->n == 0
+    *accepted = qcow2_findings_get_use (findings, i)->n == 0
                 || qcow2_rules[i].effect < QCOW2_EFFECT_REFUSED;
   return TRUE;
 }

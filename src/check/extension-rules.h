@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include "check/problem.h"
+#include "check/finding.h"
 #include "qcow2/extension.h"
 
 G_BEGIN_DECLS
@@ -23,14 +23,14 @@ typedef struct
 
 gboolean qcow2_extension_is_repeated (const Qcow2Extension *extension,
                                       Qcow2ExtensionHistory *history);
-gboolean qcow2_extension_judge (const Qcow2Extension *extension,
+gboolean qcow2_extension_check (const Qcow2Extension *extension,
                                 const Qcow2Header *header, ByteSource *source,
-                                gboolean repeated, Qcow2Problems *problems,
+                                gboolean repeated, Qcow2Findings *findings,
                                 GError **error);
-void qcow2_extensions_judge_end (const Qcow2WalkPosition *end,
+void qcow2_extensions_check_end (const Qcow2WalkPosition *end,
                                  const Qcow2Header *header,
                                  gboolean have_bitmaps,
-                                 Qcow2Problems *problems);
+                                 Qcow2Findings *findings);
 gboolean qcow2_extensions_can_be_misread (ByteSource *source,
                                           const Qcow2Header *header,
                                           gboolean *accepted, GError **error);

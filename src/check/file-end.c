@@ -104,7 +104,7 @@ note_guest_clusters (Qcow2FileEnd *end, const Qcow2Image *image,
 
 static void
 report (const Qcow2FileEnd *end, const Qcow2Image *image,
-        Qcow2Problems *problems)
+        Qcow2Findings *findings)
 {
   const gboolean has_writer
       = qcow2_image_probe_writer (image) == BYTE_SOURCE_LOCKED;
@@ -117,22 +117,22 @@ report (const Qcow2FileEnd *end, const Qcow2Image *image,
                                  .extension = QCOW2_NO_INDEX,
                                  .bitmap = QCOW2_NO_INDEX };
 
-  qcow2_problems_move_to_front (
-      problems, qcow2_problems_add (problems, &subject, rule, size, 0,
-                                    "the file ends at " QCOW2_U
-                                    ", but clusters up to " QCOW2_U
+  qcow2_findings_move_to_front (
+      findings, qcow2_findings_add (findings, &subject, rule, size, 0,
+                                    "the file ends at " QCOW2_U64_FORMAT
+                                    ", but clusters up to " QCOW2_U64_FORMAT
                                     " are in use: is the copy complete?",
                                     size, MAX (end->needed, end->counted)));
 }
 
-/* Adds a finding to PROBLEMS, before all others, if IMAGE refers to a cluster
+/* Adds a finding to FINDINGS, before all others, if IMAGE refers to a cluster
  * after the end of the file.  END holds what the caller recorded about
  * metadata and refcounts; this function adds what the L1 and L2 tables refer
- * to.  Fails with QCOW2_ERROR_READ, and then judges by the part that could be
+ * to.  Fails with QCOW2_ERROR_READ, and then checks by the part that could be
  * read. */
 gboolean
-qcow2_file_end_judge (Qcow2FileEnd *end, const Qcow2Image *image,
-                      Qcow2Problems *problems, GError **error)
+qcow2_file_end_check (Qcow2FileEnd *end, const Qcow2Image *image,
+                      Qcow2Findings *findings, GError **error)
 {
   Notes notes = { .end = end, .image = image };
   gboolean was_read
@@ -142,6 +142,6 @@ qcow2_file_end_judge (Qcow2FileEnd *end, const Qcow2Image *image,
     was_read = note_guest_clusters (end, image, error);
 
   if (end->needed > 0 || end->counted > 0)
-    report (end, image, problems);
+    report (end, image, findings);
   return was_read;
 }

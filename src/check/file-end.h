@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include "check/problem.h"
+#include "check/finding.h"
 #include "qcow2/refcount.h"
 
 G_BEGIN_DECLS
@@ -27,7 +27,7 @@ gboolean qcow2_file_end_note_refcounts (Qcow2FileEnd *end,
                                         const Qcow2Image *image,
                                         Qcow2Refcounts *refcounts,
                                         GError **error);
-gboolean qcow2_file_end_judge (Qcow2FileEnd *end, const Qcow2Image *image,
-                               Qcow2Problems *problems, GError **error);
+gboolean qcow2_file_end_check (Qcow2FileEnd *end, const Qcow2Image *image,
+                               Qcow2Findings *findings, GError **error);
 
 G_END_DECLS

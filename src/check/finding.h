@@ -65,7 +65,7 @@ typedef struct
   guint64 value;        /* the wrong number at OFFSET */
   char *allowed_number; /* the only right number at OFFSET, or NULL */
   char *message;        /* contains no text from the image */
-} Qcow2Problem;
+} Qcow2Finding;
 
 /* Counts the findings of a row of qcow2_rules, whether kept or not. */
 typedef struct
@@ -76,42 +76,42 @@ typedef struct
                              QCOW2_NO_INDEX */
 } Qcow2RuleUse;
 
-extern const Qcow2Field qcow2_problem_fields[];
+extern const Qcow2Field qcow2_finding_fields[];
 
 /* Number of findings that are kept for each combination of rule, severity and
  * mask of parts. */
 #define QCOW2_PROBLEMS_PER_RULE 100
 
-typedef struct Qcow2Problems Qcow2Problems;
+typedef struct Qcow2Findings Qcow2Findings;
 
-Qcow2Problems *qcow2_problems_new (void);
-void qcow2_problems_free (Qcow2Problems *problems);
-Qcow2Problem *qcow2_problems_add (Qcow2Problems *problems,
+Qcow2Findings *qcow2_findings_new (void);
+void qcow2_findings_free (Qcow2Findings *findings);
+Qcow2Finding *qcow2_findings_add (Qcow2Findings *findings,
                                   const Qcow2Subject *subject,
                                   Qcow2RuleIndex rule, guint64 offset,
                                   guint64 value, const char *format, ...)
     G_GNUC_PRINTF (6, 7);
-Qcow2Problem *
-qcow2_problems_add_at (Qcow2Problems *problems, const Qcow2Subject *subject,
+Qcow2Finding *
+qcow2_findings_add_at (Qcow2Findings *findings, const Qcow2Subject *subject,
                        Qcow2RuleIndex rule, const Qcow2Place *place,
                        const char *format, ...) G_GNUC_PRINTF (5, 6);
-void qcow2_problems_move_to_front (Qcow2Problems *problems,
-                                   Qcow2Problem *problem);
-void qcow2_problem_allow (Qcow2Problem *problem, guint64 number);
-void qcow2_problem_set_message (Qcow2Problem *problem, const char *format, ...)
+void qcow2_findings_move_to_front (Qcow2Findings *findings,
+                                   Qcow2Finding *finding);
+void qcow2_finding_allow (Qcow2Finding *finding, guint64 number);
+void qcow2_finding_set_message (Qcow2Finding *finding, const char *format, ...)
     G_GNUC_PRINTF (2, 3);
-const Qcow2RuleUse *qcow2_problems_get_use (const Qcow2Problems *problems,
+const Qcow2RuleUse *qcow2_findings_get_use (const Qcow2Findings *findings,
                                             Qcow2RuleIndex rule);
-gboolean qcow2_problems_is_full (const Qcow2Problems *problems,
+gboolean qcow2_findings_is_full (const Qcow2Findings *findings,
                                  Qcow2RuleIndex rule, guint parts);
-guint qcow2_problems_get_n (const Qcow2Problems *problems);
-const Qcow2Problem *qcow2_problems_get (const Qcow2Problems *problems,
+guint qcow2_findings_get_n (const Qcow2Findings *findings);
+const Qcow2Finding *qcow2_findings_get (const Qcow2Findings *findings,
                                         guint index);
-guint64 qcow2_problems_get_n_errors (const Qcow2Problems *problems);
-guint64 qcow2_problems_get_n_suppressed (const Qcow2Problems *problems,
+guint64 qcow2_findings_get_n_errors (const Qcow2Findings *findings);
+guint64 qcow2_findings_get_n_suppressed (const Qcow2Findings *findings,
                                          const char *rule,
                                          Qcow2Severity severity, guint parts);
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2Problems, qcow2_problems_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2Findings, qcow2_findings_free)
 
 G_END_DECLS

@@ -83,29 +83,29 @@ check_snapshots (Guard *guard, const Qcow2SnapshotTable *snapshots)
 }
 
 static void
-report (const Guard *guard, Qcow2Problems *problems)
+report (const Guard *guard, Qcow2Findings *findings)
 {
   const Qcow2Subject subject = { .parts = QCOW2_PART_BITMAPS,
                                  .structure = "bitmap directory",
                                  .extension = QCOW2_NO_INDEX,
                                  .bitmap = QCOW2_NO_INDEX };
 
-  qcow2_problems_add (problems, &subject, QCOW2_OVL_01_GUARDED, guard->start,
+  qcow2_findings_add (findings, &subject, QCOW2_OVL_01_GUARDED, guard->start,
                       0,
                       "QEMU does not write the directory: it shares a cluster "
                       "with %s",
                       guard->what);
 }
 
-/* OVL-01: adds a finding to PROBLEMS if QEMU would have to rewrite the bitmap
+/* OVL-01: adds a finding to FINDINGS if QEMU would have to rewrite the bitmap
  * directory of IMAGE but does not, because the directory shares a cluster with
  * other metadata.  SNAPSHOTS is the snapshot table; it is empty if there are
  * no snapshots.  Fails with QCOW2_ERROR_READ.  (QEMU, block/qcow2-refcount.c:
  * qcow2_check_metadata_overlap.) */
 gboolean
-qcow2_guard_judge (const Qcow2Image *image,
+qcow2_guard_check (const Qcow2Image *image,
                    const Qcow2SnapshotTable *snapshots,
-                   Qcow2Problems *problems, GError **error)
+                   Qcow2Findings *findings, GError **error)
 {
   const Qcow2Header *h = &image->header;
   const guint64 offset = image->bitmaps.bitmap_directory_offset;
@@ -135,6 +135,6 @@ qcow2_guard_judge (const Qcow2Image *image,
     return FALSE;
 
   if (guard.what != NULL)
-    report (&guard, problems);
+    report (&guard, findings);
   return TRUE;
 }

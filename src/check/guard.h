@@ -4,13 +4,13 @@
 
 #pragma once
 
-#include "check/problem.h"
+#include "check/finding.h"
 #include "qcow2/snapshot.h"
 
 G_BEGIN_DECLS
 
-gboolean qcow2_guard_judge (const Qcow2Image *image,
+gboolean qcow2_guard_check (const Qcow2Image *image,
                             const Qcow2SnapshotTable *snapshots,
-                            Qcow2Problems *problems, GError **error);
+                            Qcow2Findings *findings, GError **error);
 
 G_END_DECLS

@@ -27,8 +27,8 @@ typedef struct
 {
   const Qcow2Header *h;
   guint64 file_size; /* bytes */
-  Qcow2Problems *problems;
-} Judge;
+  Qcow2Findings *findings;
+} Context;
 
 static const Qcow2Subject header_alone = { .parts = QCOW2_PART_HEADER,
                                            .structure = "header",
@@ -50,40 +50,40 @@ static const Qcow2Subject header_and_bitmaps
 
 /* Adds a finding about the header field MEMBER. */
 #define ADD(subject, rule, member, ...)                                       \
-  qcow2_problems_add_at (                                                     \
-      j->problems, &(subject), QCOW2_##rule,                                  \
-      QCOW2_PLACE (0, qcow2_header_record, Qcow2Header, member, j->h),        \
+  qcow2_findings_add_at (                                                     \
+      c->findings, &(subject), QCOW2_##rule,                                  \
+      QCOW2_PLACE (0, qcow2_header_record, Qcow2Header, member, c->h),        \
       __VA_ARGS__)
 
 /* Adds a finding about the bytes at host offset OFFSET. */
 #define ADD_BYTES(subject, rule, offset, ...)                                 \
-  qcow2_problems_add (j->problems, &(subject), QCOW2_##rule, (offset),        \
+  qcow2_findings_add (c->findings, &(subject), QCOW2_##rule, (offset),        \
                       __VA_ARGS__)
 
 /* Adds a finding that the header field MEMBER, a mask, has bits other than
  * KNOWN.  The value without them is allowed. */
 #define ADD_UNKNOWN_BITS(subject, rule, member, known)                        \
-  qcow2_problem_allow (ADD (subject, rule, member,                            \
-                            #member " has unknown bits " QCOW2_X,             \
-                            j->h->member & ~(known)),                         \
-                       (known) &j->h->member)
+  qcow2_finding_allow (ADD (subject, rule, member,                            \
+                            #member " has unknown bits " QCOW2_HEX_FORMAT,    \
+                            c->h->member & ~(known)),                         \
+                       (known) &c->h->member)
 
 static gboolean
-is_aligned (const Judge *j, guint64 offset)
+is_aligned (const Context *c, guint64 offset)
 {
-  return offset % j->h->cluster_size == 0;
+  return offset % c->h->cluster_size == 0;
 }
 
 static gboolean
-is_inside (const Judge *j, guint64 offset, guint64 size)
+is_inside (const Context *c, guint64 offset, guint64 size)
 {
-  return offset <= j->file_size && size <= j->file_size - offset;
+  return offset <= c->file_size && size <= c->file_size - offset;
 }
 
 static void
-judge_cluster_bits (const Judge *j)
+check_cluster_bits (const Context *c)
 {
-  const Qcow2Header *h = j->h;
+  const Qcow2Header *h = c->h;
 
   if (h->cluster_bits < MIN_CLUSTER_BITS)
     ADD (header_framing, HDR_04_SMALL, cluster_bits,
@@ -106,35 +106,35 @@ judge_cluster_bits (const Judge *j)
 }
 
 static void
-judge_header_length (const Judge *j, gboolean is_misread)
+check_header_length (const Context *c, gboolean is_misread)
 {
-  const Qcow2Header *h = j->h;
+  const Qcow2Header *h = c->h;
   const guint32 length = h->header_length;
 
   if (h->version >= 3 && length < QCOW2_V3_HEADER_LENGTH)
     ADD (header_framing, HDR_06, header_length,
          "header_length %u is less than %u", length, QCOW2_V3_HEADER_LENGTH);
   else if (length % 8 != 0)
-    qcow2_problems_add_at (
-        j->problems, &header_framing,
+    qcow2_findings_add_at (
+        c->findings, &header_framing,
         is_misread ? QCOW2_HDR_07 : QCOW2_HDR_07_REFUSED,
         QCOW2_PLACE (0, qcow2_header_record, Qcow2Header, header_length, h),
         "header_length %u is not a multiple of 8", length);
   else if (h->cluster_size != QCOW2_ABSENT && length > h->cluster_size)
     ADD (header_framing, HDR_08, header_length,
-         "header_length %u is greater than the cluster size " QCOW2_U, length,
-         h->cluster_size);
-  else if (length > j->file_size)
+         "header_length %u is greater than the cluster size " QCOW2_U64_FORMAT,
+         length, h->cluster_size);
+  else if (length > c->file_size)
     ADD (header_framing, HDR_03, header_length,
-         "header_length %u is greater than the file, which has " QCOW2_U
-         " bytes",
-         length, j->file_size);
+         "header_length %u is greater than the file, which "
+         "has " QCOW2_U64_FORMAT " bytes",
+         length, c->file_size);
 }
 
 static void
-judge_backing_file_name (const Judge *j)
+check_backing_file_name (const Context *c)
 {
-  const Qcow2Header *h = j->h;
+  const Qcow2Header *h = c->h;
   const guint64 offset = h->backing_file_offset;
   const guint32 size = h->backing_file_size;
 
@@ -143,15 +143,16 @@ judge_backing_file_name (const Judge *j)
          "backing_file_size 0x%x is greater than 0x%x", size,
          MAX_BACKING_FILE_NAME);
   else if (size > h->cluster_size - offset)
-    ADD (header_alone, HDR_12_END, backing_file_size,
-         "the backing file name, 0x%x bytes at " QCOW2_X
-         ", does not end in the first cluster, which ends at " QCOW2_X,
-         size, offset, h->cluster_size);
-  else if (!is_inside (j, offset, size))
-    ADD_BYTES (header_alone, HDR_03_NAME, MIN (offset, j->file_size), 0,
+    ADD (
+        header_alone, HDR_12_END, backing_file_size,
+        "the backing file name, 0x%x bytes at " QCOW2_HEX_FORMAT
+        ", does not end in the first cluster, which ends at " QCOW2_HEX_FORMAT,
+        size, offset, h->cluster_size);
+  else if (!is_inside (c, offset, size))
+    ADD_BYTES (header_alone, HDR_03_NAME, MIN (offset, c->file_size), 0,
                "the backing file name, 0x%x bytes, does not end in the file, "
-               "which has " QCOW2_U " bytes",
-               size, j->file_size);
+               "which has " QCOW2_U64_FORMAT " bytes",
+               size, c->file_size);
 
   if (size == 0)
     ADD (header_alone, HDR_13_EMPTY, backing_file_size,
@@ -170,9 +171,9 @@ judge_backing_file_name (const Judge *j)
 }
 
 static void
-judge_backing_file (const Judge *j)
+check_backing_file (const Context *c)
 {
-  const Qcow2Header *h = j->h;
+  const Qcow2Header *h = c->h;
   const guint64 offset = h->backing_file_offset;
 
   if (offset == 0)
@@ -181,34 +182,36 @@ judge_backing_file (const Judge *j)
   if (offset > h->cluster_size)
     {
       ADD (header_framing, HDR_12_OUTSIDE, backing_file_offset,
-           "backing_file_offset " QCOW2_X
-           " lies outside of the first cluster, which ends at " QCOW2_X,
+           "backing_file_offset " QCOW2_HEX_FORMAT
+           " lies outside of the first cluster, which ends "
+           "at " QCOW2_HEX_FORMAT,
            offset, h->cluster_size);
       return;
     }
 
   if (offset < h->header_length)
     ADD (header_framing, HDR_12_INSIDE, backing_file_offset,
-         "backing_file_offset " QCOW2_X " lies inside the header, which "
+         "backing_file_offset " QCOW2_HEX_FORMAT
+         " lies inside the header, which "
          "ends at 0x%x",
          offset, h->header_length);
-  judge_backing_file_name (j);
+  check_backing_file_name (c);
 }
 
 static void
-judge_size (const Judge *j)
+check_size (const Context *c)
 {
-  const Qcow2Header *h = j->h;
+  const Qcow2Header *h = c->h;
 
   if (h->size > G_MAXINT64)
     {
       ADD (header_alone, HDR_15_HUGE, size,
-           "size " QCOW2_U " is greater than 2^63 - 1", h->size);
+           "size " QCOW2_U64_FORMAT " is greater than 2^63 - 1", h->size);
       return;
     }
   if (h->size % 512 != 0)
     ADD (header_alone, HDR_15_SECTOR, size,
-         "size " QCOW2_U " is not a multiple of 512", h->size);
+         "size " QCOW2_U64_FORMAT " is not a multiple of 512", h->size);
   if (h->cluster_size == QCOW2_ABSENT)
     return;
 
@@ -218,12 +221,13 @@ judge_size (const Judge *j)
 
   if (needed > G_MAXINT32)
     ADD (header_alone, HDR_15_COUNT, size,
-         "size " QCOW2_U " needs " QCOW2_U
+         "size " QCOW2_U64_FORMAT " needs " QCOW2_U64_FORMAT
          " L1 entries, more than there can be",
          h->size, needed);
   else
     ADD (header_alone, HDR_15_L1, l1_size,
-         "size " QCOW2_U " needs " QCOW2_U " L1 entries, but l1_size is %u",
+         "size " QCOW2_U64_FORMAT " needs " QCOW2_U64_FORMAT
+         " L1 entries, but l1_size is %u",
          h->size, needed, h->l1_size);
 }
 
@@ -231,9 +235,9 @@ judge_size (const Judge *j)
  * the size of the file, or NULL if it can.  QEMU's largest offset is
  * 2^63 - 1.  The result is a static string that completes a message. */
 static const char *
-get_misplacement (const Judge *j, guint64 offset, guint64 size)
+get_misplacement (const Context *c, guint64 offset, guint64 size)
 {
-  if (!is_aligned (j, offset))
+  if (!is_aligned (c, offset))
     return "is not the start of a cluster";
   if (offset > G_MAXINT64 || size > G_MAXINT64 - offset)
     return "leads beyond offset 2^63 - 1";
@@ -251,54 +255,55 @@ is_far (guint64 offset, guint64 size)
 }
 
 static void
-judge_l1_table (const Judge *j)
+check_l1_table (const Context *c)
 {
-  const Qcow2Header *h = j->h;
+  const Qcow2Header *h = c->h;
   const guint64 offset = h->l1_table_offset;
   const guint64 bytes = (guint64) h->l1_size * QCOW2_ENTRY_LENGTH;
   const guint64 needed = QCOW2_ENTRY_LENGTH
                          * MIN (qcow2_header_get_n_l1_needed (h), h->l1_size);
   const gboolean too_large = bytes > QCOW2_MAX_L1_BYTES;
   const char *misplacement
-      = get_misplacement (j, offset, too_large ? 0 : bytes);
+      = get_misplacement (c, offset, too_large ? 0 : bytes);
 
   if (too_large)
     ADD (header_alone, HDR_17_LARGE, l1_table_offset,
          "the L1 table has %u entries, more than 32 MiB", h->l1_size);
   if (misplacement != NULL)
     ADD (header_alone, HDR_17_PLACE, l1_table_offset,
-         "l1_table_offset " QCOW2_X " %s", offset, misplacement);
+         "l1_table_offset " QCOW2_HEX_FORMAT " %s", offset, misplacement);
   else if (bytes > 0 && !too_large && is_far (offset, bytes))
     ADD (header_alone, HDR_17_FAR, l1_table_offset,
-         "l1_table_offset " QCOW2_X " is beyond what QEMU reads of a file",
+         "l1_table_offset " QCOW2_HEX_FORMAT
+         " is beyond what QEMU reads of a file",
          offset);
-  else if (needed > 0 && (offset == 0 || !is_inside (j, offset, needed)))
+  else if (needed > 0 && (offset == 0 || !is_inside (c, offset, needed)))
     ADD (header_alone, HDR_17_END, l1_table_offset,
-         "the L1 table, %u entries at " QCOW2_X
-         ", is not after the header and inside the file, which has " QCOW2_U
-         " bytes",
-         h->l1_size, offset, j->file_size);
+         "the L1 table, %u entries at " QCOW2_HEX_FORMAT
+         ", is not after the header and inside the file, which "
+         "has " QCOW2_U64_FORMAT " bytes",
+         h->l1_size, offset, c->file_size);
   else if (bytes > 0 && !too_large
-           && (offset == 0 || !is_inside (j, offset, bytes)))
+           && (offset == 0 || !is_inside (c, offset, bytes)))
     ADD (
         header_alone, HDR_17_SPARE, l1_table_offset,
         "the L1 table has the entries that the disk needs, but not all of its "
-        "%u are after the header and inside the file, which has " QCOW2_U
-        " bytes",
-        h->l1_size, j->file_size);
+        "%u are after the header and inside the file, which "
+        "has " QCOW2_U64_FORMAT " bytes",
+        h->l1_size, c->file_size);
 }
 
 static void
-judge_refcount_table (const Judge *j)
+check_refcount_table (const Context *c)
 {
-  const Qcow2Header *h = j->h;
+  const Qcow2Header *h = c->h;
   const guint64 offset = h->refcount_table_offset;
   const guint64 bytes = h->refcount_table_clusters * h->cluster_size;
   const gboolean too_large = bytes > QCOW2_MAX_REFTABLE_BYTES;
   const guint64 needed
-      = qcow2_header_get_refcount_table_needed (h, j->file_size);
+      = qcow2_header_get_refcount_table_needed (h, c->file_size);
   const char *misplacement
-      = get_misplacement (j, offset, too_large ? 0 : bytes);
+      = get_misplacement (c, offset, too_large ? 0 : bytes);
 
   if (bytes == 0)
     ADD (header_alone, HDR_18_EMPTY, refcount_table_clusters,
@@ -309,35 +314,36 @@ judge_refcount_table (const Judge *j)
          h->refcount_table_clusters);
   if (misplacement != NULL)
     ADD (header_alone, HDR_18_PLACE, refcount_table_offset,
-         "refcount_table_offset " QCOW2_X " %s", offset, misplacement);
+         "refcount_table_offset " QCOW2_HEX_FORMAT " %s", offset,
+         misplacement);
   else if (bytes > 0 && !too_large && is_far (offset, bytes))
     ADD (header_alone, HDR_18_FAR, refcount_table_offset,
-         "refcount_table_offset " QCOW2_X
+         "refcount_table_offset " QCOW2_HEX_FORMAT
          " is beyond what QEMU reads of a file",
          offset);
-  else if (bytes > 0 && (offset == 0 || !is_inside (j, offset, needed)))
+  else if (bytes > 0 && (offset == 0 || !is_inside (c, offset, needed)))
     ADD (header_alone, HDR_18_END, refcount_table_offset,
-         "the refcount table, " QCOW2_U " bytes at " QCOW2_X
-         ", is not after the header and inside the file, which has " QCOW2_U
-         " bytes",
-         bytes, offset, j->file_size);
-  else if (bytes > 0 && !too_large && !is_inside (j, offset, bytes))
+         "the refcount table, " QCOW2_U64_FORMAT " bytes at " QCOW2_HEX_FORMAT
+         ", is not after the header and inside the file, which "
+         "has " QCOW2_U64_FORMAT " bytes",
+         bytes, offset, c->file_size);
+  else if (bytes > 0 && !too_large && !is_inside (c, offset, bytes))
     ADD (header_alone, HDR_18_SPARE, refcount_table_offset,
          "the refcount table has the entries that the file needs, but not all "
-         "of its " QCOW2_U " bytes are inside the file, which has " QCOW2_U
-         " bytes",
-         bytes, j->file_size);
+         "of its " QCOW2_U64_FORMAT
+         " bytes are inside the file, which has " QCOW2_U64_FORMAT " bytes",
+         bytes, c->file_size);
 }
 
 static void
-judge_snapshot_table (const Judge *j)
+check_snapshot_table (const Context *c)
 {
-  const Qcow2Header *h = j->h;
+  const Qcow2Header *h = c->h;
   const guint64 offset = h->snapshot_offset;
   const gboolean too_large = h->nb_snapshots > QCOW2_MAX_SNAPSHOTS;
   const guint64 least
       = too_large ? 0 : (guint64) h->nb_snapshots * QCOW2_SNAPSHOT_HEAD;
-  const char *misplacement = get_misplacement (j, offset, least);
+  const char *misplacement = get_misplacement (c, offset, least);
 
   if (too_large)
     ADD (header_alone, HDR_19_LARGE, nb_snapshots,
@@ -345,34 +351,35 @@ judge_snapshot_table (const Judge *j)
          QCOW2_MAX_SNAPSHOTS);
   if (misplacement != NULL)
     ADD (header_alone, HDR_19_PLACE, snapshot_offset,
-         "snapshot_offset " QCOW2_X " %s", offset, misplacement);
+         "snapshot_offset " QCOW2_HEX_FORMAT " %s", offset, misplacement);
   else if (least > 0 && is_far (offset, least))
     ADD (header_alone, HDR_19_FAR, snapshot_offset,
-         "snapshot_offset " QCOW2_X " is beyond what QEMU reads of a file",
+         "snapshot_offset " QCOW2_HEX_FORMAT
+         " is beyond what QEMU reads of a file",
          offset);
-  else if (least > 0 && (offset == 0 || !is_inside (j, offset, 1)))
+  else if (least > 0 && (offset == 0 || !is_inside (c, offset, 1)))
     ADD (header_alone, HDR_19_END, snapshot_offset,
-         "snapshot_offset " QCOW2_X
-         " is not after the header and inside the file, which has " QCOW2_U
-         " bytes",
-         offset, j->file_size);
+         "snapshot_offset " QCOW2_HEX_FORMAT
+         " is not after the header and inside the file, which "
+         "has " QCOW2_U64_FORMAT " bytes",
+         offset, c->file_size);
 }
 
 static void
-judge_tables (const Judge *j)
+check_tables (const Context *c)
 {
-  if (j->h->cluster_size == QCOW2_ABSENT)
+  if (c->h->cluster_size == QCOW2_ABSENT)
     return;
 
-  judge_l1_table (j);
-  judge_refcount_table (j);
-  judge_snapshot_table (j);
+  check_l1_table (c);
+  check_refcount_table (c);
+  check_snapshot_table (c);
 }
 
 static void
-judge_features (const Judge *j)
+check_features (const Context *c)
 {
-  const Qcow2Header *h = j->h;
+  const Qcow2Header *h = c->h;
   const guint64 incompatible = h->incompatible_features;
 
   if ((incompatible & ~QCOW2_INCOMPATIBLE_KNOWN) != 0)
@@ -399,23 +406,23 @@ judge_features (const Judge *j)
 
   if ((h->autoclear_features & QCOW2_AUTOCLEAR_RAW_DATA) == 0)
     return;
-  Qcow2Problem *problem = NULL;
+  Qcow2Finding *finding = NULL;
   if ((incompatible & QCOW2_INCOMPATIBLE_DATA_FILE) == 0)
-    problem = ADD (header_alone, HDR_26_FILE, autoclear_features,
+    finding = ADD (header_alone, HDR_26_FILE, autoclear_features,
                    "the raw external data bit is set without an external data "
                    "file");
   else if (h->backing_file_offset != 0)
-    problem = ADD (header_alone, HDR_26_BACKING, autoclear_features,
+    finding = ADD (header_alone, HDR_26_BACKING, autoclear_features,
                    "the raw external data bit is set although there is a "
                    "backing file");
-  qcow2_problem_allow (problem,
+  qcow2_finding_allow (finding,
                        h->autoclear_features & ~QCOW2_AUTOCLEAR_RAW_DATA);
 }
 
 static void
-judge_compression (const Judge *j)
+check_compression (const Context *c)
 {
-  const Qcow2Header *h = j->h;
+  const Qcow2Header *h = c->h;
   const gboolean bit
       = (h->incompatible_features & QCOW2_INCOMPATIBLE_COMPRESSION) != 0;
 
@@ -437,9 +444,9 @@ judge_compression (const Judge *j)
 }
 
 static void
-judge_numbers (const Judge *j)
+check_numbers (const Context *c)
 {
-  const Qcow2Header *h = j->h;
+  const Qcow2Header *h = c->h;
 
   if (h->refcount_bits == QCOW2_ABSENT)
     ADD (header_alone, HDR_28, refcount_order,
@@ -452,21 +459,21 @@ judge_numbers (const Judge *j)
          "crypt_method %u is unknown", h->crypt_method);
 }
 
-/* Judges the bytes of the header after the last known field. */
+/* Checks the bytes of the header after the last known field. */
 static gboolean
-judge_tail (const Judge *j, ByteSource *source, GError **error)
+check_tail (const Context *c, ByteSource *source, GError **error)
 {
-  guint8 bytes[sizeof j->h->padding + MAX_UNKNOWN_BYTES];
-  const guint n_padding = sizeof j->h->padding;
+  guint8 bytes[sizeof c->h->padding + MAX_UNKNOWN_BYTES];
+  const guint n_padding = sizeof c->h->padding;
   const guint start = QCOW2_AT (qcow2_header_record, Qcow2Header, padding);
   const guint unknown = qcow2_record_get_size (&qcow2_header_record);
-  const guint64 end = MIN (j->h->header_length, j->file_size);
+  const guint64 end = MIN (c->h->header_length, c->file_size);
   guint64 area_start;
   guint64 area_end;
 
-  if (!qcow2_header_has_compression_type (j->h) || end <= start)
+  if (!qcow2_header_has_compression_type (c->h) || end <= start)
     return TRUE;
-  if (!qcow2_header_get_extension_area (j->h, &area_start, &area_end))
+  if (!qcow2_header_get_extension_area (c->h, &area_start, &area_end))
     return TRUE; /* header_length is wrong: these may not be fields */
 
   const gsize len = (gsize) MIN (end - start, sizeof bytes);
@@ -491,34 +498,34 @@ judge_tail (const Judge *j, ByteSource *source, GError **error)
   for (gsize i = n_padding; i < len; i++)
     g_string_append_printf (hex, "%02x", bytes[i]);
   ADD_BYTES (header_alone, HDR_09, unknown, 0,
-             QCOW2_U " bytes of unknown fields: %s%s", end - unknown, hex->str,
-             end - start > sizeof bytes ? "..." : "");
+             QCOW2_U64_FORMAT " bytes of unknown fields: %s%s", end - unknown,
+             hex->str, end - start > sizeof bytes ? "..." : "");
   return TRUE;
 }
 
-/* Judges HEADER, which was read from SOURCE, and adds findings to PROBLEMS.
+/* Checks HEADER, which was read from SOURCE, and adds findings to FINDINGS.
  * Rules that also depend on the extensions are in image-rules.c.
  * Fails only with QCOW2_ERROR_READ. */
 gboolean
-qcow2_header_judge (const Qcow2Header *header, ByteSource *source,
-                    Qcow2Problems *problems, GError **error)
+qcow2_header_check (const Qcow2Header *header, ByteSource *source,
+                    Qcow2Findings *findings, GError **error)
 {
-  const Judge judge = { .h = header,
-                        .file_size = byte_source_get_size (source),
-                        .problems = problems };
-  const Judge *j = &judge;
+  const Context context = { .h = header,
+                            .file_size = byte_source_get_size (source),
+                            .findings = findings };
+  const Context *c = &context;
 
   gboolean is_misread = FALSE;
   if (!qcow2_extensions_can_be_misread (source, header, &is_misread, error))
     return FALSE;
 
-  judge_cluster_bits (j);
-  judge_header_length (j, is_misread);
-  judge_backing_file (j);
-  judge_size (j);
-  judge_tables (j);
-  judge_features (j);
-  judge_compression (j);
-  judge_numbers (j);
-  return judge_tail (j, source, error);
+  check_cluster_bits (c);
+  check_header_length (c, is_misread);
+  check_backing_file (c);
+  check_size (c);
+  check_tables (c);
+  check_features (c);
+  check_compression (c);
+  check_numbers (c);
+  return check_tail (c, source, error);
 }

@@ -3,12 +3,12 @@
 
 #pragma once
 
-#include "check/problem.h"
+#include "check/finding.h"
 #include "qcow2/header.h"
 
 G_BEGIN_DECLS
 
-gboolean qcow2_header_judge (const Qcow2Header *header, ByteSource *source,
-                             Qcow2Problems *problems, GError **error);
+gboolean qcow2_header_check (const Qcow2Header *header, ByteSource *source,
+                             Qcow2Findings *findings, GError **error);
 
 G_END_DECLS

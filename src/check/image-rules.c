@@ -20,7 +20,7 @@
 
 /* Adds a finding about the header field MEMBER. */
 #define ADD(subject, rule, member, ...)                                       \
-  qcow2_problems_add_at (problems, &(subject), QCOW2_##rule,                  \
+  qcow2_findings_add_at (findings, &(subject), QCOW2_##rule,                  \
                          QCOW2_PLACE (0, qcow2_header_record, Qcow2Header,    \
                                       member, &image->header),                \
                          __VA_ARGS__)
@@ -100,7 +100,7 @@ measure_written_header (const Qcow2Image *image, guint64 *size, GError **error)
       if (image->crypto_located)
         sum += get_extension_size (
             qcow2_record_get_size (&qcow2_crypto_extension_record));
-      if (image->has_bitmaps && qcow2_header_vouches_for_bitmaps (h))
+      if (image->has_bitmaps && qcow2_header_bitmaps_are_consistent (h))
         sum += get_extension_size (
             qcow2_record_get_size (&qcow2_bitmaps_extension_record));
       sum += image->unknown_size;
@@ -121,14 +121,14 @@ qcow2_image_header_is_rewritten (const Qcow2Image *image)
   return (h->autoclear_features & ~QCOW2_AUTOCLEAR_KNOWN) != 0
          || (image->bitmaps_index != QCOW2_NO_INDEX
              && !image->extensions_ignored
-             && !qcow2_header_vouches_for_bitmaps (h));
+             && !qcow2_header_bitmaps_are_consistent (h));
 }
 
-/* HDR-31: adds a finding to PROBLEMS if the header of IMAGE, when QEMU
+/* HDR-31: adds a finding to FINDINGS if the header of IMAGE, when QEMU
  * rewrites it, is too large for the first cluster.  The caller checks that
  * QEMU rewrites the header.  Fails with QCOW2_ERROR_READ. */
 gboolean
-qcow2_image_judge_room (const Qcow2Image *image, Qcow2Problems *problems,
+qcow2_image_check_room (const Qcow2Image *image, Qcow2Findings *findings,
                         GError **error)
 {
   guint64 size;
@@ -137,9 +137,9 @@ qcow2_image_judge_room (const Qcow2Image *image, Qcow2Problems *problems,
     return FALSE;
 
   if (size > image->header.cluster_size)
-    qcow2_problems_add (problems, &header_alone, QCOW2_HDR_31, 0, 0,
+    qcow2_findings_add (findings, &header_alone, QCOW2_HDR_31, 0, 0,
                         "with its extensions and names, as QEMU writes them, "
-                        "it takes " QCOW2_U
+                        "it takes " QCOW2_U64_FORMAT
                         " bytes, more than the first cluster has",
                         size);
   return TRUE;
@@ -147,7 +147,7 @@ qcow2_image_judge_room (const Qcow2Image *image, Qcow2Problems *problems,
 
 /* HDR-22, HDR-32: adds notes about missing names that other programs need. */
 static void
-note_missing_names (const Qcow2Image *image, Qcow2Problems *problems)
+note_missing_names (const Qcow2Image *image, Qcow2Findings *findings)
 {
   const Qcow2Header *h = &image->header;
 
@@ -164,7 +164,7 @@ note_missing_names (const Qcow2Image *image, Qcow2Problems *problems)
 /* HDR-16: adds a finding if IMAGE is encrypted with LUKS but does not have a
  * complete crypto extension that QEMU reads. */
 static void
-judge_encryption (const Qcow2Image *image, Qcow2Problems *problems)
+check_encryption (const Qcow2Image *image, Qcow2Findings *findings)
 {
   const Qcow2Header *h = &image->header;
 
@@ -179,10 +179,10 @@ judge_encryption (const Qcow2Image *image, Qcow2Problems *problems)
 /* HDR-25: adds a finding if the header and the extensions of IMAGE disagree
  * about bitmaps. */
 static void
-judge_bitmaps_bit (const Qcow2Image *image, Qcow2Problems *problems)
+check_bitmaps_bit (const Qcow2Image *image, Qcow2Findings *findings)
 {
   const Qcow2Header *h = &image->header;
-  const gboolean vouched = qcow2_header_vouches_for_bitmaps (h);
+  const gboolean vouched = qcow2_header_bitmaps_are_consistent (h);
   Qcow2Subject subject = header_alone;
 
   if (image->has_bitmaps && h->version < 3)
@@ -206,60 +206,60 @@ judge_bitmaps_bit (const Qcow2Image *image, Qcow2Problems *problems)
 
 typedef struct
 {
-  Qcow2Problems *problems;
+  Qcow2Findings *findings;
   Qcow2ExtensionHistory history;
 } Extensions;
 
 /* A Qcow2ExtensionFunc. */
 static gboolean
-judge_extension (const Qcow2Image *image, const Qcow2Extension *extension,
+check_extension (const Qcow2Image *image, const Qcow2Extension *extension,
                  gpointer data, GError **error)
 {
   Extensions *extensions = data;
 
-  return qcow2_extension_judge (
+  return qcow2_extension_check (
       extension, &image->header, image->source,
       qcow2_extension_is_repeated (extension, &extensions->history),
-      extensions->problems, error);
+      extensions->findings, error);
 }
 
-/* Reads the extensions of IMAGE, judges them, and judges whether the header
+/* Reads the extensions of IMAGE, checks them, and checks whether the header
  * agrees with them. */
 static gboolean
-judge_extensions (Qcow2Image *image, Qcow2Problems *problems, GError **error)
+check_extensions (Qcow2Image *image, Qcow2Findings *findings, GError **error)
 {
-  Extensions extensions = { .problems = problems };
+  Extensions extensions = { .findings = findings };
 
-  if (!qcow2_image_read_extensions (image, judge_extension, &extensions,
+  if (!qcow2_image_read_extensions (image, check_extension, &extensions,
                                     error))
     return FALSE;
 
-  judge_encryption (image, problems);
+  check_encryption (image, findings);
   if (!image->has_extensions)
     return TRUE;
 
-  qcow2_extensions_judge_end (&image->end, &image->header,
+  qcow2_extensions_check_end (&image->end, &image->header,
                               image->has_bitmaps && !image->bitmaps_truncated,
-                              problems);
-  note_missing_names (image, problems);
-  judge_bitmaps_bit (image, problems);
+                              findings);
+  note_missing_names (image, findings);
+  check_bitmaps_bit (image, findings);
   return !qcow2_image_header_is_rewritten (image)
-         || qcow2_image_judge_room (image, problems, error);
+         || qcow2_image_check_room (image, findings, error);
 }
 
-/* Opens the image in SOURCE, reads its header and header extensions, judges
- * them and adds findings to PROBLEMS.  Takes ownership of SOURCE, even on
+/* Opens the image in SOURCE, reads its header and header extensions, checks
+ * them and adds findings to FINDINGS.  Takes ownership of SOURCE, even on
  * failure.  Fails as qcow2_image_open () does; any other damage becomes
  * findings. */
 Qcow2Image *
-qcow2_image_open_judged (ByteSource *source, Qcow2Problems *problems,
-                         GError **error)
+qcow2_image_open_checked (ByteSource *source, Qcow2Findings *findings,
+                          GError **error)
 {
   g_autoptr (Qcow2Image) image = qcow2_image_open (source, error);
 
   if (image == NULL
-      || !qcow2_header_judge (&image->header, source, problems, error)
-      || !judge_extensions (image, problems, error))
+      || !qcow2_header_check (&image->header, source, findings, error)
+      || !check_extensions (image, findings, error))
     return NULL;
 
   return g_steal_pointer (&image);

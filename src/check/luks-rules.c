@@ -53,43 +53,43 @@ typedef struct
   guint64 offset;    /* host offset of the header */
   guint64 length;    /* bytes of the area for header and keys */
   guint64 file_size; /* bytes */
-  Qcow2Problems *problems;
+  Qcow2Findings *findings;
   Qcow2Subject subject;
 
-  /* Set while the header is judged. */
+  /* Set while the header is checked. */
   const Cipher *cipher; /* NULL if unknown to QEMU */
   gboolean knows_mode;
   gboolean is_xts;
-} Judge;
+} Context;
 
 #define ADD(rule, member, ...)                                                \
   keep_inside (                                                               \
-      j, qcow2_problems_add_at (j->problems, &j->subject, QCOW2_##rule,       \
-                                QCOW2_PLACE (j->offset, qcow2_luks_record,    \
-                                             Qcow2Luks, member, j->luks),     \
+      c, qcow2_findings_add_at (c->findings, &c->subject, QCOW2_##rule,       \
+                                QCOW2_PLACE (c->offset, qcow2_luks_record,    \
+                                             Qcow2Luks, member, c->luks),     \
                                 __VA_ARGS__))
 #define ADD_SLOT(rule, i, member, ...)                                        \
   keep_inside (                                                               \
-      j, qcow2_problems_add_at (                                              \
-             j->problems, &j->subject, QCOW2_##rule,                          \
-             QCOW2_PLACE (get_slot_start (j, i), qcow2_luks_slot_record,      \
-                          Qcow2LuksSlot, member, &j->luks->slots[i]),         \
+      c, qcow2_findings_add_at (                                              \
+             c->findings, &c->subject, QCOW2_##rule,                          \
+             QCOW2_PLACE (get_slot_start (c, i), qcow2_luks_slot_record,      \
+                          Qcow2LuksSlot, member, &c->luks->slots[i]),         \
              __VA_ARGS__))
 
 /* Returns the host offset of key slot I. */
 static guint64
-get_slot_start (const Judge *j, guint i)
+get_slot_start (const Context *c, guint i)
 {
-  return j->offset + qcow2_luks_get_slot_offset (i);
+  return c->offset + qcow2_luks_get_slot_offset (i);
 }
 
-/* Moves PROBLEM, which may be NULL, to the end of the file if it is after
+/* Moves FINDING, which may be NULL, to the end of the file if it is after
  * that. */
 static void
-keep_inside (const Judge *j, Qcow2Problem *problem)
+keep_inside (const Context *c, Qcow2Finding *finding)
 {
-  if (problem != NULL)
-    problem->offset = MIN (problem->offset, j->file_size);
+  if (finding != NULL)
+    finding->offset = MIN (finding->offset, c->file_size);
 }
 
 static gboolean
@@ -125,18 +125,18 @@ find_hash (const char *name)
 }
 
 static void
-judge_cipher (Judge *j)
+check_cipher (Context *c)
 {
-  if (!is_terminated (j->luks->cipher_name, sizeof j->luks->cipher_name))
+  if (!is_terminated (c->luks->cipher_name, sizeof c->luks->cipher_name))
     {
       ADD (CRYPT_03_CIPHER, cipher_name, "the cipher name has no NUL byte");
       return;
     }
 
-  j->cipher = find_cipher (j->luks->cipher_name);
-  if (j->cipher == NULL)
+  c->cipher = find_cipher (c->luks->cipher_name);
+  if (c->cipher == NULL)
     ADD (CRYPT_04, cipher_name, "the cipher is none that QEMU knows");
-  else if (j->cipher->is_new)
+  else if (c->cipher->is_new)
     ADD (CRYPT_04_NEW, cipher_name,
          "the cipher is one that older versions of QEMU do not know");
 }
@@ -144,19 +144,19 @@ judge_cipher (Judge *j)
 /* ESSIV uses the digest of the key as another key for the same cipher, so the
  * cipher must support keys of the size of a digest. */
 static void
-judge_essiv (Judge *j, const char *hash_name, const Hash *hash)
+check_essiv (Context *c, const char *hash_name, const Hash *hash)
 {
   if (hash_name == NULL)
     {
       ADD (CRYPT_05_ESSIV, cipher_mode, "essiv names no hash");
       return;
     }
-  if (j->cipher == NULL || hash == NULL)
+  if (c->cipher == NULL || hash == NULL)
     return;
 
-  for (guint i = 0; j->cipher->key_bytes[i] != 0; i++)
+  for (guint i = 0; c->cipher->key_bytes[i] != 0; i++)
     {
-      if (j->cipher->key_bytes[i] == hash->size)
+      if (c->cipher->key_bytes[i] == hash->size)
         return;
     }
 
@@ -168,15 +168,15 @@ judge_essiv (Judge *j, const char *hash_name, const Hash *hash)
 
 /* The field cipher_mode has the form MODE-IVGEN or MODE-IVGEN:HASH. */
 static void
-judge_mode (Judge *j)
+check_mode (Context *c)
 {
-  if (!is_terminated (j->luks->cipher_mode, sizeof j->luks->cipher_mode))
+  if (!is_terminated (c->luks->cipher_mode, sizeof c->luks->cipher_mode))
     {
       ADD (CRYPT_03_MODE, cipher_mode, "the cipher mode has no NUL byte");
       return;
     }
 
-  g_autofree char *mode = g_strdup (j->luks->cipher_mode);
+  g_autofree char *mode = g_strdup (c->luks->cipher_mode);
   char *ivgen = strchr (mode, '-');
   if (ivgen == NULL)
     {
@@ -198,32 +198,32 @@ judge_mode (Judge *j)
     ADD (CRYPT_06_NEW, cipher_mode,
          "the hash for initial vectors is one that older versions of QEMU do "
          "not know");
-  j->knows_mode = g_strv_contains (modes, mode);
-  j->is_xts = g_str_equal (mode, "xts");
-  if (!j->knows_mode)
+  c->knows_mode = g_strv_contains (modes, mode);
+  c->is_xts = g_str_equal (mode, "xts");
+  if (!c->knows_mode)
     ADD (CRYPT_05_MODE, cipher_mode,
          "the cipher mode is none that QEMU knows");
   if (!g_strv_contains ((const char *const *) ivgens, ivgen))
     ADD (CRYPT_05_IVGEN, cipher_mode,
          "the generator of initial vectors is none that QEMU knows");
   else if (g_str_equal (ivgen, "essiv"))
-    judge_essiv (j, hash_name, hash);
+    check_essiv (c, hash_name, hash);
   /* XTS is defined for blocks of 128 bits. */
-  if (j->is_xts && j->cipher != NULL && g_str_equal (j->cipher->name, "cast5"))
+  if (c->is_xts && c->cipher != NULL && g_str_equal (c->cipher->name, "cast5"))
     ADD (CRYPT_05_BLOCK, cipher_mode,
          "the cipher has blocks of 64 bits, xts needs 128");
 }
 
 static void
-judge_hash (const Judge *j)
+check_hash (const Context *c)
 {
-  if (!is_terminated (j->luks->hash_spec, sizeof j->luks->hash_spec))
+  if (!is_terminated (c->luks->hash_spec, sizeof c->luks->hash_spec))
     {
       ADD (CRYPT_03_HASH, hash_spec, "the hash name has no NUL byte");
       return;
     }
 
-  const Hash *hash = find_hash (j->luks->hash_spec);
+  const Hash *hash = find_hash (c->luks->hash_spec);
   if (hash == NULL)
     ADD (CRYPT_06, hash_spec, "the hash is none that QEMU knows");
   else if (hash->is_new)
@@ -232,48 +232,48 @@ judge_hash (const Judge *j)
 }
 
 static void
-judge_numbers (const Judge *j)
+check_numbers (const Context *c)
 {
-  const guint32 payload = j->luks->payload_offset;
+  const guint32 payload = c->luks->payload_offset;
 
   if (payload < ALIGNMENT)
     ADD (CRYPT_07_HEADER, payload_offset,
          "payload_offset %u is inside the header, which has %u sectors",
          payload, ALIGNMENT);
-  else if (payload > j->length / QCOW2_LUKS_SECTOR)
+  else if (payload > c->length / QCOW2_LUKS_SECTOR)
     ADD (CRYPT_07_END, payload_offset,
          "payload_offset %u is after the end of the crypto header, which "
-         "has " QCOW2_U " bytes",
-         payload, j->length);
-  if (j->luks->mk_digest_iter == 0)
+         "has " QCOW2_U64_FORMAT " bytes",
+         payload, c->length);
+  if (c->luks->mk_digest_iter == 0)
     ADD (CRYPT_09, mk_digest_iter, "mk_digest_iter is 0");
 }
 
-/* Judges key_bytes.  Returns whether it may be the size of a key, from which
+/* Checks key_bytes.  Returns whether it may be the size of a key, from which
  * the size of the key material follows. */
 static gboolean
-judge_key_bytes (const Judge *j)
+check_key_bytes (const Context *c)
 {
-  const guint32 key_bytes = j->luks->key_bytes;
+  const guint32 key_bytes = c->luks->key_bytes;
 
-  if (j->cipher == NULL || !j->knows_mode)
+  if (c->cipher == NULL || !c->knows_mode)
     return key_bytes != 0;
 
   /* XTS has two keys of the same size.  QEMU rounds an odd half down here. */
-  const guint32 wanted = j->is_xts ? key_bytes / 2 : key_bytes;
+  const guint32 wanted = c->is_xts ? key_bytes / 2 : key_bytes;
   gboolean takes = FALSE;
-  for (guint i = 0; j->cipher->key_bytes[i] != 0; i++)
-    takes = takes || j->cipher->key_bytes[i] == wanted;
+  for (guint i = 0; c->cipher->key_bytes[i] != 0; i++)
+    takes = takes || c->cipher->key_bytes[i] == wanted;
 
   /* CAST5 itself takes keys of 40 to 128 bits. */
-  if (!takes && g_str_equal (j->cipher->name, "cast5") && wanted >= 5
+  if (!takes && g_str_equal (c->cipher->name, "cast5") && wanted >= 5
       && wanted < 16)
     ADD (CRYPT_08_CAST5, key_bytes,
          "key_bytes %u is none that QEMU takes for the cipher", key_bytes);
   else if (!takes)
     ADD (CRYPT_08, key_bytes,
          "key_bytes %u is none that the cipher takes in this mode", key_bytes);
-  else if (j->is_xts && key_bytes % 2 != 0)
+  else if (c->is_xts && key_bytes % 2 != 0)
     ADD (CRYPT_08_ODD, key_bytes, "key_bytes %u is odd, but xts has two keys",
          key_bytes);
   else if (key_bytes * STRIPES % QCOW2_LUKS_SECTOR != 0)
@@ -302,9 +302,9 @@ get_first_active (const Qcow2Luks *luks)
 }
 
 static void
-judge_slot (const Judge *j, guint i)
+check_slot (const Context *c, guint i)
 {
-  const Qcow2LuksSlot *slot = &j->luks->slots[i];
+  const Qcow2LuksSlot *slot = &c->luks->slots[i];
 
   if (slot->active != QCOW2_LUKS_SLOT_INACTIVE && !is_active (slot))
     ADD_SLOT (CRYPT_11, i, active,
@@ -344,38 +344,38 @@ get_qemu_end (const Qcow2Luks *luks, const Qcow2LuksSlot *slot)
 }
 
 static void
-judge_outside (const Judge *j, guint i)
+check_outside (const Context *c, guint i)
 {
-  if (!is_active (&j->luks->slots[i]))
+  if (!is_active (&c->luks->slots[i]))
     ADD_SLOT (
         CRYPT_13_UNUSED, i, key_material_offset,
         "key slot %u: it is not active, and has no room for a key inside the "
-        "crypto header, which has " QCOW2_U " bytes",
-        i, j->length);
-  else if (i == get_first_active (j->luks))
+        "crypto header, which has " QCOW2_U64_FORMAT " bytes",
+        i, c->length);
+  else if (i == get_first_active (c->luks))
     ADD_SLOT (
         CRYPT_13_FIRST, i, key_material_offset,
         "key slot %u: the key material ends after the crypto header, which "
-        "has " QCOW2_U " bytes",
-        i, j->length);
+        "has " QCOW2_U64_FORMAT " bytes",
+        i, c->length);
   else
     ADD_SLOT (
         CRYPT_13_LATER, i, key_material_offset,
         "key slot %u: the key material ends after the crypto header, which "
-        "has " QCOW2_U " bytes; slot %u is tried first",
-        i, j->length, get_first_active (j->luks));
+        "has " QCOW2_U64_FORMAT " bytes; slot %u is tried first",
+        i, c->length, get_first_active (c->luks));
 }
 
-/* Judges the location of the key material of slot I.  Returns FALSE if it is
+/* Checks the location of the key material of slot I.  Returns FALSE if it is
  * so wrong that comparing it with that of other slots is pointless. */
 static gboolean
-judge_place (const Judge *j, guint i)
+check_place (const Context *c, guint i)
 {
-  const Qcow2LuksSlot *slot = &j->luks->slots[i];
+  const Qcow2LuksSlot *slot = &c->luks->slots[i];
   const guint32 offset = slot->key_material_offset;
-  const guint32 payload = j->luks->payload_offset;
+  const guint32 payload = c->luks->payload_offset;
   const guint64 start = (guint64) offset * QCOW2_LUKS_SECTOR;
-  const guint64 end = offset + get_n_sectors (j->luks);
+  const guint64 end = offset + get_n_sectors (c->luks);
 
   if (offset < ALIGNMENT)
     {
@@ -386,35 +386,36 @@ judge_place (const Judge *j, guint i)
           i, offset, ALIGNMENT);
       return FALSE;
     }
-  if (get_qemu_end (j->luks, slot) > payload)
+  if (get_qemu_end (c->luks, slot) > payload)
     {
-      ADD_SLOT (CRYPT_13_PAYLOAD, i, key_material_offset,
-                "key slot %u: the key material ends at sector " QCOW2_U
-                ", after payload_offset %u",
-                i, end, payload);
+      ADD_SLOT (
+          CRYPT_13_PAYLOAD, i, key_material_offset,
+          "key slot %u: the key material ends at sector " QCOW2_U64_FORMAT
+          ", after payload_offset %u",
+          i, end, payload);
       return FALSE;
     }
-  if (start > j->length || get_material_size (j->luks) > j->length - start)
-    judge_outside (j, i);
+  if (start > c->length || get_material_size (c->luks) > c->length - start)
+    check_outside (c, i);
   else if (end > payload)
     ADD_SLOT (CRYPT_13_WRAP, i, key_material_offset,
-              "key slot %u: the key material ends at sector " QCOW2_U
+              "key slot %u: the key material ends at sector " QCOW2_U64_FORMAT
               ", after payload_offset %u",
               i, end, payload);
   return TRUE;
 }
 
 static void
-judge_overlaps (const Judge *j, const gboolean *has_place)
+check_overlaps (const Context *c, const gboolean *has_place)
 {
-  const Qcow2LuksSlot *slots = j->luks->slots;
+  const Qcow2LuksSlot *slots = c->luks->slots;
 
   for (guint a = 0; a < QCOW2_LUKS_N_SLOTS; a++)
     for (guint b = a + 1; b < QCOW2_LUKS_N_SLOTS; b++)
       {
         if (has_place[a] && has_place[b]
-            && get_qemu_end (j->luks, &slots[a]) > slots[b].key_material_offset
-            && get_qemu_end (j->luks, &slots[b])
+            && get_qemu_end (c->luks, &slots[a]) > slots[b].key_material_offset
+            && get_qemu_end (c->luks, &slots[b])
                    > slots[a].key_material_offset)
           ADD_SLOT (
               CRYPT_14, b, key_material_offset,
@@ -428,96 +429,96 @@ judge_overlaps (const Judge *j, const gboolean *has_place)
 /* Returns whether the key material of SLOT ends at or before END, in bytes
  * from the start of the header. */
 static gboolean
-ends_before (const Judge *j, const Qcow2LuksSlot *slot, guint64 end)
+ends_before (const Context *c, const Qcow2LuksSlot *slot, guint64 end)
 {
   const guint64 start
       = (guint64) slot->key_material_offset * QCOW2_LUKS_SECTOR;
 
-  return start <= end && get_material_size (j->luks) <= end - start;
+  return start <= end && get_material_size (c->luks) <= end - start;
 }
 
-/* Judges active slots whose key material the file truncates.  QEMU reads
+/* Checks active slots whose key material the file truncates.  QEMU reads
  * zeroes for the missing bytes, so that such a slot cannot unlock the image.
  */
 static void
-judge_file_end (const Judge *j)
+check_file_end (const Context *c)
 {
-  const guint64 left = j->file_size - MIN (j->offset, j->file_size);
+  const guint64 left = c->file_size - MIN (c->offset, c->file_size);
   gboolean has_whole = FALSE;
 
   for (guint i = 0; i < QCOW2_LUKS_N_SLOTS; i++)
     has_whole
         = has_whole
-          || (is_active (&j->luks->slots[i])
-              && ends_before (j, &j->luks->slots[i], MIN (left, j->length)));
+          || (is_active (&c->luks->slots[i])
+              && ends_before (c, &c->luks->slots[i], MIN (left, c->length)));
 
   for (guint i = 0; i < QCOW2_LUKS_N_SLOTS; i++)
     {
-      const Qcow2LuksSlot *slot = &j->luks->slots[i];
+      const Qcow2LuksSlot *slot = &c->luks->slots[i];
 
-      if (!is_active (slot) || !ends_before (j, slot, j->length)
-          || ends_before (j, slot, left))
+      if (!is_active (slot) || !ends_before (c, slot, c->length)
+          || ends_before (c, slot, left))
         continue;
       if (has_whole)
         ADD_SLOT (
             CRYPT_16_SOME, i, key_material_offset,
             "key slot %u: the key material does not end in the file, which "
-            "has " QCOW2_U " bytes",
-            i, j->file_size);
+            "has " QCOW2_U64_FORMAT " bytes",
+            i, c->file_size);
       else
         ADD_SLOT (
             CRYPT_16_ALL, i, key_material_offset,
             "key slot %u: the key material does not end in the file, which "
-            "has " QCOW2_U " bytes, and no other active slot's does",
-            i, j->file_size);
+            "has " QCOW2_U64_FORMAT " bytes, and no other active slot's does",
+            i, c->file_size);
     }
 }
 
 static void
-judge_slots (const Judge *j, gboolean knows_size)
+check_slots (const Context *c, gboolean knows_size)
 {
   gboolean has_place[QCOW2_LUKS_N_SLOTS];
 
   for (guint i = 0; i < QCOW2_LUKS_N_SLOTS; i++)
     {
-      judge_slot (j, i);
-      has_place[i] = knows_size && judge_place (j, i);
+      check_slot (c, i);
+      has_place[i] = knows_size && check_place (c, i);
     }
-  judge_overlaps (j, has_place);
+  check_overlaps (c, has_place);
   if (knows_size)
-    judge_file_end (j);
-  if (get_first_active (j->luks) == QCOW2_LUKS_N_SLOTS)
+    check_file_end (c);
+  if (get_first_active (c->luks) == QCOW2_LUKS_N_SLOTS)
     ADD_SLOT (CRYPT_15, 0, active, "no key slot is active");
 }
 
 static void
-judge_header (Judge *j)
+check_header (Context *c)
 {
-  if (memcmp (j->luks->magic, luks_magic, sizeof luks_magic) != 0)
+  if (memcmp (c->luks->magic, luks_magic, sizeof luks_magic) != 0)
     {
       ADD (CRYPT_01, magic, "there is no LUKS header here");
       return;
     }
-  if (j->luks->version != LUKS_VERSION)
+  if (c->luks->version != LUKS_VERSION)
     {
-      ADD (CRYPT_02, version, "LUKS version %u is not %u", j->luks->version,
+      ADD (CRYPT_02, version, "LUKS version %u is not %u", c->luks->version,
            LUKS_VERSION);
       return;
     }
 
-  judge_cipher (j);
-  judge_mode (j);
-  judge_hash (j);
-  judge_numbers (j);
-  judge_slots (j, judge_key_bytes (j));
+  check_cipher (c);
+  check_mode (c);
+  check_hash (c);
+  check_numbers (c);
+  check_slots (c, check_key_bytes (c));
 }
 
-/* Reads the LUKS header that EXTENSION points to from SOURCE, judges it and
- * adds findings to PROBLEMS.  qcow2_luks_is_located () must be TRUE for
+/* Reads the LUKS header that EXTENSION points to from SOURCE, checks it and
+ * adds findings to FINDINGS.  qcow2_luks_is_located () must be TRUE for
  * EXTENSION.  Fails only with QCOW2_ERROR_READ. */
 gboolean
-qcow2_luks_judge (const Qcow2Extension *extension, ByteSource *source,
-                  Qcow2Problems *problems, GError **error)
+qcow2_luks_check (const Qcow2Extension *extension, ByteSource *source,
+                  Qcow2Findings *findings, GError **error)
 {
   Qcow2Luks luks;
 
@@ -525,25 +526,25 @@ qcow2_luks_judge (const Qcow2Extension *extension, ByteSource *source,
                         error))
     return FALSE;
 
-  Judge judge = { .luks = &luks,
-                  .offset = extension->crypto.crypto_header_offset,
-                  .length = extension->crypto.crypto_header_length,
-                  .file_size = byte_source_get_size (source),
-                  .problems = problems,
-                  .subject = { .parts = QCOW2_PART_EXTENSIONS,
-                               .structure = qcow2_luks_record.name,
-                               .extension = extension->index,
-                               .bitmap = QCOW2_NO_INDEX } };
+  Context context = { .luks = &luks,
+                      .offset = extension->crypto.crypto_header_offset,
+                      .length = extension->crypto.crypto_header_length,
+                      .file_size = byte_source_get_size (source),
+                      .findings = findings,
+                      .subject = { .parts = QCOW2_PART_EXTENSIONS,
+                                   .structure = qcow2_luks_record.name,
+                                   .extension = extension->index,
+                                   .bitmap = QCOW2_NO_INDEX } };
 
-  judge_header (&judge);
+  check_header (&context);
   return TRUE;
 }
 
-/* Judges each LUKS header that an extension of IMAGE points to, since QEMU
- * reads all of them, and adds findings to PROBLEMS.  Walks the extensions only
+/* Checks each LUKS header that an extension of IMAGE points to, since QEMU
+ * reads all of them, and adds findings to FINDINGS.  Walks the extensions only
  * if IMAGE is encrypted with LUKS.  Fails only with QCOW2_ERROR_READ. */
 gboolean
-qcow2_luks_judge_all (const Qcow2Image *image, Qcow2Problems *problems,
+qcow2_luks_check_all (const Qcow2Image *image, Qcow2Findings *findings,
                       GError **error)
 {
   g_autoptr (GError) local_error = NULL;
@@ -561,7 +562,7 @@ qcow2_luks_judge_all (const Qcow2Image *image, Qcow2Problems *problems,
         break;
 
       if (qcow2_luks_is_located (&extension, &image->header))
-        qcow2_luks_judge (&extension, image->source, problems, &local_error);
+        qcow2_luks_check (&extension, image->source, findings, &local_error);
     }
 
   if (local_error == NULL)

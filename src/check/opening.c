@@ -4,19 +4,19 @@
 
 #include "check/opening.h"
 
+#include "check/bitmap-checker.h"
 #include "check/directory-rules.h"
-#include "check/examine.h"
 #include "check/guard.h"
 #include "check/luks-rules.h"
 #include "check/snapshot-rules.h"
 
-/* Judges every bitmap in DIRECTORY and adds findings to PROBLEMS. */
+/* Checks every bitmap in DIRECTORY and adds findings to FINDINGS. */
 static gboolean
-judge_bitmaps (Qcow2Directory *directory, Qcow2Problems *problems,
+check_bitmaps (Qcow2Directory *directory, Qcow2Findings *findings,
                GError **error)
 {
-  g_autoptr (Qcow2Examiner) examiner
-      = qcow2_examiner_new (directory, problems);
+  g_autoptr (Qcow2BitmapChecker) checker
+      = qcow2_bitmap_checker_new (directory, findings);
   g_autoptr (GError) local_error = NULL;
 
   qcow2_directory_rewind (directory);
@@ -27,12 +27,12 @@ judge_bitmaps (Qcow2Directory *directory, Qcow2Problems *problems,
       if (!qcow2_directory_next (directory, &bitmap, &local_error))
         break;
 
-      qcow2_examiner_examine (examiner, &bitmap, &local_error);
+      qcow2_bitmap_checker_check (checker, &bitmap, &local_error);
     }
   qcow2_directory_rewind (directory);
 
   if (local_error == NULL)
-    qcow2_examiner_examine_cut_entry (examiner, &local_error);
+    qcow2_bitmap_checker_check_truncated_entry (checker, &local_error);
   if (local_error == NULL)
     return TRUE;
 
@@ -46,12 +46,12 @@ judge_bitmaps (Qcow2Directory *directory, Qcow2Problems *problems,
  * are not kept.  Fails with QCOW2_ERROR_READ; the effect in *VERDICT is then
  * QCOW2_EFFECT_UNKNOWN or worse. */
 gboolean
-qcow2_directory_judge_opening (Qcow2Directory *directory,
-                               const Qcow2Problems *known,
+qcow2_directory_check_opening (Qcow2Directory *directory,
+                               const Qcow2Findings *known,
                                Qcow2Verdict *verdict, GError **error)
 {
   const Qcow2Image *image = qcow2_directory_get_image (directory);
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   g_auto (Qcow2SnapshotTable) snapshots = { .size = 0 };
 
   *verdict = (Qcow2Verdict) QCOW2_VERDICT_INIT;
@@ -59,15 +59,15 @@ qcow2_directory_judge_opening (Qcow2Directory *directory,
   if (image->header.cluster_size == QCOW2_ABSENT)
     return TRUE;
 
-  const gboolean judged
-      = qcow2_luks_judge_all (image, problems, error)
-        && judge_bitmaps (directory, problems, error)
-        && qcow2_snapshot_table_judge (image, &snapshots, problems, error)
+  const gboolean checked
+      = qcow2_luks_check_all (image, findings, error)
+        && check_bitmaps (directory, findings, error)
+        && qcow2_snapshot_table_check (image, &snapshots, findings, error)
         && (!qcow2_directory_is_rewritten (directory)
-            || qcow2_guard_judge (image, &snapshots, problems, error));
+            || qcow2_guard_check (image, &snapshots, findings, error));
 
-  qcow2_verdict_add (verdict, image, problems);
-  if (!judged && verdict->effect < QCOW2_EFFECT_UNKNOWN)
+  qcow2_verdict_add (verdict, image, findings);
+  if (!checked && verdict->effect < QCOW2_EFFECT_UNKNOWN)
     *verdict = (Qcow2Verdict){ QCOW2_EFFECT_UNKNOWN, QCOW2_FILE_04 };
-  return judged;
+  return checked;
 }

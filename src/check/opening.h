@@ -8,8 +8,8 @@
 
 G_BEGIN_DECLS
 
-gboolean qcow2_directory_judge_opening (Qcow2Directory *directory,
-                                        const Qcow2Problems *known,
+gboolean qcow2_directory_check_opening (Qcow2Directory *directory,
+                                        const Qcow2Findings *known,
                                         Qcow2Verdict *verdict, GError **error);
 
 G_END_DECLS

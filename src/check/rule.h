@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The rules for judging an image.  A rule says what must hold, how serious a
+/* The rules for checking an image.  A rule says what must hold, how serious a
  * violation is, what effect it has on QEMU, and how to remedy it. */
 
 #pragma once
@@ -35,11 +35,11 @@ typedef enum
 typedef enum
 {
   QCOW2_REMEDY_NONE,
-  QCOW2_REMEDY_CLEAR_BITMAPS_BIT,      /* QEMU then ignores the bitmaps */
-  QCOW2_REMEDY_REMOVE,                 /* remove the bitmap, which is unreliable */
-  QCOW2_REMEDY_REPAIR,                 /* qemu-img check -r all */
+  QCOW2_REMEDY_CLEAR_BITMAPS_BIT, /* QEMU then ignores the bitmaps */
+  QCOW2_REMEDY_REMOVE,            /* remove the bitmap, which is unreliable */
+  QCOW2_REMEDY_REPAIR,            /* qemu-img check -r all */
   QCOW2_REMEDY_REPAIR_DROPS_SNAPSHOTS, /* the same, which drops snapshots */
-  QCOW2_REMEDY_CONVERT                 /* copy the guest's data to a new image */
+  QCOW2_REMEDY_CONVERT /* copy the guest's data to a new image */
 } Qcow2Remedy;
 
 /* A way to break a rule.  The rows of a rule are adjacent. */

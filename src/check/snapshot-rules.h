@@ -3,13 +3,13 @@
 
 #pragma once
 
-#include "check/problem.h"
+#include "check/finding.h"
 #include "qcow2/snapshot.h"
 
 G_BEGIN_DECLS
 
-gboolean qcow2_snapshot_table_judge (const Qcow2Image *image,
+gboolean qcow2_snapshot_table_check (const Qcow2Image *image,
                                      Qcow2SnapshotTable *table,
-                                     Qcow2Problems *problems, GError **error);
+                                     Qcow2Findings *findings, GError **error);
 
 G_END_DECLS

@@ -45,7 +45,7 @@ qcow2_image_get_excuse (const Qcow2Image *image, Qcow2RuleIndex rule,
   if (row->only_last && extension != image->bitmaps_index)
     return QCOW2_EXCUSE_OVERRIDDEN;
   if (is_about_bitmaps (row)
-      && !qcow2_header_vouches_for_bitmaps (&image->header))
+      && !qcow2_header_bitmaps_are_consistent (&image->header))
     return QCOW2_EXCUSE_HIDDEN;
   if (row->effect == QCOW2_EFFECT_AT_LOAD && !loaded)
     return QCOW2_EXCUSE_IN_USE;
@@ -53,15 +53,15 @@ qcow2_image_get_excuse (const Qcow2Image *image, Qcow2RuleIndex rule,
   return QCOW2_EXCUSE_NONE;
 }
 
-/* Updates VERDICT if PROBLEMS of IMAGE contain a finding with a worse
+/* Updates VERDICT if FINDINGS of IMAGE contain a finding with a worse
  * effect. */
 void
 qcow2_verdict_add (Qcow2Verdict *verdict, const Qcow2Image *image,
-                   const Qcow2Problems *problems)
+                   const Qcow2Findings *findings)
 {
   for (guint i = 0; i < QCOW2_N_RULES; i++)
     {
-      const Qcow2RuleUse *use = qcow2_problems_get_use (problems, i);
+      const Qcow2RuleUse *use = qcow2_findings_get_use (findings, i);
       const Qcow2Effect effect
           = MIN (qcow2_rules[i].effect, QCOW2_EFFECT_REFUSED);
 
@@ -73,11 +73,11 @@ qcow2_verdict_add (Qcow2Verdict *verdict, const Qcow2Image *image,
     }
 }
 
-/* Returns whether PROBLEMS says that clusters are missing at the end of the
+/* Returns whether FINDINGS says that clusters are missing at the end of the
  * file (FILE-09), and that no writer is about to add them. */
 gboolean
-qcow2_file_is_truncated (const Qcow2Problems *problems)
+qcow2_file_is_truncated (const Qcow2Findings *findings)
 {
-  return qcow2_problems_get_use (problems, QCOW2_FILE_09)->n > 0
-         || qcow2_problems_get_use (problems, QCOW2_FILE_09_REFCOUNT)->n > 0;
+  return qcow2_findings_get_use (findings, QCOW2_FILE_09)->n > 0
+         || qcow2_findings_get_use (findings, QCOW2_FILE_09_REFCOUNT)->n > 0;
 }

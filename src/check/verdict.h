@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include "check/problem.h"
+#include "check/finding.h"
 #include "qcow2/image.h"
 
 G_BEGIN_DECLS
@@ -34,7 +34,7 @@ Qcow2Excuse qcow2_image_get_excuse (const Qcow2Image *image,
                                     Qcow2RuleIndex rule, gboolean loaded,
                                     guint64 extension);
 void qcow2_verdict_add (Qcow2Verdict *verdict, const Qcow2Image *image,
-                        const Qcow2Problems *problems);
-gboolean qcow2_file_is_truncated (const Qcow2Problems *problems);
+                        const Qcow2Findings *findings);
+gboolean qcow2_file_is_truncated (const Qcow2Findings *findings);
 
 G_END_DECLS

@@ -59,19 +59,19 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Request, request_clear)
 /* ---- Can the bitmap be used? ---- */
 
 /* Returns the host offset at which BITMAP, or the image itself, breaks RULE;
- * if PROBLEMS has no such finding, that of BITMAP's directory entry. */
+ * if FINDINGS has no such finding, that of BITMAP's directory entry. */
 static guint64
-find_offset (const Qcow2Problems *problems, const char *rule,
+find_offset (const Qcow2Findings *findings, const char *rule,
              const Qcow2Bitmap *bitmap)
 {
-  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (problems, i);
-      const guint64 index = problem->subject.bitmap;
+      const Qcow2Finding *finding = qcow2_findings_get (findings, i);
+      const guint64 index = finding->subject.bitmap;
 
-      if (g_str_equal (problem->rule, rule)
+      if (g_str_equal (finding->rule, rule)
           && (index == bitmap->index || index == QCOW2_NO_INDEX))
-        return problem->offset;
+        return finding->offset;
     }
 
   return bitmap->file_offset;
@@ -79,7 +79,7 @@ find_offset (const Qcow2Problems *problems, const char *rule,
 
 /* Fills in message and rule of REASON; the caller sets the offset. */
 static void
-find_reason (const Qcow2Bitmap *bitmap, Qcow2Problem *reason)
+find_reason (const Qcow2Bitmap *bitmap, Qcow2Finding *reason)
 {
   switch (qcow2_bitmap_get_shown_state (bitmap))
     {
@@ -109,19 +109,19 @@ find_reason (const Qcow2Bitmap *bitmap, Qcow2Problem *reason)
 }
 
 /* Returns a message that says why BITMAP cannot be used and ends with HINT.
- * PROBLEMS has the findings about it.  The caller frees the message. */
+ * FINDINGS has the findings about it.  The caller frees the message. */
 static char *
-explain (const Qcow2Problems *problems, const Qcow2Bitmap *bitmap,
+explain (const Qcow2Findings *findings, const Qcow2Bitmap *bitmap,
          const char *hint)
 {
-  Qcow2Problem reason = { .subject = qcow2_bitmap_get_subject (bitmap) };
+  Qcow2Finding reason = { .subject = qcow2_bitmap_get_subject (bitmap) };
   g_autoptr (GString) text = g_string_new (NULL);
 
   find_reason (bitmap, &reason);
   g_autofree char *message = g_strconcat (reason.message, hint, NULL);
   reason.message = message;
-  reason.offset = find_offset (problems, reason.rule, bitmap);
-  format_problem (text, &reason);
+  reason.offset = find_offset (findings, reason.rule, bitmap);
+  format_finding_message (text, &reason);
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
 
@@ -132,7 +132,7 @@ static gboolean
 refuse (const Request *request, const Qcow2Bitmap *bitmap, GError **error)
 {
   g_autofree char *message
-      = explain (tool_get_problems (request->tool), bitmap,
+      = explain (tool_get_findings (request->tool), bitmap,
                  " (--force goes on all the same)");
 
   g_set_error_literal (error, QCOW2_ERROR,
@@ -161,27 +161,27 @@ print_extent (const Qcow2Extent *extent, gpointer data, GError **error)
 }
 
 static gboolean
-print_map (Request *request, const Qcow2Contents *contents, GError **error)
+print_map (Request *request, const Qcow2ExtentQuery *query, GError **error)
 {
   GString *out = tool_get_text (request->tool);
 
-  bitmap_map_begin (&request->map, out, contents->start);
+  bitmap_map_begin (&request->map, out, query->start);
   const gboolean printed
-      = qcow2_contents_walk (contents, print_extent, request, error);
+      = qcow2_extent_query_walk (query, print_extent, request, error);
   bitmap_map_end (&request->map, out);
   return printed;
 }
 
 static gboolean
-print_totals (Request *request, const Qcow2Contents *contents, GError **error)
+print_totals (Request *request, const Qcow2ExtentQuery *query, GError **error)
 {
   GString *out = tool_get_text (request->tool);
   Qcow2ExtentTotals totals;
 
-  if (!qcow2_contents_count (contents, &totals, error))
+  if (!qcow2_extent_query_count (query, &totals, error))
     return FALSE;
 
-  bitmap_map_begin (&request->map, out, contents->start);
+  bitmap_map_begin (&request->map, out, query->start);
   bitmap_map_totals (&request->map, out, &totals);
   bitmap_map_end (&request->map, out);
   return TRUE;
@@ -196,18 +196,18 @@ plot_extent (const Qcow2Extent *extent, gpointer data,
 }
 
 static gboolean
-print_plot (Request *request, const Qcow2Contents *contents, GError **error)
+print_plot (Request *request, const Qcow2ExtentQuery *query, GError **error)
 {
   const PlotShape shape = { .width = request->plot_width,
                             .height = request->plot_height,
                             .ascii = !charset_is_utf8 (),
-                            .start = contents->start,
-                            .length = contents->length,
-                            .granularity = contents->bitmap->granularity };
+                            .start = query->start,
+                            .length = query->length,
+                            .granularity = query->bitmap->granularity };
   g_autoptr (Plot) plot = plot_new (&shape);
 
   request->plot = plot;
-  if (!qcow2_contents_walk (contents, plot_extent, request, error))
+  if (!qcow2_extent_query_walk (query, plot_extent, request, error))
     return FALSE;
 
   plot_print (plot, tool_get_text (request->tool));
@@ -227,13 +227,13 @@ look_at_extent (const Qcow2Extent *extent, gpointer data,
 /* Answers --contains through the exit status.  Unknown parts have to be
  * copied, so they count as dirty. */
 static gboolean
-answer (Request *request, const Qcow2Contents *contents, GError **error)
+answer (Request *request, const Qcow2ExtentQuery *query, GError **error)
 {
-  const guint64 size = contents->image->header.size;
+  const guint64 size = query->image->header.size;
   g_autoptr (GError) local_error = NULL;
 
   request->has_dirty = FALSE;
-  qcow2_contents_walk (contents, look_at_extent, request, &local_error);
+  qcow2_extent_query_walk (query, look_at_extent, request, &local_error);
   if (local_error != NULL)
     {
       g_propagate_error (error, g_steal_pointer (&local_error));
@@ -242,11 +242,11 @@ answer (Request *request, const Qcow2Contents *contents, GError **error)
   if (request->has_dirty)
     return TRUE;
 
-  if (contents->length < request->max_length)
+  if (query->length < request->max_length)
     {
       g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
                    "--contains: not all of that is on the disk, which "
-                   "has " QCOW2_U " bytes",
+                   "has " QCOW2_U64_FORMAT " bytes",
                    size);
       return FALSE;
     }
@@ -255,52 +255,53 @@ answer (Request *request, const Qcow2Contents *contents, GError **error)
   return TRUE;
 }
 
-/* Writes messages that say why part of CONTENTS is unknown, if it is: ERROR,
+/* Writes messages that say why part of QUERY is unknown, if it is: ERROR,
  * unless that is NULL, and the state of the bitmap.  STATUS becomes the exit
  * status. */
 static void
-complain (Tool *tool, ToolStatus status, const Qcow2Contents *contents,
+complain (Tool *tool, ToolStatus status, const Qcow2ExtentQuery *query,
           const GError *error)
 {
   if (error != NULL)
-    tool_complain (tool, status, error->message);
-  if (qcow2_bitmap_is_sound (contents->bitmap))
+    tool_warn (tool, status, error->message);
+  if (qcow2_bitmap_is_sound (query->bitmap))
     return;
 
   g_autofree char *message
-      = explain (tool_get_problems (tool), contents->bitmap,
+      = explain (tool_get_findings (tool), query->bitmap,
                  ", so its bits cannot prove that anything is clean");
-  tool_complain (tool, status, message);
+  tool_warn (tool, status, message);
 }
 
-/* Shows CONTENTS in the form that REQUEST selects. */
+/* Shows QUERY in the form that REQUEST selects. */
 static gboolean
-show_contents (Request *request, const Qcow2Contents *contents, GError **error)
+show_contents (Request *request, const Qcow2ExtentQuery *query, GError **error)
 {
   if (request->contains_text != NULL)
-    return answer (request, contents, error);
+    return answer (request, query, error);
   if (request->totals)
-    return print_totals (request, contents, error);
+    return print_totals (request, query, error);
   if (request->want_plot)
-    return print_plot (request, contents, error);
+    return print_plot (request, query, error);
 
-  return print_map (request, contents, error);
+  return print_map (request, query, error);
 }
 
-/* Shows nothing before the directory entry and the whole table are judged, and
- * the data is known not to exceed the amount that is read. */
+/* Shows nothing before the directory entry and the whole table are checked,
+ * and the data is known not to exceed the amount that is read. */
 static gboolean
-show_bitmap (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
+show_bitmap (Tool *tool, Qcow2Image *image, Qcow2BitmapChecker *checker,
              Qcow2Bitmap *bitmap, gpointer data, GError **error)
 {
   Request *request = data;
   g_autoptr (GError) examine_error = NULL;
   g_autoptr (GError) read_error = NULL;
-  Qcow2Contents contents = { .image = image,
-                             .bitmap = bitmap,
-                             .unread = request->force ? &read_error : NULL };
+  Qcow2ExtentQuery query
+      = { .image = image,
+          .bitmap = bitmap,
+          .first_error = request->force ? &read_error : NULL };
 
-  if (!qcow2_examiner_examine (examiner, bitmap, &examine_error)
+  if (!qcow2_bitmap_checker_check (checker, bitmap, &examine_error)
       && !request->force)
     {
       g_propagate_error (error, g_steal_pointer (&examine_error));
@@ -309,15 +310,15 @@ show_bitmap (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
   if (!qcow2_bitmap_is_sound (bitmap) && !request->force)
     return refuse (request, bitmap, error);
 
-  qcow2_contents_set_range (&contents, request->start, request->max_length);
-  if (!request->force && !qcow2_contents_check_size (&contents, error))
+  qcow2_extent_query_set_range (&query, request->start, request->max_length);
+  if (!request->force && !qcow2_extent_query_verify_size (&query, error))
     return FALSE;
-  if (!show_contents (request, &contents, error))
+  if (!show_contents (request, &query, error))
     return FALSE;
 
   /* The exit status of --contains is its answer. */
   complain (tool, request->contains_text != NULL ? TOOL_OK : TOOL_DAMAGED,
-            &contents, read_error != NULL ? read_error : examine_error);
+            &query, read_error != NULL ? read_error : examine_error);
   return TRUE;
 }
 
@@ -530,7 +531,7 @@ const Command cmd_bitmap_map = {
   .name = "bitmap-map",
   .operands = "IMAGE",
   .summary = "Print which parts of the disk a bitmap marks",
-  .more_output = "ddrescue",
+  .extra_output = "ddrescue",
   .one_image = TRUE,
   .purpose = TOOL_ANSWERS,
   .run = run,

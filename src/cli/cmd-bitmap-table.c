@@ -4,7 +4,7 @@
 #include "config.h"
 
 #include "cli/commands.h"
-#include "cli/rows.h"
+#include "cli/print-table.h"
 #include "cli/selection.h"
 #include "cli/usage.h"
 #include "qcow2/error.h"
@@ -83,23 +83,25 @@ show_at (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
     return TRUE;
 
   g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
-               QCOW2_X ": bitmap table: only " QCOW2_U " of " QCOW2_U
-                       " entries are in the file, which has " QCOW2_U " bytes",
+               QCOW2_HEX_FORMAT
+               ": bitmap table: only " QCOW2_U64_FORMAT " of " QCOW2_U64_FORMAT
+               " entries are in the file, which has " QCOW2_U64_FORMAT
+               " bytes",
                request->at, n_readable - MIN (rows->start, n_readable),
                rows->count, byte_source_get_size (image->source));
   return FALSE;
 }
 
 static gboolean
-show_table (Tool *tool, Qcow2Image *image, Qcow2Examiner *examiner,
+show_table (Tool *tool, Qcow2Image *image, Qcow2BitmapChecker *checker,
             Qcow2Bitmap *bitmap, gpointer data, GError **error)
 {
   const Request *request = data;
 
-  qcow2_examiner_judge_entry (examiner, bitmap);
+  qcow2_bitmap_checker_check_entry (checker, bitmap);
   describe_begin_table (tool_get_emitter (tool), bitmap,
                         !selection_is_given (&request->selection));
-  const gboolean shown = rows_print_bitmap (tool, image, examiner, bitmap,
+  const gboolean shown = rows_print_bitmap (tool, image, checker, bitmap,
                                             &request->rows, TRUE, error);
   emitter_end (tool_get_emitter (tool));
   return shown;

@@ -3,9 +3,9 @@
 
 #include "config.h"
 
-#include "cli/bitmap-block.h"
 #include "cli/commands.h"
 #include "cli/fields.h"
+#include "cli/print-bitmap.h"
 #include "cli/usage.h"
 #include "qcow2/error.h"
 #include "render/bitmap-list.h"
@@ -25,7 +25,7 @@ typedef struct
 
   /* State of the current image. */
   BitmapList *rows;
-  guint64 n_judged; /* number of bitmaps judged by --is */
+  guint64 n_checked; /* number of bitmaps checked by --is */
 } Request;
 
 static void
@@ -40,14 +40,14 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Request, request_clear)
 
 static gboolean
 show_name (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
-           Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, gpointer data,
+           Qcow2BitmapChecker *checker, Qcow2Bitmap *bitmap, gpointer data,
            GError **error G_GNUC_UNUSED)
 {
   const Request *request = data;
   const Qcow2Field *name
       = qcow2_record_find (qcow2_bitmap_record.fields, "name");
 
-  qcow2_examiner_judge_entry (examiner, bitmap);
+  qcow2_bitmap_checker_check_entry (checker, bitmap);
   if (bitmap->name != NULL)
     format_bare (tool_get_text (tool), name, bitmap,
                  request->fields.nul ? FORMAT_NUL : FORMAT_LINES);
@@ -56,7 +56,7 @@ show_name (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
 
 static gboolean
 show_fields (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
-             Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, gpointer data,
+             Qcow2BitmapChecker *checker, Qcow2Bitmap *bitmap, gpointer data,
              GError **error)
 {
   const Request *request = data;
@@ -65,9 +65,9 @@ show_fields (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
           { qcow2_bitmap_size_fields, bitmap, G_MAXUINT },
           { .fields = NULL } };
 
-  return qcow2_examiner_examine (examiner, bitmap, error)
+  return qcow2_bitmap_checker_check (checker, bitmap, error)
          && (!request->stats
-             || qcow2_examiner_count_dirty (examiner, bitmap, error))
+             || qcow2_bitmap_checker_count_dirty (checker, bitmap, error))
          && fields_print (&request->fields, sources,
                           bitmap->state != QCOW2_BITMAP_STATE_DAMAGED,
                           tool_get_text (tool), error);
@@ -75,13 +75,13 @@ show_fields (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
 
 static gboolean
 show_answer (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
-             Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, gpointer data,
+             Qcow2BitmapChecker *checker, Qcow2Bitmap *bitmap, gpointer data,
              GError **error)
 {
   Request *request = data;
 
-  request->n_judged++;
-  if (!qcow2_examiner_examine (examiner, bitmap, error))
+  request->n_checked++;
+  if (!qcow2_bitmap_checker_check (checker, bitmap, error))
     return FALSE;
 
   const char *state = qcow2_label_find (qcow2_bitmap_states, bitmap->state);
@@ -94,13 +94,13 @@ show_answer (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
 
 static gboolean
 add_to_list (Tool *tool G_GNUC_UNUSED, Qcow2Image *image,
-             Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, gpointer data,
+             Qcow2BitmapChecker *checker, Qcow2Bitmap *bitmap, gpointer data,
              GError **error)
 {
   const Request *request = data;
   const gboolean known
-      = qcow2_examiner_examine (examiner, bitmap, error)
-        && qcow2_examiner_count_dirty (examiner, bitmap, error);
+      = qcow2_bitmap_checker_check (checker, bitmap, error)
+        && qcow2_bitmap_checker_count_dirty (checker, bitmap, error);
 
   bitmap_list_add (request->rows, bitmap, image->header.size);
   return known;
@@ -108,7 +108,7 @@ add_to_list (Tool *tool G_GNUC_UNUSED, Qcow2Image *image,
 
 static gboolean
 print_list_row (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
-                Qcow2Examiner *examiner G_GNUC_UNUSED, Qcow2Bitmap *bitmap,
+                Qcow2BitmapChecker *checker G_GNUC_UNUSED, Qcow2Bitmap *bitmap,
                 gpointer data, GError **error G_GNUC_UNUSED)
 {
   const Request *request = data;
@@ -169,11 +169,11 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 
   request->rows = rows;
   visit.with_verdict
-      = tool_get_emitter (tool)->for_programs || asks_for_usable (request);
-  request->n_judged = 0;
+      = tool_get_emitter (tool)->machine_readable || asks_for_usable (request);
+  request->n_checked = 0;
   if (!selection_visit (&request->selection, &visit, tool, image, error))
     return FALSE;
-  if (request->is == NULL || request->n_judged > 0)
+  if (request->is == NULL || request->n_checked > 0)
     return TRUE;
 
   /* Without any bitmap, it would be true of every state that all bitmaps are

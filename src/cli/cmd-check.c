@@ -55,7 +55,7 @@ go_on_after (GError *error, gpointer data)
 {
   const Job *job = data;
 
-  tool_go_on_after (job->tool, &error);
+  tool_recover (job->tool, &error);
 }
 
 static void
@@ -72,19 +72,21 @@ set_status (Tool *tool, const Request *request, const DescribeCounts *counts,
 static void
 append_count (GString *out, guint64 n, const char *noun)
 {
-  g_string_append_printf (out, QCOW2_U " %s%s", n, noun, n == 1 ? "" : "s");
+  g_string_append_printf (out, QCOW2_U64_FORMAT " %s%s", n, noun,
+                          n == 1 ? "" : "s");
 }
 
 static void
 append_bitmaps (GString *out, const Qcow2BitmapSummary *bitmaps)
 {
-  if (bitmaps->is_whole)
-    g_string_append_printf (out,
-                            "; bitmaps: " QCOW2_U " enabled, " QCOW2_U
-                            " disabled, " QCOW2_U " in use, " QCOW2_U
-                            " stale, " QCOW2_U " damaged",
-                            bitmaps->enabled, bitmaps->disabled,
-                            bitmaps->in_use, bitmaps->stale, bitmaps->damaged);
+  if (bitmaps->is_complete)
+    g_string_append_printf (
+        out,
+        "; bitmaps: " QCOW2_U64_FORMAT " enabled, " QCOW2_U64_FORMAT
+        " disabled, " QCOW2_U64_FORMAT " in use, " QCOW2_U64_FORMAT
+        " stale, " QCOW2_U64_FORMAT " damaged",
+        bitmaps->enabled, bitmaps->disabled, bitmaps->in_use, bitmaps->stale,
+        bitmaps->damaged);
   else
     g_string_append (out, "; bitmaps: unknown");
 }
@@ -140,7 +142,7 @@ give_findings (Tool *tool, const Request *request, ReportScope scope,
   report_findings (report, scope);
   report_count (report, &summary->counts);
   set_status (tool, request, &summary->counts, &summary->bitmaps);
-  if (!tool_get_emitter (tool)->for_programs && !request->quiet)
+  if (!tool_get_emitter (tool)->machine_readable && !request->quiet)
     report_print (report, tool_get_text (tool));
 }
 
@@ -148,7 +150,7 @@ static void
 give_summary (Tool *tool, const Request *request,
               const DescribeSummary *summary)
 {
-  if (tool_get_emitter (tool)->for_programs)
+  if (tool_get_emitter (tool)->machine_readable)
     describe_summary (tool_get_emitter (tool), summary);
   else if (!request->quiet)
     print_summary (tool, summary);
@@ -188,7 +190,7 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   const gboolean selected = selection_is_given (&request->selection);
   ReportScope scope
       = REPORT_SCOPE (selected ? QCOW2_PART_BITMAPS : QCOW2_PART_ALL);
-  Qcow2Problems *problems = tool_get_problems (tool);
+  Qcow2Findings *findings = tool_get_findings (tool);
   Qcow2Verdict verdict;
   DescribeSummary summary = { .verdict = selected ? NULL : &verdict };
   GError *local_error = NULL;
@@ -199,8 +201,8 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   g_autoptr (Qcow2Directory) directory
       = qcow2_directory_open (image, &local_error);
   if (directory == NULL
-      || !qcow2_directory_judge (directory, problems, &local_error))
-    tool_go_on_after (tool, &local_error);
+      || !qcow2_directory_check (directory, findings, &local_error))
+    tool_recover (tool, &local_error);
   if (selected && directory == NULL)
     return TRUE;
   if (selected
@@ -212,7 +214,7 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
       return FALSE;
     }
 
-  qcow2_image_check (image, problems, directory, &calls, &summary.bitmaps,
+  qcow2_image_check (image, findings, directory, &calls, &summary.bitmaps,
                      selected ? NULL : &verdict);
   if (request->is != NULL)
     return answer (tool, request, &verdict, error);
@@ -254,7 +256,7 @@ list_rules (Tool *tool, GError **error)
   if (!tool_want_no_image (tool, "--rules", error))
     return FALSE;
 
-  if (!emitter->for_programs)
+  if (!emitter->machine_readable)
     {
       print_rules (tool_get_text (tool));
       return TRUE;

@@ -5,7 +5,7 @@
 #include "config.h"
 
 #include "cli/commands.h"
-#include "cli/rows.h"
+#include "cli/print-table.h"
 #include "cli/selection.h"
 #include "qcow2/dumper.h"
 #include "qcow2/error.h"
@@ -122,15 +122,15 @@ print_extensions (Job *job, GError **error)
 
 static gboolean
 ignore_bitmap (Tool *tool G_GNUC_UNUSED, Qcow2Image *image G_GNUC_UNUSED,
-               Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
+               Qcow2BitmapChecker *checker, Qcow2Bitmap *bitmap,
                gpointer data G_GNUC_UNUSED, GError **error)
 {
-  return qcow2_examiner_examine (examiner, bitmap, error);
+  return qcow2_bitmap_checker_check (checker, bitmap, error);
 }
 
 /* Reports the findings on an image that cannot be printed completely, and
- * fails with QCOW2_ERROR_CORRUPT.  Other images are not judged, since the
- * dumper does not judge them either. */
+ * fails with QCOW2_ERROR_CORRUPT.  Other images are not checked, since the
+ * dumper does not check them either. */
 static gboolean
 report_damage (Tool *tool, Qcow2Image *image, GError **error)
 {

@@ -4,9 +4,9 @@
 
 #include "config.h"
 
-#include "cli/bitmap-block.h"
 #include "cli/commands.h"
-#include "cli/each-extension.h"
+#include "cli/print-bitmap.h"
+#include "cli/print-extensions.h"
 #include "render/describe.h"
 
 static gboolean
@@ -31,7 +31,7 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   const SelectionVisit visit
       = { .key = "bitmaps",
           .show = bitmap_block_show_with_table,
-          .with_verdict = tool_get_emitter (tool)->for_programs };
+          .with_verdict = tool_get_emitter (tool)->machine_readable };
 
   describe_header (tool_get_emitter (tool), "Header:", &image->header);
   tool_report (tool, REPORT_SCOPE (QCOW2_PART_HEADER));

@@ -4,9 +4,9 @@
 #include "config.h"
 
 #include "cli/commands.h"
-#include "cli/each-extension.h"
 #include "cli/fields.h"
 #include "cli/number.h"
+#include "cli/print-extensions.h"
 #include "cli/usage.h"
 #include "qcow2/error.h"
 #include "render/describe.h"
@@ -85,16 +85,16 @@ has_selection (const Request *request)
   return request->index_text != NULL || request->magic_text != NULL;
 }
 
-/* Returns whether PROBLEMS has no error of EXTENSION. */
+/* Returns whether FINDINGS has no error of EXTENSION. */
 static gboolean
-is_intact (const Qcow2Problems *problems, const Qcow2Extension *extension)
+is_intact (const Qcow2Findings *findings, const Qcow2Extension *extension)
 {
-  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (problems, i);
+      const Qcow2Finding *finding = qcow2_findings_get (findings, i);
 
-      if (problem->severity == QCOW2_SEVERITY_ERROR
-          && problem->subject.extension == extension->index)
+      if (finding->severity == QCOW2_SEVERITY_ERROR
+          && finding->subject.extension == extension->index)
         return FALSE;
     }
 
@@ -116,7 +116,7 @@ show_extension (Tool *tool, const Qcow2Extension *extension, gpointer data,
     }
   if (request->n_shown == 1)
     return fields_print (&request->fields, get_sources (sources, extension),
-                         is_intact (tool_get_problems (tool), extension),
+                         is_intact (tool_get_findings (tool), extension),
                          request->answer, error);
 
   g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_AMBIGUOUS,

@@ -63,9 +63,9 @@ get_end (const Qcow2Header *header)
              : QCOW2_AT (qcow2_header_record, Qcow2Header, padding);
 }
 
-/* Returns whether PROBLEM is about the stored field NAME of HEADER. */
+/* Returns whether FINDING is about the stored field NAME of HEADER. */
 static gboolean
-is_about (const Qcow2Problem *problem, const Qcow2Header *header,
+is_about (const Qcow2Finding *finding, const Qcow2Header *header,
           const char *name)
 {
   const Qcow2Field *field
@@ -74,12 +74,12 @@ is_about (const Qcow2Problem *problem, const Qcow2Header *header,
   guint64 len;
 
   find_place (field, &offset, &len);
-  return problem->offset < get_end (header) && problem->offset >= offset
-         && problem->offset - offset < len;
+  return finding->offset < get_end (header) && finding->offset >= offset
+         && finding->offset - offset < len;
 }
 
 static gboolean
-bears_on_key (const Qcow2Problem *problem, const Qcow2Header *header,
+bears_on_key (const Qcow2Finding *finding, const Qcow2Header *header,
               const char *key)
 {
   const Origin *origin = NULL;
@@ -92,46 +92,46 @@ bears_on_key (const Qcow2Problem *problem, const Qcow2Header *header,
         origin = &origins[i];
     }
   if (origin == NULL)
-    return is_about (problem, header, key);
+    return is_about (finding, header, key);
 
   for (guint i = 0; origin->from[i] != NULL; i++)
     {
-      if (is_about (problem, header, origin->from[i]))
+      if (is_about (finding, header, origin->from[i]))
         return TRUE;
     }
 
   /* That the file is truncated says nothing about its first cluster. */
-  return origin->from_extensions && problem->offset >= get_end (header)
-         && !g_str_has_prefix (problem->rule, "FILE-");
+  return origin->from_extensions && finding->offset >= get_end (header)
+         && !g_str_has_prefix (finding->rule, "FILE-");
 }
 
-/* Returns whether PROBLEM bears on one of the keys in DATA, a Wanted; for
+/* Returns whether FINDING bears on one of the keys in DATA, a Wanted; for
  * ReportScope.bears_on. */
 static gboolean
-bears_on_keys (const Qcow2Problem *problem, gconstpointer data)
+bears_on_keys (const Qcow2Finding *finding, gconstpointer data)
 {
   const Wanted *wanted = data;
 
   for (char **key = wanted->fields->keys; *key != NULL; key++)
     {
-      if (bears_on_key (problem, wanted->header, *key))
+      if (bears_on_key (finding, wanted->header, *key))
         return TRUE;
     }
 
   return FALSE;
 }
 
-/* Returns whether no error in PROBLEMS bears on the keys in WANTED. */
+/* Returns whether no error in FINDINGS bears on the keys in WANTED. */
 static gboolean
-is_intact (const Qcow2Problems *problems, const Wanted *wanted)
+is_intact (const Qcow2Findings *findings, const Wanted *wanted)
 {
-  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (problems, i);
+      const Qcow2Finding *finding = qcow2_findings_get (findings, i);
 
-      if (problem->severity == QCOW2_SEVERITY_ERROR
-          && (problem->subject.parts & QCOW2_PART_HEADER) != 0
-          && bears_on_keys (problem, wanted))
+      if (finding->severity == QCOW2_SEVERITY_ERROR
+          && (finding->subject.parts & QCOW2_PART_HEADER) != 0
+          && bears_on_keys (finding, wanted))
         return FALSE;
     }
 
@@ -156,7 +156,7 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
     }
 
   const gboolean found = fields_print (
-      fields, sources, is_intact (tool_get_problems (tool), &wanted),
+      fields, sources, is_intact (tool_get_findings (tool), &wanted),
       tool_get_text (tool), error);
   scope.bears_on = bears_on_keys;
   scope.data = &wanted;

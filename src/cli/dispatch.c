@@ -18,7 +18,7 @@
 /* Returns the number of letters to change, add or remove to turn A into B, or
  * MOST + 1 if that is more than MOST. */
 static guint
-count_slips (const char *a, const char *b, guint most)
+edit_distance (const char *a, const char *b, guint most)
 {
   while (*a != '\0' && *a == *b)
     {
@@ -32,11 +32,11 @@ count_slips (const char *a, const char *b, guint most)
 
   guint least = most;
   if (*a != '\0' && *b != '\0')
-    least = MIN (least, count_slips (a + 1, b + 1, most - 1));
+    least = MIN (least, edit_distance (a + 1, b + 1, most - 1));
   if (*a != '\0')
-    least = MIN (least, count_slips (a + 1, b, most - 1));
+    least = MIN (least, edit_distance (a + 1, b, most - 1));
   if (*b != '\0')
-    least = MIN (least, count_slips (a, b + 1, most - 1));
+    least = MIN (least, edit_distance (a, b + 1, most - 1));
   return 1 + least;
 }
 
@@ -103,7 +103,7 @@ unknown_command (const char *name, GError **error)
 
   for (guint i = 0; commands[i] != NULL; i++)
     {
-      const guint slips = count_slips (name, commands[i]->name, MAX_SLIPS);
+      const guint slips = edit_distance (name, commands[i]->name, MAX_SLIPS);
 
       if (slips < least)
         {
@@ -258,7 +258,7 @@ report_usage (Output *output, const Command *command, const GError *error)
       command != NULL ? command->name : "");
 
   output_message (output, NULL, error->message);
-  output_plain_message (output, hint);
+  output_unprefixed_message (output, hint);
 }
 
 static ToolStatus
@@ -275,7 +275,7 @@ run_reporting (Tool *tool, Output *output, char **argv)
   if (error->domain == G_OPTION_ERROR)
     report_usage (output, command, error);
   else if (error->domain == TOOL_ERROR)
-    output_plain_message (output, error->message);
+    output_unprefixed_message (output, error->message);
 
   return TOOL_FAILED;
 }

@@ -111,7 +111,7 @@ output_of (const Options *options, const char *name)
   if (g_strcmp0 (name, "jsonl") == 0)
     return OPTIONS_OUTPUT_JSONL;
 
-  return name != NULL && g_strcmp0 (name, options->more_output) == 0
+  return name != NULL && g_strcmp0 (name, options->extra_output) == 0
              ? OPTIONS_OUTPUT_MORE
              : OPTIONS_OUTPUT_TEXT;
 }
@@ -133,7 +133,7 @@ check (Options *options, const char *output, const char *format,
        GError **error)
 {
   const char *const outputs[]
-      = { "text", "json", "jsonl", "human", options->more_output, NULL };
+      = { "text", "json", "jsonl", "human", options->extra_output, NULL };
   static const char *const formats[] = { "qcow2", NULL };
 
   if (!usage_check_choice ("--output", output, outputs, error)
@@ -158,7 +158,7 @@ options_parse (Options *options, const char *command, const char *operands,
   g_autofree char *output = NULL;
   g_autofree char *format = NULL;
   g_autofree char *outputs
-      = g_strjoin ("|", "text|json|jsonl", options->more_output, NULL);
+      = g_strjoin ("|", "text|json|jsonl", options->extra_output, NULL);
   /* The help omits options that are always refused or have no use. */
   const int lists = options->one_image ? G_OPTION_FLAG_HIDDEN : 0;
   const int forms = options->text_only ? G_OPTION_FLAG_HIDDEN : 0;

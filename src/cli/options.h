@@ -13,7 +13,7 @@ typedef enum
   OPTIONS_OUTPUT_TEXT,
   OPTIONS_OUTPUT_JSON,  /* one indented document */
   OPTIONS_OUTPUT_JSONL, /* a line per image, or per item of the command */
-  OPTIONS_OUTPUT_MORE   /* the command's own, Options.more_output */
+  OPTIONS_OUTPUT_MORE   /* the command's own, Options.extra_output */
 } OptionsOutput;
 
 /* Options of every command; arrays are NULL-terminated or NULL. */
@@ -23,7 +23,7 @@ typedef struct
   char **line_files; /* --files-from */
   char **nul_files;  /* --files0-from */
   OptionsOutput output;
-  const char *more_output; /* a further value of --output, or NULL */
+  const char *extra_output; /* a further value of --output, or NULL */
   gboolean may_lack_image;
   gboolean one_image; /* lists of images are not offered */
   gboolean text_only; /* output other than text is not offered */

@@ -108,7 +108,7 @@ output_release (Output *output, GError **error)
 /* Writes LINE and a newline to standard error, after the output that precedes
  * it.  A failure is ignored: there is nowhere to report it. */
 void
-output_plain_message (Output *output, const char *line)
+output_unprefixed_message (Output *output, const char *line)
 {
   g_autofree char *text = g_strconcat (line, "\n", NULL);
 
@@ -136,7 +136,7 @@ output_message (Output *output, const char *image, const char *message)
       g_string_append (line, ": ");
     }
   g_string_append (line, message);
-  output_plain_message (output, line->str);
+  output_unprefixed_message (output, line->str);
 }
 
 /* Writes the remaining output.  Returns whether all output was written.  If

@@ -35,7 +35,7 @@ gboolean output_flush_all (Output *output, GError **error);
 void output_hold (Output *output);
 gboolean output_release (Output *output, GError **error);
 void output_message (Output *output, const char *image, const char *message);
-void output_plain_message (Output *output, const char *line);
+void output_unprefixed_message (Output *output, const char *line);
 gboolean output_close (Output *output);
 void output_free (Output *output);
 

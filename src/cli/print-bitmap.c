@@ -2,20 +2,20 @@
 
 #include "config.h"
 
-#include "cli/bitmap-block.h"
+#include "cli/print-bitmap.h"
 
-#include "cli/rows.h"
+#include "cli/print-table.h"
 #include "render/describe.h"
 
 /* Examines BITMAP and counts its dirty bytes if STATS is not NULL and *STATS
  * is TRUE. */
 static gboolean
-examine (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, const gboolean *stats,
-         GError **error)
+examine (Qcow2BitmapChecker *checker, Qcow2Bitmap *bitmap,
+         const gboolean *stats, GError **error)
 {
-  return qcow2_examiner_examine (examiner, bitmap, error)
+  return qcow2_bitmap_checker_check (checker, bitmap, error)
          && (stats == NULL || !*stats
-             || qcow2_examiner_count_dirty (examiner, bitmap, error));
+             || qcow2_bitmap_checker_count_dirty (checker, bitmap, error));
 }
 
 /* Emits the block of BITMAP; a SelectionFunc.  The directory entry is printed
@@ -23,10 +23,10 @@ examine (Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, const gboolean *stats,
  * says whether to read the contents of BITMAP, too. */
 gboolean
 bitmap_block_show (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
-                   Qcow2Examiner *examiner, Qcow2Bitmap *bitmap, gpointer data,
-                   GError **error)
+                   Qcow2BitmapChecker *checker, Qcow2Bitmap *bitmap,
+                   gpointer data, GError **error)
 {
-  const gboolean examined = examine (examiner, bitmap, data, error);
+  const gboolean examined = examine (checker, bitmap, data, error);
 
   describe_begin_bitmap (tool_get_emitter (tool), bitmap);
   emitter_end (tool_get_emitter (tool));
@@ -34,20 +34,19 @@ bitmap_block_show (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
 }
 
 /* Emits the block of BITMAP with its table; otherwise like
- * bitmap_block_show ().  The block already judges the table, so the rows are
- * not judged again. */
+ * bitmap_block_show ().  The block already checks the table, so the rows are
+ * not checked again. */
 gboolean
 bitmap_block_show_with_table (Tool *tool, Qcow2Image *image,
-                              Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
+                              Qcow2BitmapChecker *checker, Qcow2Bitmap *bitmap,
                               gpointer data, GError **error)
 {
   const RowOptions all_rows = { .count = ROWS_ALL };
-  const gboolean examined = examine (examiner, bitmap, data, error);
+  const gboolean examined = examine (checker, bitmap, data, error);
 
   describe_begin_bitmap (tool_get_emitter (tool), bitmap);
-  const gboolean printed
-      = rows_print_bitmap (tool, image, examiner, bitmap, &all_rows, FALSE,
-                           examined ? error : NULL);
+  const gboolean printed = rows_print_bitmap (
+      tool, image, checker, bitmap, &all_rows, FALSE, examined ? error : NULL);
   emitter_end (tool_get_emitter (tool));
   return examined && printed;
 }

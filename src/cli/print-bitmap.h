@@ -8,10 +8,10 @@
 G_BEGIN_DECLS
 
 gboolean bitmap_block_show (Tool *tool, Qcow2Image *image,
-                            Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
+                            Qcow2BitmapChecker *checker, Qcow2Bitmap *bitmap,
                             gpointer data, GError **error);
 gboolean bitmap_block_show_with_table (Tool *tool, Qcow2Image *image,
-                                       Qcow2Examiner *examiner,
+                                       Qcow2BitmapChecker *checker,
                                        Qcow2Bitmap *bitmap, gpointer data,
                                        GError **error);
 

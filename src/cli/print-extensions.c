@@ -2,35 +2,35 @@
 
 #include "config.h"
 
-#include "cli/each-extension.h"
+#include "cli/print-extensions.h"
 
-/* Returns whether PROBLEM is about the list of extensions as a whole. */
+/* Returns whether FINDING is about the list of extensions as a whole. */
 static gboolean
-is_about_list (const Qcow2Problem *problem)
+is_about_list (const Qcow2Finding *finding)
 {
-  return problem->subject.extension == QCOW2_NO_INDEX
-         || (problem->subject.parts & QCOW2_PART_HEADER) != 0;
+  return finding->subject.extension == QCOW2_NO_INDEX
+         || (finding->subject.parts & QCOW2_PART_HEADER) != 0;
 }
 
-/* Returns whether PROBLEM is about the extension with the index DATA, or about
+/* Returns whether FINDING is about the extension with the index DATA, or about
  * the list. */
 static gboolean
-bears_on_extension (const Qcow2Problem *problem, gconstpointer data)
+bears_on_extension (const Qcow2Finding *finding, gconstpointer data)
 {
   const guint64 *index = data;
 
-  return is_about_list (problem) || problem->subject.extension == *index;
+  return is_about_list (finding) || finding->subject.extension == *index;
 }
 
-/* Returns whether PROBLEM is about the list, or about the end of the list of
+/* Returns whether FINDING is about the list, or about the end of the list of
  * the image DATA. */
 static gboolean
-bears_on_list (const Qcow2Problem *problem, gconstpointer data)
+bears_on_list (const Qcow2Finding *finding, gconstpointer data)
 {
   const Qcow2Image *image = data;
 
-  return is_about_list (problem)
-         || problem->subject.extension >= image->end.index;
+  return is_about_list (finding)
+         || finding->subject.extension >= image->end.index;
 }
 
 /* Returns the scope of the findings on the list of extensions of IMAGE and on

@@ -3,7 +3,7 @@
 
 #pragma once
 
-#include "check/examine.h"
+#include "check/bitmap-checker.h"
 #include "cli/tool.h"
 
 G_BEGIN_DECLS
@@ -24,8 +24,9 @@ typedef struct
 gboolean rows_print (Tool *tool, const Qcow2Table *table,
                      const RowOptions *options, GError **error);
 gboolean rows_print_bitmap (Tool *tool, Qcow2Image *image,
-                            Qcow2Examiner *examiner, const Qcow2Bitmap *bitmap,
-                            const RowOptions *options, gboolean judge,
+                            Qcow2BitmapChecker *checker,
+                            const Qcow2Bitmap *bitmap,
+                            const RowOptions *options, gboolean check,
                             GError **error);
 
 G_END_DECLS

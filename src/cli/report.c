@@ -18,7 +18,7 @@ struct Report
   Output *output;
   const char *path;
   const Qcow2Image *image;       /* NULL if it cannot be opened */
-  const Qcow2Problems *problems; /* those of IMAGE */
+  const Qcow2Findings *findings; /* those of IMAGE */
   gboolean is_answer;            /* see report_make_answer () */
   const char *const *ignored;    /* IDs of rules, or NULL */
   GArray *pending;    /* guint: indexes of findings not in scope yet */
@@ -28,18 +28,18 @@ struct Report
   guint parts;        /* union of the parts of all scopes so far */
 };
 
-/* Returns a report on IMAGE, the file at PATH, and its PROBLEMS.  All must
+/* Returns a report on IMAGE, the file at PATH, and its FINDINGS.  All must
  * outlive the report.  IMAGE is NULL if it cannot be opened. */
 Report *
 report_new (Output *output, const char *path, const Qcow2Image *image,
-            const Qcow2Problems *problems)
+            const Qcow2Findings *findings)
 {
   Report *report = g_new0 (Report, 1);
 
   report->output = output;
   report->path = path;
   report->image = image;
-  report->problems = problems;
+  report->findings = findings;
   report->pending = g_array_new (FALSE, FALSE, sizeof (guint));
   report->shown = g_ptr_array_new ();
   report->counts = g_hash_table_new (g_str_hash, g_str_equal);
@@ -70,16 +70,16 @@ report_make_answer (Report *report, const char *const *ignored)
 }
 
 static gboolean
-is_in_scope (const Qcow2Problem *problem, ReportScope scope)
+is_in_scope (const Qcow2Finding *finding, ReportScope scope)
 {
-  const Qcow2Subject *subject = &problem->subject;
+  const Qcow2Subject *subject = &finding->subject;
 
   return (subject->parts & scope.parts) != 0
          && (subject->extension == QCOW2_NO_INDEX
              || subject->extension <= scope.max_extension)
          && (subject->bitmap == QCOW2_NO_INDEX
              || subject->bitmap <= scope.max_bitmap)
-         && (scope.bears_on == NULL || scope.bears_on (problem, scope.data));
+         && (scope.bears_on == NULL || scope.bears_on (finding, scope.data));
 }
 
 static guint
@@ -89,17 +89,17 @@ get_count (const Report *report, const char *rule)
 }
 
 static void
-write_finding (Report *report, const Qcow2Problem *problem)
+write_finding (Report *report, const Qcow2Finding *finding)
 {
-  const guint count = get_count (report, problem->rule);
+  const guint count = get_count (report, finding->rule);
 
-  g_hash_table_insert (report->counts, (gpointer) problem->rule,
+  g_hash_table_insert (report->counts, (gpointer) finding->rule,
                        GUINT_TO_POINTER (count + 1));
   if (count >= MESSAGES_PER_RULE)
     return;
 
   g_autoptr (GString) message = g_string_new (NULL);
-  format_problem (message, problem);
+  format_finding_message (message, finding);
   output_message (report->output, report->path, message->str);
 }
 
@@ -115,32 +115,32 @@ is_ignored (const Report *report, const char *rule)
 void
 report_findings (Report *report, ReportScope scope)
 {
-  const Qcow2Problems *problems = report->problems;
+  const Qcow2Findings *findings = report->findings;
   g_autoptr (GArray) candidates = g_steal_pointer (&report->pending);
 
   report->parts |= scope.parts;
 
-  for (; report->n_seen < qcow2_problems_get_n (problems); report->n_seen++)
+  for (; report->n_seen < qcow2_findings_get_n (findings); report->n_seen++)
     g_array_append_val (candidates, report->n_seen);
 
   report->pending = g_array_new (FALSE, FALSE, sizeof (guint));
   for (guint i = 0; i < candidates->len; i++)
     {
       const guint index = g_array_index (candidates, guint, i);
-      const Qcow2Problem *problem = qcow2_problems_get (problems, index);
+      const Qcow2Finding *finding = qcow2_findings_get (findings, index);
 
-      if (!is_in_scope (problem, scope))
+      if (!is_in_scope (finding, scope))
         {
           g_array_append_val (report->pending, index);
           continue;
         }
 
-      if (is_ignored (report, problem->rule))
+      if (is_ignored (report, finding->rule))
         continue;
 
-      g_ptr_array_add (report->shown, (gpointer) problem);
-      if (problem->severity == QCOW2_SEVERITY_ERROR && !report->is_answer)
-        write_finding (report, problem);
+      g_ptr_array_add (report->shown, (gpointer) finding);
+      if (finding->severity == QCOW2_SEVERITY_ERROR && !report->is_answer)
+        write_finding (report, finding);
     }
 }
 
@@ -154,14 +154,14 @@ compare_rules (gconstpointer a, gconstpointer b)
 static gboolean
 has_like_before (const Report *report, guint index)
 {
-  const Qcow2Problem *problem = g_ptr_array_index (report->shown, index);
+  const Qcow2Finding *finding = g_ptr_array_index (report->shown, index);
 
   for (guint i = 0; i < index; i++)
     {
-      const Qcow2Problem *other = g_ptr_array_index (report->shown, i);
+      const Qcow2Finding *other = g_ptr_array_index (report->shown, i);
 
-      if (other->severity == problem->severity
-          && g_str_equal (other->rule, problem->rule))
+      if (other->severity == finding->severity
+          && g_str_equal (other->rule, finding->rule))
         return TRUE;
     }
 
@@ -173,31 +173,32 @@ has_like_before (const Report *report, guint index)
 static guint64
 count_rest (const Report *report, guint index)
 {
-  const Qcow2Problem *like = g_ptr_array_index (report->shown, index);
-  const guint64 n = qcow2_problems_get_n_suppressed (
-      report->problems, like->rule, like->severity, report->parts);
+  const Qcow2Finding *like = g_ptr_array_index (report->shown, index);
+  const guint64 n = qcow2_findings_get_n_suppressed (
+      report->findings, like->rule, like->severity, report->parts);
 
   return n > 0 && !has_like_before (report, index) ? n : 0;
 }
 
 static void
-describe (const Report *report, Emitter *emitter, const Qcow2Problem *problem,
+describe (const Report *report, Emitter *emitter, const Qcow2Finding *finding,
           guint64 n_suppressed)
 {
   if (report->is_answer)
-    describe_checked_problem (emitter, problem, report->image,
-                              report->problems, n_suppressed);
+    describe_checked_finding (emitter, finding, report->image,
+                              report->findings, n_suppressed);
   else
-    describe_problem (emitter, problem, n_suppressed);
+    describe_finding (emitter, finding, n_suppressed);
 }
 
 /* Emits an entry for N findings like LIKE that were not kept. */
 static void
 describe_suppressed (const Report *report, Emitter *emitter,
-                     const Qcow2Problem *like, guint64 n)
+                     const Qcow2Finding *like, guint64 n)
 {
-  g_autofree char *message = g_strdup_printf (QCOW2_U " more like this", n);
-  const Qcow2Problem rest = { .index = like->index,
+  g_autofree char *message
+      = g_strdup_printf (QCOW2_U64_FORMAT " more like this", n);
+  const Qcow2Finding rest = { .index = like->index,
                               .rule = like->rule,
                               .severity = like->severity,
                               .offset = QCOW2_ABSENT,
@@ -250,21 +251,22 @@ report_print (const Report *report, GString *out)
 
   for (guint i = 0; i < report->shown->len; i++)
     {
-      const Qcow2Problem *problem = g_ptr_array_index (report->shown, i);
+      const Qcow2Finding *finding = g_ptr_array_index (report->shown, i);
       const guint64 rest = count_rest (report, i);
 
-      format_finding (out, problem);
+      format_finding (out, finding);
       print_comment (
           out, said,
-          advice_get_consequence (problem, report->image, report->problems));
+          advice_get_consequence (finding, report->image, report->findings));
       print_comment (
           out, said,
-          advice_get_remedy (problem, report->image, report->problems));
+          advice_get_remedy (finding, report->image, report->findings));
       if (rest > 0)
         g_string_append_printf (out,
-                                "    and " QCOW2_U " more of %s that are not "
+                                "    and " QCOW2_U64_FORMAT
+                                " more of %s that are not "
                                 "shown\n",
-                                rest, problem->rule);
+                                rest, finding->rule);
     }
 }
 
@@ -277,10 +279,10 @@ report_count (const Report *report, DescribeCounts *counts)
 
   for (guint i = 0; i < report->shown->len; i++)
     {
-      const Qcow2Problem *problem = g_ptr_array_index (report->shown, i);
+      const Qcow2Finding *finding = g_ptr_array_index (report->shown, i);
       const guint64 n = 1 + count_rest (report, i);
 
-      switch (problem->severity)
+      switch (finding->severity)
         {
         case QCOW2_SEVERITY_ERROR:
           counts->errors += n;
@@ -308,14 +310,14 @@ report_close (Report *report)
       const char *rule = it->data;
       const guint64 count
           = get_count (report, rule)
-            + qcow2_problems_get_n_suppressed (
-                report->problems, rule, QCOW2_SEVERITY_ERROR, report->parts);
+            + qcow2_findings_get_n_suppressed (
+                report->findings, rule, QCOW2_SEVERITY_ERROR, report->parts);
       if (count <= MESSAGES_PER_RULE)
         continue;
 
-      g_autofree char *message
-          = g_strdup_printf (QCOW2_U " more [%s]: see qcow2tool check",
-                             count - MESSAGES_PER_RULE, rule);
+      g_autofree char *message = g_strdup_printf (
+          QCOW2_U64_FORMAT " more [%s]: see qcow2tool check",
+          count - MESSAGES_PER_RULE, rule);
       output_message (report->output, report->path, message);
     }
 

@@ -3,7 +3,7 @@
 
 #pragma once
 
-#include "check/problem.h"
+#include "check/finding.h"
 #include "cli/output.h"
 #include "qcow2/image.h"
 #include "render/describe.h"
@@ -19,7 +19,7 @@ typedef struct
   guint64 max_extension;
   guint64 max_bitmap;
   /* Returns whether a finding on PARTS is relevant to DATA.  NULL: all are. */
-  gboolean (*bears_on) (const Qcow2Problem *problem, gconstpointer data);
+  gboolean (*bears_on) (const Qcow2Finding *finding, gconstpointer data);
   gconstpointer data;
 } ReportScope;
 
@@ -31,7 +31,7 @@ typedef struct
 typedef struct Report Report;
 
 Report *report_new (Output *output, const char *path, const Qcow2Image *image,
-                    const Qcow2Problems *problems);
+                    const Qcow2Findings *findings);
 void report_findings (Report *report, ReportScope scope);
 void report_describe (const Report *report, Emitter *emitter);
 void report_make_answer (Report *report, const char *const *ignored);

@@ -115,7 +115,8 @@ not_found (const Selection *selection, const Qcow2Image *image,
   if (selection->name == NULL)
     {
       g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
-                   "no bitmap has the index " QCOW2_U, selection->index);
+                   "no bitmap has the index " QCOW2_U64_FORMAT,
+                   selection->index);
       return FALSE;
     }
 
@@ -130,8 +131,8 @@ not_found (const Selection *selection, const Qcow2Image *image,
     }
   else
     g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
-                 "no bitmap has the name '%s', but bitmap " QCOW2_U
-                 " is shown that way: use --index " QCOW2_U,
+                 "no bitmap has the name '%s', but bitmap " QCOW2_U64_FORMAT
+                 " is shown that way: use --index " QCOW2_U64_FORMAT,
                  selection->name, search->lookalike, search->lookalike);
   return FALSE;
 }
@@ -237,7 +238,7 @@ selection_find (const Selection *selection, SelectionUse use,
       g_set_error (error, QCOW2_ERROR,
                    use == SELECTION_PREDICATE ? QCOW2_ERROR_READ
                                               : QCOW2_ERROR_AMBIGUOUS,
-                   QCOW2_U " bitmaps have the name '%s': use --index",
+                   QCOW2_U64_FORMAT " bitmaps have the name '%s': use --index",
                    search.n_matches, name);
       return FALSE;
     }
@@ -255,14 +256,14 @@ walk_up_to (const Selection *selection, const SelectionVisit *visit,
             Tool *tool, Qcow2Image *image, Qcow2Directory *directory,
             GError **error)
 {
-  g_autoptr (Qcow2Examiner) examiner
-      = qcow2_examiner_new (directory, tool_get_problems (tool));
+  g_autoptr (Qcow2BitmapChecker) checker
+      = qcow2_bitmap_checker_new (directory, tool_get_findings (tool));
   g_autoptr (GError) local_error = NULL;
   ReportScope scope = REPORT_SCOPE (QCOW2_PART_BITMAPS);
   gboolean any = FALSE;
 
   if (verdict != NULL && verdict->effect >= QCOW2_EFFECT_UNKNOWN)
-    qcow2_examiner_set_refused (examiner);
+    qcow2_bitmap_checker_set_refused (checker);
   qcow2_directory_rewind (directory);
   while (local_error == NULL)
     {
@@ -273,11 +274,11 @@ walk_up_to (const Selection *selection, const SelectionVisit *visit,
         break;
 
       any = TRUE;
-      show (tool, image, examiner, &bitmap, visit->data, &local_error);
+      show (tool, image, checker, &bitmap, visit->data, &local_error);
       scope.max_bitmap = bitmap.index;
       if (visit->use != SELECTION_PREDICATE)
         tool_report (tool, scope);
-      if (local_error == NULL || tool_go_on_after (tool, &local_error))
+      if (local_error == NULL || tool_recover (tool, &local_error))
         tool_flush (tool, &local_error);
     }
 
@@ -295,13 +296,13 @@ walk_up_to (const Selection *selection, const SelectionVisit *visit,
 /* Stores in *VERDICT whether QEMU opens the image of DIRECTORY.  Failed reads
  * are reported and leave the verdict unknown. */
 static void
-judge_opening (Tool *tool, Qcow2Directory *directory, Qcow2Verdict *verdict)
+check_opening (Tool *tool, Qcow2Directory *directory, Qcow2Verdict *verdict)
 {
   GError *error = NULL;
 
-  if (!qcow2_directory_judge_opening (directory, tool_get_problems (tool),
+  if (!qcow2_directory_check_opening (directory, tool_get_findings (tool),
                                       verdict, &error))
-    tool_go_on_after (tool, &error);
+    tool_recover (tool, &error);
 }
 
 /* Emits VERDICT for programs, unless it is NULL.  If the bitmaps are UNKNOWN,
@@ -311,7 +312,7 @@ give_verdict (Tool *tool, const Qcow2Verdict *verdict, gboolean unknown)
 {
   Emitter *emitter = tool_get_emitter (tool);
 
-  if (verdict == NULL || !emitter->for_programs)
+  if (verdict == NULL || !emitter->machine_readable)
     return;
 
   if (unknown)
@@ -319,24 +320,24 @@ give_verdict (Tool *tool, const Qcow2Verdict *verdict, gboolean unknown)
   describe_verdict (emitter, verdict);
 }
 
-/* Fails with QCOW2_ERROR_READ if PROBLEMS says that the directory has an entry
+/* Fails with QCOW2_ERROR_READ if FINDINGS says that the directory has an entry
  * that cannot be read, after the N that were visited: an answer would not be
  * about all bitmaps. */
 static gboolean
-check_all_visited (const Qcow2Problems *problems, guint64 n, GError **error)
+check_all_visited (const Qcow2Findings *findings, guint64 n, GError **error)
 {
-  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (problems, i);
-      const Qcow2Subject *subject = &problem->subject;
+      const Qcow2Finding *finding = qcow2_findings_get (findings, i);
+      const Qcow2Subject *subject = &finding->subject;
 
-      if (problem->severity != QCOW2_SEVERITY_ERROR
+      if (finding->severity != QCOW2_SEVERITY_ERROR
           || (subject->parts & QCOW2_PART_BITMAPS) == 0
           || subject->bitmap == QCOW2_NO_INDEX || subject->bitmap < n)
         continue;
 
       g_autoptr (GString) message = g_string_new (NULL);
-      format_problem (message, problem);
+      format_finding_message (message, finding);
       g_set_error_literal (error, QCOW2_ERROR, QCOW2_ERROR_READ, message->str);
       return FALSE;
     }
@@ -366,16 +367,16 @@ selection_visit (const Selection *selection, const SelectionVisit *visit,
 {
   const gboolean selected = selection_is_given (selection);
   const ReportScope all = REPORT_SCOPE (QCOW2_PART_BITMAPS);
-  Qcow2Problems *problems = tool_get_problems (tool);
+  Qcow2Findings *findings = tool_get_findings (tool);
   g_autoptr (Qcow2Directory) directory = qcow2_directory_open (image, error);
   guint64 last = G_MAXUINT64;
   Qcow2Verdict opening = QCOW2_VERDICT_INIT;
   const Qcow2Verdict *verdict = visit->with_verdict ? &opening : NULL;
 
-  if (directory == NULL || !qcow2_directory_judge (directory, problems, error))
+  if (directory == NULL || !qcow2_directory_check (directory, findings, error))
     return FALSE;
   if (verdict != NULL)
-    judge_opening (tool, directory, &opening);
+    check_opening (tool, directory, &opening);
 
   if (selected
       && !selection_find (selection, visit->use, directory, &last, error))
@@ -384,10 +385,10 @@ selection_visit (const Selection *selection, const SelectionVisit *visit,
         tool_report (tool, all);
       return FALSE;
     }
-  if (qcow2_directory_is_unknown (directory, problems)
+  if (qcow2_directory_is_unknown (directory, findings)
       && visit->use == SELECTION_PREDICATE)
     return refuse_unknown (error);
-  if (qcow2_directory_is_unknown (directory, problems))
+  if (qcow2_directory_is_unknown (directory, findings))
     {
       give_verdict (tool, verdict, TRUE);
       tool_report (tool, all);
@@ -408,7 +409,7 @@ selection_visit (const Selection *selection, const SelectionVisit *visit,
 
   if (visit->use == SELECTION_PREDICATE)
     return selected
-           || check_all_visited (problems, qcow2_directory_get_n (directory),
+           || check_all_visited (findings, qcow2_directory_get_n (directory),
                                  error);
 
   if (!selected)

@@ -3,7 +3,7 @@
 
 #pragma once
 
-#include "check/examine.h"
+#include "check/bitmap-checker.h"
 #include "cli/tool.h"
 
 G_BEGIN_DECLS
@@ -40,10 +40,10 @@ typedef enum
                          no messages are written */
 } SelectionUse;
 
-/* Shows BITMAP, which is not judged yet.  QCOW2_ERROR_READ concerns only this
+/* Shows BITMAP, which is not checked yet.  QCOW2_ERROR_READ concerns only this
  * bitmap; any other error ends the visit. */
 typedef gboolean (*SelectionFunc) (Tool *tool, Qcow2Image *image,
-                                   Qcow2Examiner *examiner,
+                                   Qcow2BitmapChecker *checker,
                                    Qcow2Bitmap *bitmap, gpointer data,
                                    GError **error);
 

@@ -27,7 +27,7 @@ struct Tool
                             NULL */
 
   /* State of the current image. */
-  Qcow2Problems *problems;
+  Qcow2Findings *findings;
   Report *report;
   GError *read_error; /* first error after which reading went on */
   guint64 n_read_errors;
@@ -128,7 +128,7 @@ new_emitter (Tool *tool)
 {
   GString *text = output_get_text (tool->output);
 
-  if (tool->command->more_output != NULL)
+  if (tool->command->extra_output != NULL)
     return emitter_new_text (text);
 
   switch (tool->options.output)
@@ -157,7 +157,7 @@ tool_parse (Tool *tool, const Command *command, const GOptionEntry *entries,
   tool->options.may_lack_image = command->may_lack_image;
   tool->options.one_image = command->one_image;
   tool->options.text_only = command->text_only;
-  tool->options.more_output = command->more_output;
+  tool->options.extra_output = command->extra_output;
   if (!options_parse (&tool->options, command->name, command->operands,
                       command->summary, entries, argv, &help, error))
     return FALSE;
@@ -185,9 +185,9 @@ tool_get_output (const Tool *tool)
 /* Requires exactly one image.  TAKER is the command or option that a usage
  * error names. */
 void
-tool_want_one_image (Tool *tool, const char *taker)
+tool_want_one_image (Tool *tool, const char *sink)
 {
-  tool->one_image = taker;
+  tool->one_image = sink;
 }
 
 /* Replaces the purpose of the command by PURPOSE. */
@@ -207,24 +207,24 @@ tool_want_image (Tool *tool, GError **error)
 
 /* Fails with a usage error if TAKER, an option, is used with an image. */
 gboolean
-tool_want_no_image (Tool *tool, const char *taker, GError **error)
+tool_want_no_image (Tool *tool, const char *sink, GError **error)
 {
   if (!options_check_image (&tool->options, NULL))
     return TRUE;
 
-  usage_error (error, "%s takes no image", taker);
+  usage_error (error, "%s takes no image", sink);
   return FALSE;
 }
 
 /* Fails with a usage error if TAKER, a command or an option, is used with
  * output other than text. */
 gboolean
-tool_want_text (Tool *tool, const char *taker, GError **error)
+tool_want_text (Tool *tool, const char *sink, GError **error)
 {
   if (tool->options.output == OPTIONS_OUTPUT_TEXT)
     return TRUE;
 
-  usage_error (error, "%s is for text output", taker);
+  usage_error (error, "%s is for text output", sink);
   return FALSE;
 }
 
@@ -255,16 +255,16 @@ tool_get_report (Tool *tool)
 }
 
 /* Returns the findings about the current image. */
-Qcow2Problems *
-tool_get_problems (Tool *tool)
+Qcow2Findings *
+tool_get_findings (Tool *tool)
 {
-  return tool->problems;
+  return tool->findings;
 }
 
 /* Writes MESSAGE about the current image, and makes STATUS the exit status
  * unless there is a worse one already. */
 void
-tool_complain (Tool *tool, ToolStatus status, const char *message)
+tool_warn (Tool *tool, ToolStatus status, const char *message)
 {
   tool_set_status (tool, status);
   output_message (tool->output, report_get_path (tool->report), message);
@@ -281,13 +281,13 @@ report_error (Tool *tool, const char *path, const GError *error)
  * shown, writes a message about it, clears it and returns TRUE.  Returns FALSE
  * for any other error, and leaves it alone. */
 gboolean
-tool_go_on_after (Tool *tool, GError **error)
+tool_recover (Tool *tool, GError **error)
 {
   if (!g_error_matches (*error, QCOW2_ERROR, QCOW2_ERROR_READ))
     return FALSE;
 
   if (tool->n_read_errors++ < READ_ERRORS)
-    tool_complain (tool, status_of (*error), (*error)->message);
+    tool_warn (tool, status_of (*error), (*error)->message);
   if (tool->read_error == NULL)
     tool->read_error = g_steal_pointer (error);
   g_clear_error (error);
@@ -295,11 +295,11 @@ tool_go_on_after (Tool *tool, GError **error)
 }
 
 static Qcow2Image *
-open_image (const char *path, Qcow2Problems *problems, GError **error)
+open_image (const char *path, Qcow2Findings *findings, GError **error)
 {
   ByteSource *source = byte_source_open_file (path, error);
 
-  return source != NULL ? qcow2_image_open_judged (source, problems, error)
+  return source != NULL ? qcow2_image_open_checked (source, findings, error)
                         : NULL;
 }
 
@@ -339,7 +339,7 @@ end_image (Tool *tool, const Qcow2Image *image, const GError *error)
   DescribeEnd end = { .writer = BYTE_SOURCE_LOCK_UNKNOWN };
 
   emitter_end_groups (tool->emitter, tool->command->keys);
-  if (tool->emitter->for_programs)
+  if (tool->emitter->machine_readable)
     {
       if (image != NULL)
         end.writer = qcow2_image_probe_writer (image);
@@ -359,8 +359,9 @@ report_more_read_errors (Tool *tool, const char *path)
 {
   if (tool->n_read_errors > READ_ERRORS)
     {
-      g_autofree char *message = g_strdup_printf (
-          QCOW2_U " more reads failed", tool->n_read_errors - READ_ERRORS);
+      g_autofree char *message
+          = g_strdup_printf (QCOW2_U64_FORMAT " more reads failed",
+                             tool->n_read_errors - READ_ERRORS);
 
       output_message (tool->output, path, message);
     }
@@ -422,12 +423,12 @@ show_unflushed (Tool *tool, const char *path, gboolean several,
                 ToolImageFunc show, gpointer data, GError **error)
 {
   g_autoptr (GError) local_error = NULL;
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
-  g_autoptr (Qcow2Image) image = open_image (path, problems, &local_error);
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+  g_autoptr (Qcow2Image) image = open_image (path, findings, &local_error);
 
-  tool->problems = problems;
-  tool->report = report_new (tool->output, path, image, problems);
-  if (image != NULL || tool->emitter->for_programs)
+  tool->findings = findings;
+  tool->report = report_new (tool->output, path, image, findings);
+  if (image != NULL || tool->emitter->machine_readable)
     emitter_begin_image (tool->emitter, path, several);
   if (image != NULL)
     show_still (tool, image, show, data, &local_error);
@@ -437,7 +438,7 @@ show_unflushed (Tool *tool, const char *path, gboolean several,
 
   if (!report_close (g_steal_pointer (&tool->report)))
     tool_set_status (tool, TOOL_DAMAGED);
-  tool->problems = NULL;
+  tool->findings = NULL;
   report_more_read_errors (tool, path);
   g_clear_error (&tool->read_error);
 
@@ -458,7 +459,7 @@ static gboolean
 show_image (Tool *tool, const char *path, gboolean several, ToolImageFunc show,
             gpointer data, GError **error)
 {
-  const gboolean is_line = tool->emitter->for_programs
+  const gboolean is_line = tool->emitter->machine_readable
                            && tool->options.output == OPTIONS_OUTPUT_JSONL;
 
   if (is_line)

@@ -32,7 +32,7 @@ typedef struct
   const char *keys[6];  /* JSON keys of an image; NULL-terminated */
   /* A further value of --output, or NULL, for a command that does not print an
    * object per image and interprets --output itself. */
-  const char *more_output;
+  const char *extra_output;
   gboolean may_lack_image; /* an option works without an image */
   gboolean one_image;      /* it takes exactly one image */
   gboolean text_only;      /* it has no output other than text */
@@ -70,11 +70,11 @@ void tool_free (Tool *tool);
 /* Options. */
 gboolean tool_parse (Tool *tool, const Command *command,
                      const GOptionEntry *entries, char **argv, GError **error);
-void tool_want_one_image (Tool *tool, const char *taker);
+void tool_want_one_image (Tool *tool, const char *sink);
 void tool_set_purpose (Tool *tool, ToolPurpose purpose);
 gboolean tool_want_image (Tool *tool, GError **error);
-gboolean tool_want_no_image (Tool *tool, const char *taker, GError **error);
-gboolean tool_want_text (Tool *tool, const char *taker, GError **error);
+gboolean tool_want_no_image (Tool *tool, const char *sink, GError **error);
+gboolean tool_want_text (Tool *tool, const char *sink, GError **error);
 OptionsOutput tool_get_output (const Tool *tool);
 void tool_show_help (Tool *tool, const char *help, GError **error);
 
@@ -82,10 +82,10 @@ void tool_show_help (Tool *tool, const char *help, GError **error);
 gboolean tool_for_each_image (Tool *tool, ToolImageFunc show, gpointer data,
                               GError **error);
 void tool_report (Tool *tool, ReportScope scope);
-void tool_complain (Tool *tool, ToolStatus status, const char *message);
+void tool_warn (Tool *tool, ToolStatus status, const char *message);
 Report *tool_get_report (Tool *tool);
-Qcow2Problems *tool_get_problems (Tool *tool);
-gboolean tool_go_on_after (Tool *tool, GError **error);
+Qcow2Findings *tool_get_findings (Tool *tool);
+gboolean tool_recover (Tool *tool, GError **error);
 Emitter *tool_get_emitter (Tool *tool);
 GString *tool_get_text (Tool *tool);
 gboolean tool_flush (Tool *tool, GError **error);

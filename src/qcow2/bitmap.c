@@ -183,7 +183,7 @@ qcow2_bitmap_get_data_size (const Qcow2Bitmap *bitmap,
 /* Returns the number of table entries for DATA_SIZE bytes of bitmap data.  The
  * cluster size in HEADER must be known. */
 guint64
-qcow2_bitmap_get_n_needed (const Qcow2Header *header, guint64 data_size)
+qcow2_header_size_to_clusters (const Qcow2Header *header, guint64 data_size)
 {
   return qcow2_divide_up (data_size, header->cluster_size);
 }

@@ -39,7 +39,7 @@ typedef struct
 
 typedef enum
 {
-  QCOW2_BITMAP_STATE_UNKNOWN, /* not judged yet */
+  QCOW2_BITMAP_STATE_UNKNOWN, /* not checked yet */
   QCOW2_BITMAP_STATE_DAMAGED,
   QCOW2_BITMAP_STATE_STALE,
   QCOW2_BITMAP_STATE_IN_USE,
@@ -66,7 +66,7 @@ typedef struct
   guint64 name_offset; /* host */
   guint8 extra_data[QCOW2_BITMAP_EXTRA_PREVIEW]; /* the first bytes of it */
   guint64 bad_padding; /* host, of the first byte that is not 0, or 0 */
-  gboolean padding_cut;
+  gboolean padding_truncated;
   gboolean truncated_by_file; /* the entry fits into the directory but not into
                                  the file: QEMU reads zeroes for the rest */
 
@@ -89,7 +89,7 @@ typedef struct
   guint64 in_use;
   guint64 stale;
   guint64 damaged;
-  gboolean is_whole; /* all requested bitmaps could be examined */
+  gboolean is_complete; /* all requested bitmaps could be examined */
 } Qcow2BitmapSummary;
 
 extern const Qcow2Field qcow2_bitmap_summary_fields[];
@@ -111,8 +111,8 @@ guint64 qcow2_bitmap_get_n_bits (const Qcow2Bitmap *bitmap,
                                  const Qcow2Header *header);
 gboolean qcow2_bitmap_get_data_size (const Qcow2Bitmap *bitmap,
                                      const Qcow2Header *header, guint64 *size);
-guint64 qcow2_bitmap_get_n_needed (const Qcow2Header *header,
-                                   guint64 data_size);
+guint64 qcow2_header_size_to_clusters (const Qcow2Header *header,
+                                       guint64 data_size);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Qcow2Bitmap, qcow2_bitmap_clear)
 

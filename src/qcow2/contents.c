@@ -19,22 +19,22 @@
 
 typedef struct Walk Walk;
 
-/* Callbacks that receive the bits of a bitmap in order.  take_run receives the
- * bits from FIRST to before END, all of TYPE.  take_bits receives them as they
+/* Callbacks that receive the bits of a bitmap in order.  on_run receives the
+ * bits from FIRST to before END, all of TYPE.  on_bits receives them as they
  * are in memory: bit FIRST is bit FIRST % 64 of the 8 bytes at BYTES. */
 typedef struct
 {
-  gboolean (*take_run) (Walk *walk, guint64 first, guint64 end,
-                        Qcow2ExtentType type, GError **error);
+  gboolean (*on_run) (Walk *walk, guint64 first, guint64 end,
+                      Qcow2ExtentType type, GError **error);
   /* If NULL, no data is read. */
-  gboolean (*take_bits) (Walk *walk, guint64 first, guint64 end,
-                         const guint8 *bytes, GError **error);
-} Taker;
+  gboolean (*on_bits) (Walk *walk, guint64 first, guint64 end,
+                       const guint8 *bytes, GError **error);
+} BitSink;
 
 struct Walk
 {
-  const Qcow2Contents *contents;
-  const Taker *taker;
+  const Qcow2ExtentQuery *query;
+  const BitSink *sink;
   Qcow2Table table;
   guint64 n_bits;     /* of the whole bitmap */
   guint64 first;      /* first requested bit */
@@ -54,22 +54,22 @@ struct Walk
   Qcow2ExtentTotals *totals; /* for a walk that counts */
 };
 
-/* Sets the range of CONTENTS to the MAX_LENGTH bytes at guest offset START,
+/* Sets the range of QUERY to the MAX_LENGTH bytes at guest offset START,
  * clipped to the disk of the image. */
 void
-qcow2_contents_set_range (Qcow2Contents *contents, guint64 start,
-                          guint64 max_length)
+qcow2_extent_query_set_range (Qcow2ExtentQuery *query, guint64 start,
+                              guint64 max_length)
 {
-  const guint64 size = contents->image->header.size;
+  const guint64 size = query->image->header.size;
 
-  contents->start = MIN (start, size);
-  contents->length = MIN (max_length, size - contents->start);
+  query->start = MIN (start, size);
+  query->length = MIN (max_length, size - query->start);
 }
 
 static guint64
-get_end (const Qcow2Contents *contents)
+get_end (const Qcow2ExtentQuery *query)
 {
-  return contents->start + contents->length;
+  return query->start + query->length;
 }
 
 /* Returns the guest offset of granule BIT, clamped to the requested range.
@@ -77,12 +77,12 @@ get_end (const Qcow2Contents *contents)
 static guint64
 to_guest (const Walk *walk, guint64 bit)
 {
-  const Qcow2Contents *contents = walk->contents;
+  const Qcow2ExtentQuery *query = walk->query;
   const guint64 offset = bit >= walk->n_bits
-                             ? contents->image->header.size
-                             : bit * contents->bitmap->granularity;
+                             ? query->image->header.size
+                             : bit * query->bitmap->granularity;
 
-  return CLAMP (offset, contents->start, get_end (contents));
+  return CLAMP (offset, query->start, get_end (query));
 }
 
 /* Returns the 8 bytes at BYTES as a number in which bit n of the bitmap is bit
@@ -125,8 +125,8 @@ change (Walk *walk, guint64 at, Qcow2ExtentType type, GError **error)
 }
 
 static gboolean
-extents_take_run (Walk *walk, guint64 first, guint64 end G_GNUC_UNUSED,
-                  Qcow2ExtentType type, GError **error)
+extents_on_run (Walk *walk, guint64 first, guint64 end G_GNUC_UNUSED,
+                Qcow2ExtentType type, GError **error)
 {
   return type == walk->type || change (walk, first, type, error);
 }
@@ -160,8 +160,8 @@ flip (Walk *walk, guint64 at, GError **error)
 }
 
 static gboolean
-extents_take_bits (Walk *walk, guint64 first, guint64 end, const guint8 *bytes,
-                   GError **error)
+extents_on_bits (Walk *walk, guint64 first, guint64 end, const guint8 *bytes,
+                 GError **error)
 {
   const guint64 base = first - first % WORD_BITS;
   const guint64 n_bytes = get_n_bytes (first, end);
@@ -228,8 +228,8 @@ add_total (Walk *walk, Qcow2ExtentType type, guint64 length)
 }
 
 static gboolean
-totals_take_run (Walk *walk, guint64 first, guint64 end, Qcow2ExtentType type,
-                 GError **error G_GNUC_UNUSED)
+totals_on_run (Walk *walk, guint64 first, guint64 end, Qcow2ExtentType type,
+               GError **error G_GNUC_UNUSED)
 {
   add_total (walk, type, to_guest (walk, end) - to_guest (walk, first));
   return TRUE;
@@ -282,8 +282,8 @@ count_set (guint64 first, guint64 end, const guint8 *bytes)
 /* Counts the first and the last granule separately: the requested range may
  * only cover part of them. */
 static gboolean
-totals_take_bits (Walk *walk, guint64 first, guint64 end, const guint8 *bytes,
-                  GError **error)
+totals_on_bits (Walk *walk, guint64 first, guint64 end, const guint8 *bytes,
+                GError **error)
 {
   const guint64 base = first - first % WORD_BITS;
   guint64 whole_first = first;
@@ -298,8 +298,8 @@ totals_take_bits (Walk *walk, guint64 first, guint64 end, const guint8 *bytes,
 
       const gboolean set
           = (bytes[(bit - base) / 8] >> (bit - base) % 8 & 1) != 0;
-      totals_take_run (walk, bit, bit + 1,
-                       set ? QCOW2_EXTENT_DIRTY : walk->clear, error);
+      totals_on_run (walk, bit, bit + 1,
+                     set ? QCOW2_EXTENT_DIRTY : walk->clear, error);
       if (i == 0)
         whole_first = bit + 1;
       else
@@ -308,7 +308,7 @@ totals_take_bits (Walk *walk, guint64 first, guint64 end, const guint8 *bytes,
 
   const guint64 skipped = (whole_first - base) / WORD_BITS * 8;
   const guint64 n = count_set (whole_first, whole_end, bytes + skipped);
-  const guint64 granularity = walk->contents->bitmap->granularity;
+  const guint64 granularity = walk->query->bitmap->granularity;
   add_total (walk, QCOW2_EXTENT_DIRTY, n * granularity);
   add_total (walk, walk->clear, (whole_end - whole_first - n) * granularity);
   return TRUE;
@@ -317,28 +317,28 @@ totals_take_bits (Walk *walk, guint64 first, guint64 end, const guint8 *bytes,
 /* ---- Walking the table and the data ---- */
 
 /* Passes the bits from FIRST to before END, which may be none and are all of
- * TYPE, to the taker.  They may exceed the requested range: to_guest () clamps
+ * TYPE, to the sink.  They may exceed the requested range: to_guest () clamps
  * them. */
 static gboolean
-give_run (Walk *walk, guint64 first, guint64 end, Qcow2ExtentType type,
+send_run (Walk *walk, guint64 first, guint64 end, Qcow2ExtentType type,
           GError **error)
 {
-  return first >= end || walk->taker->take_run (walk, first, end, type, error);
+  return first >= end || walk->sink->on_run (walk, first, end, type, error);
 }
 
 static gboolean
 is_lenient (const Walk *walk)
 {
-  return walk->contents->unread != NULL;
+  return walk->query->first_error != NULL;
 }
 
 /* Takes ownership of READ_ERROR and returns whether the walk continues, that
- * is, whether it is lenient.  If so, keeps the first error in the unread of
- * the contents; otherwise, stores READ_ERROR in *ERROR. */
+ * is, whether it is lenient.  If so, keeps the first error in first_error of
+ * the query; otherwise, stores READ_ERROR in *ERROR. */
 static gboolean
 go_on_after (const Walk *walk, GError *read_error, GError **error)
 {
-  GError **to = is_lenient (walk) ? walk->contents->unread : error;
+  GError **to = is_lenient (walk) ? walk->query->first_error : error;
 
   if (is_lenient (walk) && *to != NULL)
     g_error_free (read_error);
@@ -353,16 +353,16 @@ static gboolean
 has_changed (const Qcow2Table *table, guint64 index, GError **error)
 {
   g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_READ,
-               QCOW2_X ": bitmap table: entry " QCOW2_U
-                       " changed while it was read",
+               QCOW2_HEX_FORMAT ": bitmap table: entry " QCOW2_U64_FORMAT
+                                " changed while it was read",
                table->offset + index * QCOW2_ENTRY_LENGTH, index);
   return FALSE;
 }
 
-/* Passes the bits from FIRST to before END to the taker.  Their data lies in
+/* Passes the bits from FIRST to before END to the sink.  Their data lies in
  * the file: it starts with bit BASE at host offset OFFSET. */
 static gboolean
-give_data_in_file (Walk *walk, guint64 offset, guint64 base, guint64 first,
+send_data_in_file (Walk *walk, guint64 offset, guint64 base, guint64 first,
                    guint64 end, GError **error)
 {
   const guint64 last = (end - base + 7) / 8;
@@ -372,12 +372,13 @@ give_data_in_file (Walk *walk, guint64 offset, guint64 base, guint64 first,
   while (at < last)
     {
       const gsize unit = (gsize) MIN (
-          BYTE_SOURCE_PAGE - (offset + at) % BYTE_SOURCE_PAGE, last - at);
+          BYTE_SOURCE_SECTOR_SIZE - (offset + at) % BYTE_SOURCE_SECTOR_SIZE,
+          last - at);
       gsize n = unit;
       GError *read_error = NULL;
-      const guint8 *bytes
-          = byte_window_get_some (walk->data, offset + at, unit,
-                                  BYTE_WINDOW_SIZE, &n, WHAT, &read_error);
+      const guint8 *bytes = byte_window_get_available (walk->data, offset + at,
+                                                       unit, BYTE_WINDOW_SIZE,
+                                                       &n, WHAT, &read_error);
       const guint64 from = MAX (first, base + at * 8);
       const guint64 to = MIN (end, base + (at + n) * 8);
 
@@ -386,8 +387,8 @@ give_data_in_file (Walk *walk, guint64 offset, guint64 base, guint64 first,
 
       const gboolean taken
           = bytes != NULL
-                ? walk->taker->take_bits (walk, from, to, bytes, error)
-                : give_run (walk, from, to, QCOW2_EXTENT_UNKNOWN, error);
+                ? walk->sink->on_bits (walk, from, to, bytes, error)
+                : send_run (walk, from, to, QCOW2_EXTENT_UNKNOWN, error);
       if (!taken)
         return FALSE;
       at += n;
@@ -397,10 +398,10 @@ give_data_in_file (Walk *walk, guint64 offset, guint64 base, guint64 first,
 }
 
 /* Passes the bits of N entries from ENTRY on, whose data is contiguous in the
- * file, to the taker.  Data after the end of the file is unknown if the walk
+ * file, to the sink.  Data after the end of the file is unknown if the walk
  * is lenient, and an error otherwise. */
 static gboolean
-give_data (Walk *walk, const Qcow2TableEntry *entry, gsize n, GError **error)
+send_data (Walk *walk, const Qcow2TableEntry *entry, gsize n, GError **error)
 {
   const guint64 base = entry->index * walk->entry_bits;
   const guint64 first = MAX (base, walk->first);
@@ -413,21 +414,21 @@ give_data (Walk *walk, const Qcow2TableEntry *entry, gsize n, GError **error)
   if (readable_end < end && !is_lenient (walk))
     return has_changed (&walk->table, entry->index, error);
 
-  if (walk->taker->take_bits == NULL)
+  if (walk->sink->on_bits == NULL)
     return TRUE;
   if (first < readable_end
-      && !give_data_in_file (walk, entry->offset, base, first, readable_end,
+      && !send_data_in_file (walk, entry->offset, base, first, readable_end,
                              error))
     return FALSE;
 
-  return give_run (walk, readable_end, end, QCOW2_EXTENT_UNKNOWN, error);
+  return send_run (walk, readable_end, end, QCOW2_EXTENT_UNKNOWN, error);
 }
 
-/* Passes the bits of N entries from ENTRY on to the taker, as give_data ()
+/* Passes the bits of N entries from ENTRY on to the sink, as send_data ()
  * does.  Entries after QCOW2_MAX_DATA_BYTES of data are not read: they are
  * unknown if the walk is lenient, and an error otherwise. */
 static gboolean
-give_some_data (Walk *walk, const Qcow2TableEntry *entry, gsize n,
+send_some_data (Walk *walk, const Qcow2TableEntry *entry, gsize n,
                 GError **error)
 {
   const gsize n_allowed = (gsize) MIN (n, walk->data_left / entry->size);
@@ -435,19 +436,20 @@ give_some_data (Walk *walk, const Qcow2TableEntry *entry, gsize n,
   const guint64 end = entry->index + n;
 
   walk->data_left -= n_allowed * entry->size;
-  if (n_allowed > 0 && !give_data (walk, entry, n_allowed, error))
+  if (n_allowed > 0 && !send_data (walk, entry, n_allowed, error))
     return FALSE;
   if (n_allowed == n)
     return TRUE;
 
-  GError *limit_error
-      = g_error_new (QCOW2_ERROR, QCOW2_ERROR_READ,
-                     QCOW2_X ": bitmap table: data from entry " QCOW2_U
-                             " on is not read: the limit is " QCOW2_U " bytes",
-                     walk->table.offset + next * QCOW2_ENTRY_LENGTH, next,
-                     QCOW2_MAX_DATA_BYTES);
+  GError *limit_error = g_error_new (
+      QCOW2_ERROR, QCOW2_ERROR_READ,
+      QCOW2_HEX_FORMAT ": bitmap table: data from entry " QCOW2_U64_FORMAT
+                       " on is not read: the limit is " QCOW2_U64_FORMAT
+                       " bytes",
+      walk->table.offset + next * QCOW2_ENTRY_LENGTH, next,
+      QCOW2_MAX_DATA_BYTES);
   return go_on_after (walk, limit_error, error)
-         && give_run (walk, next * walk->entry_bits, end * walk->entry_bits,
+         && send_run (walk, next * walk->entry_bits, end * walk->entry_bits,
                       QCOW2_EXTENT_UNKNOWN, error);
 }
 
@@ -473,7 +475,7 @@ is_sound (const Qcow2TableEntry *entry)
 }
 
 static gboolean
-give_entries (Walk *walk, const Qcow2TableEntry *entries, gsize n_entries,
+walk_entries (Walk *walk, const Qcow2TableEntry *entries, gsize n_entries,
               GError **error)
 {
   for (gsize i = 0; i < n_entries;)
@@ -489,9 +491,9 @@ give_entries (Walk *walk, const Qcow2TableEntry *entries, gsize n_entries,
         return has_changed (&walk->table, entry->index, error);
 
       if (data)
-        given = give_some_data (walk, entry, n, error);
+        given = send_some_data (walk, entry, n, error);
       else
-        given = give_run (walk, first, first + walk->entry_bits,
+        given = send_run (walk, first, first + walk->entry_bits,
                           !sound ? QCOW2_EXTENT_UNKNOWN
                           : entry->type == QCOW2_ENTRY_ALL_ONES
                               ? QCOW2_EXTENT_DIRTY
@@ -506,14 +508,14 @@ give_entries (Walk *walk, const Qcow2TableEntry *entries, gsize n_entries,
 }
 
 /* Passes the bits of some entries, from entry I to at most before entry END,
- * to the taker, and stores the number of entries in *N. */
+ * to the sink, and stores the number of entries in *N. */
 static gboolean
-give_block (Walk *walk, guint64 i, guint64 end, guint64 *n, GError **error)
+walk_block (Walk *walk, guint64 i, guint64 end, guint64 *n, GError **error)
 {
   Qcow2TableEntry entries[BLOCK];
   guint64 zeroes;
   GError *read_error = NULL;
-  const gboolean counted = qcow2_table_count_plain (
+  const gboolean counted = qcow2_table_count_uniform (
       &walk->table, walk->entries, i, end - i, &zeroes, NULL, &read_error);
 
   if (!counted && !go_on_after (walk, read_error, error))
@@ -522,7 +524,7 @@ give_block (Walk *walk, guint64 i, guint64 end, guint64 *n, GError **error)
   if (counted && zeroes > 0)
     {
       *n = zeroes;
-      return give_run (walk, i * walk->entry_bits,
+      return send_run (walk, i * walk->entry_bits,
                        (i + zeroes) * walk->entry_bits, walk->clear, error);
     }
 
@@ -531,18 +533,18 @@ give_block (Walk *walk, guint64 i, guint64 end, guint64 *n, GError **error)
   *n = qcow2_table_read (&walk->table, walk->entries, i, entries, wanted,
                          &read_error);
   if (*n > 0)
-    return give_entries (walk, entries, (gsize) *n, error);
+    return walk_entries (walk, entries, (gsize) *n, error);
   if (!go_on_after (walk, read_error, error))
     return FALSE;
 
   *n = wanted;
-  return give_run (walk, i * walk->entry_bits, (i + wanted) * walk->entry_bits,
+  return send_run (walk, i * walk->entry_bits, (i + wanted) * walk->entry_bits,
                    QCOW2_EXTENT_UNKNOWN, error);
 }
 
-/* Passes all requested bits to the taker, in order. */
+/* Passes all requested bits to the sink, in order. */
 static gboolean
-give_all (Walk *walk, GError **error)
+walk_range (Walk *walk, GError **error)
 {
   const guint64 n_needed = (walk->end - 1) / walk->entry_bits + 1;
   const guint64 n_readable = MIN (qcow2_table_get_n_readable (&walk->table),
@@ -554,7 +556,7 @@ give_all (Walk *walk, GError **error)
     {
       guint64 n;
 
-      if (!give_block (walk, i, end, &n, error))
+      if (!walk_block (walk, i, end, &n, error))
         return FALSE;
       i += n;
     }
@@ -562,7 +564,7 @@ give_all (Walk *walk, GError **error)
   if (end < n_needed && !is_lenient (walk))
     return has_changed (&walk->table, end, error);
 
-  return give_run (walk, end * walk->entry_bits, walk->end,
+  return send_run (walk, end * walk->entry_bits, walk->end,
                    QCOW2_EXTENT_UNKNOWN, error);
 }
 
@@ -578,29 +580,28 @@ has_bits (const Qcow2Image *image, const Qcow2Bitmap *bitmap)
 }
 
 /* Walks the bits of the range of WALK, which must have at least one byte.  The
- * caller sets the contents and the taker. */
+ * caller sets the query and the sink. */
 static gboolean
 run (Walk *walk, GError **error)
 {
-  const Qcow2Contents *contents = walk->contents;
-  const Qcow2Image *image = contents->image;
-  const guint64 granularity = contents->bitmap->granularity;
+  const Qcow2ExtentQuery *query = walk->query;
+  const Qcow2Image *image = query->image;
+  const guint64 granularity = query->bitmap->granularity;
 
-  walk->table = qcow2_image_get_table (image, contents->bitmap);
-  walk->n_bits = qcow2_bitmap_get_n_bits (contents->bitmap, &image->header);
-  walk->first = contents->start / granularity;
-  walk->end = (get_end (contents) - 1) / granularity + 1;
+  walk->table = qcow2_image_get_table (image, query->bitmap);
+  walk->n_bits = qcow2_bitmap_get_n_bits (query->bitmap, &image->header);
+  walk->first = query->start / granularity;
+  walk->end = (get_end (query) - 1) / granularity + 1;
   walk->start = to_guest (walk, walk->first);
   walk->entry_bits = image->header.cluster_size * 8;
-  walk->clear = qcow2_bitmap_is_sound (contents->bitmap)
-                    ? QCOW2_EXTENT_CLEAN
-                    : QCOW2_EXTENT_UNKNOWN;
+  walk->clear = qcow2_bitmap_is_sound (query->bitmap) ? QCOW2_EXTENT_CLEAN
+                                                      : QCOW2_EXTENT_UNKNOWN;
   walk->type = walk->clear;
   walk->data_left = QCOW2_MAX_DATA_BYTES;
   walk->entries = byte_window_new (image->source, 0);
   walk->data = byte_window_new (image->source, 0);
 
-  const gboolean given = give_all (walk, error);
+  const gboolean given = walk_range (walk, error);
   byte_window_free (walk->entries);
   byte_window_free (walk->data);
   return given;
@@ -614,19 +615,19 @@ skip_run (Walk *walk G_GNUC_UNUSED, guint64 first G_GNUC_UNUSED,
   return TRUE;
 }
 
-/* Checks, without reading any bitmap data, that CONTENTS has no more than
+/* Checks, without reading any bitmap data, that QUERY has no more than
  * QCOW2_MAX_DATA_BYTES of it.  If there is more, or if the table is unreadable
  * or has changed since it was examined, handles that as a read error: fails
- * with QCOW2_ERROR_READ, unless CONTENTS collects errors in unread. */
+ * with QCOW2_ERROR_READ, unless QUERY collects errors in first_error. */
 gboolean
-qcow2_contents_check_size (const Qcow2Contents *contents, GError **error)
+qcow2_extent_query_verify_size (const Qcow2ExtentQuery *query, GError **error)
 {
-  static const Taker taker = { .take_run = skip_run };
-  const Qcow2Bitmap *bitmap = contents->bitmap;
-  const guint64 cluster_size = contents->image->header.cluster_size;
-  Walk walk = { .contents = contents, .taker = &taker };
+  static const BitSink sink = { .on_run = skip_run };
+  const Qcow2Bitmap *bitmap = query->bitmap;
+  const guint64 cluster_size = query->image->header.cluster_size;
+  Walk walk = { .query = query, .sink = &sink };
 
-  if (contents->length == 0 || !has_bits (contents->image, bitmap))
+  if (query->length == 0 || !has_bits (query->image, bitmap))
     return TRUE;
 
   /* All of the bitmap is within the limit: no need to read the table again. */
@@ -637,46 +638,45 @@ qcow2_contents_check_size (const Qcow2Contents *contents, GError **error)
   return run (&walk, error);
 }
 
-/* Calls FUNC with DATA for each extent of CONTENTS, in order.  The extents are
+/* Calls FUNC with DATA for each extent of QUERY, in order.  The extents are
  * contiguous, and adjacent ones differ in type.  Fails with QCOW2_ERROR_READ,
  * or as FUNC does. */
 gboolean
-qcow2_contents_walk (const Qcow2Contents *contents, Qcow2ExtentFunc func,
-                     gpointer data, GError **error)
+qcow2_extent_query_walk (const Qcow2ExtentQuery *query, Qcow2ExtentFunc func,
+                         gpointer data, GError **error)
 {
-  static const Taker taker
-      = { .take_run = extents_take_run, .take_bits = extents_take_bits };
-  Walk walk = {
-    .contents = contents, .taker = &taker, .func = func, .func_data = data
-  };
+  static const BitSink sink
+      = { .on_run = extents_on_run, .on_bits = extents_on_bits };
+  Walk walk
+      = { .query = query, .sink = &sink, .func = func, .func_data = data };
 
-  if (contents->length == 0)
+  if (query->length == 0)
     return TRUE;
-  if (has_bits (contents->image, contents->bitmap))
+  if (has_bits (query->image, query->bitmap))
     return run (&walk, error) && change (&walk, walk.end, walk.type, error);
 
-  const Qcow2Extent all = { .offset = contents->start,
-                            .length = contents->length,
+  const Qcow2Extent all = { .offset = query->start,
+                            .length = query->length,
                             .type = QCOW2_EXTENT_UNKNOWN };
   return func (&all, data, error);
 }
 
-/* Stores in *TOTALS the number of bytes of CONTENTS of each type.  Fails with
+/* Stores in *TOTALS the number of bytes of QUERY of each type.  Fails with
  * QCOW2_ERROR_READ. */
 gboolean
-qcow2_contents_count (const Qcow2Contents *contents, Qcow2ExtentTotals *totals,
-                      GError **error)
+qcow2_extent_query_count (const Qcow2ExtentQuery *query,
+                          Qcow2ExtentTotals *totals, GError **error)
 {
-  static const Taker taker
-      = { .take_run = totals_take_run, .take_bits = totals_take_bits };
-  Walk walk = { .contents = contents, .taker = &taker, .totals = totals };
+  static const BitSink sink
+      = { .on_run = totals_on_run, .on_bits = totals_on_bits };
+  Walk walk = { .query = query, .sink = &sink, .totals = totals };
 
   memset (totals, 0, sizeof *totals);
-  if (contents->length == 0)
+  if (query->length == 0)
     return TRUE;
-  if (has_bits (contents->image, contents->bitmap))
+  if (has_bits (query->image, query->bitmap))
     return run (&walk, error);
 
-  totals->unknown = contents->length;
+  totals->unknown = query->length;
   return TRUE;
 }

@@ -29,22 +29,22 @@ typedef struct
   /* If NULL, the first error ends the walk.  Otherwise ranges that cannot be
    * read, or whose table entries are wrong, are unknown, and the first error
    * is stored here. */
-  GError **unread;
-} Qcow2Contents;
+  GError **first_error;
+} Qcow2ExtentQuery;
 
 /* Is called for each EXTENT.  Returns TRUE to continue with the next one, or
  * FALSE to end the walk. */
 typedef gboolean (*Qcow2ExtentFunc) (const Qcow2Extent *extent, gpointer data,
                                      GError **error);
 
-void qcow2_contents_set_range (Qcow2Contents *contents, guint64 start,
-                               guint64 max_length);
-gboolean qcow2_contents_check_size (const Qcow2Contents *contents,
-                                    GError **error);
-gboolean qcow2_contents_walk (const Qcow2Contents *contents,
-                              Qcow2ExtentFunc func, gpointer data,
-                              GError **error);
-gboolean qcow2_contents_count (const Qcow2Contents *contents,
-                               Qcow2ExtentTotals *totals, GError **error);
+void qcow2_extent_query_set_range (Qcow2ExtentQuery *query, guint64 start,
+                                   guint64 max_length);
+gboolean qcow2_extent_query_verify_size (const Qcow2ExtentQuery *query,
+                                         GError **error);
+gboolean qcow2_extent_query_walk (const Qcow2ExtentQuery *query,
+                                  Qcow2ExtentFunc func, gpointer data,
+                                  GError **error);
+gboolean qcow2_extent_query_count (const Qcow2ExtentQuery *query,
+                                   Qcow2ExtentTotals *totals, GError **error);
 
 G_END_DECLS

@@ -2,7 +2,7 @@
 
 #include "config.h"
 
-#include "qcow2/namesakes.h"
+#include "qcow2/directory-index.h"
 
 #include <string.h>
 
@@ -34,7 +34,7 @@ typedef struct
   guint32 index;
 } Digest;
 
-struct Qcow2Namesakes
+struct Qcow2DirectoryIndex
 {
   GArray *wholes; /* guint32, for each bitmap: index of the first one with an
                      equal name */
@@ -43,15 +43,15 @@ struct Qcow2Namesakes
   GArray *hints;  /* of Hint, one for each name */
 };
 
-Qcow2Namesakes *
-qcow2_namesakes_new (void)
+Qcow2DirectoryIndex *
+qcow2_directory_index_new (void)
 {
-  Qcow2Namesakes *namesakes = g_new (Qcow2Namesakes, 1);
+  Qcow2DirectoryIndex *name_index = g_new (Qcow2DirectoryIndex, 1);
 
-  namesakes->wholes = g_array_new (FALSE, FALSE, sizeof (guint32));
-  namesakes->cuts = g_array_new (FALSE, FALSE, sizeof (guint32));
-  namesakes->hints = g_array_new (FALSE, FALSE, sizeof (Hint));
-  return namesakes;
+  name_index->wholes = g_array_new (FALSE, FALSE, sizeof (guint32));
+  name_index->cuts = g_array_new (FALSE, FALSE, sizeof (guint32));
+  name_index->hints = g_array_new (FALSE, FALSE, sizeof (Hint));
+  return name_index;
 }
 
 QCOW2_WRAPS static guint64
@@ -93,20 +93,20 @@ cut_at_nul (const guint8 *name, gsize len)
  * directory, and its name is the LEN bytes at NAME.  Only the last bitmap may
  * have no name: NAME is NULL. */
 void
-qcow2_namesakes_add (Qcow2Namesakes *namesakes, guint32 offset,
-                     const guint8 *name, gsize len)
+qcow2_directory_index_add (Qcow2DirectoryIndex *name_index, guint32 offset,
+                           const guint8 *name, gsize len)
 {
-  const guint32 index = namesakes->wholes->len;
+  const guint32 index = name_index->wholes->len;
 
-  g_array_append_val (namesakes->wholes, index);
-  g_array_append_val (namesakes->cuts, index);
+  g_array_append_val (name_index->wholes, index);
+  g_array_append_val (name_index->cuts, index);
   if (name == NULL)
     return;
 
   const Hint hint = { .hint = get_hint (name, cut_at_nul (name, len)),
                       .offset = offset,
                       .index = index };
-  g_array_append_val (namesakes->hints, hint);
+  g_array_append_val (name_index->hints, hint);
 }
 
 static gint
@@ -215,10 +215,11 @@ find_firsts (GArray *firsts, GArray *digests)
  * DATA, in directory order, and compares their SHA-256 digests.  Fails if
  * AGAIN fails, with its error. */
 gboolean
-qcow2_namesakes_find (Qcow2Namesakes *namesakes, Qcow2NamesakesRead again,
-                      gpointer data, GError **error)
+qcow2_directory_index_find (Qcow2DirectoryIndex *name_index,
+                            Qcow2DirectoryIndexRead again, gpointer data,
+                            GError **error)
 {
-  g_autoptr (GArray) twins = find_twins (namesakes->hints);
+  g_autoptr (GArray) twins = find_twins (name_index->hints);
   g_autoptr (GArray) wholes = g_array_new (FALSE, FALSE, sizeof (Digest));
   g_autoptr (GArray) cuts = g_array_new (FALSE, FALSE, sizeof (Digest));
   g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
@@ -244,21 +245,21 @@ qcow2_namesakes_find (Qcow2Namesakes *namesakes, Qcow2NamesakesRead again,
       return FALSE;
     }
 
-  find_firsts (namesakes->wholes, wholes);
-  find_firsts (namesakes->cuts, cuts);
+  find_firsts (name_index->wholes, wholes);
+  find_firsts (name_index->cuts, cuts);
   return TRUE;
 }
 
 /* Returns the index of the first bitmap, from START on, whose name may be the
  * LEN bytes at NAME, or G_MAXUINT64 if there is none. */
 guint64
-qcow2_namesakes_look_up (const Qcow2Namesakes *namesakes, const guint8 *name,
-                         gsize len, guint64 start)
+qcow2_directory_index_look_up (const Qcow2DirectoryIndex *name_index,
+                               const guint8 *name, gsize len, guint64 start)
 {
-  const Hint *all = (gconstpointer) namesakes->hints->data;
+  const Hint *all = (gconstpointer) name_index->hints->data;
   const guint64 wanted = get_hint (name, cut_at_nul (name, len));
 
-  for (guint64 i = start; i < namesakes->hints->len; i++)
+  for (guint64 i = start; i < name_index->hints->len; i++)
     {
       if (all[i].hint == wanted)
         return i;
@@ -271,21 +272,21 @@ qcow2_namesakes_look_up (const Qcow2Namesakes *namesakes, const guint8 *name,
  * start of the directory.  Returns FALSE if the bitmap has no name or was not
  * added. */
 gboolean
-qcow2_namesakes_get_offset (const Qcow2Namesakes *namesakes, guint64 index,
-                            guint32 *offset)
+qcow2_directory_index_get_offset (const Qcow2DirectoryIndex *name_index,
+                                  guint64 index, guint32 *offset)
 {
-  if (index >= namesakes->hints->len)
+  if (index >= name_index->hints->len)
     return FALSE;
 
-  *offset = g_array_index (namesakes->hints, Hint, index).offset;
+  *offset = g_array_index (name_index->hints, Hint, index).offset;
   return TRUE;
 }
 
 /* Returns the number of bitmaps that were added. */
 guint64
-qcow2_namesakes_get_n (const Qcow2Namesakes *namesakes)
+qcow2_directory_index_get_n (const Qcow2DirectoryIndex *name_index)
 {
-  return namesakes->wholes->len;
+  return name_index->wholes->len;
 }
 
 static guint64
@@ -298,28 +299,30 @@ get_first (const GArray *firsts, guint64 index)
  * That is INDEX itself if no earlier bitmap has that name or bitmap INDEX was
  * not added. */
 guint64
-qcow2_namesakes_get_whole (const Qcow2Namesakes *namesakes, guint64 index)
+qcow2_directory_index_get_first (const Qcow2DirectoryIndex *name_index,
+                                 guint64 index)
 {
-  return get_first (namesakes->wholes, index);
+  return get_first (name_index->wholes, index);
 }
 
 /* Returns the index of the first bitmap whose name equals that of bitmap INDEX
  * up to the first NUL byte.  That is INDEX itself if there is no earlier one
  * or bitmap INDEX was not added. */
 guint64
-qcow2_namesakes_get_cut (const Qcow2Namesakes *namesakes, guint64 index)
+qcow2_directory_index_get_first_c (const Qcow2DirectoryIndex *name_index,
+                                   guint64 index)
 {
-  return get_first (namesakes->cuts, index);
+  return get_first (name_index->cuts, index);
 }
 
 void
-qcow2_namesakes_free (Qcow2Namesakes *namesakes)
+qcow2_directory_index_free (Qcow2DirectoryIndex *name_index)
 {
-  if (namesakes == NULL)
+  if (name_index == NULL)
     return;
 
-  g_array_unref (namesakes->wholes);
-  g_array_unref (namesakes->cuts);
-  g_array_unref (namesakes->hints);
-  g_free (namesakes);
+  g_array_unref (name_index->wholes);
+  g_array_unref (name_index->cuts);
+  g_array_unref (name_index->hints);
+  g_free (name_index);
 }

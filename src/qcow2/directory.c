@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "qcow2/namesakes.h"
+#include "qcow2/directory-index.h"
 
 struct Qcow2Directory
 {
@@ -20,12 +20,12 @@ struct Qcow2Directory
   guint64 pos;   /* host offset of the next entry */
   guint64 index; /* of the next entry */
   Qcow2DirectoryEnd state;
-  gboolean cut_by_file; /* the truncated entry fits into the directory */
-  Qcow2Bitmap cut;      /* the entry whose fields the file truncates, with
-                           zeroes for the missing bytes; truncated_by_file is
-                           FALSE if there is none */
+  gboolean truncated_by_file; /* the truncated entry fits into the directory */
+  Qcow2Bitmap truncated; /* the entry whose fields the file truncates, with
+                      zeroes for the missing bytes; truncated_by_file is
+                      FALSE if there is none */
 
-  Qcow2Namesakes *namesakes; /* of all entries at the time of opening */
+  Qcow2DirectoryIndex *name_index; /* of all entries at the time of opening */
   Qcow2DirectoryFacts facts;
 };
 
@@ -73,7 +73,7 @@ read_tail (Qcow2Directory *directory, Qcow2Bitmap *bitmap, guint64 size,
     return NULL;
 
   bitmap->name_offset = name;
-  bitmap->padding_cut = len < wanted;
+  bitmap->padding_truncated = len < wanted;
   for (gsize i = bitmap->name_size; i < len && bitmap->bad_padding == 0; i++)
     bitmap->bad_padding = bytes[i] != 0 ? name + i : 0;
   return bytes;
@@ -85,16 +85,16 @@ read_tail (Qcow2Directory *directory, Qcow2Bitmap *bitmap, guint64 size,
 static void
 end_in_head (Qcow2Directory *directory)
 {
-  Qcow2Bitmap cut = { .index = directory->index,
-                      .file_offset = directory->pos,
-                      .truncated_by_file = TRUE };
+  Qcow2Bitmap truncated = { .index = directory->index,
+                            .file_offset = directory->pos,
+                            .truncated_by_file = TRUE };
 
-  directory->state = QCOW2_DIRECTORY_HEAD_CUT;
-  directory->cut_by_file = directory->end < directory->declared_end;
-  if (directory->cut_by_file
-      && cut.index + 1 == directory->image->bitmaps.nb_bitmaps
-      && qcow2_bitmap_read_head (&cut, directory->window, NULL))
-    directory->cut = cut;
+  directory->state = QCOW2_DIRECTORY_HEAD_TRUNCATED;
+  directory->truncated_by_file = directory->end < directory->declared_end;
+  if (directory->truncated_by_file
+      && truncated.index + 1 == directory->image->bitmaps.nb_bitmaps
+      && qcow2_bitmap_read_head (&truncated, directory->window, NULL))
+    directory->truncated = truncated;
 }
 
 /* Stores the next entry in *BITMAP, without its name, and the name in *NAME:
@@ -126,16 +126,16 @@ read_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap, const guint8 **name,
       = QCOW2_BITMAP_HEAD_LENGTH + (guint64) b.extra_data_size + b.name_size;
   const guint64 padded = (size + 7) / 8 * 8;
   const guint64 room = directory->declared_end - directory->pos;
-  const gboolean cut = size > left;
-  *name = cut ? NULL : read_tail (directory, &b, size, error);
-  if (!cut && *name == NULL)
+  const gboolean is_truncated = size > left;
+  *name = is_truncated ? NULL : read_tail (directory, &b, size, error);
+  if (!is_truncated && *name == NULL)
     return FALSE;
 
-  if (cut)
+  if (is_truncated)
     {
-      directory->state = QCOW2_DIRECTORY_ENTRY_CUT;
-      directory->cut_by_file = padded <= room;
-      b.truncated_by_file = directory->cut_by_file;
+      directory->state = QCOW2_DIRECTORY_ENTRY_TRUNCATED;
+      directory->truncated_by_file = padded <= room;
+      b.truncated_by_file = directory->truncated_by_file;
     }
   else
     directory->pos += MIN (padded, room);
@@ -166,9 +166,9 @@ qcow2_directory_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap,
 /* Returns whether the file truncates the fields of the last entry and the
  * entry has a name, which QEMU reads as zeroes. */
 static gboolean
-has_cut_name (const Qcow2Directory *directory)
+has_truncated_name (const Qcow2Directory *directory)
 {
-  return directory->cut.name_size > 0;
+  return directory->truncated.name_size > 0;
 }
 
 /* Stores in *BITMAP the last entry of DIRECTORY, if the file ends inside its
@@ -176,11 +176,11 @@ has_cut_name (const Qcow2Directory *directory)
  * table of the entry.  The entry is not returned by qcow2_directory_next ().
  * Returns FALSE if there is none. */
 gboolean
-qcow2_directory_get_cut_entry (const Qcow2Directory *directory,
-                               Qcow2Bitmap *bitmap)
+qcow2_directory_get_truncated_entry (const Qcow2Directory *directory,
+                                     Qcow2Bitmap *bitmap)
 {
-  *bitmap = directory->cut;
-  return has_cut_name (directory);
+  *bitmap = directory->truncated;
+  return has_truncated_name (directory);
 }
 
 /* Returns the image that DIRECTORY belongs to. */
@@ -194,7 +194,7 @@ qcow2_directory_get_image (const Qcow2Directory *directory)
 guint64
 qcow2_directory_get_n (const Qcow2Directory *directory)
 {
-  return qcow2_namesakes_get_n (directory->namesakes);
+  return qcow2_directory_index_get_n (directory->name_index);
 }
 
 /* Returns what was found when DIRECTORY was opened. */
@@ -235,7 +235,7 @@ qcow2_directory_skip_to_index (Qcow2Directory *directory, guint64 index)
   if (index < directory->index || index >= qcow2_directory_get_n (directory))
     return FALSE;
 
-  if (qcow2_namesakes_get_offset (directory->namesakes, index, &offset))
+  if (qcow2_directory_index_get_offset (directory->name_index, index, &offset))
     seek (directory, index, directory->start + offset);
   return TRUE;
 }
@@ -247,8 +247,8 @@ gboolean
 qcow2_directory_skip_to_name (Qcow2Directory *directory, const char *name,
                               gsize len)
 {
-  const guint64 index = qcow2_namesakes_look_up (
-      directory->namesakes, (const guint8 *) name, len, directory->index);
+  const guint64 index = qcow2_directory_index_look_up (
+      directory->name_index, (const guint8 *) name, len, directory->index);
 
   return qcow2_directory_skip_to_index (directory, index);
 }
@@ -300,7 +300,7 @@ has_shorter_name (const Qcow2Directory *directory)
          && (strnlen ((const char *) name, in_file) + 7) / 8 < (size + 7) / 8;
 }
 
-/* A Qcow2NamesakesRead. */
+/* A Qcow2DirectoryIndexRead. */
 static GBytes *
 read_name (guint32 index, guint32 offset, gpointer data, GError **error)
 {
@@ -322,16 +322,17 @@ note_end (Qcow2Directory *directory, guint64 n_entries)
 
   facts->is_none = directory->index > 0 && n_entries == 0;
   facts->end = directory->state;
-  facts->cut_by_file = directory->cut_by_file;
+  facts->truncated_by_file = directory->truncated_by_file;
   facts->n_entries = directory->index;
   facts->pos = directory->pos;
-  if (directory->cut.truncated_by_file
-      && (directory->cut.flags & QCOW2_BITMAP_IN_USE) == 0)
+  if (directory->truncated.truncated_by_file
+      && (directory->truncated.flags & QCOW2_BITMAP_IN_USE) == 0)
     facts->has_loaded = TRUE;
-  if (facts->end == QCOW2_DIRECTORY_ENTRY_CUT && facts->cut_by_file)
+  if (facts->end == QCOW2_DIRECTORY_ENTRY_TRUNCATED
+      && facts->truncated_by_file)
     facts->has_shorter_name = has_shorter_name (directory);
-  else if (facts->end == QCOW2_DIRECTORY_HEAD_CUT)
-    facts->has_shorter_name = has_cut_name (directory);
+  else if (facts->end == QCOW2_DIRECTORY_HEAD_TRUNCATED)
+    facts->has_shorter_name = has_truncated_name (directory);
 }
 
 /* Walks DIRECTORY once to find out what it is like as a whole, and which names
@@ -353,16 +354,17 @@ survey (Qcow2Directory *directory, GError **error)
       n_entries += is_no_entry (directory, &bitmap) ? 0 : 1;
       if ((bitmap.flags & QCOW2_BITMAP_IN_USE) == 0)
         directory->facts.has_loaded = TRUE;
-      qcow2_namesakes_add (directory->namesakes,
-                           (guint32) (bitmap.file_offset - directory->start),
-                           name, bitmap.name_size);
+      qcow2_directory_index_add (
+          directory->name_index,
+          (guint32) (bitmap.file_offset - directory->start), name,
+          bitmap.name_size);
     }
 
   if (local_error == NULL)
     {
       note_end (directory, n_entries);
-      qcow2_namesakes_find (directory->namesakes, read_name, directory,
-                            &local_error);
+      qcow2_directory_index_find (directory->name_index, read_name, directory,
+                                  &local_error);
     }
   qcow2_directory_rewind (directory);
   if (local_error == NULL)
@@ -384,7 +386,7 @@ qcow2_directory_open (const Qcow2Image *image, GError **error)
 
   directory->image = image;
   directory->max_entries = QCOW2_MAX_BITMAPS;
-  directory->namesakes = qcow2_namesakes_new ();
+  directory->name_index = qcow2_directory_index_new ();
   directory->state = QCOW2_DIRECTORY_AT_END;
 
   /* Offset 0 holds the header, never a directory. */
@@ -418,7 +420,7 @@ qcow2_directory_open_counted (const Qcow2Image *image,
   const guint64 size = byte_source_get_size (image->source);
 
   directory->image = image;
-  directory->namesakes = qcow2_namesakes_new ();
+  directory->name_index = qcow2_directory_index_new ();
   directory->max_entries = MIN (extension->nb_bitmaps, QCOW2_MAX_BITMAPS);
   directory->start = extension->bitmap_directory_offset;
   directory->declared_end = size;
@@ -430,21 +432,22 @@ qcow2_directory_open_counted (const Qcow2Image *image,
 
 /* Returns the index of the first bitmap with the same name as bitmap INDEX:
  * INDEX itself if no earlier bitmap has that name.  An entry that a writer has
- * added since DIRECTORY was opened has no namesake. */
+ * added since DIRECTORY was opened has no first_with_name. */
 guint64
-qcow2_directory_get_namesake (const Qcow2Directory *directory, guint64 index)
+qcow2_directory_get_first_with_name (const Qcow2Directory *directory,
+                                     guint64 index)
 {
-  return qcow2_namesakes_get_whole (directory->namesakes, index);
+  return qcow2_directory_index_get_first (directory->name_index, index);
 }
 
 /* Returns the index of the first bitmap whose name equals that of bitmap INDEX
  * up to the first NUL byte, where names end for QEMU: INDEX itself if there is
  * no earlier one. */
 guint64
-qcow2_directory_get_cut_namesake (const Qcow2Directory *directory,
-                                  guint64 index)
+qcow2_directory_get_first_with_c_name (const Qcow2Directory *directory,
+                                       guint64 index)
 {
-  return qcow2_namesakes_get_cut (directory->namesakes, index);
+  return qcow2_directory_index_get_first_c (directory->name_index, index);
 }
 
 void
@@ -454,6 +457,6 @@ qcow2_directory_free (Qcow2Directory *directory)
     return;
 
   byte_window_free (directory->window);
-  qcow2_namesakes_free (directory->namesakes);
+  qcow2_directory_index_free (directory->name_index);
   g_free (directory);
 }

@@ -13,13 +13,13 @@ typedef struct Qcow2Directory Qcow2Directory;
 /* The ways in which a walk over the entries ends. */
 typedef enum
 {
-  QCOW2_DIRECTORY_WALKING,  /* it has not ended */
-  QCOW2_DIRECTORY_AT_END,   /* of the directory or the file, or at the maximum
-                               number of entries */
-  QCOW2_DIRECTORY_HEAD_CUT, /* too few bytes for the fields of an entry are
-                               left */
-  QCOW2_DIRECTORY_ENTRY_CUT /* the name of the last entry, or its extra data,
-                               extends beyond the end */
+  QCOW2_DIRECTORY_WALKING, /* it has not ended */
+  QCOW2_DIRECTORY_AT_END,  /* of the directory or the file, or at the maximum
+                              number of entries */
+  QCOW2_DIRECTORY_HEAD_TRUNCATED, /* too few bytes for the fields of an entry
+                               are left */
+  QCOW2_DIRECTORY_ENTRY_TRUNCATED /* the name of the last entry, or its extra
+                               data, extends beyond the end */
 } Qcow2DirectoryEnd;
 
 /* What a directory is like as a whole. */
@@ -33,12 +33,12 @@ typedef struct
   guint64 pos; /* host offset after the last entry, or of the
                   entry that is truncated */
   Qcow2DirectoryEnd end;
-  gboolean cut_by_file;      /* the truncated entry fits into the directory */
-  gboolean has_shorter_name; /* the name of the truncated entry ends earlier
-                                for QEMU, which reads zeroes after the end of
-                                the file */
-  gboolean has_loaded;       /* at least one bitmap is not in use */
-  gboolean is_none;          /* no entry looks like a bitmap */
+  gboolean truncated_by_file; /* the truncated entry fits into the directory */
+  gboolean has_shorter_name;  /* the name of the truncated entry ends earlier
+                                 for QEMU, which reads zeroes after the end of
+                                 the file */
+  gboolean has_loaded;        /* at least one bitmap is not in use */
+  gboolean is_none;           /* no entry looks like a bitmap */
 } Qcow2DirectoryFacts;
 
 Qcow2Directory *qcow2_directory_open (const Qcow2Image *image, GError **error);
@@ -55,16 +55,16 @@ gboolean qcow2_directory_skip_to_index (Qcow2Directory *directory,
                                         guint64 index);
 gboolean qcow2_directory_skip_to_name (Qcow2Directory *directory,
                                        const char *name, gsize len);
-gboolean qcow2_directory_get_cut_entry (const Qcow2Directory *directory,
-                                        Qcow2Bitmap *bitmap);
+gboolean qcow2_directory_get_truncated_entry (const Qcow2Directory *directory,
+                                              Qcow2Bitmap *bitmap);
 const Qcow2Image *qcow2_directory_get_image (const Qcow2Directory *directory);
 const Qcow2DirectoryFacts *
 qcow2_directory_get_facts (const Qcow2Directory *directory);
 guint64 qcow2_directory_get_n (const Qcow2Directory *directory);
-guint64 qcow2_directory_get_namesake (const Qcow2Directory *directory,
-                                      guint64 index);
-guint64 qcow2_directory_get_cut_namesake (const Qcow2Directory *directory,
-                                          guint64 index);
+guint64 qcow2_directory_get_first_with_name (const Qcow2Directory *directory,
+                                             guint64 index);
+guint64 qcow2_directory_get_first_with_c_name (const Qcow2Directory *directory,
+                                               guint64 index);
 void qcow2_directory_free (Qcow2Directory *directory);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2Directory, qcow2_directory_free)

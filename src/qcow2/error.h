@@ -29,8 +29,9 @@ typedef enum
 
 GQuark qcow2_error_quark (void);
 
-/* Formats for offsets (QCOW2_X) and other numbers (QCOW2_U) in messages. */
-#define QCOW2_X "0x%" G_GINT64_MODIFIER "x"
-#define QCOW2_U "%" G_GUINT64_FORMAT
+/* Formats for offsets (QCOW2_HEX_FORMAT) and other numbers (QCOW2_U64_FORMAT)
+ * in messages. */
+#define QCOW2_HEX_FORMAT "0x%" G_GINT64_MODIFIER "x"
+#define QCOW2_U64_FORMAT "%" G_GUINT64_FORMAT
 
 G_END_DECLS

@@ -373,7 +373,7 @@ qcow2_extension_get_payload_fields (const Qcow2Extension *extension,
 
 /* Returns whether the payload of EXTENSION is complete. */
 gboolean
-qcow2_extension_is_whole (const Qcow2Extension *extension)
+qcow2_extension_is_complete (const Qcow2Extension *extension)
 {
   return extension->bytes != NULL
          && g_bytes_get_size (extension->bytes) == extension->length;

@@ -132,7 +132,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2ExtensionWalk, qcow2_extension_walk_free)
 const Qcow2Field *
 qcow2_extension_get_payload_fields (const Qcow2Extension *extension,
                                     gconstpointer *record);
-gboolean qcow2_extension_is_whole (const Qcow2Extension *extension);
+gboolean qcow2_extension_is_complete (const Qcow2Extension *extension);
 guint qcow2_extension_get_n_features (const Qcow2Extension *extension);
 void qcow2_extension_get_feature (const Qcow2Extension *extension, guint row,
                                   Qcow2Feature *feature);

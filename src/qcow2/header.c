@@ -195,8 +195,9 @@ check_length (gsize len, gsize wanted, GError **error)
   /* The error is at the version field if the file truncates that field, and at
    * the end of the file otherwise. */
   g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_TRUNCATED,
-               QCOW2_X ": " WHAT ": cut short: %" G_GSIZE_FORMAT
-                       " of %" G_GSIZE_FORMAT " bytes are there [HDR-03]",
+               QCOW2_HEX_FORMAT ": " WHAT ": cut short: %" G_GSIZE_FORMAT
+                                " of %" G_GSIZE_FORMAT
+                                " bytes are there [HDR-03]",
                len < 8 ? (guint64) 4 : (guint64) len, len, wanted);
   return FALSE;
 }
@@ -220,7 +221,7 @@ derive (Qcow2Header *header)
  * clears.  Fails with QCOW2_ERROR_NOT_QCOW2, QCOW2_ERROR_UNSUPPORTED (wrong
  * version), QCOW2_ERROR_TRUNCATED (the file ends inside the 72 or 104
  * mandatory bytes) or QCOW2_ERROR_READ.  Leaves other checks to
- * qcow2_header_judge ().  Fields that version 2 lacks are set to the values
+ * qcow2_header_check ().  Fields that version 2 lacks are set to the values
  * that the specification defines.  Strings and feature names are not read. */
 gboolean
 qcow2_header_read (ByteSource *source, Qcow2Header *header, GError **error)
@@ -312,7 +313,7 @@ qcow2_header_read_backing_file (ByteSource *source, Qcow2Header *header,
  * (qcow2 spec, autoclear_features bit 0).  Version 2 does not have this
  * bit. */
 gboolean
-qcow2_header_vouches_for_bitmaps (const Qcow2Header *header)
+qcow2_header_bitmaps_are_consistent (const Qcow2Header *header)
 {
   return (header->autoclear_features & QCOW2_AUTOCLEAR_BITMAPS) != 0;
 }

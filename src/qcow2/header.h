@@ -91,7 +91,7 @@ gboolean qcow2_header_get_extension_area (const Qcow2Header *header,
                                           guint64 *start, guint64 *end);
 gboolean qcow2_header_read_backing_file (ByteSource *source,
                                          Qcow2Header *header, GError **error);
-gboolean qcow2_header_vouches_for_bitmaps (const Qcow2Header *header);
+gboolean qcow2_header_bitmaps_are_consistent (const Qcow2Header *header);
 guint64 qcow2_header_get_n_l1_needed (const Qcow2Header *header);
 guint64 qcow2_header_get_refcount_table_needed (const Qcow2Header *header,
                                                 guint64 file_size);

@@ -45,7 +45,7 @@ take_feature_names (Qcow2Header *header, const Qcow2Extension *extension)
 static void
 apply_extension (Qcow2Image *image, const Qcow2Extension *extension)
 {
-  const gboolean whole = qcow2_extension_is_whole (extension);
+  const gboolean whole = qcow2_extension_is_complete (extension);
   const guint64 data = extension->file_offset + QCOW2_EXTENSION_HEAD_LENGTH;
 
   switch (extension->magic)

@@ -77,7 +77,7 @@ qcow2_offsets_walk (ByteSource *source, guint64 start, guint64 bytes,
   for (guint64 i = 0; i < n;)
     {
       gsize len;
-      const guint8 *entries = byte_window_get_some (
+      const guint8 *entries = byte_window_get_available (
           window, start + i * QCOW2_ENTRY_LENGTH, QCOW2_ENTRY_LENGTH,
           BYTE_WINDOW_SIZE, &len, TABLE, error);
 
@@ -172,7 +172,7 @@ search_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data)
   for (guint64 done = 0; done < bytes;)
     {
       gsize len;
-      const guint8 *entries = byte_window_get_some (
+      const guint8 *entries = byte_window_get_available (
           search->window, offset + done, step, BYTE_WINDOW_SIZE, &len,
           L2_TABLE, &search->error);
 

@@ -28,7 +28,7 @@ typedef struct
   guint32 stripes;
 } Qcow2LuksSlot;
 
-/* The LUKS header.  Digest, salts and UUID are not judged: that takes the
+/* The LUKS header.  Digest, salts and UUID are not checked: that takes the
  * secret. */
 typedef struct
 {

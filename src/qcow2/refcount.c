@@ -107,7 +107,7 @@ qcow2_refcounts_skip_unused (Qcow2Refcounts *refcounts, guint64 *index,
   while (*index < refcounts->n_blocks)
     {
       gsize n;
-      const guint8 *bytes = byte_window_get_some (
+      const guint8 *bytes = byte_window_get_available (
           refcounts->on_table, refcounts->table + *index * QCOW2_ENTRY_LENGTH,
           QCOW2_ENTRY_LENGTH, BYTE_WINDOW_SIZE, &n, TABLE, error);
 

@@ -122,7 +122,7 @@ qcow2_snapshot_table_measure (const Qcow2Image *image,
 
   t.size = MIN (MAX (pos, entry_end), MIN (left, QEMU_MAX_BYTES));
   t.too_big = entry_end > QEMU_MAX_BYTES;
-  t.cut = entry_end > left;
+  t.truncated = entry_end > left;
   *table = t;
   t.l1_tables = NULL;
   return TRUE;

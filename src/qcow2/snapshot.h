@@ -46,11 +46,11 @@ typedef struct
 typedef struct
 {
   guint64 size; /* bytes of the file that the entries take, at most 64 MiB */
-  gboolean cut; /* the file truncates the entries */
-  gboolean too_big; /* QEMU refuses it */
-  guint64 bad;      /* index of the first entry with more extra data than QEMU
-                       accepts, or QCOW2_NO_INDEX */
-  guint64 bad_at;   /* host offset of entry BAD */
+  gboolean truncated; /* the file truncates the entries */
+  gboolean too_big;   /* QEMU refuses it */
+  guint64 bad;    /* index of the first entry with more extra data than QEMU
+                     accepts, or QCOW2_NO_INDEX */
+  guint64 bad_at; /* host offset of entry BAD */
   Qcow2SnapshotEntry bad_entry;
   GArray *l1_tables; /* of Qcow2SnapshotL1, without empty L1 tables */
 } Qcow2SnapshotTable;

@@ -72,7 +72,7 @@ read_bytes (ByteSource *source, guint64 offset, guint8 *buffer, gsize len,
 
 /* Reads exactly LEN bytes at host offset OFFSET of SOURCE into BUFFER.  The
  * size of BUFFER must be bounded by a constant, not by the image, and the
- * range must lie in the source: callers judge the offsets and sizes in an
+ * range must lie in the source: callers check the offsets and sizes in an
  * image before they read.  WHAT names the structure in error messages.  Fails
  * with QCOW2_ERROR_READ. */
 gboolean
@@ -162,7 +162,8 @@ byte_window_get (ByteWindow *window, guint64 offset, gsize len,
    * that shrank.  The bytes before that point are used.  If there are none, a
    * smaller read may succeed because it leaves out the bad sector. */
   const gsize block = (gsize) MIN (window->end - offset, BYTE_WINDOW_SIZE);
-  const gsize page = (gsize) (BYTE_SOURCE_PAGE - offset % BYTE_SOURCE_PAGE);
+  const gsize page
+      = (gsize) (BYTE_SOURCE_SECTOR_SIZE - offset % BYTE_SOURCE_SECTOR_SIZE);
   const gsize sizes[] = { block, CLAMP (page, len, block), len };
 
   window->start = offset;
@@ -186,8 +187,9 @@ byte_window_get (ByteWindow *window, guint64 offset, gsize len,
  * them.  Stores their number in *N: a multiple of UNIT, at least UNIT and at
  * most LEN.  Otherwise like byte_window_get (). */
 const guint8 *
-byte_window_get_some (ByteWindow *window, guint64 offset, gsize unit,
-                      gsize len, gsize *n, const char *what, GError **error)
+byte_window_get_available (ByteWindow *window, guint64 offset, gsize unit,
+                           gsize len, gsize *n, const char *what,
+                           GError **error)
 {
   const guint8 *bytes = byte_window_get (window, offset, unit, what, error);
 

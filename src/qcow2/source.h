@@ -50,7 +50,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (ByteSource, byte_source_free)
 
 /* The unit in which disks fail, in bytes: an unreadable range ends at a
  * multiple of it. */
-#define BYTE_SOURCE_PAGE 4096
+#define BYTE_SOURCE_SECTOR_SIZE 4096
 
 /* The size, in bytes, of the block of a source that a window keeps for reads
  * of neighbouring bytes.  The longest bitmap name fits into it with its
@@ -65,9 +65,9 @@ guint64 byte_window_get_end (const ByteWindow *window);
 void byte_window_set_end (ByteWindow *window, guint64 end);
 const guint8 *byte_window_get (ByteWindow *window, guint64 offset, gsize len,
                                const char *what, GError **error);
-const guint8 *byte_window_get_some (ByteWindow *window, guint64 offset,
-                                    gsize unit, gsize len, gsize *n,
-                                    const char *what, GError **error);
+const guint8 *byte_window_get_available (ByteWindow *window, guint64 offset,
+                                         gsize unit, gsize len, gsize *n,
+                                         const char *what, GError **error);
 void byte_window_free (ByteWindow *window);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ByteWindow, byte_window_free)

@@ -144,15 +144,15 @@ qcow2_table_get_n_readable (const Qcow2Table *table)
 }
 
 /* Returns the number of words at BYTES before the first one that is neither 0
- * nor PLAIN, at most N_WORDS.  Stores in *N_PLAIN how many of them are not
+ * nor PLAIN, at most N_WORDS.  Stores in *N_SET how many of them are not
  * 0. */
 static gsize
-count_plain_words (const guint8 *bytes, gsize n_words, guint64 plain,
-                   gsize *n_plain)
+count_uniform_words (const guint8 *bytes, gsize n_words, guint64 plain,
+                     gsize *n_set)
 {
   gsize n = 0;
 
-  *n_plain = 0;
+  *n_set = 0;
   for (; n_words - n >= WORD_STEP; n += WORD_STEP)
     {
       const guint8 *at = bytes + n * QCOW2_ENTRY_LENGTH;
@@ -168,7 +168,7 @@ count_plain_words (const guint8 *bytes, gsize n_words, guint64 plain,
         }
       if (others != 0)
         break;
-      *n_plain += set;
+      *n_set += set;
     }
 
   for (; n < n_words; n++)
@@ -177,7 +177,7 @@ count_plain_words (const guint8 *bytes, gsize n_words, guint64 plain,
 
       if ((word & ~plain) != 0)
         break;
-      *n_plain += word != 0;
+      *n_set += word != 0;
     }
 
   return n;
@@ -191,9 +191,9 @@ count_plain_words (const guint8 *bytes, gsize n_words, guint64 plain,
  * such entries, so they are not decoded.  Fails with QCOW2_ERROR_READ if entry
  * START cannot be read; a later unreadable entry ends the count. */
 gboolean
-qcow2_table_count_plain (const Qcow2Table *table, ByteWindow *window,
-                         guint64 start, guint64 n_entries, guint64 *n_zeroes,
-                         guint64 *n_ones, GError **error)
+qcow2_table_count_uniform (const Qcow2Table *table, ByteWindow *window,
+                           guint64 start, guint64 n_entries, guint64 *n_zeroes,
+                           guint64 *n_ones, GError **error)
 {
   const guint64 all_ones
       = GUINT64_SWAP_LE_BE (qcow2_field_get_mask (&fields[ALL_ONES]));
@@ -209,8 +209,8 @@ qcow2_table_count_plain (const Qcow2Table *table, ByteWindow *window,
       const gsize wanted = (gsize) MIN (n_entries - done,
                                         BYTE_WINDOW_SIZE / QCOW2_ENTRY_LENGTH);
       gsize n;
-      gsize n_plain;
-      const guint8 *bytes = byte_window_get_some (
+      gsize n_set;
+      const guint8 *bytes = byte_window_get_available (
           window, table->offset + (start + done) * QCOW2_ENTRY_LENGTH,
           QCOW2_ENTRY_LENGTH, wanted * QCOW2_ENTRY_LENGTH, &n, WHAT,
           done == 0 ? error : NULL);
@@ -222,9 +222,9 @@ qcow2_table_count_plain (const Qcow2Table *table, ByteWindow *window,
 
       const gsize n_words = n / QCOW2_ENTRY_LENGTH;
       const gsize counted
-          = count_plain_words (bytes, n_words, plain, &n_plain);
+          = count_uniform_words (bytes, n_words, plain, &n_set);
       done += counted;
-      ones += n_plain;
+      ones += n_set;
       if (counted < n_words)
         break;
     }

@@ -44,11 +44,11 @@ extern const Qcow2Record qcow2_table_entry_record;
  * asks for a number. */
 #define QCOW2_MAX_TABLE_ENTRIES G_GUINT64_CONSTANT (0x8000000)
 
-/* A bitmap table and what is needed to read and judge its entries. */
+/* A bitmap table and what is needed to read and check its entries. */
 typedef struct
 {
   ByteSource *source;
-  const Qcow2Header *header; /* judging needs its cluster size */
+  const Qcow2Header *header; /* checking needs its cluster size */
   guint64 offset;            /* host, of entry 0 */
   guint64 n_entries;         /* as declared */
   guint64 granularity;       /* bytes, or QCOW2_ABSENT */
@@ -57,10 +57,10 @@ typedef struct
 Qcow2Table qcow2_image_get_table (const Qcow2Image *image,
                                   const Qcow2Bitmap *bitmap);
 guint64 qcow2_table_get_n_readable (const Qcow2Table *table);
-gboolean qcow2_table_count_plain (const Qcow2Table *table, ByteWindow *window,
-                                  guint64 start, guint64 n_entries,
-                                  guint64 *n_zeroes, guint64 *n_ones,
-                                  GError **error);
+gboolean qcow2_table_count_uniform (const Qcow2Table *table,
+                                    ByteWindow *window, guint64 start,
+                                    guint64 n_entries, guint64 *n_zeroes,
+                                    guint64 *n_ones, GError **error);
 gsize qcow2_table_read (const Qcow2Table *table, ByteWindow *window,
                         guint64 start, Qcow2TableEntry *entries,
                         gsize n_entries, GError **error);

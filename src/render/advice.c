@@ -11,36 +11,36 @@
 
 #define REFUSED "QEMU refuses to open this image"
 
-/* Appends TEXT to OUT, with "{name}" replaced by the escaped name of PROBLEM's
+/* Appends TEXT to OUT, with "{name}" replaced by the escaped name of FINDING's
  * bitmap or "{value}" replaced by the number that is wrong. */
 static void
-append_filled_in (GString *out, const char *text, const Qcow2Problem *problem)
+append_filled_in (GString *out, const char *text, const Qcow2Finding *finding)
 {
   const char *name = strstr (text, "{name}");
   const char *value = strstr (text, "{value}");
 
-  if (name != NULL && problem->subject.name != NULL)
+  if (name != NULL && finding->subject.name != NULL)
     {
       g_string_append_len (out, text, name - text);
-      format_escaped_bytes (out, problem->subject.name);
+      format_escaped_bytes (out, finding->subject.name);
       g_string_append (out, name + strlen ("{name}"));
     }
   else if (value != NULL)
     {
       g_string_append_len (out, text, value - text);
-      g_string_append_printf (out, QCOW2_U, problem->value);
+      g_string_append_printf (out, QCOW2_U64_FORMAT, finding->value);
       g_string_append (out, value + strlen ("{value}"));
     }
   else
     g_string_append (out, text);
 }
 
-/* Returns whether TEXT needs the name of PROBLEM's bitmap, but the name is
+/* Returns whether TEXT needs the name of FINDING's bitmap, but the name is
  * missing because the file ends before it does. */
 static gboolean
-lacks_name (const char *text, const Qcow2Problem *problem)
+lacks_name (const char *text, const Qcow2Finding *finding)
 {
-  return problem->subject.name == NULL && strstr (text, "{name}") != NULL;
+  return finding->subject.name == NULL && strstr (text, "{name}") != NULL;
 }
 
 static const char *const excuses[] = {
@@ -54,11 +54,11 @@ static const char *const excuses[] = {
 };
 
 static Qcow2Excuse
-get_excuse (const Qcow2Problem *problem, const Qcow2Image *image)
+get_excuse (const Qcow2Finding *finding, const Qcow2Image *image)
 {
-  return qcow2_image_get_excuse (image, problem->index,
-                                 !problem->subject.in_use,
-                                 problem->subject.extension);
+  return qcow2_image_get_excuse (image, finding->index,
+                                 !finding->subject.in_use,
+                                 finding->subject.extension);
 }
 
 static gboolean
@@ -68,10 +68,10 @@ is_refusal (const Qcow2Rule *rule)
 }
 
 /* Returns whether RULE says that QEMU opens the image, although another
- * finding in PROBLEMS makes QEMU refuse IMAGE. */
+ * finding in FINDINGS makes QEMU refuse IMAGE. */
 static gboolean
 is_contradicted (const Qcow2Rule *rule, const Qcow2Image *image,
-                 const Qcow2Problems *problems)
+                 const Qcow2Findings *findings)
 {
   Qcow2Verdict verdict = QCOW2_VERDICT_INIT;
 
@@ -79,31 +79,31 @@ is_contradicted (const Qcow2Rule *rule, const Qcow2Image *image,
       || strstr (rule->note, "opens the image") == NULL)
     return FALSE;
 
-  qcow2_verdict_add (&verdict, image, problems);
+  qcow2_verdict_add (&verdict, image, findings);
   return verdict.effect == QCOW2_EFFECT_REFUSED;
 }
 
-/* Returns the consequence of PROBLEM, one of the PROBLEMS of IMAGE, as a
+/* Returns the consequence of FINDING, one of the FINDINGS of IMAGE, as a
  * sentence in lower case without a full stop, or NULL when there is nothing to
  * say.  The caller frees the string. */
 char *
-advice_get_consequence (const Qcow2Problem *problem, const Qcow2Image *image,
-                        const Qcow2Problems *problems)
+advice_get_consequence (const Qcow2Finding *finding, const Qcow2Image *image,
+                        const Qcow2Findings *findings)
 {
-  const Qcow2Rule *rule = &qcow2_rules[problem->index];
-  const Qcow2Excuse excuse = get_excuse (problem, image);
+  const Qcow2Rule *rule = &qcow2_rules[finding->index];
+  const Qcow2Excuse excuse = get_excuse (finding, image);
 
   if (excuse != QCOW2_EXCUSE_NONE)
     return g_strdup (excuses[excuse]);
-  if (is_contradicted (rule, image, problems))
+  if (is_contradicted (rule, image, findings))
     return g_strdup ("QEMU refuses to open this image for another reason");
   if (!is_refusal (rule))
     return g_strdup (rule->note);
-  if (rule->qemu_error == NULL || lacks_name (rule->qemu_error, problem))
+  if (rule->qemu_error == NULL || lacks_name (rule->qemu_error, finding))
     return g_strdup (REFUSED);
 
   g_autoptr (GString) out = g_string_new (REFUSED ": \"");
-  append_filled_in (out, rule->qemu_error, problem);
+  append_filled_in (out, rule->qemu_error, finding);
   g_string_append_c (out, '"');
   return g_string_free (g_steal_pointer (&out), FALSE);
 }
@@ -183,24 +183,24 @@ static const Remedy remedies[] = {
 /* Returns whether a copy of the disk is no remedy: of a truncated image, the
  * copy silently has zeroes in place of the missing data. */
 static gboolean
-loses_data (Qcow2Remedy remedy, const Qcow2Problems *problems)
+loses_data (Qcow2Remedy remedy, const Qcow2Findings *findings)
 {
-  return remedy == QCOW2_REMEDY_CONVERT && qcow2_file_is_truncated (problems);
+  return remedy == QCOW2_REMEDY_CONVERT && qcow2_file_is_truncated (findings);
 }
 
-/* Returns the remedy for PROBLEM, one of the PROBLEMS of IMAGE: one or more
+/* Returns the remedy for FINDING, one of the FINDINGS of IMAGE: one or more
  * lines without the last newline, or NULL when there is none.  The caller
  * frees the string. */
 char *
-advice_get_remedy (const Qcow2Problem *problem, const Qcow2Image *image,
-                   const Qcow2Problems *problems)
+advice_get_remedy (const Qcow2Finding *finding, const Qcow2Image *image,
+                   const Qcow2Findings *findings)
 {
-  const Qcow2Remedy kind = qcow2_rules[problem->index].remedy;
+  const Qcow2Remedy kind = qcow2_rules[finding->index].remedy;
   const Remedy *remedy = &remedies[kind];
   const Qcow2Header *h = &image->header;
 
-  if (kind == QCOW2_REMEDY_NONE || loses_data (kind, problems)
-      || get_excuse (problem, image) != QCOW2_EXCUSE_NONE)
+  if (kind == QCOW2_REMEDY_NONE || loses_data (kind, findings)
+      || get_excuse (finding, image) != QCOW2_EXCUSE_NONE)
     return NULL;
   if (kind == QCOW2_REMEDY_CLEAR_BITMAPS_BIT)
     return hide_bitmaps (h);

@@ -7,11 +7,11 @@
 
 G_BEGIN_DECLS
 
-char *advice_get_consequence (const Qcow2Problem *problem,
+char *advice_get_consequence (const Qcow2Finding *finding,
                               const Qcow2Image *image,
-                              const Qcow2Problems *problems);
-char *advice_get_remedy (const Qcow2Problem *problem, const Qcow2Image *image,
-                         const Qcow2Problems *problems);
+                              const Qcow2Findings *findings);
+char *advice_get_remedy (const Qcow2Finding *finding, const Qcow2Image *image,
+                         const Qcow2Findings *findings);
 char *advice_describe_effect (const Qcow2Rule *rule);
 const char *advice_describe_verdict (const Qcow2Verdict *verdict,
                                      const char **word);

@@ -102,7 +102,7 @@ void
 describe_begin_bitmap (Emitter *emitter, const Qcow2Bitmap *bitmap)
 {
   emitter_begin (emitter, EMITTER_BLOCK, NULL, NULL);
-  if (!emitter->for_programs)
+  if (!emitter->machine_readable)
     {
       Qcow2Bitmap shown = *bitmap;
 
@@ -125,7 +125,7 @@ describe_begin_table (Emitter *emitter, const Qcow2Bitmap *bitmap,
                       gboolean with_name)
 {
   emitter_begin (emitter, EMITTER_BLOCK, NULL, NULL);
-  if (with_name || emitter->for_programs)
+  if (with_name || emitter->machine_readable)
     describe_fields (emitter, qcow2_bitmap_table_fields, bitmap, G_MAXUINT);
 }
 
@@ -142,14 +142,14 @@ describe_table_owner (Emitter *emitter, guint64 owner)
 }
 
 static void
-begin_problem (Emitter *emitter, const Qcow2Problem *problem)
+begin_finding (Emitter *emitter, const Qcow2Finding *finding)
 {
   emitter_begin (emitter, EMITTER_ROW, NULL, NULL);
-  describe_fields (emitter, qcow2_problem_fields, problem, G_MAXUINT);
+  describe_fields (emitter, qcow2_finding_fields, finding, G_MAXUINT);
 }
 
 static void
-end_problem (Emitter *emitter, guint64 n_suppressed)
+end_finding (Emitter *emitter, guint64 n_suppressed)
 {
   static const Qcow2Field suppressed
       = { .name = "suppressed", .format = QCOW2_DEC, .size = 8 };
@@ -159,14 +159,14 @@ end_problem (Emitter *emitter, guint64 n_suppressed)
   emitter_end (emitter);
 }
 
-/* Emits PROBLEM.  If N_SUPPRESSED is not 0, PROBLEM represents N_SUPPRESSED
+/* Emits FINDING.  If N_SUPPRESSED is not 0, FINDING represents N_SUPPRESSED
  * similar findings that are left out. */
 void
-describe_problem (Emitter *emitter, const Qcow2Problem *problem,
+describe_finding (Emitter *emitter, const Qcow2Finding *finding,
                   guint64 n_suppressed)
 {
-  begin_problem (emitter, problem);
-  end_problem (emitter, n_suppressed);
+  begin_finding (emitter, finding);
+  end_finding (emitter, n_suppressed);
 }
 
 /* Explanations that accompany a finding or a rule. */
@@ -180,25 +180,25 @@ typedef struct
 #define ADVICE(member)                                                        \
   QCOW2_DERIVED (Advice, #member, member, QCOW2_WORD, .text = NULL)
 
-/* Emits PROBLEM, one of the PROBLEMS of IMAGE, like describe_problem (),
+/* Emits FINDING, one of the FINDINGS of IMAGE, like describe_finding (),
  * together with its consequence and remedy. */
 void
-describe_checked_problem (Emitter *emitter, const Qcow2Problem *problem,
+describe_checked_finding (Emitter *emitter, const Qcow2Finding *finding,
                           const Qcow2Image *image,
-                          const Qcow2Problems *problems, guint64 n_suppressed)
+                          const Qcow2Findings *findings, guint64 n_suppressed)
 {
   static const Qcow2Field fields[]
       = { ADVICE (consequence), ADVICE (remedy), QCOW2_FIELD_END };
   const gboolean is_rest = n_suppressed > 0;
   g_autofree char *consequence
-      = is_rest ? NULL : advice_get_consequence (problem, image, problems);
+      = is_rest ? NULL : advice_get_consequence (finding, image, findings);
   g_autofree char *remedy
-      = is_rest ? NULL : advice_get_remedy (problem, image, problems);
+      = is_rest ? NULL : advice_get_remedy (finding, image, findings);
   const Advice advice = { .consequence = consequence, .remedy = remedy };
 
-  begin_problem (emitter, problem);
+  begin_finding (emitter, finding);
   describe_fields (emitter, fields, &advice, G_MAXUINT);
-  end_problem (emitter, n_suppressed);
+  end_finding (emitter, n_suppressed);
 }
 
 /* Returns the static description, for people, of WORD, one of the DESCRIBE_...
@@ -271,7 +271,7 @@ describe_summary (Emitter *emitter, const DescribeSummary *summary)
 
   emitter_begin (emitter, EMITTER_BLOCK, "summary", NULL);
   describe_fields (emitter, fields, &summary->counts, G_MAXUINT);
-  if (summary->bitmaps.is_whole)
+  if (summary->bitmaps.is_complete)
     {
       emitter_begin (emitter, EMITTER_ROW, "bitmaps", NULL);
       describe_fields (emitter, qcow2_bitmap_summary_fields, &summary->bitmaps,
@@ -302,7 +302,7 @@ describe_rule (Emitter *emitter, const Qcow2Rule *rule)
   emitter_end (emitter);
 }
 
-/* Emits END, the last members of an image before the list of its problems. */
+/* Emits END, the last members of an image before the list of its findings. */
 void
 describe_end (Emitter *emitter, const DescribeEnd *end)
 {

@@ -49,11 +49,11 @@ void describe_begin_bitmap (Emitter *emitter, const Qcow2Bitmap *bitmap);
 void describe_begin_table (Emitter *emitter, const Qcow2Bitmap *bitmap,
                            gboolean with_name);
 void describe_table_owner (Emitter *emitter, guint64 owner);
-void describe_problem (Emitter *emitter, const Qcow2Problem *problem,
+void describe_finding (Emitter *emitter, const Qcow2Finding *finding,
                        guint64 n_suppressed);
-void describe_checked_problem (Emitter *emitter, const Qcow2Problem *problem,
+void describe_checked_finding (Emitter *emitter, const Qcow2Finding *finding,
                                const Qcow2Image *image,
-                               const Qcow2Problems *problems,
+                               const Qcow2Findings *findings,
                                guint64 n_suppressed);
 void describe_summary (Emitter *emitter, const DescribeSummary *summary);
 void describe_verdict (Emitter *emitter, const Qcow2Verdict *verdict);

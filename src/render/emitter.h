@@ -46,9 +46,9 @@ typedef struct
 struct Emitter
 {
   const EmitterClass *klass;
-  GString *out;          /* not owned */
-  gboolean all_columns;  /* print the columns of --long in tables */
-  gboolean for_programs; /* emit the contents of messages, too */
+  GString *out;              /* not owned */
+  gboolean all_columns;      /* print the columns of --long in tables */
+  gboolean machine_readable; /* emit the contents of messages, too */
 };
 
 Emitter *emitter_new_text (GString *out);

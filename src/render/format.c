@@ -156,7 +156,7 @@ append_bits (GString *out, const Qcow2Field *field, gconstpointer record)
   const char *const *bit_names = qcow2_field_get_bit_names (field, record);
   const char *separator = "";
 
-  g_string_append_printf (out, QCOW2_X " ([", value);
+  g_string_append_printf (out, QCOW2_HEX_FORMAT " ([", value);
   for (guint bit = 0; bit < QCOW2_MASK_BITS; bit++)
     {
       if ((value >> bit & 1) == 0)
@@ -221,11 +221,11 @@ append_number (GString *out, const Qcow2Field *field, gconstpointer record)
       append_bits (out, field, record);
       return;
     case QCOW2_ENUM:
-      g_string_append_printf (out, QCOW2_U " (%s)", value,
+      g_string_append_printf (out, QCOW2_U64_FORMAT " (%s)", value,
                               label_of (field, record));
       return;
     case QCOW2_HEX_ENUM:
-      g_string_append_printf (out, QCOW2_X " (%s)", value,
+      g_string_append_printf (out, QCOW2_HEX_FORMAT " (%s)", value,
                               label_of (field, record));
       return;
     case QCOW2_NAME:
@@ -423,26 +423,26 @@ append_subject (GString *out, const Qcow2Subject *subject)
   g_string_append_c (out, '\'');
 }
 
-/* Appends PROBLEM as a line of a check: severity, rule, host offset, subject
+/* Appends FINDING as a line of a check: severity, rule, host offset, subject
  * and message. */
 void
-format_finding (GString *out, const Qcow2Problem *problem)
+format_finding (GString *out, const Qcow2Finding *finding)
 {
   g_string_append_printf (
-      out, "%s %s " QCOW2_X " ",
-      qcow2_label_find (qcow2_severities, problem->severity), problem->rule,
-      problem->offset);
-  append_subject (out, &problem->subject);
-  g_string_append_printf (out, ": %s\n", problem->message);
+      out, "%s %s " QCOW2_HEX_FORMAT " ",
+      qcow2_label_find (qcow2_severities, finding->severity), finding->rule,
+      finding->offset);
+  append_subject (out, &finding->subject);
+  g_string_append_printf (out, ": %s\n", finding->message);
 }
 
-/* Appends PROBLEM in the form of a message, without a newline: host offset,
+/* Appends FINDING in the form of a message, without a newline: host offset,
  * subject, message and rule. */
 void
-format_problem (GString *out, const Qcow2Problem *problem)
+format_finding_message (GString *out, const Qcow2Finding *finding)
 {
-  digits_append_hex (out, problem->offset);
+  digits_append_hex (out, finding->offset);
   g_string_append (out, ": ");
-  append_subject (out, &problem->subject);
-  g_string_append_printf (out, ": %s [%s]", problem->message, problem->rule);
+  append_subject (out, &finding->subject);
+  g_string_append_printf (out, ": %s [%s]", finding->message, finding->rule);
 }

@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include "check/problem.h"
+#include "check/finding.h"
 #include "qcow2/record.h"
 
 G_BEGIN_DECLS
@@ -18,7 +18,7 @@ void format_value (GString *out, const Qcow2Field *field,
                    gconstpointer record);
 void format_line (GString *out, const char *name, const Qcow2Field *field,
                   gconstpointer record);
-void format_finding (GString *out, const Qcow2Problem *problem);
+void format_finding (GString *out, const Qcow2Finding *finding);
 /* Maximum number of columns of a table, and of bytes of a number in a cell. */
 #define FORMAT_MAX_COLUMNS 8
 #define FORMAT_NUMBER_MAX 20
@@ -29,7 +29,7 @@ void format_table_heading (GString *out, const Qcow2Field *fields,
 void format_table_rows (GString *out, const Qcow2Field *fields,
                         gconstpointer structures, gsize size, gsize n,
                         gboolean all_columns);
-void format_problem (GString *out, const Qcow2Problem *problem);
+void format_finding_message (GString *out, const Qcow2Finding *finding);
 
 /* How --field prints a value: escaped on a line, or as raw bytes and a NUL. */
 typedef enum

@@ -517,7 +517,7 @@ emitter_new_json (GString *out, gboolean indented)
 
   self->base.klass = &json_class;
   self->base.out = out;
-  self->base.for_programs = TRUE;
+  self->base.machine_readable = TRUE;
   self->indented = indented;
   return &self->base;
 }

@@ -351,7 +351,7 @@ qemu_dump_rows (QemuDump *dump, const Qcow2TableEntry *entries,
         g_string_append_printf (
             dump->out,
             "%-14" G_GINT64_MODIFIER "u %-15s %-12" G_GINT64_MODIFIER
-            "u " QCOW2_U "\n",
+            "u " QCOW2_U64_FORMAT "\n",
             entries[i].index, entry.type, entry.size, entry.offset);
     }
 }

@@ -23,13 +23,13 @@
 #include <string.h>
 
 #include "answer.h"
+#include "check/bitmap-checker.h"
 #include "check/check.h"
 #include "check/directory-rules.h"
-#include "check/examine.h"
 #include "check/image-rules.h"
 #include "check/opening.h"
+#include "cli/print-table.h"
 #include "cli/report.h"
-#include "cli/rows.h"
 #include "qcow2/contents.h"
 #include "qcow2/error.h"
 #include "qcow2/table.h"
@@ -75,7 +75,7 @@ typedef struct
   guint64 n_rows;
 
   Qcow2Image *image;
-  Qcow2Problems *problems;
+  Qcow2Findings *findings;
   guint n_emitters;
   Answer *answers[N_EMITTERS]; /* one for each emitter */
   Emitter *emitters[N_EMITTERS];
@@ -135,8 +135,9 @@ check_budget (const Run *run, guint64 n_before, guint64 bytes,
   const guint64 n = run->result->n_read - n_before;
 
   if (n > BUDGET (MIN (bytes, run->file_size)))
-    g_error ("%s of at most " QCOW2_U " bytes: " QCOW2_U " were read", what,
-             bytes, n);
+    g_error ("%s of at most " QCOW2_U64_FORMAT " bytes: " QCOW2_U64_FORMAT
+             " were read",
+             what, bytes, n);
 }
 
 /* Records ERROR, which ended a read after the header, and frees it. */
@@ -371,9 +372,10 @@ read_contents (Run *run, const Qcow2Bitmap *bitmap)
   const guint64 n_clusters = bitmap->counts.serialized;
   g_autoptr (GError) unread = NULL;
   GError *error = NULL;
-  Qcow2Contents contents = { .image = run->image,
-                             .bitmap = bitmap,
-                             .unread = bitmap->usable ? NULL : &unread };
+  Qcow2ExtentQuery contents
+      = { .image = run->image,
+          .bitmap = bitmap,
+          .first_error = bitmap->usable ? NULL : &unread };
   Extents extents = { .end = 0 };
   Qcow2ExtentTotals totals;
 
@@ -381,10 +383,10 @@ read_contents (Run *run, const Qcow2Bitmap *bitmap)
       || n_clusters * header->cluster_size > MAX_DATA_BYTES)
     return;
 
-  qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
+  qcow2_extent_query_set_range (&contents, 0, G_MAXUINT64);
   const gboolean walked
-      = qcow2_contents_walk (&contents, take_extent, &extents, &error)
-        && qcow2_contents_count (&contents, &totals, &error);
+      = qcow2_extent_query_walk (&contents, take_extent, &extents, &error)
+        && qcow2_extent_query_count (&contents, &totals, &error);
   if (!walked)
     {
       take_read_error (run, error);
@@ -400,22 +402,23 @@ read_contents (Run *run, const Qcow2Bitmap *bitmap)
 }
 
 static void
-show_bitmap (Run *run, Qcow2Examiner *examiner, Qcow2Bitmap *bitmap,
+show_bitmap (Run *run, Qcow2BitmapChecker *checker, Qcow2Bitmap *bitmap,
              BitmapList *list)
 {
-  const Qcow2Problems *problems = run->problems;
+  const Qcow2Findings *findings = run->findings;
   const guint64 before = run->result->n_read;
-  const guint64 n_errors = qcow2_problems_get_n_errors (problems);
+  const guint64 n_errors = qcow2_findings_get_n_errors (findings);
   GError *error = NULL;
 
-  const gboolean examined = qcow2_examiner_examine (examiner, bitmap, &error);
+  const gboolean examined
+      = qcow2_bitmap_checker_check (checker, bitmap, &error);
   check_budget (run, before, (guint64) bitmap->bitmap_table_size * 8,
                 "examined table");
   g_assert_true (examined == (error == NULL));
   if (!examined)
     take_read_error (run, error);
   check_bitmap (bitmap, examined,
-                qcow2_problems_get_n_errors (problems) - n_errors);
+                qcow2_findings_get_n_errors (findings) - n_errors);
   run->result->n_usable += bitmap->usable != 0;
   read_contents (run, bitmap);
 
@@ -458,8 +461,8 @@ print_list (Run *run, Qcow2Directory *directory, BitmapList *list)
 static void
 walk_directory (Run *run, Qcow2Directory *directory)
 {
-  g_autoptr (Qcow2Examiner) examiner
-      = qcow2_examiner_new (directory, run->problems);
+  g_autoptr (Qcow2BitmapChecker) checker
+      = qcow2_bitmap_checker_new (directory, run->findings);
   g_autoptr (BitmapList) list = bitmap_list_new (TRUE);
   const guint64 n = qcow2_directory_get_n (directory);
   GError *error = NULL;
@@ -473,9 +476,10 @@ walk_directory (Run *run, Qcow2Directory *directory)
         break;
 
       g_assert_cmpuint (bitmap.index, ==, run->result->n_bitmaps);
-      g_assert_cmpuint (qcow2_directory_get_namesake (directory, bitmap.index),
-                        <=, bitmap.index);
-      show_bitmap (run, examiner, &bitmap, list);
+      g_assert_cmpuint (
+          qcow2_directory_get_first_with_name (directory, bitmap.index), <=,
+          bitmap.index);
+      show_bitmap (run, checker, &bitmap, list);
       run->result->n_bitmaps++;
     }
   end (run);
@@ -502,7 +506,7 @@ show_bitmaps (Run *run)
                 "bitmap directory");
   g_assert_true ((directory == NULL) == (error != NULL));
   if (directory == NULL
-      || !qcow2_directory_judge (directory, run->problems, &error))
+      || !qcow2_directory_check (directory, run->findings, &error))
     take_read_error (run, error);
   else
     walk_directory (run, directory);
@@ -650,17 +654,18 @@ dump_as_qemu (Run *run)
 }
 
 static void
-check_finding (const Run *run, const Qcow2Problem *problem)
+check_finding (const Run *run, const Qcow2Finding *finding)
 {
-  g_assert_cmpstr (problem->rule, ==, qcow2_rules[problem->index].id);
-  g_assert_cmpint (problem->severity, ==,
-                   qcow2_rules[problem->index].severity);
+  g_assert_cmpstr (finding->rule, ==, qcow2_rules[finding->index].id);
+  g_assert_cmpint (finding->severity, ==,
+                   qcow2_rules[finding->index].severity);
 
-  if (problem->offset > run->file_size)
-    g_error ("%s: a finding at " QCOW2_X " of " QCOW2_X " bytes: %s",
-             problem->rule, problem->offset, run->file_size, problem->message);
-  if (*problem->message == '\0' || strchr (problem->message, '\n') != NULL)
-    g_error ("%s: no message: '%s'", problem->rule, problem->message);
+  if (finding->offset > run->file_size)
+    g_error ("%s: a finding at " QCOW2_HEX_FORMAT " of " QCOW2_HEX_FORMAT
+             " bytes: %s",
+             finding->rule, finding->offset, run->file_size, finding->message);
+  if (*finding->message == '\0' || strchr (finding->message, '\n') != NULL)
+    g_error ("%s: no message: '%s'", finding->rule, finding->message);
 }
 
 static gboolean
@@ -679,12 +684,12 @@ write_message (OutputStream stream, const char *bytes, gsize len,
 static void
 check_findings (Run *run)
 {
-  const Qcow2Problems *problems = run->problems;
+  const Qcow2Findings *findings = run->findings;
 
-  run->result->n_findings = qcow2_problems_get_n (problems);
-  run->result->n_errors = qcow2_problems_get_n_errors (problems);
-  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
-    check_finding (run, qcow2_problems_get (problems, i));
+  run->result->n_findings = qcow2_findings_get_n (findings);
+  run->result->n_errors = qcow2_findings_get_n_errors (findings);
+  for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
+    check_finding (run, qcow2_findings_get (findings, i));
 }
 
 /* Passes the findings in TOLD to the emitters for programs. */
@@ -693,7 +698,7 @@ describe_findings (Run *run, const Report *told)
 {
   for (guint i = 0; i < run->n_emitters; i++)
     {
-      if (run->emitters[i]->for_programs)
+      if (run->emitters[i]->machine_readable)
         report_describe (told, run->emitters[i]);
     }
 }
@@ -703,7 +708,7 @@ static void
 report (Run *run)
 {
   Output *output = output_new (write_message);
-  Report *told = report_new (output, PATH, run->image, run->problems);
+  Report *told = report_new (output, PATH, run->image, run->findings);
 
   check_findings (run);
   n_messages = 0;
@@ -722,7 +727,7 @@ print_findings (Run *run, const Qcow2BitmapSummary *bitmaps,
                 const Qcow2Verdict *verdict)
 {
   Output *output = output_new (write_message);
-  Report *told = report_new (output, PATH, run->image, run->problems);
+  Report *told = report_new (output, PATH, run->image, run->findings);
   DescribeSummary summary = { .bitmaps = *bitmaps, .verdict = verdict };
 
   check_findings (run);
@@ -733,7 +738,7 @@ print_findings (Run *run, const Qcow2BitmapSummary *bitmaps,
   g_assert_true ((summary.counts.errors == 0) == (run->result->n_errors == 0));
   for (guint i = 0; i < run->n_emitters; i++)
     {
-      if (run->emitters[i]->for_programs)
+      if (run->emitters[i]->machine_readable)
         describe_summary (run->emitters[i], &summary);
       else
         report_print (told, answer_get_text (run->answers[i]));
@@ -770,7 +775,7 @@ end_image (Run *run, const GError *error)
 
   for (guint i = 0; i < run->n_emitters; i++)
     {
-      if (run->emitters[i]->for_programs)
+      if (run->emitters[i]->machine_readable)
         describe_end (run->emitters[i], &the_end);
       emitter_end_image (run->emitters[i]);
     }
@@ -848,12 +853,12 @@ check_verdict (Run *run, Qcow2Directory *directory,
   if (directory == NULL)
     return;
 
-  const gboolean judged = qcow2_directory_judge_opening (
-      directory, run->problems, &again, &error);
+  const gboolean judged = qcow2_directory_check_opening (
+      directory, run->findings, &again, &error);
   if (!judged)
     take_read_error (run, error);
   else if (!run->result->read_failed && !run->options->changes
-           && qcow2_problems_get_use (run->problems, QCOW2_RES_06)->n == 0)
+           && qcow2_findings_get_use (run->findings, QCOW2_RES_06)->n == 0)
     g_assert_cmpint (verdict->effect, ==, again.effect);
 }
 
@@ -869,9 +874,9 @@ check_image (Run *run)
       = qcow2_directory_open (run->image, &error);
 
   if (directory == NULL
-      || !qcow2_directory_judge (directory, run->problems, &error))
+      || !qcow2_directory_check (directory, run->findings, &error))
     take_read_error (run, error);
-  qcow2_image_check (run->image, run->problems, directory, &calls, &bitmaps,
+  qcow2_image_check (run->image, run->findings, directory, &calls, &bitmaps,
                      &verdict);
   g_assert_cmpuint (bitmaps.enabled + bitmaps.disabled + bitmaps.in_use
                         + bitmaps.stale + bitmaps.damaged,
@@ -951,9 +956,9 @@ run_once (ByteSource *source, const DriveOptions *options,
     options->rewind (source);
 
   run_begin (&run);
-  run.problems = qcow2_problems_new ();
-  run.image = qcow2_image_open_judged (meter_new (source, &result.n_read),
-                                       run.problems, &error);
+  run.findings = qcow2_findings_new ();
+  run.image = qcow2_image_open_checked (meter_new (source, &result.n_read),
+                                        run.findings, &error);
   result.was_opened = run.image != NULL;
   if (run.image != NULL)
     show (&run);
@@ -962,7 +967,7 @@ run_once (ByteSource *source, const DriveOptions *options,
 
   run_end (&run);
   qcow2_image_free (run.image);
-  qcow2_problems_free (run.problems);
+  qcow2_findings_free (run.findings);
   return result;
 }
 

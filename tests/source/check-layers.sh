@@ -182,17 +182,17 @@ includes 'the rest of the reader includes only the reader' \
   '"config\.h"|"qcow2/[a-z0-9-]+\.h"|<(glib|string)\.h>' \
   'qcow2/*' but 'qcow2/source*'
 includes 'the check includes the reader and itself' \
-  '"config\.h"|"(check|qcow2)/[a-z0-9-]+\.h"|<(glib|string)\.h>' \
+  '"config\.h"|"(check|qcow2)/[a-z0-9-]+\.h"|"check/rules\.def"|<(glib|string)\.h>' \
   'check/*'
 includes 'only the file source includes headers for opening and reading' \
   '"[^"]*"|<(glib|string|errno|stdio|stdlib)\.h>' \
   '*/*.[ch]' but 'qcow2/source-file.c' 'qcow2/source-nbd.c' 'cli/main.c' \
   'cli/charset.c'
 includes 'the renderer includes types, but no reader' \
-  '"config\.h"|"render/[a-z-]+\.h"|"qcow2/(arithmetic|bitmap|extension|extent|header|image|printable|record|table)\.h"|"check/(problem|rule|verdict)\.h"|<(glib|string)\.h>' \
+  '"config\.h"|"render/[a-z-]+\.h"|"qcow2/(arithmetic|bitmap|extension|extent|header|image|printable|record|table)\.h"|"check/(finding|rule|verdict)\.h"|<(glib|string)\.h>' \
   'render/*'
 includes 'commands include public headers only' \
-  '"config\.h"|"cli/(bitmap-block|charset|commands|each-extension|fields|number|rows|selection|tool|usage)\.h"|"(check|qcow2)/[a-z0-9-]+\.h"|"render/[a-z-]+\.h"|<string\.h>' \
+  '"config\.h"|"cli/(charset|commands|fields|number|print-(bitmap|extensions|table)|selection|tool|usage)\.h"|"(check|qcow2)/[a-z0-9-]+\.h"|"render/[a-z-]+\.h"|<string\.h>' \
   'cli/cmd-*'
 forbid 'commands do not include the byte source' \
   'include[ 	]+"qcow2/source\.h"' 'cli/cmd-*'
@@ -236,7 +236,7 @@ forbid 'only main writes' "$(calls write pwrite writev send ftruncate)" \
 # The knowledge of each layer.
 
 forbid 'the reader does not judge' \
-  '(^|[^A-Za-z0-9_])(Qcow2(Problem|Rule|Subject|Verdict)|qcow2_(problem|rule)s?_|qcow2_[a-z0-9_]*judge)' \
+  '(^|[^A-Za-z0-9_])(Qcow2(Finding|Rule|Subject|Verdict)|qcow2_(finding|rule)s?_|qcow2_[a-z0-9_]*_check[_ ])' \
   'qcow2/*'
 forbid 'the reader and the check do not render' \
   '(^|[^A-Za-z0-9_])(Emitter|emitter_|describe_|format_[a-z]+ *\()' \
@@ -257,7 +257,7 @@ forbid 'commands format no values' 'printf[ 	]*\([ 	]*tool_get_text' \
 forbid 'nor do they format values into a string of their own' \
   'printf[ 	]*\(' 'cli/cmd-*' but 'cli/cmd-check.c'
 forbid 'the tool knows no qcow2 structure except the image' \
-  '(^|[^A-Za-z0-9_])Qcow2(Header|Extension|Bitmap|Directory|Table|Field|Problem([^s]|$))' \
+  '(^|[^A-Za-z0-9_])Qcow2(Header|Extension|Bitmap|Directory|Table|Field|Finding([^s]|$))' \
   'cli/tool.[ch]'
 forbid 'only the record converts bytes to numbers' \
   'GU?INT[0-9]*_(FROM|TO)_[BL]E|(^|[^A-Za-z0-9_])((be|le)(16|32|64)toh|hto(be|le)(16|32|64)|ntoh[sl]|hton[sl]|__builtin_bswap[0-9]+)|\][ 	)]*<<|<<[ 	]*8[^0-9]' \

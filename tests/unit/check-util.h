@@ -9,7 +9,7 @@
 typedef struct
 {
   Qcow2Image *image;
-  Qcow2Problems *problems;
+  Qcow2Findings *findings;
   Qcow2Directory *directory;
   guint64 only; /* index of the only selected bitmap, or QCOW2_NO_INDEX */
   Qcow2BitmapSummary summary;
@@ -22,12 +22,12 @@ checked_open_source (Checked *c, FakeSource *source)
 {
   g_autoptr (GError) error = NULL;
 
-  c->problems = qcow2_problems_new ();
-  c->image = qcow2_image_open_judged (&source->base, c->problems, &error);
+  c->findings = qcow2_findings_new ();
+  c->image = qcow2_image_open_checked (&source->base, c->findings, &error);
   g_assert_no_error (error);
   c->directory = qcow2_directory_open (c->image, &error);
   g_assert_no_error (error);
-  qcow2_directory_judge (c->directory, c->problems, &error);
+  qcow2_directory_check (c->directory, c->findings, &error);
   g_assert_no_error (error);
   c->only = QCOW2_NO_INDEX;
   c->failed = g_ptr_array_new_with_free_func (g_free);
@@ -77,7 +77,7 @@ checked_run (Checked *c)
   const Qcow2CheckCalls calls
       = { .wants = checked_wants, .failed = checked_failed, .data = c };
 
-  qcow2_image_check (c->image, c->problems, c->directory, &calls, &c->summary,
+  qcow2_image_check (c->image, c->findings, c->directory, &calls, &c->summary,
                      &c->verdict);
 }
 
@@ -87,7 +87,7 @@ checked_clear (Checked *c)
   g_ptr_array_unref (c->failed);
   qcow2_directory_free (c->directory);
   qcow2_image_free (c->image);
-  qcow2_problems_free (c->problems);
+  qcow2_findings_free (c->findings);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Checked, checked_clear)

@@ -4,7 +4,7 @@
 
 #include "config.h"
 
-#include "check/examine.h"
+#include "check/bitmap-checker.h"
 
 #include "test-util.h"
 
@@ -12,9 +12,9 @@
 typedef struct
 {
   Qcow2Image *image;
-  Qcow2Problems *problems;
+  Qcow2Findings *findings;
   Qcow2Directory *directory;
-  Qcow2Examiner *examiner;
+  Qcow2BitmapChecker *checker;
 } Fixture;
 
 static void
@@ -22,22 +22,22 @@ fixture_open (Fixture *f, const char *name, const char *patch)
 {
   g_autoptr (GError) error = NULL;
 
-  f->problems = qcow2_problems_new ();
-  f->image = open_judged (name, patch, f->problems);
+  f->findings = qcow2_findings_new ();
+  f->image = open_checked (name, patch, f->findings);
   f->directory = qcow2_directory_open (f->image, &error);
   g_assert_no_error (error);
-  qcow2_directory_judge (f->directory, f->problems, &error);
+  qcow2_directory_check (f->directory, f->findings, &error);
   g_assert_no_error (error);
-  f->examiner = qcow2_examiner_new (f->directory, f->problems);
+  f->checker = qcow2_bitmap_checker_new (f->directory, f->findings);
 }
 
 static void
 fixture_clear (Fixture *f)
 {
-  qcow2_examiner_free (f->examiner);
+  qcow2_bitmap_checker_free (f->checker);
   qcow2_directory_free (f->directory);
   qcow2_image_free (f->image);
-  qcow2_problems_free (f->problems);
+  qcow2_findings_free (f->findings);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Fixture, fixture_clear)
@@ -53,7 +53,7 @@ examine_next (Fixture *f, Qcow2Bitmap *bitmap)
     return FALSE;
 
   g_assert_no_error (error);
-  g_assert_true (qcow2_examiner_examine (f->examiner, bitmap, &error));
+  g_assert_true (qcow2_bitmap_checker_check (f->checker, bitmap, &error));
   g_assert_no_error (error);
   return TRUE;
 }
@@ -192,8 +192,8 @@ test_out_of_order (void)
   fixture_open (&f, "A", "0x2a0000:0000000000290001");
   g_assert_true (qcow2_directory_next (f.directory, &first, NULL));
   g_assert_true (qcow2_directory_next (f.directory, &second, NULL));
-  g_assert_true (qcow2_examiner_examine (f.examiner, &second, NULL));
-  g_assert_true (qcow2_examiner_examine (f.examiner, &first, NULL));
+  g_assert_true (qcow2_bitmap_checker_check (f.checker, &second, NULL));
+  g_assert_true (qcow2_bitmap_checker_check (f.checker, &first, NULL));
   g_assert_cmpint (second.state, ==, QCOW2_BITMAP_STATE_ENABLED);
   g_assert_cmpint (first.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
 }
@@ -224,8 +224,8 @@ test_judge_entry_alone (void)
   fixture_open (&f, "A", "0x2a0000:0000000000290001 0x2c0010:02");
   const guint n_reads = ((FakeSource *) f.image->source)->n_reads;
   g_assert_true (qcow2_directory_next (f.directory, &bitmap, NULL));
-  qcow2_examiner_judge_entry (f.examiner, &bitmap);
-  assert_findings (f.problems, "E BDIR-11@0x2c0010");
+  qcow2_bitmap_checker_check_entry (f.checker, &bitmap);
+  assert_findings (f.findings, "E BDIR-11@0x2c0010");
   g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_UNKNOWN);
   g_assert_cmpuint (((FakeSource *) f.image->source)->n_reads, <=,
                     n_reads + 1);
@@ -239,7 +239,7 @@ test_table_findings (void)
   fixture_open (&f, "reserved-bits-in-entries", NULL);
   g_autofree char *found = get_states (&f);
   g_assert_cmpstr (found, ==, "d");
-  assert_findings (f.problems, "E BTAB-01@0x12600; E BTAB-01@0x12608; "
+  assert_findings (f.findings, "E BTAB-01@0x12600; E BTAB-01@0x12608; "
                                "E BTAB-01@0x12610; E BTAB-01@0x12618");
 }
 
@@ -253,10 +253,10 @@ test_shared_table_findings (void)
                 "0x2a0000:8000000000000000 0x2c0020:00000000002a0000"
                 " 0x2c0031:10");
   g_autofree char *found = get_states (&f);
-  const Qcow2Problem *second = qcow2_problems_get (f.problems, 1);
+  const Qcow2Finding *second = qcow2_findings_get (f.findings, 1);
 
   g_assert_cmpstr (found, ==, "dd");
-  g_assert_cmpuint (qcow2_problems_get_n (f.problems), ==, 2);
+  g_assert_cmpuint (qcow2_findings_get_n (f.findings), ==, 2);
   g_assert_cmpstr (second->rule, ==, "BTAB-01");
   g_assert_cmphex (second->offset, ==, 0x2a0000);
   g_assert_cmphex (second->value, ==, G_GUINT64_CONSTANT (1) << 63);
@@ -279,10 +279,10 @@ test_shared_table_worst_error (void)
                 "0109000400000000"
                 "636f617200000000 size=0x12a00");
   g_autofree char *found = get_states (&f);
-  const Qcow2Problem *second = qcow2_problems_get (f.problems, 2);
+  const Qcow2Finding *second = qcow2_findings_get (f.findings, 2);
 
   g_assert_cmpstr (found, ==, "dd");
-  g_assert_cmpuint (qcow2_problems_get_n (f.problems), ==, 3);
+  g_assert_cmpuint (qcow2_findings_get_n (f.findings), ==, 3);
   g_assert_cmpstr (second->rule, ==, "BTAB-01");
   g_assert_cmphex (second->offset, ==, 0x12618);
   g_assert_cmphex (second->value, ==, 0x8000000000000000);
@@ -339,7 +339,7 @@ test_limit_of_unneeded (void)
   g_autofree char *found = get_states (&f);
 
   g_assert_cmpstr (found, ==, "de");
-  assert_findings (f.problems, "E BDIR-06@0x2c0008; E BDIR-18@0x2c0008; "
+  assert_findings (f.findings, "E BDIR-06@0x2c0008; E BDIR-18@0x2c0008; "
                                "W RES-02@0x2b0008");
   g_assert_cmpuint (count_bytes (&f) - before, <, 1024 * 1024);
 }
@@ -416,13 +416,13 @@ test_budget_shared (void)
   ((FakeSource *) f.image->source)->bad_start = 0x1000000000;
   ((FakeSource *) f.image->source)->bad_end = 0x1000000001;
   g_assert_true (qcow2_directory_next (f.directory, &bitmap, NULL));
-  g_assert_false (qcow2_examiner_examine (f.examiner, &bitmap, NULL));
+  g_assert_false (qcow2_bitmap_checker_check (f.checker, &bitmap, NULL));
   g_assert_true (examine_next (&f, &bitmap));
   g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
   g_assert_true (examine_next (&f, &bitmap));
   g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
   g_assert_cmpuint (bitmap.index, ==, 2);
-  assert_findings (f.problems, "E HDR-15@0x18; E RES-02@0x2000000000; "
+  assert_findings (f.findings, "E HDR-15@0x18; E RES-02@0x2000000000; "
                                "W BDIR-06@0x2c0008; W BDIR-06@0x2c0028; "
                                "W BDIR-06@0x2c0048");
 }
@@ -442,9 +442,9 @@ test_rest_of_budget (void)
   ((FakeSource *) f.image->source)->bad_start = 0x1000000000;
   ((FakeSource *) f.image->source)->bad_end = 0x1000000001;
   g_assert_true (qcow2_directory_next (f.directory, &bitmap, NULL));
-  g_assert_false (qcow2_examiner_examine (f.examiner, &bitmap, NULL));
+  g_assert_false (qcow2_bitmap_checker_check (f.checker, &bitmap, NULL));
   g_assert_true (examine_next (&f, &bitmap));
-  assert_findings (f.problems,
+  assert_findings (f.findings,
                    "E HDR-15@0x18; W BDIR-06@0x2c0008; W BDIR-06@0x2c0028; "
                    "E BDIR-18@0x2c0008; E RES-02@0x2000000040");
 }
@@ -477,7 +477,7 @@ test_read_error (void)
   ((FakeSource *) f.image->source)->bad_start = 0x2a0000;
   ((FakeSource *) f.image->source)->bad_end = 0x2a0001;
   g_assert_true (qcow2_directory_next (f.directory, &bitmap, &error));
-  g_assert_false (qcow2_examiner_examine (f.examiner, &bitmap, &error));
+  g_assert_false (qcow2_bitmap_checker_check (f.checker, &bitmap, &error));
   assert_fatal (error, QCOW2_ERROR_READ, "0x2a0000", "FILE-04");
   g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
 }
@@ -561,7 +561,8 @@ count_dirty (Fixture *f, Qcow2Bitmap *bitmap)
 {
   g_autoptr (GError) error = NULL;
 
-  g_assert_true (qcow2_examiner_count_dirty (f->examiner, bitmap, &error));
+  g_assert_true (
+      qcow2_bitmap_checker_count_dirty (f->checker, bitmap, &error));
   g_assert_no_error (error);
 }
 
@@ -665,7 +666,8 @@ test_count_dirty_read_error (void)
   examine_both (&f, &first, &second);
   ((FakeSource *) f.image->source)->bad_start = 0x290000;
   ((FakeSource *) f.image->source)->bad_end = 0x290001;
-  g_assert_false (qcow2_examiner_count_dirty (f.examiner, &first, &error));
+  g_assert_false (
+      qcow2_bitmap_checker_count_dirty (f.checker, &first, &error));
   assert_fatal (error, QCOW2_ERROR_READ, "0x290000", "FILE-04");
   g_assert_cmpuint (first.dirty_bytes, ==, QCOW2_ABSENT);
   count_dirty (&f, &second);
@@ -682,7 +684,8 @@ check_budget (Fixture *f, Qcow2Bitmap *bitmap, gboolean refused)
 
   source->bad_start = 0x290000;
   source->bad_end = 0x2a0000;
-  g_assert_false (qcow2_examiner_count_dirty (f->examiner, bitmap, &error));
+  g_assert_false (
+      qcow2_bitmap_checker_count_dirty (f->checker, bitmap, &error));
   g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
   g_assert_cmpint (strstr (error->message, "FILE-04") == NULL, ==, refused);
   g_assert_cmpint (strstr (error->message, " 4294967296 bytes") != NULL, ==,
@@ -743,7 +746,7 @@ test_count_dirty_refused_first (void)
 static void
 test_free_null (void)
 {
-  qcow2_examiner_free (NULL);
+  qcow2_bitmap_checker_free (NULL);
 }
 
 int

@@ -20,11 +20,11 @@
 #define CRYPTO_EXTENSION 0x0537be77u
 
 static gboolean
-is_about_clusters (const Qcow2Problem *problem)
+is_about_clusters (const Qcow2Finding *finding)
 {
-  return g_str_has_prefix (problem->rule, "OVL-")
-         || g_str_equal (problem->rule, "REF-01")
-         || g_str_equal (problem->rule, "RES-06");
+  return g_str_has_prefix (finding->rule, "OVL-")
+         || g_str_equal (finding->rule, "REF-01")
+         || g_str_equal (finding->rule, "RES-06");
 }
 
 /* Asserts that the findings of C about clusters are those in EXPECTED. */
@@ -33,14 +33,14 @@ assert_clusters (const Checked *c, const char *expected)
 {
   g_autoptr (GPtrArray) found = g_ptr_array_new_with_free_func (g_free);
 
-  for (guint i = 0; i < qcow2_problems_get_n (c->problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (c->findings); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (c->problems, i);
+      const Qcow2Finding *finding = qcow2_findings_get (c->findings, i);
 
-      if (is_about_clusters (problem))
+      if (is_about_clusters (finding))
         g_ptr_array_add (found,
-                         finding_text ("EWI"[problem->severity],
-                                       problem -> rule, problem -> offset));
+                         finding_text ("EWI"[finding->severity],
+                                       finding -> rule, finding -> offset));
     }
 
   g_autofree char *text = join_findings (found);
@@ -222,19 +222,19 @@ get_rule (const char *first, const char *second)
              : "OVL-01";
 }
 
-static const Qcow2Problem *
+static const Qcow2Finding *
 find_message (const Checked *c, const char *message)
 {
-  const Qcow2Problem *found = NULL;
+  const Qcow2Finding *found = NULL;
 
-  for (guint i = 0; i < qcow2_problems_get_n (c->problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (c->findings); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (c->problems, i);
+      const Qcow2Finding *finding = qcow2_findings_get (c->findings, i);
 
-      if (g_str_equal (problem->message, message))
+      if (g_str_equal (finding->message, message))
         {
           g_assert_null (found);
-          found = problem;
+          found = finding;
         }
     }
 
@@ -264,21 +264,21 @@ test_pair (gconstpointer data)
   checked_open_source (&c, open_everything (row->patch));
   checked_run (&c);
 
-  const Qcow2Problem *problem = find_message (&c, message);
-  g_assert_cmpstr (problem->rule, ==,
+  const Qcow2Finding *finding = find_message (&c, message);
+  g_assert_cmpstr (finding->rule, ==,
                    inside ? "OVL-01" : get_rule (row->first, row->second));
-  g_assert_cmpint (problem->severity, ==, QCOW2_SEVERITY_ERROR);
-  g_assert_cmphex (problem->offset, ==, row->at != 0 ? row->at : row->offset);
-  g_assert_cmpuint (problem->subject.bitmap, ==, bitmap);
-  g_assert_cmpuint (problem->subject.extension, ==, QCOW2_NO_INDEX);
-  g_assert_cmpstr (problem->subject.structure, ==, structure);
-  g_assert_cmpint (problem->subject.parts, ==,
+  g_assert_cmpint (finding->severity, ==, QCOW2_SEVERITY_ERROR);
+  g_assert_cmphex (finding->offset, ==, row->at != 0 ? row->at : row->offset);
+  g_assert_cmpuint (finding->subject.bitmap, ==, bitmap);
+  g_assert_cmpuint (finding->subject.extension, ==, QCOW2_NO_INDEX);
+  g_assert_cmpstr (finding->subject.structure, ==, structure);
+  g_assert_cmpint (finding->subject.parts, ==,
                    is_bitmap || is_directory ? QCOW2_PART_BITMAPS
                                              : QCOW2_PART_HEADER);
   if (is_bitmap)
-    assert_string (problem->subject.name, bitmap == 0 ? "bm0" : "bm1");
+    assert_string (finding->subject.name, bitmap == 0 ? "bm0" : "bm1");
   else
-    g_assert_null (problem->subject.name);
+    g_assert_null (finding->subject.name);
 }
 
 /* Patches without an overlap: the structure is absent, is not in the file, or
@@ -362,12 +362,12 @@ test_wants (void)
         c.only = only;
         checked_run (&c);
         assert_clusters (&c, rows[i].findings[only]);
-        for (guint k = 0; k < qcow2_problems_get_n (c.problems); k++)
+        for (guint k = 0; k < qcow2_findings_get_n (c.findings); k++)
           {
-            const Qcow2Problem *problem = qcow2_problems_get (c.problems, k);
+            const Qcow2Finding *finding = qcow2_findings_get (c.findings, k);
 
-            if (g_str_has_prefix (problem->rule, "OVL-"))
-              g_assert_cmpuint (problem->subject.bitmap, ==,
+            if (g_str_has_prefix (finding->rule, "OVL-"))
+              g_assert_cmpuint (finding->subject.bitmap, ==,
                                 rows[i].bitmaps[only]);
           }
       }
@@ -423,11 +423,11 @@ test_wants_shared (gconstpointer data)
   c.only = 1;
   checked_run (&c);
 
-  const Qcow2Problem *problem = find_message (&c, message);
-  g_assert_cmpstr (problem->rule, ==, "OVL-01");
-  g_assert_cmphex (problem->offset, ==, row->offset);
-  g_assert_cmpuint (problem->subject.bitmap, ==, 1);
-  assert_string (problem->subject.name, "bm1");
+  const Qcow2Finding *finding = find_message (&c, message);
+  g_assert_cmpstr (finding->rule, ==, "OVL-01");
+  g_assert_cmphex (finding->offset, ==, row->offset);
+  g_assert_cmpuint (finding->subject.bitmap, ==, 1);
+  assert_string (finding->subject.name, "bm1");
 }
 
 /* The two-byte refcount of cluster 0x26 in the block at 0x20000. */
@@ -465,12 +465,12 @@ test_refcount_message (void)
   checked_open (&c, "refcount-data-0", NULL);
   checked_run (&c);
 
-  const Qcow2Problem *problem = find_message (
+  const Qcow2Finding *finding = find_message (
       &c, "the refcount of 0x10000 bytes at 0x290000, which belong to the "
           "data of bitmap 0 (by 0x2a0000), is 0");
-  g_assert_cmpstr (problem->rule, ==, "REF-01");
-  assert_string (problem->subject.name, "bm0");
-  g_assert_cmpstr (problem->subject.structure, ==, "bitmap");
+  g_assert_cmpstr (finding->rule, ==, "REF-01");
+  assert_string (finding->subject.name, "bm0");
+  g_assert_cmpstr (finding->subject.structure, ==, "bitmap");
 }
 
 #define N_FINDINGS 2000
@@ -512,7 +512,7 @@ test_work_of_overlaps (void)
 
   checked_open_source (&c, open_with_entries (5000, 0, TRUE));
   checked_run (&c);
-  g_assert_cmpuint (qcow2_problems_get_n_suppressed (c.problems, "OVL-01",
+  g_assert_cmpuint (qcow2_findings_get_n_suppressed (c.findings, "OVL-01",
                                                      QCOW2_SEVERITY_ERROR,
                                                      QCOW2_PART_ALL),
                     ==, N_FINDINGS - 1 - 100);
@@ -527,7 +527,7 @@ test_work_of_refcounts (void)
   checked_open_source (&c, open_with_entries (5000, 2, FALSE));
   checked_run (&c);
   /* Findings about the data, the table and the directory. */
-  g_assert_cmpuint (qcow2_problems_get_n_suppressed (c.problems, "REF-01",
+  g_assert_cmpuint (qcow2_findings_get_n_suppressed (c.findings, "REF-01",
                                                      QCOW2_SEVERITY_ERROR,
                                                      QCOW2_PART_ALL),
                     ==, N_FINDINGS + 2 - 100);
@@ -831,17 +831,17 @@ scan_range (const char *text, guint64 *first, guint64 *n)
   return end;
 }
 
-/* Asserts that PROBLEM describes an overlap correctly, and marks its clusters
+/* Asserts that FINDING describes an overlap correctly, and marks its clusters
  * in TOLD. */
 static void
-take_overlap (const Opinion *o, const Qcow2Problem *problem, gboolean *told)
+take_overlap (const Opinion *o, const Qcow2Finding *finding, gboolean *told)
 {
   guint64 first;
   guint64 n;
   guint64 start_1 = 0;
   guint64 start_2 = 0;
 
-  const char *text = scan_range (problem->message, &first, &n);
+  const char *text = scan_range (finding->message, &first, &n);
   g_assert_true (g_str_has_prefix (text, " belong to "));
   g_auto (GStrv) owners
       = g_strsplit (text + strlen (" belong to "), " as well as to ", -1);
@@ -852,13 +852,13 @@ take_overlap (const Opinion *o, const Qcow2Problem *problem, gboolean *told)
 
   const gboolean tables = g_str_has_prefix (owners[0], "the table")
                           && g_str_has_prefix (owners[1], "the table");
-  g_assert_cmpstr (problem->rule, ==,
+  g_assert_cmpstr (finding->rule, ==,
                    tables && start_1 != start_2
                        ? "OVL-01"
                        : get_rule (owners[0], owners[1]));
   /* Two tables at the same start are reported at the second reference. */
   if (!tables || start_1 != start_2)
-    g_assert_cmpuint (problem->offset, ==, first * CLUSTER);
+    g_assert_cmpuint (finding->offset, ==, first * CLUSTER);
   for (guint64 i = 0; i < n; i++)
     told[first + i] = TRUE;
 }
@@ -920,21 +920,21 @@ take_guard (const Opinion *o, const char *message)
 }
 
 static void
-take_refcount (const Opinion *o, const Qcow2Problem *problem, gboolean *told)
+take_refcount (const Opinion *o, const Qcow2Finding *finding, gboolean *told)
 {
   const char *const begin = "the refcount of ";
   guint64 first;
   guint64 n;
 
-  g_assert_true (g_str_has_prefix (problem->message, begin));
-  scan_range (problem->message + strlen (begin), &first, &n);
+  g_assert_true (g_str_has_prefix (finding->message, begin));
+  scan_range (finding->message + strlen (begin), &first, &n);
   const guint64 refcount
-      = g_ascii_strtoull (strrchr (problem->message, ' '), NULL, 10);
+      = g_ascii_strtoull (strrchr (finding->message, ' '), NULL, 10);
 
-  g_assert_cmpuint (problem->offset, ==, first * CLUSTER);
+  g_assert_cmpuint (finding->offset, ==, first * CLUSTER);
   /* The number at the offset is the cluster's, not the refcount. */
-  g_assert_false (problem->has_value);
-  g_assert_cmpint (problem->severity, ==,
+  g_assert_false (finding->has_value);
+  g_assert_cmpint (finding->severity, ==,
                    refcount == 0 ? QCOW2_SEVERITY_ERROR
                                  : QCOW2_SEVERITY_WARNING);
   for (guint64 i = first; i < first + n; i++)
@@ -964,13 +964,13 @@ is_claimed (const Opinion *o, guint cluster, gint only, gboolean with_others)
 static gboolean
 has_too_many (const Checked *c)
 {
-  const Qcow2Problems *problems = c->problems;
+  const Qcow2Findings *findings = c->findings;
   static const char *const rules[] = { "OVL-01", "OVL-02", "REF-01" };
 
   for (guint i = 0; i < G_N_ELEMENTS (rules); i++)
     for (gint s = QCOW2_SEVERITY_ERROR; s <= QCOW2_SEVERITY_NOTE; s++)
       {
-        if (qcow2_problems_get_n_suppressed (problems, rules[i],
+        if (qcow2_findings_get_n_suppressed (findings, rules[i],
                                              (Qcow2Severity) s, QCOW2_PART_ALL)
             > 0)
           return TRUE;
@@ -992,18 +992,18 @@ compare (const Checked *c, const Image *image, gint only)
     return FALSE;
 
   opinion_form (&o, image, only);
-  for (guint i = 0; i < qcow2_problems_get_n (c->problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (c->findings); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (c->problems, i);
+      const Qcow2Finding *finding = qcow2_findings_get (c->findings, i);
 
-      g_assert_cmpstr (problem->rule, !=, "RES-06");
-      if (g_str_has_prefix (problem->message, "QEMU does not write "))
-        take_guard (&o, problem->message);
-      else if (g_str_has_prefix (problem->rule, "OVL-")
-               && (only < 0 || problem->subject.bitmap == (guint64) only))
-        take_overlap (&o, problem, shared);
-      else if (g_str_equal (problem->rule, "REF-01"))
-        take_refcount (&o, problem, miscounted);
+      g_assert_cmpstr (finding->rule, !=, "RES-06");
+      if (g_str_has_prefix (finding->message, "QEMU does not write "))
+        take_guard (&o, finding->message);
+      else if (g_str_has_prefix (finding->rule, "OVL-")
+               && (only < 0 || finding->subject.bitmap == (guint64) only))
+        take_overlap (&o, finding, shared);
+      else if (g_str_equal (finding->rule, "REF-01"))
+        take_refcount (&o, finding, miscounted);
     }
 
   for (guint i = 0; i < MAX_CLUSTERS; i++)
@@ -1300,11 +1300,11 @@ count_rule (const Checked *c, const char *prefix)
 {
   guint n = 0;
 
-  for (guint i = 0; i < qcow2_problems_get_n (c->problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (c->findings); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (c->problems, i);
+      const Qcow2Finding *finding = qcow2_findings_get (c->findings, i);
 
-      n += g_str_has_prefix (problem->rule, prefix);
+      n += g_str_has_prefix (finding->rule, prefix);
     }
 
   return n;
@@ -1514,15 +1514,15 @@ count_unexamined (const Checked *c, guint64 *offset)
 {
   guint n = 0;
 
-  for (guint i = 0; i < qcow2_problems_get_n (c->problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (c->findings); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (c->problems, i);
+      const Qcow2Finding *finding = qcow2_findings_get (c->findings, i);
 
-      if (!g_str_equal (problem->rule, "RES-06"))
+      if (!g_str_equal (finding->rule, "RES-06"))
         continue;
 
       n++;
-      *offset = problem->offset;
+      *offset = finding->offset;
     }
 
   return n;

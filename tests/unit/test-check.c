@@ -293,7 +293,7 @@ test_findings (gconstpointer data)
   checked_open (&c, row->base, row->patch);
   checked_run (&c);
   g_assert_cmpuint (c.failed->len, ==, 0);
-  assert_findings (c.problems, row->findings);
+  assert_findings (c.findings, row->findings);
 }
 
 static guint
@@ -301,9 +301,9 @@ count_findings (const Checked *c, const char *rule, guint64 bitmap)
 {
   guint n = 0;
 
-  for (guint i = 0; i < qcow2_problems_get_n (c->problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (c->findings); i++)
     {
-      const Qcow2Problem *p = qcow2_problems_get (c->problems, i);
+      const Qcow2Finding *p = qcow2_findings_get (c->findings, i);
 
       n += g_str_equal (p->rule, rule) && p->subject.bitmap == bitmap;
     }
@@ -334,7 +334,7 @@ test_writer (void)
   fake_source_lock (source);
   checked_open_source (&c, source);
   checked_run (&c);
-  assert_findings (c.problems, "W FILE-08@0x0; I HDR-14@0x220");
+  assert_findings (c.findings, "W FILE-08@0x0; I HDR-14@0x220");
 }
 
 /* A table that starts at the end of the file causes a single finding. */
@@ -356,8 +356,8 @@ test_bitmaps_extension (void)
 
   checked_open (&c, "A", "0x204:00000001");
   checked_run (&c);
-  g_assert_cmpuint (qcow2_problems_get_n (c.problems), ==, 1);
-  assert_findings (c.problems, "E BEXT-03@0x204");
+  g_assert_cmpuint (qcow2_findings_get_n (c.findings), ==, 1);
+  assert_findings (c.findings, "E BEXT-03@0x204");
 }
 
 /* The last refcount of one block must not be taken for a refcount of the next.
@@ -377,9 +377,9 @@ test_unreadable_block (void)
   checked_set_bad (&c, 0x5fe, 0x600);
   checked_run (&c);
   g_assert_cmpuint (c.failed->len, ==, 1);
-  for (guint i = 0; i < qcow2_problems_get_n (c.problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (c.findings); i++)
     {
-      const Qcow2Problem *p = qcow2_problems_get (c.problems, i);
+      const Qcow2Finding *p = qcow2_findings_get (c.findings, i);
 
       found
           = found || (g_str_equal (p->rule, "REF-01") && p->offset == 0x20000);
@@ -398,9 +398,9 @@ test_long_directory (void)
                 "0x208:0000000020000000 0x2a0000:0000000010000000 "
                 "size=0x20000000");
   checked_run (&c);
-  for (guint i = 0; i < qcow2_problems_get_n (c.problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (c.findings); i++)
     {
-      const Qcow2Problem *p = qcow2_problems_get (c.problems, i);
+      const Qcow2Finding *p = qcow2_findings_get (c.findings, i);
 
       g_assert_false (g_str_equal (p->rule, "OVL-01")
                       && p->offset == 0x10000000);
@@ -415,13 +415,13 @@ test_tail_message (void)
 
   checked_open (&c, "A", "0x290080:01");
   checked_run (&c);
-  g_assert_cmpuint (qcow2_problems_get_n (c.problems), ==, 1);
+  g_assert_cmpuint (qcow2_findings_get_n (c.findings), ==, 1);
 
-  const Qcow2Problem *problem = qcow2_problems_get (c.problems, 0);
-  g_assert_nonnull (strstr (problem->message, " 1024 "));
-  g_assert_cmpuint (problem->subject.bitmap, ==, 0);
-  assert_string (problem->subject.name, "bm0");
-  g_assert_cmpint (problem->subject.parts, ==, QCOW2_PART_BITMAPS);
+  const Qcow2Finding *finding = qcow2_findings_get (c.findings, 0);
+  g_assert_nonnull (strstr (finding->message, " 1024 "));
+  g_assert_cmpuint (finding->subject.bitmap, ==, 0);
+  assert_string (finding->subject.name, "bm0");
+  g_assert_cmpint (finding->subject.parts, ==, QCOW2_PART_BITMAPS);
 }
 
 /* Makes bm1 of A share the table and the granularity of bm0. */
@@ -500,13 +500,13 @@ test_wants (gconstpointer data)
   checked_open (&c, row->base, row->patch);
   c.only = row->only;
   checked_run (&c);
-  assert_findings (c.problems, row->findings);
+  assert_findings (c.findings, row->findings);
   g_assert_cmpuint (c.summary.enabled + c.summary.disabled, ==,
                     row->summary[0]);
   g_assert_cmpuint (c.summary.in_use, ==, row->summary[1]);
   g_assert_cmpuint (c.summary.stale, ==, row->summary[2]);
   g_assert_cmpuint (c.summary.damaged, ==, row->summary[3]);
-  g_assert_true (c.summary.is_whole);
+  g_assert_true (c.summary.is_complete);
 }
 
 /* When all bitmaps are selected, the findings about a shared table are
@@ -519,7 +519,7 @@ test_shared_entry (void)
 
   checked_open (&c, "A", "0x2a0000:8000000000290200 " SHARED);
   checked_run (&c);
-  g_assert_cmpuint (qcow2_problems_get_n (c.problems), ==, 4);
+  g_assert_cmpuint (qcow2_findings_get_n (c.findings), ==, 4);
   g_assert_cmpuint (count_findings (&c, "BTAB-01", 0), ==, 1);
   g_assert_cmpuint (count_findings (&c, "BTAB-03", 0), ==, 1);
   g_assert_cmpuint (count_findings (&c, "BTAB-01", 1), ==, 1);
@@ -533,7 +533,7 @@ test_shared_tail (void)
 
   checked_open (&c, "A", "0x290080:01 " SHARED);
   checked_run (&c);
-  g_assert_cmpuint (qcow2_problems_get_n (c.problems), ==, 2);
+  g_assert_cmpuint (qcow2_findings_get_n (c.findings), ==, 2);
   g_assert_cmpuint (count_findings (&c, "BDATA-03", 0), ==, 1);
   g_assert_cmpuint (count_findings (&c, "OVL-02", 1), ==, 1);
 }
@@ -618,9 +618,9 @@ test_fails (gconstpointer data)
   checked_set_bad (&c, row->bad, row->bad + 512);
   checked_run (&c);
   checked_assert_failed (&c, row->failed);
-  g_assert_cmpint (c.summary.is_whole, ==,
+  g_assert_cmpint (c.summary.is_complete, ==,
                    !g_str_equal (row->path, "directory"));
-  assert_findings (c.problems, row->findings);
+  assert_findings (c.findings, row->findings);
 }
 
 /* A bitmap whose table is unreadable counts as damaged. */
@@ -664,10 +664,10 @@ test_left_out (void)
                 " 0x2c0020:000000200000000008000000 size=0x10000000000");
   c.only = 0;
   checked_run (&c);
-  assert_findings (c.problems, "E HDR-15@0x18; E REF-01@0x1000000000; "
+  assert_findings (c.findings, "E HDR-15@0x18; E REF-01@0x1000000000; "
                                "W RES-06@0x2c0000");
 
-  g_assert_cmpstr (qcow2_problems_get (c.problems, 1)->message, ==,
+  g_assert_cmpstr (qcow2_findings_get (c.findings, 1)->message, ==,
                    "overlaps with what 4096 entries in tables of other "
                    "bitmaps point to were not examined: there are too many");
 }
@@ -702,7 +702,7 @@ test_fails_directory_selected (void)
   checked_set_bad (&c, 0x3c0058, 0x3c005b);
   checked_run (&c);
   checked_assert_failed (&c, "0x3c0058");
-  g_assert_false (c.summary.is_whole);
+  g_assert_false (c.summary.is_complete);
   g_assert_cmpuint (count_findings (&c, "OVL-01", 1), ==, 1);
 }
 
@@ -730,10 +730,10 @@ test_fails_others (void)
       = { .wants = want_last, .failed = checked_failed, .data = &c };
 
   checked_open (&c, "R01", NULL);
-  qcow2_image_check (c.image, c.problems, c.directory, &calls, &c.summary,
+  qcow2_image_check (c.image, c.findings, c.directory, &calls, &c.summary,
                      &c.verdict);
   checked_assert_failed (&c, "0x300000");
-  g_assert_false (c.summary.is_whole);
+  g_assert_false (c.summary.is_complete);
   g_assert_cmpuint (c.summary.enabled + c.summary.disabled, ==, 1);
 }
 
@@ -757,7 +757,7 @@ test_fails_by_block (void)
   checked_set_bad (&c, 0x400, 0x600);
   checked_run (&c);
   checked_assert_failed (&c, "0x400");
-  assert_findings (c.problems, "W FILE-09@0x12e00; W REF-01@0x8c00");
+  assert_findings (c.findings, "W FILE-09@0x12e00; W REF-01@0x8c00");
 }
 
 /* Damage before the directory hides all bitmaps, or there are none. */
@@ -768,7 +768,7 @@ test_unknown_directory (void)
   {
     const char *base;
     const char *patch;
-    gboolean is_whole;
+    gboolean is_complete;
   } rows[] = { { "A", "0x208:0000000000000000", FALSE },
                { "A", "0x1fc:ffffffff", FALSE },
                { "A", "0x210:0000000100000000", FALSE },
@@ -781,7 +781,7 @@ test_unknown_directory (void)
 
       checked_open (&c, rows[i].base, rows[i].patch);
       checked_run (&c);
-      g_assert_cmpint (c.summary.is_whole, ==, rows[i].is_whole);
+      g_assert_cmpint (c.summary.is_complete, ==, rows[i].is_complete);
     }
 }
 
@@ -794,10 +794,10 @@ test_no_directory (void)
   checked_open (&c, "A", "0x28:0000000000020000 0x220:01");
   g_clear_pointer (&c.directory, qcow2_directory_free);
   checked_run (&c);
-  assert_findings (c.problems, "E FILE-09@0x2c0040; E OVL-01@0x20000; "
+  assert_findings (c.findings, "E FILE-09@0x2c0040; E OVL-01@0x20000; "
                                "I HDR-14@0x220");
   g_assert_cmpuint (c.summary.enabled + c.summary.disabled, ==, 0);
-  g_assert_false (c.summary.is_whole);
+  g_assert_false (c.summary.is_complete);
 }
 
 /* Without a cluster size, no structure after the header can be checked. */
@@ -808,7 +808,7 @@ test_no_clusters (void)
 
   checked_open (&c, "A", "0x14:00000020");
   checked_run (&c);
-  assert_findings (c.problems, "E HDR-04@0x14");
+  assert_findings (c.findings, "E HDR-04@0x14");
 }
 
 /* The snapshot table, with 2000 bytes of extra data, is not read, either. */
@@ -820,7 +820,7 @@ test_no_clusters_snapshots (void)
   checked_open (&c, "two-snapshots", "0x60024:000007d0 0x14:00000020");
   const guint n_reads = checked_get_source (&c)->n_reads;
   checked_run (&c);
-  assert_findings (c.problems, "E HDR-04@0x14");
+  assert_findings (c.findings, "E HDR-04@0x14");
   g_assert_cmpuint (checked_get_source (&c)->n_reads, ==, n_reads);
 }
 
@@ -854,16 +854,16 @@ test_budget_of_zeros (void)
 
   checked_open_source (&c, fake_source_new (image->bytes, image->size));
   checked_run (&c);
-  for (guint i = 0; i < qcow2_problems_get_n (c.problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (c.findings); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (c.problems, i);
+      const Qcow2Finding *finding = qcow2_findings_get (c.findings, i);
 
-      g_assert_cmpstr (problem->rule, !=, "BDATA-03");
-      if (g_str_equal (problem->rule, "RES-06"))
+      g_assert_cmpstr (finding->rule, !=, "BDATA-03");
+      if (g_str_equal (finding->rule, "RES-06"))
         {
           n_unexamined++;
-          g_assert_cmphex (problem->offset, ==, 0x800800);
-          g_assert_cmpuint (problem->subject.bitmap, >=, 256);
+          g_assert_cmphex (finding->offset, ==, 0x800800);
+          g_assert_cmpuint (finding->subject.bitmap, >=, 256);
         }
     }
   /* 512 MiB are 256 times 2 MiB less 2048 bytes, with a rest. */
@@ -892,8 +892,8 @@ test_last_entry_cut (void)
 
       checked_open_source (&c, fake_source_new (image->bytes, image->size));
       checked_run (&c);
-      for (guint i = 0; i < qcow2_problems_get_n (c.problems); i++)
-        n_tails += g_str_equal (qcow2_problems_get (c.problems, i)->rule,
+      for (guint i = 0; i < qcow2_findings_get_n (c.findings); i++)
+        n_tails += g_str_equal (qcow2_findings_get (c.findings, i)->rule,
                                 "BDATA-03");
       g_assert_cmpuint (n_tails, ==, 1 - cut);
     }

@@ -209,7 +209,7 @@ compare_totals (const Qcow2ExtentTotals *totals, const NaiveAnswer *wanted)
 
 /* Compares a walk and a count of CONTENTS that continue after errors. */
 static void
-check_lenient (Qcow2Contents contents, const NaiveAnswer *wanted)
+check_lenient (Qcow2ExtentQuery contents, const NaiveAnswer *wanted)
 {
   g_autoptr (GArray) found = g_array_new (FALSE, FALSE, sizeof (NaiveExtent));
   g_autoptr (GError) walk_error = NULL;
@@ -217,13 +217,14 @@ check_lenient (Qcow2Contents contents, const NaiveAnswer *wanted)
   g_autoptr (GError) error = NULL;
   Qcow2ExtentTotals totals;
 
-  contents.unread = &walk_error;
-  g_assert_true (qcow2_contents_walk (&contents, take_extent, found, &error));
+  contents.first_error = &walk_error;
+  g_assert_true (
+      qcow2_extent_query_walk (&contents, take_extent, found, &error));
   g_assert_no_error (error);
   compare_extents (found, wanted->extents);
 
-  contents.unread = &count_error;
-  g_assert_true (qcow2_contents_count (&contents, &totals, &error));
+  contents.first_error = &count_error;
+  g_assert_true (qcow2_extent_query_count (&contents, &totals, &error));
   g_assert_no_error (error);
   compare_totals (&totals, wanted);
 
@@ -240,7 +241,7 @@ check_lenient (Qcow2Contents contents, const NaiveAnswer *wanted)
 /* Compares a walk and a count of CONTENTS that end at the first error.  A
  * bitmap without bits is not an error; it is one unknown extent. */
 static void
-check_strict (Qcow2Contents contents, const NaiveAnswer *wanted)
+check_strict (Qcow2ExtentQuery contents, const NaiveAnswer *wanted)
 {
   const gboolean fails = wanted->lacks_bits || wanted->read_failed;
   g_autoptr (GArray) found = g_array_new (FALSE, FALSE, sizeof (NaiveExtent));
@@ -248,11 +249,11 @@ check_strict (Qcow2Contents contents, const NaiveAnswer *wanted)
   g_autoptr (GError) count_error = NULL;
   Qcow2ExtentTotals totals;
 
-  contents.unread = NULL;
+  contents.first_error = NULL;
   const gboolean walked
-      = qcow2_contents_walk (&contents, take_extent, found, &walk_error);
+      = qcow2_extent_query_walk (&contents, take_extent, found, &walk_error);
   const gboolean counted
-      = qcow2_contents_count (&contents, &totals, &count_error);
+      = qcow2_extent_query_count (&contents, &totals, &count_error);
 
   g_assert_cmpint (walked, ==, !fails);
   g_assert_cmpint (counted, ==, !fails);
@@ -274,10 +275,10 @@ check_strict (Qcow2Contents contents, const NaiveAnswer *wanted)
 static void
 check_range (Fixture *f, guint64 start, guint64 max_length)
 {
-  Qcow2Contents contents = { .image = &f->image, .bitmap = &f->bitmap };
+  Qcow2ExtentQuery contents = { .image = &f->image, .bitmap = &f->bitmap };
   g_auto (NaiveAnswer) wanted = { 0 };
 
-  qcow2_contents_set_range (&contents, start, max_length);
+  qcow2_extent_query_set_range (&contents, start, max_length);
   naive_answer_init (&wanted, &f->naive, contents.start, contents.length);
   check_lenient (contents, &wanted);
   check_strict (contents, &wanted);
@@ -295,14 +296,15 @@ check (Fixture *f)
 static void
 check_list (Fixture *f, const char *extents)
 {
-  Qcow2Contents contents = { .image = &f->image, .bitmap = &f->bitmap };
+  Qcow2ExtentQuery contents = { .image = &f->image, .bitmap = &f->bitmap };
   g_autoptr (GArray) found = g_array_new (FALSE, FALSE, sizeof (NaiveExtent));
   g_autoptr (GError) unread = NULL;
 
   check (f);
-  contents.unread = &unread;
-  qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
-  g_assert_true (qcow2_contents_walk (&contents, take_extent, found, NULL));
+  contents.first_error = &unread;
+  qcow2_extent_query_set_range (&contents, 0, G_MAXUINT64);
+  g_assert_true (
+      qcow2_extent_query_walk (&contents, take_extent, found, NULL));
   g_autofree char *list = list_extents (found);
   g_assert_cmpstr (list, ==, extents);
 }
@@ -494,9 +496,9 @@ test_adjacent_is_read_at_once (void)
   for (guint64 i = 0; i < 1500; i++)
     put_entry (&f, i, DATA_OFFSET + i * 512);
   open_file (&f);
-  Qcow2Contents contents = { .image = &f.image, .bitmap = &f.bitmap };
-  qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
-  g_assert_true (qcow2_contents_count (&contents, &totals, NULL));
+  Qcow2ExtentQuery contents = { .image = &f.image, .bitmap = &f.bitmap };
+  qcow2_extent_query_set_range (&contents, 0, G_MAXUINT64);
+  g_assert_true (qcow2_extent_query_count (&contents, &totals, NULL));
   g_assert_cmpuint (totals.clean, ==, 1500 * G_GUINT64_CONSTANT (2097152));
   g_assert_cmpuint (f.source->n_reads, <, 20);
 }
@@ -606,7 +608,7 @@ static void
 test_set_range (void)
 {
   g_auto (Fixture) f = { 0 };
-  Qcow2Contents contents = { .image = &f.image, .bitmap = &f.bitmap };
+  Qcow2ExtentQuery contents = { .image = &f.image, .bitmap = &f.bitmap };
   const struct
   {
     guint64 start, max_length, wanted_start, wanted_length;
@@ -628,7 +630,8 @@ test_set_range (void)
   open_file (&f);
   for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
     {
-      qcow2_contents_set_range (&contents, rows[i].start, rows[i].max_length);
+      qcow2_extent_query_set_range (&contents, rows[i].start,
+                                    rows[i].max_length);
       g_assert_cmpuint (contents.start, ==, rows[i].wanted_start);
       g_assert_cmpuint (contents.length, ==, rows[i].wanted_length);
     }
@@ -709,14 +712,16 @@ test_longest_table (void)
   fixture_init (&f, 512, 9, (n + 2) * span, n + 2);
   f.naive.file_size = G_GUINT64_CONSTANT (1) << 31;
   open_file (&f);
-  Qcow2Contents contents = { .image = &f.image, .bitmap = &f.bitmap };
-  qcow2_contents_set_range (&contents, (n - 1) * span, 3 * span);
-  g_assert_false (qcow2_contents_walk (&contents, take_extent, found, &error));
+  Qcow2ExtentQuery contents = { .image = &f.image, .bitmap = &f.bitmap };
+  qcow2_extent_query_set_range (&contents, (n - 1) * span, 3 * span);
+  g_assert_false (
+      qcow2_extent_query_walk (&contents, take_extent, found, &error));
   g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
 
   g_array_set_size (found, 0);
-  contents.unread = &unread;
-  g_assert_true (qcow2_contents_walk (&contents, take_extent, found, NULL));
+  contents.first_error = &unread;
+  g_assert_true (
+      qcow2_extent_query_walk (&contents, take_extent, found, NULL));
   g_autofree char *list = list_extents (found);
   g_assert_cmpstr (list, ==,
                    "281474974613504+2097152:0 281474976710656+4194304:3");
@@ -1066,20 +1071,20 @@ static void
 test_no_name (void)
 {
   g_auto (Fixture) f = { 0 };
-  Qcow2Contents contents = { .image = &f.image, .bitmap = &f.bitmap };
+  Qcow2ExtentQuery contents = { .image = &f.image, .bitmap = &f.bitmap };
   Qcow2ExtentTotals totals;
 
   fixture_init (&f, 512, 9, 1000, 1);
   open_file (&f);
-  qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
-  g_assert_true (qcow2_contents_count (&contents, &totals, NULL));
+  qcow2_extent_query_set_range (&contents, 0, G_MAXUINT64);
+  g_assert_true (qcow2_extent_query_count (&contents, &totals, NULL));
   g_assert_cmpuint (totals.unknown, ==, 0);
   f.image.header.cluster_size = QCOW2_ABSENT;
-  g_assert_true (qcow2_contents_count (&contents, &totals, NULL));
+  g_assert_true (qcow2_extent_query_count (&contents, &totals, NULL));
   g_assert_cmpuint (totals.unknown, ==, 1000);
   f.image.header.cluster_size = 512;
   g_clear_pointer (&f.bitmap.name, g_bytes_unref);
-  g_assert_true (qcow2_contents_count (&contents, &totals, NULL));
+  g_assert_true (qcow2_extent_query_count (&contents, &totals, NULL));
   g_assert_cmpuint (totals.unknown, ==, 1000);
 }
 
@@ -1122,16 +1127,17 @@ test_first_error (void)
   Qcow2ExtentTotals totals;
 
   init_bad_data (&f);
-  Qcow2Contents contents
-      = { .image = &f.image, .bitmap = &f.bitmap, .unread = &unread };
-  qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
-  g_assert_true (qcow2_contents_walk (&contents, take_extent, found, NULL));
+  Qcow2ExtentQuery contents
+      = { .image = &f.image, .bitmap = &f.bitmap, .first_error = &unread };
+  qcow2_extent_query_set_range (&contents, 0, G_MAXUINT64);
+  g_assert_true (
+      qcow2_extent_query_walk (&contents, take_extent, found, NULL));
   assert_fatal (unread, QCOW2_ERROR_READ, "0x23000", "FILE-04");
 
   /* An error that is already stored is kept. */
   const GError *kept = unread;
   f.source->bad_start = 0x20000;
-  g_assert_true (qcow2_contents_count (&contents, &totals, NULL));
+  g_assert_true (qcow2_extent_query_count (&contents, &totals, NULL));
   g_assert_true (unread == kept);
   assert_fatal (unread, QCOW2_ERROR_READ, "0x23000", "FILE-04");
   g_assert_cmpuint (totals.unknown, ==, 6 * 32768 * 512);
@@ -1145,9 +1151,10 @@ test_strict_data (void)
   g_autoptr (GError) error = NULL;
 
   init_bad_data (&f);
-  Qcow2Contents contents = { .image = &f.image, .bitmap = &f.bitmap };
-  qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
-  g_assert_false (qcow2_contents_walk (&contents, take_extent, found, &error));
+  Qcow2ExtentQuery contents = { .image = &f.image, .bitmap = &f.bitmap };
+  qcow2_extent_query_set_range (&contents, 0, G_MAXUINT64);
+  g_assert_false (
+      qcow2_extent_query_walk (&contents, take_extent, found, &error));
   assert_fatal (error, QCOW2_ERROR_READ, "0x23000", "FILE-04");
 }
 
@@ -1162,9 +1169,9 @@ test_strict_table (void)
   f.naive.bad_start = TABLE_OFFSET + 8;
   f.naive.bad_end = TABLE_OFFSET + 9;
   open_file (&f);
-  Qcow2Contents contents = { .image = &f.image, .bitmap = &f.bitmap };
-  qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
-  g_assert_false (qcow2_contents_count (&contents, &totals, &error));
+  Qcow2ExtentQuery contents = { .image = &f.image, .bitmap = &f.bitmap };
+  qcow2_extent_query_set_range (&contents, 0, G_MAXUINT64);
+  g_assert_false (qcow2_extent_query_count (&contents, &totals, &error));
   assert_fatal (error, QCOW2_ERROR_READ, "0x1008", "FILE-04");
 }
 
@@ -1179,9 +1186,9 @@ test_strict_entry (void)
   fixture_init (&f, 512, 9, 4 * 2097152, 4);
   put_entry (&f, 3, 2);
   open_file (&f);
-  Qcow2Contents contents = { .image = &f.image, .bitmap = &f.bitmap };
-  qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
-  g_assert_false (qcow2_contents_count (&contents, &totals, &error));
+  Qcow2ExtentQuery contents = { .image = &f.image, .bitmap = &f.bitmap };
+  qcow2_extent_query_set_range (&contents, 0, G_MAXUINT64);
+  g_assert_false (qcow2_extent_query_count (&contents, &totals, &error));
   g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
   g_assert_cmpstr (error->message, ==,
                    "0x1018: bitmap table: entry 3 changed while it was read");
@@ -1196,10 +1203,11 @@ test_strict_without_error (void)
   Qcow2ExtentTotals totals;
 
   init_bad_data (&f);
-  Qcow2Contents contents = { .image = &f.image, .bitmap = &f.bitmap };
-  qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
-  g_assert_false (qcow2_contents_count (&contents, &totals, NULL));
-  g_assert_false (qcow2_contents_walk (&contents, stop_after, &left, NULL));
+  Qcow2ExtentQuery contents = { .image = &f.image, .bitmap = &f.bitmap };
+  qcow2_extent_query_set_range (&contents, 0, G_MAXUINT64);
+  g_assert_false (qcow2_extent_query_count (&contents, &totals, NULL));
+  g_assert_false (
+      qcow2_extent_query_walk (&contents, stop_after, &left, NULL));
   g_assert_cmpuint (left, ==, 2);
 }
 
@@ -1215,10 +1223,10 @@ test_shrunk_file (void)
   put_entry (&f, 0, DATA_OFFSET);
   open_file (&f);
   f.source->end = DATA_OFFSET + 4096 + 1;
-  Qcow2Contents contents
-      = { .image = &f.image, .bitmap = &f.bitmap, .unread = &unread };
-  qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
-  g_assert_true (qcow2_contents_count (&contents, &totals, NULL));
+  Qcow2ExtentQuery contents
+      = { .image = &f.image, .bitmap = &f.bitmap, .first_error = &unread };
+  qcow2_extent_query_set_range (&contents, 0, G_MAXUINT64);
+  g_assert_true (qcow2_extent_query_count (&contents, &totals, NULL));
   g_assert_cmpuint (totals.clean, ==, 32768 * 512);
   g_assert_cmpuint (totals.unknown, ==, 15 * 32768 * 512);
   assert_fatal (unread, QCOW2_ERROR_READ, "0x21001", "FILE-05");
@@ -1244,12 +1252,13 @@ test_stop (void)
         fill (&f, DATA_OFFSET, 512, 0x00);
         put_bit (&f, DATA_OFFSET, 100, TRUE);
         open_file (&f);
-        Qcow2Contents contents = { .image = &f.image,
-                                   .bitmap = &f.bitmap,
-                                   .unread = lenient ? &unread : NULL };
-        qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
+        Qcow2ExtentQuery contents
+            = { .image = &f.image,
+                .bitmap = &f.bitmap,
+                .first_error = lenient ? &unread : NULL };
+        qcow2_extent_query_set_range (&contents, 0, G_MAXUINT64);
         g_assert_false (
-            qcow2_contents_walk (&contents, stop_after, &left, &error));
+            qcow2_extent_query_walk (&contents, stop_after, &left, &error));
         g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND);
         g_assert_no_error (unread);
         g_assert_cmpuint (left, ==, 0);
@@ -1273,11 +1282,11 @@ test_stop_behind_unread (void)
       put_entry (&f, 0, 2);
       fill (&f, DATA_OFFSET + 512, 512, bytes[i]);
       open_file (&f);
-      Qcow2Contents contents
-          = { .image = &f.image, .bitmap = &f.bitmap, .unread = &unread };
-      qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
+      Qcow2ExtentQuery contents
+          = { .image = &f.image, .bitmap = &f.bitmap, .first_error = &unread };
+      qcow2_extent_query_set_range (&contents, 0, G_MAXUINT64);
       g_assert_false (
-          qcow2_contents_walk (&contents, stop_after, &left, &error));
+          qcow2_extent_query_walk (&contents, stop_after, &left, &error));
       g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND);
     }
 }
@@ -1292,9 +1301,10 @@ test_stop_no_bits (void)
 
   fixture_init (&f, 512, 64, 1000, 1);
   open_file (&f);
-  Qcow2Contents contents = { .image = &f.image, .bitmap = &f.bitmap };
-  qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
-  g_assert_false (qcow2_contents_walk (&contents, stop_after, &left, &error));
+  Qcow2ExtentQuery contents = { .image = &f.image, .bitmap = &f.bitmap };
+  qcow2_extent_query_set_range (&contents, 0, G_MAXUINT64);
+  g_assert_false (
+      qcow2_extent_query_walk (&contents, stop_after, &left, &error));
   g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND);
 }
 
@@ -1326,12 +1336,12 @@ static void
 check_limit (Fixture *f, guint64 start, guint64 max_length,
              const char *message)
 {
-  Qcow2Contents contents = { .image = &f->image, .bitmap = &f->bitmap };
+  Qcow2ExtentQuery contents = { .image = &f->image, .bitmap = &f->bitmap };
   g_autoptr (GError) error = NULL;
 
   f->source->n_bytes = 0;
-  qcow2_contents_set_range (&contents, start, max_length);
-  const gboolean fits = qcow2_contents_check_size (&contents, &error);
+  qcow2_extent_query_set_range (&contents, start, max_length);
+  const gboolean fits = qcow2_extent_query_verify_size (&contents, &error);
   g_assert_cmpstr (error != NULL ? error->message : NULL, ==, message);
   g_assert_cmpint (fits, ==, message == NULL);
   g_assert_cmpuint (f->source->n_bytes, <, MANY_CLUSTER_SIZE);
@@ -1398,10 +1408,10 @@ test_limit (void)
       Qcow2ExtentTotals totals;
 
       init_many (&f, n, n - 1);
-      Qcow2Contents contents
-          = { .image = &f.image, .bitmap = &f.bitmap, .unread = &unread };
-      qcow2_contents_set_range (&contents, 0, G_MAXUINT64);
-      g_assert_true (qcow2_contents_count (&contents, &totals, NULL));
+      Qcow2ExtentQuery contents
+          = { .image = &f.image, .bitmap = &f.bitmap, .first_error = &unread };
+      qcow2_extent_query_set_range (&contents, 0, G_MAXUINT64);
+      g_assert_true (qcow2_extent_query_count (&contents, &totals, NULL));
       g_assert_cmpuint (totals.clean, ==, 0);
       g_assert_cmpuint (totals.dirty, ==, too_many ? 0 : entry);
       g_assert_cmpuint (totals.unknown, ==, n * entry - totals.dirty);

@@ -143,9 +143,9 @@ look (FakeSource *source)
 {
   Sight sight = { .was_opened = FALSE };
   g_autoptr (GError) error = NULL;
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   g_autoptr (Qcow2Image) image
-      = qcow2_image_open_judged (&source->base, problems, &error);
+      = qcow2_image_open_checked (&source->base, findings, &error);
 
   if (image == NULL)
     return sight;

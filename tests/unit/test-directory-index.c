@@ -2,7 +2,7 @@
 
 #include "config.h"
 
-#include "qcow2/namesakes.h"
+#include "qcow2/directory-index.h"
 
 #include <string.h>
 
@@ -38,30 +38,33 @@ read_name (guint32 index, guint32 offset, gpointer data, GError **error)
                       : NULL;
 }
 
-static Qcow2Namesakes *
+static Qcow2DirectoryIndex *
 find (Names *names, guint n)
 {
-  Qcow2Namesakes *namesakes = qcow2_namesakes_new ();
+  Qcow2DirectoryIndex *name_index = qcow2_directory_index_new ();
   g_autoptr (GError) error = NULL;
 
   names->fails = G_MAXUINT64;
   names->asked = g_array_new (FALSE, FALSE, sizeof (guint32));
   for (guint i = 0; i < n; i++)
-    qcow2_namesakes_add (namesakes, 1000 + i, (const guint8 *) names->names[i],
-                         names->lengths != NULL ? names->lengths[i]
-                                                : strlen (names->names[i]));
-  g_assert_true (qcow2_namesakes_find (namesakes, read_name, names, &error));
+    qcow2_directory_index_add (
+        name_index, 1000 + i, (const guint8 *) names->names[i],
+        names->lengths != NULL ? names->lengths[i] : strlen (names->names[i]));
+  g_assert_true (
+      qcow2_directory_index_find (name_index, read_name, names, &error));
   g_assert_no_error (error);
-  g_assert_cmpuint (qcow2_namesakes_get_n (namesakes), ==, n);
-  return namesakes;
+  g_assert_cmpuint (qcow2_directory_index_get_n (name_index), ==, n);
+  return name_index;
 }
 
 static void
-assert_first (const Qcow2Namesakes *namesakes, guint64 index, guint64 whole,
-              guint64 cut)
+assert_first (const Qcow2DirectoryIndex *name_index, guint64 index,
+              guint64 whole, guint64 cut)
 {
-  g_assert_cmpuint (qcow2_namesakes_get_whole (namesakes, index), ==, whole);
-  g_assert_cmpuint (qcow2_namesakes_get_cut (namesakes, index), ==, cut);
+  g_assert_cmpuint (qcow2_directory_index_get_first (name_index, index), ==,
+                    whole);
+  g_assert_cmpuint (qcow2_directory_index_get_first_c (name_index, index), ==,
+                    cut);
 }
 
 static void
@@ -91,13 +94,13 @@ test_different (void)
                                      "f",
                                      "g" };
   Names names = { .names = all };
-  Qcow2Namesakes *namesakes = find (&names, G_N_ELEMENTS (all));
+  Qcow2DirectoryIndex *name_index = find (&names, G_N_ELEMENTS (all));
 
   for (guint i = 0; i < G_N_ELEMENTS (all); i++)
-    assert_first (namesakes, i, i, i);
+    assert_first (name_index, i, i, i);
   assert_asked (&names, NULL, 0);
   g_array_unref (names.asked);
-  qcow2_namesakes_free (namesakes);
+  qcow2_directory_index_free (name_index);
 }
 
 static void
@@ -107,19 +110,19 @@ test_equal (void)
       = { "x", "0123456789abcdef-y", "x", "z", "0123456789abcdef-y", "x", "" };
   const guint32 asked[] = { 0, 1, 2, 4, 5 };
   Names names = { .names = all };
-  Qcow2Namesakes *namesakes = find (&names, G_N_ELEMENTS (all));
+  Qcow2DirectoryIndex *name_index = find (&names, G_N_ELEMENTS (all));
 
-  assert_first (namesakes, 0, 0, 0);
-  assert_first (namesakes, 1, 1, 1);
-  assert_first (namesakes, 2, 0, 0);
-  assert_first (namesakes, 3, 3, 3);
-  assert_first (namesakes, 4, 1, 1);
-  assert_first (namesakes, 5, 0, 0);
-  assert_first (namesakes, 6, 6, 6);
-  assert_first (namesakes, 7, 7, 7);
+  assert_first (name_index, 0, 0, 0);
+  assert_first (name_index, 1, 1, 1);
+  assert_first (name_index, 2, 0, 0);
+  assert_first (name_index, 3, 3, 3);
+  assert_first (name_index, 4, 1, 1);
+  assert_first (name_index, 5, 0, 0);
+  assert_first (name_index, 6, 6, 6);
+  assert_first (name_index, 7, 7, 7);
   assert_asked (&names, asked, G_N_ELEMENTS (asked));
   g_array_unref (names.asked);
-  qcow2_namesakes_free (namesakes);
+  qcow2_directory_index_free (name_index);
 }
 
 /* Names that are equal up to a NUL byte are not the same name. */
@@ -129,16 +132,16 @@ test_nul (void)
   static const char *const all[] = { "a\0b", "c", "a\0c", "a", "a\0c", "\0" };
   static const gsize lengths[] = { 3, 1, 3, 1, 3, 1 };
   Names names = { .names = all, .lengths = lengths };
-  Qcow2Namesakes *namesakes = find (&names, G_N_ELEMENTS (all));
+  Qcow2DirectoryIndex *name_index = find (&names, G_N_ELEMENTS (all));
 
-  assert_first (namesakes, 0, 0, 0);
-  assert_first (namesakes, 1, 1, 1);
-  assert_first (namesakes, 2, 2, 0);
-  assert_first (namesakes, 3, 3, 0);
-  assert_first (namesakes, 4, 2, 0);
-  assert_first (namesakes, 5, 5, 5);
+  assert_first (name_index, 0, 0, 0);
+  assert_first (name_index, 1, 1, 1);
+  assert_first (name_index, 2, 2, 0);
+  assert_first (name_index, 3, 3, 0);
+  assert_first (name_index, 4, 2, 0);
+  assert_first (name_index, 5, 5, 5);
   g_array_unref (names.asked);
-  qcow2_namesakes_free (namesakes);
+  qcow2_directory_index_free (name_index);
 }
 
 /* The inverse of the mixing of hints, which is x * FACTOR, then x ^ x >> 32.
@@ -195,12 +198,12 @@ test_collision (void)
 
   const gsize lengths[] = { 16, 16 };
   Names names = { .names = all, .lengths = lengths };
-  Qcow2Namesakes *namesakes = find (&names, 2);
+  Qcow2DirectoryIndex *name_index = find (&names, 2);
   assert_asked (&names, asked, 2);
-  assert_first (namesakes, 0, 0, 0);
-  assert_first (namesakes, 1, 1, 1);
+  assert_first (name_index, 0, 0, 0);
+  assert_first (name_index, 1, 1, 1);
   g_array_unref (names.asked);
-  qcow2_namesakes_free (namesakes);
+  qcow2_directory_index_free (name_index);
 }
 
 /* Another process may write to the image: a name may be gone or have changed
@@ -212,18 +215,19 @@ test_gone (void)
   Names names = { .names = later,
                   .fails = G_MAXUINT64,
                   .asked = g_array_new (FALSE, FALSE, sizeof (guint32)) };
-  Qcow2Namesakes *namesakes = qcow2_namesakes_new ();
+  Qcow2DirectoryIndex *name_index = qcow2_directory_index_new ();
 
   for (guint i = 0; i < 3; i++)
-    qcow2_namesakes_add (namesakes, 1000 + i, (const guint8 *) "x", 1);
-  qcow2_namesakes_add (namesakes, 1003, NULL, 5);
-  g_assert_true (qcow2_namesakes_find (namesakes, read_name, &names, NULL));
+    qcow2_directory_index_add (name_index, 1000 + i, (const guint8 *) "x", 1);
+  qcow2_directory_index_add (name_index, 1003, NULL, 5);
+  g_assert_true (
+      qcow2_directory_index_find (name_index, read_name, &names, NULL));
   g_assert_cmpuint (names.asked->len, ==, 3);
-  g_assert_cmpuint (qcow2_namesakes_get_n (namesakes), ==, 4);
+  g_assert_cmpuint (qcow2_directory_index_get_n (name_index), ==, 4);
   for (guint i = 0; i < 5; i++)
-    assert_first (namesakes, i, i, i);
+    assert_first (name_index, i, i, i);
   g_array_unref (names.asked);
-  qcow2_namesakes_free (namesakes);
+  qcow2_directory_index_free (name_index);
 }
 
 static void
@@ -233,16 +237,17 @@ test_read_fails (void)
   Names names = { .names = all,
                   .fails = 1,
                   .asked = g_array_new (FALSE, FALSE, sizeof (guint32)) };
-  Qcow2Namesakes *namesakes = qcow2_namesakes_new ();
+  Qcow2DirectoryIndex *name_index = qcow2_directory_index_new ();
   g_autoptr (GError) error = NULL;
 
   for (guint i = 0; i < 3; i++)
-    qcow2_namesakes_add (namesakes, 1000 + i, (const guint8 *) "x", 1);
-  g_assert_false (qcow2_namesakes_find (namesakes, read_name, &names, &error));
+    qcow2_directory_index_add (name_index, 1000 + i, (const guint8 *) "x", 1);
+  g_assert_false (
+      qcow2_directory_index_find (name_index, read_name, &names, &error));
   g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
   g_assert_cmpuint (names.asked->len, ==, 2);
   g_array_unref (names.asked);
-  qcow2_namesakes_free (namesakes);
+  qcow2_directory_index_free (name_index);
 }
 
 /* So many names that they are compared in parts.  Every fifth has the number
@@ -258,7 +263,7 @@ test_many (void)
   for (guint i = 0; i < n; i++)
     g_ptr_array_add (all, g_strdup_printf ("%u", i % 5 == 0 ? i * 10 % n : i));
   names.names = (const char *const *) all->pdata;
-  Qcow2Namesakes *namesakes = find (&names, n);
+  Qcow2DirectoryIndex *name_index = find (&names, n);
 
   for (guint i = 0; i < n; i++)
     {
@@ -267,10 +272,10 @@ test_many (void)
 
       const guint first
           = GPOINTER_TO_UINT (g_hash_table_lookup (seen, names.names[i]));
-      assert_first (namesakes, i, first, first);
+      assert_first (name_index, i, first, first);
     }
   g_array_unref (names.asked);
-  qcow2_namesakes_free (namesakes);
+  qcow2_directory_index_free (name_index);
 }
 
 /* Looking up names from a given index on, and the offsets of entries. */
@@ -280,42 +285,46 @@ test_look_up (void)
   static const char *const all[] = { "x", "y", "x", "a\0b" };
   static const gsize lengths[] = { 1, 1, 1, 3 };
   Names names = { .names = all, .lengths = lengths };
-  Qcow2Namesakes *namesakes = find (&names, G_N_ELEMENTS (all));
+  Qcow2DirectoryIndex *name_index = find (&names, G_N_ELEMENTS (all));
   const guint8 *x = (const guint8 *) "x";
   guint32 offset;
 
-  g_assert_cmpuint (qcow2_namesakes_look_up (namesakes, x, 1, 0), ==, 0);
-  g_assert_cmpuint (qcow2_namesakes_look_up (namesakes, x, 1, 1), ==, 2);
-  g_assert_cmpuint (qcow2_namesakes_look_up (namesakes, x, 1, 2), ==, 2);
-  g_assert_cmpuint (qcow2_namesakes_look_up (namesakes, x, 1, 3), ==,
+  g_assert_cmpuint (qcow2_directory_index_look_up (name_index, x, 1, 0), ==,
+                    0);
+  g_assert_cmpuint (qcow2_directory_index_look_up (name_index, x, 1, 1), ==,
+                    2);
+  g_assert_cmpuint (qcow2_directory_index_look_up (name_index, x, 1, 2), ==,
+                    2);
+  g_assert_cmpuint (qcow2_directory_index_look_up (name_index, x, 1, 3), ==,
                     G_MAXUINT64);
-  g_assert_cmpuint (qcow2_namesakes_look_up (namesakes, x, 0, 0), ==,
+  g_assert_cmpuint (qcow2_directory_index_look_up (name_index, x, 0, 0), ==,
                     G_MAXUINT64);
-  g_assert_cmpuint (
-      qcow2_namesakes_look_up (namesakes, (const guint8 *) "a\0c", 3, 0), ==,
-      3);
+  g_assert_cmpuint (qcow2_directory_index_look_up (
+                        name_index, (const guint8 *) "a\0c", 3, 0),
+                    ==, 3);
   for (guint64 i = 0; i < G_N_ELEMENTS (all); i++)
     {
-      g_assert_true (qcow2_namesakes_get_offset (namesakes, i, &offset));
+      g_assert_true (
+          qcow2_directory_index_get_offset (name_index, i, &offset));
       g_assert_cmpuint (offset, ==, 1000 + i);
     }
-  g_assert_false (qcow2_namesakes_get_offset (namesakes, 4, &offset));
+  g_assert_false (qcow2_directory_index_get_offset (name_index, 4, &offset));
   g_array_unref (names.asked);
-  qcow2_namesakes_free (namesakes);
-  qcow2_namesakes_free (NULL);
+  qcow2_directory_index_free (name_index);
+  qcow2_directory_index_free (NULL);
 }
 
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  g_test_add_func ("/namesakes/different", test_different);
-  g_test_add_func ("/namesakes/equal", test_equal);
-  g_test_add_func ("/namesakes/nul", test_nul);
-  g_test_add_func ("/namesakes/collision", test_collision);
-  g_test_add_func ("/namesakes/many", test_many);
-  g_test_add_func ("/namesakes/look-up", test_look_up);
-  g_test_add_func ("/namesakes/gone", test_gone);
-  g_test_add_func ("/namesakes/read-fails", test_read_fails);
+  g_test_add_func ("/name_index/different", test_different);
+  g_test_add_func ("/name_index/equal", test_equal);
+  g_test_add_func ("/name_index/nul", test_nul);
+  g_test_add_func ("/name_index/collision", test_collision);
+  g_test_add_func ("/name_index/many", test_many);
+  g_test_add_func ("/name_index/look-up", test_look_up);
+  g_test_add_func ("/name_index/gone", test_gone);
+  g_test_add_func ("/name_index/read-fails", test_read_fails);
   return g_test_run ();
 }

@@ -19,7 +19,7 @@ typedef struct
 {
   Image *built;
   Qcow2Image *image;
-  Qcow2Problems *problems;
+  Qcow2Findings *findings;
   Qcow2Directory *directory;
 } Fixture;
 
@@ -30,13 +30,13 @@ fixture_open (Fixture *fixture)
   FakeSource *source
       = fake_source_new (fixture->built->bytes, fixture->built->size);
 
-  fixture->problems = qcow2_problems_new ();
+  fixture->findings = qcow2_findings_new ();
   fixture->image
-      = qcow2_image_open_judged (&source->base, fixture->problems, &error);
+      = qcow2_image_open_checked (&source->base, fixture->findings, &error);
   g_assert_no_error (error);
   fixture->directory = qcow2_directory_open (fixture->image, &error);
   g_assert_no_error (error);
-  qcow2_directory_judge (fixture->directory, fixture->problems, &error);
+  qcow2_directory_check (fixture->directory, fixture->findings, &error);
   g_assert_no_error (error);
 }
 
@@ -52,7 +52,7 @@ fixture_clear (Fixture *fixture)
 {
   qcow2_directory_free (fixture->directory);
   qcow2_image_free (fixture->image);
-  qcow2_problems_free (fixture->problems);
+  qcow2_findings_free (fixture->findings);
   image_free (fixture->built);
 }
 
@@ -162,7 +162,7 @@ test_entries (void)
   assert_string (b.name, "bm1");
   g_assert_false (next (&f, &b));
   g_assert_false (next (&f, &b));
-  assert_findings (f.problems, "");
+  assert_findings (f.findings, "");
 }
 
 static void
@@ -213,11 +213,11 @@ test_framing (void)
       g_assert_cmphex (b.file_offset, ==, expected);
       g_assert_cmpuint (b.extra_data_size, ==, i / 8);
       assert_string (b.name, name);
-      g_assert_false (b.padding_cut);
+      g_assert_false (b.padding_truncated);
       g_assert_cmpuint (b.bad_padding, ==, 0);
       expected += (24 + i / 8 + 1 + i % 8 + 7) / 8 * 8;
     }
-  assert_findings (f.problems, "");
+  assert_findings (f.findings, "");
 }
 
 /* The preview of extra data holds the first 32 bytes. */
@@ -239,7 +239,7 @@ test_extra_data (void)
   assert_string (b.name, "xxx");
   g_assert_true (next (&f, &b));
   assert_string (b.name, "yyy");
-  assert_findings (f.problems, "");
+  assert_findings (f.findings, "");
 }
 
 static void
@@ -261,7 +261,7 @@ assert_name_size (guint size, guint extra_data_size)
     g_assert_cmpint (name[i], ==, 'n');
   g_assert_true (next (&f, &b));
   assert_string (b.name, "z");
-  assert_findings (f.problems, "");
+  assert_findings (f.findings, "");
 }
 
 static void
@@ -389,7 +389,7 @@ test_end (gconstpointer data)
 
   fixture_build (&f, row->row.base, row->row.patch);
   g_assert_cmpuint (count_entries (&f), ==, row->n_entries);
-  assert_findings (f.problems, row->row.findings);
+  assert_findings (f.findings, row->row.findings);
 }
 
 /* A truncated entry has its fields, but no name. */
@@ -415,9 +415,9 @@ test_cut_padding (void)
 
   fixture_build (&f, "A", "size=0x2c003f");
   g_assert_true (next (&f, &b));
-  g_assert_false (b.padding_cut);
+  g_assert_false (b.padding_truncated);
   g_assert_true (next (&f, &b));
-  g_assert_true (b.padding_cut);
+  g_assert_true (b.padding_truncated);
   assert_string (b.name, "bm1");
 }
 
@@ -440,15 +440,15 @@ assert_bitmap_of_finding (const char *patch, const char *rule, guint64 bitmap)
   g_auto (Fixture) f = { 0 };
 
   fixture_build (&f, "A", patch);
-  for (guint i = 0; i < qcow2_problems_get_n (f.problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (f.findings); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (f.problems, i);
+      const Qcow2Finding *finding = qcow2_findings_get (f.findings, i);
 
-      if (!g_str_equal (problem->rule, rule))
+      if (!g_str_equal (finding->rule, rule))
         continue;
 
-      g_assert_cmpuint (problem->subject.bitmap, ==, bitmap);
-      g_assert_cmpuint (problem->subject.parts, ==, QCOW2_PART_BITMAPS);
+      g_assert_cmpuint (finding->subject.bitmap, ==, bitmap);
+      g_assert_cmpuint (finding->subject.parts, ==, QCOW2_PART_BITMAPS);
       return;
     }
   g_error ("there is no %s", rule);
@@ -493,7 +493,7 @@ test_many (void)
 
   fixture_build (&f, "many-bitmaps", "size=0x10000000");
   g_assert_cmpuint (count_entries (&f), ==, 1000);
-  assert_findings (f.problems, "");
+  assert_findings (f.findings, "");
 }
 
 static void
@@ -510,7 +510,7 @@ test_namesakes (void)
   fixture_open (&f);
 
   for (guint64 i = 0; i < 8; i++)
-    g_assert_cmpuint (qcow2_directory_get_namesake (f.directory, i), ==,
+    g_assert_cmpuint (qcow2_directory_get_first_with_name (f.directory, i), ==,
                       expected[i]);
 }
 
@@ -621,10 +621,10 @@ check_cut_namesakes (guint n_names)
 
   for (guint64 i = 0; i < n_names; i++)
     {
-      g_assert_cmpuint (qcow2_directory_get_namesake (f.directory, i), ==,
-                        find_first (names, i, 3));
-      g_assert_cmpuint (qcow2_directory_get_cut_namesake (f.directory, i), ==,
-                        find_first (names, i, 1));
+      g_assert_cmpuint (qcow2_directory_get_first_with_name (f.directory, i),
+                        ==, find_first (names, i, 3));
+      g_assert_cmpuint (qcow2_directory_get_first_with_c_name (f.directory, i),
+                        ==, find_first (names, i, 1));
     }
 }
 
@@ -646,11 +646,12 @@ test_no_namesakes (void)
 
   fixture_build (&prefix, "name-lengths", NULL);
   for (guint64 i = 0; i < 9; i++)
-    g_assert_cmpuint (qcow2_directory_get_namesake (prefix.directory, i), ==,
-                      i);
+    g_assert_cmpuint (
+        qcow2_directory_get_first_with_name (prefix.directory, i), ==, i);
 
   fixture_build (&nul, "N15", NULL);
-  g_assert_cmpuint (qcow2_directory_get_namesake (nul.directory, 1), ==, 1);
+  g_assert_cmpuint (qcow2_directory_get_first_with_name (nul.directory, 1), ==,
+                    1);
 }
 
 static void
@@ -660,7 +661,8 @@ test_namesake_of_cut_entry (void)
 
   fixture_build (&f, "A", "0x2c0032:ffff");
   g_assert_cmpuint (count_entries (&f), ==, 2);
-  g_assert_cmpuint (qcow2_directory_get_namesake (f.directory, 1), ==, 1);
+  g_assert_cmpuint (qcow2_directory_get_first_with_name (f.directory, 1), ==,
+                    1);
 }
 
 /* 65535 entries of 32 bytes are read twice.  The second pass also reads
@@ -672,7 +674,8 @@ test_many_namesakes (void)
   g_auto (Fixture) f = { 0 };
 
   fixture_build (&f, "many-same-name", NULL);
-  g_assert_cmpuint (qcow2_directory_get_namesake (f.directory, 65534), ==, 0);
+  g_assert_cmpuint (qcow2_directory_get_first_with_name (f.directory, 65534),
+                    ==, 0);
 
   const FakeSource *source = (FakeSource *) f.image->source;
   g_assert_cmpuint (source->n_bytes, <=, 2 * 65535 * 32 + 256 * 1024);
@@ -682,8 +685,8 @@ test_many_namesakes (void)
 static void
 test_read_error (void)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
-  g_autoptr (Qcow2Image) image = open_judged ("A", NULL, problems);
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+  g_autoptr (Qcow2Image) image = open_checked ("A", NULL, findings);
   g_autoptr (GError) error = NULL;
 
   ((FakeSource *) image->source)->bad_start = 0x2c0030;
@@ -691,7 +694,7 @@ test_read_error (void)
   g_assert_null (qcow2_directory_open (image, &error));
   assert_fatal (error, QCOW2_ERROR_READ, "0x2c0020", "FILE-04");
   /* Findings about the whole directory need a walk to its end. */
-  g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 0);
+  g_assert_cmpuint (qcow2_findings_get_n (findings), ==, 0);
 }
 
 static void
@@ -735,8 +738,9 @@ test_read_error_in_first_walk (void)
   qcow2_directory_free (directory);
 }
 
-/* An entry that the walk has not met has no namesake.  Such entries appear
- * when another process writes to the image; here, no entry has been met. */
+/* An entry that the walk has not met has no first_with_name.  Such entries
+ * appear when another process writes to the image; here, no entry has been
+ * met. */
 static void
 test_namesake_of_unknown (void)
 {
@@ -745,12 +749,13 @@ test_namesake_of_unknown (void)
       = qcow2_directory_open_counted (image, &image->bitmaps);
 
   g_assert_cmpuint (qcow2_directory_get_n (directory), ==, 0);
-  g_assert_cmpuint (qcow2_directory_get_namesake (directory, 0), ==, 0);
-  g_assert_cmpuint (qcow2_directory_get_namesake (directory, 65534), ==,
+  g_assert_cmpuint (qcow2_directory_get_first_with_name (directory, 0), ==, 0);
+  g_assert_cmpuint (qcow2_directory_get_first_with_name (directory, 65534), ==,
                     65534);
-  g_assert_cmpuint (qcow2_directory_get_cut_namesake (directory, 0), ==, 0);
-  g_assert_cmpuint (qcow2_directory_get_cut_namesake (directory, 65534), ==,
-                    65534);
+  g_assert_cmpuint (qcow2_directory_get_first_with_c_name (directory, 0), ==,
+                    0);
+  g_assert_cmpuint (qcow2_directory_get_first_with_c_name (directory, 65534),
+                    ==, 65534);
   qcow2_directory_free (directory);
 }
 
@@ -897,13 +902,13 @@ test_rules (gconstpointer data)
       if (!next (&f, &b))
         break;
 
-      qcow2_bitmap_judge (
+      qcow2_bitmap_check (
           &b, &f.image->header, f.built->size,
-          qcow2_directory_get_namesake (f.directory, b.index),
-          qcow2_directory_get_cut_namesake (f.directory, b.index), FALSE,
-          f.problems);
+          qcow2_directory_get_first_with_name (f.directory, b.index),
+          qcow2_directory_get_first_with_c_name (f.directory, b.index), FALSE,
+          f.findings);
     }
-  assert_findings (f.problems, row->findings);
+  assert_findings (f.findings, row->findings);
 }
 
 static void
@@ -916,7 +921,8 @@ assert_data_size (guint64 size, guint bits, guint64 cluster_size,
 
   g_assert_true (qcow2_bitmap_get_data_size (&bitmap, &header, &found));
   g_assert_cmpuint (found, ==, data_size);
-  g_assert_cmpuint (qcow2_bitmap_get_n_needed (&header, found), ==, n_entries);
+  g_assert_cmpuint (qcow2_header_size_to_clusters (&header, found), ==,
+                    n_entries);
 }
 
 /* bits = ceil (size / 2^g), bytes = ceil (bits / 8), entries = ceil (bytes /

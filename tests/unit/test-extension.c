@@ -214,10 +214,11 @@ static void
 test_findings (gconstpointer data)
 {
   const FindingRow *row = data;
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
-  g_autoptr (Qcow2Image) image = open_judged (row->base, row->patch, problems);
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+  g_autoptr (Qcow2Image) image
+      = open_checked (row->base, row->patch, findings);
 
-  assert_findings (problems, row->findings);
+  assert_findings (findings, row->findings);
 }
 
 /* An image of the builder and a walk over its extensions. */
@@ -636,11 +637,11 @@ test_many_payloads (void)
 static void
 test_many_judged (void)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   g_autoptr (Qcow2Image) image
-      = open_judged ("many-extensions", NULL, problems);
+      = open_checked ("many-extensions", NULL, findings);
 
-  g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "EXT-08",
+  g_assert_cmpuint (qcow2_findings_get_n_suppressed (findings, "EXT-08",
                                                      QCOW2_SEVERITY_WARNING,
                                                      QCOW2_PART_ALL),
                     ==, 262130 - 1 - 100);
@@ -660,13 +661,13 @@ test_feature_value (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (values); i++)
     {
-      g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+      g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
       g_autoptr (Qcow2Image) image
-          = open_judged ("A", values[i].patch, problems);
+          = open_checked ("A", values[i].patch, findings);
 
-      const Qcow2Problem *problem = qcow2_problems_get (problems, 0);
-      g_assert_cmpstr (problem->rule, ==, "EXT-11");
-      g_assert_cmpuint (problem->value, ==, values[i].value);
+      const Qcow2Finding *finding = qcow2_findings_get (findings, 0);
+      g_assert_cmpstr (finding->rule, ==, "EXT-11");
+      g_assert_cmpuint (finding->value, ==, values[i].value);
     }
 }
 
@@ -677,28 +678,28 @@ test_history (void)
   Qcow2ExtensionHistory history = { .n = 0 };
   const Qcow2Header header = { .version = 3, .cluster_size = 65536 };
   g_autoptr (Qcow2Image) image = open_image ("A", NULL);
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
 
   for (guint i = 0; i < 140; i++)
     {
       const Qcow2Extension e
           = { .magic = 1 + i % 70, .index = i, .file_offset = i };
 
-      qcow2_extension_judge (&e, &header, image->source,
+      qcow2_extension_check (&e, &header, image->source,
                              qcow2_extension_is_repeated (&e, &history),
-                             problems, NULL);
+                             findings, NULL);
     }
 
   /* All other findings are notes: every one of these types is unknown. */
   guint n_repeated = 0;
-  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (problems, i);
+      const Qcow2Finding *finding = qcow2_findings_get (findings, i);
 
-      if (g_str_equal (problem->rule, "EXT-08"))
-        g_assert_cmpuint (problem->offset, ==, 70 + n_repeated++);
+      if (g_str_equal (finding->rule, "EXT-08"))
+        g_assert_cmpuint (finding->offset, ==, 70 + n_repeated++);
       else
-        g_assert_cmpstr (problem->rule, ==, "EXT-09");
+        g_assert_cmpstr (finding->rule, ==, "EXT-09");
     }
   g_assert_cmpuint (n_repeated, ==, 64);
 }
@@ -736,11 +737,11 @@ test_parts (void)
   const Qcow2Extension e
       = { .magic = QCOW2_EXTENSION_CRYPTO, .index = 7, .length = 16 };
   g_autoptr (Qcow2Image) image = open_image ("A", NULL);
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
 
-  qcow2_extension_judge (&e, &header, image->source, FALSE, problems, NULL);
+  qcow2_extension_check (&e, &header, image->source, FALSE, findings, NULL);
 
-  const Qcow2Subject *subject = &qcow2_problems_get (problems, 0)->subject;
+  const Qcow2Subject *subject = &qcow2_findings_get (findings, 0)->subject;
   g_assert_cmpuint (subject->parts, ==, QCOW2_PART_EXTENSIONS);
   g_assert_cmpuint (subject->extension, ==, 7);
   g_assert_cmpuint (subject->bitmap, ==, QCOW2_NO_INDEX);
@@ -752,10 +753,10 @@ test_parts (void)
 static void
 assert_bitmaps_bear (const char *patch, gboolean expected)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
-  g_autoptr (Qcow2Image) image = open_judged ("A", patch, problems);
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+  g_autoptr (Qcow2Image) image = open_checked ("A", patch, findings);
 
-  g_assert_cmpint (qcow2_directory_is_hidden (problems), ==, expected);
+  g_assert_cmpint (qcow2_directory_is_hidden (findings), ==, expected);
 }
 
 static void

@@ -74,21 +74,21 @@ static const EndRow rows[] = {
 };
 /* clang-format on */
 
-static const Qcow2Problem *
+static const Qcow2Finding *
 find_file_end (const Checked *c)
 {
-  const Qcow2Problem *found = NULL;
+  const Qcow2Finding *found = NULL;
 
-  for (guint i = 0; i < qcow2_problems_get_n (c->problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (c->findings); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (c->problems, i);
+      const Qcow2Finding *finding = qcow2_findings_get (c->findings, i);
 
-      if (!g_str_equal (problem->rule, "FILE-09"))
+      if (!g_str_equal (finding->rule, "FILE-09"))
         continue;
 
       /* There is one such finding, and it comes first. */
       g_assert_cmpuint (i, ==, 0);
-      found = problem;
+      found = finding;
     }
 
   return found;
@@ -97,13 +97,13 @@ find_file_end (const Checked *c)
 static void
 assert_end (const Checked *c, gint severity, guint64 end)
 {
-  const Qcow2Problem *problem = find_file_end (c);
+  const Qcow2Finding *finding = find_file_end (c);
   const guint64 size = byte_source_get_size (c->image->source);
 
   if (severity == NONE)
     {
-      g_assert_null (problem);
-      g_assert_false (qcow2_file_is_truncated (c->problems));
+      g_assert_null (finding);
+      g_assert_false (qcow2_file_is_truncated (c->findings));
       return;
     }
 
@@ -113,11 +113,11 @@ assert_end (const Checked *c, gint severity, guint64 end)
                          " are in use: is the copy complete?",
                          size, end);
 
-  g_assert_nonnull (problem);
-  g_assert_cmpint (problem->severity, ==, severity);
-  g_assert_cmphex (problem->offset, ==, size);
-  g_assert_cmpstr (problem->message, ==, message);
-  g_assert_cmpint (qcow2_file_is_truncated (c->problems), ==,
+  g_assert_nonnull (finding);
+  g_assert_cmpint (finding->severity, ==, severity);
+  g_assert_cmphex (finding->offset, ==, size);
+  g_assert_cmpstr (finding->message, ==, message);
+  g_assert_cmpint (qcow2_file_is_truncated (c->findings), ==,
                    severity != QCOW2_SEVERITY_NOTE);
 }
 

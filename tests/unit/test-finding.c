@@ -3,7 +3,7 @@
 
 #include "config.h"
 
-#include "check/problem.h"
+#include "check/finding.h"
 
 static const Qcow2Subject header = { .parts = QCOW2_PART_HEADER,
                                      .structure = "header",
@@ -11,20 +11,20 @@ static const Qcow2Subject header = { .parts = QCOW2_PART_HEADER,
                                      .bitmap = QCOW2_NO_INDEX };
 
 static void
-add (Qcow2Problems *problems, Qcow2RuleIndex rule, guint n)
+add (Qcow2Findings *findings, Qcow2RuleIndex rule, guint n)
 {
   for (guint i = 0; i < n; i++)
-    qcow2_problems_add (problems, &header, rule, i, i, "number %u", i);
+    qcow2_findings_add (findings, &header, rule, i, i, "number %u", i);
 }
 
 static void
 test_empty (void)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
 
-  g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 0);
-  g_assert_cmpuint (qcow2_problems_get_n_errors (problems), ==, 0);
-  g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "HDR-01",
+  g_assert_cmpuint (qcow2_findings_get_n (findings), ==, 0);
+  g_assert_cmpuint (qcow2_findings_get_n_errors (findings), ==, 0);
+  g_assert_cmpuint (qcow2_findings_get_n_suppressed (findings, "HDR-01",
                                                      QCOW2_SEVERITY_ERROR,
                                                      QCOW2_PART_ALL),
                     ==, 0);
@@ -33,91 +33,91 @@ test_empty (void)
 static void
 test_free_null (void)
 {
-  qcow2_problems_free (NULL);
+  qcow2_findings_free (NULL);
 }
 
 static void
 test_add (void)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   const Qcow2Subject subject = { .parts = QCOW2_PART_BITMAPS,
                                  .structure = "bitmap",
                                  .extension = 4,
                                  .bitmap = 5 };
 
-  qcow2_problems_add (problems, &subject, QCOW2_BDIR_12_QEMU, G_MAXUINT64, 32,
+  qcow2_findings_add (findings, &subject, QCOW2_BDIR_12_QEMU, G_MAXUINT64, 32,
                       "%s is %u", "granularity_bits", 32);
 
-  const Qcow2Problem *problem = qcow2_problems_get (problems, 0);
-  g_assert_cmpstr (problem->rule, ==, "BDIR-12");
-  g_assert_cmpint (problem->severity, ==, QCOW2_SEVERITY_WARNING);
-  g_assert_cmphex (problem->offset, ==, G_MAXUINT64);
-  g_assert_cmpuint (problem->subject.parts, ==, QCOW2_PART_BITMAPS);
-  g_assert_cmpstr (problem->subject.structure, ==, "bitmap");
-  g_assert_cmpuint (problem->subject.extension, ==, 4);
-  g_assert_cmpuint (problem->subject.bitmap, ==, 5);
-  g_assert_null (problem->subject.name);
-  g_assert_true (problem->has_value);
-  g_assert_cmpuint (problem->value, ==, 32);
-  g_assert_cmpstr (problem->allowed, ==, "9..31");
-  g_assert_cmpstr (problem->message, ==, "granularity_bits is 32");
+  const Qcow2Finding *finding = qcow2_findings_get (findings, 0);
+  g_assert_cmpstr (finding->rule, ==, "BDIR-12");
+  g_assert_cmpint (finding->severity, ==, QCOW2_SEVERITY_WARNING);
+  g_assert_cmphex (finding->offset, ==, G_MAXUINT64);
+  g_assert_cmpuint (finding->subject.parts, ==, QCOW2_PART_BITMAPS);
+  g_assert_cmpstr (finding->subject.structure, ==, "bitmap");
+  g_assert_cmpuint (finding->subject.extension, ==, 4);
+  g_assert_cmpuint (finding->subject.bitmap, ==, 5);
+  g_assert_null (finding->subject.name);
+  g_assert_true (finding->has_value);
+  g_assert_cmpuint (finding->value, ==, 32);
+  g_assert_cmpstr (finding->allowed, ==, "9..31");
+  g_assert_cmpstr (finding->message, ==, "granularity_bits is 32");
 }
 
 /* The bitmap with the name is freed before its findings are shown. */
 static void
 test_name_is_kept (void)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   GBytes *name = g_bytes_new ("bm0", 3);
   Qcow2Subject subject = header;
 
   subject.name = name;
-  qcow2_problems_add (problems, &subject, QCOW2_BDIR_15, 0, 7, "bad");
+  qcow2_findings_add (findings, &subject, QCOW2_BDIR_15, 0, 7, "bad");
   g_bytes_unref (name);
 
-  const Qcow2Problem *problem = qcow2_problems_get (problems, 0);
-  g_assert_false (problem->has_value); /* no value to compare with .allowed */
-  g_assert_true (problem->subject.name == name);
-  g_assert_cmpuint (g_bytes_get_size (problem->subject.name), ==, 3);
+  const Qcow2Finding *finding = qcow2_findings_get (findings, 0);
+  g_assert_false (finding->has_value); /* no value to compare with .allowed */
+  g_assert_true (finding->subject.name == name);
+  g_assert_cmpuint (g_bytes_get_size (finding->subject.name), ==, 3);
 }
 
 static void
 test_order (void)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
 
-  add (problems, QCOW2_HDR_20, 1);
-  add (problems, QCOW2_HDR_24, 1);
-  add (problems, QCOW2_HDR_17_END, 1);
+  add (findings, QCOW2_HDR_20, 1);
+  add (findings, QCOW2_HDR_24, 1);
+  add (findings, QCOW2_HDR_17_END, 1);
 
-  g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 3);
-  g_assert_cmpstr (qcow2_problems_get (problems, 0)->rule, ==, "HDR-20");
-  g_assert_cmpstr (qcow2_problems_get (problems, 1)->rule, ==, "HDR-24");
-  g_assert_cmpstr (qcow2_problems_get (problems, 2)->rule, ==, "HDR-17");
+  g_assert_cmpuint (qcow2_findings_get_n (findings), ==, 3);
+  g_assert_cmpstr (qcow2_findings_get (findings, 0)->rule, ==, "HDR-20");
+  g_assert_cmpstr (qcow2_findings_get (findings, 1)->rule, ==, "HDR-24");
+  g_assert_cmpstr (qcow2_findings_get (findings, 2)->rule, ==, "HDR-17");
 }
 
 static void
 test_count_errors (void)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
 
-  add (problems, QCOW2_HDR_20, 2);
-  add (problems, QCOW2_HDR_21_DIRTY, 3);
-  add (problems, QCOW2_HDR_24, 4);
-  add (problems, QCOW2_HDR_28, 1);
+  add (findings, QCOW2_HDR_20, 2);
+  add (findings, QCOW2_HDR_21_DIRTY, 3);
+  add (findings, QCOW2_HDR_24, 4);
+  add (findings, QCOW2_HDR_28, 1);
 
-  g_assert_cmpuint (qcow2_problems_get_n_errors (problems), ==, 3);
+  g_assert_cmpuint (qcow2_findings_get_n_errors (findings), ==, 3);
 }
 
 static void
 test_at_cap (void)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
 
-  add (problems, QCOW2_BTAB_01, 100);
+  add (findings, QCOW2_BTAB_01, 100);
 
-  g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 100);
-  g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BTAB-01",
+  g_assert_cmpuint (qcow2_findings_get_n (findings), ==, 100);
+  g_assert_cmpuint (qcow2_findings_get_n_suppressed (findings, "BTAB-01",
                                                      QCOW2_SEVERITY_ERROR,
                                                      QCOW2_PART_ALL),
                     ==, 0);
@@ -127,23 +127,23 @@ test_at_cap (void)
 static void
 test_is_full (void)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
 
-  add (problems, QCOW2_HDR_11, 99);
+  add (findings, QCOW2_HDR_11, 99);
   g_assert_false (
-      qcow2_problems_is_full (problems, QCOW2_HDR_11, QCOW2_PART_HEADER));
-  add (problems, QCOW2_HDR_11, 1);
+      qcow2_findings_is_full (findings, QCOW2_HDR_11, QCOW2_PART_HEADER));
+  add (findings, QCOW2_HDR_11, 1);
   g_assert_true (
-      qcow2_problems_is_full (problems, QCOW2_HDR_11, QCOW2_PART_HEADER));
+      qcow2_findings_is_full (findings, QCOW2_HDR_11, QCOW2_PART_HEADER));
   g_assert_false (
-      qcow2_problems_is_full (problems, QCOW2_HDR_11, QCOW2_PART_BITMAPS));
+      qcow2_findings_is_full (findings, QCOW2_HDR_11, QCOW2_PART_BITMAPS));
   g_assert_false (
-      qcow2_problems_is_full (problems, QCOW2_HDR_27, QCOW2_PART_HEADER));
+      qcow2_findings_is_full (findings, QCOW2_HDR_27, QCOW2_PART_HEADER));
 
   /* A warning and an error of one rule are counted separately. */
-  add (problems, QCOW2_HDR_13_EMPTY, 100);
+  add (findings, QCOW2_HDR_13_EMPTY, 100);
   g_assert_false (
-      qcow2_problems_is_full (problems, QCOW2_HDR_13_LONG, QCOW2_PART_HEADER));
+      qcow2_findings_is_full (findings, QCOW2_HDR_13_LONG, QCOW2_PART_HEADER));
 }
 
 /* Suppressed findings are counted by severity and parts. */
@@ -161,25 +161,25 @@ test_suppressed (void)
     { QCOW2_SEVERITY_WARNING, QCOW2_PART_BITMAPS, 0 },
     { QCOW2_SEVERITY_ERROR, QCOW2_PART_HEADER, 0 },
   };
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
 
-  add (problems, QCOW2_HDR_11, 107);
+  add (findings, QCOW2_HDR_11, 107);
   for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
-    g_assert_cmpuint (qcow2_problems_get_n_suppressed (
-                          problems, "HDR-11", rows[i].severity, rows[i].parts),
+    g_assert_cmpuint (qcow2_findings_get_n_suppressed (
+                          findings, "HDR-11", rows[i].severity, rows[i].parts),
                       ==, rows[i].n);
 }
 
 static void
 test_cap_per_parts (void)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   Qcow2Subject subject = header;
 
   subject.parts = QCOW2_PART_BITMAPS;
-  add (problems, QCOW2_HDR_11, 100);
-  qcow2_problems_add (problems, &subject, QCOW2_HDR_11, 0, 0, "one");
-  g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 101);
+  add (findings, QCOW2_HDR_11, 100);
+  qcow2_findings_add (findings, &subject, QCOW2_HDR_11, 0, 0, "one");
+  g_assert_cmpuint (qcow2_findings_get_n (findings), ==, 101);
 }
 
 /* The first hundred findings are kept.  The others are still counted as
@@ -188,34 +188,34 @@ test_cap_per_parts (void)
 static void
 test_beyond_cap (void)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
 
-  add (problems, QCOW2_BTAB_01, 1000);
+  add (findings, QCOW2_BTAB_01, 1000);
 
-  g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 100);
-  g_assert_cmpstr (qcow2_problems_get (problems, 99)->message, ==,
+  g_assert_cmpuint (qcow2_findings_get_n (findings), ==, 100);
+  g_assert_cmpstr (qcow2_findings_get (findings, 99)->message, ==,
                    "number 99");
-  g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BTAB-01",
+  g_assert_cmpuint (qcow2_findings_get_n_suppressed (findings, "BTAB-01",
                                                      QCOW2_SEVERITY_ERROR,
                                                      QCOW2_PART_ALL),
                     ==, 900);
-  g_assert_cmpuint (qcow2_problems_get_n_errors (problems), ==, 1000);
+  g_assert_cmpuint (qcow2_findings_get_n_errors (findings), ==, 1000);
 }
 
 static void
 test_cap_per_rule (void)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
 
-  add (problems, QCOW2_BTAB_01, 150);
-  add (problems, QCOW2_BTAB_02, 101);
+  add (findings, QCOW2_BTAB_01, 150);
+  add (findings, QCOW2_BTAB_02, 101);
 
-  g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 200);
-  g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BTAB-01",
+  g_assert_cmpuint (qcow2_findings_get_n (findings), ==, 200);
+  g_assert_cmpuint (qcow2_findings_get_n_suppressed (findings, "BTAB-01",
                                                      QCOW2_SEVERITY_ERROR,
                                                      QCOW2_PART_ALL),
                     ==, 50);
-  g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BTAB-02",
+  g_assert_cmpuint (qcow2_findings_get_n_suppressed (findings, "BTAB-02",
                                                      QCOW2_SEVERITY_ERROR,
                                                      QCOW2_PART_ALL),
                     ==, 1);
@@ -225,19 +225,19 @@ test_cap_per_rule (void)
 static void
 test_cap_per_severity (void)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
 
-  add (problems, QCOW2_BDIR_18_IN_USE, 120);
-  add (problems, QCOW2_BDIR_18_SMALL, 1);
+  add (findings, QCOW2_BDIR_18_IN_USE, 120);
+  add (findings, QCOW2_BDIR_18_SMALL, 1);
 
-  g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 101);
-  g_assert_cmpint (qcow2_problems_get (problems, 100)->severity, ==,
+  g_assert_cmpuint (qcow2_findings_get_n (findings), ==, 101);
+  g_assert_cmpint (qcow2_findings_get (findings, 100)->severity, ==,
                    QCOW2_SEVERITY_ERROR);
-  g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BDIR-18",
+  g_assert_cmpuint (qcow2_findings_get_n_suppressed (findings, "BDIR-18",
                                                      QCOW2_SEVERITY_WARNING,
                                                      QCOW2_PART_ALL),
                     ==, 20);
-  g_assert_cmpuint (qcow2_problems_get_n_suppressed (problems, "BDIR-18",
+  g_assert_cmpuint (qcow2_findings_get_n_suppressed (findings, "BDIR-18",
                                                      QCOW2_SEVERITY_ERROR,
                                                      QCOW2_PART_ALL),
                     ==, 0);

@@ -21,24 +21,24 @@ is_large (const char *name)
 
 /* Returns the findings of the check of image NAME, or NULL with ERROR set when
  * it cannot be opened. */
-static Qcow2Problems *
+static Qcow2Findings *
 check_image (const char *name, GError **error)
 {
   g_auto (Checked) c = { .only = QCOW2_NO_INDEX };
   FakeSource *source = open_source (name, NULL);
 
   c.failed = g_ptr_array_new_with_free_func (g_free);
-  c.problems = qcow2_problems_new ();
-  c.image = qcow2_image_open_judged (&source->base, c.problems, error);
+  c.findings = qcow2_findings_new ();
+  c.image = qcow2_image_open_checked (&source->base, c.findings, error);
   if (c.image == NULL)
     return NULL;
 
   c.directory = qcow2_directory_open (c.image, error);
   g_assert_nonnull (c.directory);
-  g_assert_true (qcow2_directory_judge (c.directory, c.problems, error));
+  g_assert_true (qcow2_directory_check (c.directory, c.findings, error));
   checked_run (&c);
   g_assert_cmpuint (c.failed->len, ==, 0);
-  return g_steal_pointer (&c.problems);
+  return g_steal_pointer (&c.findings);
 }
 
 /* Returns ERROR as a finding in the notation of the tables. */
@@ -58,18 +58,18 @@ static GPtrArray *
 find (const char *name)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (Qcow2Problems) problems = check_image (name, &error);
+  g_autoptr (Qcow2Findings) findings = check_image (name, &error);
   GPtrArray *found = g_ptr_array_new_with_free_func (g_free);
 
-  if (problems == NULL)
+  if (findings == NULL)
     {
       g_ptr_array_add (found, text_of_error (error));
       return found;
     }
 
-  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
     {
-      const Qcow2Problem *p = qcow2_problems_get (problems, i);
+      const Qcow2Finding *p = qcow2_findings_get (findings, i);
 
       g_ptr_array_add (
           found, finding_text ("EWN"[p->severity], p -> rule, p -> offset));
@@ -145,15 +145,15 @@ breaks (const char *name, Qcow2RuleIndex rule, const char *const *others)
 {
   const char *id = qcow2_rules[rule].id;
   g_autoptr (GError) error = NULL;
-  g_autoptr (Qcow2Problems) problems = check_image (name, &error);
+  g_autoptr (Qcow2Findings) findings = check_image (name, &error);
   gboolean found = FALSE;
 
-  if (problems == NULL)
+  if (findings == NULL)
     return strstr (error->message, id) != NULL;
 
-  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
     {
-      const Qcow2Problem *p = qcow2_problems_get (problems, i);
+      const Qcow2Finding *p = qcow2_findings_get (findings, i);
 
       found = found || p->index == rule;
       if (others != NULL && !g_str_equal (p->rule, id)

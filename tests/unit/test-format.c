@@ -512,22 +512,22 @@ test_table_long_heading (void)
 }
 
 static void
-assert_problem (const Qcow2Subject *subject, const char *text)
+assert_finding (const Qcow2Subject *subject, const char *text)
 {
   char message[] = "what is wrong";
-  const Qcow2Problem problem = { .rule = "BDIR-12",
+  const Qcow2Finding finding = { .rule = "BDIR-12",
                                  .offset = 0x2c0012,
                                  .subject = *subject,
                                  .message = message };
   g_autoptr (GString) out = g_string_new (NULL);
 
-  format_problem (out, &problem);
+  format_finding_message (out, &finding);
   g_assert_cmpstr (out->str, ==, text);
 }
 
 /* interface.md: 0x2c0012: bitmap 0 'b1': what is wrong [BDIR-12] */
 static void
-test_problem_bitmap (void)
+test_finding_bitmap (void)
 {
   g_autoptr (GBytes) name = g_bytes_new ("b1", 2);
   const Qcow2Subject subject = { .structure = "bitmap",
@@ -535,12 +535,12 @@ test_problem_bitmap (void)
                                  .bitmap = 0,
                                  .name = name };
 
-  assert_problem (&subject,
+  assert_finding (&subject,
                   "0x2c0012: bitmap 0 'b1': what is wrong [BDIR-12]");
 }
 
 static void
-test_problem_nameless (void)
+test_finding_nameless (void)
 {
   const Qcow2Subject bitmap = { .structure = "bitmap",
                                 .extension = QCOW2_NO_INDEX,
@@ -552,14 +552,14 @@ test_problem_nameless (void)
                                 .extension = QCOW2_NO_INDEX,
                                 .bitmap = QCOW2_NO_INDEX };
 
-  assert_problem (&bitmap, "0x2c0012: bitmap 70000: what is wrong [BDIR-12]");
-  assert_problem (&extension,
+  assert_finding (&bitmap, "0x2c0012: bitmap 70000: what is wrong [BDIR-12]");
+  assert_finding (&extension,
                   "0x2c0012: header extension 2: what is wrong [BDIR-12]");
-  assert_problem (&header, "0x2c0012: header: what is wrong [BDIR-12]");
+  assert_finding (&header, "0x2c0012: header: what is wrong [BDIR-12]");
 }
 
 static void
-test_problem_hostile_name (void)
+test_finding_hostile_name (void)
 {
   g_autoptr (GBytes) name = g_bytes_new ("a\n\x1b[2J\0\xff", 8);
   const Qcow2Subject subject = { .structure = "bitmap",
@@ -567,7 +567,7 @@ test_problem_hostile_name (void)
                                  .bitmap = 1,
                                  .name = name };
 
-  assert_problem (&subject, "0x2c0012: bitmap 1 'a\\n\\x1b[2J\\x00\\xff': "
+  assert_finding (&subject, "0x2c0012: bitmap 1 'a\\n\\x1b[2J\\x00\\xff': "
                             "what is wrong [BDIR-12]");
 }
 
@@ -597,9 +597,9 @@ add_structures (void)
   g_test_add_func ("/format/table/wide", test_table_wide);
   g_test_add_func ("/format/table/long", test_table_long);
   g_test_add_func ("/format/table/long-heading", test_table_long_heading);
-  g_test_add_func ("/format/problem/bitmap", test_problem_bitmap);
-  g_test_add_func ("/format/problem/nameless", test_problem_nameless);
-  g_test_add_func ("/format/problem/hostile-name", test_problem_hostile_name);
+  g_test_add_func ("/format/problem/bitmap", test_finding_bitmap);
+  g_test_add_func ("/format/problem/nameless", test_finding_nameless);
+  g_test_add_func ("/format/problem/hostile-name", test_finding_hostile_name);
 }
 
 /* A character without its last byte is not printable, whatever bytes follow

@@ -327,13 +327,13 @@ test_values (gconstpointer data)
 }
 
 static void
-examine_bitmaps (const Qcow2Image *image, Qcow2Problems *problems)
+examine_bitmaps (const Qcow2Image *image, Qcow2Findings *findings)
 {
   g_autoptr (Qcow2Directory) directory = qcow2_directory_open (image, NULL);
-  g_autoptr (Qcow2Examiner) examiner
-      = qcow2_examiner_new (directory, problems);
+  g_autoptr (Qcow2BitmapChecker) checker
+      = qcow2_bitmap_checker_new (directory, findings);
 
-  g_assert_true (qcow2_directory_judge (directory, problems, NULL));
+  g_assert_true (qcow2_directory_check (directory, findings, NULL));
   while (TRUE)
     {
       g_auto (Qcow2Bitmap) bitmap = { 0 };
@@ -341,37 +341,37 @@ examine_bitmaps (const Qcow2Image *image, Qcow2Problems *problems)
       if (!qcow2_directory_next (directory, &bitmap, NULL))
         break;
 
-      g_assert_true (qcow2_examiner_examine (examiner, &bitmap, NULL));
+      g_assert_true (qcow2_bitmap_checker_check (checker, &bitmap, NULL));
     }
 }
 
 /* Returns all findings about IMAGE, or NULL when it cannot be opened. */
-static Qcow2Problems *
+static Qcow2Findings *
 judge (const Image *image)
 {
   FakeSource *source = fake_source_new (image->bytes, image->size);
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   g_autoptr (Qcow2Image) judged
-      = qcow2_image_open_judged (&source->base, problems, NULL);
+      = qcow2_image_open_checked (&source->base, findings, NULL);
 
   if (judged == NULL)
     return NULL;
 
-  examine_bitmaps (judged, problems);
-  return g_steal_pointer (&problems);
+  examine_bitmaps (judged, findings);
+  return g_steal_pointer (&findings);
 }
 
-/* Returns whether PROBLEMS has a finding of one of RULES.  Its severity must
+/* Returns whether FINDINGS has a finding of one of RULES.  Its severity must
  * be SEVERITY, one of the letters E, W and I, unless SEVERITY is 0. */
 static gboolean
-is_found (const Qcow2Problems *problems, const char *rules, char severity)
+is_found (const Qcow2Findings *findings, const char *rules, char severity)
 {
-  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (problems, i);
+      const Qcow2Finding *finding = qcow2_findings_get (findings, i);
 
-      if ((severity == '\0' || "EWI"[problem->severity] == severity)
-          && strstr (rules, problem->rule) != NULL)
+      if ((severity == '\0' || "EWI"[finding->severity] == severity)
+          && strstr (rules, finding->rule) != NULL)
         return TRUE;
     }
 
@@ -399,10 +399,10 @@ check_pair (guint i, const Image *image)
   if (!is_outside (i, image))
     return;
 
-  g_autoptr (Qcow2Problems) problems = judge (image);
+  g_autoptr (Qcow2Findings) findings = judge (image);
 
-  g_assert_nonnull (problems);
-  if (!is_found (problems, pairs[i].rule, '\0'))
+  g_assert_nonnull (findings);
+  if (!is_found (findings, pairs[i].rule, '\0'))
     g_error (
         "no %s with 0x%" G_GINT64_MODIFIER "x and 0x%" G_GINT64_MODIFIER "x",
         pairs[i].rule,
@@ -442,10 +442,10 @@ test_limit (gconstpointer data)
   g_autoptr (Image) image = image_build (limit->field.base);
 
   put (image, &limit->field, limit->value);
-  g_autoptr (Qcow2Problems) problems = judge (image);
+  g_autoptr (Qcow2Findings) findings = judge (image);
 
-  g_assert_nonnull (problems);
-  g_assert_cmpint (is_found (problems, limit->finding + 2, *limit->finding),
+  g_assert_nonnull (findings);
+  g_assert_cmpint (is_found (findings, limit->finding + 2, *limit->finding),
                    ==, !limit->is_kept);
 }
 

@@ -257,10 +257,11 @@ static void
 test_findings (gconstpointer data)
 {
   const FindingRow *row = data;
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
-  g_autoptr (Qcow2Image) image = open_judged (row->base, row->patch, problems);
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+  g_autoptr (Qcow2Image) image
+      = open_checked (row->base, row->patch, findings);
 
-  assert_findings (problems, row->findings);
+  assert_findings (findings, row->findings);
 }
 
 static void
@@ -387,13 +388,13 @@ test_derived_sizes (void)
 /* Opens the first LEN bytes of image NAME.  They are copied, so that valgrind
  * notices reads past their end. */
 static Qcow2Image *
-open_cut (const char *name, gsize len, Qcow2Problems *problems, GError **error)
+open_cut (const char *name, gsize len, Qcow2Findings *findings, GError **error)
 {
   g_autoptr (GBytes) whole = image_build_bytes (name);
   g_autoptr (GBytes) cut = g_bytes_new (g_bytes_get_data (whole, NULL), len);
 
-  return qcow2_image_open_judged (byte_source_new_memory (cut), problems,
-                                  error);
+  return qcow2_image_open_checked (byte_source_new_memory (cut), findings,
+                                   error);
 }
 
 static void
@@ -402,8 +403,8 @@ assert_cut (const char *name, gsize len, gint code, const char *rule)
   g_autoptr (GError) error = NULL;
   g_autofree char *at
       = g_strdup_printf ("0x%x", len < 4 ? 0 : (len < 8 ? 4 : (guint) len));
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
-  g_autoptr (Qcow2Image) image = open_cut (name, len, problems, &error);
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+  g_autoptr (Qcow2Image) image = open_cut (name, len, findings, &error);
 
   g_assert_null (image);
   assert_fatal (error, code, at, rule);
@@ -492,30 +493,30 @@ test_labels (void)
 }
 
 /* Returns the findings about image A with PATCH. */
-static Qcow2Problems *
+static Qcow2Findings *
 find (const char *patch)
 {
-  Qcow2Problems *problems = qcow2_problems_new ();
+  Qcow2Findings *findings = qcow2_findings_new ();
 
-  qcow2_image_free (open_judged ("A", patch, problems));
-  return problems;
+  qcow2_image_free (open_checked ("A", patch, findings));
+  return findings;
 }
 
 /* The dirty bit and the corrupt bit each have a finding of their own. */
 static void
 test_dirty_or_corrupt (void)
 {
-  g_autoptr (Qcow2Problems) dirty = find ("0x48:0000000000000001");
-  g_autoptr (Qcow2Problems) corrupt = find ("0x48:0000000000000002");
-  g_autoptr (Qcow2Problems) both = find ("0x48:0000000000000003");
+  g_autoptr (Qcow2Findings) dirty = find ("0x48:0000000000000001");
+  g_autoptr (Qcow2Findings) corrupt = find ("0x48:0000000000000002");
+  g_autoptr (Qcow2Findings) both = find ("0x48:0000000000000003");
 
-  g_assert_cmpuint (qcow2_problems_get_n (dirty), ==, 1);
-  g_assert_cmpstr (qcow2_problems_get (dirty, 0)->message, ==,
+  g_assert_cmpuint (qcow2_findings_get_n (dirty), ==, 1);
+  g_assert_cmpstr (qcow2_findings_get (dirty, 0)->message, ==,
                    "the dirty bit is set");
-  g_assert_cmpuint (qcow2_problems_get_n (corrupt), ==, 1);
-  g_assert_cmpstr (qcow2_problems_get (corrupt, 0)->message, ==,
+  g_assert_cmpuint (qcow2_findings_get_n (corrupt), ==, 1);
+  g_assert_cmpstr (qcow2_findings_get (corrupt, 0)->message, ==,
                    "the corrupt bit is set");
-  g_assert_cmpuint (qcow2_problems_get_n (both), ==, 2);
+  g_assert_cmpuint (qcow2_findings_get_n (both), ==, 2);
 }
 
 /* Only extended L2 entries make clusters of 512 bytes too small. */
@@ -525,13 +526,13 @@ test_small_clusters (void)
   for (guint bit = 0; bit < 5; bit++)
     {
       g_autofree char *patch = g_strdup_printf ("0x48:%016x", 1u << bit);
-      g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
-      g_autoptr (Qcow2Image) image = open_judged ("B", patch, problems);
+      g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+      g_autoptr (Qcow2Image) image = open_checked ("B", patch, findings);
       gboolean found = FALSE;
 
-      for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
+      for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
         found
-            |= g_str_equal (qcow2_problems_get (problems, i)->rule, "HDR-05");
+            |= g_str_equal (qcow2_findings_get (findings, i)->rule, "HDR-05");
       g_assert_cmpint (found, ==, bit == 4);
     }
 }
@@ -540,10 +541,10 @@ test_small_clusters (void)
 static void
 test_truncated_magic_message (void)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   g_autoptr (GError) error = NULL;
 
-  g_assert_null (open_cut ("A", 3, problems, &error));
+  g_assert_null (open_cut ("A", 3, findings, &error));
   g_assert_nonnull (strstr (error->message, " only 3 of the 4 bytes "));
   g_assert_null (strstr (error->message, "0x514649"));
 }
@@ -569,12 +570,12 @@ test_truncated_behind_mandatory (void)
   for (gsize len = 104; len < 112; len++)
     {
       g_autoptr (GError) error = NULL;
-      g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
-      g_autoptr (Qcow2Image) image = open_cut ("A", len, problems, &error);
+      g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+      g_autoptr (Qcow2Image) image = open_cut ("A", len, findings, &error);
 
       g_assert_no_error (error);
       g_assert_cmpuint (image->header.header_length, ==, 112);
-      assert_findings (problems,
+      assert_findings (findings,
                        "E HDR-03@0x64; E HDR-17@0x28; E HDR-18@0x30");
     }
 }
@@ -583,19 +584,19 @@ static void
 test_version_2_shortest (void)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
-  g_autoptr (Qcow2Image) image = open_cut ("V2", 72, problems, &error);
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+  g_autoptr (Qcow2Image) image = open_cut ("V2", 72, findings, &error);
 
   g_assert_no_error (error);
-  assert_findings (problems, "W EXT-07@0x48; E HDR-17@0x28; E HDR-18@0x30");
+  assert_findings (findings, "W EXT-07@0x48; E HDR-17@0x28; E HDR-18@0x30");
 }
 
 static void
 test_truncated_message (void)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
-  g_autoptr (Qcow2Image) image = open_cut ("A", 103, problems, &error);
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+  g_autoptr (Qcow2Image) image = open_cut ("A", 103, findings, &error);
 
   g_assert_null (image);
   g_assert_cmpstr (error->message, ==,
@@ -647,13 +648,13 @@ static void
 test_foreign (gconstpointer data)
 {
   const Foreign *row = data;
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   g_autoptr (GError) error = NULL;
   FakeSource *source = open_source ("A", row->patch);
   gboolean freed = FALSE;
 
   source->freed = &freed;
-  g_assert_null (qcow2_image_open_judged (&source->base, problems, &error));
+  g_assert_null (qcow2_image_open_checked (&source->base, findings, &error));
   assert_fatal (error, row->code, row->at, row->rule);
   g_assert_nonnull (strstr (error->message, row->word));
   g_assert_true (freed);
@@ -662,12 +663,12 @@ test_foreign (gconstpointer data)
 static void
 test_read_error (void)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   g_autoptr (GError) error = NULL;
   FakeSource *source = open_source ("A", NULL);
 
   source->bad_end = 1;
-  g_assert_null (qcow2_image_open_judged (&source->base, problems, &error));
+  g_assert_null (qcow2_image_open_checked (&source->base, findings, &error));
   assert_fatal (error, QCOW2_ERROR_READ, "0x0", "FILE-04");
 }
 
@@ -841,21 +842,21 @@ test_feature_bit_too_large (void)
 static void
 test_unknown_fields (void)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   g_autoptr (Qcow2Image) image
-      = open_judged ("header-length-120-unknown-fields", NULL, problems);
+      = open_checked ("header-length-120-unknown-fields", NULL, findings);
 
-  g_assert_cmpstr (qcow2_problems_get (problems, 0)->message, ==,
+  g_assert_cmpstr (qcow2_findings_get (findings, 0)->message, ==,
                    "8 bytes of unknown fields: 0123456789abcdef");
 }
 
 static void
 test_many_unknown_fields (void)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   g_autoptr (Qcow2Image) image
-      = open_judged ("header-length-4096", NULL, problems);
-  const char *message = qcow2_problems_get (problems, 0)->message;
+      = open_checked ("header-length-4096", NULL, findings);
+  const char *message = qcow2_findings_get (findings, 0)->message;
 
   g_assert_true (g_str_has_prefix (message, "3984 bytes of unknown fields: "));
   g_assert_true (g_str_has_suffix (message, "00..."));
@@ -865,26 +866,26 @@ test_many_unknown_fields (void)
 static void
 test_bad_tail (void)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   g_autoptr (GError) error = NULL;
   FakeSource *source = open_source ("header-length-120", NULL);
 
   source->bad_start = 112;
   source->bad_end = 120;
-  g_assert_null (qcow2_image_open_judged (&source->base, problems, &error));
+  g_assert_null (qcow2_image_open_checked (&source->base, findings, &error));
   assert_fatal (error, QCOW2_ERROR_READ, "0x69", "FILE-04");
 }
 
 static void
 test_bad_backing_file (void)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   g_autoptr (GError) error = NULL;
   FakeSource *source = open_source ("BK", NULL);
 
   source->bad_start = 0x212;
   source->bad_end = 0x213;
-  g_assert_null (qcow2_image_open_judged (&source->base, problems, &error));
+  g_assert_null (qcow2_image_open_checked (&source->base, findings, &error));
   assert_fatal (error, QCOW2_ERROR_READ, "0x210", "FILE-04");
 }
 
@@ -967,10 +968,10 @@ static void
 test_short_signature (void)
 {
   FakeSource *source = open_source ("looks-like-qed", "size=4");
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   g_autoptr (GError) error = NULL;
 
-  g_assert_null (qcow2_image_open_judged (&source->base, problems, &error));
+  g_assert_null (qcow2_image_open_checked (&source->base, findings, &error));
   g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_QCOW2);
   g_assert_nonnull (strstr (error->message, "(a QED image)"));
 }

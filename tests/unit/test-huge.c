@@ -125,12 +125,12 @@ count_errors (HugeSource *source)
 static gboolean
 breaks (HugeSource *source, const char *rule)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   g_autoptr (Qcow2Image) image
-      = qcow2_image_open_judged (&source->base, problems, NULL);
+      = qcow2_image_open_checked (&source->base, findings, NULL);
   g_autoptr (Qcow2Directory) directory = qcow2_directory_open (image, NULL);
-  g_autoptr (Qcow2Examiner) examiner
-      = qcow2_examiner_new (directory, problems);
+  g_autoptr (Qcow2BitmapChecker) checker
+      = qcow2_bitmap_checker_new (directory, findings);
 
   while (TRUE)
     {
@@ -139,12 +139,12 @@ breaks (HugeSource *source, const char *rule)
       if (!qcow2_directory_next (directory, &bitmap, NULL))
         break;
 
-      g_assert_true (qcow2_examiner_examine (examiner, &bitmap, NULL));
+      g_assert_true (qcow2_bitmap_checker_check (checker, &bitmap, NULL));
     }
 
-  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
     {
-      if (g_str_equal (qcow2_problems_get (problems, i)->rule, rule))
+      if (g_str_equal (qcow2_findings_get (findings, i)->rule, rule))
         return TRUE;
     }
 

@@ -189,23 +189,23 @@ collect_error (GPtrArray *texts, const GError *error)
 }
 
 static gboolean
-examine_bitmaps (const Qcow2Image *image, Qcow2Problems *problems,
+examine_bitmaps (const Qcow2Image *image, Qcow2Findings *findings,
                  GError **error)
 {
   g_autoptr (Qcow2Directory) directory = qcow2_directory_open (image, error);
-  g_autoptr (Qcow2Examiner) examiner = NULL;
+  g_autoptr (Qcow2BitmapChecker) checker = NULL;
   g_autoptr (GError) local_error = NULL;
 
-  if (directory == NULL || !qcow2_directory_judge (directory, problems, error))
+  if (directory == NULL || !qcow2_directory_check (directory, findings, error))
     return FALSE;
 
-  examiner = qcow2_examiner_new (directory, problems);
+  checker = qcow2_bitmap_checker_new (directory, findings);
   while (TRUE)
     {
       g_auto (Qcow2Bitmap) bitmap = { 0 };
 
       if (!qcow2_directory_next (directory, &bitmap, &local_error)
-          || !qcow2_examiner_examine (examiner, &bitmap, &local_error))
+          || !qcow2_bitmap_checker_check (checker, &bitmap, &local_error))
         break;
 
       g_assert_cmpint (bitmap.state, !=, QCOW2_BITMAP_STATE_UNKNOWN);
@@ -219,15 +219,16 @@ examine_bitmaps (const Qcow2Image *image, Qcow2Problems *problems,
 }
 
 /* Opens SOURCE, reads everything that the commands show, and adds findings to
- * PROBLEMS.  Returns the image, or NULL with ERROR set when it cannot be
+ * FINDINGS.  Returns the image, or NULL with ERROR set when it cannot be
  * opened.  ERROR is also set by a later read error. */
 static Qcow2Image *
-read_all (FakeSource *source, Qcow2Problems *problems, GError **error)
+read_all (FakeSource *source, Qcow2Findings *findings, GError **error)
 {
-  Qcow2Image *image = qcow2_image_open_judged (&source->base, problems, error);
+  Qcow2Image *image
+      = qcow2_image_open_checked (&source->base, findings, error);
 
   if (image != NULL)
-    examine_bitmaps (image, problems, error);
+    examine_bitmaps (image, findings, error);
   return image;
 }
 
@@ -263,15 +264,15 @@ test_corpus (gconstpointer data)
 {
   const CorpusRow *row = data;
   g_autoptr (GError) error = NULL;
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   g_autoptr (Qcow2Image) image
-      = read_all (open_source (row->name, NULL), problems, &error);
+      = read_all (open_source (row->name, NULL), findings, &error);
   g_autoptr (GPtrArray) found = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GPtrArray) wanted = g_ptr_array_new ();
   g_auto (GStrv) words = g_strsplit (row->findings, "; ", -1);
 
   if (image != NULL)
-    collect_findings (found, problems);
+    collect_findings (found, findings);
   if (error != NULL)
     collect_error (found, error);
   for (guint i = 0; words[i] != NULL; i++)
@@ -283,15 +284,15 @@ test_corpus (gconstpointer data)
  * of one printable line, and occurs once. */
 static void
 check_findings (const char *name, const Qcow2Image *image,
-                const Qcow2Problems *problems)
+                const Qcow2Findings *findings)
 {
   const guint64 size = byte_source_get_size (image->source);
   g_autoptr (GHashTable) seen
       = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 
-  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
     {
-      const Qcow2Problem *p = qcow2_problems_get (problems, i);
+      const Qcow2Finding *p = qcow2_findings_get (findings, i);
       char *key = g_strdup_printf (
           "%s %u %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %s", p->rule,
           p->subject.parts, p->offset, p->subject.bitmap, p->message);
@@ -316,14 +317,14 @@ test_every_image (void)
   for (guint i = 0; names[i].name != NULL; i++)
     {
       g_autoptr (GError) error = NULL;
-      g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+      g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
       g_autoptr (Qcow2Image) image
-          = read_all (open_source (names[i].name, NULL), problems, &error);
+          = read_all (open_source (names[i].name, NULL), findings, &error);
 
       if (image == NULL)
         g_assert_nonnull (error);
       else
-        check_findings (names[i].name, image, problems);
+        check_findings (names[i].name, image, findings);
       g_assert_false (g_error_matches (error, QCOW2_ERROR, QCOW2_ERROR_READ));
     }
 }
@@ -345,24 +346,24 @@ test_cut_anywhere (gconstpointer data)
   for (guint64 len = 0; len < 0x300; len++)
     {
       g_autoptr (GError) error = NULL;
-      g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+      g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
       g_autoptr (Qcow2Image) image
-          = read_all (fake_source_new (built->bytes, len), problems, &error);
+          = read_all (fake_source_new (built->bytes, len), findings, &error);
 
       if (image != NULL)
-        check_findings (name, image, problems);
+        check_findings (name, image, findings);
       else
         g_assert_nonnull (error);
     }
   for (guint64 len = small ? 0x12600 : size; len < size; len++)
     {
-      g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+      g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
       g_autoptr (Qcow2Image) image
-          = read_all (fake_source_new (built->bytes, len), problems, NULL);
+          = read_all (fake_source_new (built->bytes, len), findings, NULL);
 
       g_assert (image != NULL);
-      check_findings (name, image, problems);
-      g_assert_cmpuint (qcow2_problems_get_n (problems), >, 0);
+      check_findings (name, image, findings);
+      g_assert_cmpuint (qcow2_findings_get_n (findings), >, 0);
     }
 }
 
@@ -380,8 +381,8 @@ test_shrinks_anywhere (void)
       FakeSource *source = fake_source_new (built->bytes, built->size);
 
       source->end = end;
-      g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
-      g_autoptr (Qcow2Image) image = read_all (source, problems, &error);
+      g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+      g_autoptr (Qcow2Image) image = read_all (source, findings, &error);
       g_assert_true (image != NULL || error != NULL);
       if (error == NULL)
         continue;
@@ -407,8 +408,8 @@ test_bad_anywhere (void)
 
       source->bad_start = at;
       source->bad_end = at + 512;
-      g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
-      g_autoptr (Qcow2Image) image = read_all (source, problems, &error);
+      g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+      g_autoptr (Qcow2Image) image = read_all (source, findings, &error);
       g_assert_true (image != NULL || error != NULL);
       if (error == NULL)
         continue;
@@ -432,8 +433,8 @@ test_bad_extension (void)
 
   source->bad_start = 0x1f8;
   source->bad_end = 0x1f9;
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
-  g_assert_null (qcow2_image_open_judged (&source->base, problems, &error));
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+  g_assert_null (qcow2_image_open_checked (&source->base, findings, &error));
   assert_fatal (error, QCOW2_ERROR_READ, "0x1f8", "FILE-04");
 }
 
@@ -446,10 +447,10 @@ test_slow_source (void)
 
   source->max_read = 3;
   source->n_interrupts = 20;
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
-  g_autoptr (Qcow2Image) image = read_all (source, problems, &error);
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+  g_autoptr (Qcow2Image) image = read_all (source, findings, &error);
   g_assert_no_error (error);
-  assert_findings (problems, "E BDIR-08@0x2c000c; W BDIR-08@0x2c000c; "
+  assert_findings (findings, "E BDIR-08@0x2c000c; W BDIR-08@0x2c000c; "
                              "W BDIR-09@0x2c000c");
 }
 
@@ -495,18 +496,18 @@ test_last_bitmaps_extension (void)
   g_assert_cmphex (image->bitmaps_offset, ==, 0x220);
 }
 
-/* Returns whether PROBLEMS has an error of the extensions that makes all
+/* Returns whether FINDINGS has an error of the extensions that makes all
  * bitmaps damaged. */
 static gboolean
-has_damaging_extension (const Qcow2Problems *problems)
+has_damaging_extension (const Qcow2Findings *findings)
 {
-  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (problems, i);
+      const Qcow2Finding *finding = qcow2_findings_get (findings, i);
 
-      if (problem->severity == QCOW2_SEVERITY_ERROR
-          && g_str_has_prefix (problem->rule, "EXT-")
-          && (problem->subject.parts & QCOW2_PART_BITMAPS) != 0)
+      if (finding->severity == QCOW2_SEVERITY_ERROR
+          && g_str_has_prefix (finding->rule, "EXT-")
+          && (finding->subject.parts & QCOW2_PART_BITMAPS) != 0)
         return TRUE;
     }
 
@@ -530,16 +531,16 @@ test_last_bitmaps_extension_is_cut (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
     {
-      g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+      g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
       g_autoptr (Qcow2Image) image
-          = open_judged ("A", rows[i].patch, problems);
+          = open_checked ("A", rows[i].patch, findings);
 
       g_assert_cmpuint (image->bitmaps.nb_bitmaps, ==, 2);
       g_assert_cmphex (image->bitmaps_offset, ==, 0x200);
-      g_assert_cmpint (has_damaging_extension (problems), ==, rows[i].damaged);
+      g_assert_cmpint (has_damaging_extension (findings), ==, rows[i].damaged);
       /* The first bitmaps extension can be read. */
-      for (guint k = 0; k < qcow2_problems_get_n (problems); k++)
-        g_assert_cmpstr (qcow2_problems_get (problems, k)->rule, !=, "HDR-25");
+      for (guint k = 0; k < qcow2_findings_get_n (findings); k++)
+        g_assert_cmpstr (qcow2_findings_get (findings, k)->rule, !=, "HDR-25");
     }
 }
 
@@ -558,7 +559,7 @@ assert_stale (const char *name, const char *patch, gboolean expected)
 {
   g_autoptr (Qcow2Image) image = open_image (name, patch);
 
-  g_assert_cmpint (!qcow2_header_vouches_for_bitmaps (&image->header), ==,
+  g_assert_cmpint (!qcow2_header_bitmaps_are_consistent (&image->header), ==,
                    expected);
 }
 
@@ -575,10 +576,10 @@ test_stale (void)
 static void
 assert_damaged (const char *patch, gboolean expected)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
-  g_autoptr (Qcow2Image) image = open_judged ("A", patch, problems);
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+  g_autoptr (Qcow2Image) image = open_checked ("A", patch, findings);
 
-  g_assert_cmpint (qcow2_directory_is_hidden (problems), ==, expected);
+  g_assert_cmpint (qcow2_directory_is_hidden (findings), ==, expected);
 }
 
 static void
@@ -597,13 +598,13 @@ test_bitmaps_damaged (void)
 static void
 assert_parts (const char *patch, const char *rule, guint parts)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
-  g_autoptr (Qcow2Image) image = open_judged ("A", patch, problems);
-  const Qcow2Problem *problem = qcow2_problems_get (problems, 0);
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+  g_autoptr (Qcow2Image) image = open_checked ("A", patch, findings);
+  const Qcow2Finding *finding = qcow2_findings_get (findings, 0);
 
-  g_assert_cmpstr (problem->rule, ==, rule);
-  g_assert_cmpuint (problem->subject.parts, ==, parts);
-  g_assert_cmpuint (problem->subject.bitmap, ==, QCOW2_NO_INDEX);
+  g_assert_cmpstr (finding->rule, ==, rule);
+  g_assert_cmpuint (finding->subject.parts, ==, parts);
+  g_assert_cmpuint (finding->subject.bitmap, ==, QCOW2_NO_INDEX);
 }
 
 static void

@@ -304,9 +304,9 @@ test_rows (Fixture *f, UNUSED)
 }
 
 static void
-test_problem (Fixture *f, UNUSED)
+test_finding (Fixture *f, UNUSED)
 {
-  Qcow2Problem problem = { .rule = "BDIR-05",
+  Qcow2Finding finding = { .rule = "BDIR-05",
                            .severity = QCOW2_SEVERITY_WARNING,
                            .offset = 704,
                            .subject.bitmap = 3,
@@ -314,7 +314,7 @@ test_problem (Fixture *f, UNUSED)
                            .value = 5,
                            .message = (char *) "what is wrong" };
 
-  describe_problem (f->emitter, &problem, 0);
+  describe_finding (f->emitter, &finding, 0);
   g_assert_cmpstr (f->out->str, ==,
                    "{\"rule\":\"BDIR-05\",\"severity\":\"warning\","
                    "\"offset\":704,\"message\":\"what is wrong\","
@@ -322,14 +322,14 @@ test_problem (Fixture *f, UNUSED)
                    "\"allowed\":null}");
 
   g_string_truncate (f->out, 0);
-  describe_problem (f->emitter, &problem, 50);
+  describe_finding (f->emitter, &finding, 50);
   g_assert_true (g_str_has_suffix (f->out->str, ",\"suppressed\":50}"));
 
   /* A value with all bits set is a number like any other. */
-  problem.has_value = TRUE;
-  problem.value = G_MAXUINT64;
+  finding.has_value = TRUE;
+  finding.value = G_MAXUINT64;
   g_string_truncate (f->out, 0);
-  describe_problem (f->emitter, &problem, 0);
+  describe_finding (f->emitter, &finding, 0);
   g_assert_nonnull (strstr (f->out->str, ",\"value\":18446744073709551615,"));
 }
 
@@ -351,6 +351,6 @@ main (int argc, char **argv)
   ADD ("/json/break-off", test_break_off, FALSE, set_up);
   ADD ("/json/two-images", test_two_images, FALSE, set_up);
   ADD ("/json/rows", test_rows, FALSE, set_up);
-  ADD ("/json/problem", test_problem, FALSE, set_up);
+  ADD ("/json/problem", test_finding, FALSE, set_up);
   return g_test_run ();
 }

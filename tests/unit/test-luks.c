@@ -114,7 +114,7 @@ test_findings (gconstpointer data)
   g_autoptr (GPtrArray) wanted = g_ptr_array_new ();
   g_auto (GStrv) words = g_strsplit (row->findings, "; ", -1);
 
-  collect_findings (found, c.problems);
+  collect_findings (found, c.findings);
   for (guint i = 0; i < found->len; i++)
     {
       char *text = g_ptr_array_index (found, i);
@@ -166,7 +166,7 @@ test_bad_sector (void)
   checked_set_bad (&c, 0x40000, 0x40001);
   checked_run (&c);
   checked_assert_failed (&c, "0x40000");
-  assert_findings (c.problems, "");
+  assert_findings (c.findings, "");
 }
 
 int

@@ -144,9 +144,9 @@ test_message (gconstpointer data)
 
   checked_open (&c, row->base, row->patch);
   checked_run (&c);
-  for (guint i = 0; i < qcow2_problems_get_n (c.problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (c.findings); i++)
     {
-      const Qcow2Problem *p = qcow2_problems_get (c.problems, i);
+      const Qcow2Finding *p = qcow2_findings_get (c.findings, i);
 
       if (p->index != row->rule)
         continue;

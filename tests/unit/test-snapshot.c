@@ -164,7 +164,7 @@ test_judged (void)
       g_auto (Qcow2SnapshotTable) table;
 
       g_assert_true (qcow2_snapshot_table_measure (image, &table, NULL));
-      g_assert_cmpint (table.cut, ==, judged[i].cut);
+      g_assert_cmpint (table.truncated, ==, judged[i].cut);
       g_assert_cmpint (table.too_big, ==, judged[i].too_big);
       g_assert_cmpuint (table.bad, ==, judged[i].bad);
     }

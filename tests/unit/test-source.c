@@ -753,22 +753,23 @@ test_window_some (void)
 
   assert_window_gives (window, 5000, 8);
   const guint8 *bytes
-      = byte_window_get_some (window, 5001, 8, 200000, &n, "thing", NULL);
+      = byte_window_get_available (window, 5001, 8, 200000, &n, "thing", NULL);
   g_assert_cmpuint (n, ==, most);
   assert_bytes_at (bytes, 5001, n);
-  byte_window_get_some (window, 5001, 8, 16, &n, "thing", NULL);
+  byte_window_get_available (window, 5001, 8, 16, &n, "thing", NULL);
   g_assert_cmpuint (n, ==, 16);
   g_assert_cmpuint (fake.n_reads, ==, 1);
 
   /* The window has only part of the next unit. */
-  bytes = byte_window_get_some (window, 5001 + most, 8, 24, &n, "thing", NULL);
+  bytes = byte_window_get_available (window, 5001 + most, 8, 24, &n, "thing",
+                                     NULL);
   g_assert_cmpuint (n, ==, 24);
   assert_bytes_at (bytes, 5001 + most, n);
   g_assert_cmpuint (fake.n_reads, ==, 2);
 
   fake.bad_end = 1000000;
   g_assert_null (
-      byte_window_get_some (window, 900000, 8, 8, &n, "thing", NULL));
+      byte_window_get_available (window, 900000, 8, 8, &n, "thing", NULL));
 }
 
 static void

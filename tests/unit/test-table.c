@@ -262,13 +262,13 @@ test_count_up_to_error (void)
   fixture_init (&f, raw, G_N_ELEMENTS (raw), 0x10000);
   f.source->bad_start = TABLE_OFFSET + 7 * 8 + 7;
   f.source->bad_end = f.source->bad_start + 1;
-  g_assert_true (qcow2_table_count_plain (&f.table, f.window, 0, 20, &zeroes,
-                                          &ones, &error));
+  g_assert_true (qcow2_table_count_uniform (&f.table, f.window, 0, 20, &zeroes,
+                                            &ones, &error));
   g_assert_no_error (error);
   g_assert_cmpuint (zeroes, ==, 6);
   g_assert_cmpuint (ones, ==, 1);
-  g_assert_false (qcow2_table_count_plain (&f.table, f.window, 7, 13, &zeroes,
-                                           &ones, &error));
+  g_assert_false (qcow2_table_count_uniform (&f.table, f.window, 7, 13,
+                                             &zeroes, &ones, &error));
   assert_fatal (error, QCOW2_ERROR_READ, "0x1038", "FILE-04");
 }
 
@@ -386,24 +386,24 @@ static const Judged judged[] = {
 /* clang-format on */
 
 static void
-judge (const Fixture *f, guint64 raw, guint64 index, const char *findings,
+judge (const Fixture *f, guint64 raw, guint64 index, const char *expected,
        const char *first_rule)
 {
   const Qcow2Subject subject = { .parts = QCOW2_PART_BITMAPS,
                                  .structure = "bitmap",
                                  .extension = QCOW2_NO_INDEX,
                                  .bitmap = 3 };
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   Qcow2TableEntry entry = decode (raw);
 
   entry.index = index;
-  const Qcow2RuleIndex first = qcow2_table_judge_entry (
-      &f->table, &entry, 0x18000, &subject, problems);
+  const Qcow2RuleIndex first = qcow2_table_check_entry (
+      &f->table, &entry, 0x18000, &subject, findings);
   g_assert_cmpstr (first != QCOW2_NO_RULE ? qcow2_rules[first].id : NULL, ==,
                    first_rule);
-  assert_findings (problems, findings);
+  assert_findings (findings, expected);
   if (first_rule != NULL)
-    g_assert_cmpuint (qcow2_problems_get (problems, 0)->subject.bitmap, ==, 3);
+    g_assert_cmpuint (qcow2_findings_get (findings, 0)->subject.bitmap, ==, 3);
 }
 
 static void
@@ -427,14 +427,14 @@ test_judge_values (void)
   const guint64 raw = 0;
   const Qcow2Subject subject = { .structure = "bitmap" };
   g_auto (Fixture) f = { 0 };
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
 
   fixture_init (&f, &raw, 1, 0x300000);
   const Qcow2TableEntry entry = decode (G_MAXUINT64);
-  qcow2_table_judge_entry (&f.table, &entry, 0x18000, &subject, problems);
-  g_assert_cmpuint (qcow2_problems_get_n (problems), ==, 4);
+  qcow2_table_check_entry (&f.table, &entry, 0x18000, &subject, findings);
+  g_assert_cmpuint (qcow2_findings_get_n (findings), ==, 4);
   for (guint i = 0; i < G_N_ELEMENTS (values); i++)
-    g_assert_cmphex (qcow2_problems_get (problems, i)->value, ==, values[i]);
+    g_assert_cmphex (qcow2_findings_get (findings, i)->value, ==, values[i]);
 }
 
 /* A data cluster may be truncated after the bytes that hold bits. */
@@ -480,11 +480,11 @@ count (Fixture *f, guint64 start, guint64 most, guint64 n_zeroes,
   guint64 zeroes;
   guint64 ones;
 
-  g_assert_true (qcow2_table_count_plain (&f->table, f->window, start, most,
-                                          &zeroes, NULL, NULL));
+  g_assert_true (qcow2_table_count_uniform (&f->table, f->window, start, most,
+                                            &zeroes, NULL, NULL));
   g_assert_cmpuint (zeroes, ==, n_zeroes);
-  g_assert_true (qcow2_table_count_plain (&f->table, f->window, start, most,
-                                          &zeroes, &ones, NULL));
+  g_assert_true (qcow2_table_count_uniform (&f->table, f->window, start, most,
+                                            &zeroes, &ones, NULL));
   g_assert_cmpuint (zeroes, ==, n_plain_zeroes);
   g_assert_cmpuint (ones, ==, n_plain_ones);
 }
@@ -535,7 +535,7 @@ test_count_plain_steps (void)
           }
         raw[at] |= G_GUINT64_CONSTANT (1) << bit;
         fixture_init (&f, raw, G_N_ELEMENTS (raw), 0x200000);
-        g_assert_true (qcow2_table_count_plain (
+        g_assert_true (qcow2_table_count_uniform (
             &f.table, f.window, 0, G_N_ELEMENTS (raw), &zeroes, &ones, NULL));
         g_assert_cmpuint (ones, ==, n_ones);
         g_assert_cmpuint (zeroes, ==, at - n_ones);

@@ -10,8 +10,8 @@
 #include <glib.h>
 
 #include "builder/image-builder.h"
+#include "check/bitmap-checker.h"
 #include "check/directory-rules.h"
-#include "check/examine.h"
 #include "check/image-rules.h"
 #include "qcow2/error.h"
 
@@ -141,12 +141,12 @@ open_source (const char *name, const char *patch)
 }
 
 static inline Qcow2Image *
-open_judged (const char *name, const char *patch, Qcow2Problems *problems)
+open_checked (const char *name, const char *patch, Qcow2Findings *findings)
 {
   g_autoptr (GError) error = NULL;
   FakeSource *source = open_source (name, patch);
   Qcow2Image *image
-      = qcow2_image_open_judged (&source->base, problems, &error);
+      = qcow2_image_open_checked (&source->base, findings, &error);
 
   g_assert_no_error (error);
   g_assert_nonnull (image);
@@ -157,9 +157,9 @@ open_judged (const char *name, const char *patch, Qcow2Problems *problems)
 static inline Qcow2Image *
 open_image (const char *name, const char *patch)
 {
-  g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
 
-  return open_judged (name, patch, problems);
+  return open_checked (name, patch, findings);
 }
 
 static inline char *
@@ -169,17 +169,17 @@ finding_text (char severity, const char *rule, guint64 offset)
                           offset);
 }
 
-/* Adds the findings in PROBLEMS to TEXTS, in the form "E HDR-04@0x14". */
+/* Adds the findings in FINDINGS to TEXTS, in the form "E HDR-04@0x14". */
 static inline void
-collect_findings (GPtrArray *texts, const Qcow2Problems *problems)
+collect_findings (GPtrArray *texts, const Qcow2Findings *findings)
 {
-  for (guint i = 0; i < qcow2_problems_get_n (problems); i++)
+  for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
     {
-      const Qcow2Problem *problem = qcow2_problems_get (problems, i);
+      const Qcow2Finding *finding = qcow2_findings_get (findings, i);
 
       g_ptr_array_add (texts,
-                       finding_text ("EWI"[problem->severity], problem -> rule,
-                                     problem -> offset));
+                       finding_text ("EWI"[finding->severity], finding -> rule,
+                                     finding -> offset));
     }
 }
 
@@ -210,16 +210,16 @@ join_findings (GPtrArray *texts)
   return g_strdup (joined->str);
 }
 
-/* Asserts that PROBLEMS holds exactly the findings in EXPECTED, a list such as
+/* Asserts that FINDINGS holds exactly the findings in EXPECTED, a list such as
  * "E HDR-04@0x14; W HDR-17@0x28" in any order. */
 static inline void
-assert_findings (const Qcow2Problems *problems, const char *expected)
+assert_findings (const Qcow2Findings *findings, const char *expected)
 {
   g_autoptr (GPtrArray) found = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GPtrArray) wanted = g_ptr_array_new ();
   g_auto (GStrv) words = g_strsplit (expected, "; ", -1);
 
-  collect_findings (found, problems);
+  collect_findings (found, findings);
   for (guint i = 0; words[i] != NULL; i++)
     g_ptr_array_add (wanted, words[i]);
 

@@ -92,9 +92,9 @@ test_opening (void)
   for (guint i = 0; names[i].name != NULL; i++)
     {
       FakeSource *source = open_source (names[i].name, NULL);
-      g_autoptr (Qcow2Problems) problems = qcow2_problems_new ();
+      g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
       g_autoptr (Qcow2Image) image
-          = qcow2_image_open_judged (&source->base, problems, NULL);
+          = qcow2_image_open_checked (&source->base, findings, NULL);
       g_autoptr (GError) error = NULL;
       Qcow2Verdict verdict;
 
@@ -105,8 +105,8 @@ test_opening (void)
       g_autoptr (Qcow2Directory) directory
           = qcow2_directory_open (image, &error);
       g_assert_no_error (error);
-      g_assert_true (qcow2_directory_judge (directory, problems, &error));
-      g_assert_true (qcow2_directory_judge_opening (directory, problems,
+      g_assert_true (qcow2_directory_check (directory, findings, &error));
+      g_assert_true (qcow2_directory_check_opening (directory, findings,
                                                     &verdict, &error));
       checked_open (&c, names[i].name, NULL);
       checked_run (&c);
