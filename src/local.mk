@@ -9,6 +9,8 @@ bin_PROGRAMS += %D%/qcow2tool
 
 %C%_libqcow2meta_la_SOURCES = \
 	%D%/qcow2/arithmetic.h \
+	%D%/qcow2/bit-walk.c \
+	%D%/qcow2/bit-walk.h \
 	%D%/qcow2/bitmap.c \
 	%D%/qcow2/bitmap.h \
 	%D%/qcow2/compiler.h \
@@ -23,6 +25,7 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/extension.c \
 	%D%/qcow2/extension.h \
 	%D%/qcow2/extent.h \
+	%D%/qcow2/extents.c \
 	%D%/qcow2/header.c \
 	%D%/qcow2/header.h \
 	%D%/qcow2/image.c \
@@ -46,7 +49,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/source.c \
 	%D%/qcow2/source.h \
 	%D%/qcow2/table.c \
-	%D%/qcow2/table.h
+	%D%/qcow2/table.h \
+	%D%/qcow2/totals.c
 %C%_libqcow2meta_la_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
 %C%_libqcow2meta_la_LIBADD = $(GLIB_LIBS)
 
