@@ -71,7 +71,7 @@ test_base_a (void)
                 "00000000" "626d310000000000" },
   };
 
-  assert_facts ("A", 2883648, facts, G_N_ELEMENTS (facts));
+  assert_facts ("two-bitmaps", 2883648, facts, G_N_ELEMENTS (facts));
 }
 
 static void
@@ -99,7 +99,7 @@ test_base_b (void)
                "00000000" "66696e6500000000" },
   };
 
-  assert_facts ("B", 75808, facts, G_N_ELEMENTS (facts));
+  assert_facts ("four-entries", 75808, facts, G_N_ELEMENTS (facts));
 }
 
 static void
@@ -116,8 +116,9 @@ test_version_2 (void)
             "626173652e726177" },
   };
 
-  assert_facts ("V2", 0x30008, facts, G_N_ELEMENTS (facts));
-  assert_facts ("BK2", 0x30008, backing, G_N_ELEMENTS (backing));
+  assert_facts ("version-2", 0x30008, facts, G_N_ELEMENTS (facts));
+  assert_facts ("version-2-backing-file", 0x30008, backing,
+                G_N_ELEMENTS (backing));
 }
 
 static void
@@ -141,9 +142,10 @@ test_features (void)
     { 0x60, "00000004" "00000068" "6803f857" },
   };
 
-  assert_facts ("Z", 0x30008, zstd, G_N_ELEMENTS (zstd));
-  assert_facts ("BK", 0x30008, backing, G_N_ELEMENTS (backing));
-  assert_facts ("DF", 0x30008, data_file, G_N_ELEMENTS (data_file));
+  assert_facts ("zstd", 0x30008, zstd, G_N_ELEMENTS (zstd));
+  assert_facts ("backing-file-with-format", 0x30008, backing,
+                G_N_ELEMENTS (backing));
+  assert_facts ("data-file", 0x30008, data_file, G_N_ELEMENTS (data_file));
   assert_facts ("header-length-104", 0x70040, header_104,
                 G_N_ELEMENTS (header_104));
 }
@@ -160,7 +162,7 @@ test_luks (void)
     { 0x20000 + 2 * 35, "0001" "0000" },
   };
 
-  assert_facts ("L", 0x40000 + 0x1f9000, facts, G_N_ELEMENTS (facts));
+  assert_facts ("luks", 0x40000 + 0x1f9000, facts, G_N_ELEMENTS (facts));
 }
 
 static void
@@ -171,7 +173,7 @@ test_extended_l2 (void)
     { 0x40000, "8000000000050000" "00000000ffffffff" "8000000000060000" },
   };
 
-  assert_facts ("X", 0x290000, facts, G_N_ELEMENTS (facts));
+  assert_facts ("extended-l2", 0x290000, facts, G_N_ELEMENTS (facts));
 }
 
 static void
@@ -185,7 +187,7 @@ test_snapshot (void)
                     "ffffffffffffffff" "31" "736e617031" "0000" },
   };
 
-  assert_facts ("S", 0x2b0000, facts, G_N_ELEMENTS (facts));
+  assert_facts ("snapshot", 0x2b0000, facts, G_N_ELEMENTS (facts));
 }
 
 /* A disk of 512 MiB needs an L1 table of 256 clusters and a bitmap table of
@@ -270,7 +272,7 @@ test_patch (void)
 static void
 test_bytes (void)
 {
-  g_autoptr (GBytes) bytes = image_build_bytes ("S11");
+  g_autoptr (GBytes) bytes = image_build_bytes ("file-111-bytes");
   g_autoptr (GBytes) longer = image_build_bytes ("file-cluster-aligned");
 
   g_assert_cmpuint (g_bytes_get_size (bytes), ==, 111);
@@ -315,26 +317,29 @@ test_spec (void)
 static void
 test_rows (void)
 {
-  const Fact x39[] = {
+  const Fact twice[] = {
     { 0x1f8, "23852875" "00000018" "00000002" },
     { 0x218, "23852875" "00000018" "00000001" "00000000" "0000000000000020"
              "00000000002c0000" "0000000000000000" },
   };
-  const Fact d51[] = {
+  const Fact long_name[] = {
     { 0x208, "0000000000000438" },
     { 0x2c0012, "0400" "00000000" "6e6e" },
     { 0x2c0416, "6e6e" "00000000002b0000" "00000001" },
   };
-  const Fact r01[] = {
+  const Fact shared_table[] = {
     { 0x200, "0000ffff" "00000000" "00000000001fffe0" "0000000000300000" },
     { 0x4fffc0, "00000000002a0000" "00000001" "00000000" "01100008" "00000000"
                 "3030303635353334" },
   };
 
-  assert_facts ("X39", 2883648, x39, G_N_ELEMENTS (x39));
-  assert_facts ("D51", 0x2c0438, d51, G_N_ELEMENTS (d51));
-  assert_facts ("R01", 0x4fffe0, r01, G_N_ELEMENTS (r01));
-  assert_facts ("S39", G_GUINT64_CONSTANT (15) << 40, NULL, 0);
+  assert_facts ("bitmaps-twice-different", 2883648, twice,
+                G_N_ELEMENTS (twice));
+  assert_facts ("name-1024-bytes", 0x2c0438, long_name,
+                G_N_ELEMENTS (long_name));
+  assert_facts ("many-share-table", 0x4fffe0, shared_table,
+                G_N_ELEMENTS (shared_table));
+  assert_facts ("file-15-tib", G_GUINT64_CONSTANT (15) << 40, NULL, 0);
 }
 
 /* clang-format on */
