@@ -10,8 +10,8 @@ golden=$srcdir/tests/expected/cli-bitmap-table
 
 heading='Bitmap table   type            offset                   size'
 
-# b_rows NUMBER...: prints these rows of the table in four-entries.txt.
-b_rows ()
+# golden_rows NUMBER...: prints these rows of the table in four-entries.txt.
+golden_rows ()
 {
   local i
 
@@ -59,7 +59,7 @@ done
 image four-entries
 for option in --name=fine --index=0; do
   tool bitmap-table $option "$image"
-  b_rows 0 1 2 3 | expect_answer "$option"
+  golden_rows 0 1 2 3 | expect_answer "$option"
 done
 image two-bitmaps
 tool bitmap-table --name bm1 "$image"
@@ -89,7 +89,7 @@ window ()
   shift
   tool bitmap-table --name fine "$@" "$image"
   # shellcheck disable=SC2086 # row numbers
-  b_rows $expected | expect_answer "rows $expected by $*"
+  golden_rows $expected | expect_answer "rows $expected by $*"
 }
 
 window '1 2' --start 1 --count 2
@@ -231,11 +231,11 @@ EOF
 # --at decodes any bytes and reports no findings.
 image four-entries
 tool bitmap-table --at 0x12600 --count 4 "$image"
-b_rows 0 1 2 3 | expect_answer "--at the table"
+golden_rows 0 1 2 3 | expect_answer "--at the table"
 tool bitmap-table --count=4 --at=75264 "$image"
-b_rows 0 1 2 3 | expect_answer "--at in decimal"
+golden_rows 0 1 2 3 | expect_answer "--at in decimal"
 tool bitmap-table --at 0x12600 --count 2 --type serialized "$image"
-b_rows 0 | expect_answer "--at with --type"
+golden_rows 0 | expect_answer "--at with --type"
 tool bitmap-table --at 64k --count 1 "$image"
 expect_answer "--at with a suffix" << EOF
 $heading

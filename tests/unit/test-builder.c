@@ -41,7 +41,7 @@ assert_facts (const char *name, guint64 size, const Fact *facts, gsize n_facts)
 
 /* clang-format off */
 static void
-test_base_a (void)
+test_two_bitmaps (void)
 {
   const Fact facts[] = {
     { 0x0, "514649fb" "00000003" "0000000000000000" "00000000" "00000010"
@@ -75,7 +75,7 @@ test_base_a (void)
 }
 
 static void
-test_base_b (void)
+test_four_entries (void)
 {
   const Fact facts[] = {
     { 0x14, "00000009" "0000000000800000" "00000000" "00000100"
@@ -392,8 +392,8 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  g_test_add_func ("/builder/base-a", test_base_a);
-  g_test_add_func ("/builder/base-b", test_base_b);
+  g_test_add_func ("/builder/two-bitmaps", test_two_bitmaps);
+  g_test_add_func ("/builder/four-entries", test_four_entries);
   g_test_add_func ("/builder/version-2", test_version_2);
   g_test_add_func ("/builder/features", test_features);
   g_test_add_func ("/builder/luks", test_luks);
