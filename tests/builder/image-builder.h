@@ -104,7 +104,8 @@ guint64 image_get_be (const Image *image, guint64 offset, guint width);
 void image_truncate (Image *image, guint64 size);
 
 /* Applies the words in PATCH, in order: OFFSET:HEX, OFFSET:HEX*COUNT (the
- * bytes COUNT times) and size=SIZE. */
+ * bytes COUNT times), header.FIELD:HEX (all bytes of a field, by its name in
+ * the specification) and size=SIZE (of the file). */
 void image_patch (Image *image, const char *patch);
 
 /* Lays out a sound image: the header cluster, the refcount table and its first

@@ -11,6 +11,37 @@
  * to have. */
 #define MAX_BYTES (64 * 1024 * 1024)
 
+/* A field of the header: its name in the specification, its offset and its
+ * width in bytes. */
+typedef struct
+{
+  const char *name;
+  guint offset;
+  guint width;
+} Field;
+
+static const Field header_fields[] = {
+  { "magic", 0, 4 },
+  { "version", 4, 4 },
+  { "backing_file_offset", 8, 8 },
+  { "backing_file_size", 16, 4 },
+  { "cluster_bits", 20, 4 },
+  { "size", 24, 8 },
+  { "crypt_method", 32, 4 },
+  { "l1_size", 36, 4 },
+  { "l1_table_offset", 40, 8 },
+  { "refcount_table_offset", 48, 8 },
+  { "refcount_table_clusters", 56, 4 },
+  { "nb_snapshots", 60, 4 },
+  { "snapshots_offset", 64, 8 },
+  { "incompatible_features", 72, 8 },
+  { "compatible_features", 80, 8 },
+  { "autoclear_features", 88, 8 },
+  { "refcount_order", 96, 4 },
+  { "header_length", 100, 4 },
+  { "compression_type", 104, 1 },
+};
+
 static gsize
 decode_hex (const char *hex, gsize n_digits, guint8 *out)
 {
@@ -37,12 +68,42 @@ parse_number (const char *text, char ends_with)
   return number;
 }
 
+static const Field *
+find_header_field (const char *name, gsize length)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (header_fields); i++)
+    if (strncmp (header_fields[i].name, name, length) == 0
+        && header_fields[i].name[length] == '\0')
+      return &header_fields[i];
+
+  g_error ("the header has no field '%.*s'", (int) length, name);
+}
+
+/* HEX must fill the field, so that it cannot change the next one. */
+static void
+apply_to_header (Image *image, const char *word)
+{
+  const gsize length = strcspn (word, ":");
+  const Field *field = find_header_field (word, length);
+  const char *hex = word + length + 1;
+  guint8 bytes[8];
+
+  g_assert_cmpuint (strlen (hex), ==, 2 * field->width);
+  image_put_bytes (image, field->offset, bytes,
+                   decode_hex (hex, strlen (hex), bytes));
+}
+
 static void
 apply_word (Image *image, const char *word)
 {
   if (g_str_has_prefix (word, "size="))
     {
       image_truncate (image, parse_number (word + 5, '\0'));
+      return;
+    }
+  if (g_str_has_prefix (word, "header."))
+    {
+      apply_to_header (image, word + 7);
       return;
     }
 

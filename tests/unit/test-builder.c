@@ -267,6 +267,11 @@ test_patch (void)
   image_patch (image, "size=3");
   assert_hex (image, 0, "00000a00");
   g_assert_cmpuint (image->bytes->len, ==, 3);
+
+  image_patch (image, "header.size:0102030405060708 header.version:00000003");
+  assert_hex (image, 0x4, "00000003");
+  assert_hex (image, 0x18, "0102030405060708");
+  g_assert_cmpuint (image->size, ==, 0x20);
 }
 
 static void
