@@ -11,8 +11,8 @@
  * to have. */
 #define MAX_BYTES (64 * 1024 * 1024)
 
-/* A field of the header: its name in the specification, its offset and its
- * width in bytes. */
+/* A field of a structure: its name in the specification, its offset in the
+ * structure and its width in bytes. */
 typedef struct
 {
   const char *name;
@@ -40,6 +40,28 @@ static const Field header_fields[] = {
   { "refcount_order", 96, 4 },
   { "header_length", 100, 4 },
   { "compression_type", 104, 1 },
+  { NULL, 0, 0 },
+};
+
+/* The bitmaps extension, after its type and length. */
+static const Field bitmaps_fields[] = {
+  { "nb_bitmaps", 0, 4 },
+  { "reserved32", 4, 4 },
+  { "bitmap_directory_size", 8, 8 },
+  { "bitmap_directory_offset", 16, 8 },
+  { NULL, 0, 0 },
+};
+
+/* An entry of the bitmap directory. */
+static const Field entry_fields[] = {
+  { "bitmap_table_offset", 0, 8 },
+  { "bitmap_table_size", 8, 4 },
+  { "flags", 12, 4 },
+  { "type", 16, 1 },
+  { "granularity_bits", 17, 1 },
+  { "name_size", 18, 2 },
+  { "extra_data_size", 20, 4 },
+  { NULL, 0, 0 },
 };
 
 static gsize
@@ -68,28 +90,78 @@ parse_number (const char *text, char ends_with)
   return number;
 }
 
-static const Field *
-find_header_field (const char *name, gsize length)
+/* Returns the host offset of the data of the bitmaps extension, which the
+ * image must have. */
+static guint64
+find_bitmaps_extension (const Image *image)
 {
-  for (guint i = 0; i < G_N_ELEMENTS (header_fields); i++)
-    if (strncmp (header_fields[i].name, name, length) == 0
-        && header_fields[i].name[length] == '\0')
-      return &header_fields[i];
+  guint64 at
+      = image_get_be (image, 4, 4) == 2 ? 72 : image_get_be (image, 100, 4);
 
-  g_error ("the header has no field '%.*s'", (int) length, name);
+  while (image_get_be (image, at, 4) != 0x23852875)
+    {
+      g_assert_cmpuint (image_get_be (image, at, 4), !=, 0);
+      at += 8 + (image_get_be (image, at + 4, 4) + 7) / 8 * 8;
+    }
+
+  return at + 8;
+}
+
+/* Returns the host offset of entry INDEX of the bitmap directory. */
+static guint64
+find_entry (const Image *image, guint64 index)
+{
+  guint64 at = image_get_be (image, find_bitmaps_extension (image) + 16, 8);
+
+  for (guint64 i = 0; i < index; i++)
+    at += (24 + image_get_be (image, at + 18, 2)
+           + image_get_be (image, at + 20, 4) + 7)
+          / 8 * 8;
+
+  return at;
+}
+
+/* Returns the fields of the structure that WORD names, and stores the host
+ * offset of the structure in *START.  Returns NULL if WORD names none. */
+static const Field *
+find_structure (const Image *image, const char *word, guint64 *start)
+{
+  *start = 0;
+  if (g_str_has_prefix (word, "header."))
+    return header_fields;
+  if (g_str_has_prefix (word, "bitmaps."))
+    {
+      *start = find_bitmaps_extension (image);
+      return bitmaps_fields;
+    }
+  if (g_str_has_prefix (word, "entry"))
+    {
+      *start = find_entry (image, parse_number (word + 5, '.'));
+      return entry_fields;
+    }
+
+  return NULL;
 }
 
 /* HEX must fill the field, so that it cannot change the next one. */
 static void
-apply_to_header (Image *image, const char *word)
+apply_to_field (Image *image, const Field *field, guint64 start,
+                const char *word)
 {
-  const gsize length = strcspn (word, ":");
-  const Field *field = find_header_field (word, length);
-  const char *hex = word + length + 1;
+  const char *name = strchr (word, '.') + 1;
+  const gsize length = strcspn (name, ":");
+  const char *hex = name + length + 1;
   guint8 bytes[8];
 
+  while (field->name != NULL
+         && (strncmp (field->name, name, length) != 0
+             || field->name[length] != '\0'))
+    field++;
+
+  if (field->name == NULL)
+    g_error ("there is no field '%s'", word);
   g_assert_cmpuint (strlen (hex), ==, 2 * field->width);
-  image_put_bytes (image, field->offset, bytes,
+  image_put_bytes (image, start + field->offset, bytes,
                    decode_hex (hex, strlen (hex), bytes));
 }
 
@@ -101,9 +173,13 @@ apply_word (Image *image, const char *word)
       image_truncate (image, parse_number (word + 5, '\0'));
       return;
     }
-  if (g_str_has_prefix (word, "header."))
+
+  guint64 start = 0;
+  const Field *fields = find_structure (image, word, &start);
+
+  if (fields != NULL)
     {
-      apply_to_header (image, word + 7);
+      apply_to_field (image, fields, start, word);
       return;
     }
 

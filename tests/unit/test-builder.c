@@ -274,6 +274,25 @@ test_patch (void)
   g_assert_cmpuint (image->size, ==, 0x20);
 }
 
+/* A structure is found in the image as patched so far. */
+static void
+test_patch_structures (void)
+{
+  g_autoptr (Image) image = image_build ("two-bitmaps");
+
+  image_patch (image, "bitmaps.nb_bitmaps:00000003 entry1.name_size:0004");
+  assert_hex (image, 0x200, "0000000300000000");
+  assert_hex (image, 0x2c0032, "000400000000");
+
+  image_patch (image, "entry0.extra_data_size:00000008 entry1.type:02");
+  assert_hex (image, 0x2c0014, "00000008");
+  assert_hex (image, 0x2c0038, "02");
+
+  image_patch (image, "bitmaps.bitmap_directory_offset:00000000002d0000"
+                      " entry0.bitmap_table_size:01020304");
+  assert_hex (image, 0x2d0008, "01020304");
+}
+
 static void
 test_bytes (void)
 {
@@ -408,6 +427,7 @@ main (int argc, char **argv)
   g_test_add_func ("/builder/extra-data", test_extra_data);
   g_test_add_func ("/builder/put", test_put);
   g_test_add_func ("/builder/patch", test_patch);
+  g_test_add_func ("/builder/patch-structures", test_patch_structures);
   g_test_add_func ("/builder/bytes", test_bytes);
   g_test_add_func ("/builder/spec", test_spec);
   g_test_add_func ("/builder/rows", test_rows);
