@@ -100,7 +100,7 @@ class Bench:
 
     def task_start(self):
         want('qemu-img')
-        image = self.build('A')
+        image = self.build('two-bitmaps')
         loop = 'for i in {1..50}; do %s > /dev/null; done'
         ours = loop % (self.tool + ' bitmaps ' + image)
         self.compare('bitmaps, 50 times, to qemu-img', '>= 3x faster', ours,
@@ -174,7 +174,7 @@ class Bench:
 
     def task_fleet(self):
         want('qemu-img')
-        image = self.build('A')
+        image = self.build('two-bitmaps')
         for name, n in ('fleet', 10000), ('few', 625):
             with open(name, 'w') as file:
                 file.write(n * (image + '\n'))

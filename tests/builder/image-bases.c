@@ -25,33 +25,33 @@
 
 /* clang-format off */
 /* 64 KiB clusters 0-31 and 64-67 are dirty. */
-static const guint8 a_data[]
+static const guint8 bm0_data[]
     = { 0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0x0f };
 
-static const GuestRange a_guest[] = { { 0, 32 }, { 64, 4 } };
+static const GuestRange bm0_guest[] = { { 0, 32 }, { 64, 4 } };
 
 /* bm1 was added after the guest had written. */
-static const BitmapSpec a_bitmaps[] = {
+static const BitmapSpec two_bitmaps[] = {
   { .name = "bm0", .flags = AUTO, .type = DIRTY_TRACKING,
-    .granularity_bits = 16, DATA (a_data) },
+    .granularity_bits = 16, DATA (bm0_data) },
   { .name = "bm1", .flags = AUTO, .type = DIRTY_TRACKING,
     .granularity_bits = 15 },
 };
 
 /* Sectors 0 and 3; 129 from 4 MiB on; the last one. */
-static const GuestRange b_guest[]
+static const GuestRange fine_guest[]
     = { { 0, 1 }, { 3, 1 }, { 8192, 129 }, { 16383, 1 } };
 
-static const guint8 b_data[2048] = {
+static const guint8 fine_data[2048] = {
   [0] = 0x09,
   [1024] = 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
            0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01,
   [2047] = 0x80,
 };
 
-static const BitmapSpec b_bitmaps[] = {
+static const BitmapSpec four_entries[] = {
   { .name = "fine", .flags = AUTO, .type = DIRTY_TRACKING,
-    .granularity_bits = 9, DATA (b_data) },
+    .granularity_bits = 9, DATA (fine_data) },
 };
 
 static const guint8 first_bits[] = { 0x0f };
@@ -89,7 +89,7 @@ static const BitmapSpec fine_bitmap[] = {
 
 static const BitmapSpec three_entries[] = {
   { .name = "b0", .flags = AUTO, .type = DIRTY_TRACKING,
-    .granularity_bits = 9, DATA (b_data) },
+    .granularity_bits = 9, DATA (fine_data) },
 };
 
 /* Only the first and the last cluster of the data are used. */
@@ -159,32 +159,33 @@ static const ExtensionSpec hostile_texts[] = {
 static const ExtensionSpec eight_bytes[] = { { 0x87654321, 8, "8 bytes!" } };
 
 const ImageBase image_bases[] = {
-  { "A", "A sound image of 64 MiB with two bitmaps.",
-    { .size = 64 * MIB, .feature_table = TRUE, BITMAPS (a_bitmaps),
-      GUEST (a_guest) } },
-  { "B", "Clusters of 512 bytes and a bitmap with four table entries.",
-    { .cluster_bits = 9, .size = 8 * MIB, BITMAPS (b_bitmaps),
-      GUEST (b_guest) } },
-  { "V2", "A version 2 image without any extension.",
+  { "two-bitmaps", "A sound image of 64 MiB with two bitmaps.",
+    { .size = 64 * MIB, .feature_table = TRUE, BITMAPS (two_bitmaps),
+      GUEST (bm0_guest) } },
+  { "four-entries",
+    "Clusters of 512 bytes and a bitmap with four table entries.",
+    { .cluster_bits = 9, .size = 8 * MIB, BITMAPS (four_entries),
+      GUEST (fine_guest) } },
+  { "version-2", "A version 2 image without any extension.",
     { .version = 2, .size = 64 * MIB } },
-  { "Z", "Compression by zstd, no bitmaps.",
+  { "zstd", "Compression by zstd, no bitmaps.",
     { .size = 64 * MIB, .compression_type = 1, .feature_table = TRUE } },
-  { "BK", "A backing file base.raw with its format.",
+  { "backing-file-with-format", "A backing file base.raw with its format.",
     { .size = 64 * MIB, .backing_file = "base.raw", .backing_format = "raw",
       .feature_table = TRUE } },
-  { "BK2", "Version 2 with a backing file and its format.",
+  { "version-2-backing-file", "Version 2 with a backing file and its format.",
     { .version = 2, .size = 64 * MIB, .backing_file = "base.raw",
       .backing_format = "raw" } },
-  { "DF", "Guest data lies in the file DF.data.",
+  { "data-file", "Guest data lies in the file DF.data.",
     { .size = 64 * MIB, .data_file = "DF.data", .feature_table = TRUE } },
-  { "L", "Encrypted with LUKS; no password opens it.",
+  { "luks", "Encrypted with LUKS; no password opens it.",
     { .size = 64 * MIB, .crypt_method = 2, .feature_table = TRUE } },
-  { "X", "Extended L2 entries.",
+  { "extended-l2", "Extended L2 entries.",
     { .size = 64 * MIB, .incompatible = 1 << 4, .feature_table = TRUE,
-      GUEST (a_guest) } },
-  { "S", "One internal snapshot.",
+      GUEST (bm0_guest) } },
+  { "snapshot", "One internal snapshot.",
     { .size = 64 * MIB, .n_snapshots = 1, .feature_table = TRUE,
-      GUEST (a_guest) } },
+      GUEST (bm0_guest) } },
 
   { "no-bitmaps", "A fresh image: no bitmaps extension.",
     { .size = 64 * MIB, .feature_table = TRUE } },
@@ -192,11 +193,11 @@ const ImageBase image_bases[] = {
     { .size = 64 * MIB } },
   { "two-snapshots", "Two internal snapshots beside two bitmaps.",
     { .size = 64 * MIB, .n_snapshots = 2, .feature_table = TRUE,
-      BITMAPS (a_bitmaps) } },
+      BITMAPS (two_bitmaps) } },
   { "cluster-512", "A small seed: 1 MiB in clusters of 512 bytes.",
     { .cluster_bits = 9, .size = MIB, BITMAPS (fine_bitmap) } },
   { "cluster-4k", "Clusters of 4 KiB, where QEMU omits the feature table.",
-    { .cluster_bits = 12, .size = 64 * MIB, BITMAPS (a_bitmaps) } },
+    { .cluster_bits = 12, .size = 64 * MIB, BITMAPS (two_bitmaps) } },
   { "cluster-2m", "Clusters of 2 MiB, the largest that QEMU opens.",
     { .cluster_bits = 21, .size = GIB, .feature_table = TRUE,
       BITMAPS (one_bitmap) } },
@@ -235,14 +236,14 @@ const ImageBase image_bases[] = {
     { .size = 1024 * GIB, .feature_table = TRUE, BITMAPS (one_bitmap) } },
   { "header-length-104", "No compression type: the header ends before it.",
     { .size = 64 * MIB, .header_length = 104, .feature_table = TRUE,
-      BITMAPS (a_bitmaps) } },
+      BITMAPS (two_bitmaps) } },
   { "header-length-120", "Eight header bytes that no field describes.",
     { .size = 64 * MIB, .header_length = 120, .feature_table = TRUE,
-      BITMAPS (a_bitmaps) } },
+      BITMAPS (two_bitmaps) } },
   { "header-length-4096", "A header of 4096 bytes, mostly unknown.",
-    { .size = 64 * MIB, .header_length = 4096, BITMAPS (a_bitmaps) } },
+    { .size = 64 * MIB, .header_length = 4096, BITMAPS (two_bitmaps) } },
   { "unknown-extensions", "Four unknown extensions, one of them empty.",
-    { .size = 64 * MIB, .feature_table = TRUE, BITMAPS (a_bitmaps),
+    { .size = 64 * MIB, .feature_table = TRUE, BITMAPS (two_bitmaps),
       EXTENSIONS (unknown_extensions) } },
   { "extension-texts", "Unknown extensions with texts that need escapes.",
     { .size = 64 * MIB, EXTENSIONS (hostile_texts) } },
@@ -252,45 +253,45 @@ const ImageBase image_bases[] = {
     { .version = 2, .size = 64 * MIB, EXTENSIONS (eight_bytes) } },
   { "version-2-bitmaps",
     "Version 2 with sound bitmaps, which nothing vouches for (leaks in QEMU).",
-    { .version = 2, .size = 64 * MIB, BITMAPS (a_bitmaps) } },
+    { .version = 2, .size = 64 * MIB, BITMAPS (two_bitmaps) } },
   { "backing-file", "Bitmaps in an overlay of base.raw.",
     { .size = 64 * MIB, .backing_file = "base.raw", .backing_format = "raw",
-      .feature_table = TRUE, BITMAPS (a_bitmaps) } },
+      .feature_table = TRUE, BITMAPS (two_bitmaps) } },
   { "backing-file-no-format", "A backing file whose format is not named.",
     { .size = 64 * MIB, .backing_file = "base.raw",
       .feature_table = TRUE } },
   { "external-data-file", "Bitmaps in the image, guest data in DF.data.",
     { .size = 64 * MIB, .data_file = "DF.data", .feature_table = TRUE,
-      BITMAPS (a_bitmaps) } },
+      BITMAPS (two_bitmaps) } },
   { "external-data-file-raw", "As external-data-file, kept readable as raw.",
     { .size = 64 * MIB, .data_file = "DF.data", .autoclear = 1 << 1,
-      .feature_table = TRUE, BITMAPS (a_bitmaps) } },
+      .feature_table = TRUE, BITMAPS (two_bitmaps) } },
   { "data-file-name-escapes", "A data file name with a newline and an ESC.",
     { .size = 64 * MIB, .data_file = "DF\n\033[31m\\.data",
       .feature_table = TRUE } },
   { "luks-pointer", "Bitmaps in an image that is encrypted with LUKS.",
     { .size = 64 * MIB, .crypt_method = 2, .feature_table = TRUE,
-      BITMAPS (a_bitmaps) } },
+      BITMAPS (two_bitmaps) } },
   { "extended-l2-bitmaps", "Bitmaps beside extended L2 entries.",
     { .size = 64 * MIB, .incompatible = 1 << 4, .feature_table = TRUE,
-      BITMAPS (a_bitmaps), GUEST (a_guest) } },
+      BITMAPS (two_bitmaps), GUEST (bm0_guest) } },
   { "extended-l2-cluster-16k",
     "Extended L2 entries and the smallest clusters that can have them.",
     { .cluster_bits = 14, .size = 64 * MIB, .incompatible = 1 << 4,
-      .feature_table = TRUE, BITMAPS (a_bitmaps), GUEST (a_guest) } },
+      .feature_table = TRUE, BITMAPS (two_bitmaps), GUEST (bm0_guest) } },
   { "extended-l2-cluster-8k",
     "Extended L2 entries, but the clusters are too small (not for QEMU).",
     { .cluster_bits = 13, .size = 64 * MIB, .incompatible = 1 << 4,
-      .feature_table = TRUE, BITMAPS (a_bitmaps), GUEST (a_guest) } },
+      .feature_table = TRUE, BITMAPS (two_bitmaps), GUEST (bm0_guest) } },
   { "snapshot-bitmap", "A bitmap beside one internal snapshot.",
     { .size = 64 * MIB, .n_snapshots = 1, .feature_table = TRUE,
       BITMAPS (one_bitmap) } },
   { "zstd-bitmaps", "Bitmaps in an image with zstd compression.",
     { .cluster_bits = 12, .size = 64 * MIB, .compression_type = 1,
-      BITMAPS (a_bitmaps) } },
+      BITMAPS (two_bitmaps) } },
   { "lazy-refcounts", "The one compatible feature is set.",
     { .size = 64 * MIB, .compatible = 1, .feature_table = TRUE,
-      BITMAPS (a_bitmaps) } },
+      BITMAPS (two_bitmaps) } },
   { .name = NULL }
 };
 /* clang-format on */

@@ -104,7 +104,10 @@ guint64 image_get_be (const Image *image, guint64 offset, guint width);
 void image_truncate (Image *image, guint64 size);
 
 /* Applies the words in PATCH, in order: OFFSET:HEX, OFFSET:HEX*COUNT (the
- * bytes COUNT times) and size=SIZE. */
+ * bytes COUNT times), STRUCTURE.FIELD:HEX and size=SIZE (of the file).
+ * STRUCTURE is header, bitmaps (the extension) or entryINDEX (of the bitmap
+ * directory), found in the image as patched so far.  FIELD is a name from the
+ * specification, and HEX all of its bytes. */
 void image_patch (Image *image, const char *patch);
 
 /* Lays out a sound image: the header cluster, the refcount table and its first

@@ -11,6 +11,59 @@
  * to have. */
 #define MAX_BYTES (64 * 1024 * 1024)
 
+/* A field of a structure: its name in the specification, its offset in the
+ * structure and its width in bytes. */
+typedef struct
+{
+  const char *name;
+  guint offset;
+  guint width;
+} Field;
+
+static const Field header_fields[] = {
+  { "magic", 0, 4 },
+  { "version", 4, 4 },
+  { "backing_file_offset", 8, 8 },
+  { "backing_file_size", 16, 4 },
+  { "cluster_bits", 20, 4 },
+  { "size", 24, 8 },
+  { "crypt_method", 32, 4 },
+  { "l1_size", 36, 4 },
+  { "l1_table_offset", 40, 8 },
+  { "refcount_table_offset", 48, 8 },
+  { "refcount_table_clusters", 56, 4 },
+  { "nb_snapshots", 60, 4 },
+  { "snapshots_offset", 64, 8 },
+  { "incompatible_features", 72, 8 },
+  { "compatible_features", 80, 8 },
+  { "autoclear_features", 88, 8 },
+  { "refcount_order", 96, 4 },
+  { "header_length", 100, 4 },
+  { "compression_type", 104, 1 },
+  { NULL, 0, 0 },
+};
+
+/* The bitmaps extension, after its type and length. */
+static const Field bitmaps_fields[] = {
+  { "nb_bitmaps", 0, 4 },
+  { "reserved32", 4, 4 },
+  { "bitmap_directory_size", 8, 8 },
+  { "bitmap_directory_offset", 16, 8 },
+  { NULL, 0, 0 },
+};
+
+/* An entry of the bitmap directory. */
+static const Field entry_fields[] = {
+  { "bitmap_table_offset", 0, 8 },
+  { "bitmap_table_size", 8, 4 },
+  { "flags", 12, 4 },
+  { "type", 16, 1 },
+  { "granularity_bits", 17, 1 },
+  { "name_size", 18, 2 },
+  { "extra_data_size", 20, 4 },
+  { NULL, 0, 0 },
+};
+
 static gsize
 decode_hex (const char *hex, gsize n_digits, guint8 *out)
 {
@@ -37,12 +90,96 @@ parse_number (const char *text, char ends_with)
   return number;
 }
 
+/* Returns the host offset of the data of the bitmaps extension, which the
+ * image must have. */
+static guint64
+find_bitmaps_extension (const Image *image)
+{
+  guint64 at
+      = image_get_be (image, 4, 4) == 2 ? 72 : image_get_be (image, 100, 4);
+
+  while (image_get_be (image, at, 4) != 0x23852875)
+    {
+      g_assert_cmpuint (image_get_be (image, at, 4), !=, 0);
+      at += 8 + (image_get_be (image, at + 4, 4) + 7) / 8 * 8;
+    }
+
+  return at + 8;
+}
+
+/* Returns the host offset of entry INDEX of the bitmap directory. */
+static guint64
+find_entry (const Image *image, guint64 index)
+{
+  guint64 at = image_get_be (image, find_bitmaps_extension (image) + 16, 8);
+
+  for (guint64 i = 0; i < index; i++)
+    at += (24 + image_get_be (image, at + 18, 2)
+           + image_get_be (image, at + 20, 4) + 7)
+          / 8 * 8;
+
+  return at;
+}
+
+/* Returns the fields of the structure that WORD names, and stores the host
+ * offset of the structure in *START.  Returns NULL if WORD names none. */
+static const Field *
+find_structure (const Image *image, const char *word, guint64 *start)
+{
+  *start = 0;
+  if (g_str_has_prefix (word, "header."))
+    return header_fields;
+  if (g_str_has_prefix (word, "bitmaps."))
+    {
+      *start = find_bitmaps_extension (image);
+      return bitmaps_fields;
+    }
+  if (g_str_has_prefix (word, "entry"))
+    {
+      *start = find_entry (image, parse_number (word + 5, '.'));
+      return entry_fields;
+    }
+
+  return NULL;
+}
+
+/* HEX must fill the field, so that it cannot change the next one. */
+static void
+apply_to_field (Image *image, const Field *field, guint64 start,
+                const char *word)
+{
+  const char *name = strchr (word, '.') + 1;
+  const gsize length = strcspn (name, ":");
+  const char *hex = name + length + 1;
+  guint8 bytes[8];
+
+  while (field->name != NULL
+         && (strncmp (field->name, name, length) != 0
+             || field->name[length] != '\0'))
+    field++;
+
+  if (field->name == NULL)
+    g_error ("there is no field '%s'", word);
+  g_assert_cmpuint (strlen (hex), ==, 2 * field->width);
+  image_put_bytes (image, start + field->offset, bytes,
+                   decode_hex (hex, strlen (hex), bytes));
+}
+
 static void
 apply_word (Image *image, const char *word)
 {
   if (g_str_has_prefix (word, "size="))
     {
       image_truncate (image, parse_number (word + 5, '\0'));
+      return;
+    }
+
+  guint64 start = 0;
+  const Field *fields = find_structure (image, word, &start);
+
+  if (fields != NULL)
+    {
+      apply_to_field (image, fields, start, word);
       return;
     }
 

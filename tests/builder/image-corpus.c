@@ -18,8 +18,8 @@ typedef struct
 } Row;
 
 /* clang-format off */
-/* Directory entries for base A in hexadecimal: bm0 up to its name, and a whole
- * bm1 that is disabled and has the granularity of bm0. */
+/* Directory entries for base two-bitmaps in hexadecimal: bm0 up to its name,
+ * and a whole bm1 that is disabled and has the granularity of bm0. */
 #define BM0(flags, name_size, extra_data_size)                                \
   "00000000002a0000" "00000001" flags "0110" name_size extra_data_size
 #define BM1                                                                   \

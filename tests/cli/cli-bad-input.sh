@@ -33,9 +33,9 @@ refused ()
 }
 
 # Other formats: the message says what was found and which format it may be.
-for row in H01:'*' magic-byte-swapped:'*byte order*' raw-zeroes:'*' \
-    raw-text:'*' looks-like-luks:'*LUKS*' looks-like-qed:'*QED*' \
-    looks-like-vdi:'*VDI*'; do
+for row in magic-last-byte:'*' magic-byte-swapped:'*byte order*' \
+    raw-zeroes:'*' raw-text:'*' looks-like-luks:'*LUKS*' \
+    looks-like-qed:'*QED*' looks-like-vdi:'*VDI*'; do
   name=${row%%:*}
   image "$name"
   refused "$name" "$image" "0x0: header: not a qcow2 image${row#*:}\[HDR-01]"
@@ -52,7 +52,7 @@ refused "this script" "$srcdir/tests/cli/cli-bad-input.sh" \
 # Versions.
 image qcow-version-1
 refused "qcow version 1" "$image" '0x4: header: qcow version 1 *\[HDR-02]'
-for row in H03:0 H05:4 version-all-ones:4294967295 \
+for row in version-0:0 version-4:4 version-all-ones:4294967295 \
     version-byte-swapped:50331648; do
   image "${row%:*}"
   refused "version ${row#*:}" "$image" \
@@ -62,14 +62,15 @@ done
 # Files that are too short for any format.
 : > "$tmp/empty"
 refused "an empty file" "$tmp/empty" '0x0: *empty*\[FILE-02]'
-for name in file-1-byte S03; do
+for name in file-1-byte file-3-bytes; do
   image $name
   refused "$name" "$image" '0x0: header: *\[HDR-01]'
 done
 printf '\0' > "$tmp/zero-byte"
 refused "a zero byte" "$tmp/zero-byte" '0x0: header: *\[HDR-01]'
-for row in file-4-bytes:0x4 S05:0x4 file-8-bytes:0x8 S07:0x47 \
-    file-72-bytes:0x48 S09:0x67 S35:0x47; do
+for row in file-4-bytes:0x4 file-7-bytes:0x4 file-8-bytes:0x8 \
+    file-71-bytes:0x47 file-72-bytes:0x48 file-103-bytes:0x67 \
+    version-2-71-bytes:0x47; do
   image "${row%:*}"
   refused "${row%:*}" "$image" "${row#*:}: header: *\[HDR-03]"
 done
@@ -134,7 +135,7 @@ as_nobody ()
     setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
 }
 
-image A
+image two-bitmaps
 mkdir -m 0777 "$tmp/counters"
 cp --sparse=always "$image" "$tmp/secret"
 chmod 0000 "$tmp/secret"
@@ -186,7 +187,7 @@ cut_of ()
 # Under valgrind, only every eighth length.
 step=${QCOW2TOOL_SLOW:+8}
 step=${step:-1}
-for row in 3:A:104 2:V2:72; do
+for row in 3:two-bitmaps:104 2:version-2:72; do
   IFS=: read -r version name mandatory <<< "$row"
   image "$name"
   whole=$image
@@ -202,7 +203,7 @@ done
 
 # After the mandatory fields, the header can be shown, and it is damaged: byte
 # 104 and the rest of header_length are missing.
-image A
+image two-bitmaps
 for ((length = 104; length < 112; length++)); do
   head -c "$length" "$image" > "$tmp/cut"
   tool header "$tmp/cut"

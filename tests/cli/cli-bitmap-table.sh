@@ -10,14 +10,14 @@ golden=$srcdir/tests/expected/cli-bitmap-table
 
 heading='Bitmap table   type            offset                   size'
 
-# b_rows NUMBER...: prints these rows of the table in B.txt.
-b_rows ()
+# golden_rows NUMBER...: prints these rows of the table in four-entries.txt.
+golden_rows ()
 {
   local i
 
   echo "$heading"
   for i; do
-    sed -n "$((i + 3))p" "$golden/B.txt"
+    sed -n "$((i + 3))p" "$golden/four-entries.txt"
   done
 }
 
@@ -28,8 +28,8 @@ squeeze ()
   mv "$tmp/squeezed" "$out"
 }
 
-for name in A B mixed-entries all-ones-entries all-zeroes-entries \
-    table-of-several-clusters; do
+for name in two-bitmaps four-entries mixed-entries all-ones-entries \
+    all-zeroes-entries table-of-several-clusters; do
   image $name
   tool bitmap-table "$image"
   check "tables of $name: status and messages" \
@@ -38,14 +38,14 @@ for name in A B mixed-entries all-ones-entries all-zeroes-entries \
 done
 
 # Reserved bits do not change any row.
-for name in T01 entry-all-bits reserved-bits-in-entries; do
+for name in entry-ones-and-offset entry-all-bits reserved-bits-in-entries; do
   image $name
   tool bitmap-table "$image"
   expect "tables of $name: status" 2
   expect_golden "tables of $name" $name.txt
 done
 
-for name in V2 no-bitmaps no-extensions; do
+for name in version-2 no-bitmaps no-extensions; do
   image $name
   tool bitmap-table "$image"
   expect_answer "no tables in $name" < /dev/null
@@ -56,12 +56,12 @@ for name in V2 no-bitmaps no-extensions; do
 done
 
 # A selected bitmap has no heading of its own.
-image B
+image four-entries
 for option in --name=fine --index=0; do
   tool bitmap-table $option "$image"
-  b_rows 0 1 2 3 | expect_answer "$option"
+  golden_rows 0 1 2 3 | expect_answer "$option"
 done
-image A
+image two-bitmaps
 tool bitmap-table --name bm1 "$image"
 expect_answer "--name bm1" << EOF
 $heading
@@ -81,7 +81,7 @@ expect_usage "--name and --index exclude each other" bitmap-table \
   "*--name*--index*"
 
 # Windows.
-image B
+image four-entries
 window ()
 {
   local expected=$1
@@ -89,7 +89,7 @@ window ()
   shift
   tool bitmap-table --name fine "$@" "$image"
   # shellcheck disable=SC2086 # row numbers
-  b_rows $expected | expect_answer "rows $expected by $*"
+  golden_rows $expected | expect_answer "rows $expected by $*"
 }
 
 window '1 2' --start 1 --count 2
@@ -169,21 +169,21 @@ typed '0' --count 2 --type serialized
 typed '2' --start 1 --count 2 --type serialized
 tool bitmap-table --name fine --type all-zeroes "$image"
 expect_answer "no entry of the type" < /dev/null
-image B
+image four-entries
 typed '1' --type all-zeroes
 typed '0 2 3' --type serialized
 for type in ones invalid '' All-Ones 'serialized ' serialised; do
   tool bitmap-table "--type=$type" "$image"
   expect_usage "--type='$type' is not a type" bitmap-table "*--type*"
 done
-image T01
+image entry-ones-and-offset
 tool bitmap-table --index 0 --type all-ones "$image"
 check "an entry with an offset is not all-ones" test ! -s "$out"
 expect "entries that are not shown are examined, too" 2
 
 # --long: the guest's disk is one sector smaller than 8 MiB, and an entry maps
 # 2 MiB.
-image T17
+image last-entry-all-ones
 tool bitmap-table --long "$image"
 squeeze
 expect_answer "--long" << EOF
@@ -206,7 +206,7 @@ Bitmap table type offset size reserved guest_offset guest_length
 EOF
 expect "--long: status for reserved bits" 2
 check "each has a message" test "$(grep -c '\[BTAB-01\]$' "$err")" = 4
-image T01
+image entry-ones-and-offset
 tool bitmap-table --long --index 0 "$image"
 squeeze
 expect_out "--long: bit 0 beside an offset is reserved" << EOF
@@ -229,13 +229,13 @@ Bitmap table type offset size reserved guest_offset guest_length
 EOF
 
 # --at decodes any bytes and reports no findings.
-image B
+image four-entries
 tool bitmap-table --at 0x12600 --count 4 "$image"
-b_rows 0 1 2 3 | expect_answer "--at the table"
+golden_rows 0 1 2 3 | expect_answer "--at the table"
 tool bitmap-table --count=4 --at=75264 "$image"
-b_rows 0 1 2 3 | expect_answer "--at in decimal"
+golden_rows 0 1 2 3 | expect_answer "--at in decimal"
 tool bitmap-table --at 0x12600 --count 2 --type serialized "$image"
-b_rows 0 | expect_answer "--at with --type"
+golden_rows 0 | expect_answer "--at with --type"
 tool bitmap-table --at 64k --count 1 "$image"
 expect_answer "--at with a suffix" << EOF
 $heading
@@ -255,7 +255,9 @@ expect_answer "--at 0 is the header" << EOF
 $heading
 0              serialized      $((0x004649fb00000000))        512
 EOF
-for name in T01 T05 entry-all-bits H31 autoclear-clear D01 X13; do
+for name in entry-ones-and-offset entry-low-reserved-bits entry-all-bits \
+    incompatible-bit-63 autoclear-clear table-offset-0 \
+    bitmaps-extension-length-23; do
   image $name
   tool bitmap-table --at 0x2a0000 --count 1 "$image"
   check "--at reports no findings in $name" \
@@ -268,9 +270,9 @@ $heading
 0              all-zeroes      0                        65536
 EOF
 
-# The end of the file: A has 2883648 bytes, 0x2c0040.  The last 24 bytes are
-# the flags and type of a directory entry, "bm1" and zeroes.
-image A
+# The end of the file: two-bitmaps has 2883648 bytes, 0x2c0040.  The last 24
+# bytes are the flags and type of a directory entry, "bm1" and zeroes.
+image two-bitmaps
 tool bitmap-table --at 0x2c0038 --count 1 "$image"
 expect_answer "--at the last eight bytes" << EOF
 $heading
@@ -322,7 +324,7 @@ check "both are shown without --name" \
   test "$status.$(grep -c '^Bitmap name  *bm0$' "$out")" = 2.2
 
 # Names with unprintable characters.
-image N01
+image name-newline
 tool bitmap-table --name $'a\nb' --count 1 "$image"
 expect_answer "a name with a newline" << EOF
 $heading
@@ -366,19 +368,28 @@ damage ()
   fi
 }
 
-for row in D01:0x2c0000:BDIR-05 D05:0x2c0000:BDIR-07 D09:0x2c0008:BDIR-06 \
-    D11:0x12808:BDIR-18 D13:0x2c0008:BDIR-06 D13:0x2c0000:BDIR-07 \
-    D33:0x2c0012:BDIR-02 T01:0x2a0000:BTAB-02 T03:0x2a0000:BTAB-01 \
-    T05:0x2a0000:BTAB-01 T07:0x2a0000:BTAB-01 T09:0x2a0000:BTAB-03 \
-    T11:0x2a0000:BTAB-05 X13:0x1fc:EXT-12 X37:0x210:BEXT-06 \
-    H31:0x48:HDR-20 entry-offset-max-aligned:0x2a0000:BTAB-05 \
+for row in table-offset-0:0x2c0000:BDIR-05 \
+    table-offset-past-eof:0x2c0000:BDIR-07 table-size-0:0x2c0008:BDIR-06 \
+    table-size-3-of-4:0x12808:BDIR-18 table-size-all-ones:0x2c0008:BDIR-06 \
+    table-size-all-ones:0x2c0000:BDIR-07 \
+    name-size-1023-misframed:0x2c0012:BDIR-02 \
+    entry-ones-and-offset:0x2a0000:BTAB-02 \
+    entry-reserved-bit-1:0x2a0000:BTAB-01 \
+    entry-low-reserved-bits:0x2a0000:BTAB-01 \
+    entry-reserved-bit-63:0x2a0000:BTAB-01 \
+    entry-offset-unaligned:0x2a0000:BTAB-03 \
+    entry-offset-past-eof:0x2a0000:BTAB-05 \
+    bitmaps-extension-length-23:0x1fc:EXT-12 \
+    directory-offset-past-eof:0x210:BEXT-06 incompatible-bit-63:0x48:HDR-20 \
+    entry-offset-max-aligned:0x2a0000:BTAB-05 \
     data-one-byte-past-eof:0x2a0000:BTAB-05 \
     table-one-byte-past-eof:0x2c0020:BDIR-07; do
   IFS=: read -r name offset rule <<< "$row"
   damage "$name" "$offset" "$rule"
 done
-for name in T17 all-ones-entry data-ends-at-eof table-ends-at-eof N05 \
-    autoclear-clear flags-in-use version-2-bitmaps; do
+for name in last-entry-all-ones all-ones-entry data-ends-at-eof \
+    table-ends-at-eof name-nul autoclear-clear flags-in-use \
+    version-2-bitmaps; do
   image $name
   tool bitmap-table "$image"
   check "no message about $name" test "$status.$(wc -c < "$err")" = 0.0
@@ -386,7 +397,7 @@ done
 
 # For a truncated directory entry, only the damage of the entry is reported, as
 # in check.  Its table is not examined, since the entry may not be real.
-copy A cut-entry
+copy two-bitmaps cut-entry
 patch 0x2c0012 ffff
 patch 0x2a0000 8000000000290000
 tool bitmap-table "$image"
@@ -395,14 +406,15 @@ check "damage in the table of a truncated entry" \
 check "rows of the table of a truncated entry" \
   grep -qE '^0 +serialized +2686976 ' "$out"
 
-# As many rows as bitmap_table_size says, as far as the entries are in the file.
-image D11
+# As many rows as bitmap_table_size says, as far as the entries are in the
+# file.
+image table-size-3-of-4
 tool bitmap-table --index 0 "$image"
 check "three entries where four are needed" test "$(wc -l < "$out")" = 4
 image table-size-2
 tool bitmap-table --index 0 "$image"
 check "two entries where one is needed" test "$(wc -l < "$out")" = 3
-image D09
+image table-size-0
 tool bitmap-table --index 0 "$image"
 check "a table without entries" test ! -s "$out"
 image table-one-byte-past-eof
@@ -410,7 +422,7 @@ tool bitmap-table --index 1 "$image"
 check "a truncated entry is not a row" test ! -s "$out"
 
 # A table of 2^32 - 1 entries: more than 2^27 rows are printed only on request.
-image R05
+image sparse-table-32-gib
 tool bitmap-table --index 0 --start 4294967290 --count 10 "$image"
 check "the last five rows of a table of 32 GiB" \
   test "$status:$(tail -n +2 "$out" | cut -d ' ' -f 1 | tr '\n' ' ')" \

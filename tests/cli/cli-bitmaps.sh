@@ -8,9 +8,11 @@
 
 # If the golden file does not have the name of the image, its name follows a
 # colon.
-for row in A B every-state name-lengths version-2-bitmaps autoclear-clear \
-    extra-data-compatible granularity-63 granularity-0 file-cluster-aligned:A \
-    data-whole-cluster-set:A refcount-all-zeroes:A incompatible-corrupt:A; do
+for row in two-bitmaps four-entries every-state name-lengths \
+    version-2-bitmaps autoclear-clear extra-data-compatible granularity-63 \
+    granularity-0 file-cluster-aligned:two-bitmaps \
+    data-whole-cluster-set:two-bitmaps refcount-all-zeroes:two-bitmaps \
+    incompatible-corrupt:two-bitmaps; do
   image "${row%:*}"
   tool bitmaps "$image"
   check "bitmaps of ${row%:*}: status and messages" \
@@ -18,7 +20,7 @@ for row in A B every-state name-lengths version-2-bitmaps autoclear-clear \
   expect_golden "bitmaps of ${row%:*}" "${row#*:}.txt"
 done
 
-for name in A B; do
+for name in two-bitmaps four-entries; do
   image $name
   tool bitmaps --tables "$image"
   check "bitmaps --tables of $name: status and messages" \
@@ -26,11 +28,15 @@ for name in A B; do
   expect_golden "bitmaps --tables of $name" $name-tables.txt
 done
 
-# Damaged bitmaps are shown, too, with their state.  H31 has an unknown
-# feature; X17, X19 and X21 have a bitmaps extension that cannot be trusted.
-for row in first-entry-bad second-entry-bad D21 two-bitmaps-one-name \
-    H31:all-damaged X17:all-damaged X19:all-damaged \
-    X21:all-damaged T01:first-damaged T05:first-damaged T11:first-damaged; do
+# Damaged bitmaps are shown, too, with their state.  incompatible-bit-63 has an
+# unknown feature; reserved32-1, nb-bitmaps-1-of-2 and nb-bitmaps-65535 have a
+# bitmaps extension that cannot be trusted.
+for row in first-entry-bad second-entry-bad flags-all-ones \
+    two-bitmaps-one-name incompatible-bit-63:all-damaged \
+    reserved32-1:all-damaged nb-bitmaps-1-of-2:all-damaged \
+    nb-bitmaps-65535:all-damaged entry-ones-and-offset:first-damaged \
+    entry-low-reserved-bits:first-damaged \
+    entry-offset-past-eof:first-damaged; do
   image "${row%:*}"
   tool bitmaps "$image"
   expect "bitmaps of ${row%:*}: status" 2
@@ -38,13 +44,13 @@ for row in first-entry-bad second-entry-bad D21 two-bitmaps-one-name \
 done
 
 # Of two bitmaps extensions the last one is used, but its bitmaps are damaged.
-image X39
+image bitmaps-twice-different
 tool bitmaps "$image"
 expect "two bitmaps extensions: status" 2
 head -n 10 "$srcdir/tests/expected/cli-bitmaps/all-damaged.txt" \
   | expect_out "two bitmaps extensions"
 
-for name in V2 no-bitmaps no-extensions nothing; do
+for name in version-2 no-bitmaps no-extensions nothing; do
   [ $name != nothing ] || copy no-bitmaps nothing
   image $name
   for option in '' --tables --names '--names -0'; do
@@ -83,11 +89,11 @@ image table-size-2-in-use
 state 0 in-use "the table of a bitmap in use may be out of date"
 image size-0-bitmap
 state 0 damaged "a bitmap of an empty disk"
-image D19
+image flags-extra-data-without-data
 state 0 disabled "the extra data flag alone is no damage"
-image D27
+image granularity-32
 state 0 enabled "a granularity beyond QEMU's"
-image D47
+image extra-data-incompatible
 state 0 damaged "extra data that forbids the bitmap's use"
 state 1 disabled "and the bitmap after it"
 image two-bitmaps-one-name
@@ -134,10 +140,10 @@ image cleared
 image autoclear-clear
 is_just 1 stale
 # If one bitmap makes QEMU refuse the image, an undamaged bitmap is not usable.
-image T01
+image entry-ones-and-offset
 is_just 0 damaged
 is_just 1 enabled
-image H31
+image incompatible-bit-63
 is_just 1 damaged
 image first-entry-bad
 is_just 0 damaged
@@ -160,18 +166,21 @@ no_answer ()
 }
 
 for state in $predicates; do
-  for name in two-bitmaps-one-name D45; do
+  for name in two-bitmaps-one-name two-bitmaps-one-name-both-in-use; do
     image $name
     no_answer "--is $state if two bitmaps of $name have the name" \
       --is "$state" --name bm0 "$image"
   done
-  image A
+  image two-bitmaps
   tool bitmaps --is "$state" --name bm2 "$image"
   expect_refusal "--is $state of a missing bitmap" 3 "*'bm2'*"
   tool bitmaps --is "$state" --index 2 "$image"
   expect_refusal "--is $state of a missing index" 3 "$image: *2*"
   # Images whose directory or entries cannot be read.
-  for name in X13 X35 X37 S27 H11 H25 bitmaps-extension-renamed D35; do
+  for name in bitmaps-extension-length-23 directory-offset-wraps \
+      directory-offset-past-eof file-ends-before-directory cluster-bits-32 \
+      header-length-all-ones bitmaps-extension-renamed \
+      name-size-65535-misframed; do
     image $name
     no_answer "--is $state if bm1 of $name cannot be found" \
       --is "$state" --name bm1 "$image"
@@ -180,7 +189,7 @@ done
 no_answer "a missing image" --is usable --name a "$tmp/missing"
 no_answer "not a qcow2 image" --is usable --name a "$0"
 
-image A
+image two-bitmaps
 tool bitmaps --is recording --name bm0 "$image"
 expect_usage "--is knows six states" bitmaps "*--is*'recording'*"
 tool bitmaps --is '' --name bm0 "$image"
@@ -205,23 +214,25 @@ done
 image autoclear-clear
 is 0 stale
 is 2 usable
-image H31
+image incompatible-bit-63
 is 0 damaged
 is 2 enabled
-image T01
+image entry-ones-and-offset
 is 2 damaged
 is 2 enabled
-for name in V2 no-bitmaps no-extensions; do
+for name in version-2 no-bitmaps no-extensions; do
   image "$name"
   for state in $predicates; do
     tool bitmaps --is "$state" "$image"
     expect_refusal "--is $state of no bitmaps in $name" 3 "$image: *no bitmaps"
   done
 done
-# The first entry of D35 extends beyond the directory; X31 contains only part
-# of the second entry.
+# The first entry of name-size-65535-misframed extends beyond the directory;
+# directory-size-8 contains only part of the second entry.
 for state in $predicates; do
-  for name in X13 X31 X35 X37 S27 H25; do
+  for name in bitmaps-extension-length-23 directory-size-8 \
+      directory-offset-wraps directory-offset-past-eof \
+      file-ends-before-directory header-length-all-ones; do
     image "$name"
     no_answer "--is $state of all bitmaps of $name" --is "$state" "$image"
   done
@@ -245,27 +256,27 @@ several ()
   check "--is $* of $names: $expected, and no output" \
     test "$status.$(wc -c < "$out")" = "$expected.0"
 }
-several 0 'A B A' enabled
-several 2 'A every-state A' enabled
-several 2 'every-state A' enabled
-several 3 'A V2 A' enabled
-several 3 'every-state V2' enabled
-several 3 'V2 every-state' enabled
-several 1 'every-state V2 H01' enabled
-several 1 'H01 V2 every-state' enabled
-several 0 'A T01' enabled --name bm1
-several 2 'A T01' enabled --name bm0
-several 3 'T01 B A' enabled --name bm0
-several 0 'A every-state' enabled --index 0
+several 0 'two-bitmaps four-entries two-bitmaps' enabled
+several 2 'two-bitmaps every-state two-bitmaps' enabled
+several 2 'every-state two-bitmaps' enabled
+several 3 'two-bitmaps version-2 two-bitmaps' enabled
+several 3 'every-state version-2' enabled
+several 3 'version-2 every-state' enabled
+several 1 'every-state version-2 magic-last-byte' enabled
+several 1 'magic-last-byte version-2 every-state' enabled
+several 0 'two-bitmaps entry-ones-and-offset' enabled --name bm1
+several 2 'two-bitmaps entry-ones-and-offset' enabled --name bm0
+several 3 'entry-ones-and-offset four-entries two-bitmaps' enabled --name bm0
+several 0 'two-bitmaps every-state' enabled --index 0
 check "and there is no message" test ! -s "$err"
 
 # Selection by index.
-image A
+image two-bitmaps
 tool bitmaps --index 1 "$image"
-tail -n +12 "$srcdir/tests/expected/cli-bitmaps/A.txt" \
+tail -n +12 "$srcdir/tests/expected/cli-bitmaps/two-bitmaps.txt" \
   | expect_answer "--index 1"
 tool bitmaps --index 0x0 "$image"
-head -n 10 "$srcdir/tests/expected/cli-bitmaps/A.txt" \
+head -n 10 "$srcdir/tests/expected/cli-bitmaps/two-bitmaps.txt" \
   | expect_answer "--index 0x0"
 for index in 2 65535 4294967296 18446744073709551615; do
   tool bitmaps --index $index "$image"
@@ -295,20 +306,20 @@ named ()
   done
 }
 
-image A
+image two-bitmaps
 named bm0 0
 named bm1 1
-image N01
+image name-newline
 named $'a\nb' 0
-image N03
+image name-terminal-title
 named $'\e]0;PWNED\a' 0
-image N07
+image name-utf8
 named $'gr\xc3\xb6\xc3\x9fe-\xe9\x9b\xaa\xc3\xa9x' 0
-image N09
+image name-printf-directives
 named '%s%n%x%p' 0
-image N11
+image name-backslash-u
 named '\u0000' 0
-image N13
+image name-right-to-left
 named $'\xe2\x80\xaeevil' 0
 image name-non-utf8
 named $'\xfcber' 0
@@ -332,7 +343,7 @@ image name-emoji
 named $'\xf0\x9f\x92\xbe' 0
 image name-lengths
 named abcdefgh 7
-copy A dash
+copy two-bitmaps dash
 patch 0x2c0012 0002
 patch 0x2c0018 2d7800
 named -x 0
@@ -352,7 +363,7 @@ image name-1023-bytes
 named "$(printf '%1023s' '' | tr ' ' n)" 0
 
 # An empty name is damage, but it can be selected.
-image D49
+image name-size-0
 for option in '--name ' --name=; do
   IFS=' ' read -r -d '' -a words <<< "$option" || true
   if [ "$option" = '--name ' ]; then
@@ -365,20 +376,20 @@ for option in '--name ' --name=; do
     "$(printf '%-25s %s' 'Bitmap name' '')" "$out"
   expect "${words[*]}: status" 2
 done
-image A
+image two-bitmaps
 tool bitmaps --name '' "$image"
 expect_refusal "no bitmap without a name" 3 "$image: *"
 
 # A NUL cannot be typed, and the part before it is a different name.
-image N15
+image name-equal-to-nul
 tool bitmaps --name bm1 --field index "$image"
 expect_answer "a name up to its NUL is not the name" <<< 1
-image N05
+image name-nul
 tool bitmaps --name '' "$image"
 expect_refusal "a NUL is not the empty name" 3 "$image: *"
 
 # A part of the name, another case, or a longer name does not match.
-image A
+image two-bitmaps
 for name in bm b BM0 bm00 'bm0 ' ' bm0' 'bm*' 0 'enabled'; do
   tool bitmaps --name "$name" "$image"
   expect_refusal "--name '$name' is not bm0" 3 "$image: *'$name'*"
@@ -396,15 +407,15 @@ lookalike ()
     "$image: *bitmap $2 is shown that way: use --index $2"
 }
 
-image N01
+image name-newline
 lookalike 'a\nb' 0
-image N05
+image name-nul
 lookalike '\x00' 0
-image N03
+image name-terminal-title
 lookalike '\x1b]0;PWNED\x07' 0
-image N11
+image name-backslash-u
 lookalike '\\u0000' 0
-image N13
+image name-right-to-left
 lookalike '\xe2\x80\xaeevil' 0
 image name-non-utf8
 lookalike '\xfcber' 0
@@ -412,7 +423,7 @@ image name-looks-escaped
 tool bitmaps --name 'a\nb' --field index "$image"
 expect_answer "a name that looks like an escape is found" <<< 1
 lookalike 'a\\nb' 1
-image A
+image two-bitmaps
 tool bitmaps --name 'a\nb' "$image"
 expect_refusal "no hint if no bitmap is shown this way" 3 "$image: *'a*b'"
 
@@ -423,17 +434,17 @@ names_are ()
   expect_answer "--names of $(basename "$image")"
 }
 
-image A
+image two-bitmaps
 printf 'bm0\nbm1\n' | names_are
 image every-state
 printf 'enabled\ndisabled\nin-use\nin-use-disabled\n' | names_are
-image N01
+image name-newline
 printf '%s\n' 'a\nb' bm1 | names_are
 image name-forges-entry
 printf '%s\n' 'x\nBitmap name   fake\n\n\n\n' bm1 | names_are
 image name-quotes
 printf '%s\n' "'\"\\\\\`" bm1 | names_are
-image N07
+image name-utf8
 printf 'gr\xc3\xb6\xc3\x9fe-\xe9\x9b\xaa\xc3\xa9x\nbm1\n' | names_are
 image name-tab-return
 printf '%s\n' 'a\tb\x0dc' bm1 | names_are
@@ -458,15 +469,15 @@ printf '%s\n' '\x00\x00' bm1 | names_are
 image many-bitmaps
 seq -f 'bitmap-%.0f' 0 999 | names_are
 
-image N01
+image name-newline
 tool bitmaps --names -0 "$image"
 printf 'a\nb\0bm1\0' | expect_answer "--names -0: raw bytes, ended by NUL"
 tool bitmaps -0 --names "$image"
 printf 'a\nb\0bm1\0' | expect_answer "-0 --names: raw bytes, ended by NUL"
-image N05
+image name-nul
 tool bitmaps --names --null "$image"
 printf '\0\0bm1\0' | expect_answer "--null: a NUL in a name is kept"
-image A
+image two-bitmaps
 tool bitmaps --names --index 1 "$image"
 expect_answer "--names with a selection" <<< bm1
 tool bitmaps --names "$image" "$image"
@@ -475,12 +486,12 @@ tool bitmaps -0 "$image"
 expect_usage "-0 goes with --names or --field" bitmaps "*-0*"
 
 # --tables with a selection.
-image B
+image four-entries
 tool bitmaps --tables --name fine "$image"
-expect_golden "--tables --name" B-tables.txt
-image A
+expect_golden "--tables --name" four-entries-tables.txt
+image two-bitmaps
 tool bitmaps --tables --index 1 "$image"
-tail -n +14 "$srcdir/tests/expected/cli-bitmaps/A-tables.txt" \
+tail -n +14 "$srcdir/tests/expected/cli-bitmaps/two-bitmaps-tables.txt" \
   | expect_answer "--tables --index"
 
 # --field
@@ -490,7 +501,7 @@ field ()
   expect_answer "--field $2 of $(basename "$image"), $1" <<< "$3"
 }
 
-image A
+image two-bitmaps
 field --name=bm1 index 1
 field --name=bm1 name bm1
 field --name=bm1 bitmap_table_offset 2818048
@@ -516,9 +527,9 @@ image extra-data-compatible
 field --index=0 extra_data_size 13
 field --index=0 flags 6
 field --index=1 name b1
-image N01
+image name-newline
 field --index=0 name 'a\nb'
-image A
+image two-bitmaps
 tool bitmaps --index 0 --field state --field name --field granularity \
   --field state "$image"
 expect_answer "several fields, in the order given" << EOF
@@ -527,11 +538,11 @@ bm0
 65536
 enabled
 EOF
-image N01
+image name-newline
 tool bitmaps --index 0 -0 --field name --field flags "$image"
 printf 'a\nb\0002\0' | expect_answer "-0 --field: raw bytes, ended by NUL"
 
-image A
+image two-bitmaps
 tool bitmaps --index 0 --field nope "$image"
 expect_usage "an unknown key" bitmaps "*'nope'*"
 for key in index name bitmap_table_offset bitmap_table_size flags type \
@@ -546,7 +557,7 @@ tool bitmaps --index 0 --field state "$image" "$image"
 expect_usage "--field takes one image" bitmaps "*--field*one image*"
 tool bitmaps --index 2 --field state "$image"
 expect_refusal "no field of a missing bitmap" 3 "$image: *2*"
-image T01
+image entry-ones-and-offset
 tool bitmaps --index 0 --field state --field name "$image"
 expect_out "a field of a damaged bitmap is printed" << EOF
 damaged
@@ -554,7 +565,7 @@ bm0
 EOF
 expect_damage "the damage is reported, too" \
   "$image: 0x2a0000: bitmap 0 'bm0': *\[BTAB-02]"
-image D29
+image granularity-64
 tool bitmaps --index 0 --field index --field granularity "$image"
 check "granularity 2^64: no output" test ! -s "$out"
 expect "damage is worse than a missing value" 2
@@ -562,7 +573,7 @@ check "the missing value is reported" grep -qF "'granularity'" "$err"
 
 # --default replaces an absent value, but not one that damage hides, and not a
 # bitmap.
-image A
+image two-bitmaps
 tool bitmaps --index 0 --field dirty_bytes --field name --default '' "$image"
 printf '\nbm0\n' | expect_answer "--default, which may be empty"
 tool bitmaps --index 0 --field dirty_bytes -0 --default 'a\n b' "$image"
@@ -571,7 +582,7 @@ tool bitmaps --index 2 --field state --default none "$image"
 expect_refusal "--default: a missing bitmap" 3 "$image: *2*"
 tool bitmaps --index 0 --field nope --default none "$image"
 expect_usage "--default: an unknown key" bitmaps "*'nope'*"
-image D29
+image granularity-64
 tool bitmaps --index 0 --field granularity --default none "$image"
 check "--default: no replacement for damage" \
   test "$status.$(wc -c < "$out")" = 2.0
@@ -610,7 +621,7 @@ tool bitmaps --index 0 "$image"
 head -n 10 "$srcdir/tests/expected/cli-bitmaps/second-entry-bad.txt" \
   | expect_answer "the sound bitmap before a damaged one"
 # After bm0, the start of the next entry is unknown.
-image D37
+image name-size-9-misframed
 tool bitmaps --index 0 "$image"
 check "before the damage: no message" \
   test "$status.$(wc -c < "$err")" = 0.0
@@ -630,37 +641,61 @@ damage ()
   fi
 }
 
-for row in D01:0x2c0000:BDIR-05 D03:0x2c0000:BDIR-07 D05:0x2c0000:BDIR-07 \
-    D09:0x2c0008:BDIR-06 D09:0x2c0008:BDIR-18 D11:0x12808:BDIR-18 \
-    D13:0x2c0008:BDIR-06 D17:0x2c0008:BDIR-18 D21:0x2c000c:BDIR-08 \
-    D23:0x2c0010:BDIR-11 D25:0x2c0008:BDIR-18 D29:0x2c0011:BDIR-12 \
-    D33:0x2c0012:BDIR-02 D35:0x2c0012:BDIR-02 D39:0x2c0012:BDIR-02 \
-    D41:0x2c0012:BDIR-02 D45:0x2c0038:BDIR-15 D47:0x2c0014:BDIR-14 \
-    D49:0x2c0012:BDIR-13 T01:0x2a0000:BTAB-02 T03:0x2a0000:BTAB-01 \
-    T05:0x2a0000:BTAB-01 T07:0x2a0000:BTAB-01 T09:0x2a0000:BTAB-03 \
-    T11:0x2a0000:BTAB-05 X13:0x1fc:EXT-12 X15:0x1fc:EXT-12 \
-    X17:0x204:BEXT-03 X19:0x200:BDIR-03 X21:0x208:BEXT-04 X23:0x200:BEXT-02 \
-    X25:0x210:BEXT-06 X27:0x208:BEXT-04 X29:0x208:BEXT-04 \
-    X31:0x2c0000:BDIR-01 X33:0x210:BEXT-05 X35:0x210:BEXT-06 \
-    X37:0x210:BEXT-06 X39:0x218:EXT-08 nb-bitmaps-0:0x200:BEXT-01 \
-    H07:0x14:HDR-04 H21:0x64:HDR-07 H31:0x48:HDR-20 H37:0x58:HDR-25 \
-    S27:0x210:BEXT-06 S29:0x2c0012:BDIR-02 S31:0x200:BDIR-03 \
-    H45:0x2c0008:BDIR-18 H45:0x2c0028:BDIR-18; do
+for row in table-offset-0:0x2c0000:BDIR-05 \
+    table-offset-wraps:0x2c0000:BDIR-07 \
+    table-offset-past-eof:0x2c0000:BDIR-07 table-size-0:0x2c0008:BDIR-06 \
+    table-size-0:0x2c0008:BDIR-18 table-size-3-of-4:0x12808:BDIR-18 \
+    table-size-all-ones:0x2c0008:BDIR-06 table-size-512-mib:0x2c0008:BDIR-18 \
+    flags-all-ones:0x2c000c:BDIR-08 type-2:0x2c0010:BDIR-11 \
+    granularity-0-patched:0x2c0008:BDIR-18 granularity-64:0x2c0011:BDIR-12 \
+    name-size-1023-misframed:0x2c0012:BDIR-02 \
+    name-size-65535-misframed:0x2c0012:BDIR-02 \
+    extra-data-all-ones:0x2c0012:BDIR-02 \
+    extra-data-wraps-to-0:0x2c0012:BDIR-02 \
+    two-bitmaps-one-name-both-in-use:0x2c0038:BDIR-15 \
+    extra-data-incompatible:0x2c0014:BDIR-14 name-size-0:0x2c0012:BDIR-13 \
+    entry-ones-and-offset:0x2a0000:BTAB-02 \
+    entry-reserved-bit-1:0x2a0000:BTAB-01 \
+    entry-low-reserved-bits:0x2a0000:BTAB-01 \
+    entry-reserved-bit-63:0x2a0000:BTAB-01 \
+    entry-offset-unaligned:0x2a0000:BTAB-03 \
+    entry-offset-past-eof:0x2a0000:BTAB-05 \
+    bitmaps-extension-length-23:0x1fc:EXT-12 \
+    bitmaps-extension-length-0:0x1fc:EXT-12 reserved32-1:0x204:BEXT-03 \
+    nb-bitmaps-1-of-2:0x200:BDIR-03 nb-bitmaps-65535:0x208:BEXT-04 \
+    nb-bitmaps-all-ones:0x200:BEXT-02 directory-size-all-ones:0x210:BEXT-06 \
+    directory-size-over-max:0x208:BEXT-04 directory-size-65:0x208:BEXT-04 \
+    directory-size-8:0x2c0000:BDIR-01 \
+    directory-offset-unaligned:0x210:BEXT-05 \
+    directory-offset-wraps:0x210:BEXT-06 \
+    directory-offset-past-eof:0x210:BEXT-06 \
+    bitmaps-twice-different:0x218:EXT-08 nb-bitmaps-0:0x200:BEXT-01 \
+    cluster-bits-0:0x14:HDR-04 header-length-108:0x64:HDR-07 \
+    incompatible-bit-63:0x48:HDR-20 autoclear-without-extension:0x58:HDR-25 \
+    file-ends-before-directory:0x210:BEXT-06 \
+    file-ends-after-entry-head:0x2c0012:BDIR-02 \
+    file-ends-after-first-name:0x200:BDIR-03 \
+    size-2-63-with-bitmaps:0x2c0008:BDIR-18 \
+    size-2-63-with-bitmaps:0x2c0028:BDIR-18; do
   IFS=: read -r name offset rule <<< "$row"
   damage "$name" "$offset" "$rule"
 done
 
 # Without damage there is no message.
-for name in D19 D27 D31 D43 D51 N01 N03 N05 N13 N15 B01 B03 T17 D19 \
-    flags-all-in-use all-ones-entry table-size-2-in-use S33 \
-    one-of-two-bitmaps trailing-garbage H39 H29 H41; do
+for name in flags-extra-data-without-data granularity-32 \
+    granularity-31-patched name-padding-not-zero name-1024-bytes name-newline \
+    name-terminal-title name-nul name-right-to-left name-equal-to-nul \
+    data-byte-after-last-bit data-bit-past-disk last-entry-all-ones \
+    flags-extra-data-without-data flags-all-in-use all-ones-entry \
+    table-size-2-in-use file-ends-in-last-padding one-of-two-bitmaps \
+    trailing-garbage refcount-order-7 compression-type-255 crypt-method-1; do
   image $name
   tool bitmaps "$image"
   check "no message about $name" test "$status.$(wc -c < "$err")" = 0.0
 done
 
 # Options that exclude each other.
-image A
+image two-bitmaps
 tool bitmaps --default x "$image"
 expect_usage "--default goes with --field" bitmaps "*--default*"
 for pair in '--names --tables' '--names --field state' '--names --is usable' \

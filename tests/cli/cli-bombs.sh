@@ -13,7 +13,7 @@ export QCOW2TOOL
 
 images=$tmp/images
 mkdir "$images"
-for name in $(names | grep -E '^(many-[^b]|sparse|R0)'); do
+for name in $(names | grep -E '^(many-[^b]|sparse)'); do
   # Sparse images may be too large for a file system.
   "$MKIMAGE" "$name" "$images/$name.qcow2" 2> /dev/null \
     || rm -f "$images/$name.qcow2"

@@ -33,32 +33,32 @@ while read -r name arguments; do
   check "$name: $arguments: no answer" \
     test "$status.$(tail -n 1 "$err" | grep -c "$image: $told")" = 1.1
 done << 'END'
-T01 bitmaps
-T01 bitmaps --list
-T01 bitmap-table
-T01 dump
-T01 check
-T01 bitmaps --field state --name bm0
-A bitmaps --name nope
-A bitmaps --is enabled
-A bitmaps --is disabled
-A bitmaps --is usable --name bm0
-V2 bitmaps --is usable
-A bitmap-map --name bm0
-A bitmap-map --name bm0 --totals
-A bitmap-map --name bm0 --contains 0
+entry-ones-and-offset bitmaps
+entry-ones-and-offset bitmaps --list
+entry-ones-and-offset bitmap-table
+entry-ones-and-offset dump
+entry-ones-and-offset check
+entry-ones-and-offset bitmaps --field state --name bm0
+two-bitmaps bitmaps --name nope
+two-bitmaps bitmaps --is enabled
+two-bitmaps bitmaps --is disabled
+two-bitmaps bitmaps --is usable --name bm0
+version-2 bitmaps --is usable
+two-bitmaps bitmap-map --name bm0
+two-bitmaps bitmap-map --name bm0 --totals
+two-bitmaps bitmap-map --name bm0 --contains 0
 in-use bitmap-map --index 0
 in-use bitmap-map --index 0 --force
-A extensions --index 9
+two-bitmaps extensions --index 9
 END
 
-image T01
+image entry-ones-and-offset
 changing bitmaps --output=json
-check "T01: JSON has the error" test "$status.$(jq -c .error.code "$out")" \
-  = '1."changed"'
-check "T01: JSON has the names that were read" \
+check "entry-ones-and-offset: JSON has the error" \
+  test "$status.$(jq -c .error.code "$out")" = '1."changed"'
+check "entry-ones-and-offset: JSON has the names that were read" \
   test "$(jq -c '[.bitmaps[].name]' "$out")" = '["bm0","bm1"]'
-image A
+image two-bitmaps
 changing bitmaps --is enabled
 check "a predicate prints nothing" test ! -s "$out"
 
@@ -70,21 +70,21 @@ for command in header extensions bitmaps 'bitmaps --tables' 'bitmaps --list' \
   cp "$out" "$tmp/still"
   # shellcheck disable=SC2086
   changing $command
-  expect_answer "A: $command" < "$tmp/still"
+  expect_answer "two-bitmaps: $command" < "$tmp/still"
 done
 
 # Another image in the same run is not affected.
-image V2
-touch -d 2001-02-03 "$tmp/T01.qcow2"
-changing bitmaps --is enabled "$tmp/A.qcow2"
+image version-2
+touch -d 2001-02-03 "$tmp/entry-ones-and-offset.qcow2"
+changing bitmaps --is enabled "$tmp/two-bitmaps.qcow2"
 check "one of several images" test "$status.$(grep -c "$told" "$err")" = 1.1
 
 # If the image does not change, the result is as usual.
-image T01
+image entry-ones-and-offset
 tool bitmaps "$image"
-expect "T01 unchanged" 2
-image A
+expect "entry-ones-and-offset unchanged" 2
+image two-bitmaps
 tool bitmaps --is enabled "$image"
-expect "A unchanged" 0
+expect "two-bitmaps unchanged" 0
 
 done_testing

@@ -88,14 +88,14 @@ expect_rules ()
 
 # The text output.
 
-base A clean
+base two-bitmaps clean
 tool check "$image"
 expect_check 'a sound image' 0 <<< \
   "clean.qcow2: $(summary 0 0 opens 2 0 0 0 0)"
 
 # The second entry of the directory begins at 0x2c0020 with
 # bitmap_table_offset.
-base A one
+base two-bitmaps one
 patch 0x2c0020 00000000002b0010
 tool check "$image"
 expect_check 'one error' 2 << END
@@ -151,7 +151,7 @@ check 'an explanation follows the first finding to which it applies' \
     | wc -l).$(grep -A1 0xc006c "$out" | grep -c '^    ')" = 1.0
 
 # Consequences that name the bitmap differ for each bitmap.
-base A two
+base two-bitmaps two
 patch 0x2c0010 02
 patch 0x2c0030 02
 tool check "$image"
@@ -207,14 +207,14 @@ while IFS='|' read -r about name change options want text; do
   # shellcheck disable=SC2086
   expect_summary "$about" "$want" "$(summary $text)"
 done << END
-clean|A|-|-|0|0 0 opens 2 0 0 0 0
-clean, strictly|A|-|--strict|0|0 0 opens 2 0 0 0 0
-a note|N01|-|-|0|0 0 opens 1 1 0 0 0
-a note, strictly|N01|-|--strict|0|0 0 opens 1 1 0 0 0
-a warning|H27|-|-|0|0 1 opens 2 0 0 0 0
-a warning, strictly|H27|-|--strict|2|0 1 opens 2 0 0 0 0
-the warning ignored, strictly|H27|-|--strict --ignore HDR-11|0|0 0 opens \
-2 0 0 0 0
+clean|two-bitmaps|-|-|0|0 0 opens 2 0 0 0 0
+clean, strictly|two-bitmaps|-|--strict|0|0 0 opens 2 0 0 0 0
+a note|name-newline|-|-|0|0 0 opens 1 1 0 0 0
+a note, strictly|name-newline|-|--strict|0|0 0 opens 1 1 0 0 0
+a warning|header-padding-first-byte|-|-|0|0 1 opens 2 0 0 0 0
+a warning, strictly|header-padding-first-byte|-|--strict|2|0 1 opens 2 0 0 0 0
+the warning ignored, strictly|header-padding-first-byte|-|\
+--strict --ignore HDR-11|0|0 0 opens 2 0 0 0 0
 in use|in-use|-|-|0|0 1 opens 0 0 1 0 0
 in use, strictly|in-use|-|--strict|2|0 1 opens 0 0 1 0 0
 in use ignored, strictly|in-use|-|--strict --ignore BDIR-09|2|0 0 opens \
@@ -228,26 +228,32 @@ stale, one, strictly|autoclear-clear|-|--strict --name bm1|2|0 0 - 0 0 0 1 0
 stale, one|autoclear-clear|-|--name bm1|0|0 0 - 0 0 0 1 0
 version 2|version-2-bitmaps|-|-|0|0 1 opens 0 0 0 2 0
 disabled, strictly|disabled|-|--strict|0|0 0 opens 0 1 0 0 0
-damaged|D03|-|-|2|1 0 refuses 1 0 0 0 1
-the only error ignored|D03|-|--ignore BDIR-07|0|0 0 refuses 1 0 0 0 1
-the only error ignored, strictly|D03|-|--ignore BDIR-07 --strict|2|0 0 \
-refuses 1 0 0 0 1
-another ignored|D03|-|--ignore BDIR-05|2|1 0 refuses 1 0 0 0 1
-two rules ignored|D03|0x69:01|--ignore HDR-11 --strict --ignore BDIR-07 \
---index 1|0|0 0 - 1 0 0 0 0
-both ignored|H47|-|--ignore BDIR-18 --ignore=OVL-01|0|0 0 refuses 0 0 0 0 2
-the table is not in the file|D05|-|-|2|2 0 opens 1 0 0 0 1
-the file's end ignored|D05|-|--ignore FILE-09|2|1 0 opens 1 0 0 0 1
-the other bitmap is damaged|D05|-|--name bm1|0|0 0 - 1 0 0 0 0
-the other bitmap is damaged, by index|D05|-|--index=1|0|0 0 - 1 0 0 0 0
-the damaged one|D05|-|--name=bm0|2|1 0 - 0 0 0 0 1
-the damaged one, by index|D05|-|--index 0|2|1 0 - 0 0 0 0 1
-the next entry is truncated|A|0x2c0032:ffff|--index 0|0|0 0 - 1 0 0 0 0
-the entry is cut|A|0x2c0032:ffff|--index 1|2|1 0 - 0 0 0 0 1
-the header is damaged|H39|-|--name bm0|0|0 0 - 1 0 0 0 0
-the header is damaged, all|H39|-|-|2|1 0 refuses 2 0 0 0 0
-the extension is damaged|X17|-|--name bm0|2|1 0 - 0 0 0 0 1
-an unknown feature|H31|-|--name bm1|2|1 0 - 0 0 0 0 1
+damaged|table-offset-wraps|-|-|2|1 0 refuses 1 0 0 0 1
+the only error ignored|table-offset-wraps|-|--ignore BDIR-07|0|0 0 refuses \
+1 0 0 0 1
+the only error ignored, strictly|table-offset-wraps|-|\
+--ignore BDIR-07 --strict|2|0 0 refuses 1 0 0 0 1
+another ignored|table-offset-wraps|-|--ignore BDIR-05|2|1 0 refuses 1 0 0 0 1
+two rules ignored|table-offset-wraps|0x69:01|--ignore HDR-11 --strict \
+--ignore BDIR-07 --index 1|0|0 0 - 1 0 0 0 0
+both ignored|size-0-with-bitmaps|-|--ignore BDIR-18 --ignore=OVL-01|0|\
+0 0 refuses 0 0 0 0 2
+the table is not in the file|table-offset-past-eof|-|-|2|2 0 opens 1 0 0 0 1
+the file's end ignored|table-offset-past-eof|-|--ignore FILE-09|2|1 0 opens \
+1 0 0 0 1
+the other bitmap is damaged|table-offset-past-eof|-|--name bm1|0|0 0 - \
+1 0 0 0 0
+the other bitmap is damaged, by index|table-offset-past-eof|-|--index=1|0|\
+0 0 - 1 0 0 0 0
+the damaged one|table-offset-past-eof|-|--name=bm0|2|1 0 - 0 0 0 0 1
+the damaged one, by index|table-offset-past-eof|-|--index 0|2|1 0 - 0 0 0 0 1
+the next entry is truncated|two-bitmaps|0x2c0032:ffff|--index 0|0|0 0 - \
+1 0 0 0 0
+the entry is cut|two-bitmaps|0x2c0032:ffff|--index 1|2|1 0 - 0 0 0 0 1
+the header is damaged|refcount-order-7|-|--name bm0|0|0 0 - 1 0 0 0 0
+the header is damaged, all|refcount-order-7|-|-|2|1 0 refuses 2 0 0 0 0
+the extension is damaged|reserved32-1|-|--name bm0|2|1 0 - 0 0 0 0 1
+an unknown feature|incompatible-bit-63|-|--name bm1|2|1 0 - 0 0 0 0 1
 two of one name|two-bitmaps-one-name|-|--name bm0|2|1 0 - 1 0 0 0 1
 two of one name, the first|two-bitmaps-one-name|-|--index 0|0|0 0 - 1 0 0 0 0
 two of one name, the second|two-bitmaps-one-name|-|--index 1|2|1 0 - 0 0 0 0 1
@@ -260,7 +266,7 @@ a refcount of 2 elsewhere, strictly|refcount-data-2|-|--strict --name bm1|0|\
 a refcount of 0|refcount-data-0|-|-|2|1 0 opens 2 0 0 0 0
 a refcount of 0 where it may be|refcount-data-0|0x4f:01|--ignore HDR-21|0|\
 0 1 repairs 2 0 0 0 0
-as qemu-img is called|A|-|-U -f qcow2|0|0 0 opens 2 0 0 0 0
+as qemu-img is called|two-bitmaps|-|-U -f qcow2|0|0 0 opens 2 0 0 0 0
 END
 
 # Both bitmaps with the name are examined: there is one error in each.
@@ -363,7 +369,7 @@ check 'an overlap without bitmaps' grep -q '^error OVL-01 .* snapshot table' \
 
 # Missing bitmaps, missing images and unknown rules.
 
-image A
+image two-bitmaps
 tool check --name bm7 "$image"
 expect_refusal 'no bitmap has the name' 3 "*: no bitmap has the name 'bm7'"
 tool check --index 2 "$image"
@@ -373,7 +379,7 @@ expect_refusal 'no bitmaps at all' 3 '*: no bitmap has the index 0'
 # Damage may hide the bitmap: the directory is empty, its first entry is
 # truncated, or the extension is truncated.
 while IFS='|' read -r about change rules; do
-  base A hidden
+  base two-bitmaps hidden
   patch "${change%:*}" "${change#*:}"
   tool check --name bm1 "$image"
   check "a bitmap that damage hides: $about" test "$status.$(
@@ -389,13 +395,13 @@ no directory|0x208:0000000000000000|error BEXT-04
 a cut entry|0x2c0012:ffff|error BDIR-02
 a cut extension|0x1fc:ffffffff|error EXT-03 error HDR-25
 END
-base A hidden
+base two-bitmaps hidden
 patch 0x208 0000000000000000
 tool check "$image"
 check 'an unknown number of bitmaps' test "$status.$(
   tail -n 1 "$out")" = "2.hidden.qcow2: 1 error, 0 warnings; QEMU refuses to \
 open it; bitmaps: unknown; not looked at: the guest's clusters"
-image N01
+image name-newline
 tool check --name 'a\nb' "$image"
 expect_refusal 'a name in its escaped form' 3 '*use --index 0'
 tool check --name $'a\nb' "$image"
@@ -473,7 +479,7 @@ check 'bitmaps has a message' test "$status.$(wc -l < "$err")" = 2.1
 
 # Very many findings.
 
-image R01
+image many-share-table
 tool check "$image"
 grep '^error OVL-02' "$out" > shared
 check '65535 bitmaps with one table: 100 of the overlaps' \
@@ -503,7 +509,7 @@ check '65535 bitmaps with one table: only the last one' test "$status.$(
 # Another process is writing.  The lock belongs to the open file description,
 # which this shell keeps after the program that took the lock has ended.
 
-base A live
+base two-bitmaps live
 if command -v python3 > /dev/null; then
   exec 5<> "$image"
   if python3 -c '
@@ -557,7 +563,9 @@ tool check --rules --strict
 expect_answer 'rules: other options do not matter' < rules
 
 # The list contains the rules that images break, with the same severity.
-for name in A D05 N01 H27 in-use T01 T13 X17 R01; do
+for name in two-bitmaps table-offset-past-eof name-newline \
+    header-padding-first-byte in-use entry-ones-and-offset entry-on-own-table \
+    reserved32-1 many-share-table; do
   image $name
   tool check "$image"
   sed -nE 's/^(error|warning|note) ([A-Z]+-[0-9]+) .*/\2 \1/p' "$out"
@@ -670,11 +678,11 @@ expect_json 'JSON: null for absent values' 0 '.problems
 expect_json 'JSON: explanations with each finding' 0 '.problems
   | map(select(.rule == "BDIR-09")) | length == 2
     and all(.consequence != null and .remedy != null)'
-image H39
+image refcount-order-7
 tool check --output=json "$image"
 expect_json 'JSON: no remedy' 2 '.problems[0].consequence != null
   and .problems[0].remedy == null'
-image D33
+image name-size-1023-misframed
 tool check --output=json "$image"
 expect_json 'JSON: no value' 2 'any(.problems[]; .rule == "BDIR-02"
   and .value == null and .allowed == null)'
@@ -686,7 +694,7 @@ expect_json 'JSON: stale' 0 '.summary.bitmaps == {enabled: 0, disabled: 0,
 tool check --output=json --index 1 "$image"
 expect_json 'JSON: one bitmap' 0 '.qemu == null and .qemu_rule == null
   and (.summary.not_examined | length == 2 and index("guest-clusters") == 1)'
-image R01
+image many-share-table
 tool check --output=json "$image"
 expect_json 'JSON: findings that are left out' 2 '[.problems[]
   | select(.rule == "OVL-02")] | length == 101

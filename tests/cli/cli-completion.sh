@@ -62,9 +62,9 @@ expect_last ()
   fi
 }
 
-# Prints the name of bitmap 0 in an image derived from base A of the builder,
-# without qcow2tool: the directory is at 0x2c0000, with name_size at byte 18
-# and the name at byte 24 of the entry.
+# Prints the name of bitmap 0 in an image derived from base two-bitmaps of the
+# builder, without qcow2tool: the directory is at 0x2c0000, with name_size at
+# byte 18 and the name at byte 24 of the entry.
 name_of_bitmap_0 ()
 {
   local high low
@@ -192,17 +192,18 @@ expect_replies 'spaces' '\ a\ b\ ' bm1
 image name-option
 complete_at "qcow2tool bitmaps $image --name " ''
 expect_replies 'an option' --help bm1
-image N01
+image name-newline
 complete_at "qcow2tool bitmaps $image --name " ''
 expect_replies 'a newline' "\$'a\\nb'" bm1
 image name-non-utf8
 complete_at "qcow2tool bitmaps $image --name " ''
 expect_replies 'Latin-1' "\$'\\374ber'" bm1
 
-for hostile in name-command name-spaces name-quotes name-option N01 N03 N07 \
-  N09 N11 N13 name-non-utf8 name-utf8-overlong name-utf8-cut name-emoji \
-  name-c1 name-delete name-zero-width name-tab-return name-looks-escaped \
-  name-forges-entry; do
+for hostile in name-command name-spaces name-quotes name-option name-newline \
+    name-terminal-title name-utf8 name-printf-directives name-backslash-u \
+    name-right-to-left name-non-utf8 name-utf8-overlong name-utf8-cut \
+    name-emoji name-c1 name-delete name-zero-width name-tab-return \
+    name-looks-escaped name-forges-entry; do
   image "$hostile"
   name_of_bitmap_0 "$image" > "$tmp/name"
   printf -v quoted %q "$(cat "$tmp/name" && echo X)"
@@ -252,7 +253,7 @@ expect_replies 'begun without a quote, then after one' 'a b '
 image name-quotes
 complete_at "qcow2tool bitmaps $image --name \\'" "\\'"
 expect_replies 'begun with a quote' "\\'\\\"\\\\\\\`"
-image N01
+image name-newline
 complete_at "qcow2tool bitmaps $image --name \$'a\\n" 'a\n'
 expect_replies 'begun with an escape' "a\\nb'"
 complete_at "qcow2tool bitmaps $image --name \$'a\\012" 'a\012'
@@ -329,7 +330,7 @@ expect_typed 'interactive: after =' \
   "qcow2tool bitmaps $image --name=\\\$$tab" "$tmp/name"
 expect_typed 'interactive: after a double quote' \
   "qcow2tool bitmaps $image --name=\"\\\$$tab" "$tmp/name"
-image N01
+image name-newline
 name_of_bitmap_0 "$image" > "$tmp/name"
 expect_typed 'interactive: a newline' \
   "qcow2tool bitmaps $image --name=a$tab" "$tmp/name"

@@ -59,7 +59,7 @@ done
 
 # In a damaged image, messages say what is missing, and the rest is printed.
 
-image S25
+image entry-lacks-last-byte
 tool dump-header "$image"
 expect "a lost directory: the status" 2
 check "a lost directory: the header" grep -q '^cluster_bits  *16$' "$out"
@@ -67,9 +67,9 @@ check "a lost directory: the extension" grep -q '^nb_bitmaps  *2$' "$out"
 check "a lost directory: the message" grep -q 'BEXT-06' "$err"
 
 # Names of flags, bits and types that only this layout prints.  A copy of base
-# B has its directory at 0x12800 and its table at 0x12600.
+# four-entries has its directory at 0x12800 and its table at 0x12600.
 
-copy B flags
+copy four-entries flags
 patch 0x1280c 00000027
 patch 0x12608 0000000000012001
 tool dump-header-exts "$image"
@@ -97,12 +97,17 @@ expect_answer "no extensions: JSON" <<< '[]'
 # A model of the documented layout, tried on every image of the builder.
 
 if [ -n "$few" ]; then
-  selection='A B V2 BK DF L H11 H57 H63 X13 X39 D05 D21 D33 N01 N11 N07 T01
-    T07 S19 S25 every-state extension-texts name-delete'
+  selection='two-bitmaps four-entries version-2 backing-file-with-format
+    data-file luks cluster-bits-32 version-2-directory-on-refcount-table
+    backing-offset-in-feature-table bitmaps-extension-length-23
+    bitmaps-twice-different table-offset-past-eof flags-all-ones
+    name-size-1023-misframed name-newline name-backslash-u name-utf8
+    entry-ones-and-offset entry-reserved-bit-63 file-535-bytes
+    entry-lacks-last-byte every-state extension-texts name-delete'
 else
   # Sparse images with gigabytes of table entries are left out.
   selection=$(names | grep -vxE \
-    'R05|many-share-long-table|sparse-both-tables|sparse-table-needed')
+    'many-share-long-table|sparse-(table-32-gib|both-tables|table-needed)')
 fi
 images=()
 for name in $selection; do
@@ -138,13 +143,13 @@ IMAGE dump-header -j
 END
 
 # Damaged images, which qcow2.py reads in its own way.
-image A
+image two-bitmaps
 tool dump-header-exts "$image"
 cp "$out" "$tmp/whole"
 
 # qcow2.py decodes 24 bytes of the bitmaps extension at 0x1f8, whatever its
 # length.
-copy A longer
+copy two-bitmaps longer
 patch 0x1fc 00000038
 patch 0x218 12345678000000084142434445464748
 tool dump-header-exts "$image"
@@ -160,22 +165,22 @@ END
 } | expect_answer "a bitmaps extension that says it is longer"
 
 # Extensions end at backing_file_offset, and at the end of the cluster.
-copy A inside
+copy two-bitmaps inside
 patch 8 0000000000000050
 tool dump-header-exts "$image"
 expect_answer "a backing file name inside the header" < /dev/null
-copy A far-header
+copy two-bitmaps far-header
 patch 0x64 80000000
 tool dump-header-exts "$image"
 expect_answer "header_length is beyond the cluster" < /dev/null
-copy A small-clusters
+copy two-bitmaps small-clusters
 patch 0x14 00000008
 tool dump-header-exts "$image"
 head -n 5 "$tmp/whole" | expect_answer "clusters of 256 bytes end at 0x100"
 
 # Data of an extension that extends beyond the cluster are read, as far as the
 # file has them.
-copy A too-long
+copy two-bitmaps too-long
 patch 0x74 00010000
 tool dump-header-exts "$image"
 expect_answer "an extension that is longer than its cluster" << 'END'
@@ -188,7 +193,7 @@ END
 
 # The output ends where the fields of an entry, or entries of a table, are
 # missing.
-image S25
+image entry-lacks-last-byte
 tool dump-header-exts "$image"
 expect "a truncated table" 2
 check "a truncated table: message" grep -q 'would have stopped' "$err"
@@ -198,14 +203,14 @@ head -c 1000 "$tmp/too-long.qcow2" > "$tmp/cut.qcow2"
 tool dump-header-exts "$tmp/cut.qcow2"
 expect "a truncated cluster" 2
 check "a truncated cluster: message" grep -q 'would have stopped' "$err"
-copy A no-directory
+copy two-bitmaps no-directory
 patch 0x210 000000007f000000
 tool dump-header-exts "$image"
 expect "a directory after the end of the file" 2
 check "a directory after the end of the file: message" \
   grep -q 'would have stopped' "$err"
 
-image S25
+image entry-lacks-last-byte
 python3 "$stand_in" "$image" dump-header > "$out" 2> "$err"
 status=$?
 expect "qcow2.py: a damaged image" 2

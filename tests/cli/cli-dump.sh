@@ -16,24 +16,24 @@ joined ()
 
 # Built from the expected output of those commands.
 expected=$srcdir/tests/expected
-for name in A B; do
+for name in two-bitmaps four-entries; do
   image "$name"
   tool dump "$image"
   joined "$expected/cli-header/$name.txt" \
     "$expected/cli-extensions/$name.txt" \
     "$expected/cli-bitmaps/$name-tables.txt" | expect_answer "$name"
 done
-for name in BK DF; do
+for name in backing-file-with-format data-file; do
   image "$name"
   tool dump "$image"
   joined "$expected/cli-header/$name.txt" \
     "$expected/cli-extensions/$name.txt" /dev/null \
     | expect_answer "$name has no bitmaps"
 done
-image V2
+image version-2
 tool dump "$image"
-joined "$expected/cli-header/V2.txt" /dev/null /dev/null \
-  | expect_answer 'V2 has neither'
+joined "$expected/cli-header/version-2.txt" /dev/null /dev/null \
+  | expect_answer 'version-2 has neither'
 
 # A table that many bitmaps share is printed once: there is one heading for
 # 65535 bitmaps, and all but the first refer to the bitmap with the rows.
@@ -90,31 +90,32 @@ check 'a sample: the table is whole' \
 
 # Several images.
 cd "$tmp" || exit 1
-image A
-image V2
-tool dump V2.qcow2 A.qcow2
+image two-bitmaps
+image version-2
+tool dump version-2.qcow2 two-bitmaps.qcow2
 {
-  echo 'image: V2.qcow2'
-  joined "$expected/cli-header/V2.txt" /dev/null /dev/null
+  echo 'image: version-2.qcow2'
+  joined "$expected/cli-header/version-2.txt" /dev/null /dev/null
   echo
-  echo 'image: A.qcow2'
-  joined "$expected/cli-header/A.txt" "$expected/cli-extensions/A.txt" \
-    "$expected/cli-bitmaps/A-tables.txt"
+  echo 'image: two-bitmaps.qcow2'
+  joined "$expected/cli-header/two-bitmaps.txt" \
+    "$expected/cli-extensions/two-bitmaps.txt" \
+    "$expected/cli-bitmaps/two-bitmaps-tables.txt"
 } | expect_answer 'several images'
-tool dump missing A.qcow2
+tool dump missing two-bitmaps.qcow2
 expect 'a missing image among several' 1
 check 'a missing image: the others are printed' \
   test "$(grep -c '^Header:$' "$out")" = 1
 tool dump missing
 expect_refusal 'a missing image' 1 'missing: *'
-image H01
-tool dump H01.qcow2
+image magic-last-byte
+tool dump magic-last-byte.qcow2
 expect_refusal 'not a qcow2 image' 1 '*HDR-01]'
 
 # dump has no options of its own.
 for option in --name=bm0 --index=0 --field=size --tables --long --magic=1 \
     -0; do
-  tool dump "$option" A.qcow2
+  tool dump "$option" two-bitmaps.qcow2
   expect_usage "no $option" dump "*${option%%=*}*"
 done
 
@@ -125,7 +126,8 @@ every=3
 if [ -n "$few" ]; then
   every=25
 fi
-selected=$(names | grep -vE '^(many|sparse|R0|S39)' | awk "NR % $every == 0")
+selected=$(names | grep -vE '^(many|sparse|file-15-tib)' \
+  | awk "NR % $every == 0")
 
 # Runs the three commands and then dump.  Their output is in the files part.0
 # to part.3, their messages in messages.0 to messages.3.
@@ -244,7 +246,7 @@ known = [image[key] for key in ("header", "extensions", "bitmaps", "writer")]
 sys.exit (code != "open" or known != [None] * 4 or image["problems"] != [])
 ' last
   check 'JSON: a missing image has no values' test $? = 0
-  tool dump --output=json A.qcow2
+  tool dump --output=json two-bitmaps.qcow2
   python3 -c '
 import json, sys
 image = json.load (open (sys.argv[1]))

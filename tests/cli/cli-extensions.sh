@@ -5,7 +5,8 @@
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
-for name in A B BK BK2 DF L unknown-extensions; do
+for name in two-bitmaps four-entries backing-file-with-format \
+    version-2-backing-file data-file luks unknown-extensions; do
   image $name
   tool extensions "$image"
   expect "extensions of $name: status" 0
@@ -13,14 +14,14 @@ for name in A B BK BK2 DF L unknown-extensions; do
 done
 
 # An image without extensions is not a special case.
-for name in V2 no-extensions; do
+for name in version-2 no-extensions; do
   image $name
   tool extensions "$image"
   expect_answer "$name has no extensions" < /dev/null
 done
 
 # The area may end with the cluster, without a terminator.
-image X57
+image extension-padding-fills-cluster
 tool extensions --magic '<unknown>' "$image"
 check "an extension whose padding ends the cluster" \
   grep -qx 'length                    357' "$out"
@@ -65,7 +66,7 @@ file_offset               0x48
 length                    8
 data                      '8 bytes!'
 EOF
-image X51
+image data-file-name-absolute
 tool extensions --magic 'data file' "$image"
 expect_answer "an absolute data file name is only printed" << EOF
 Header extension:
@@ -74,7 +75,7 @@ file_offset               0x70
 length                    7
 data                      '/etc/pw'
 EOF
-image X43
+image backing-format-without-file
 tool extensions --index 2 "$image"
 expect_answer "a text that fills its extension" << EOF
 Header extension:
@@ -114,9 +115,9 @@ blocks 0x70 --index 0 "$image"
 blocks 0x240 --index 3 "$image"
 blocks 0x240 --index 0x3 "$image"
 blocks 0x258 --index=5 "$image"
-image BK
+image backing-file-with-format
 blocks 0x70 --magic 'backing format' "$image"
-image L
+image luks
 blocks 0x70 --magic 'crypto header' "$image"
 
 image unknown-extensions
@@ -130,9 +131,9 @@ tool extensions --magic 0x12345679 "$image"
 expect_refusal "there is no extension 0x12345679" 3 "$image: *"
 tool extensions --magic 0 "$image"
 expect_refusal "the terminator is not an extension" 3 "$image: *"
-image A
+image two-bitmaps
 tool extensions --magic '<unknown>' "$image"
-expect_refusal "A has no unknown extension" 3 "$image: *"
+expect_refusal "two-bitmaps has no unknown extension" 3 "$image: *"
 image no-extensions
 tool extensions --index 0 "$image"
 expect_refusal "an index in an image without extensions" 3 "$image: *"
@@ -160,26 +161,26 @@ field ()
   expect_answer "--field $3 of $1, $2" <<< "$value"
 }
 
-field A --magic=bitmaps nb_bitmaps 2
-field A --magic=bitmaps reserved32 0
-field A --magic=bitmaps bitmap_directory_size 64
-field A --magic=bitmaps bitmap_directory_offset 2883584
-field A --magic=bitmaps magic 595929205
-field A --magic=bitmaps name Bitmaps
-field A --magic=bitmaps file_offset 504
-field A --magic=bitmaps length 24
-field A --magic=bitmaps index 1
-field A --index=0 name 'Feature table'
-field A --index=0 length 384
-field L --index=0 crypto_header_offset 262144
-field L --index=0 crypto_header_length 2068480
-field BK --index=0 data raw
+field two-bitmaps --magic=bitmaps nb_bitmaps 2
+field two-bitmaps --magic=bitmaps reserved32 0
+field two-bitmaps --magic=bitmaps bitmap_directory_size 64
+field two-bitmaps --magic=bitmaps bitmap_directory_offset 2883584
+field two-bitmaps --magic=bitmaps magic 595929205
+field two-bitmaps --magic=bitmaps name Bitmaps
+field two-bitmaps --magic=bitmaps file_offset 504
+field two-bitmaps --magic=bitmaps length 24
+field two-bitmaps --magic=bitmaps index 1
+field two-bitmaps --index=0 name 'Feature table'
+field two-bitmaps --index=0 length 384
+field luks --index=0 crypto_header_offset 262144
+field luks --index=0 crypto_header_length 2068480
+field backing-file-with-format --index=0 data raw
 field unknown-extensions --index=2 name '<unknown>'
 field unknown-extensions --index=2 data 'This is a test header extension'
 field unknown-extensions --index=3 data_hex 0102
 field extension-texts --index=2 data_hex 656e6473004e554c
 
-image A
+image two-bitmaps
 tool extensions --index 1 --field length --field nb_bitmaps --field length \
   "$image"
 expect_answer "several fields, in the order given" << EOF
@@ -187,11 +188,11 @@ expect_answer "several fields, in the order given" << EOF
 2
 24
 EOF
-image BK
+image backing-file-with-format
 tool extensions --index 0 -0 --field data --field length "$image"
 printf 'raw\0003\0' | expect_answer "-0: values ended by NUL"
 
-image A
+image two-bitmaps
 for key in crypto_header_offset data data_hex; do
   tool extensions --index 1 --field $key "$image"
   expect_refusal "the bitmaps extension lacks $key" 3 "$image: *'$key'*"
@@ -233,7 +234,7 @@ tool extensions --magic '<unknown>' --field length "$image"
 expect_refusal "a field of several extensions" 2 "*--index*"
 
 # Two extensions of one type: both are shown, each at its place.
-image X39
+image bitmaps-twice-different
 tool extensions "$image"
 expect "two bitmaps extensions: status" 2
 check "two bitmaps extensions are shown" \
@@ -248,10 +249,15 @@ check "two feature tables are a warning" \
 
 # Errors: everything before the error is printed, and the message has the
 # offset and the rule.
-for row in X01:0x74:EXT-03:1 X03:0x74:EXT-03:1 X05:0x74:EXT-03:1 \
-    X07:0xfffc:EXT-03:2 X41:0x21c:EXT-06:2 X45:0x74:EXT-13:1 \
-    X47:0x80:EXT-13:2 X13:0x1fc:EXT-12:2 X15:0x1fc:EXT-12:3 \
-    S13:0x70:EXT-15:0 S15:0x78:EXT-15:1 S19:0x200:EXT-15:2 \
+for row in feature-table-length-wraps:0x74:EXT-03:1 \
+    feature-table-length-2-31-minus-1:0x74:EXT-03:1 \
+    extension-one-byte-past-cluster:0x74:EXT-03:1 \
+    last-extension-data-past-cluster:0xfffc:EXT-03:2 \
+    extension-terminator-length-all-ones:0x21c:EXT-06:2 \
+    crypto-extension-length-8:0x74:EXT-13:1 crypto-offset-wraps:0x80:EXT-13:2 \
+    bitmaps-extension-length-23:0x1fc:EXT-12:2 \
+    bitmaps-extension-length-0:0x1fc:EXT-12:3 file-113-bytes:0x70:EXT-15:0 \
+    file-120-bytes:0x78:EXT-15:1 file-535-bytes:0x200:EXT-15:2 \
     extension-length-wraps-to-0:0x74:EXT-03:1 \
     extension-head-cut-by-backing:0x210:EXT-02:3; do
   IFS=: read -r name offset rule n <<< "$row"
@@ -267,42 +273,45 @@ for row in X01:0x74:EXT-03:1 X03:0x74:EXT-03:1 X05:0x74:EXT-03:1 \
 done
 
 # Only damage of the selected extension, and of those before it, is reported.
-image X41
+image extension-terminator-length-all-ones
 tool extensions --index 1 "$image"
 check "damage after the selected extension is not reported" \
   test "$status.$(wc -c < "$err")" = 0.0
-image X39
+image bitmaps-twice-different
 tool extensions --magic 'feature table' "$image"
 check "damage of another extension is not reported" \
   test "$status.$(wc -c < "$err")" = 0.0
-image X07
+image last-extension-data-past-cluster
 tool extensions --index 1 "$image"
 check "damage of the selected extension is reported" \
   grep -q '0xfffc: .*EXT-03' "$err"
-image S17
+image file-504-bytes
 tool extensions --index 0 "$image"
 check "a missing bitmaps extension is not reported for the first one" \
   test "$status.$(wc -c < "$err")" = 0.0
-image X01
+image feature-table-length-wraps
 tool extensions --index 1 "$image"
 check "an extension after the damage cannot be found" \
   test "$status.$(wc -c < "$out")" = 2.0
 
 # Warnings cause no messages.
-for name in X09 X11 X43 X49 X53 X55 X57 feature-table-empty \
-    feature-table-47 feature-bit-255 feature-type-255 feature-duplicate \
+for name in feature-table-length-383 feature-type-9 \
+    backing-format-without-file data-file-name-nul-without-bit \
+    extension-8125-times extension-padding-not-zero \
+    extension-padding-fills-cluster feature-table-empty feature-table-47 \
+    feature-bit-255 feature-type-255 feature-duplicate \
     extension-terminator-length-16 backing-format-empty; do
   image $name
   tool extensions "$image"
   check "no message about $name" test "$status.$(wc -c < "$err")" = 0.0
 done
-image X53
+image extension-8125-times
 tool extensions "$image"
 check "8125 extensions are all shown" \
   test "$(grep -c '^Header extension:' "$out")" = 8127
 image extension-after-terminator
 tool extensions "$image"
-expect_golden "no extension is read after the terminator" A.txt
+expect_golden "no extension is read after the terminator" two-bitmaps.txt
 
 # Features as they are stored.
 image feature-type-255

@@ -23,11 +23,12 @@ all_ways ()
 # Under valgrind each run takes a second.
 step=1
 ways=$(all_ways)
-names="B name-lengths T01 BK L extension-texts many-bitmaps"
+names="four-entries name-lengths entry-ones-and-offset backing-file-with-format
+  luks extension-texts many-bitmaps"
 if [ -n "${QCOW2TOOL_SLOW-}" ]; then
   step=3
   ways=$(printf '%s\n' dump 'dump --output=json')
-  names=B
+  names=four-entries
 fi
 
 images=()

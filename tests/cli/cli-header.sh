@@ -9,9 +9,10 @@
 escape=$(printf '\033')
 
 # Whole headers: each version and feature, and extreme lengths.
-for name in A B V2 Z BK BK2 DF S X external-data-file-raw luks-pointer \
-    lazy-refcounts header-length-104 header-length-120 size-0 size-1t \
-    cluster-2m; do
+for name in two-bitmaps four-entries version-2 zstd backing-file-with-format \
+    version-2-backing-file data-file snapshot extended-l2 \
+    external-data-file-raw luks-pointer lazy-refcounts header-length-104 \
+    header-length-120 size-0 size-1t cluster-2m; do
   image $name
   tool header "$image"
   expect "header of $name: status" 0
@@ -26,11 +27,11 @@ for name in refcount-order-all-ones header-all-ones; do
   expect_golden "header of $name" $name.txt
 done
 
-image A
+image two-bitmaps
 tool header --output=text "$image"
-expect_golden "--output=text is the default" A.txt
+expect_golden "--output=text is the default" two-bitmaps.txt
 tool header --output=human "$image"
-expect_golden "--output=human is a synonym of text" A.txt
+expect_golden "--output=human is a synonym of text" two-bitmaps.txt
 
 # mask MASK IMAGE VALUE: the field MASK of IMAGE has VALUE.
 mask ()
@@ -49,8 +50,10 @@ bits ()
   seq -f "'bit-%g'" -s ', ' "$1" 63
 }
 
-mask incompatible_features H33 "0x3 (['dirty', 'corrupt'])"
-mask incompatible_features H31 "0x8000000000000000 (['bit-63'])"
+mask incompatible_features incompatible-dirty-corrupt \
+  "0x3 (['dirty', 'corrupt'])"
+mask incompatible_features incompatible-bit-63 \
+  "0x8000000000000000 (['bit-63'])"
 mask incompatible_features incompatible-bit-5 "0x20 (['bit-5'])"
 mask incompatible_features incompatible-all-ones \
   "0xffffffffffffffff (['dirty', 'corrupt', 'external-data-file',\
@@ -59,7 +62,7 @@ mask compatible_features compatible-bit-63 "0x8000000000000000 (['bit-63'])"
 mask compatible_features compatible-all-ones \
   "0xffffffffffffffff (['lazy-refcounts', $(bits 1)])"
 mask autoclear_features autoclear-bit-2 "0x5 (['bitmaps', 'bit-2'])"
-mask autoclear_features H35 \
+mask autoclear_features autoclear-all-ones \
   "0xffffffffffffffff (['bitmaps', 'raw-external-data', $(bits 2)])"
 
 # Bits that only the image's feature name table names.
@@ -80,7 +83,7 @@ mask incompatible_features many-features '0x8000000000000000 (["again"])'
 mask incompatible_features feature-bit-255 "0x8000000000000000 (['bit-63'])"
 mask incompatible_features feature-bit-69 "0x20 (['bit-5'])"
 # The feature name table does not rename known bits.
-copy A renamed
+copy two-bitmaps renamed
 patch 0x48 0000000000000001
 patch 0x7a 676f6f6400
 tool header "$image"
@@ -99,7 +102,7 @@ line data-file-name-escapes external_data_file 'DF\n\x1b[31m\\.data'
 line backing-name-newline backing_file 'b\nsize        1\xff'
 line backing-name-absolute backing_file /etc/passwd
 line backing-name-nul backing_file 'base\x00raw'
-line H69 backing_file 'json:{}x'
+line backing-name-json backing_file 'json:{}x'
 line backing-file-no-format backing_file base.raw
 line backing-format-newline backing_format 'r\nw'
 line data-file-name-nul external_data_file 'DF\x00data'
@@ -112,14 +115,18 @@ check "no backing_format without its extension" \
 
 # Errors of the header: the message has the offset and the rule, and the output
 # is complete.
-for row in H07:0x14:HDR-04 H13:0x14:HDR-04 H15:0x14:HDR-04 \
-    H17:0x64:HDR-06 H19:0x64:HDR-06 H21:0x64:HDR-07 H25:0x64:HDR-07 \
-    H43:0x20:HDR-16 H51:0x30:HDR-18 \
-    header-length-cluster-plus-8:0x64:HDR-08 H29:0x68:HDR-23 \
+for row in cluster-bits-0:0x14:HDR-04 cluster-bits-64:0x14:HDR-04 \
+    cluster-bits-all-ones:0x14:HDR-04 header-length-0:0x64:HDR-06 \
+    header-length-103:0x64:HDR-06 header-length-108:0x64:HDR-07 \
+    header-length-all-ones:0x64:HDR-07 crypt-method-3:0x20:HDR-16 \
+    refcount-table-offset-0:0x30:HDR-18 \
+    header-length-cluster-plus-8:0x64:HDR-08 compression-type-255:0x68:HDR-23 \
     compression-without-bit:0x68:HDR-23 compression-type-2:0x68:HDR-23 \
-    H31:0x48:HDR-20 H39:0x60:HDR-28 H45:0x18:HDR-15 H59:0x8:HDR-12 \
-    H61:0x8:HDR-12 H65:0x10:HDR-13 backing-size-1024:0x10:HDR-13 \
-    extended-l2-cluster-512:0x14:HDR-05; do
+    incompatible-bit-63:0x48:HDR-20 refcount-order-7:0x60:HDR-28 \
+    size-2-63-with-bitmaps:0x18:HDR-15 \
+    backing-offset-past-first-cluster:0x8:HDR-12 \
+    backing-offset-in-header:0x8:HDR-12 backing-size-all-ones:0x10:HDR-13 \
+    backing-size-1024:0x10:HDR-13 extended-l2-cluster-512:0x14:HDR-05; do
   IFS=: read -r name offset rule <<< "$row"
   image "$name"
   tool header "$image"
@@ -134,9 +141,12 @@ for row in H07:0x14:HDR-04 H13:0x14:HDR-04 H15:0x14:HDR-04 \
 done
 
 # Warnings and notes cause no messages, nor does damage outside the header.
-for name in H27 H33 H41 H49 H53 H67 H69 header-padding-all-ones \
-    compatible-all-ones autoclear-bit-2 size-not-512 backing-size-1023 \
-    first-entry-bad second-entry-bad T01 D35 X13; do
+for name in header-padding-first-byte incompatible-dirty-corrupt \
+    crypt-method-1 l1-size-all-ones snapshots-all-ones backing-size-0 \
+    backing-name-json header-padding-all-ones compatible-all-ones \
+    autoclear-bit-2 size-not-512 backing-size-1023 first-entry-bad \
+    second-entry-bad entry-ones-and-offset name-size-65535-misframed \
+    bitmaps-extension-length-23; do
   image $name
   tool header "$image"
   check "no message about $name" \
@@ -153,43 +163,43 @@ field ()
   expect_answer "--field $2 of $1" <<< "$value"
 }
 
-field A magic 1363560955
-field A version 3
-field BK backing_file_offset 528
-field BK backing_file_size 8
-field A cluster_bits 16
-field A size 67108864
+field two-bitmaps magic 1363560955
+field two-bitmaps version 3
+field backing-file-with-format backing_file_offset 528
+field backing-file-with-format backing_file_size 8
+field two-bitmaps cluster_bits 16
+field two-bitmaps size 67108864
 field luks-pointer crypt_method 2
-field B l1_size 256
-field A l1_table_offset 196608
-field A refcount_table_offset 65536
-field A refcount_table_clusters 1
-field S nb_snapshots 1
-field S snapshot_offset 327680
-field S snapshots_offset 327680
+field four-entries l1_size 256
+field two-bitmaps l1_table_offset 196608
+field two-bitmaps refcount_table_offset 65536
+field two-bitmaps refcount_table_clusters 1
+field snapshot nb_snapshots 1
+field snapshot snapshot_offset 327680
+field snapshot snapshots_offset 327680
 field external-data-file-raw autoclear_features 3
 field lazy-refcounts compatible_features 1
-field X incompatible_features 16
-field A refcount_order 4
+field extended-l2 incompatible_features 16
+field two-bitmaps refcount_order 4
 field header-length-120 header_length 120
-field V2 header_length 72
-field V2 refcount_order 4
-field Z compression_type 1
+field version-2 header_length 72
+field version-2 refcount_order 4
+field zstd compression_type 1
 field header-length-104 compression_type 0
-field A crypt_method_name none
+field two-bitmaps crypt_method_name none
 field luks-pointer crypt_method_name luks
-field H41 crypt_method_name aes
-field A compression_type_name zlib
-field Z compression_type_name zstd
-field A cluster_size 65536
-field B cluster_size 512
-field A refcount_bits 16
-field BK backing_file base.raw
-field BK backing_format raw
-field DF external_data_file DF.data
+field crypt-method-1 crypt_method_name aes
+field two-bitmaps compression_type_name zlib
+field zstd compression_type_name zstd
+field two-bitmaps cluster_size 65536
+field four-entries cluster_size 512
+field two-bitmaps refcount_bits 16
+field backing-file-with-format backing_file base.raw
+field backing-file-with-format backing_format raw
+field data-file external_data_file DF.data
 field data-file-name-escapes external_data_file 'DF\n\x1b[31m\\.data'
 
-image A
+image two-bitmaps
 tool header --field size --field version --field cluster_size --field size \
   "$image"
 expect_answer "several fields, in the order given" << EOF
@@ -217,26 +227,26 @@ check "printf %b undoes the escapes" test "$(printf %b "$(cat "$out")")" \
 ${escape}[31m\\.data"
 
 for key in backing_file backing_format external_data_file; do
-  image A
+  image two-bitmaps
   tool header --field $key "$image"
-  expect_refusal "A lacks $key" 3 "$image: *'$key'*"
+  expect_refusal "two-bitmaps lacks $key" 3 "$image: *'$key'*"
   tool header --field size --field $key --field version "$image"
   expect_refusal "no output if one of several is missing: $key" 3 \
     "$image: *'$key'*"
 done
-image V2
+image version-2
 tool header -0 --field size --field backing_file "$image"
 expect_refusal "no output with -0, either" 3 "*'backing_file'*"
 
 # --default replaces an absent value.
-image A
+image two-bitmaps
 for key in backing_file backing_format external_data_file; do
   tool header --field $key --default 'none\n' "$image"
   expect_answer "--default: $key" <<< 'none\n'
 done
 tool header -0 --field size --field backing_file --default= "$image"
 printf '67108864\0\0' | expect_answer "--default=, with -0"
-image BK
+image backing-file-with-format
 tool header --field backing_file --default none "$image"
 expect_answer "--default: a value that exists" <<< base.raw
 tool header --field nope --default none "$image"
@@ -247,16 +257,16 @@ tool header --field backing_file --default none "$tmp/missing"
 expect_refusal "--default: a missing image" 1 "*"
 
 # Status and messages are only about the selected field.  In the first 512
-# bytes of an image the header is complete, but the rest is truncated: of BK
-# the feature name table, which begins at 0x88, and the name of the backing
-# file at 0x210.
+# bytes of an image the header is complete, but the rest is truncated: of
+# backing-file-with-format the feature name table, which begins at 0x88, and
+# the name of the backing file at 0x210.
 cut ()
 {
   image "$1"
   head -c 512 "$image" > "$tmp/cut.qcow2"
   image=$tmp/cut.qcow2
 }
-for name in A BK; do
+for name in two-bitmaps backing-file-with-format; do
   cut $name
   for key in version cluster_bits cluster_size size crypt_method_name \
       incompatible_features compression_type_name header_length; do
@@ -280,16 +290,16 @@ done
 tool header --field backing_file --default none "$image"
 check "the name of the backing file is truncated" \
   test "$status.$(wc -c < "$out").$(grep -c HDR-03 "$err")" = 2.0.1
-# H13 has cluster_bits 64.  The extension area of V2-cut begins at 72, where
-# version 3 has header fields.
-image H13
+# cluster-bits-64 has cluster_bits 64.  The extension area of version-2-cut
+# begins at 72, where version 3 has header fields.
+image cluster-bits-64
 tool header --field size "$image"
 expect_answer "size, with unusable cluster_bits" <<< 67108864
 for key in cluster_bits cluster_size; do
   tool header --field $key "$image"
   expect "$key, which is unusable" 2
 done
-copy BK2 V2-cut
+copy version-2-backing-file version-2-cut
 patch 0x4c 00010000
 for key in size incompatible_features refcount_bits; do
   tool header --field $key "$image"
@@ -300,7 +310,7 @@ tool header --field backing_format "$image"
 expect "version 2, damage at offset 0x4c: backing_format" 2
 
 # An unknown key: the message lists the known keys.
-image A
+image two-bitmaps
 tool header --field nope "$image"
 expect_usage "an unknown key" header "*'nope'*"
 for key in magic version backing_file_offset backing_file_size cluster_bits \

@@ -37,7 +37,7 @@ with open(path, 'wb') as file:
                   struct.pack('>Q', (2**56 - 0x10000, 0x290000)[index]), table)
 END
 
-image A
+image two-bitmaps
 huge=
 for dir in "$tmp" "${XDG_RUNTIME_DIR:-/nowhere}" /dev/shm; do
   [ -w "$dir" ] || continue

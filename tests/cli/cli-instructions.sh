@@ -64,7 +64,7 @@ each ()
   bar "$name" "$most" $(((count - before) * ${per:-1} / more))
 }
 
-image A
+image two-bitmaps
 instructions "$builddir/tests/bench/null" "$image"
 null=$count
 instructions "${words[0]}" bitmaps "$image"

@@ -52,12 +52,14 @@ expect_json ()
 # Every image, by every command.
 
 if [ -n "$few" ]; then
-  selection='A B V2 BK L H01 H11 X13 D01 D05 D21 N13 name-non-utf8 T01 S19
-    extension-texts'
+  selection='two-bitmaps four-entries version-2 backing-file-with-format luks
+    magic-last-byte cluster-bits-32 bitmaps-extension-length-23 table-offset-0
+    table-offset-past-eof flags-all-ones name-right-to-left name-non-utf8
+    entry-ones-and-offset file-535-bytes extension-texts'
 else
   # Sparse images with gigabytes of table entries are left out.
   selection=$(names | grep -vxE \
-    'R05|many-share-long-table|sparse-both-tables|sparse-table-needed')
+    'many-share-long-table|sparse-(table-32-gib|both-tables|table-needed)')
 fi
 images=()
 for name in $selection; do
@@ -108,7 +110,7 @@ expect_changes ()
     [ "$n_results" = "$(wc -l < "$tmp/changed")" ]
 }
 
-image A
+image two-bitmaps
 tool dump --output=json "$image"
 cp "$out" "$tmp/good"
 expect_changes dump << 'END'
@@ -153,7 +155,7 @@ END
 
 # Members that only check has are invalid elsewhere.
 
-image D05
+image table-offset-past-eof
 tool bitmaps --output=json "$image"
 cp "$out" "$tmp/good"
 expect_changes bitmaps << 'END'
@@ -250,18 +252,18 @@ while IFS='|' read -r name string hex; do
     fail "name: $name" "no $want: $(cat "$out")"
   fi
 done << 'END'
-N01|a\nb
-N05|\u0000
-N11|\\u0000
-N13|\u202eevil
+name-newline|a\nb
+name-nul|\u0000
+name-backslash-u|\\u0000
+name-right-to-left|\u202eevil
 name-non-utf8|�ber|fc626572
 END
 
 # Names that a row cannot contain: their bytes are written by a patch.  The
-# first name of base A, three bytes, is at 0x2c0018.
+# first name of base two-bitmaps, three bytes, is at 0x2c0018.
 
 while IFS='|' read -r bytes string hex; do
-  copy A name
+  copy two-bitmaps name
   patch 0x2c0018 "$bytes"
   tool bitmaps --output=jsonl "$image"
   want="\"name\":\"$string\""
@@ -294,7 +296,7 @@ END
 
 # Paths may be invalid UTF-8, too.
 
-image A
+image two-bitmaps
 path=$tmp/$'not \xff utf-8 "\n'
 if cp --sparse=always "$image" "$path" 2> /dev/null; then
   tool header --output=json "$path"
@@ -311,7 +313,7 @@ fi
 
 # Numbers that a double cannot represent.
 
-copy A numbers
+copy two-bitmaps numbers
 patch 0x18 7ffffffffffffe01
 tool header --output=json "$image"
 check "a number above 2^53" grep -qxF '        "size": 9223372036854775297,' \
@@ -372,7 +374,7 @@ expect_json "a sound bitmap among them" 0 bitmaps '.problems == []'
 # If the selected bitmap is missing, the object of the image contains the
 # reason.
 
-image A
+image two-bitmaps
 tool bitmaps --output=json --index 7 "$image"
 expect_json "a missing bitmap" 3 bitmaps \
   '.error.code == "not-found" and .bitmaps == null'
@@ -383,7 +385,7 @@ image two-bitmaps-one-name
 tool bitmap-table --output=json --name bm0 "$image"
 expect_json "two bitmaps with one name" 2 bitmap-table \
   '.error.code == "ambiguous"'
-image B
+image four-entries
 tool bitmap-table --output=json --at 0x12600 --count 2 "$image"
 expect_json "--at" 0 bitmap-table '.bitmap_tables[0] | .index == null
   and .name == null and .bitmap_table_offset == 75264
@@ -410,9 +412,9 @@ done
 
 # Lists of images: every combination of up to three kinds.
 
-image A
+image two-bitmaps
 cp --sparse=always "$image" "$tmp/good.qcow2"
-image D05
+image table-offset-past-eof
 cp --sparse=always "$image" "$tmp/damaged.qcow2"
 echo 'not an image' > "$tmp/text.qcow2"
 kinds='good damaged missing text'

@@ -15,9 +15,9 @@ arguments ()
   esac
 }
 
-image A
+image two-bitmaps
 a=$image
-image T01
+image entry-ones-and-offset
 t01=$image
 image table-of-several-clusters
 long=$image
@@ -73,7 +73,7 @@ if [ -z "${QCOW2TOOL_SLOW-}" ]; then
   (exec $QCOW2TOOL header "$a" <&- >&- 2>&-)
   check "all three closed: status" test $? = 1
   check "all three closed: the image is unchanged" \
-    cmp -s "$a" <("$MKIMAGE" A "$tmp/again" && cat "$tmp/again")
+    cmp -s "$a" <("$MKIMAGE" two-bitmaps "$tmp/again" && cat "$tmp/again")
 fi
 
 # A reader that ends early, or has already ended.  The disposition of SIGPIPE
@@ -136,7 +136,7 @@ image many-share-long-table
 check "the first line of a long table" \
   grep -qx 'Bitmap table   type            offset                   size' \
   "$out"
-image R05
+image sparse-table-32-gib
 rows=100000
 [ -z "${QCOW2TOOL_SLOW-}" ] || rows=20000
 (
@@ -162,7 +162,7 @@ check "with a blank line between them, and none at the end" test \
   "$(grep -c '^$' "$out").$(tail -n 1 "$out" | grep -c '^file_offset')" = 999.1
 
 # Messages appear next to the block that they are about, with any buffering.
-for name in T01 first-entry-bad; do
+for name in entry-ones-and-offset first-entry-bad; do
   image $name
   $QCOW2TOOL bitmaps "$image" > "$out" 2>&1
   message=$(grep -n '^qcow2tool: ' "$out" | head -n 1 | cut -d : -f 1)
@@ -179,11 +179,11 @@ $QCOW2TOOL bitmap-table "$a" "$tmp/missing" "$a" > "$out" 2>&1
 check "the message about an image is between its neighbours" test \
   "$(sed -n 's/^\(image: \|qcow2tool: \).*/\1/p' "$out" | tr -d '\n')" \
   = 'image: qcow2tool: image: '
-image H39
+image refcount-order-7
 $QCOW2TOOL header "$image" > "$out" 2>&1
 check "the message about a header follows it" \
   test "$(tail -n 1 "$out" | grep -c '^qcow2tool: ').$(wc -l < "$out")" = 1.20
-image X01
+image feature-table-length-wraps
 $QCOW2TOOL extensions "$image" > "$out" 2>&1
 check "the message about an extension follows it" \
   test "$(grep -n '^qcow2tool: ' "$out" | head -n 1 | cut -d : -f 1)" -gt 3
@@ -206,7 +206,7 @@ if [ -z "$few" ] \
     && strace -f -o "$tmp/log" -e trace=write true > /dev/null 2>&1; then
   strace=1
 fi
-for row in A: T01:messages many-bitmaps:; do
+for row in two-bitmaps: entry-ones-and-offset:messages many-bitmaps:; do
   IFS=: read -r name message <<< "$row"
   if [ -z "$strace" ]; then
     skip "$name: a line in one write" 'strace does not work here'
@@ -221,7 +221,7 @@ for row in A: T01:messages many-bitmaps:; do
     = "1${message:+2}1${message:+2}"
   check "$name: two lines" test "$(wc -l < "$out")" = 2
 done
-image T01
+image entry-ones-and-offset
 $QCOW2TOOL bitmaps --output=jsonl "$image" "$tmp/missing" "$image" \
   > "$out" 2>&1
 check "the messages about an image follow its line" test \
@@ -230,7 +230,7 @@ check "the messages about an image follow its line" test \
 
 # Therefore lines of several processes do not mix in a pipe, as long as they
 # have at most PIPE_BUF bytes, 4096 here.
-check "the line of T01 is short enough" \
+check "the line of entry-ones-and-offset is short enough" \
   test "$($QCOW2TOOL bitmaps --output=jsonl "$image" 2> "$err" | wc -c)" \
   -le 4096
 # shellcheck disable=SC2086 # it may be several words
@@ -241,7 +241,7 @@ check "four processes and one pipe: 2000 equal lines" \
   test "$(awk '{ print $1 }' "$out" | tr '\n' ' ')" = '2000 '
 
 # Without any output, there is no write at all.
-image V2
+image version-2
 tool bitmaps "$image"
 expect_answer "no bitmaps: no byte" < /dev/null
 

@@ -60,19 +60,20 @@ expect_qemu ()
   esac
 }
 
-# Interrupted copies.  B has clusters of 512 bytes, the last of them at 0x12800
-# in a file that ends inside it.  The guest data of A begin at 0x50000.
+# Interrupted copies.  four-entries has clusters of 512 bytes, the last of them
+# at 0x12800 in a file that ends inside it.  The guest data of two-bitmaps
+# begin at 0x50000.
 
 base no-bitmaps whole
 expect_found 'a complete file' 0 opens
 # The file ends inside its last cluster, as does a new image made by qemu-img.
 truncate -s $((0x30008)) "$image"
 expect_found 'a file that ends inside its last cluster' 0 opens
-base A cut
+base two-bitmaps cut
 truncate -s $((0x50000)) "$image"
 expect_found 'half of a file' 2 refuses e:FILE-09@327680 e:BEXT-06@528
 expect_qemu 'half of a file' refuses
-base S cut
+base snapshot cut
 truncate -s $((0x80000)) "$image"
 expect_found 'half of a file without bitmaps' 2 opens e:FILE-09@524288
 expect_qemu 'half of a file without bitmaps' opens
@@ -82,7 +83,7 @@ check 'half of a file: the first message' grep -qE \
   <(head -n 1 "$out")
 check 'half of a file: no remedy copies the disk' \
   test "$(grep -c 'qemu-img convert' "$out")" = 0
-base S cut
+base snapshot cut
 truncate -s 65536 "$image"
 # QEMU reads zeroes in place of the expected snapshot.
 expect_found 'a file of one cluster' 2 opens e:FILE-09@65536 e:HDR-17@40 \
@@ -114,7 +115,7 @@ no-bitmaps 0x30:0000000000010200 2 refuses e:HDR-18@48
 no-bitmaps 0x38:00000000 2 refuses e:HDR-18@56
 no-bitmaps 0x24:00000000 2 refuses e:HDR-15@36
 no-bitmaps 0x20:00000003 2 refuses e:HDR-16@32
-S 0x40:0000000000050200 2 refuses e:HDR-19@64
+snapshot 0x40:0000000000050200 2 refuses e:HDR-19@64
 cluster-bits-22 - 0 refuses w:HDR-04@20
 l1-size-over-32-mib-whole - 0 refuses w:HDR-17@40
 l1-offset-too-far - 2 refuses e:HDR-17@40
@@ -153,7 +154,8 @@ directory-size-72|BDIR-04|QEMU refuses to open this image: "Broken bitmap \
 directory"
 directory-size-96|BDIR-03|QEMU refuses to open this image: "More bitmaps \
 found than specified in header extension"
-X01|HDR-25|QEMU refuses to open this image for another reason
+feature-table-length-wraps|HDR-25|QEMU refuses to open this image for another \
+reason
 file-512-bytes|HDR-25|QEMU refuses to open this image for another reason
 backing-name-nul|HDR-30|QEMU cuts the name at the NUL byte: it opens another \
 file, or takes another format, than the whole name says
@@ -163,7 +165,7 @@ END
 
 # QEMU does not read the header extensions if the name of the backing file is
 # in the header: it opens the image, whatever the extensions and bitmaps are.
-base B inside
+base four-entries inside
 patch 0x8 0000000000000008
 patch 0x12808 00000005
 tool check --output=json "$image"
@@ -174,7 +176,7 @@ check 'a backing file name inside the header' test "$status.$(
 expect_qemu 'a backing file name inside the header' opens
 
 # A snapshot table at offset 0 is the header.
-base B at-0
+base four-entries at-0
 patch 0x3c 00000080
 tool check --output=json "$image"
 check 'a snapshot table at 0' test "$status.$(jq -r .qemu "$out")" = 2.refuses
@@ -183,7 +185,7 @@ expect_qemu 'a snapshot table at 0' refuses
 # The file ends in the last entry, in its fields or its name.  QEMU reads the
 # table, and its message contains the rest of the name.
 for end in 0x12817 0x1281a; do
-  base B "table-of-$end"
+  base four-entries "table-of-$end"
   patch 0x12600 8000000000000000
   truncate -s "$((end))" "$image"
   tool check --output=json "$image"
@@ -194,7 +196,7 @@ done
 
 # A virtual size whose last sector is incomplete and would need another table
 # entry: QEMU counts whole sectors, 0 here.
-base A sector
+base two-bitmaps sector
 patch 0x18 0000000000000078
 tool bitmaps --is usable --name bm0 "$image"
 expect 'a disk smaller than a sector: not usable' 2
@@ -206,7 +208,7 @@ image backing-name-past-cluster-end
 tool check --output=json "$image"
 check 'the value is the number at the offset' test "$(jq -c '[.problems[]
   | select(.rule == "HDR-12") | [.offset, .value]]' "$out")" = '[[16,8]]'
-base T19 order
+base entry-on-refcount-table order
 patch 0x60 00000007
 tool check --output=json "$image"
 check 'an overlap without refcounts' test "$(findings | grep -c OVL-01)" = 1
@@ -214,7 +216,8 @@ check 'an overlap without refcounts' test "$(findings | grep -c OVL-01)" = 1
 # --is opens, --is opens-rw.  Each row contains the images, the argument of
 # --is, and the status.
 
-for name in A H39 incompatible-dirty incompatible-corrupt; do
+for name in two-bitmaps refcount-order-7 incompatible-dirty \
+    incompatible-corrupt; do
   image $name
 done
 while IFS='|' read -r images what want; do
@@ -228,24 +231,24 @@ while IFS='|' read -r images what want; do
     expect_silence "$what: $images: silence"
   fi
 done << 'END'
-A.qcow2|opens|0
-A.qcow2|opens-rw|0
-H39.qcow2|opens|2
-H39.qcow2|opens-rw|2
+two-bitmaps.qcow2|opens|0
+two-bitmaps.qcow2|opens-rw|0
+refcount-order-7.qcow2|opens|2
+refcount-order-7.qcow2|opens-rw|2
 incompatible-corrupt.qcow2|opens|0
 incompatible-corrupt.qcow2|opens-rw|2
 incompatible-dirty.qcow2|opens|0
 incompatible-dirty.qcow2|opens-rw|1
 missing.qcow2|opens|1
-A.qcow2 incompatible-corrupt.qcow2 incompatible-dirty.qcow2|opens|0
-A.qcow2 H39.qcow2|opens|2
-A.qcow2 incompatible-corrupt.qcow2|opens-rw|2
-A.qcow2 incompatible-dirty.qcow2|opens-rw|1
+two-bitmaps.qcow2 incompatible-corrupt.qcow2 incompatible-dirty.qcow2|opens|0
+two-bitmaps.qcow2 refcount-order-7.qcow2|opens|2
+two-bitmaps.qcow2 incompatible-corrupt.qcow2|opens-rw|2
+two-bitmaps.qcow2 incompatible-dirty.qcow2|opens-rw|1
 END
 
 # -q: only the status.
 
-for name in A H39; do
+for name in two-bitmaps refcount-order-7; do
   tool check "$name.qcow2"
   want=$status
   tool check -q "$name.qcow2"
@@ -259,19 +262,19 @@ check '-q: an image that cannot be read has its message' \
 # "usable" means that QEMU could use the bitmap now; the state is a property of
 # the bitmap itself.
 
-tool bitmaps --output=json H39.qcow2
+tool bitmaps --output=json refcount-order-7.qcow2
 check 'refused: no bitmap is usable' test "$(jq -c '[.qemu, .qemu_rule,
   (.bitmaps[] | .state, .usable)]' "$out")" \
   = '["refuses","HDR-28","enabled",false,"enabled",false]'
-tool bitmaps --is usable --name bm0 H39.qcow2
+tool bitmaps --is usable --name bm0 refcount-order-7.qcow2
 expect 'refused: --is usable' 2
-tool bitmaps --is enabled --name bm0 H39.qcow2
+tool bitmaps --is enabled --name bm0 refcount-order-7.qcow2
 expect 'refused: --is enabled' 0
-tool bitmap-map --name bm0 A.qcow2
+tool bitmap-map --name bm0 two-bitmaps.qcow2
 cp "$out" expected
-tool bitmap-map --name bm0 H39.qcow2
+tool bitmap-map --name bm0 refcount-order-7.qcow2
 expect_file 'refused: the map of a sound bitmap, without --force' "$out"
-tool bitmaps --is usable --name bm0 A.qcow2
+tool bitmaps --is usable --name bm0 two-bitmaps.qcow2
 expect 'opened: --is usable' 0
 
 # A clear bit of a bitmap that cannot be trusted means nothing.
@@ -315,7 +318,7 @@ else
   skip 'a writer that may extend the file' "$(tail -n 1 locking)"
 fi
 exec 5>&-
-base A live
+base two-bitmaps live
 exec 5<> "$image"
 if lock 0 0; then
   tool check --output=json "$image"

@@ -6,7 +6,7 @@
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
-image A
+image two-bitmaps
 escape=$(printf '\033')
 
 # check_help NAME ARGUMENT...: prints help once on stdout, and nothing on

@@ -108,7 +108,7 @@ locked ()
 
 image in-use
 cp "$image" image.qcow2
-image A
+image two-bitmaps
 expect_writer 'no lock' image.qcow2 false
 expect_state 'no lock' image.qcow2 in-use in-use
 
@@ -132,7 +132,7 @@ if command -v python3 > /dev/null; then
   locked read 50 0 null
 
   # The writer is a property of the image, whatever command is run.
-  cp A.qcow2 sound.qcow2
+  cp two-bitmaps.qcow2 sound.qcow2
   if lock sound.qcow2 read 101 1; then
     for command in header extensions bitmaps bitmap-table dump; do
       for output in json jsonl; do
@@ -147,14 +147,14 @@ if command -v python3 > /dev/null; then
     tool bitmaps --list sound.qcow2
     check 'a bitmap that is not in use: its row' \
       grep -q '^0     enabled 64K ' "$out"
-    tool bitmaps --output=jsonl A.qcow2 sound.qcow2 A.qcow2
+    tool bitmaps --output=jsonl two-bitmaps.qcow2 sound.qcow2 two-bitmaps.qcow2
     check 'one of several images' \
       test "$(jq -c .writer "$out" | tr '\n' ' ')" = 'false true false '
   fi
   unlock
 
   # A stale or damaged bitmap keeps its state.
-  for name in autoclear-clear-in-use T01; do
+  for name in autoclear-clear-in-use entry-ones-and-offset; do
     image $name
     tool bitmaps "$image"
     cp "$out" before
@@ -201,11 +201,11 @@ if [ -z "${QCOW2TOOL_SANITIZED-}" ] \
   for type in 65735546 6969 517b ff534d42 fe534d42 1021997 c36400 5346414f \
       1161970 7461636f bd00bd0 47504653; do
     LD_PRELOAD=$PWD/statfs.so FS_TYPE=$type \
-      expect_writer "file system 0x$type" A.qcow2 null
+      expect_writer "file system 0x$type" two-bitmaps.qcow2 null
   done
   for type in ef53 58465342; do
     LD_PRELOAD=$PWD/statfs.so FS_TYPE=$type \
-      expect_writer "file system 0x$type" A.qcow2 false
+      expect_writer "file system 0x$type" two-bitmaps.qcow2 false
   done
   if command -v python3 > /dev/null && lock image.qcow2 read 101 1; then
     LD_PRELOAD=$PWD/statfs.so FS_TYPE=6969 \
@@ -217,7 +217,7 @@ else
 fi
 
 # A loop device, the file that it uses, and another node of the same device.
-cp A.qcow2 below.qcow2
+cp two-bitmaps.qcow2 below.qcow2
 truncate -s 64M below.qcow2
 device=$(losetup --find --show below.qcow2 2> log)
 if [ -n "$device" ]; then
@@ -228,7 +228,7 @@ if [ -n "$device" ]; then
   else
     skip 'the file of a loop device' '/sys is not mounted'
   fi
-  expect_writer 'another file' A.qcow2 false
+  expect_writer 'another file' two-bitmaps.qcow2 false
 else
   skip 'a loop device' "$(head -n 1 log)"
 fi

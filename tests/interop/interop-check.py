@@ -27,7 +27,7 @@ RAW_ALONE = 'data-file-raw requires a data file'
 TIMEOUT = 300
 
 # Images that keep qemu-img busy for too long.
-TOO_LARGE = re.compile('R0|sparse-|many-|S39')
+TOO_LARGE = re.compile('sparse-|many-|file-15-tib')
 
 # Sentences that leave open whether QEMU opens the image: versions differ, only
 # a key decides, or not everything was examined.
@@ -41,7 +41,8 @@ EITHER_WAY = (
 # Images that QEMU refuses with other messages than check expects, or whose
 # consequences cannot be observed here.
 KNOWN = dict.fromkeys(
-    ('D39', 'D41', 'extra-data-2-31', 'extra-data-wraps-to-8'),
+    ('extra-data-all-ones', 'extra-data-wraps-to-0', 'extra-data-2-31',
+     'extra-data-wraps-to-8'),
     'QEMU adds up 32 bits, and refuses the extra data instead')
 # Damage that QEMU encounters only with a secret: see interop-luks.sh.
 KNOWN.update(dict.fromkeys((

@@ -198,7 +198,8 @@ done
 
 # All JSON keys, as the program prints them and as the schema lists them.
 if command -v jq > /dev/null; then
-  for name in L DF BK unknown-extensions T01 B many-bad-entries; do
+  for name in luks data-file backing-file-with-format unknown-extensions \
+      entry-ones-and-offset four-entries many-bad-entries; do
     "$MKIMAGE" "$name" "$tmp/$name.qcow2" 2> /dev/null || continue
     for arguments in dump 'bitmap-table --long'; do
       # shellcheck disable=SC2086
@@ -236,17 +237,17 @@ if command -v jq > /dev/null; then
       same_words "the schema has the keys of $*" "$tmp/definition"
   }
 
-  same_object L header .header header
-  same_object L extensions '.extensions[] | select(.crypto_header_offset)' \
+  same_object luks header .header header
+  same_object luks extensions '.extensions[] | select(.crypto_header_offset)' \
     extension crypto-header-extension
-  same_object B extensions '.extensions[] | select(.nb_bitmaps)' \
+  same_object four-entries extensions '.extensions[] | select(.nb_bitmaps)' \
     extension bitmaps-extension
-  same_object B bitmaps '.bitmaps[]' bitmap
-  same_object B bitmap-table '.bitmap_tables[]' bitmap-table
-  same_object B bitmap-table '.bitmap_tables[].bitmap_table[]?' row
-  same_object B 'bitmap-table --long' '.bitmap_tables[].bitmap_table[]?' \
-    row long-rows
-  same_object A extensions '.extensions[].features[]?' feature
+  same_object four-entries bitmaps '.bitmaps[]' bitmap
+  same_object four-entries bitmap-table '.bitmap_tables[]' bitmap-table
+  same_object four-entries bitmap-table '.bitmap_tables[].bitmap_table[]?' row
+  same_object four-entries 'bitmap-table --long' \
+    '.bitmap_tables[].bitmap_table[]?' row long-rows
+  same_object two-bitmaps extensions '.extensions[].features[]?' feature
   missing=$(sort -u "$tmp/keys" | comm -23 - "$tmp/schema-keys")
   check "the schema has all keys except: '$missing'" [ -z "$missing" ]
   missing=

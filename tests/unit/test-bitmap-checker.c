@@ -76,82 +76,93 @@ get_states (Fixture *f)
 /* clang-format off */
 /* Here, .findings holds the states of the bitmaps. */
 static const FindingRow states[] = {
-  { "sound", "A", NULL, "ee" },
+  { "sound", "two-bitmaps", NULL, "ee" },
   { "every", "every-state", NULL, "eoii" },
   { "none", "no-bitmaps", NULL, "" },
 
   /* The first of damaged, stale, in-use, disabled and enabled that applies. */
-  { "stale", "A", "0x58:0000000000000000", "ss" },
+  { "stale", "two-bitmaps", "0x58:0000000000000000", "ss" },
   { "stale-version-2", "version-2-bitmaps", NULL, "ss" },
   { "stale-before-in-use", "every-state", "0x58:0000000000000000", "ssss" },
   { "in-use-before-disabled", "in-use", NULL, "i" },
   { "disabled", "disabled", NULL, "o" },
-  { "disabled-but-for-a-flag", "A", "0x2c000c:00000004", "oe" },
-  { "damaged-before-stale", "A", "0x58:00*8 0x2c0010:02", "ds" },
+  { "disabled-but-for-a-flag", "two-bitmaps", "0x2c000c:00000004", "oe" },
+  { "damaged-before-stale", "two-bitmaps", "0x58:00*8 0x2c0010:02", "ds" },
   { "damaged-before-in-use", "in-use-damaged", NULL, "d" },
 
   /* The autoclear bit of another feature does not vouch for the bitmaps. */
   { "autoclear-bit-1", "external-data-file-raw", "0x58:0000000000000002",
     "ss" },
 
-  { "damaged-by/unknown-feature", "A", "0x48:0000000000000020", "dd" },
-  { "damaged-by/nb-bitmaps", "A", "0x200:00000003", "dd" },
-  { "damaged-by/reserved32", "A", "0x204:00000001", "dd" },
-  { "damaged-by/directory-size", "A", "0x208:0000000000000048 size=0x2d0000",
+  { "damaged-by/unknown-feature", "two-bitmaps", "0x48:0000000000000020",
     "dd" },
-  { "damaged-by/directory-offset", "A", "0x210:00000000002c0020"
+  { "damaged-by/nb-bitmaps", "two-bitmaps", "0x200:00000003", "dd" },
+  { "damaged-by/reserved32", "two-bitmaps", "0x204:00000001", "dd" },
+  { "damaged-by/directory-size", "two-bitmaps",
+    "0x208:0000000000000048 size=0x2d0000", "dd" },
+  { "damaged-by/directory-offset", "two-bitmaps", "0x210:00000000002c0020"
     " 0x200:00000001 0x208:0000000000000020", "d" },
   { "damaged-by/second-extension", "bitmaps-twice-equal", NULL, "dd" },
-  { "damaged-by/extension-length", "A", "0x1fc:00000020", "dd" },
+  { "damaged-by/extension-length", "two-bitmaps", "0x1fc:00000020", "dd" },
 
-  { "damaged-by/table-offset", "A", "0x2c0000:0000000000000000", "de" },
-  { "damaged-by/table-after-file", "A", "0x2c0020:00000007f0000000", "ed" },
-  { "damaged-by/table-size", "A", "0x2c0008:00000002", "de" },
-  { "damaged-by/flags", "A", "0x2c000c:0000000a", "de" },
-  { "damaged-by/type", "A", "0x2c0030:00", "ed" },
-  { "damaged-by/granularity", "A", "0x2c0011:40", "de" },
-  { "damaged-by/name-size", "D49", NULL, "do" },
-  { "damaged-by/extra-data", "D47", NULL, "do" },
+  { "damaged-by/table-offset", "two-bitmaps", "0x2c0000:0000000000000000",
+    "de" },
+  { "damaged-by/table-after-file", "two-bitmaps", "0x2c0020:00000007f0000000",
+    "ed" },
+  { "damaged-by/table-size", "two-bitmaps", "0x2c0008:00000002", "de" },
+  { "damaged-by/flags", "two-bitmaps", "0x2c000c:0000000a", "de" },
+  { "damaged-by/type", "two-bitmaps", "0x2c0030:00", "ed" },
+  { "damaged-by/granularity", "two-bitmaps", "0x2c0011:40", "de" },
+  { "damaged-by/name-size", "name-size-0", NULL, "do" },
+  { "damaged-by/extra-data", "extra-data-incompatible", NULL, "do" },
   { "damaged-by/same-name", "two-bitmaps-one-name", NULL, "ed" },
   /* The walk ends at the truncated entry: no more is known of the second
    * bitmap. */
-  { "damaged-by/cut-entry", "A", "0x2c0032:ffff", "ed" },
-  { "damaged-by/cut-first-entry", "A", "0x2c0012:ffff", "d" },
+  { "damaged-by/cut-entry", "two-bitmaps", "0x2c0032:ffff", "ed" },
+  { "damaged-by/cut-first-entry", "two-bitmaps", "0x2c0012:ffff", "d" },
 
-  { "damaged-by/reserved-bit", "A", "0x2a0000:0000000000290002", "de" },
-  { "damaged-by/ones-and-offset", "A", "0x2a0000:0000000000290001", "de" },
-  { "damaged-by/unaligned-data", "A", "0x2a0000:0000000000290200", "de" },
-  { "damaged-by/data-after-file", "A", "0x2a0000:000000007f000000", "de" },
+  { "damaged-by/reserved-bit", "two-bitmaps", "0x2a0000:0000000000290002",
+    "de" },
+  { "damaged-by/ones-and-offset", "two-bitmaps", "0x2a0000:0000000000290001",
+    "de" },
+  { "damaged-by/unaligned-data", "two-bitmaps", "0x2a0000:0000000000290200",
+    "de" },
+  { "damaged-by/data-after-file", "two-bitmaps", "0x2a0000:000000007f000000",
+    "de" },
   { "damaged-by/middle-entry", "one-bad-entry-of-three", NULL, "d" },
-  { "damaged-by/shared-table", "A",
+  { "damaged-by/shared-table", "two-bitmaps",
     "0x2a0000:8000000000000000 0x2c0020:00000000002a0000", "dd" },
 
   /* The sound entry after the bad one does not hide it.  A cluster of bits
    * covers 32 GiB of disk. */
-  { "damaged-by/shared-table-of-two", "A", "0x18:0000001000000000"
+  { "damaged-by/shared-table-of-two", "two-bitmaps", "0x18:0000001000000000"
     " 0x2c0008:00000002 0x2c0020:00000000002a000000000002 0x2c0031:10"
     " 0x2a0000:80000000000000000000000000290000", "dd" },
 
   /* The second bitmap has the same table with one more entry, a bad one. */
-  { "damaged-by/longer-shared-table", "A",
+  { "damaged-by/longer-shared-table", "two-bitmaps",
     "0x2c0020:00000000002a0000" "00000002" "00000003"
     " 0x2a0008:8000000000000000", "ed" },
 
   /* Errors outside a bitmap do not make it damaged. */
-  { "not-damaged-by/size", "A", "0x18:8000000000000000 0x2c0011:1f 0x2c0031:1f"
+  { "not-damaged-by/size", "two-bitmaps",
+    "0x18:8000000000000000 0x2c0011:1f 0x2c0031:1f"
     " 0x2c0008:00002000 0x2c0028:00002000", "ee" },
-  { "not-damaged-by/compression", "A", "0x68:ff", "ee" },
-  { "not-damaged-by/refcount-order", "A", "0x60:00000007", "ee" },
-  { "not-damaged-by/refcount-table", "A", "0x30:0000000000000000", "ee" },
+  { "not-damaged-by/compression", "two-bitmaps", "0x68:ff", "ee" },
+  { "not-damaged-by/refcount-order", "two-bitmaps", "0x60:00000007", "ee" },
+  { "not-damaged-by/refcount-table", "two-bitmaps", "0x30:0000000000000000",
+    "ee" },
   { "not-damaged-by/backing-name", "backing-file", "0x10:ffffffff", "ee" },
-  { "not-damaged-by/later-extension", "A", "0x218:12345678ffffffff", "ee" },
-  { "not-damaged-by/terminator", "A", "0x218:00000000ffffffff", "ee" },
+  { "not-damaged-by/later-extension", "two-bitmaps", "0x218:12345678ffffffff",
+    "ee" },
+  { "not-damaged-by/terminator", "two-bitmaps", "0x218:00000000ffffffff",
+    "ee" },
   { "not-damaged-by/crypto-extension", "luks-pointer",
     "0x80:ffffffffffffffff", "ee" },
-  { "not-damaged-by/warnings", "A", "0x2c0011:08 0x2c0008:00000001"
+  { "not-damaged-by/warnings", "two-bitmaps", "0x2c0011:08 0x2c0008:00000001"
     " 0x18:0000000000800000 0x2c001b:01 0x2c000c:00000006", "ee" },
   { "not-damaged-by/in-use-table-size", "table-size-2-in-use", NULL, "ie" },
-  { "not-damaged-by/missing-padding", "A", "size=0x2c003b", "ee" },
+  { "not-damaged-by/missing-padding", "two-bitmaps", "size=0x2c003b", "ee" },
 };
 /* clang-format on */
 
@@ -189,7 +200,7 @@ test_out_of_order (void)
   g_auto (Qcow2Bitmap) first = { 0 };
   g_auto (Qcow2Bitmap) second = { 0 };
 
-  fixture_open (&f, "A", "0x2a0000:0000000000290001");
+  fixture_open (&f, "two-bitmaps", "0x2a0000:0000000000290001");
   g_assert_true (qcow2_directory_next (f.directory, &first, NULL));
   g_assert_true (qcow2_directory_next (f.directory, &second, NULL));
   g_assert_true (qcow2_bitmap_checker_check (f.checker, &second, NULL));
@@ -221,7 +232,7 @@ test_judge_entry_alone (void)
   g_auto (Fixture) f = { 0 };
   g_auto (Qcow2Bitmap) bitmap = { 0 };
 
-  fixture_open (&f, "A", "0x2a0000:0000000000290001 0x2c0010:02");
+  fixture_open (&f, "two-bitmaps", "0x2a0000:0000000000290001 0x2c0010:02");
   const guint n_reads = ((FakeSource *) f.image->source)->n_reads;
   g_assert_true (qcow2_directory_next (f.directory, &bitmap, NULL));
   qcow2_bitmap_checker_check_entry (f.checker, &bitmap);
@@ -249,7 +260,7 @@ test_shared_table_findings (void)
 {
   g_auto (Fixture) f = { 0 };
 
-  fixture_open (&f, "A",
+  fixture_open (&f, "two-bitmaps",
                 "0x2a0000:8000000000000000 0x2c0020:00000000002a0000"
                 " 0x2c0031:10");
   g_autofree char *found = get_states (&f);
@@ -272,7 +283,7 @@ test_shared_table_worst_error (void)
 {
   g_auto (Fixture) f = { 0 };
 
-  fixture_open (&f, "B",
+  fixture_open (&f, "four-entries",
                 "0x78:00000002 0x80:0000000000000040"
                 " 0x12610:0000000000100200 0x12618:8000000000000000"
                 " 0x12820:00000000000126000000000400000002"
@@ -298,7 +309,7 @@ test_shared_table_granularity (void)
 
   /* The data cluster is truncated after 128 bytes.  These hold all of 1024
    * bits of 64 KiB, but not all of 2048 bits of 32 KiB. */
-  fixture_open (&f, "A",
+  fixture_open (&f, "two-bitmaps",
                 "0x2a0000:00000000002d0000 0x2d0000:ff*128"
                 " 0x2c0020:00000000002a0000");
   g_autofree char *found = get_states (&f);
@@ -334,7 +345,7 @@ test_limit_of_unneeded (void)
 {
   g_auto (Fixture) f = { 0 };
 
-  fixture_open (&f, "R05", NULL);
+  fixture_open (&f, "sparse-table-32-gib", NULL);
   const guint64 before = count_bytes (&f);
   g_autofree char *found = get_states (&f);
 
@@ -351,7 +362,7 @@ test_counts_of_a_part (void)
   g_auto (Fixture) f = { 0 };
   g_auto (Qcow2Bitmap) bitmap = { 0 };
 
-  fixture_open (&f, "R05", NULL);
+  fixture_open (&f, "sparse-table-32-gib", NULL);
   g_assert_true (examine_next (&f, &bitmap));
   g_assert_false (bitmap.has_counts);
   g_assert_cmpuint (bitmap.disk_bytes, ==, QCOW2_ABSENT);
@@ -384,7 +395,7 @@ test_budget (void)
 
   /* 2^62 bytes in granules of 2^16 are 2^43 bytes of bitmap, or 2^27 clusters.
    */
-  fixture_open (&f, "A",
+  fixture_open (&f, "two-bitmaps",
                 "0x18:4000000000000000 0x2c0011:10 0x2c0031:10"
                 " 0x2c0000:0000001000000000 0x2c0008:08000000"
                 " 0x2c0020:0000002000000000 0x2c0028:08000000"
@@ -405,7 +416,7 @@ test_budget_shared (void)
   g_auto (Fixture) f = { 0 };
   g_auto (Qcow2Bitmap) bitmap = { 0 };
 
-  fixture_open (&f, "A",
+  fixture_open (&f, "two-bitmaps",
                 "0x200:00000003 0x208:0000000000000060"
                 " 0x18:4000000000000000 0x2c0011:10 0x2c0031:10"
                 " 0x2c0000:0000001000000000 0x2c0008:08000000"
@@ -434,7 +445,7 @@ test_rest_of_budget (void)
   g_auto (Fixture) f = { 0 };
   g_auto (Qcow2Bitmap) bitmap = { 0 };
 
-  fixture_open (&f, "A",
+  fixture_open (&f, "two-bitmaps",
                 "0x18:4000000000000000 0x2c0011:10 0x2c0031:10"
                 " 0x2c0000:0000001000000000 0x2c0008:07fffff8"
                 " 0x2c0020:0000002000000000 0x2c0028:08000000"
@@ -456,7 +467,7 @@ test_disk_bytes_of_table (void)
   g_auto (Fixture) f = { 0 };
   g_auto (Qcow2Bitmap) bitmap = { 0 };
 
-  fixture_open (&f, "B",
+  fixture_open (&f, "four-entries",
                 "0x12800:000000000002000000000200 0x20018:0000000000012000"
                 " size=0x30000");
   g_assert_true (examine_next (&f, &bitmap));
@@ -473,7 +484,7 @@ test_read_error (void)
   g_auto (Qcow2Bitmap) bitmap = { 0 };
   g_autoptr (GError) error = NULL;
 
-  fixture_open (&f, "A", NULL);
+  fixture_open (&f, "two-bitmaps", NULL);
   ((FakeSource *) f.image->source)->bad_start = 0x2a0000;
   ((FakeSource *) f.image->source)->bad_end = 0x2a0001;
   g_assert_true (qcow2_directory_next (f.directory, &bitmap, &error));
@@ -488,7 +499,7 @@ test_get_table (void)
   g_auto (Fixture) f = { 0 };
   g_auto (Qcow2Bitmap) bitmap = { 0 };
 
-  fixture_open (&f, "B", NULL);
+  fixture_open (&f, "four-entries", NULL);
   g_assert_true (examine_next (&f, &bitmap));
   const Qcow2Table table = qcow2_image_get_table (f.image, &bitmap);
 
@@ -525,7 +536,7 @@ test_count_reserved (void)
   g_auto (Fixture) f = { 0 };
   g_auto (Qcow2Bitmap) bitmap = { 0 };
 
-  fixture_open (&f, "A", "0x2a0000:8000000000290000");
+  fixture_open (&f, "two-bitmaps", "0x2a0000:8000000000290000");
   g_assert_true (examine_next (&f, &bitmap));
   g_assert_cmpuint (bitmap.counts.reserved, ==, 1);
   g_assert_cmpuint (bitmap.counts.serialized, ==, 1);
@@ -574,7 +585,7 @@ test_count_dirty (void)
   g_auto (Qcow2Bitmap) first = { 0 };
   g_auto (Qcow2Bitmap) second = { 0 };
 
-  fixture_open (&f, "A", NULL);
+  fixture_open (&f, "two-bitmaps", NULL);
   examine_both (&f, &first, &second);
   g_assert_cmpuint (first.dirty_bytes, ==, QCOW2_ABSENT);
   count_dirty (&f, &first);
@@ -590,8 +601,8 @@ test_count_dirty_unusable (void)
 {
   const char *const rows[][2]
       = { { "every-state", NULL },
-          { "A", "0x58:0000000000000000" },
-          { "A", "0x2a0000:0000000000290002 0x2c0030:00" } };
+          { "two-bitmaps", "0x58:0000000000000000" },
+          { "two-bitmaps", "0x2a0000:0000000000290002 0x2c0030:00" } };
 
   for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
     {
@@ -625,7 +636,7 @@ test_count_dirty_shared (void)
   g_auto (Qcow2Bitmap) first = { 0 };
   g_auto (Qcow2Bitmap) second = { 0 };
 
-  fixture_open (&f, "A", "0x2c0020:00000000002a0000 0x2c0031:10");
+  fixture_open (&f, "two-bitmaps", "0x2c0020:00000000002a0000 0x2c0031:10");
   examine_both (&f, &first, &second);
   const guint64 before = count_bytes (&f);
   count_dirty (&f, &first);
@@ -646,7 +657,7 @@ test_count_dirty_granularity (void)
   g_auto (Qcow2Bitmap) first = { 0 };
   g_auto (Qcow2Bitmap) second = { 0 };
 
-  fixture_open (&f, "A", "0x2c0020:00000000002a0000");
+  fixture_open (&f, "two-bitmaps", "0x2c0020:00000000002a0000");
   examine_both (&f, &first, &second);
   count_dirty (&f, &second);
   count_dirty (&f, &first);
@@ -662,7 +673,7 @@ test_count_dirty_read_error (void)
   g_auto (Qcow2Bitmap) second = { 0 };
   g_autoptr (GError) error = NULL;
 
-  fixture_open (&f, "A", NULL);
+  fixture_open (&f, "two-bitmaps", NULL);
   examine_both (&f, &first, &second);
   ((FakeSource *) f.image->source)->bad_start = 0x290000;
   ((FakeSource *) f.image->source)->bad_end = 0x290001;
@@ -714,7 +725,7 @@ test_count_dirty_budget (void)
       g_auto (Qcow2Bitmap) first = { 0 };
       g_auto (Qcow2Bitmap) second = { 0 };
 
-      fixture_open (&f, "A", patches[i]);
+      fixture_open (&f, "two-bitmaps", patches[i]);
       examine_both (&f, &first, &second);
       g_assert_true (first.usable && second.usable);
       count_dirty (&f, &first);
@@ -732,7 +743,7 @@ test_count_dirty_refused_first (void)
   g_auto (Qcow2Bitmap) first = { 0 };
   g_auto (Qcow2Bitmap) second = { 0 };
 
-  fixture_open (&f, "A",
+  fixture_open (&f, "two-bitmaps",
                 SECOND_TABLE " 0x18:0000100010000000 0x2c0008:00000201"
                              " 0x2c0028:00010001"
                              " 0x380000:0000000000290000");

@@ -41,7 +41,7 @@ assert_facts (const char *name, guint64 size, const Fact *facts, gsize n_facts)
 
 /* clang-format off */
 static void
-test_base_a (void)
+test_two_bitmaps (void)
 {
   const Fact facts[] = {
     { 0x0, "514649fb" "00000003" "0000000000000000" "00000000" "00000010"
@@ -71,11 +71,11 @@ test_base_a (void)
                 "00000000" "626d310000000000" },
   };
 
-  assert_facts ("A", 2883648, facts, G_N_ELEMENTS (facts));
+  assert_facts ("two-bitmaps", 2883648, facts, G_N_ELEMENTS (facts));
 }
 
 static void
-test_base_b (void)
+test_four_entries (void)
 {
   const Fact facts[] = {
     { 0x14, "00000009" "0000000000800000" "00000000" "00000100"
@@ -99,7 +99,7 @@ test_base_b (void)
                "00000000" "66696e6500000000" },
   };
 
-  assert_facts ("B", 75808, facts, G_N_ELEMENTS (facts));
+  assert_facts ("four-entries", 75808, facts, G_N_ELEMENTS (facts));
 }
 
 static void
@@ -116,8 +116,9 @@ test_version_2 (void)
             "626173652e726177" },
   };
 
-  assert_facts ("V2", 0x30008, facts, G_N_ELEMENTS (facts));
-  assert_facts ("BK2", 0x30008, backing, G_N_ELEMENTS (backing));
+  assert_facts ("version-2", 0x30008, facts, G_N_ELEMENTS (facts));
+  assert_facts ("version-2-backing-file", 0x30008, backing,
+                G_N_ELEMENTS (backing));
 }
 
 static void
@@ -141,9 +142,10 @@ test_features (void)
     { 0x60, "00000004" "00000068" "6803f857" },
   };
 
-  assert_facts ("Z", 0x30008, zstd, G_N_ELEMENTS (zstd));
-  assert_facts ("BK", 0x30008, backing, G_N_ELEMENTS (backing));
-  assert_facts ("DF", 0x30008, data_file, G_N_ELEMENTS (data_file));
+  assert_facts ("zstd", 0x30008, zstd, G_N_ELEMENTS (zstd));
+  assert_facts ("backing-file-with-format", 0x30008, backing,
+                G_N_ELEMENTS (backing));
+  assert_facts ("data-file", 0x30008, data_file, G_N_ELEMENTS (data_file));
   assert_facts ("header-length-104", 0x70040, header_104,
                 G_N_ELEMENTS (header_104));
 }
@@ -160,7 +162,7 @@ test_luks (void)
     { 0x20000 + 2 * 35, "0001" "0000" },
   };
 
-  assert_facts ("L", 0x40000 + 0x1f9000, facts, G_N_ELEMENTS (facts));
+  assert_facts ("luks", 0x40000 + 0x1f9000, facts, G_N_ELEMENTS (facts));
 }
 
 static void
@@ -171,7 +173,7 @@ test_extended_l2 (void)
     { 0x40000, "8000000000050000" "00000000ffffffff" "8000000000060000" },
   };
 
-  assert_facts ("X", 0x290000, facts, G_N_ELEMENTS (facts));
+  assert_facts ("extended-l2", 0x290000, facts, G_N_ELEMENTS (facts));
 }
 
 static void
@@ -185,7 +187,7 @@ test_snapshot (void)
                     "ffffffffffffffff" "31" "736e617031" "0000" },
   };
 
-  assert_facts ("S", 0x2b0000, facts, G_N_ELEMENTS (facts));
+  assert_facts ("snapshot", 0x2b0000, facts, G_N_ELEMENTS (facts));
 }
 
 /* A disk of 512 MiB needs an L1 table of 256 clusters and a bitmap table of
@@ -265,12 +267,36 @@ test_patch (void)
   image_patch (image, "size=3");
   assert_hex (image, 0, "00000a00");
   g_assert_cmpuint (image->bytes->len, ==, 3);
+
+  image_patch (image, "header.size:0102030405060708 header.version:00000003");
+  assert_hex (image, 0x4, "00000003");
+  assert_hex (image, 0x18, "0102030405060708");
+  g_assert_cmpuint (image->size, ==, 0x20);
+}
+
+/* A structure is found in the image as patched so far. */
+static void
+test_patch_structures (void)
+{
+  g_autoptr (Image) image = image_build ("two-bitmaps");
+
+  image_patch (image, "bitmaps.nb_bitmaps:00000003 entry1.name_size:0004");
+  assert_hex (image, 0x200, "0000000300000000");
+  assert_hex (image, 0x2c0032, "000400000000");
+
+  image_patch (image, "entry0.extra_data_size:00000008 entry1.type:02");
+  assert_hex (image, 0x2c0014, "00000008");
+  assert_hex (image, 0x2c0038, "02");
+
+  image_patch (image, "bitmaps.bitmap_directory_offset:00000000002d0000"
+                      " entry0.bitmap_table_size:01020304");
+  assert_hex (image, 0x2d0008, "01020304");
 }
 
 static void
 test_bytes (void)
 {
-  g_autoptr (GBytes) bytes = image_build_bytes ("S11");
+  g_autoptr (GBytes) bytes = image_build_bytes ("file-111-bytes");
   g_autoptr (GBytes) longer = image_build_bytes ("file-cluster-aligned");
 
   g_assert_cmpuint (g_bytes_get_size (bytes), ==, 111);
@@ -315,26 +341,29 @@ test_spec (void)
 static void
 test_rows (void)
 {
-  const Fact x39[] = {
+  const Fact twice[] = {
     { 0x1f8, "23852875" "00000018" "00000002" },
     { 0x218, "23852875" "00000018" "00000001" "00000000" "0000000000000020"
              "00000000002c0000" "0000000000000000" },
   };
-  const Fact d51[] = {
+  const Fact long_name[] = {
     { 0x208, "0000000000000438" },
     { 0x2c0012, "0400" "00000000" "6e6e" },
     { 0x2c0416, "6e6e" "00000000002b0000" "00000001" },
   };
-  const Fact r01[] = {
+  const Fact shared_table[] = {
     { 0x200, "0000ffff" "00000000" "00000000001fffe0" "0000000000300000" },
     { 0x4fffc0, "00000000002a0000" "00000001" "00000000" "01100008" "00000000"
                 "3030303635353334" },
   };
 
-  assert_facts ("X39", 2883648, x39, G_N_ELEMENTS (x39));
-  assert_facts ("D51", 0x2c0438, d51, G_N_ELEMENTS (d51));
-  assert_facts ("R01", 0x4fffe0, r01, G_N_ELEMENTS (r01));
-  assert_facts ("S39", G_GUINT64_CONSTANT (15) << 40, NULL, 0);
+  assert_facts ("bitmaps-twice-different", 2883648, twice,
+                G_N_ELEMENTS (twice));
+  assert_facts ("name-1024-bytes", 0x2c0438, long_name,
+                G_N_ELEMENTS (long_name));
+  assert_facts ("many-share-table", 0x4fffe0, shared_table,
+                G_N_ELEMENTS (shared_table));
+  assert_facts ("file-15-tib", G_GUINT64_CONSTANT (15) << 40, NULL, 0);
 }
 
 /* clang-format on */
@@ -387,8 +416,8 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  g_test_add_func ("/builder/base-a", test_base_a);
-  g_test_add_func ("/builder/base-b", test_base_b);
+  g_test_add_func ("/builder/two-bitmaps", test_two_bitmaps);
+  g_test_add_func ("/builder/four-entries", test_four_entries);
   g_test_add_func ("/builder/version-2", test_version_2);
   g_test_add_func ("/builder/features", test_features);
   g_test_add_func ("/builder/luks", test_luks);
@@ -398,6 +427,7 @@ main (int argc, char **argv)
   g_test_add_func ("/builder/extra-data", test_extra_data);
   g_test_add_func ("/builder/put", test_put);
   g_test_add_func ("/builder/patch", test_patch);
+  g_test_add_func ("/builder/patch-structures", test_patch_structures);
   g_test_add_func ("/builder/bytes", test_bytes);
   g_test_add_func ("/builder/spec", test_spec);
   g_test_add_func ("/builder/rows", test_rows);

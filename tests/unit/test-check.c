@@ -11,147 +11,155 @@
 
 /* clang-format off */
 static const FindingRow findings[] = {
-  { "sound/A", "A", NULL, "" },
-  { "sound/B", "B", NULL, "" },
+  { "sound/two-bitmaps", "two-bitmaps", NULL, "" },
+  { "sound/four-entries", "four-entries", NULL, "" },
   { "sound/backing", "backing-file", NULL, "" },
   { "sound/snapshots", "two-snapshots", NULL, "" },
   { "sound/luks", "luks-pointer", NULL, "" },
   { "sound/2-mib", "cluster-2m", NULL, "" },
   { "sound/no-bitmaps", "no-bitmaps", NULL, "" },
-  { "sound/version-2", "V2", NULL, "" },
+  { "sound/version-2", "version-2", NULL, "" },
   { "sound/many", "many-bitmaps", NULL, "" },
 
-  /* Bytes after the terminator: in A it is at 0x218, and the area ends at
-   * 0x10000. */
-  { "rest/first", "A", "0x220:01", "I HDR-14@0x220" },
-  { "rest/last", "A", "0xffff:80", "I HDR-14@0xffff" },
-  { "rest/after", "A", "0x10000:0000000000020000", "" },
-  { "rest/only-the-first", "A", "0x400:01 0x500:02", "I HDR-14@0x400" },
-  { "rest/terminator-length", "A", "0x21c:00000008 0x300:01",
+  /* Bytes after the terminator: in two-bitmaps it is at 0x218, and the area
+   * ends at 0x10000. */
+  { "rest/first", "two-bitmaps", "0x220:01", "I HDR-14@0x220" },
+  { "rest/last", "two-bitmaps", "0xffff:80", "I HDR-14@0xffff" },
+  { "rest/after", "two-bitmaps", "0x10000:0000000000020000", "" },
+  { "rest/only-the-first", "two-bitmaps", "0x400:01 0x500:02",
+    "I HDR-14@0x400" },
+  { "rest/terminator-length", "two-bitmaps", "0x21c:00000008 0x300:01",
     "W EXT-06@0x21c" },
   { "rest/backing-name", "backing-file", "", "" },
-  { "rest/of-file", "A", "size=0x221 0x220:01",
+  { "rest/of-file", "two-bitmaps", "size=0x221 0x220:01",
     "E FILE-09@0x221; E HDR-17@0x28; E HDR-18@0x30; E BEXT-06@0x210;"
     " I HDR-14@0x220" },
-  { "rest/file-ends", "A", "size=0x220",
+  { "rest/file-ends", "two-bitmaps", "size=0x220",
     "E FILE-09@0x220; E HDR-17@0x28; E HDR-18@0x30; E BEXT-06@0x210" },
-  { "rest/512", "B", "0x1ff:ff", "I HDR-14@0x1ff" },
+  { "rest/512", "four-entries", "0x1ff:ff", "I HDR-14@0x1ff" },
   /* With clusters of 4 MiB, which the specification allows, the area ends
    * after the refcount table, whose first entry is 0x20000. */
-  { "rest/wrong-clusters", "H09", NULL,
+  { "rest/wrong-clusters", "cluster-bits-22-of-16", NULL,
     "W HDR-04@0x14; E HDR-17@0x28; E HDR-18@0x30; E BEXT-05@0x210;"
     " E BDIR-05@0x2c0000; E BTAB-03@0x2a0000; E BDIR-05@0x2c0020;"
     " I HDR-14@0x10005" },
-  { "rest/wrong-header", "A", "0x220:01 0x48:8000000000000000",
+  { "rest/wrong-header", "two-bitmaps", "0x220:01 0x48:8000000000000000",
     "E HDR-20@0x48; I HDR-14@0x220" },
 
-  /* The last bits.  bm0 of A has a bit for each 64 KiB of the disk, in a
-   * cluster at 0x290000. */
-  { "tail/1-bit", "A", "0x18:0000000000010000 0x2c0011:10 0x2c0031:10"
+  /* The last bits.  bm0 of two-bitmaps has a bit for each 64 KiB of the disk,
+   * in a cluster at 0x290000. */
+  { "tail/1-bit", "two-bitmaps",
+    "0x18:0000000000010000 0x2c0011:10 0x2c0031:10"
     " 0x290000:01 0x290001:00*16", "" },
-  { "tail/1-bit/second", "A", "0x18:0000000000010000 0x2c0031:10"
+  { "tail/1-bit/second", "two-bitmaps", "0x18:0000000000010000 0x2c0031:10"
     " 0x290000:03 0x290001:00*16", "W BDATA-03@0x290000" },
-  { "tail/1-bit/last", "A", "0x18:0000000000010000 0x2c0031:10"
+  { "tail/1-bit/last", "two-bitmaps", "0x18:0000000000010000 0x2c0031:10"
     " 0x290000:81 0x290001:00*16", "W BDATA-03@0x290000" },
-  { "tail/2-bits", "A", "0x18:0000000000020000 0x290000:03"
+  { "tail/2-bits", "two-bitmaps", "0x18:0000000000020000 0x290000:03"
     " 0x290001:00*16", "" },
-  { "tail/2-bits/next", "A", "0x18:0000000000020000 0x290000:04"
+  { "tail/2-bits/next", "two-bitmaps", "0x18:0000000000020000 0x290000:04"
     " 0x290001:00*16", "W BDATA-03@0x290000" },
-  { "tail/3-bits", "A", "0x18:0000000000030000 0x290000:07"
+  { "tail/3-bits", "two-bitmaps", "0x18:0000000000030000 0x290000:07"
     " 0x290001:00*16", "" },
-  { "tail/3-bits/next", "A", "0x18:0000000000030000 0x290000:0f"
+  { "tail/3-bits/next", "two-bitmaps", "0x18:0000000000030000 0x290000:0f"
     " 0x290001:00*16", "W BDATA-03@0x290000" },
-  { "tail/4-bits", "A", "0x18:0000000000040000 0x290000:0f"
+  { "tail/4-bits", "two-bitmaps", "0x18:0000000000040000 0x290000:0f"
     " 0x290001:00*16", "" },
-  { "tail/4-bits/next", "A", "0x18:0000000000040000 0x290000:1f"
+  { "tail/4-bits/next", "two-bitmaps", "0x18:0000000000040000 0x290000:1f"
     " 0x290001:00*16", "W BDATA-03@0x290000" },
-  { "tail/5-bits", "A", "0x18:0000000000050000 0x290000:1f"
+  { "tail/5-bits", "two-bitmaps", "0x18:0000000000050000 0x290000:1f"
     " 0x290001:00*16", "" },
-  { "tail/5-bits/next", "A", "0x18:0000000000050000 0x290000:20"
+  { "tail/5-bits/next", "two-bitmaps", "0x18:0000000000050000 0x290000:20"
     " 0x290001:00*16", "W BDATA-03@0x290000" },
   /* In the bytes after the last used byte, every bit counts. */
-  { "tail/5-bits/byte-after", "A", "0x18:0000000000050000 0x290000:1f01"
+  { "tail/5-bits/byte-after", "two-bitmaps",
+    "0x18:0000000000050000 0x290000:1f01"
     " 0x290002:00*15", "W BDATA-03@0x290001" },
   /* The mask of the last used byte does not apply to later reads. */
   { "tail/5-bits/far-after", "cluster-2m",
     "0x18:0000000000050000 0x800000:00*4096 0x820000:01",
     "W BDATA-03@0x820000" },
-  { "tail/6-bits", "A", "0x18:0000000000060000 0x290000:3f"
+  { "tail/6-bits", "two-bitmaps", "0x18:0000000000060000 0x290000:3f"
     " 0x290001:00*16", "" },
-  { "tail/6-bits/next", "A", "0x18:0000000000060000 0x290000:7f"
+  { "tail/6-bits/next", "two-bitmaps", "0x18:0000000000060000 0x290000:7f"
     " 0x290001:00*16", "W BDATA-03@0x290000" },
-  { "tail/7-bits", "A", "0x18:0000000000070000 0x290000:7f"
+  { "tail/7-bits", "two-bitmaps", "0x18:0000000000070000 0x290000:7f"
     " 0x290001:00*16", "" },
-  { "tail/7-bits/next", "A", "0x18:0000000000070000 0x290000:80"
+  { "tail/7-bits/next", "two-bitmaps", "0x18:0000000000070000 0x290000:80"
     " 0x290001:00*16", "W BDATA-03@0x290000" },
-  { "tail/8-bits", "A", "0x18:0000000000080000 0x290000:ff"
+  { "tail/8-bits", "two-bitmaps", "0x18:0000000000080000 0x290000:ff"
     " 0x290001:00*16", "" },
-  { "tail/8-bits/next", "A", "0x18:0000000000080000 0x290000:ff01"
+  { "tail/8-bits/next", "two-bitmaps", "0x18:0000000000080000 0x290000:ff01"
     " 0x290002:00*16", "W BDATA-03@0x290001" },
-  { "tail/9-bits", "A", "0x18:0000000000090000 0x290000:ff01"
+  { "tail/9-bits", "two-bitmaps", "0x18:0000000000090000 0x290000:ff01"
     " 0x290002:00*16", "" },
-  { "tail/9-bits/next", "A", "0x18:0000000000090000 0x290000:0002"
+  { "tail/9-bits/next", "two-bitmaps", "0x18:0000000000090000 0x290000:0002"
     " 0x290002:00*16", "W BDATA-03@0x290001" },
-  { "tail/sector-of-a-granule", "A", "0x18:0000000000010200 0x290000:03"
-    " 0x290001:00*16", "" },
-  { "tail/1024-bits", "A", "0x290000:ff*128", "" },
-  { "tail/1024-bits/next", "A", "0x290000:ff*129", "W BDATA-03@0x290080" },
+  { "tail/sector-of-a-granule", "two-bitmaps",
+    "0x18:0000000000010200 0x290000:03 0x290001:00*16", "" },
+  { "tail/1024-bits", "two-bitmaps", "0x290000:ff*128", "" },
+  { "tail/1024-bits/next", "two-bitmaps", "0x290000:ff*129",
+    "W BDATA-03@0x290080" },
   /* Only the first set bit is reported, wherever it is in the cluster. */
-  { "tail/last-byte", "A", "0x29ffff:80", "W BDATA-03@0x29ffff" },
-  { "tail/several", "A", "0x290100:01 0x290200:ff 0x29ffff:01",
+  { "tail/last-byte", "two-bitmaps", "0x29ffff:80", "W BDATA-03@0x29ffff" },
+  { "tail/several", "two-bitmaps", "0x290100:01 0x290200:ff 0x29ffff:01",
     "W BDATA-03@0x290100" },
-  { "tail/after", "A", "0x2a0008:0000000000000001", "" },
+  { "tail/after", "two-bitmaps", "0x2a0008:0000000000000001", "" },
 
   /* When the cluster is full, there are no unused bits. */
-  { "tail/full", "B", "0x12400:ff*512", "" },
-  { "tail/full-but-for-one", "B", "0x18:00000000007ffe00 0x12400:00*512"
-    " 0x125ff:7f", "" },
-  { "tail/full-but-for-one/set", "B", "0x18:00000000007ffe00"
+  { "tail/full", "four-entries", "0x12400:ff*512", "" },
+  { "tail/full-but-for-one", "four-entries",
+    "0x18:00000000007ffe00 0x12400:00*512 0x125ff:7f", "" },
+  { "tail/full-but-for-one/set", "four-entries", "0x18:00000000007ffe00"
     " 0x12400:00*512 0x125ff:80", "W BDATA-03@0x125ff" },
   /* Only the last entry has unused bits, and only if it has data. */
-  { "tail/other-entries", "B", "0x18:00000000007ffe00 0x12000:ff*1024"
-    " 0x12400:00*512", "" },
-  { "tail/all-ones", "B", "0x18:00000000007ffe00 0x12400:00*512"
+  { "tail/other-entries", "four-entries",
+    "0x18:00000000007ffe00 0x12000:ff*1024 0x12400:00*512", "" },
+  { "tail/all-ones", "four-entries", "0x18:00000000007ffe00 0x12400:00*512"
     " 0x12618:0000000000000001", "" },
-  { "tail/all-zeroes", "B", "0x18:00000000007ffe00 0x12400:ff*512"
+  { "tail/all-zeroes", "four-entries", "0x18:00000000007ffe00 0x12400:ff*512"
     " 0x12618:0000000000000000", "" },
   /* The header's bytes at the same distance from offset 0 are not data. */
-  { "tail/all-ones/1024-bits", "A", "0x2a0000:0000000000000001", "" },
-  { "tail/all-zeroes/13248-bits", "B", "0x18:0000000000678000"
+  { "tail/all-ones/1024-bits", "two-bitmaps", "0x2a0000:0000000000000001",
+    "" },
+  { "tail/all-zeroes/13248-bits", "four-entries", "0x18:0000000000678000"
     " 0x12618:0000000000000000", "" },
   /* With fewer bits another entry is the last one, here the second: 512 bytes
    * of data are for 2 MiB of the disk. */
-  { "tail/unneeded-entry", "B", "0x18:00000000003ffe00 0x12600:00*24"
+  { "tail/unneeded-entry", "four-entries",
+    "0x18:00000000003ffe00 0x12600:00*24"
     " 0x12608:0000000000012200 0x12200:ff*512",
     "E BDIR-18@0x12808; W BDATA-03@0x123ff" },
-  { "tail/missing-entry", "B", "0x12808:00000003 0x12400:ff*512"
+  { "tail/missing-entry", "four-entries", "0x12808:00000003 0x12400:ff*512"
     " 0x18:00000000007ffe00", "E BDIR-18@0x12808" },
 
   /* The cluster of an invalid entry is not examined. */
-  { "tail/reserved-bit", "A", "0x2a0000:0000000000290002 0x290080:01",
-    "E BTAB-01@0x2a0000" },
-  { "tail/ones-and-offset", "A", "0x2a0000:0000000000290001 0x290080:01",
-    "E BTAB-02@0x2a0000" },
-  { "tail/unaligned", "A", "0x2a0000:0000000000290200 0x290280:01",
+  { "tail/reserved-bit", "two-bitmaps",
+    "0x2a0000:0000000000290002 0x290080:01", "E BTAB-01@0x2a0000" },
+  { "tail/ones-and-offset", "two-bitmaps",
+    "0x2a0000:0000000000290001 0x290080:01", "E BTAB-02@0x2a0000" },
+  { "tail/unaligned", "two-bitmaps", "0x2a0000:0000000000290200 0x290280:01",
     "E BTAB-03@0x2a0000" },
-  { "tail/in-use", "A", "0x2c000f:03 0x290080:01", "W BDIR-09@0x2c000c" },
-  { "tail/stale", "A", "0x58:0000000000000000 0x290080:01",
+  { "tail/in-use", "two-bitmaps", "0x2c000f:03 0x290080:01",
+    "W BDIR-09@0x2c000c" },
+  { "tail/stale", "two-bitmaps", "0x58:0000000000000000 0x290080:01",
     "W HDR-25@0x58; W BDATA-03@0x290080" },
-  { "tail/granularity-64", "A", "0x2c0011:40 0x290080:01",
+  { "tail/granularity-64", "two-bitmaps", "0x2c0011:40 0x290080:01",
     "E BDIR-12@0x2c0011" },
-  { "tail/table-at-0", "A", "0x2c0000:0000000000000000 0x290080:01",
+  { "tail/table-at-0", "two-bitmaps", "0x2c0000:0000000000000000 0x290080:01",
     "E BDIR-05@0x2c0000" },
 
   /* The file may end in the cluster: at 0x2d0000 it has 128 bytes of data, and
    * some more. */
-  { "tail/file-ends", "A", "0x2a0000:00000000002d0000 0x2d0000:00*127"
+  { "tail/file-ends", "two-bitmaps",
+    "0x2a0000:00000000002d0000 0x2d0000:00*127"
     " 0x2d007f:01", "E REF-01@0x2d0000" },
-  { "tail/file-ends-after", "A", "0x2a0000:00000000002d0000"
+  { "tail/file-ends-after", "two-bitmaps", "0x2a0000:00000000002d0000"
     " 0x2d0000:00*160", "E REF-01@0x2d0000" },
-  { "tail/file-ends-after/set", "A", "0x2a0000:00000000002d0000"
+  { "tail/file-ends-after/set", "two-bitmaps", "0x2a0000:00000000002d0000"
     " 0x2d0000:00*160 0x2d009f:01", "E REF-01@0x2d0000;"
     " W BDATA-03@0x2d009f" },
-  { "tail/file-ends-before", "A", "0x2a0000:00000000002d0000"
+  { "tail/file-ends-before", "two-bitmaps", "0x2a0000:00000000002d0000"
     " 0x2d0000:00*127", "E BTAB-05@0x2a0000" },
 
   /* 16384 bits in a cluster of 2 MiB at 0x800000. */
@@ -168,7 +176,7 @@ static const FindingRow findings[] = {
     "W BDATA-03@0x820800" },
 
   /* Two bitmaps with the same table cause a single finding. */
-  { "tail/shared-table", "A", "0x2c0020:00000000002a0000 0x2c0031:10"
+  { "tail/shared-table", "two-bitmaps", "0x2c0020:00000000002a0000 0x2c0031:10"
     " 0x290080:01", "W BDATA-03@0x290080; E OVL-02@0x2c0020" },
 
   /* Each refcount is for a cluster of 64 KiB. */
@@ -190,16 +198,16 @@ static const FindingRow findings[] = {
   { "refcount/shared-and-dirty", "refcount-data-2", "0x4f:01",
     "W HDR-21@0x48; W REF-01@0x290000" },
   /* The guest's clusters are not examined: 0x50000 is one. */
-  { "refcount/guest", "A", "0x2000a:0000", "" },
-  { "refcount/header", "A", "0x20000:0000", "E REF-01@0x0" },
+  { "refcount/guest", "two-bitmaps", "0x2000a:0000", "" },
+  { "refcount/header", "two-bitmaps", "0x20000:0000", "E REF-01@0x0" },
   /* Two bitmaps have the same table, which is too short for both.  The table
    * has no entry that breaks a rule. */
-  { "shared/short-table", "A",
+  { "shared/short-table", "two-bitmaps",
     "0x18:0000001000000000 0x2c0020:00000000002a0000 0x2c0031:10",
     "E HDR-15@0x24; E BDIR-18@0x2c0008; E BDIR-18@0x2c0028; "
     "E OVL-02@0x2c0020" },
   /* A shared table of 8195 entries, of which 8194 are needed and examined. */
-  { "shared/spare-entry", "A",
+  { "shared/spare-entry", "two-bitmaps",
     "0x18:0000020020000000 0x2c0000:000000000030000000002003 0x2c0011:09 "
     "0x2c0020:000000000030000000002003 0x2c0031:09 size=0x400000",
     "E HDR-15@0x24; W BDIR-06@0x2c0008; W BDIR-06@0x2c0028; "
@@ -219,30 +227,30 @@ static const FindingRow findings[] = {
   { "second-luks-pointer-too-long", "luks-pointer", "0x230:0537be77ffffffff",
     "E EXT-08@0x230; E EXT-03@0x234; E EXT-13@0x234" },
   /* The table of a truncated directory entry is not examined. */
-  { "cut-entry", "A", "0x2c0012:ffff 0x2a0000:8000000000290000",
+  { "cut-entry", "two-bitmaps", "0x2c0012:ffff 0x2a0000:8000000000290000",
     "E BDIR-02@0x2c0012" },
-  { "bitmaps-extension-too-long", "A", "0x1fc:ffffffff",
+  { "bitmaps-extension-too-long", "two-bitmaps", "0x1fc:ffffffff",
     "E EXT-03@0x1fc; E EXT-12@0x1fc; E HDR-25@0x58" },
   /* The guest's clusters are after the end of the file, too. */
-  { "snapshots/at-file-end", "S", "0x40:0000000000100000 size=0x100000",
+  { "snapshots/at-file-end", "snapshot", "0x40:0000000000100000 size=0x100000",
     "E FILE-09@0x100000; E HDR-19@0x40" },
-  { "cut-entry/table", "A", "0x2c0012:ffff 0x2c0000:0000000000030000",
-    "E BDIR-02@0x2c0012" },
+  { "cut-entry/table", "two-bitmaps",
+    "0x2c0012:ffff 0x2c0000:0000000000030000", "E BDIR-02@0x2c0012" },
   /* Only the needed entries are examined; the one after them is spare. */
-  { "spare-entry", "A",
+  { "spare-entry", "two-bitmaps",
     "0x18:0000020020000000 0x2c0000:000000000030000000002003 0x2c0011:09 "
     "0x310008:0000000000000001 0x310010:8000000000000000 size=0x400000",
     "E HDR-15@0x24; W BDIR-06@0x2c0008; E BDIR-18@0x2c0008; "
     "E BDIR-18@0x2c0028; W RES-02@0x310010; E REF-01@0x300000" },
   /* The data of one bitmap overlaps the table of another, later one. */
-  { "overlap/table-in-data", "A",
+  { "overlap/table-in-data", "two-bitmaps",
     "0x18:0000001000000000 0x2c0000:000000000030000000000002 "
     "0x2c0020:000000000032000000000002 0x2c0031:10 "
     "0x300000:00000000003100000000000000320000 size=0x400000",
     "E HDR-15@0x24; E OVL-01@0x320000; E REF-01@0x300000; E REF-01@0x310000" },
   /* The bytes that are read as L1 entries refer to offsets after the end of
    * the file. */
-  { "overlap/l1-table-32-mib", "A", "0x24:00400000 size=0x4000000",
+  { "overlap/l1-table-32-mib", "two-bitmaps", "0x24:00400000 size=0x4000000",
     "E FILE-09@0x4000000; E REF-01@0x2d0000; "
     "E OVL-01@0x290000; E OVL-01@0x2a0000; E OVL-01@0x2b0000; "
     "E OVL-01@0x2c0000" },
@@ -252,11 +260,12 @@ static const FindingRow findings[] = {
     "0x28:0000000000040000 0x230:23852875000000080000000100000000",
     "E FILE-09@0x270040; E EXT-08@0x230; E EXT-12@0x234; "
     "E OVL-01@0x40000" },
-  { "snapshots/after-file", "S", "0x40:0000000100000000",
+  { "snapshots/after-file", "snapshot", "0x40:0000000100000000",
     "E FILE-09@0x2b0000; E HDR-19@0x40" },
-  { "snapshots/most-after-file", "S", "0x3c:00010000 0x40:0000000100000000",
+  { "snapshots/most-after-file", "snapshot",
+    "0x3c:00010000 0x40:0000000100000000",
     "E FILE-09@0x2b0000; E HDR-19@0x40" },
-  { "snapshots/too-many-after-file", "S",
+  { "snapshots/too-many-after-file", "snapshot",
     "0x3c:00010001 0x40:0000000100000000", "W HDR-19@0x3c" },
   /* Only the dirty bit makes refcounts doubtful. */
   { "refcount/other-feature", "refcount-data-0",
@@ -265,21 +274,22 @@ static const FindingRow findings[] = {
   { "empty-name-at-file-end", "no-bitmaps",
     "0x8:0000000000000300 size=0x300",
     "E FILE-09@0x300; W HDR-13@0x10; E HDR-17@0x28; E HDR-18@0x30" },
-  { "refcount/bad-block", "A", "0x10018:0000000000010200",
+  { "refcount/bad-block", "two-bitmaps", "0x10018:0000000000010200",
     "E HDR-18@0x10018" },
   /* Reserved bits are not part of the offset: the block is still read. */
   { "refcount/reserved-bit", "refcount-data-0", "0x10007:01",
     "E HDR-18@0x10000; E REF-01@0x290000" },
-  { "refcount/reserved-bit-alone", "A", "0x1ffff:01", "E HDR-18@0x1fff8" },
+  { "refcount/reserved-bit-alone", "two-bitmaps", "0x1ffff:01",
+    "E HDR-18@0x1fff8" },
   /* When a table crosses the end of the file, the part in the file counts. */
-  { "refcount/long-table", "A",
+  { "refcount/long-table", "two-bitmaps",
     "0x30:00000000002d0000 0x38:00000002 0x2d0000:0000000000020000 "
     "0x2a0000:00000000002d0000 size=0x2e0000",
     "W FILE-09@0x2e0000; W HDR-18@0x30; E OVL-01@0x2d0000; "
     "E REF-01@0x2d0000" },
   /* QEMU takes the header for the table, and the offset of the directory in it
    * for the offset of a block.  That keeps QEMU from writing the directory. */
-  { "refcount/no-table", "A", "0x30:0000000000000000",
+  { "refcount/no-table", "two-bitmaps", "0x30:0000000000000000",
     "E HDR-18@0x30; E OVL-01@0x2c0000" },
 };
 /* clang-format on */
@@ -318,7 +328,7 @@ test_full_tail_is_not_read (void)
 {
   g_auto (Checked) c = { 0 };
 
-  checked_open (&c, "B", NULL);
+  checked_open (&c, "four-entries", NULL);
   checked_set_bad (&c, 0x12400, 0x12600);
   checked_run (&c);
   g_assert_cmpuint (c.failed->len, ==, 0);
@@ -328,7 +338,7 @@ test_full_tail_is_not_read (void)
 static void
 test_writer (void)
 {
-  FakeSource *source = open_source ("A", "0x220:01");
+  FakeSource *source = open_source ("two-bitmaps", "0x220:01");
   g_auto (Checked) c = { 0 };
 
   fake_source_lock (source);
@@ -343,7 +353,7 @@ test_snapshots_at_file_end (void)
 {
   g_auto (Checked) c = { 0 };
 
-  checked_open (&c, "S", "0x40:0000000000100000 size=0x100000");
+  checked_open (&c, "snapshot", "0x40:0000000000100000 size=0x100000");
   checked_run (&c);
   g_assert_cmpuint (count_findings (&c, "HDR-19", QCOW2_NO_INDEX), ==, 1);
 }
@@ -354,23 +364,23 @@ test_bitmaps_extension (void)
 {
   g_auto (Checked) c = { 0 };
 
-  checked_open (&c, "A", "0x204:00000001");
+  checked_open (&c, "two-bitmaps", "0x204:00000001");
   checked_run (&c);
   g_assert_cmpuint (qcow2_findings_get_n (c.findings), ==, 1);
   assert_findings (c.findings, "E BEXT-03@0x204");
 }
 
 /* The last refcount of one block must not be taken for a refcount of the next.
- * The directory of B, a single long entry, is moved to the last cluster of the
- * first block and the first cluster of the second block, which is all
- * zeroes. */
+ * The directory of four-entries, a single long entry, is moved to the last
+ * cluster of the first block and the first cluster of the second block, which
+ * is all zeroes. */
 static void
 test_unreadable_block (void)
 {
   g_auto (Checked) c = { 0 };
   gboolean found = FALSE;
 
-  checked_open (&c, "B",
+  checked_open (&c, "four-entries",
                 "0x80:0000000000000208000000000001fe00 0x208:0000000000030000 "
                 "0x1fe00:00000000000126000000000400000002010901f000000000 "
                 "0x1fe18:61*496 size=0x30200");
@@ -394,7 +404,7 @@ test_long_directory (void)
 {
   g_auto (Checked) c = { 0 };
 
-  checked_open (&c, "A",
+  checked_open (&c, "two-bitmaps",
                 "0x208:0000000020000000 0x2a0000:0000000010000000 "
                 "size=0x20000000");
   checked_run (&c);
@@ -413,7 +423,7 @@ test_tail_message (void)
 {
   g_auto (Checked) c = { 0 };
 
-  checked_open (&c, "A", "0x290080:01");
+  checked_open (&c, "two-bitmaps", "0x290080:01");
   checked_run (&c);
   g_assert_cmpuint (qcow2_findings_get_n (c.findings), ==, 1);
 
@@ -424,7 +434,7 @@ test_tail_message (void)
   g_assert_cmpint (finding->subject.parts, ==, QCOW2_PART_BITMAPS);
 }
 
-/* Makes bm1 of A share the table and the granularity of bm0. */
+/* Makes bm1 of two-bitmaps share the table and the granularity of bm0. */
 #define SHARED "0x2c0020:00000000002a0000 0x2c0031:10"
 
 typedef struct
@@ -445,14 +455,15 @@ static const WantRow wants[] = {
   { "in-use", "every-state", NULL, 2, { 0, 1, 0, 0 },
     "W BDIR-09@0xc004c" },
   { "none", "every-state", NULL, 4, { 0, 0, 0, 0 }, "" },
-  { "stale", "A", "0x58:0000000000000000", 1, { 0, 0, 1, 0 },
+  { "stale", "two-bitmaps", "0x58:0000000000000000", 1, { 0, 0, 1, 0 },
     "W HDR-25@0x58" },
-  { "damaged", "A", "0x2c0010:02", 0, { 0, 0, 0, 1 },
+  { "damaged", "two-bitmaps", "0x2c0010:02", 0, { 0, 0, 0, 1 },
     "E BDIR-11@0x2c0010" },
-  { "other-damaged", "A", "0x2c0010:02", 1, { 1, 0, 0, 0 }, "" },
-  { "other-entry", "A", "0x2a0000:8000000000000000", 1, { 1, 0, 0, 0 }, "" },
-  { "other-tail", "A", "0x290080:01", 1, { 1, 0, 0, 0 }, "" },
-  { "own-tail", "A", "0x290080:01", 0, { 1, 0, 0, 0 },
+  { "other-damaged", "two-bitmaps", "0x2c0010:02", 1, { 1, 0, 0, 0 }, "" },
+  { "other-entry", "two-bitmaps", "0x2a0000:8000000000000000", 1,
+    { 1, 0, 0, 0 }, "" },
+  { "other-tail", "two-bitmaps", "0x290080:01", 1, { 1, 0, 0, 0 }, "" },
+  { "own-tail", "two-bitmaps", "0x290080:01", 0, { 1, 0, 0, 0 },
     "W BDATA-03@0x290080" },
   { "other-refcount", "refcount-data-0", NULL, 1, { 1, 0, 0, 0 }, "" },
   { "own-refcount", "refcount-data-0", NULL, 0, { 1, 0, 0, 0 },
@@ -460,33 +471,41 @@ static const WantRow wants[] = {
   { "refcount-of-directory", "refcount-all-zeroes", NULL, 1, { 1, 0, 0, 0 },
     "E REF-01@0x0; E REF-01@0x10000; E REF-01@0x20000; E REF-01@0x30000; "
     "E REF-01@0x2b0000; E REF-01@0x2c0000" },
-  { "cut-entry", "A", "0x2c0032:ffff", 0, { 1, 0, 0, 0 },
+  { "cut-entry", "two-bitmaps", "0x2c0032:ffff", 0, { 1, 0, 0, 0 },
     "E BDIR-02@0x2c0032" },
 
   /* Findings about a shared table are findings about either bitmap. */
-  { "shared/sound", "A", SHARED, 1, { 1, 0, 0, 0 }, "E OVL-02@0x2c0020" },
-  { "shared/entry/first", "A", "0x2a0000:8000000000290200 " SHARED, 0,
+  { "shared/sound", "two-bitmaps", SHARED, 1, { 1, 0, 0, 0 },
+    "E OVL-02@0x2c0020" },
+  { "shared/entry/first", "two-bitmaps", "0x2a0000:8000000000290200 " SHARED,
+    0,
     { 0, 0, 0, 1 },
     "E BTAB-01@0x2a0000; E BTAB-03@0x2a0000; E OVL-02@0x2c0020" },
-  { "shared/entry/second", "A", "0x2a0000:8000000000290200 " SHARED, 1,
+  { "shared/entry/second", "two-bitmaps", "0x2a0000:8000000000290200 " SHARED,
+    1,
     { 0, 0, 0, 1 },
     "E BTAB-01@0x2a0000; E BTAB-03@0x2a0000; E OVL-02@0x2c0020" },
-  { "shared/entry/none", "A", "0x2a0000:8000000000290200 " SHARED, 2,
+  { "shared/entry/none", "two-bitmaps", "0x2a0000:8000000000290200 " SHARED, 2,
     { 0, 0, 0, 0 }, "" },
-  { "shared/tail/first", "A", "0x290080:01 " SHARED, 0, { 1, 0, 0, 0 },
+  { "shared/tail/first", "two-bitmaps", "0x290080:01 " SHARED, 0,
+    { 1, 0, 0, 0 },
     "W BDATA-03@0x290080; E OVL-02@0x2c0020" },
-  { "shared/tail/second", "A", "0x290080:01 " SHARED, 1, { 1, 0, 0, 0 },
+  { "shared/tail/second", "two-bitmaps", "0x290080:01 " SHARED, 1,
+    { 1, 0, 0, 0 },
     "W BDATA-03@0x290080; E OVL-02@0x2c0020" },
-  { "shared/tail/first-in-use", "A", "0x290080:01 0x2c000f:03 " SHARED, 1,
+  { "shared/tail/first-in-use", "two-bitmaps", "0x290080:01 0x2c000f:03 "
+    SHARED, 1,
     { 1, 0, 0, 0 }, "W BDATA-03@0x290080; E OVL-02@0x2c0020" },
-  { "shared/tail/second-in-use", "A", "0x290080:01 0x2c002f:01 " SHARED, 1,
+  { "shared/tail/second-in-use", "two-bitmaps", "0x290080:01 0x2c002f:01 "
+    SHARED, 1,
     { 0, 1, 0, 0 }, "W BDIR-09@0x2c002c; E OVL-02@0x2c0020" },
   { "shared/refcount", "refcount-data-0", SHARED, 1, { 1, 0, 0, 0 },
     "E REF-01@0x290000; E OVL-02@0x2c0020" },
-  { "shared/overlap", "A", "0x2a0000:0000000000030000 " SHARED, 1,
+  { "shared/overlap", "two-bitmaps", "0x2a0000:0000000000030000 " SHARED, 1,
     { 1, 0, 0, 0 }, "E OVL-01@0x30000; E OVL-02@0x2c0020" },
   /* Damage to the first bitmap's directory entry is not the second one's. */
-  { "shared/other-entry", "A", "0x2c0010:02 " SHARED, 1, { 1, 0, 0, 0 },
+  { "shared/other-entry", "two-bitmaps", "0x2c0010:02 " SHARED, 1,
+    { 1, 0, 0, 0 },
     "E OVL-02@0x2c0020" },
 };
 /* clang-format on */
@@ -517,7 +536,7 @@ test_shared_entry (void)
 {
   g_auto (Checked) c = { 0 };
 
-  checked_open (&c, "A", "0x2a0000:8000000000290200 " SHARED);
+  checked_open (&c, "two-bitmaps", "0x2a0000:8000000000290200 " SHARED);
   checked_run (&c);
   g_assert_cmpuint (qcow2_findings_get_n (c.findings), ==, 4);
   g_assert_cmpuint (count_findings (&c, "BTAB-01", 0), ==, 1);
@@ -531,7 +550,7 @@ test_shared_tail (void)
 {
   g_auto (Checked) c = { 0 };
 
-  checked_open (&c, "A", "0x290080:01 " SHARED);
+  checked_open (&c, "two-bitmaps", "0x290080:01 " SHARED);
   checked_run (&c);
   g_assert_cmpuint (qcow2_findings_get_n (c.findings), ==, 2);
   g_assert_cmpuint (count_findings (&c, "BDATA-03", 0), ==, 1);
@@ -585,26 +604,27 @@ typedef struct
 #define L1_ON_TABLE_1 "0x28:00000000002b0000"
 /* clang-format off */
 static const FailRow fails[] = {
-  { "table", "A", "0x2c0031:00 " L1_ON_TABLE_1, 0x2a0000, "0x2a0000",
+  { "table", "two-bitmaps", "0x2c0031:00 " L1_ON_TABLE_1, 0x2a0000, "0x2a0000",
     "W BDIR-12@0x2c0031; E BDIR-18@0x2c0028; E OVL-01@0x2b0000" },
-  { "second-table", "A", "0x290080:01", 0x2b0000, "0x2b0000",
+  { "second-table", "two-bitmaps", "0x290080:01", 0x2b0000, "0x2b0000",
     "W BDATA-03@0x290080" },
-  { "tail", "A", L1_ON_TABLE_1, 0x290200, "0x290080", "E OVL-01@0x2b0000" },
-  { "refcount-block", "A", L1_ON_TABLE_1, 0x20000, "0x20000",
+  { "tail", "two-bitmaps", L1_ON_TABLE_1, 0x290200, "0x290080",
     "E OVL-01@0x2b0000" },
-  { "refcount-table", "A", L1_ON_TABLE_1, 0x10000, "0x10000",
+  { "refcount-block", "two-bitmaps", L1_ON_TABLE_1, 0x20000, "0x20000",
+    "E OVL-01@0x2b0000" },
+  { "refcount-table", "two-bitmaps", L1_ON_TABLE_1, 0x10000, "0x10000",
     "E OVL-01@0x2b0000" },
   { "snapshots", "two-snapshots", "0x28:00000000000a0000", 0x60000,
     "0x60000", "E OVL-01@0xa0000" },
   /* The first entry, at 0x2c0000, has 256 KiB of extra data. */
-  { "directory", "A", "0x28:0000000000020000 0x220:01"
+  { "directory", "two-bitmaps", "0x28:0000000000020000 0x220:01"
     " 0x208:0000000000040040 0x2c000c:00000006 0x2c0014:00040000"
     " 0x2c0018:00*40 0x300018:626d300000000000 0x300020:00000000002b0000"
     "0000000100000002011000030000000062" "6d310000000000", 0x300000,
     "0x300018", "E FILE-09@0x300040; I HDR-14@0x220; E OVL-01@0x20000; "
     "E REF-01@0x2d0000" },
-  { "rest-of-area", "A", "0x2a0000:8000000000290000", 0x8000, "0x220",
-    "E BTAB-01@0x2a0000" },
+  { "rest-of-area", "two-bitmaps", "0x2a0000:8000000000290000", 0x8000,
+    "0x220", "E BTAB-01@0x2a0000" },
 };
 /* clang-format on */
 
@@ -629,7 +649,7 @@ test_fails_summary (void)
 {
   g_auto (Checked) c = { 0 };
 
-  checked_open (&c, "A", NULL);
+  checked_open (&c, "two-bitmaps", NULL);
   checked_set_bad (&c, 0x2a0000, 0x2a0001);
   checked_run (&c);
   g_assert_cmpuint (c.summary.damaged, ==, 1);
@@ -642,7 +662,7 @@ test_fails_elsewhere (void)
 {
   g_auto (Checked) c = { 0 };
 
-  checked_open (&c, "A", NULL);
+  checked_open (&c, "two-bitmaps", NULL);
   c.only = 1;
   checked_set_bad (&c, 0x2a0000, 0x2a0001);
   checked_run (&c);
@@ -658,7 +678,7 @@ test_left_out (void)
 {
   g_auto (Checked) c = { 0 };
 
-  checked_open (&c, "A",
+  checked_open (&c, "two-bitmaps",
                 "0x18:4000000000000000 0x2c0011:1f 0x2c0031:10"
                 " 0x2c0000:000000100000000000001000"
                 " 0x2c0020:000000200000000008000000 size=0x10000000000");
@@ -678,7 +698,7 @@ test_fails_shared (void)
 {
   g_auto (Checked) c = { 0 };
 
-  checked_open (&c, "A", SHARED);
+  checked_open (&c, "two-bitmaps", SHARED);
   c.only = 1;
   checked_set_bad (&c, 0x2a0000, 0x2a0001);
   checked_run (&c);
@@ -694,7 +714,7 @@ test_fails_directory_selected (void)
 {
   g_auto (Checked) c = { 0 };
 
-  checked_open (&c, "A",
+  checked_open (&c, "two-bitmaps",
                 "0x200:00000003 0x208:0000000000100060 size=0x400000"
                 " 0x2c0020:0000000000290000"
                 " 0x2c0040:00000000003f000000000001000000040110000300100000");
@@ -729,7 +749,7 @@ test_fails_others (void)
   const Qcow2CheckCalls calls
       = { .wants = want_last, .failed = checked_failed, .data = &c };
 
-  checked_open (&c, "R01", NULL);
+  checked_open (&c, "many-share-table", NULL);
   qcow2_image_check (c.image, c.findings, c.directory, &calls, &c.summary,
                      &c.verdict);
   checked_assert_failed (&c, "0x300000");
@@ -738,9 +758,9 @@ test_fails_others (void)
 }
 
 /* Each unreadable refcount block is reported once, and the other blocks are
- * examined.  B has 150 clusters; with 64-bit refcounts, a block has 64 of
- * them.  The bitmap data is at 0x12000, 0x12200 and 0x12400, the table at
- * 0x12600 and the directory at 0x12800: clusters 144 to 148, in the third
+ * examined.  four-entries has 150 clusters; with 64-bit refcounts, a block has
+ * 64 of them.  The bitmap data is at 0x12000, 0x12200 and 0x12400, the table
+ * at 0x12600 and the directory at 0x12800: clusters 144 to 148, in the third
  * block.  Patches add clusters 10 and 70, in the other two blocks.  The third
  * block covers clusters up to 0x18000, after the end of the file. */
 static void
@@ -748,7 +768,7 @@ test_fails_by_block (void)
 {
   g_auto (Checked) c = { 0 };
 
-  checked_open (&c, "B",
+  checked_open (&c, "four-entries",
                 "0x60:00000006 0x200:00*512 0x200:0000000000000400"
                 " 0x208:0000000000012a00 0x210:0000000000012c00"
                 " 0x12a00:0000000000000002*64 0x12c00:0000000000000001*64"
@@ -769,10 +789,10 @@ test_unknown_directory (void)
     const char *base;
     const char *patch;
     gboolean is_complete;
-  } rows[] = { { "A", "0x208:0000000000000000", FALSE },
-               { "A", "0x1fc:ffffffff", FALSE },
-               { "A", "0x210:0000000100000000", FALSE },
-               { "A", "0x2c0012:ffff", TRUE },
+  } rows[] = { { "two-bitmaps", "0x208:0000000000000000", FALSE },
+               { "two-bitmaps", "0x1fc:ffffffff", FALSE },
+               { "two-bitmaps", "0x210:0000000100000000", FALSE },
+               { "two-bitmaps", "0x2c0012:ffff", TRUE },
                { "no-extensions", NULL, TRUE } };
 
   for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
@@ -791,7 +811,7 @@ test_no_directory (void)
 {
   g_auto (Checked) c = { 0 };
 
-  checked_open (&c, "A", "0x28:0000000000020000 0x220:01");
+  checked_open (&c, "two-bitmaps", "0x28:0000000000020000 0x220:01");
   g_clear_pointer (&c.directory, qcow2_directory_free);
   checked_run (&c);
   assert_findings (c.findings, "E FILE-09@0x2c0040; E OVL-01@0x20000; "
@@ -806,7 +826,7 @@ test_no_clusters (void)
 {
   g_auto (Checked) c = { 0 };
 
-  checked_open (&c, "A", "0x14:00000020");
+  checked_open (&c, "two-bitmaps", "0x14:00000020");
   checked_run (&c);
   assert_findings (c.findings, "E HDR-04@0x14");
 }
@@ -881,8 +901,9 @@ test_last_entry_cut (void)
   for (guint cut = 0; cut <= 1; cut++)
     {
       g_autoptr (Image) image = build_patched (
-          "B", "0x18:000000004b100000 0x12800:0000000000012c0000000259"
-               " 0x12a00:ff*512");
+          "four-entries",
+          "0x18:000000004b100000 0x12800:0000000000012c0000000259"
+          " 0x12a00:ff*512");
       g_auto (Checked) c = { 0 };
       guint n_tails = 0;
 

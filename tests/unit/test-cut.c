@@ -43,8 +43,8 @@ typedef struct
   guint64 n_rows; /* of the first bitmap's table */
 } Sight;
 
-/* The table of B's bitmap and the last data cluster, moved to the end of the
- * file by the patches below. */
+/* The table of the bitmap in four-entries and the last data cluster, moved to
+ * the end of the file by the patches below. */
 #define TABLE_LAST                                                            \
   "0x12800:0000000000012a00 0x12a00:0000000000012000 "                        \
   "0x12a08:0000000000000000 0x12a10:0000000000012200 "                        \
@@ -53,36 +53,37 @@ typedef struct
 
 /* clang-format off */
 static const Row rows[] = {
-  { .path = "A", .base = "A", .header = 104,
+  { .path = "two-bitmaps", .base = "two-bitmaps", .header = 104,
     .extensions = { 0x78, 0x200 }, .features = 0x78, .n_features = 8,
     .bitmaps = { 0x2c0018, 0x2c0038 }, .names = { 0x2c001b, 0x2c003b },
     .table = 0x2a0000, .n_rows = 1, .sound_end = 0x2c003b,
     .cuts = { 0, 0x221, 0x28fff0, 0x290010, 0x29fff0, 0x2a0010,
               0x2bfff0, 0x2c0041 } },
-  { .path = "B", .base = "B", .header = 104,
+  { .path = "four-entries", .base = "four-entries", .header = 104,
     .extensions = { 0x78 },
     .bitmaps = { 0x12818 }, .names = { 0x1281c },
     .table = 0x12600, .n_rows = 4, .sound_end = 0x1281c,
     .cuts = { 0, 0xa0, 0x125f0, 0x12821 } },
   /* The L1 table entry at 0x30000 is the last structure that QEMU needs. */
-  { .path = "V2", .base = "V2", .header = 72,
+  { .path = "version-2", .base = "version-2", .header = 72,
     .sound_end = 0x30008,
     .cuts = { 0, 0x70, 0xfff0, 0x10010, 0x30000, 0x30009 } },
-  { .path = "BK", .base = "BK", .header = 104,
+  { .path = "backing-file-with-format", .base = "backing-file-with-format",
+    .header = 104,
     .extensions = { 0x78, 0x88 }, .features = 0x88, .n_features = 8,
     .sound_end = 0x30008, .cuts = { 0, 0x230, 0x30000, 0x30009 } },
   /* The LUKS header is at the end. */
-  { .path = "L", .base = "L", .header = 104,
+  { .path = "luks", .base = "luks", .header = 104,
     .extensions = { 0x78, 0x90 }, .features = 0x90, .n_features = 8,
     .sound_end = 2330624,
     .cuts = { 0, 0x220, 0x3fff0, 0x40010, 2330600, 2330625 } },
-  { .path = "table", .base = "B", .patch = TABLE_LAST, .header = 104,
-    .extensions = { 0x78 },
+  { .path = "table", .base = "four-entries", .patch = TABLE_LAST,
+    .header = 104, .extensions = { 0x78 },
     .bitmaps = { 0x12818 }, .names = { 0x1281c },
     .table = 0x12a00, .n_rows = 4, .sound_end = 0x12a20,
     .cuts = { 0x12800, 0x12a21 } },
   /* All 512 bytes of the last cluster are in use. */
-  { .path = "data", .base = "B", .patch = DATA_LAST, .header = 104,
+  { .path = "data", .base = "four-entries", .patch = DATA_LAST, .header = 104,
     .extensions = { 0x78 },
     .bitmaps = { 0x12818 }, .names = { 0x1281c },
     .table = 0x12600, .n_rows = 4, .sound_end = 0x12c00,

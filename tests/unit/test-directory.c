@@ -9,8 +9,8 @@
 
 #include "test-util.h"
 
-/* The tests put their own directories into image A at NEW, a cluster after the
- * end of the file, which grows. */
+/* The tests put their own directories into image two-bitmaps at NEW, a cluster
+ * after the end of the file, which grows. */
 #define NEW 0x300000u
 #define BITMAPS_DATA 0x200u
 
@@ -122,7 +122,7 @@ test_fields (void)
   g_auto (Fixture) f = { 0 };
   g_auto (Qcow2Bitmap) b = { 0 };
 
-  fixture_build (&f, "A",
+  fixture_build (&f, "two-bitmaps",
                  "0x2c0000:0102030405060708"
                  "11121314"
                  "21222324"
@@ -149,7 +149,7 @@ test_entries (void)
   g_auto (Fixture) f = { 0 };
   g_auto (Qcow2Bitmap) b = { 0 };
 
-  fixture_build (&f, "A", NULL);
+  fixture_build (&f, "two-bitmaps", NULL);
   g_assert_true (next (&f, &b));
   g_assert_cmpuint (b.index, ==, 0);
   g_assert_cmphex (b.file_offset, ==, 0x2c0000);
@@ -170,7 +170,7 @@ test_rewind (void)
 {
   g_auto (Fixture) f = { 0 };
 
-  fixture_build (&f, "A", NULL);
+  fixture_build (&f, "two-bitmaps", NULL);
   g_assert_cmpuint (count_entries (&f), ==, 2);
   g_assert_cmpuint (count_entries (&f), ==, 0);
   qcow2_directory_rewind (f.directory);
@@ -183,7 +183,7 @@ test_granularity (void)
   g_auto (Fixture) f = { 0 };
   g_auto (Qcow2Bitmap) b = { 0 };
 
-  fixture_build (&f, "A", "0x2c0011:3f 0x2c0031:40");
+  fixture_build (&f, "two-bitmaps", "0x2c0011:3f 0x2c0031:40");
   g_assert_true (next (&f, &b));
   g_assert_cmphex (b.granularity, ==, G_GUINT64_CONSTANT (1) << 63);
   g_assert_true (next (&f, &b));
@@ -194,7 +194,7 @@ test_granularity (void)
 static void
 test_framing (void)
 {
-  g_auto (Fixture) f = { .built = image_build ("A") };
+  g_auto (Fixture) f = { .built = image_build ("two-bitmaps") };
   guint64 at = NEW;
 
   for (guint i = 0; i < 64; i++)
@@ -224,7 +224,7 @@ test_framing (void)
 static void
 test_extra_data (void)
 {
-  g_auto (Fixture) f = { .built = image_build ("A") };
+  g_auto (Fixture) f = { .built = image_build ("two-bitmaps") };
   g_auto (Qcow2Bitmap) b = { 0 };
   guint64 at = put_entry (f.built, NEW, 200001, 3, 'x');
 
@@ -245,7 +245,7 @@ test_extra_data (void)
 static void
 assert_name_size (guint size, guint extra_data_size)
 {
-  g_auto (Fixture) f = { .built = image_build ("A") };
+  g_auto (Fixture) f = { .built = image_build ("two-bitmaps") };
   g_auto (Qcow2Bitmap) b = { 0 };
   guint64 at = put_entry (f.built, NEW, extra_data_size, (guint16) size, 'n');
 
@@ -288,7 +288,7 @@ test_name_bytes (void)
   g_auto (Fixture) f = { 0 };
   g_auto (Qcow2Bitmap) b = { 0 };
 
-  fixture_build (&f, "A", "0x2c0012:0005 0x2c0018:00ff0a1b00");
+  fixture_build (&f, "two-bitmaps", "0x2c0012:0005 0x2c0018:00ff0a1b00");
   g_assert_true (next (&f, &b));
   assert_bytes (b.name, "\0\xff\n\x1b\0", 5);
 }
@@ -303,80 +303,89 @@ typedef struct
 /* clang-format off */
 static const EndRow ends[] = {
   { { "none", "no-bitmaps", NULL, "" }, 0 },
-  { { "sound", "A", NULL, "" }, 2 },
+  { { "sound", "two-bitmaps", NULL, "" }, 2 },
 
-  { { "BDIR-01/23-bytes", "A", "size=0x2c0037",
+  { { "BDIR-01/23-bytes", "two-bitmaps", "size=0x2c0037",
       "E BEXT-06@0x210; E BDIR-01@0x2c0020" }, 1 },
-  { { "BDIR-01/1-byte", "A", "size=0x2c0021",
+  { { "BDIR-01/1-byte", "two-bitmaps", "size=0x2c0021",
       "E BEXT-06@0x210; E BDIR-01@0x2c0020" }, 1 },
-  { { "BDIR-01/first", "A", "0x208:0000000000000008",
+  { { "BDIR-01/first", "two-bitmaps", "0x208:0000000000000008",
       "E BEXT-04@0x208; E BDIR-01@0x2c0000" }, 0 },
 
-  { { "BDIR-02/name", "A", "0x208:0000000000000038",
+  { { "BDIR-02/name", "two-bitmaps", "0x208:0000000000000038",
       "E BDIR-02@0x2c0032" }, 2 },
-  { { "BDIR-02/name-in-file", "A", "size=0x2c003a",
+  { { "BDIR-02/name-in-file", "two-bitmaps", "size=0x2c003a",
       "W BEXT-06@0x210; E BDIR-02@0x2c0032" }, 2 },
   /* The last entry also ends after the directory, which QEMU notices. */
-  { { "BDIR-02/name-in-neither", "A", "0x2c0032:0009 size=0x2c003c",
+  { { "BDIR-02/name-in-neither", "two-bitmaps", "0x2c0032:0009 size=0x2c003c",
       "E BEXT-06@0x210; E BDIR-02@0x2c0032" }, 2 },
-  { { "BDIR-02/name-size", "A", "0x2c0032:0009", "E BDIR-02@0x2c0032" }, 2 },
-  { { "BDIR-02/extra-data", "A", "0x2c0034:00000006",
+  { { "BDIR-02/name-size", "two-bitmaps", "0x2c0032:0009",
       "E BDIR-02@0x2c0032" }, 2 },
-  { { "BDIR-02/extra-data-all-ones", "A", "0x2c0014:ffffffff",
+  { { "BDIR-02/extra-data", "two-bitmaps", "0x2c0034:00000006",
+      "E BDIR-02@0x2c0032" }, 2 },
+  { { "BDIR-02/extra-data-all-ones", "two-bitmaps", "0x2c0014:ffffffff",
       "E BDIR-02@0x2c0012" }, 1 },
-  { { "BDIR-02/extra-data-wraps-to-0", "A", "0x2c0014:ffffffe5",
+  { { "BDIR-02/extra-data-wraps-to-0", "two-bitmaps", "0x2c0014:ffffffe5",
       "E BDIR-02@0x2c0012" }, 1 },
   /* The last of the 65535 entries that are read at most. */
   { { "BDIR-02/last-of-65535", "many-same-name", "0x4fffd2:ffff",
       "E BDIR-02@0x4fffd2" }, 65535 },
-  { { "BDIR-02/fits", "A", "0x2c0034:00000005", "" }, 2 },
+  { { "BDIR-02/fits", "two-bitmaps", "0x2c0034:00000005", "" }, 2 },
 
-  { { "BDIR-03/more", "A", "0x200:00000001", "E BDIR-03@0x200" }, 2 },
-  { { "BDIR-03/less", "A", "0x208:0000000000000020",
+  { { "BDIR-03/more", "two-bitmaps", "0x200:00000001",
+      "E BDIR-03@0x200" }, 2 },
+  { { "BDIR-03/less", "two-bitmaps", "0x208:0000000000000020",
       "E BEXT-04@0x208; E BDIR-03@0x200" }, 1 },
-  { { "BDIR-03/file-ends", "A", "size=0x2c0020",
+  { { "BDIR-03/file-ends", "two-bitmaps", "size=0x2c0020",
       "E BEXT-06@0x210; E BDIR-03@0x200" }, 1 },
-  { { "BDIR-03/none-said", "A", "0x200:00000000",
+  { { "BDIR-03/none-said", "two-bitmaps", "0x200:00000000",
       "E BEXT-01@0x200; E BDIR-03@0x200" }, 2 },
 
   /* One entry fills the 0x3fffc00 bytes of a directory that are examined. */
-  { { "BDIR-03/longest", "A",
+  { { "BDIR-03/longest", "two-bitmaps",
       "0x208:0000000003fffc08 0x2c000c:00000006 0x2c0012:000803fffbe0"
       " size=0x8000000",
       "E BEXT-04@0x208; E BDIR-03@0x200" }, 1 },
 
   /* The directory lies after the end of the file, but it has no entries to
    * miss. */
-  { { "BDIR-04/empty-after-file", "A",
+  { { "BDIR-04/empty-after-file", "two-bitmaps",
       "0x200:00000000 0x210:00000000002d0000 size=0x2d0000",
       "E BEXT-01@0x200; E BEXT-06@0x210" }, 0 },
   /* The directory would end after 2^64. */
-  { { "after-2^64", "A", "0x210:ffffffffffff0000 0x208:0000000000020000",
+  { { "after-2^64", "two-bitmaps",
+      "0x210:ffffffffffff0000 0x208:0000000000020000",
       "E BEXT-06@0x210" }, 0 },
   /* The remaining bytes are too few for an entry. */
-  { { "BDIR-04/8-bytes", "A", "0x208:0000000000000048 size=0x2d0000",
+  { { "BDIR-04/8-bytes", "two-bitmaps", "0x208:0000000000000048 size=0x2d0000",
       "E BDIR-04@0x2c0040" }, 2 },
-  { { "BDIR-04/16-bytes", "A", "0x208:0000000000000050 size=0x2d0000",
-      "E BDIR-04@0x2c0040" }, 2 },
+  { { "BDIR-04/16-bytes", "two-bitmaps",
+      "0x208:0000000000000050 size=0x2d0000", "E BDIR-04@0x2c0040" }, 2 },
   /* The 24 remaining zero bytes are an entry without a name. */
-  { { "BDIR-04/24-bytes", "A", "0x208:0000000000000058 size=0x2d0000",
-      "E BDIR-03@0x200" }, 3 },
-  { { "BDIR-04/file-ends", "A", "0x208:0000000000000048",
+  { { "BDIR-04/24-bytes", "two-bitmaps",
+      "0x208:0000000000000058 size=0x2d0000", "E BDIR-03@0x200" }, 3 },
+  { { "BDIR-04/file-ends", "two-bitmaps", "0x208:0000000000000048",
       "E BEXT-06@0x210; E BDIR-04@0x2c0040" }, 2 },
-  { { "BDIR-04/file-ends-in-padding", "B",
+  { { "BDIR-04/file-ends-in-padding", "four-entries",
       "0x80:0000000000000028 size=0x1281c",
       "E BEXT-06@0x88; E BDIR-04@0x1281c" }, 1 },
 
   /* These directories are not walked at all. */
-  { { "offset-0", "A", "0x210:0000000000000000", "E BEXT-05@0x210" }, 0 },
-  { { "after-file", "A", "0x210:00000007f0000000", "E BEXT-06@0x210" }, 0 },
-  { { "wraps", "A", "0x210:ffffffffffff0000", "E BEXT-06@0x210" }, 0 },
+  { { "offset-0", "two-bitmaps", "0x210:0000000000000000",
+      "E BEXT-05@0x210" }, 0 },
+  { { "after-file", "two-bitmaps", "0x210:00000007f0000000",
+      "E BEXT-06@0x210" }, 0 },
+  { { "wraps", "two-bitmaps", "0x210:ffffffffffff0000",
+      "E BEXT-06@0x210" }, 0 },
   { { "at-file-end", "directory-offset-at-eof", NULL,
       "E BEXT-06@0x210" }, 0 },
-  { { "size-0", "A", "0x208:0000000000000000", "E BEXT-04@0x208" }, 0 },
-  { { "cut-extension", "A", "0x1fc:00000017", "E EXT-12@0x1fc" }, 0 },
+  { { "size-0", "two-bitmaps", "0x208:0000000000000000",
+      "E BEXT-04@0x208" }, 0 },
+  { { "cut-extension", "two-bitmaps", "0x1fc:00000017",
+      "E EXT-12@0x1fc" }, 0 },
   /* A directory that does not start a cluster is walked nevertheless. */
-  { { "unaligned", "A", "0x210:00000000002c0020 0x208:0000000000000020 "
+  { { "unaligned", "two-bitmaps",
+      "0x210:00000000002c0020 0x208:0000000000000020 "
       "0x200:00000001", "E BEXT-05@0x210" }, 1 },
 };
 /* clang-format on */
@@ -399,7 +408,7 @@ test_cut_entry (void)
   g_auto (Fixture) f = { 0 };
   g_auto (Qcow2Bitmap) b = { 0 };
 
-  fixture_build (&f, "A", "0x2c0012:ffff");
+  fixture_build (&f, "two-bitmaps", "0x2c0012:ffff");
   g_assert_true (next (&f, &b));
   g_assert_cmphex (b.bitmap_table_offset, ==, 0x2a0000);
   g_assert_cmpuint (b.name_size, ==, 65535);
@@ -413,7 +422,7 @@ test_cut_padding (void)
   g_auto (Fixture) f = { 0 };
   g_auto (Qcow2Bitmap) b = { 0 };
 
-  fixture_build (&f, "A", "size=0x2c003f");
+  fixture_build (&f, "two-bitmaps", "size=0x2c003f");
   g_assert_true (next (&f, &b));
   g_assert_false (b.padding_truncated);
   g_assert_true (next (&f, &b));
@@ -427,7 +436,7 @@ test_bad_padding (void)
   g_auto (Fixture) f = { 0 };
   g_auto (Qcow2Bitmap) b = { 0 };
 
-  fixture_build (&f, "A", "0x2c001d:01 0x2c001f:01");
+  fixture_build (&f, "two-bitmaps", "0x2c001d:01 0x2c001f:01");
   g_assert_true (next (&f, &b));
   g_assert_cmphex (b.bad_padding, ==, 0x2c001d);
 }
@@ -439,7 +448,7 @@ assert_bitmap_of_finding (const char *patch, const char *rule, guint64 bitmap)
 {
   g_auto (Fixture) f = { 0 };
 
-  fixture_build (&f, "A", patch);
+  fixture_build (&f, "two-bitmaps", patch);
   for (guint i = 0; i < qcow2_findings_get_n (f.findings); i++)
     {
       const Qcow2Finding *finding = qcow2_findings_get (f.findings, i);
@@ -501,7 +510,7 @@ test_namesakes (void)
 {
   static const char letters[] = "abacbaZa";
   static const guint64 expected[] = { 0, 1, 0, 3, 1, 0, 6, 0 };
-  g_auto (Fixture) f = { .built = image_build ("A") };
+  g_auto (Fixture) f = { .built = image_build ("two-bitmaps") };
   guint64 at = NEW;
 
   for (guint i = 0; i < 8; i++)
@@ -535,7 +544,7 @@ static void
 test_skip (void)
 {
   static const char letters[] = "abacb";
-  g_auto (Fixture) f = { .built = image_build ("A") };
+  g_auto (Fixture) f = { .built = image_build ("two-bitmaps") };
   guint64 at = NEW;
 
   for (guint i = 0; i < 5; i++)
@@ -568,7 +577,7 @@ test_skip (void)
 static void
 test_skip_to_nameless (void)
 {
-  g_auto (Fixture) f = { .built = image_build ("A") };
+  g_auto (Fixture) f = { .built = image_build ("two-bitmaps") };
   g_auto (Qcow2Bitmap) bitmap = { 0 };
   guint64 at = NEW;
 
@@ -602,7 +611,7 @@ find_first (const char (*names)[3], guint64 index, gsize len)
 static void
 check_cut_namesakes (guint n_names)
 {
-  g_auto (Fixture) f = { .built = image_build ("A") };
+  g_auto (Fixture) f = { .built = image_build ("two-bitmaps") };
   char names[N_NAMES][3];
   guint64 at = NEW;
 
@@ -649,7 +658,7 @@ test_no_namesakes (void)
     g_assert_cmpuint (
         qcow2_directory_get_first_with_name (prefix.directory, i), ==, i);
 
-  fixture_build (&nul, "N15", NULL);
+  fixture_build (&nul, "name-equal-to-nul", NULL);
   g_assert_cmpuint (qcow2_directory_get_first_with_name (nul.directory, 1), ==,
                     1);
 }
@@ -659,7 +668,7 @@ test_namesake_of_cut_entry (void)
 {
   g_auto (Fixture) f = { 0 };
 
-  fixture_build (&f, "A", "0x2c0032:ffff");
+  fixture_build (&f, "two-bitmaps", "0x2c0032:ffff");
   g_assert_cmpuint (count_entries (&f), ==, 2);
   g_assert_cmpuint (qcow2_directory_get_first_with_name (f.directory, 1), ==,
                     1);
@@ -686,7 +695,7 @@ static void
 test_read_error (void)
 {
   g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-  g_autoptr (Qcow2Image) image = open_checked ("A", NULL, findings);
+  g_autoptr (Qcow2Image) image = open_checked ("two-bitmaps", NULL, findings);
   g_autoptr (GError) error = NULL;
 
   ((FakeSource *) image->source)->bad_start = 0x2c0030;
@@ -700,7 +709,7 @@ test_read_error (void)
 static void
 test_read_error_in_name (void)
 {
-  g_autoptr (Qcow2Image) image = open_image ("A", NULL);
+  g_autoptr (Qcow2Image) image = open_image ("two-bitmaps", NULL);
   g_autoptr (GError) error = NULL;
 
   ((FakeSource *) image->source)->bad_start = 0x2c0039;
@@ -744,7 +753,7 @@ test_read_error_in_first_walk (void)
 static void
 test_namesake_of_unknown (void)
 {
-  g_autoptr (Qcow2Image) image = open_image ("A", NULL);
+  g_autoptr (Qcow2Image) image = open_image ("two-bitmaps", NULL);
   Qcow2Directory *directory
       = qcow2_directory_open_counted (image, &image->bitmaps);
 
@@ -764,7 +773,7 @@ test_namesake_of_unknown (void)
 static void
 test_counted_limit (void)
 {
-  g_autoptr (Qcow2Image) image = open_image ("A", "size=0x2000000");
+  g_autoptr (Qcow2Image) image = open_image ("two-bitmaps", "size=0x2000000");
   const Qcow2BitmapsExtension extension
       = { .nb_bitmaps = 65536, .bitmap_directory_offset = 0x1000000 };
   Qcow2Directory *directory = qcow2_directory_open_counted (image, &extension);
@@ -794,96 +803,102 @@ test_free_null (void)
 /* Findings about an entry, by bitmap-rules.c. */
 /* clang-format off */
 static const FindingRow rules[] = {
-  { "A", "A", NULL, "" },
-  { "B", "B", NULL, "" },
+  { "two-bitmaps", "two-bitmaps", NULL, "" },
+  { "four-entries", "four-entries", NULL, "" },
 
-  { "BDIR-05/0", "A", "0x2c0000:0000000000000000", "E BDIR-05@0x2c0000" },
-  { "BDIR-05/unaligned", "A", "0x2c0000:00000000002a0008",
+  { "BDIR-05/0", "two-bitmaps", "0x2c0000:0000000000000000",
     "E BDIR-05@0x2c0000" },
-  { "BDIR-05/second", "A", "0x2c0020:00000000002a0200",
+  { "BDIR-05/unaligned", "two-bitmaps", "0x2c0000:00000000002a0008",
+    "E BDIR-05@0x2c0000" },
+  { "BDIR-05/second", "two-bitmaps", "0x2c0020:00000000002a0200",
     "E BDIR-05@0x2c0020" },
 
-  { "BDIR-06/0", "A", "0x2c0008:00000000",
+  { "BDIR-06/0", "two-bitmaps", "0x2c0008:00000000",
     "E BDIR-06@0x2c0008; E BDIR-18@0x2c0008" },
-  { "BDIR-06/512-mib", "A", "0x2c0008:00002000", "E BDIR-18@0x2c0008" },
-  { "BDIR-06/over-512-mib", "A", "0x2c0008:00002001",
+  { "BDIR-06/512-mib", "two-bitmaps", "0x2c0008:00002000",
+    "E BDIR-18@0x2c0008" },
+  { "BDIR-06/over-512-mib", "two-bitmaps", "0x2c0008:00002001",
     "W BDIR-06@0x2c0008; E BDIR-18@0x2c0008" },
-  { "BDIR-06/2-27", "A", "0x2c0008:08000000 size=0x10000000000",
+  { "BDIR-06/2-27", "two-bitmaps", "0x2c0008:08000000 size=0x10000000000",
     "W BDIR-06@0x2c0008; E BDIR-18@0x2c0008" },
-  { "BDIR-06/over-2-27", "A", "0x2c0008:08000001 size=0x10000000000",
+  { "BDIR-06/over-2-27", "two-bitmaps", "0x2c0008:08000001 size=0x10000000000",
     "E BDIR-06@0x2c0008; E BDIR-18@0x2c0008" },
 
   { "BDIR-07/ends-with-file", "table-ends-at-eof", NULL, "" },
   { "BDIR-07/after-file", "table-one-byte-past-eof", NULL,
     "E BDIR-07@0x2c0020" },
-  { "BDIR-07/empty-at-the-end", "A",
+  { "BDIR-07/empty-at-the-end", "two-bitmaps",
     "0x2c0000:00000000002d000000000000 size=0x2d0000",
     "E BDIR-06@0x2c0008; E BDIR-18@0x2c0008" },
-  { "BDIR-07/wraps", "A", "0x2c0000:ffffffffffff0000",
+  { "BDIR-07/wraps", "two-bitmaps", "0x2c0000:ffffffffffff0000",
     "E BDIR-07@0x2c0000" },
 
-  { "BDIR-08/known", "A", "0x2c000c:00000002", "" },
-  { "BDIR-08/bit-3", "A", "0x2c000c:00000008", "E BDIR-08@0x2c000c" },
-  { "BDIR-08/bit-31", "A", "0x2c000c:80000000", "E BDIR-08@0x2c000c" },
-  { "BDIR-08/no-extra-data", "A", "0x2c000c:00000004",
+  { "BDIR-08/known", "two-bitmaps", "0x2c000c:00000002", "" },
+  { "BDIR-08/bit-3", "two-bitmaps", "0x2c000c:00000008",
+    "E BDIR-08@0x2c000c" },
+  { "BDIR-08/bit-31", "two-bitmaps", "0x2c000c:80000000",
+    "E BDIR-08@0x2c000c" },
+  { "BDIR-08/no-extra-data", "two-bitmaps", "0x2c000c:00000004",
     "W BDIR-08@0x2c000c" },
-  { "BDIR-09/in-use", "A", "0x2c000c:00000003", "W BDIR-09@0x2c000c" },
+  { "BDIR-09/in-use", "two-bitmaps", "0x2c000c:00000003",
+    "W BDIR-09@0x2c000c" },
 
-  { "BDIR-11/0", "A", "0x2c0010:00", "E BDIR-11@0x2c0010" },
-  { "BDIR-11/2", "A", "0x2c0010:02", "E BDIR-11@0x2c0010" },
-  { "BDIR-11/255", "A", "0x2c0010:ff", "E BDIR-11@0x2c0010" },
+  { "BDIR-11/0", "two-bitmaps", "0x2c0010:00", "E BDIR-11@0x2c0010" },
+  { "BDIR-11/2", "two-bitmaps", "0x2c0010:02", "E BDIR-11@0x2c0010" },
+  { "BDIR-11/255", "two-bitmaps", "0x2c0010:ff", "E BDIR-11@0x2c0010" },
 
   /* 64 MiB in granules of 512 bytes are 131072 bits, which is one cluster. */
-  { "BDIR-12/9", "A", "0x2c0011:09", "" },
-  { "BDIR-12/8", "A", "0x2c0011:08", "W BDIR-12@0x2c0011" },
-  { "BDIR-12/31", "A", "0x2c0011:1f", "" },
-  { "BDIR-12/32", "A", "0x2c0011:20", "W BDIR-12@0x2c0011" },
-  { "BDIR-12/63", "A", "0x2c0011:3f", "W BDIR-12@0x2c0011" },
-  { "BDIR-12/64", "A", "0x2c0011:40", "E BDIR-12@0x2c0011" },
-  { "BDIR-12/255", "A", "0x2c0011:ff", "E BDIR-12@0x2c0011" },
+  { "BDIR-12/9", "two-bitmaps", "0x2c0011:09", "" },
+  { "BDIR-12/8", "two-bitmaps", "0x2c0011:08", "W BDIR-12@0x2c0011" },
+  { "BDIR-12/31", "two-bitmaps", "0x2c0011:1f", "" },
+  { "BDIR-12/32", "two-bitmaps", "0x2c0011:20", "W BDIR-12@0x2c0011" },
+  { "BDIR-12/63", "two-bitmaps", "0x2c0011:3f", "W BDIR-12@0x2c0011" },
+  { "BDIR-12/64", "two-bitmaps", "0x2c0011:40", "E BDIR-12@0x2c0011" },
+  { "BDIR-12/255", "two-bitmaps", "0x2c0011:ff", "E BDIR-12@0x2c0011" },
 
-  { "BDIR-13/0", "D49", NULL, "E BDIR-13@0x2c0012" },
+  { "BDIR-13/0", "name-size-0", NULL, "E BDIR-13@0x2c0012" },
   { "BDIR-13/1023", "name-1023-bytes", NULL, "" },
-  { "BDIR-13/1024", "D51", NULL, "W BDIR-13@0x2c0012" },
+  { "BDIR-13/1024", "name-1024-bytes", NULL, "W BDIR-13@0x2c0012" },
   { "BDIR-13/65535", "name-65535-bytes", NULL, "W BDIR-13@0x300012" },
 
-  { "BDIR-14/forbids", "D47", NULL, "E BDIR-14@0x2c0014" },
-  { "BDIR-14/auto-forbids", "D47", "0x2c000c:00000002",
+  { "BDIR-14/forbids", "extra-data-incompatible", NULL, "E BDIR-14@0x2c0014" },
+  { "BDIR-14/auto-forbids", "extra-data-incompatible", "0x2c000c:00000002",
     "E BDIR-14@0x2c0014" },
-  { "BDIR-14/compatible", "D47", "0x2c000c:00000004",
+  { "BDIR-14/compatible", "extra-data-incompatible", "0x2c000c:00000004",
     "W BDIR-14@0x2c0014" },
 
   { "BDIR-15/twice", "two-bitmaps-one-name", NULL, "E BDIR-15@0x2c0038" },
 
-  { "BDIR-16/first", "A", "0x2c001b:01", "W BDIR-16@0x2c001b" },
-  { "BDIR-16/last", "A", "0x2c003f:ff", "W BDIR-16@0x2c003b" },
-  { "BDIR-02/padding", "A", "size=0x2c003b",
+  { "BDIR-16/first", "two-bitmaps", "0x2c001b:01", "W BDIR-16@0x2c001b" },
+  { "BDIR-16/last", "two-bitmaps", "0x2c003f:ff", "W BDIR-16@0x2c003b" },
+  { "BDIR-02/padding", "two-bitmaps", "size=0x2c003b",
     "W BEXT-06@0x210; W BDIR-02@0x2c003b" },
 
-  { "BDIR-17/newline", "N01", NULL, "I BDIR-17@0x2c0018" },
-  { "BDIR-17/nul", "N05", NULL, "W BDIR-17@0x2c0018" },
+  { "BDIR-17/newline", "name-newline", NULL, "I BDIR-17@0x2c0018" },
+  { "BDIR-17/nul", "name-nul", NULL, "W BDIR-17@0x2c0018" },
   { "BDIR-17/not-utf-8", "name-non-utf8", NULL, "I BDIR-17@0x2c0018" },
-  { "BDIR-17/direction", "N13", NULL, "I BDIR-17@0x2c0018" },
-  { "BDIR-17/letters", "N07", NULL, "" },
-  { "BDIR-17/backslash", "N11", NULL, "" },
+  { "BDIR-17/direction", "name-right-to-left", NULL, "I BDIR-17@0x2c0018" },
+  { "BDIR-17/letters", "name-utf8", NULL, "" },
+  { "BDIR-17/backslash", "name-backslash-u", NULL, "" },
 
   /* Four clusters of 512 bytes hold 16384 bits, one for each sector. */
-  { "BDIR-18/3", "B", "0x12808:00000003", "E BDIR-18@0x12808" },
-  { "BDIR-18/5", "B", "0x12808:00000005", "E BDIR-18@0x12808" },
-  { "BDIR-18/3-in-use", "B", "0x12808:00000003" "00000003",
+  { "BDIR-18/3", "four-entries", "0x12808:00000003", "E BDIR-18@0x12808" },
+  { "BDIR-18/5", "four-entries", "0x12808:00000005", "E BDIR-18@0x12808" },
+  { "BDIR-18/3-in-use", "four-entries", "0x12808:00000003" "00000003",
     "W BDIR-18@0x12808; W BDIR-09@0x1280c" },
-  { "BDIR-18/one-sector-more", "B", "0x18:0000000000800200",
+  { "BDIR-18/one-sector-more", "four-entries", "0x18:0000000000800200",
     "E BDIR-18@0x12808; E HDR-15@0x24" },
   /* The disk has 8 MiB less one cluster's worth of bits, plus one byte.  QEMU
    * rounds the size down to sectors, and then needs one entry less. */
-  { "BDIR-18/one-byte-of-bits", "B", "0x18:0000000000600001",
+  { "BDIR-18/one-byte-of-bits", "four-entries", "0x18:0000000000600001",
     "W HDR-15@0x18; W BDIR-18@0x12808" },
-  { "BDIR-18/one-cluster-of-bits-less", "B", "0x18:0000000000600000",
-    "E BDIR-18@0x12808" },
-  { "BDIR-18/2-63-granules", "A", "0x18:ffffffffffffffff 0x2c0011:00",
+  { "BDIR-18/one-cluster-of-bits-less", "four-entries",
+    "0x18:0000000000600000", "E BDIR-18@0x12808" },
+  { "BDIR-18/2-63-granules", "two-bitmaps",
+    "0x18:ffffffffffffffff 0x2c0011:00",
     "E HDR-15@0x18; W BDIR-12@0x2c0011; E BDIR-18@0x2c0008; "
     "E BDIR-18@0x2c0028" },
-  { "BDIR-18/empty-disk", "A", "0x18:0000000000000000",
+  { "BDIR-18/empty-disk", "two-bitmaps", "0x18:0000000000000000",
     "E BDIR-18@0x2c0008; E BDIR-18@0x2c0028" },
 };
 /* clang-format on */

@@ -12,14 +12,11 @@
 
 /* Images with tens of thousands of structures take seconds: one pass is
  * enough. */
-static const char *const large[] = { "R01",
-                                     "many-same-name",
-                                     "many-share-long-table",
-                                     "many-extensions",
-                                     "sparse-directory-max",
-                                     "sparse-directory-1-tib",
-                                     "sparse-table-needed",
-                                     NULL };
+static const char *const large[]
+    = { "many-share-table",      "many-same-name",
+        "many-share-long-table", "many-extensions",
+        "sparse-directory-max",  "sparse-directory-1-tib",
+        "sparse-table-needed",   NULL };
 
 static void
 test_image (gconstpointer data)
@@ -41,9 +38,9 @@ static void
 test_result (void)
 {
   const DriveOptions options = { .twice = TRUE };
-  FakeSource *sound = open_source ("A", NULL);
-  FakeSource *damaged = open_source ("D01", NULL);
-  FakeSource *foreign = open_source ("H01", NULL);
+  FakeSource *sound = open_source ("two-bitmaps", NULL);
+  FakeSource *damaged = open_source ("table-offset-0", NULL);
+  FakeSource *foreign = open_source ("magic-last-byte", NULL);
 
   const DriveResult of_sound = drive (&sound->base, &options);
   const DriveResult of_damaged = drive (&damaged->base, &options);

@@ -8,12 +8,12 @@
 
 #include "check-util.h"
 
-/* Image A has clusters of 64 KiB.  It starts with the header, the refcount
- * table, a refcount block, the L1 table and an L2 table at 0x40000.  The
- * guest's clusters follow, then the data of bm0 at 0x290000 and bitmap tables
- * at 0x2a0000 and 0x2b0000.  The bitmap directory is at 0x2c0000 and ends at
- * 0x2c0040, with the file.  The refcount of cluster N is stored in the two
- * bytes at 0x20000 + 2 * N. */
+/* Image two-bitmaps has clusters of 64 KiB.  It starts with the header, the
+ * refcount table, a refcount block, the L1 table and an L2 table at 0x40000.
+ * The guest's clusters follow, then the data of bm0 at 0x290000 and bitmap
+ * tables at 0x2a0000 and 0x2b0000.  The bitmap directory is at 0x2c0000 and
+ * ends at 0x2c0040, with the file.  The refcount of cluster N is stored in the
+ * two bytes at 0x20000 + 2 * N. */
 typedef struct
 {
   const char *path;
@@ -127,7 +127,7 @@ test_end (gconstpointer data)
   const EndRow *row = data;
   g_auto (Checked) c = { 0 };
 
-  checked_open (&c, "A", row->patch);
+  checked_open (&c, "two-bitmaps", row->patch);
   checked_run (&c);
   g_assert_cmpuint (c.failed->len, ==, 0);
   assert_end (&c, row->severity, row->end);
@@ -137,7 +137,7 @@ test_end (gconstpointer data)
 static void
 test_writer (void)
 {
-  FakeSource *source = open_source ("A", "size=0x2c0000");
+  FakeSource *source = open_source ("two-bitmaps", "size=0x2c0000");
   g_auto (Checked) c = { 0 };
 
   fake_source_lock (source);
@@ -171,7 +171,7 @@ test_note (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (notes); i++)
     {
-      g_autoptr (Qcow2Image) image = open_image ("A", NULL);
+      g_autoptr (Qcow2Image) image = open_image ("two-bitmaps", NULL);
       Qcow2FileEnd end = { 0, 0 };
 
       qcow2_file_end_note_needed (&end, image, notes[i].offset, notes[i].size);

@@ -10,7 +10,8 @@
 
 /* Images with tens of thousands of structures, which are left to the program's
  * own tests. */
-static const char *const large[] = { "R01", "R05", "S39", "R07", "X53", NULL };
+static const char *const large[]
+    = { "file-15-tib", "extension-8125-times", NULL };
 
 static gboolean
 is_large (const char *name)

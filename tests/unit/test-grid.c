@@ -50,22 +50,27 @@ typedef struct
 
 /* Offsets in the builder's images, which the builder's tests check. */
 static const Field fields[] = {
-  HEADER ("A"), EXTENSION ("A", 0x70), FEATURE ("A", 0x78),
-  EXTENSION ("A", 0x1f8), BITMAPS_EXTENSION ("A", 0x200),
-  EXTENSION ("A", 0x218),
-  DIRECTORY_ENTRY ("A", 0x2c0000), DIRECTORY_ENTRY ("A", 0x2c0020),
-  TABLE_ENTRY ("A", 0x2a0000), TABLE_ENTRY ("A", 0x2b0000),
+  HEADER ("two-bitmaps"), EXTENSION ("two-bitmaps", 0x70),
+  FEATURE ("two-bitmaps", 0x78),
+  EXTENSION ("two-bitmaps", 0x1f8), BITMAPS_EXTENSION ("two-bitmaps", 0x200),
+  EXTENSION ("two-bitmaps", 0x218),
+  DIRECTORY_ENTRY ("two-bitmaps", 0x2c0000),
+  DIRECTORY_ENTRY ("two-bitmaps", 0x2c0020),
+  TABLE_ENTRY ("two-bitmaps", 0x2a0000), TABLE_ENTRY ("two-bitmaps", 0x2b0000),
 
-  HEADER ("B"), EXTENSION ("B", 0x70), BITMAPS_EXTENSION ("B", 0x78),
-  EXTENSION ("B", 0x90), DIRECTORY_ENTRY ("B", 0x12800),
-  TABLE_ENTRY ("B", 0x12600), TABLE_ENTRY ("B", 0x12608),
-  TABLE_ENTRY ("B", 0x12618),
+  HEADER ("four-entries"), EXTENSION ("four-entries", 0x70),
+  BITMAPS_EXTENSION ("four-entries", 0x78),
+  EXTENSION ("four-entries", 0x90), DIRECTORY_ENTRY ("four-entries", 0x12800),
+  TABLE_ENTRY ("four-entries", 0x12600), TABLE_ENTRY ("four-entries", 0x12608),
+  TABLE_ENTRY ("four-entries", 0x12618),
 
-  HEADER_V2 ("V2"), EXTENSION ("V2", 72),
-  HEADER ("BK"), EXTENSION ("BK", 0x70), EXTENSION ("BK", 0x80),
-  HEADER ("L"), EXTENSION ("L", 0x70), CRYPTO_EXTENSION ("L", 0x78),
-  HEADER ("DF"), EXTENSION ("DF", 0x70),
-  HEADER ("S"), SNAPSHOT ("S", 0x50000),
+  HEADER_V2 ("version-2"), EXTENSION ("version-2", 72),
+  HEADER ("backing-file-with-format"),
+  EXTENSION ("backing-file-with-format", 0x70),
+  EXTENSION ("backing-file-with-format", 0x80),
+  HEADER ("luks"), EXTENSION ("luks", 0x70), CRYPTO_EXTENSION ("luks", 0x78),
+  HEADER ("data-file"), EXTENSION ("data-file", 0x70),
+  HEADER ("snapshot"), SNAPSHOT ("snapshot", 0x50000),
   DIRECTORY_ENTRY ("extra-data-compatible", 0x70000),
 };
 
@@ -78,22 +83,32 @@ static const struct
   const char *rule; /* names of one or more rules */
   guint step;       /* index step of the second value; 0: 2 */
 } pairs[] = {
-  { { "BK", 8, 8 }, { "BK", 16, 4 }, 1, "HDR-12 HDR-13" },
-  { { "A", 40, 8 }, { "A", 36, 4 }, 8, "HDR-17" },
-  { { "A", 48, 8 }, { "A", 56, 4 }, 65536, "HDR-18" },
-  { { "L", 0x78, 8 }, { "L", 0x80, 8 }, 1, "EXT-13" },
-  { { "B", 0x88, 8 }, { "B", 0x80, 8 }, 1, "BEXT-06", 8 },
-  { { "A", 0x2c0000, 8 }, { "A", 0x2c0008, 4 }, 8, "BDIR-07", 8 },
-  { { "B", 0x12800, 8 }, { "B", 0x12808, 4 }, 8, "BDIR-07", 8 },
+  { { "backing-file-with-format", 8, 8 },
+    { "backing-file-with-format", 16, 4 }, 1, "HDR-12 HDR-13" },
+  { { "two-bitmaps", 40, 8 }, { "two-bitmaps", 36, 4 }, 8, "HDR-17" },
+  { { "two-bitmaps", 48, 8 }, { "two-bitmaps", 56, 4 }, 65536, "HDR-18" },
+  { { "luks", 0x78, 8 }, { "luks", 0x80, 8 }, 1, "EXT-13" },
+  { { "four-entries", 0x88, 8 }, { "four-entries", 0x80, 8 }, 1,
+    "BEXT-06", 8 },
+  { { "two-bitmaps", 0x2c0000, 8 }, { "two-bitmaps", 0x2c0008, 4 }, 8,
+    "BDIR-07", 8 },
+  { { "four-entries", 0x12800, 8 }, { "four-entries", 0x12808, 4 }, 8,
+    "BDIR-07", 8 },
   /* The header does not have the size of the snapshot table. */
-  { { "S", 64, 8 }, { "S", 60, 4 } },
+  { { "snapshot", 64, 8 }, { "snapshot", 60, 4 } },
   /* These are multiplied, added or shifted. */
-  { { "B", 24, 8 }, { "B", 20, 4 } },             /* size, cluster_bits */
-  { { "B", 24, 8 }, { "B", 0x12811, 1 } },        /* size, granularity */
-  { { "B", 20, 4 }, { "B", 0x12811, 1 } },      /* cluster_bits, granularity */
-  { { "A", 0x2c0014, 4 }, { "A", 0x2c0012, 2 } }, /* extra data, name */
-  { { "A", 0x208, 8 }, { "A", 0x200, 4 } },       /* directory, nb_bitmaps */
-  { { "A", 100, 4 }, { "A", 0x74, 4 } },          /* header, extension */
+  /* size, cluster_bits */
+  { { "four-entries", 24, 8 }, { "four-entries", 20, 4 } },
+  /* size, granularity */
+  { { "four-entries", 24, 8 }, { "four-entries", 0x12811, 1 } },
+  /* cluster_bits, granularity */
+  { { "four-entries", 20, 4 }, { "four-entries", 0x12811, 1 } },
+  /* extra data, name */
+  { { "two-bitmaps", 0x2c0014, 4 }, { "two-bitmaps", 0x2c0012, 2 } },
+  /* directory, nb_bitmaps */
+  { { "two-bitmaps", 0x208, 8 }, { "two-bitmaps", 0x200, 4 } },
+  /* header, extension */
+  { { "two-bitmaps", 100, 4 }, { "two-bitmaps", 0x74, 4 } },
 };
 
 /* clang-format on */
@@ -150,7 +165,7 @@ static const guint64 values[] = {
   0x40000,
   0x2a0000,
   0x2c0000,
-  0x2c0040, /* size of A */
+  0x2c0040, /* size of two-bitmaps */
   0x2c0041,
   67107839, /* largest bitmap directory: 1024 * 65535 */
   67107840,
@@ -183,7 +198,7 @@ static const guint64 values[] = {
   TWO_TO (63),
   TWO_TO (63) + 1,
   TWO_TO (63) + 65536,
-  MAX_U64 - 0x2c003f, /* plus the size of A overflows to 0 */
+  MAX_U64 - 0x2c003f, /* plus the size of two-bitmaps overflows to 0 */
   MAX_U64 - 65535,
   MAX_U64 - 511,
   MAX_U64 - 31,
@@ -207,69 +222,74 @@ typedef struct
   { { base, offset, width }, over, finding, FALSE }
 
 static const Limit limits[] = {
-  LIMIT ("A", 20, 4, 9, 8, "E HDR-04"),
-  LIMIT ("A", 20, 4, 21, 22, "W HDR-04"),
-  LIMIT ("BK", 16, 4, 1023, 1024, "E HDR-13"),
-  LIMIT ("BK", 16, 4, 1, 0, "W HDR-13"),
-  LIMIT ("A", 24, 8, 0x20000000, 0x20000200, "E HDR-15"), /* one L1 entry */
-  LIMIT ("A", 24, 8, 67108864, 67108865, "W HDR-15"),
-  LIMIT ("A", 32, 4, 0, 3, "E HDR-16"),
-  LIMIT ("A", 96, 4, 6, 7, "E HDR-28"),
-  LIMIT ("A", 96, 4, 6, 64, "E HDR-28"),
-  LIMIT ("A", 100, 4, 104, 103, "E HDR-06"),
-  LIMIT ("A", 100, 4, 112, 113, "E HDR-07"),
-  LIMIT ("A", 100, 4, 65536, 65544, "E HDR-08"),
-  LIMIT ("B", 100, 4, 512, 520, "E HDR-08"),
-  LIMIT ("S", 60, 4, 65536, 65537, "W HDR-19"),
-  LIMIT ("S", 64, 8, 0x50000, 0x51000, "E HDR-19"),
-  LIMIT ("S", 64, 8, 0x50000, TWO_TO (40), "E HDR-19"),
-  LIMIT ("A", 72, 8, 3, 32, "E HDR-20"),
-  LIMIT ("A", 72, 8, 0, TWO_TO (63), "E HDR-20"),
-  LIMIT ("A", 0x74, 4, 65416, 65417, "E EXT-03"), /* 0x78 to 0x10000 */
-  LIMIT ("A", 0x74, 4, 65416, MAX_U64, "E EXT-03"),
-  LIMIT ("B", 0x94, 4, 0, 8, "W EXT-06"),
-  LIMIT ("B", 0x94, 4, 360, 361, "E EXT-06"),     /* 0x98 to 0x200 */
-  LIMIT ("A", 0x79, 1, 63, 64, "W EXT-11"),
-  LIMIT ("A", 0xd8, 1, 2, 3, "W EXT-11"), /* third row */
-  LIMIT ("A", 0x1fc, 4, 24, 23, "E EXT-12"),
-  LIMIT ("A", 0x1fc, 4, 24, 25, "E EXT-12"),
-  LIMIT ("A", 0x200, 4, 1, 0, "E BEXT-01"),
-  LIMIT ("A", 0x200, 4, 65535, 65536, "E BEXT-02"),
-  LIMIT ("A", 0x204, 4, 0, 1, "E BEXT-03"),
-  LIMIT ("A", 0x204, 4, 0, MAX_U64, "E BEXT-03"),
-  LIMIT ("A", 0x208, 8, 67107840, 67107848, "E BEXT-04"),
-  LIMIT ("A", 0x208, 8, 48, 40, "E BEXT-04"),     /* 24 for each of two */
-  LIMIT ("A", 0x208, 8, 64, 65, "E BEXT-04"),
-  LIMIT ("A", 0x208, 8, 64, 0, "E BEXT-04"),
-  LIMIT ("A", 0x210, 8, 0x2c0000, 0, "E BEXT-05"),
-  LIMIT ("A", 0x210, 8, 0x2c0000, 0x2c0200, "E BEXT-05"),
-  LIMIT ("A", 0x208, 8, 64, 72, "E BEXT-06"),
-  LIMIT ("A", 0x2c0000, 8, 0x2a0000, 0, "E BDIR-05"),
-  LIMIT ("A", 0x2c0000, 8, 0x2a0000, 0x2a0008, "E BDIR-05"),
-  LIMIT ("A", 0x2c0008, 4, 1, 0, "E BDIR-06"),
-  LIMIT ("A", 0x2c0008, 4, 0x8000000, 0x8000001, "E BDIR-06"),
-  LIMIT ("A", 0x2c0008, 4, 0x2000, 0x2001, "W BDIR-06"), /* 512 MiB */
-  LIMIT ("A", 0x2c0000, 8, 0x2c0000, 0x2d0000, "E BDIR-07"),
-  LIMIT ("A", 0x2c0008, 4, 0x4008, 0x4009, "E BDIR-07"), /* to 0x2c0040 */
-  LIMIT ("A", 0x2c000c, 4, 3, 8, "E BDIR-08"),
-  LIMIT ("A", 0x2c000c, 4, 3, TWO_TO (31), "E BDIR-08"),
-  LIMIT ("A", 0x2c0010, 1, 1, 2, "E BDIR-11"),
-  LIMIT ("A", 0x2c0010, 1, 1, 0, "E BDIR-11"),
-  LIMIT ("A", 0x2c0011, 1, 63, 64, "E BDIR-12"),
-  LIMIT ("A", 0x2c0011, 1, 31, 32, "W BDIR-12"),
-  LIMIT ("A", 0x2c0011, 1, 9, 8, "W BDIR-12"),
-  LIMIT ("A", 0x2c0012, 2, 1, 0, "E BDIR-13"),
-  LIMIT ("A", 0x2c0012, 2, 40, 41, "E BDIR-02"),         /* to 0x2c0040 */
-  LIMIT ("A", 0x2c0014, 4, 37, 38, "E BDIR-02"),         /* and 3 of name */
-  LIMIT ("A", 0x2c0014, 4, 0, 1, "E BDIR-14"),
-  LIMIT ("B", 0x12808, 4, 4, 5, "E BDIR-18"),
-  LIMIT ("B", 0x12808, 4, 4, 3, "E BDIR-18"),
-  LIMIT ("A", 0x2a0000, 8, 1, 2, "E BTAB-01"),
-  LIMIT ("A", 0x2a0000, 8, 1, 0x100, "E BTAB-01"),
-  LIMIT ("A", 0x2a0000, 8, 0x290000, TWO_TO (56), "E BTAB-01"),
-  LIMIT ("A", 0x2a0000, 8, 1, 0x290001, "E BTAB-02"),
-  LIMIT ("A", 0x2a0000, 8, 0x290000, 0x290200, "E BTAB-03"),
-  LIMIT ("A", 0x2a0000, 8, 0x2b0000, 0x2c0000, "E BTAB-05"),
+  LIMIT ("two-bitmaps", 20, 4, 9, 8, "E HDR-04"),
+  LIMIT ("two-bitmaps", 20, 4, 21, 22, "W HDR-04"),
+  LIMIT ("backing-file-with-format", 16, 4, 1023, 1024, "E HDR-13"),
+  LIMIT ("backing-file-with-format", 16, 4, 1, 0, "W HDR-13"),
+  /* one L1 entry */
+  LIMIT ("two-bitmaps", 24, 8, 0x20000000, 0x20000200, "E HDR-15"),
+  LIMIT ("two-bitmaps", 24, 8, 67108864, 67108865, "W HDR-15"),
+  LIMIT ("two-bitmaps", 32, 4, 0, 3, "E HDR-16"),
+  LIMIT ("two-bitmaps", 96, 4, 6, 7, "E HDR-28"),
+  LIMIT ("two-bitmaps", 96, 4, 6, 64, "E HDR-28"),
+  LIMIT ("two-bitmaps", 100, 4, 104, 103, "E HDR-06"),
+  LIMIT ("two-bitmaps", 100, 4, 112, 113, "E HDR-07"),
+  LIMIT ("two-bitmaps", 100, 4, 65536, 65544, "E HDR-08"),
+  LIMIT ("four-entries", 100, 4, 512, 520, "E HDR-08"),
+  LIMIT ("snapshot", 60, 4, 65536, 65537, "W HDR-19"),
+  LIMIT ("snapshot", 64, 8, 0x50000, 0x51000, "E HDR-19"),
+  LIMIT ("snapshot", 64, 8, 0x50000, TWO_TO (40), "E HDR-19"),
+  LIMIT ("two-bitmaps", 72, 8, 3, 32, "E HDR-20"),
+  LIMIT ("two-bitmaps", 72, 8, 0, TWO_TO (63), "E HDR-20"),
+  /* 0x78 to 0x10000 */
+  LIMIT ("two-bitmaps", 0x74, 4, 65416, 65417, "E EXT-03"),
+  LIMIT ("two-bitmaps", 0x74, 4, 65416, MAX_U64, "E EXT-03"),
+  LIMIT ("four-entries", 0x94, 4, 0, 8, "W EXT-06"),
+  LIMIT ("four-entries", 0x94, 4, 360, 361, "E EXT-06"), /* 0x98 to 0x200 */
+  LIMIT ("two-bitmaps", 0x79, 1, 63, 64, "W EXT-11"),
+  LIMIT ("two-bitmaps", 0xd8, 1, 2, 3, "W EXT-11"), /* third row */
+  LIMIT ("two-bitmaps", 0x1fc, 4, 24, 23, "E EXT-12"),
+  LIMIT ("two-bitmaps", 0x1fc, 4, 24, 25, "E EXT-12"),
+  LIMIT ("two-bitmaps", 0x200, 4, 1, 0, "E BEXT-01"),
+  LIMIT ("two-bitmaps", 0x200, 4, 65535, 65536, "E BEXT-02"),
+  LIMIT ("two-bitmaps", 0x204, 4, 0, 1, "E BEXT-03"),
+  LIMIT ("two-bitmaps", 0x204, 4, 0, MAX_U64, "E BEXT-03"),
+  LIMIT ("two-bitmaps", 0x208, 8, 67107840, 67107848, "E BEXT-04"),
+  /* 24 for each of two */
+  LIMIT ("two-bitmaps", 0x208, 8, 48, 40, "E BEXT-04"),
+  LIMIT ("two-bitmaps", 0x208, 8, 64, 65, "E BEXT-04"),
+  LIMIT ("two-bitmaps", 0x208, 8, 64, 0, "E BEXT-04"),
+  LIMIT ("two-bitmaps", 0x210, 8, 0x2c0000, 0, "E BEXT-05"),
+  LIMIT ("two-bitmaps", 0x210, 8, 0x2c0000, 0x2c0200, "E BEXT-05"),
+  LIMIT ("two-bitmaps", 0x208, 8, 64, 72, "E BEXT-06"),
+  LIMIT ("two-bitmaps", 0x2c0000, 8, 0x2a0000, 0, "E BDIR-05"),
+  LIMIT ("two-bitmaps", 0x2c0000, 8, 0x2a0000, 0x2a0008, "E BDIR-05"),
+  LIMIT ("two-bitmaps", 0x2c0008, 4, 1, 0, "E BDIR-06"),
+  LIMIT ("two-bitmaps", 0x2c0008, 4, 0x8000000, 0x8000001, "E BDIR-06"),
+  /* 512 MiB */
+  LIMIT ("two-bitmaps", 0x2c0008, 4, 0x2000, 0x2001, "W BDIR-06"),
+  LIMIT ("two-bitmaps", 0x2c0000, 8, 0x2c0000, 0x2d0000, "E BDIR-07"),
+  /* to 0x2c0040 */
+  LIMIT ("two-bitmaps", 0x2c0008, 4, 0x4008, 0x4009, "E BDIR-07"),
+  LIMIT ("two-bitmaps", 0x2c000c, 4, 3, 8, "E BDIR-08"),
+  LIMIT ("two-bitmaps", 0x2c000c, 4, 3, TWO_TO (31), "E BDIR-08"),
+  LIMIT ("two-bitmaps", 0x2c0010, 1, 1, 2, "E BDIR-11"),
+  LIMIT ("two-bitmaps", 0x2c0010, 1, 1, 0, "E BDIR-11"),
+  LIMIT ("two-bitmaps", 0x2c0011, 1, 63, 64, "E BDIR-12"),
+  LIMIT ("two-bitmaps", 0x2c0011, 1, 31, 32, "W BDIR-12"),
+  LIMIT ("two-bitmaps", 0x2c0011, 1, 9, 8, "W BDIR-12"),
+  LIMIT ("two-bitmaps", 0x2c0012, 2, 1, 0, "E BDIR-13"),
+  LIMIT ("two-bitmaps", 0x2c0012, 2, 40, 41, "E BDIR-02"), /* to 0x2c0040 */
+  LIMIT ("two-bitmaps", 0x2c0014, 4, 37, 38, "E BDIR-02"), /* and 3 of name */
+  LIMIT ("two-bitmaps", 0x2c0014, 4, 0, 1, "E BDIR-14"),
+  LIMIT ("four-entries", 0x12808, 4, 4, 5, "E BDIR-18"),
+  LIMIT ("four-entries", 0x12808, 4, 4, 3, "E BDIR-18"),
+  LIMIT ("two-bitmaps", 0x2a0000, 8, 1, 2, "E BTAB-01"),
+  LIMIT ("two-bitmaps", 0x2a0000, 8, 1, 0x100, "E BTAB-01"),
+  LIMIT ("two-bitmaps", 0x2a0000, 8, 0x290000, TWO_TO (56), "E BTAB-01"),
+  LIMIT ("two-bitmaps", 0x2a0000, 8, 1, 0x290001, "E BTAB-02"),
+  LIMIT ("two-bitmaps", 0x2a0000, 8, 0x290000, 0x290200, "E BTAB-03"),
+  LIMIT ("two-bitmaps", 0x2a0000, 8, 0x2b0000, 0x2c0000, "E BTAB-05"),
 };
 /* clang-format on */
 

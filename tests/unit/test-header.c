@@ -28,16 +28,16 @@
 
 static const FindingRow rows[] = {
   /* Sound images of every kind. */
-  { "sound/A", "A", NULL, "" },
-  { "sound/B", "B", NULL, "" },
-  { "sound/V2", "V2", NULL, "" },
-  { "sound/Z", "Z", NULL, "" },
-  { "sound/BK", "BK", NULL, "" },
-  { "sound/BK2", "BK2", NULL, "" },
-  { "sound/DF", "DF", NULL, "" },
-  { "sound/L", "L", NULL, "" },
-  { "sound/X", "X", NULL, "" },
-  { "sound/S", "S", NULL, "" },
+  { "sound/two-bitmaps", "two-bitmaps", NULL, "" },
+  { "sound/four-entries", "four-entries", NULL, "" },
+  { "sound/version-2", "version-2", NULL, "" },
+  { "sound/zstd", "zstd", NULL, "" },
+  { "sound/backing-file-with-format", "backing-file-with-format", NULL, "" },
+  { "sound/version-2-backing-file", "version-2-backing-file", NULL, "" },
+  { "sound/data-file", "data-file", NULL, "" },
+  { "sound/luks", "luks", NULL, "" },
+  { "sound/extended-l2", "extended-l2", NULL, "" },
+  { "sound/snapshot", "snapshot", NULL, "" },
   { "sound/plain", PLAIN, NULL, "" },
   { "sound/snapshots", "two-snapshots", NULL, "" },
   { "sound/raw-data-file", "external-data-file-raw", NULL, "" },
@@ -74,7 +74,7 @@ static const FindingRow rows[] = {
   { "HDR-05/14", PLAIN, "0x14:0000000e 0x48:0000000000000010",
     "E HDR-15@0x24" },
   /* Without a valid cluster size, no cluster is too small. */
-  { "HDR-05/8", "X", "0x14:00000008", "E HDR-04@0x14" },
+  { "HDR-05/8", "extended-l2", "0x14:00000008", "E HDR-04@0x14" },
   { "HDR-05/bit-clear", PLAIN, "0x14:0000000d 0x24:00000008" GROWN,
     "" },
 
@@ -96,7 +96,8 @@ static const FindingRow rows[] = {
   { "HDR-09/112", PLAIN, NULL, "" },
   { "HDR-09/120", PLAIN, "0x64:00000078", "I HDR-09@0x70" },
 
-  { "HDR-10/byte-104-is-no-type", PLAIN, "0x64:00000068 0x68:01", "I EXT-09@0x68" },
+  { "HDR-10/byte-104-is-no-type", PLAIN, "0x64:00000068 0x68:01",
+    "I EXT-09@0x68" },
 
   { "HDR-11/first", PLAIN, "0x69:01", "W HDR-11@0x69" },
   { "HDR-11/last", PLAIN, "0x6f:80", "W HDR-11@0x6f" },
@@ -107,9 +108,9 @@ static const FindingRow rows[] = {
   { "HDR-12/at-header-end", PLAIN,
     BACKING ("0000000000000070", "00000001") " 0x70:62",
     "I EXT-07@0x70; I HDR-32@0x8" },
-  { "HDR-12/version-2-inside", "V2", BACKING ("0000000000000047", "00000001"),
-    "E HDR-12@0x8; I HDR-32@0x8" },
-  { "HDR-12/version-2-at-end", "V2",
+  { "HDR-12/version-2-inside", "version-2",
+    BACKING ("0000000000000047", "00000001"), "E HDR-12@0x8; I HDR-32@0x8" },
+  { "HDR-12/version-2-at-end", "version-2",
     BACKING ("0000000000000048", "00000001") " 0x48:62",
     "I EXT-07@0x48; I HDR-32@0x8" },
   { "HDR-12/ends-at-cluster-end", PLAIN,
@@ -142,8 +143,8 @@ static const FindingRow rows[] = {
   { "HDR-15/not-512", PLAIN, "0x18:0000000004000001", "W HDR-15@0x18" },
   { "HDR-15/l1-covers", PLAIN, "0x18:0000000020000000", "" },
   { "HDR-15/beyond-l1", PLAIN, "0x18:0000000020000200", "E HDR-15@0x24" },
-  { "HDR-15/extended-l1-covers", "X", "0x18:0000000010000000", "" },
-  { "HDR-15/extended-beyond-l1", "X", "0x18:0000000010000200",
+  { "HDR-15/extended-l1-covers", "extended-l2", "0x18:0000000010000000", "" },
+  { "HDR-15/extended-beyond-l1", "extended-l2", "0x18:0000000010000200",
     "E HDR-15@0x24" },
   /* The disk needs 2^34 L1 entries, of 512 MiB each. */
   { "HDR-15/2-63-minus-1", PLAIN, "0x18:7fffffffffffffff",
@@ -202,7 +203,7 @@ static const FindingRow rows[] = {
   { "HDR-21/dirty", PLAIN, "0x48:0000000000000001", "W HDR-21@0x48" },
   { "HDR-21/corrupt", PLAIN, "0x48:0000000000000002", "W HDR-21@0x48" },
 
-  { "HDR-22/snapshots", "S", "0x48:0000000000000004",
+  { "HDR-22/snapshots", "snapshot", "0x48:0000000000000004",
     "W HDR-22@0x3c; I HDR-22@0x48" },
   { "HDR-22/no-snapshots", PLAIN, "0x48:0000000000000004", "I HDR-22@0x48" },
 
@@ -220,7 +221,7 @@ static const FindingRow rows[] = {
   { "HDR-24/bit-63", PLAIN, "0x50:8000000000000000", "I HDR-24@0x50" },
 
   { "HDR-25/bit-alone", PLAIN, "0x58:0000000000000001", "E HDR-25@0x58" },
-  { "HDR-25/extension-alone", "A", "0x58:0000000000000000",
+  { "HDR-25/extension-alone", "two-bitmaps", "0x58:0000000000000000",
     "W HDR-25@0x58" },
   { "HDR-25/version-2", "version-2-bitmaps", NULL, "W HDR-25@0x4" },
 
@@ -244,12 +245,15 @@ static const FindingRow rows[] = {
   { "HDR-28/all-ones", PLAIN, "0x60:ffffffff", "E HDR-28@0x60" },
 
   /* In version 2, these bytes are a header extension, here an unknown one. */
-  { "HDR-29/version-2", "V2", "0x48:ffffffff00000010 0x50:ff*16 0x60:00*8",
-    "I EXT-09@0x48" },
+  { "HDR-29/version-2", "version-2",
+    "0x48:ffffffff00000010 0x50:ff*16 0x60:00*8", "I EXT-09@0x48" },
 
-  { "HDR-30/newline", "BK", "0x212:0a", "W HDR-30@0x210" },
-  { "HDR-30/not-utf-8", "BK", "0x217:ff", "W HDR-30@0x210" },
-  { "HDR-30/letters", "BK", "0x210:c3a4c3b6c3bcc39f", "" },
+  { "HDR-30/newline", "backing-file-with-format", "0x212:0a",
+    "W HDR-30@0x210" },
+  { "HDR-30/not-utf-8", "backing-file-with-format", "0x217:ff",
+    "W HDR-30@0x210" },
+  { "HDR-30/letters", "backing-file-with-format", "0x210:c3a4c3b6c3bcc39f",
+    "" },
 };
 /* clang-format on */
 
@@ -413,9 +417,9 @@ assert_cut (const char *name, gsize len, gint code, const char *rule)
 static void
 test_truncated_magic (void)
 {
-  assert_cut ("A", 0, QCOW2_ERROR_NOT_QCOW2, "FILE-02");
+  assert_cut ("two-bitmaps", 0, QCOW2_ERROR_NOT_QCOW2, "FILE-02");
   for (gsize len = 1; len < 4; len++)
-    assert_cut ("A", len, QCOW2_ERROR_NOT_QCOW2, "HDR-01");
+    assert_cut ("two-bitmaps", len, QCOW2_ERROR_NOT_QCOW2, "HDR-01");
 }
 
 /* The signatures of other formats, most of them at offset 0. */
@@ -492,13 +496,13 @@ test_labels (void)
             + type * sizeof (((Qcow2Header *) NULL)->feature_names[0]));
 }
 
-/* Returns the findings about image A with PATCH. */
+/* Returns the findings about image two-bitmaps with PATCH. */
 static Qcow2Findings *
 find (const char *patch)
 {
   Qcow2Findings *findings = qcow2_findings_new ();
 
-  qcow2_image_free (open_checked ("A", patch, findings));
+  qcow2_image_free (open_checked ("two-bitmaps", patch, findings));
   return findings;
 }
 
@@ -527,7 +531,8 @@ test_small_clusters (void)
     {
       g_autofree char *patch = g_strdup_printf ("0x48:%016x", 1u << bit);
       g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-      g_autoptr (Qcow2Image) image = open_checked ("B", patch, findings);
+      g_autoptr (Qcow2Image) image
+          = open_checked ("four-entries", patch, findings);
       gboolean found = FALSE;
 
       for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
@@ -544,7 +549,7 @@ test_truncated_magic_message (void)
   g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   g_autoptr (GError) error = NULL;
 
-  g_assert_null (open_cut ("A", 3, findings, &error));
+  g_assert_null (open_cut ("two-bitmaps", 3, findings, &error));
   g_assert_nonnull (strstr (error->message, " only 3 of the 4 bytes "));
   g_assert_null (strstr (error->message, "0x514649"));
 }
@@ -553,14 +558,14 @@ static void
 test_truncated (void)
 {
   for (gsize len = 4; len < 104; len++)
-    assert_cut ("A", len, QCOW2_ERROR_TRUNCATED, "HDR-03");
+    assert_cut ("two-bitmaps", len, QCOW2_ERROR_TRUNCATED, "HDR-03");
 }
 
 static void
 test_truncated_version_2 (void)
 {
   for (gsize len = 4; len < 72; len++)
-    assert_cut ("V2", len, QCOW2_ERROR_TRUNCATED, "HDR-03");
+    assert_cut ("version-2", len, QCOW2_ERROR_TRUNCATED, "HDR-03");
 }
 
 /* Truncation after the mandatory fields is a finding, not a fatal error. */
@@ -571,7 +576,8 @@ test_truncated_behind_mandatory (void)
     {
       g_autoptr (GError) error = NULL;
       g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-      g_autoptr (Qcow2Image) image = open_cut ("A", len, findings, &error);
+      g_autoptr (Qcow2Image) image
+          = open_cut ("two-bitmaps", len, findings, &error);
 
       g_assert_no_error (error);
       g_assert_cmpuint (image->header.header_length, ==, 112);
@@ -585,7 +591,7 @@ test_version_2_shortest (void)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-  g_autoptr (Qcow2Image) image = open_cut ("V2", 72, findings, &error);
+  g_autoptr (Qcow2Image) image = open_cut ("version-2", 72, findings, &error);
 
   g_assert_no_error (error);
   assert_findings (findings, "W EXT-07@0x48; E HDR-17@0x28; E HDR-18@0x30");
@@ -596,7 +602,8 @@ test_truncated_message (void)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-  g_autoptr (Qcow2Image) image = open_cut ("A", 103, findings, &error);
+  g_autoptr (Qcow2Image) image
+      = open_cut ("two-bitmaps", 103, findings, &error);
 
   g_assert_null (image);
   g_assert_cmpstr (error->message, ==,
@@ -650,7 +657,7 @@ test_foreign (gconstpointer data)
   const Foreign *row = data;
   g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   g_autoptr (GError) error = NULL;
-  FakeSource *source = open_source ("A", row->patch);
+  FakeSource *source = open_source ("two-bitmaps", row->patch);
   gboolean freed = FALSE;
 
   source->freed = &freed;
@@ -665,7 +672,7 @@ test_read_error (void)
 {
   g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   g_autoptr (GError) error = NULL;
-  FakeSource *source = open_source ("A", NULL);
+  FakeSource *source = open_source ("two-bitmaps", NULL);
 
   source->bad_end = 1;
   g_assert_null (qcow2_image_open_checked (&source->base, findings, &error));
@@ -733,7 +740,7 @@ test_area (gconstpointer data)
 static void
 test_backing_file (void)
 {
-  g_autoptr (Qcow2Image) image = open_image ("BK", NULL);
+  g_autoptr (Qcow2Image) image = open_image ("backing-file-with-format", NULL);
 
   assert_string (image->header.backing_file, "base.raw");
   assert_string (image->header.backing_format, "raw");
@@ -788,7 +795,7 @@ feature_name (const Qcow2Image *image, guint type, guint bit)
 static void
 test_feature_names (void)
 {
-  g_autoptr (Qcow2Image) image = open_image ("A", NULL);
+  g_autoptr (Qcow2Image) image = open_image ("two-bitmaps", NULL);
 
   g_assert_cmpstr (feature_name (image, 0, 0), ==, "dirty bit");
   g_assert_cmpstr (feature_name (image, 0, 4), ==, "extended L2 entries");
@@ -831,7 +838,7 @@ test_feature_bit_too_large (void)
 {
   g_autoptr (Qcow2Image) bit_69 = open_image ("feature-bit-69", NULL);
   g_autoptr (Qcow2Image) bit_255 = open_image ("feature-bit-255", NULL);
-  g_autoptr (Qcow2Image) type_3 = open_image ("A", "0x78:0300");
+  g_autoptr (Qcow2Image) type_3 = open_image ("two-bitmaps", "0x78:0300");
 
   g_assert_null (feature_name (bit_69, 0, 5));
   g_assert_null (feature_name (bit_255, 0, 63));
@@ -881,7 +888,7 @@ test_bad_backing_file (void)
 {
   g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   g_autoptr (GError) error = NULL;
-  FakeSource *source = open_source ("BK", NULL);
+  FakeSource *source = open_source ("backing-file-with-format", NULL);
 
   source->bad_start = 0x212;
   source->bad_end = 0x213;

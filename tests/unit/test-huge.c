@@ -22,8 +22,8 @@
 /* The last cluster that a bitmap table entry can reference. */
 #define LAST_DATA (TWO_TO_56 - 64 * KIB)
 
-/* Offsets and sizes in base A: its directory of two entries, and the fields of
- * the bitmaps extension that describe the directory. */
+/* Offsets and sizes in base two-bitmaps: its directory of two entries, and the
+ * fields of the bitmaps extension that describe the directory. */
 #define DIRECTORY 0x2c0000
 #define DIRECTORY_LENGTH 64
 #define AT_DIRECTORY_SIZE 0x208
@@ -79,7 +79,8 @@ huge_free (ByteSource *source)
   g_free (self);
 }
 
-/* Returns base A with PATCH, which may be NULL, in a file of SIZE bytes. */
+/* Returns base two-bitmaps with PATCH, which may be NULL, in a file of SIZE
+ * bytes. */
 static HugeSource *
 huge_new (guint64 size, const char *patch)
 {
@@ -89,7 +90,7 @@ huge_new (guint64 size, const char *patch)
 
   self->base.klass = &huge_class;
   self->base.size = size;
-  self->image = build_patched ("A", patch);
+  self->image = build_patched ("two-bitmaps", patch);
   self->piece = g_byte_array_new ();
   return self;
 }

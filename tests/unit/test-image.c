@@ -18,143 +18,160 @@ typedef struct
 
 /* clang-format off */
 static const CorpusRow corpus[] = {
-  { "H01", "E HDR-01@0x0" },
-  { "H03", "E HDR-02@0x4" },
-  { "H05", "E HDR-02@0x4" },
-  { "H07", "E HDR-04@0x14" },
-  { "H09",
+  { "magic-last-byte", "E HDR-01@0x0" },
+  { "version-0", "E HDR-02@0x4" },
+  { "version-4", "E HDR-02@0x4" },
+  { "cluster-bits-0", "E HDR-04@0x14" },
+  { "cluster-bits-22-of-16",
     "W HDR-04@0x14; E HDR-17@0x28; E HDR-18@0x30; E BEXT-05@0x210; "
     "E BDIR-05@0x2c0000; E BDIR-05@0x2c0020; E BTAB-03@0x2a0000" },
-  { "H11", "E HDR-04@0x14" },
-  { "H13", "E HDR-04@0x14" },
-  { "H15", "E HDR-04@0x14" },
-  { "H17", "E HDR-06@0x64" },
-  { "H19", "E HDR-06@0x64" },
-  { "H21", "E HDR-07@0x64" },
-  { "H23", "E HDR-25@0x58" },
-  { "H25", "E HDR-07@0x64" },
-  { "H27", "W HDR-11@0x69" },
-  { "H29", "E HDR-23@0x68" },
-  { "H31", "E HDR-20@0x48" },
-  { "H33", "W HDR-21@0x48" },
-  { "H35", "W HDR-27@0x58; E HDR-26@0x58" },
-  { "H37", "E HDR-25@0x58" },
-  { "H39", "E HDR-28@0x60" },
-  { "H41", "I HDR-16@0x20" },
-  { "H43", "E HDR-16@0x20" },
-  { "H45", "E HDR-15@0x18; E BDIR-18@0x2c0008; E BDIR-18@0x2c0028" },
-  { "H47", "E BDIR-18@0x2c0008; E BDIR-18@0x2c0028" },
-  { "H49", "W HDR-17@0x28" },
-  { "H51", "E HDR-18@0x30" },
-  { "H53", "W HDR-19@0x3c" },
-  { "H55", "" },
-  { "H57",
+  { "cluster-bits-32", "E HDR-04@0x14" },
+  { "cluster-bits-64", "E HDR-04@0x14" },
+  { "cluster-bits-all-ones", "E HDR-04@0x14" },
+  { "header-length-0", "E HDR-06@0x64" },
+  { "header-length-103", "E HDR-06@0x64" },
+  { "header-length-108", "E HDR-07@0x64" },
+  { "header-length-one-cluster", "E HDR-25@0x58" },
+  { "header-length-all-ones", "E HDR-07@0x64" },
+  { "header-padding-first-byte", "W HDR-11@0x69" },
+  { "compression-type-255", "E HDR-23@0x68" },
+  { "incompatible-bit-63", "E HDR-20@0x48" },
+  { "incompatible-dirty-corrupt", "W HDR-21@0x48" },
+  { "autoclear-all-ones", "W HDR-27@0x58; E HDR-26@0x58" },
+  { "autoclear-without-extension", "E HDR-25@0x58" },
+  { "refcount-order-7", "E HDR-28@0x60" },
+  { "crypt-method-1", "I HDR-16@0x20" },
+  { "crypt-method-3", "E HDR-16@0x20" },
+  { "size-2-63-with-bitmaps",
+    "E HDR-15@0x18; E BDIR-18@0x2c0008; E BDIR-18@0x2c0028" },
+  { "size-0-with-bitmaps", "E BDIR-18@0x2c0008; E BDIR-18@0x2c0028" },
+  { "l1-size-all-ones", "W HDR-17@0x28" },
+  { "refcount-table-offset-0", "E HDR-18@0x30" },
+  { "snapshots-all-ones", "W HDR-19@0x3c" },
+  { "version-2-unknown-extension", "" },
+  { "version-2-directory-on-refcount-table",
     "W HDR-25@0x4; E BDIR-21@0x10000" },
-  { "H59", "E HDR-12@0x8" },
-  { "H61", "E HDR-12@0x8" },
-  { "H63", "W HDR-30@0x200; E EXT-03@0x84" },
-  { "H65", "E HDR-13@0x10" },
-  { "H67", "W HDR-13@0x10" },
-  { "H69", "" },
-  { "X01", "E EXT-03@0x74; E HDR-25@0x58" },
-  { "X03", "E EXT-03@0x74; E HDR-25@0x58" },
-  { "X05", "E EXT-03@0x74; E HDR-25@0x58" },
-  { "X07", "E EXT-03@0xfffc; E HDR-25@0x58" },
-  { "X09", "W EXT-11@0x74" },
-  { "X11", "W EXT-11@0x78" },
-  { "X13", "E EXT-12@0x1fc" },
-  { "X15", "E EXT-12@0x1fc; W EXT-06@0x20c" },
-  { "X17", "E BEXT-03@0x204" },
-  { "X19", "E BDIR-03@0x200" },
-  { "X21", "E BEXT-04@0x208; E BDIR-03@0x200" },
-  { "X23", "E BEXT-02@0x200; E BEXT-04@0x208; E BDIR-03@0x200" },
-  { "X25", "E BEXT-04@0x208; E BEXT-06@0x210; E BDIR-04@0x2c0040" },
-  { "X27", "E BEXT-04@0x208; E BEXT-06@0x210; E BDIR-04@0x2c0040" },
-  { "X29", "E BEXT-04@0x208; E BEXT-06@0x210; E BDIR-04@0x2c0040" },
-  { "X31", "E BEXT-04@0x208; E BDIR-01@0x2c0000" },
-  { "X33", "E BEXT-05@0x210; E BEXT-06@0x210; E BDIR-21@0x2c0008" },
-  { "X35", "E BEXT-06@0x210" },
-  { "X37", "E BEXT-06@0x210" },
-  { "X39", "E EXT-08@0x218" },
-  { "X41", "E EXT-06@0x21c" },
-  { "X43", "W EXT-10@0x218; W EXT-10@0x21c" },
-  { "X45", "E EXT-13@0x74; E EXT-06@0x84" },
-  { "X47", "E EXT-13@0x80" },
-  { "X49", "W EXT-14@0x218; W HDR-30@0x220" },
-  { "X51", "" },
-  { "X53", "W EXT-08@0x220" },
-  { "X55", "" },
-  { "X57", "I EXT-07@0x200" },
-  { "D01", "E BDIR-05@0x2c0000" },
-  { "D03", "E BDIR-07@0x2c0000" },
-  { "D05", "E BDIR-07@0x2c0000" },
-  { "D07", "E BTAB-05@0x2c0000" },
-  { "D09", "E BDIR-06@0x2c0008; E BDIR-18@0x2c0008" },
-  { "D11", "E BDIR-18@0x12808" },
-  { "D13", "E BDIR-06@0x2c0008; E BDIR-07@0x2c0000; E BDIR-18@0x2c0008" },
-  { "D15", "E BDIR-06@0x2c0008; E BDIR-07@0x2c0000; E BDIR-18@0x2c0008" },
-  { "D17", "E BDIR-18@0x2c0008" },
-  { "D19", "W BDIR-08@0x2c000c" },
-  { "D21", "E BDIR-08@0x2c000c; W BDIR-08@0x2c000c; W BDIR-09@0x2c000c" },
-  { "D23", "E BDIR-11@0x2c0010" },
-  { "D25", "W BDIR-12@0x2c0011; E BDIR-18@0x2c0008" },
-  { "D27", "W BDIR-12@0x2c0011" },
-  { "D29", "E BDIR-12@0x2c0011" },
-  { "D31", "" },
-  { "D33", "E BDIR-02@0x2c0012" },
-  { "D35", "E BDIR-02@0x2c0012" },
-  { "D37", "W BDIR-16@0x2c0021; W BDIR-17@0x2c0018; E BDIR-02@0x2c003a" },
-  { "D39", "E BDIR-02@0x2c0012" },
-  { "D41", "E BDIR-02@0x2c0012" },
-  { "D43", "W BDIR-16@0x2c001b" },
-  { "D45", "W BDIR-09@0x2c000c; E BDIR-15@0x2c0038; W BDIR-09@0x2c002c" },
-  { "D47", "E BDIR-14@0x2c0014" },
-  { "D49", "E BDIR-13@0x2c0012" },
-  { "D51", "W BDIR-13@0x2c0012" },
-  { "N01", "I BDIR-17@0x2c0018" },
-  { "N03", "I BDIR-17@0x2c0018" },
-  { "N05", "W BDIR-17@0x2c0018" },
-  { "N07", "" },
-  { "N09", "" },
-  { "N11", "" },
-  { "N13", "I BDIR-17@0x2c0018" },
-  { "N15", "W BDIR-17@0x2c0018; W BDIR-15@0x2c0038" },
-  { "T01", "E BTAB-02@0x2a0000" },
-  { "T03", "E BTAB-01@0x2a0000" },
-  { "T05", "E BTAB-01@0x2a0000" },
-  { "T07", "E BTAB-01@0x2a0000" },
-  { "T09", "E BTAB-03@0x2a0000" },
-  { "T11", "E BTAB-05@0x2a0000" },
-  { "T13", "" },
-  { "T15", "" },
-  { "T17", "" },
-  { "T19", "" },
-  { "B01", "" },
-  { "B03", "" },
-  { "B05", "" },
-  { "S01", "E FILE-02@0x0" },
-  { "S03", "E HDR-01@0x0" },
-  { "S05", "E HDR-03@0x4" },
-  { "S07", "E HDR-03@0x47" },
-  { "S09", "E HDR-03@0x67" },
-  { "S11", "E HDR-17@0x28; E HDR-18@0x30; E HDR-03@0x64" },
-  { "S13", "E HDR-17@0x28; E HDR-18@0x30; E EXT-15@0x70; E HDR-25@0x58" },
-  { "S15", "E HDR-17@0x28; E HDR-18@0x30; E EXT-15@0x78; E HDR-25@0x58" },
-  { "S17", "E HDR-17@0x28; E HDR-18@0x30; W EXT-07@0x1f8; E HDR-25@0x58" },
-  { "S19", "E HDR-17@0x28; E HDR-18@0x30; E EXT-15@0x200; E HDR-25@0x58" },
-  { "S21", "E BEXT-06@0x210" },
-  { "S23", "E BEXT-06@0x210" },
-  { "S25", "E BEXT-06@0x210" },
-  { "S27", "E BEXT-06@0x210" },
-  { "S29", "E BEXT-06@0x210; E BDIR-02@0x2c0012" },
-  { "S31", "E BEXT-06@0x210; W BDIR-02@0x2c001b; E BDIR-03@0x200" },
-  { "S33", "W BEXT-06@0x210; W BDIR-02@0x2c003b" },
-  { "S35", "E HDR-03@0x47" },
-  { "S37", "E HDR-17@0x28; E HDR-18@0x30; E HDR-03@0x210" },
-  { "S39", "" },
-  { "R01", "" },
-  { "R05", "E BDIR-06@0x2c0008; E BDIR-18@0x2c0008" },
-  { "R07", "E EXT-03@0x21c" },
+  { "backing-offset-past-first-cluster", "E HDR-12@0x8" },
+  { "backing-offset-in-header", "E HDR-12@0x8" },
+  { "backing-offset-in-feature-table", "W HDR-30@0x200; E EXT-03@0x84" },
+  { "backing-size-all-ones", "E HDR-13@0x10" },
+  { "backing-size-0", "W HDR-13@0x10" },
+  { "backing-name-json", "" },
+  { "feature-table-length-wraps", "E EXT-03@0x74; E HDR-25@0x58" },
+  { "feature-table-length-2-31-minus-1", "E EXT-03@0x74; E HDR-25@0x58" },
+  { "extension-one-byte-past-cluster", "E EXT-03@0x74; E HDR-25@0x58" },
+  { "last-extension-data-past-cluster", "E EXT-03@0xfffc; E HDR-25@0x58" },
+  { "feature-table-length-383", "W EXT-11@0x74" },
+  { "feature-type-9", "W EXT-11@0x78" },
+  { "bitmaps-extension-length-23", "E EXT-12@0x1fc" },
+  { "bitmaps-extension-length-0", "E EXT-12@0x1fc; W EXT-06@0x20c" },
+  { "reserved32-1", "E BEXT-03@0x204" },
+  { "nb-bitmaps-1-of-2", "E BDIR-03@0x200" },
+  { "nb-bitmaps-65535", "E BEXT-04@0x208; E BDIR-03@0x200" },
+  { "nb-bitmaps-all-ones",
+    "E BEXT-02@0x200; E BEXT-04@0x208; E BDIR-03@0x200" },
+  { "directory-size-all-ones",
+    "E BEXT-04@0x208; E BEXT-06@0x210; E BDIR-04@0x2c0040" },
+  { "directory-size-over-max",
+    "E BEXT-04@0x208; E BEXT-06@0x210; E BDIR-04@0x2c0040" },
+  { "directory-size-65",
+    "E BEXT-04@0x208; E BEXT-06@0x210; E BDIR-04@0x2c0040" },
+  { "directory-size-8", "E BEXT-04@0x208; E BDIR-01@0x2c0000" },
+  { "directory-offset-unaligned",
+    "E BEXT-05@0x210; E BEXT-06@0x210; E BDIR-21@0x2c0008" },
+  { "directory-offset-wraps", "E BEXT-06@0x210" },
+  { "directory-offset-past-eof", "E BEXT-06@0x210" },
+  { "bitmaps-twice-different", "E EXT-08@0x218" },
+  { "extension-terminator-length-all-ones", "E EXT-06@0x21c" },
+  { "backing-format-without-file", "W EXT-10@0x218; W EXT-10@0x21c" },
+  { "crypto-extension-length-8", "E EXT-13@0x74; E EXT-06@0x84" },
+  { "crypto-offset-wraps", "E EXT-13@0x80" },
+  { "data-file-name-nul-without-bit", "W EXT-14@0x218; W HDR-30@0x220" },
+  { "data-file-name-absolute", "" },
+  { "extension-8125-times", "W EXT-08@0x220" },
+  { "extension-padding-not-zero", "" },
+  { "extension-padding-fills-cluster", "I EXT-07@0x200" },
+  { "table-offset-0", "E BDIR-05@0x2c0000" },
+  { "table-offset-wraps", "E BDIR-07@0x2c0000" },
+  { "table-offset-past-eof", "E BDIR-07@0x2c0000" },
+  { "table-on-directory", "E BTAB-05@0x2c0000" },
+  { "table-size-0", "E BDIR-06@0x2c0008; E BDIR-18@0x2c0008" },
+  { "table-size-3-of-4", "E BDIR-18@0x12808" },
+  { "table-size-all-ones",
+    "E BDIR-06@0x2c0008; E BDIR-07@0x2c0000; E BDIR-18@0x2c0008" },
+  { "table-size-over-2-27",
+    "E BDIR-06@0x2c0008; E BDIR-07@0x2c0000; E BDIR-18@0x2c0008" },
+  { "table-size-512-mib", "E BDIR-18@0x2c0008" },
+  { "flags-extra-data-without-data", "W BDIR-08@0x2c000c" },
+  { "flags-all-ones",
+    "E BDIR-08@0x2c000c; W BDIR-08@0x2c000c; W BDIR-09@0x2c000c" },
+  { "type-2", "E BDIR-11@0x2c0010" },
+  { "granularity-0-patched", "W BDIR-12@0x2c0011; E BDIR-18@0x2c0008" },
+  { "granularity-32", "W BDIR-12@0x2c0011" },
+  { "granularity-64", "E BDIR-12@0x2c0011" },
+  { "granularity-31-patched", "" },
+  { "name-size-1023-misframed", "E BDIR-02@0x2c0012" },
+  { "name-size-65535-misframed", "E BDIR-02@0x2c0012" },
+  { "name-size-9-misframed",
+    "W BDIR-16@0x2c0021; W BDIR-17@0x2c0018; E BDIR-02@0x2c003a" },
+  { "extra-data-all-ones", "E BDIR-02@0x2c0012" },
+  { "extra-data-wraps-to-0", "E BDIR-02@0x2c0012" },
+  { "name-padding-not-zero", "W BDIR-16@0x2c001b" },
+  { "two-bitmaps-one-name-both-in-use",
+    "W BDIR-09@0x2c000c; E BDIR-15@0x2c0038; W BDIR-09@0x2c002c" },
+  { "extra-data-incompatible", "E BDIR-14@0x2c0014" },
+  { "name-size-0", "E BDIR-13@0x2c0012" },
+  { "name-1024-bytes", "W BDIR-13@0x2c0012" },
+  { "name-newline", "I BDIR-17@0x2c0018" },
+  { "name-terminal-title", "I BDIR-17@0x2c0018" },
+  { "name-nul", "W BDIR-17@0x2c0018" },
+  { "name-utf8", "" },
+  { "name-printf-directives", "" },
+  { "name-backslash-u", "" },
+  { "name-right-to-left", "I BDIR-17@0x2c0018" },
+  { "name-equal-to-nul", "W BDIR-17@0x2c0018; W BDIR-15@0x2c0038" },
+  { "entry-ones-and-offset", "E BTAB-02@0x2a0000" },
+  { "entry-reserved-bit-1", "E BTAB-01@0x2a0000" },
+  { "entry-low-reserved-bits", "E BTAB-01@0x2a0000" },
+  { "entry-reserved-bit-63", "E BTAB-01@0x2a0000" },
+  { "entry-offset-unaligned", "E BTAB-03@0x2a0000" },
+  { "entry-offset-past-eof", "E BTAB-05@0x2a0000" },
+  { "entry-on-own-table", "" },
+  { "entries-share-data", "" },
+  { "last-entry-all-ones", "" },
+  { "entry-on-refcount-table", "" },
+  { "data-byte-after-last-bit", "" },
+  { "data-bit-past-disk", "" },
+  { "data-single-bit", "" },
+  { "file-0-bytes", "E FILE-02@0x0" },
+  { "file-3-bytes", "E HDR-01@0x0" },
+  { "file-7-bytes", "E HDR-03@0x4" },
+  { "file-71-bytes", "E HDR-03@0x47" },
+  { "file-103-bytes", "E HDR-03@0x67" },
+  { "file-111-bytes", "E HDR-17@0x28; E HDR-18@0x30; E HDR-03@0x64" },
+  { "file-113-bytes",
+    "E HDR-17@0x28; E HDR-18@0x30; E EXT-15@0x70; E HDR-25@0x58" },
+  { "file-120-bytes",
+    "E HDR-17@0x28; E HDR-18@0x30; E EXT-15@0x78; E HDR-25@0x58" },
+  { "file-504-bytes",
+    "E HDR-17@0x28; E HDR-18@0x30; W EXT-07@0x1f8; E HDR-25@0x58" },
+  { "file-535-bytes",
+    "E HDR-17@0x28; E HDR-18@0x30; E EXT-15@0x200; E HDR-25@0x58" },
+  { "file-ends-before-data", "E BEXT-06@0x210" },
+  { "data-lacks-last-byte", "E BEXT-06@0x210" },
+  { "entry-lacks-last-byte", "E BEXT-06@0x210" },
+  { "file-ends-before-directory", "E BEXT-06@0x210" },
+  { "file-ends-after-entry-head", "E BEXT-06@0x210; E BDIR-02@0x2c0012" },
+  { "file-ends-after-first-name",
+    "E BEXT-06@0x210; W BDIR-02@0x2c001b; E BDIR-03@0x200" },
+  { "file-ends-in-last-padding", "W BEXT-06@0x210; W BDIR-02@0x2c003b" },
+  { "version-2-71-bytes", "E HDR-03@0x47" },
+  { "file-ends-in-backing-name",
+    "E HDR-17@0x28; E HDR-18@0x30; E HDR-03@0x210" },
+  { "file-15-tib", "" },
+  { "many-share-table", "" },
+  { "sparse-table-32-gib", "E BDIR-06@0x2c0008; E BDIR-18@0x2c0008" },
+  { "sparse-extension-4-gib", "E EXT-03@0x21c" },
 };
 /* clang-format on */
 
@@ -330,8 +347,13 @@ test_every_image (void)
 }
 
 /* Small images in which every byte matters. */
-static const char *const small_images[]
-    = { "B", "DF", "L", "V2", "BK", "BK2", "unknown-extensions" };
+static const char *const small_images[] = { "four-entries",
+                                            "data-file",
+                                            "luks",
+                                            "version-2",
+                                            "backing-file-with-format",
+                                            "version-2-backing-file",
+                                            "unknown-extensions" };
 
 /* Truncates an image at each byte of the used part of the header's cluster,
  * and a small one also at each byte of its last part. */
@@ -341,7 +363,7 @@ test_cut_anywhere (gconstpointer data)
   const char *name = data;
   g_autoptr (Image) built = image_build (name);
   const guint64 size = built->size;
-  const gboolean small = g_str_equal (name, "B");
+  const gboolean small = g_str_equal (name, "four-entries");
 
   for (guint64 len = 0; len < 0x300; len++)
     {
@@ -372,7 +394,7 @@ test_cut_anywhere (gconstpointer data)
 static void
 test_shrinks_anywhere (void)
 {
-  g_autoptr (Image) built = image_build ("B");
+  g_autoptr (Image) built = image_build ("four-entries");
   guint n_errors = 0;
 
   for (guint64 end = 0; end < built->size; end += end < 0x200 ? 1 : 0x1f3)
@@ -398,7 +420,7 @@ test_shrinks_anywhere (void)
 static void
 test_bad_anywhere (void)
 {
-  g_autoptr (Image) built = image_build ("B");
+  g_autoptr (Image) built = image_build ("four-entries");
   guint n_errors = 0;
 
   for (guint64 at = 0; at < built->size; at += 512)
@@ -428,7 +450,7 @@ test_bad_anywhere (void)
 static void
 test_bad_extension (void)
 {
-  FakeSource *source = open_source ("A", NULL);
+  FakeSource *source = open_source ("two-bitmaps", NULL);
   g_autoptr (GError) error = NULL;
 
   source->bad_start = 0x1f8;
@@ -442,7 +464,7 @@ test_bad_extension (void)
 static void
 test_slow_source (void)
 {
-  FakeSource *source = open_source ("D21", NULL);
+  FakeSource *source = open_source ("flags-all-ones", NULL);
   g_autoptr (GError) error = NULL;
 
   source->max_read = 3;
@@ -457,7 +479,7 @@ test_slow_source (void)
 static void
 test_directory (void)
 {
-  g_autoptr (Qcow2Image) image = open_image ("A", NULL);
+  g_autoptr (Qcow2Image) image = open_image ("two-bitmaps", NULL);
 
   g_assert_true (image->has_extensions);
   g_assert_cmpuint (image->bitmaps.nb_bitmaps, ==, 2);
@@ -470,7 +492,8 @@ static void
 test_no_directory (void)
 {
   g_autoptr (Qcow2Image) none = open_image ("no-bitmaps", NULL);
-  g_autoptr (Qcow2Image) short_one = open_image ("X13", NULL);
+  g_autoptr (Qcow2Image) short_one
+      = open_image ("bitmaps-extension-length-23", NULL);
 
   g_assert_true (none->has_extensions);
   g_assert_cmphex (none->bitmaps.bitmap_directory_offset, ==, 0);
@@ -480,7 +503,7 @@ test_no_directory (void)
 static void
 test_no_extensions (void)
 {
-  g_autoptr (Qcow2Image) image = open_image ("A", "0x64:0000006c");
+  g_autoptr (Qcow2Image) image = open_image ("two-bitmaps", "0x64:0000006c");
 
   g_assert_false (image->has_extensions);
   g_assert_cmphex (image->bitmaps.bitmap_directory_offset, ==, 0);
@@ -490,7 +513,7 @@ test_no_extensions (void)
 static void
 test_last_bitmaps_extension (void)
 {
-  g_autoptr (Qcow2Image) image = open_image ("X39", NULL);
+  g_autoptr (Qcow2Image) image = open_image ("bitmaps-twice-different", NULL);
 
   g_assert_cmpuint (image->bitmaps.nb_bitmaps, ==, 1);
   g_assert_cmphex (image->bitmaps_offset, ==, 0x220);
@@ -533,7 +556,7 @@ test_last_bitmaps_extension_is_cut (void)
     {
       g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
       g_autoptr (Qcow2Image) image
-          = open_checked ("A", rows[i].patch, findings);
+          = open_checked ("two-bitmaps", rows[i].patch, findings);
 
       g_assert_cmpuint (image->bitmaps.nb_bitmaps, ==, 2);
       g_assert_cmphex (image->bitmaps_offset, ==, 0x200);
@@ -548,8 +571,9 @@ static void
 test_last_string (void)
 {
   g_autoptr (Qcow2Image) image = open_image (
-      "DF", "0x74:00000001 0x78:4100000000000000"
-            " 0x80:44415441000000014200000000000000 0x90:0000000000000000");
+      "data-file",
+      "0x74:00000001 0x78:4100000000000000"
+      " 0x80:44415441000000014200000000000000 0x90:0000000000000000");
 
   assert_string (image->header.external_data_file, "B");
 }
@@ -566,10 +590,10 @@ assert_stale (const char *name, const char *patch, gboolean expected)
 static void
 test_stale (void)
 {
-  assert_stale ("A", NULL, FALSE);
-  assert_stale ("A", "0x58:0000000000000000", TRUE);
-  assert_stale ("A", "0x58:0000000000000002", TRUE);
-  assert_stale ("A", "0x58:ffffffffffffffff", FALSE);
+  assert_stale ("two-bitmaps", NULL, FALSE);
+  assert_stale ("two-bitmaps", "0x58:0000000000000000", TRUE);
+  assert_stale ("two-bitmaps", "0x58:0000000000000002", TRUE);
+  assert_stale ("two-bitmaps", "0x58:ffffffffffffffff", FALSE);
   assert_stale ("version-2-bitmaps", NULL, TRUE);
 }
 
@@ -577,7 +601,7 @@ static void
 assert_damaged (const char *patch, gboolean expected)
 {
   g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-  g_autoptr (Qcow2Image) image = open_checked ("A", patch, findings);
+  g_autoptr (Qcow2Image) image = open_checked ("two-bitmaps", patch, findings);
 
   g_assert_cmpint (qcow2_directory_is_hidden (findings), ==, expected);
 }
@@ -599,7 +623,7 @@ static void
 assert_parts (const char *patch, const char *rule, guint parts)
 {
   g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-  g_autoptr (Qcow2Image) image = open_checked ("A", patch, findings);
+  g_autoptr (Qcow2Image) image = open_checked ("two-bitmaps", patch, findings);
   const Qcow2Finding *finding = qcow2_findings_get (findings, 0);
 
   g_assert_cmpstr (finding->rule, ==, rule);
@@ -622,7 +646,7 @@ test_parts (void)
 static void
 test_free (void)
 {
-  FakeSource *source = open_source ("A", NULL);
+  FakeSource *source = open_source ("two-bitmaps", NULL);
   gboolean freed = FALSE;
 
   source->freed = &freed;
@@ -652,10 +676,10 @@ add_damage (void)
 static void
 test_feature_names (void)
 {
-  g_autoptr (Qcow2Image) sound = open_image ("A", NULL);
-  g_autoptr (Qcow2Image) bit_64 = open_image ("A", "0x78:0040");
-  g_autoptr (Qcow2Image) empty = open_image ("A", "0x7a:00");
-  g_autoptr (Qcow2Image) type_3 = open_image ("A", "0x78:0300");
+  g_autoptr (Qcow2Image) sound = open_image ("two-bitmaps", NULL);
+  g_autoptr (Qcow2Image) bit_64 = open_image ("two-bitmaps", "0x78:0040");
+  g_autoptr (Qcow2Image) empty = open_image ("two-bitmaps", "0x7a:00");
+  g_autoptr (Qcow2Image) type_3 = open_image ("two-bitmaps", "0x78:0300");
 
   g_assert_cmpstr (sound->header.feature_names[0][0], ==, "dirty bit");
   g_assert_cmpstr (sound->header.feature_names[1][0], ==, "lazy refcounts");

@@ -7,8 +7,8 @@
 
 #include "check-util.h"
 
-/* The header of L is at 0x40000 and has 0x1f9000 bytes.  Its key slots, of 48
- * bytes each, begin at 0x400d0; the first one is active.  Each key has 64
+/* The header of luks is at 0x40000 and has 0x1f9000 bytes.  Its key slots, of
+ * 48 bytes each, begin at 0x400d0; the first one is active.  Each key has 64
  * bytes, and its key material takes 504 sectors.  The key material starts at
  * sector 8 for the first slot and at 3536 for the last; the payload starts at
  * 4040. */
@@ -16,81 +16,81 @@
 
 /* clang-format off */
 static const FindingRow rows[] = {
-  { "sound", "L", NULL, "" },
-  { "CRYPT-01/first-byte", "L", "0x40000:4d", "E CRYPT-01@0x40000" },
-  { "CRYPT-01/last-byte", "L", "0x40005:bf", "E CRYPT-01@0x40000" },
+  { "sound", "luks", NULL, "" },
+  { "CRYPT-01/first-byte", "luks", "0x40000:4d", "E CRYPT-01@0x40000" },
+  { "CRYPT-01/last-byte", "luks", "0x40005:bf", "E CRYPT-01@0x40000" },
   /* Without the magic, there are no further findings about the header. */
-  { "CRYPT-01/zeroes", "L", "0x40000:00*592", "E CRYPT-01@0x40000" },
-  { "CRYPT-02/0", "L", "0x40006:0000", "E CRYPT-02@0x40006" },
-  { "CRYPT-02/2", "L", "0x40006:0002 0x40068:00000000",
+  { "CRYPT-01/zeroes", "luks", "0x40000:00*592", "E CRYPT-01@0x40000" },
+  { "CRYPT-02/0", "luks", "0x40006:0000", "E CRYPT-02@0x40006" },
+  { "CRYPT-02/2", "luks", "0x40006:0002 0x40068:00000000",
     "E CRYPT-02@0x40006" },
-  { "CRYPT-02/257", "L", "0x40006:0101", "E CRYPT-02@0x40006" },
-  { "CRYPT-03/all", "L", "0x40008:61*96",
+  { "CRYPT-02/257", "luks", "0x40006:0101", "E CRYPT-02@0x40006" },
+  { "CRYPT-03/all", "luks", "0x40008:61*96",
     "E CRYPT-03@0x40008; E CRYPT-03@0x40028; E CRYPT-03@0x40048" },
-  { "CRYPT-04/empty", "L", "0x40008:00", "W CRYPT-04@0x40008" },
-  { "CRYPT-04/capital", "L", "0x40008:41", "W CRYPT-04@0x40008" },
-  { "CRYPT-04/longer", "L", "0x4000b:61", "W CRYPT-04@0x40008" },
-  { "CRYPT-04/serpent", "L", "0x40008:73657270656e74", "" },
-  { "CRYPT-05/empty", "L", "0x40028:00", "W CRYPT-05@0x40028" },
-  { "CRYPT-05/no-ivgen", "L", "0x4002c:00", "W CRYPT-05@0x40028" },
-  { "CRYPT-05/two-faults", "L", "0x40028:78 0x40029:74 0x40030:00",
+  { "CRYPT-04/empty", "luks", "0x40008:00", "W CRYPT-04@0x40008" },
+  { "CRYPT-04/capital", "luks", "0x40008:41", "W CRYPT-04@0x40008" },
+  { "CRYPT-04/longer", "luks", "0x4000b:61", "W CRYPT-04@0x40008" },
+  { "CRYPT-04/serpent", "luks", "0x40008:73657270656e74", "" },
+  { "CRYPT-05/empty", "luks", "0x40028:00", "W CRYPT-05@0x40028" },
+  { "CRYPT-05/no-ivgen", "luks", "0x4002c:00", "W CRYPT-05@0x40028" },
+  { "CRYPT-05/two-faults", "luks", "0x40028:78 0x40029:74 0x40030:00",
     "W CRYPT-05@0x40028" },
-  { "CRYPT-05/ctr", "L", "0x40028:637472 0x4006c:00000020", "" },
-  { "CRYPT-05/essiv-md5", "L", "0x4002c:65737369763a6d643500", "" },
-  { "CRYPT-05/essiv-sha512", "L", "0x4002c:65737369763a736861353132",
+  { "CRYPT-05/ctr", "luks", "0x40028:637472 0x4006c:00000020", "" },
+  { "CRYPT-05/essiv-md5", "luks", "0x4002c:65737369763a6d643500", "" },
+  { "CRYPT-05/essiv-sha512", "luks", "0x4002c:65737369763a736861353132",
     "W CRYPT-05@0x40028" },
   /* SM3 as the hash for initial vectors. */
-  { "CRYPT-06/ivgen", "L", "0x40033:3a736d3300", "W CRYPT-06@0x40028" },
-  { "CRYPT-06/empty", "L", "0x40048:00", "W CRYPT-06@0x40048" },
-  { "CRYPT-07/4040", "L", "0x40068:00000fc8", "" },
-  { "CRYPT-07/all-ones", "L", "0x40068:ffffffff", "W CRYPT-07@0x40068" },
-  { "CRYPT-08/0", "L", "0x4006c:00000000", "E CRYPT-08@0x4006c" },
-  { "CRYPT-08/31", "L", "0x4006c:0000001f", "E CRYPT-08@0x4006c" },
-  { "CRYPT-08/32", "L", "0x4006c:00000020", "" },
-  { "CRYPT-08/48", "L", "0x4006c:00000030", "" },
-  { "CRYPT-08/49", "L", "0x4006c:00000031", "E CRYPT-08@0x4006c" },
-  { "CRYPT-08/64-cbc", "L", "0x40028:636263", "E CRYPT-08@0x4006c" },
-  { "CRYPT-08/all-ones", "L", "0x4006c:ffffffff", "E CRYPT-08@0x4006c" },
-  { "CRYPT-09/0", "L", "0x400a4:00000000", "E CRYPT-09@0x400a4" },
-  { "CRYPT-10/slot-0", "L", "0x400fc:00000fa1", "E CRYPT-10@0x400fc" },
-  { "CRYPT-10/slot-7", "L", "0x4024c:00000000", "E CRYPT-10@0x4024c" },
-  { "CRYPT-11/slot-7", "L", "0x40220:00000000", "E CRYPT-11@0x40220" },
+  { "CRYPT-06/ivgen", "luks", "0x40033:3a736d3300", "W CRYPT-06@0x40028" },
+  { "CRYPT-06/empty", "luks", "0x40048:00", "W CRYPT-06@0x40048" },
+  { "CRYPT-07/4040", "luks", "0x40068:00000fc8", "" },
+  { "CRYPT-07/all-ones", "luks", "0x40068:ffffffff", "W CRYPT-07@0x40068" },
+  { "CRYPT-08/0", "luks", "0x4006c:00000000", "E CRYPT-08@0x4006c" },
+  { "CRYPT-08/31", "luks", "0x4006c:0000001f", "E CRYPT-08@0x4006c" },
+  { "CRYPT-08/32", "luks", "0x4006c:00000020", "" },
+  { "CRYPT-08/48", "luks", "0x4006c:00000030", "" },
+  { "CRYPT-08/49", "luks", "0x4006c:00000031", "E CRYPT-08@0x4006c" },
+  { "CRYPT-08/64-cbc", "luks", "0x40028:636263", "E CRYPT-08@0x4006c" },
+  { "CRYPT-08/all-ones", "luks", "0x4006c:ffffffff", "E CRYPT-08@0x4006c" },
+  { "CRYPT-09/0", "luks", "0x400a4:00000000", "E CRYPT-09@0x400a4" },
+  { "CRYPT-10/slot-0", "luks", "0x400fc:00000fa1", "E CRYPT-10@0x400fc" },
+  { "CRYPT-10/slot-7", "luks", "0x4024c:00000000", "E CRYPT-10@0x4024c" },
+  { "CRYPT-11/slot-7", "luks", "0x40220:00000000", "E CRYPT-11@0x40220" },
   /* A slot that is neither active nor inactive counts as inactive. */
-  { "CRYPT-11/slot-0", "L", "0x400d0:00ac71f2",
+  { "CRYPT-11/slot-0", "luks", "0x400d0:00ac71f2",
     "E CRYPT-11@0x400d0; W CRYPT-15@0x400d0" },
-  { "CRYPT-12/slot-0", "L", "0x400d4:00000000", "E CRYPT-12@0x400d4" },
-  { "CRYPT-12/slot-7", "L", "0x40220:00ac71f3", "E CRYPT-12@0x40224" },
-  { "CRYPT-13/sector-0", "L", "0x400f8:00000000", "E CRYPT-13@0x400f8" },
-  { "CRYPT-13/sector-7", "L", "0x400f8:00000007", "E CRYPT-13@0x400f8" },
-  { "CRYPT-13/payload", "L", "0x40248:00000dd1", "E CRYPT-13@0x40248" },
-  { "CRYPT-13/wraps-active", "L", KEY_7 " 0x40248:fffffff8",
+  { "CRYPT-12/slot-0", "luks", "0x400d4:00000000", "E CRYPT-12@0x400d4" },
+  { "CRYPT-12/slot-7", "luks", "0x40220:00ac71f3", "E CRYPT-12@0x40224" },
+  { "CRYPT-13/sector-0", "luks", "0x400f8:00000000", "E CRYPT-13@0x400f8" },
+  { "CRYPT-13/sector-7", "luks", "0x400f8:00000007", "E CRYPT-13@0x400f8" },
+  { "CRYPT-13/payload", "luks", "0x40248:00000dd1", "E CRYPT-13@0x40248" },
+  { "CRYPT-13/wraps-active", "luks", KEY_7 " 0x40248:fffffff8",
     "E CRYPT-13@0x40248" },
-  { "CRYPT-13/wraps-unused", "L", "0x40248:fffffff8",
+  { "CRYPT-13/wraps-unused", "luks", "0x40248:fffffff8",
     "W CRYPT-13@0x40248" },
   /* 0xfffffe08 + 504 is 2^32, which overflows; one sector less does not. */
-  { "CRYPT-13/just-wraps", "L", "0x40248:fffffe08", "W CRYPT-13@0x40248" },
-  { "CRYPT-13/just-not", "L", "0x40248:fffffe07", "E CRYPT-13@0x40248" },
-  { "CRYPT-14/511", "L", "0x40128:000001ff", "E CRYPT-14@0x40128" },
-  { "CRYPT-14/equal", "L", "0x40248:00000bd8", "E CRYPT-14@0x40248" },
-  { "CRYPT-14/swapped", "L", "0x400f8:00000200 0x40128:00000008", "" },
-  { "CRYPT-15/none", "L", "0x400d0:0000dead", "W CRYPT-15@0x400d0" },
-  { "CRYPT-16/one-of-two", "L", KEY_7 " size=0x2387ff",
+  { "CRYPT-13/just-wraps", "luks", "0x40248:fffffe08", "W CRYPT-13@0x40248" },
+  { "CRYPT-13/just-not", "luks", "0x40248:fffffe07", "E CRYPT-13@0x40248" },
+  { "CRYPT-14/511", "luks", "0x40128:000001ff", "E CRYPT-14@0x40128" },
+  { "CRYPT-14/equal", "luks", "0x40248:00000bd8", "E CRYPT-14@0x40248" },
+  { "CRYPT-14/swapped", "luks", "0x400f8:00000200 0x40128:00000008", "" },
+  { "CRYPT-15/none", "luks", "0x400d0:0000dead", "W CRYPT-15@0x400d0" },
+  { "CRYPT-16/one-of-two", "luks", KEY_7 " size=0x2387ff",
     "E EXT-13@0x80; E CRYPT-16@0x40248" },
-  { "CRYPT-16/both", "L", KEY_7 " size=0x7f7ff",
+  { "CRYPT-16/both", "luks", KEY_7 " size=0x7f7ff",
     "E EXT-13@0x80; E CRYPT-16@0x400f8; E CRYPT-16@0x40248" },
   /* The file ends in the header, the last bytes of which are read as zeroes.
    */
-  { "cut-header", "L", "size=0x4024e",
+  { "cut-header", "luks", "size=0x4024e",
     "E EXT-13@0x80; E CRYPT-10@0x4024c; E CRYPT-16@0x400f8" },
-  { "at-file-end", "L", "size=0x40000",
+  { "at-file-end", "luks", "size=0x40000",
     "E EXT-13@0x80; E CRYPT-01@0x40000" },
 
   /* A header without a valid position is not judged. */
-  { "no-luks", "L", "0x20:00000000 0x40000:00", "E EXT-13@0x70" },
-  { "unaligned", "L", "0x78:0000000000040200 size=0x300000",
+  { "no-luks", "luks", "0x20:00000000 0x40000:00", "E EXT-13@0x70" },
+  { "unaligned", "luks", "0x78:0000000000040200 size=0x300000",
     "E EXT-13@0x78" },
-  { "offset-0", "L", "0x78:0000000000000000", "E EXT-13@0x78" },
-  { "length-591", "L", "0x80:000000000000024f 0x40000:00",
+  { "offset-0", "luks", "0x78:0000000000000000", "E EXT-13@0x78" },
+  { "length-591", "luks", "0x80:000000000000024f 0x40000:00",
     "E EXT-13@0x80" },
   /* Both headers are judged, with findings at different offsets. */
   { "twice", "crypto-twice", "0x218:0000000000050000",
@@ -133,7 +133,7 @@ test_findings (gconstpointer data)
 static void
 test_read (void)
 {
-  FakeSource *source = open_source ("L", KEY_7);
+  FakeSource *source = open_source ("luks", KEY_7);
   Qcow2Luks luks;
   g_autoptr (GError) error = NULL;
 
@@ -162,7 +162,7 @@ test_bad_sector (void)
 {
   g_auto (Checked) c = { 0 };
 
-  checked_open (&c, "L", NULL);
+  checked_open (&c, "luks", NULL);
   checked_set_bad (&c, 0x40000, 0x40001);
   checked_run (&c);
   checked_assert_failed (&c, "0x40000");

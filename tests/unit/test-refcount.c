@@ -7,9 +7,9 @@
 
 #include "test-util.h"
 
-/* Base B has clusters of 512 bytes.  Its refcount table, at 0x200, takes one
- * cluster and so has 64 entries.  A refcount block is at 0x400, and the file
- * ends at 0x12820. */
+/* Base four-entries has clusters of 512 bytes.  Its refcount table, at 0x200,
+ * takes one cluster and so has 64 entries.  A refcount block is at 0x400, and
+ * the file ends at 0x12820. */
 #define TABLE 0x200
 #define N_BLOCKS 64
 #define BLOCK 512
@@ -57,7 +57,7 @@ assert_get (Fixture *f, guint64 cluster, guint64 n, guint64 refcount,
 typedef struct
 {
   const char *path;
-  const char *patch; /* of B: refcount_order, start of the block */
+  const char *patch; /* of four-entries: refcount_order, start of the block */
   guint64 refcounts[9];
   guint per_block;
 } WidthRow;
@@ -100,7 +100,7 @@ test_width (gconstpointer data)
   g_auto (Fixture) f = { 0 };
   g_autofree char *patch = g_strdup_printf ("0x400:00*512 %s", row->patch);
 
-  fixture_open (&f, "B", patch);
+  fixture_open (&f, "four-entries", patch);
   for (guint i = 0; i < G_N_ELEMENTS (row->refcounts); i++)
     assert_get (&f, i, 1, row->refcounts[i], 1);
 
@@ -116,7 +116,7 @@ test_last (void)
 {
   g_auto (Fixture) f = { 0 };
 
-  fixture_open (&f, "B", "0x5fe:0203");
+  fixture_open (&f, "four-entries", "0x5fe:0203");
   assert_get (&f, 255, 1, 0x203, 1);
   assert_get (&f, 255, 9, 0x203, 1);
 }
@@ -126,7 +126,8 @@ test_runs (void)
 {
   g_auto (Fixture) f = { 0 };
 
-  fixture_open (&f, "B", "0x400:0000*256 0x400:0001*10 0x414:0002*5");
+  fixture_open (&f, "four-entries",
+                "0x400:0000*256 0x400:0001*10 0x414:0002*5");
   assert_get (&f, 0, 1, 1, 1);
   assert_get (&f, 0, 10, 1, 10);
   assert_get (&f, 0, 11, 1, 10);
@@ -144,7 +145,7 @@ test_wide_runs (void)
 {
   g_auto (Fixture) f = { 0 };
 
-  fixture_open (&f, "B",
+  fixture_open (&f, "four-entries",
                 "0x60:00000006 0x400:00*512 0x408:01 0x41f:07 0x427:07");
   assert_get (&f, 0, 64, 0, 1);
   assert_get (&f, 1, 64, G_GUINT64_CONSTANT (0x0100000000000000), 1);
@@ -164,7 +165,7 @@ test_blocks (void)
   g_auto (Fixture) f = { 0 };
   guint64 offset = 77;
 
-  fixture_open (&f, "B",
+  fixture_open (&f, "four-entries",
                 "0x200:0000000000000400 0x208:0000000000000600"
                 " 0x210:0000000000000000 0x218:0000000000000800"
                 " 0x220:0000000000012800 0x228:0000000000012a00"
@@ -192,7 +193,7 @@ test_skip_unused (void)
   static const guint64 from[] = { 0, 1, 2, 3, 4, 5, 6, 41 };
   g_auto (Fixture) f = { 0 };
 
-  fixture_open (&f, "B",
+  fixture_open (&f, "four-entries",
                 "0x200:0000*256 0x217:01 0x218:80 0x22c:04 0x340:0001");
   for (guint i = 0; i < G_N_ELEMENTS (from); i++)
     {
@@ -206,7 +207,7 @@ test_skip_unused (void)
 typedef struct
 {
   const char *path;
-  const char *patch; /* of B */
+  const char *patch; /* of four-entries */
   guint64 block;     /* host offset of the first block */
 } BlockRow;
 
@@ -237,7 +238,7 @@ test_block (gconstpointer data)
   g_auto (Fixture) f = { 0 };
   guint64 offset = 77;
 
-  fixture_open (&f, "B", row->patch);
+  fixture_open (&f, "four-entries", row->patch);
   g_assert_true (
       qcow2_refcounts_get_block (f.refcounts, 0, &offset, NULL, NULL));
   g_assert_cmphex (offset, ==, row->block);
@@ -250,7 +251,7 @@ test_behind_table (void)
   g_auto (Fixture) f = { 0 };
   const guint64 end = N_BLOCKS * 256;
 
-  fixture_open (&f, "B", "0x3f8:0000000000000400 0x400:0001*256");
+  fixture_open (&f, "four-entries", "0x3f8:0000000000000400 0x400:0001*256");
   g_assert_cmpuint (qcow2_refcounts_get_n_blocks (f.refcounts), ==, N_BLOCKS);
   assert_get (&f, end - 1, 1000, 1, 1);
   assert_get (&f, end, 1000, 0, 1000);
@@ -263,7 +264,7 @@ test_two_clusters (void)
 {
   g_auto (Fixture) f = { 0 };
 
-  fixture_open (&f, "B",
+  fixture_open (&f, "four-entries",
                 "0x30:0000000000000600 0x38:00000002 0x600:00*1024"
                 " 0x800:0000000000000a00 0xa00:0009*256");
   g_assert_cmpuint (qcow2_refcounts_get_n_blocks (f.refcounts), ==, 128);
@@ -274,7 +275,7 @@ test_two_clusters (void)
 typedef struct
 {
   const char *path;
-  const char *patch; /* of A, which has 45 clusters of 64 KiB */
+  const char *patch; /* of two-bitmaps, which has 45 clusters of 64 KiB */
   guint64 n_blocks;  /* 0: no refcounts */
 } PlaceRow;
 
@@ -302,7 +303,7 @@ static void
 test_place (gconstpointer data)
 {
   const PlaceRow *row = data;
-  g_autoptr (Qcow2Image) image = open_image ("A", row->patch);
+  g_autoptr (Qcow2Image) image = open_image ("two-bitmaps", row->patch);
   g_autoptr (Qcow2Refcounts) refcounts = qcow2_refcounts_new (image);
 
   if (row->n_blocks == 0)
@@ -318,7 +319,7 @@ test_version_2 (void)
 {
   g_auto (Fixture) f = { 0 };
 
-  fixture_open (&f, "V2", "0x20002:0102");
+  fixture_open (&f, "version-2", "0x20002:0102");
   assert_get (&f, 1, 1, 0x102, 1);
 }
 
@@ -379,14 +380,16 @@ get_naive (const Image *image, guint order, guint64 cluster)
   return value;
 }
 
-/* Builds base B with three blocks of random bytes, in long runs of equal ones.
+/* Builds base four-entries with three blocks of random bytes, in long runs of
+ * equal ones.
  */
 static Image *
 build_random (guint order)
 {
-  Image *image = build_patched ("B", "0x200:00*512 0x200:0000000000000400"
-                                     " 0x210:0000000000000600"
-                                     " 0x218:0000000000000800");
+  Image *image
+      = build_patched ("four-entries", "0x200:00*512 0x200:0000000000000400"
+                                       " 0x210:0000000000000600"
+                                       " 0x218:0000000000000800");
   guint8 byte = 0;
 
   image_put_be (image, 0x60, 4, order);
@@ -434,7 +437,7 @@ test_work (void)
 {
   g_auto (Fixture) f = { 0 };
 
-  fixture_open (&f, "B",
+  fixture_open (&f, "four-entries",
                 "0x208:0000000000000600 0x400:0001*256 0x600:0001*256");
   g_assert_cmpuint (qcow2_refcounts_get_work (f.refcounts), ==, 0);
   assert_get (&f, 0, 100, 1, 100);
@@ -453,7 +456,7 @@ test_few_reads (void)
 {
   g_auto (Fixture) f = { 0 };
 
-  fixture_open (&f, "B", NULL);
+  fixture_open (&f, "four-entries", NULL);
   const guint before = ((FakeSource *) f.image->source)->n_reads;
   for (guint64 i = 0; i < 256; i++)
     {
@@ -481,7 +484,7 @@ test_bad_table (void)
   guint64 refcount = 77;
   guint64 n = 77;
 
-  fixture_open (&f, "B", NULL);
+  fixture_open (&f, "four-entries", NULL);
   set_bad (&f, 0x208, 0x209);
   g_assert_false (
       qcow2_refcounts_get (f.refcounts, 256, 1, &refcount, &n, &error));
@@ -502,7 +505,7 @@ test_bad_block (void)
   guint64 refcount = 77;
   guint64 n = 77;
 
-  fixture_open (&f, "B", "0x208:0000000000000600 0x600:0007*256");
+  fixture_open (&f, "four-entries", "0x208:0000000000000600 0x600:0007*256");
   set_bad (&f, 0x500, 0x501);
   g_assert_false (
       qcow2_refcounts_get (f.refcounts, 128, 1, &refcount, &n, &error));

@@ -7,8 +7,8 @@
 
 #include "test-util.h"
 
-/* The snapshot table of base S is at 0x50000.  AT moves it to 0x100000, which
- * is the end of the file unless a patch sets the size. */
+/* The snapshot table of base snapshot is at 0x50000.  AT moves it to 0x100000,
+ * which is the end of the file unless a patch sets the size. */
 #define AT "0x40:0000000000100000 "
 
 typedef struct
@@ -26,47 +26,48 @@ typedef struct
 static const SizeRow rows[] = {
   /* The builder's entry: 24 bytes of extra data, id "1", name "snap1": 70
    * bytes. */
-  { "one", "S", "", 72 },
+  { "one", "snapshot", "", 72 },
   { "two", "two-snapshots", "", 144 },
-  { "none", "S", "0x3c:00000000", 0 },
-  { "none-at-0", "A", "", 0 },
-  { "shortest", "S", AT "size=0x200000", 40 },
-  { "many-shortest", "S", AT "0x3c:00000064 size=0x200000", 4000 },
-  { "id", "S", AT "0x10000c:0001 size=0x200000", 48 },
-  { "id-8", "S", AT "0x10000c:0008 size=0x200000", 48 },
-  { "id-9", "S", AT "0x10000c:0009 size=0x200000", 56 },
-  { "id-longest", "S", AT "0x10000c:ffff size=0x200000", 65576 },
-  { "name-longest", "S", AT "0x10000e:ffff size=0x200000", 65576 },
-  { "id-and-name", "S", AT "0x10000c:00030006 size=0x200000", 56 },
-  { "extra-16", "S", AT "0x100024:00000010 size=0x200000", 56 },
-  { "extra-1024", "S", AT "0x100024:00000400 size=0x200000", 1064 },
-  { "extra-and-strings", "S", AT "0x10000c:ffffffff 0x100024:00000401"
+  { "none", "snapshot", "0x3c:00000000", 0 },
+  { "none-at-0", "two-bitmaps", "", 0 },
+  { "shortest", "snapshot", AT "size=0x200000", 40 },
+  { "many-shortest", "snapshot", AT "0x3c:00000064 size=0x200000", 4000 },
+  { "id", "snapshot", AT "0x10000c:0001 size=0x200000", 48 },
+  { "id-8", "snapshot", AT "0x10000c:0008 size=0x200000", 48 },
+  { "id-9", "snapshot", AT "0x10000c:0009 size=0x200000", 56 },
+  { "id-longest", "snapshot", AT "0x10000c:ffff size=0x200000", 65576 },
+  { "name-longest", "snapshot", AT "0x10000e:ffff size=0x200000", 65576 },
+  { "id-and-name", "snapshot", AT "0x10000c:00030006 size=0x200000", 56 },
+  { "extra-16", "snapshot", AT "0x100024:00000010 size=0x200000", 56 },
+  { "extra-1024", "snapshot", AT "0x100024:00000400 size=0x200000", 1064 },
+  { "extra-and-strings", "snapshot", AT "0x10000c:ffffffff 0x100024:00000401"
     " size=0x200000", 132136 },
   /* The second entry begins after the padding of the first. */
-  { "second-after-padding", "S", AT "0x3c:00000002 0x10000c:0001"
+  { "second-after-padding", "snapshot", AT "0x3c:00000002 0x10000c:0001"
     " 0x10003c:0011 size=0x200000", 48 + 64 },
 
   /* The file ends inside the table. */
-  { "cut-padding", "S", AT "0x10000c:0001 size=0x100029", 41 },
-  { "cut-padding-of-two", "S", AT "0x3c:00000002 0x10000c:0001 size=0x100029",
-    41 },
-  { "cut-name", "S", AT "0x10000e:0100 size=0x100080", 128 },
-  { "cut-extra-data", "S", AT "0x100024:00010000 size=0x100100", 256 },
-  { "extra-data-4-gib", "S", AT "0x100024:ffffffff size=0x200000",
+  { "cut-padding", "snapshot", AT "0x10000c:0001 size=0x100029", 41 },
+  { "cut-padding-of-two", "snapshot",
+    AT "0x3c:00000002 0x10000c:0001 size=0x100029", 41 },
+  { "cut-name", "snapshot", AT "0x10000e:0100 size=0x100080", 128 },
+  { "cut-extra-data", "snapshot", AT "0x100024:00010000 size=0x100100", 256 },
+  { "extra-data-4-gib", "snapshot", AT "0x100024:ffffffff size=0x200000",
     0x100000 },
-  { "last-head", "S", AT "0x3c:00000002 size=0x100050", 80 },
-  { "cut-head", "S", AT "0x3c:00000002 size=0x10004f", 79 },
-  { "cut-first-head", "S", AT "size=0x100027", 39 },
-  { "one-byte", "S", AT "size=0x100001", 1 },
+  { "last-head", "snapshot", AT "0x3c:00000002 size=0x100050", 80 },
+  { "cut-head", "snapshot", AT "0x3c:00000002 size=0x10004f", 79 },
+  { "cut-first-head", "snapshot", AT "size=0x100027", 39 },
+  { "one-byte", "snapshot", AT "size=0x100001", 1 },
 
   /* QEMU allows at most 65536 entries and 64 MiB. */
-  { "65535", "S", AT "0x3c:0000ffff size=0x10000000", 65535 * 40 },
-  { "65536", "S", AT "0x3c:00010000 size=0x10000000", 65536 * 40 },
-  { "65537", "S", AT "0x3c:00010001 size=0x10000000", 65536 * 40 },
-  { "all-ones", "S", AT "0x3c:ffffffff size=0x10000000", 65536 * 40 },
-  { "64-mib", "S", AT "0x100024:07000000 size=0x10000000", 67108864 },
-  { "just-64-mib", "S", AT "0x100024:03ffffd8 size=0x10000000", 67108864 },
-  { "just-not-64-mib", "S", AT "0x100024:03ffffd0 size=0x10000000",
+  { "65535", "snapshot", AT "0x3c:0000ffff size=0x10000000", 65535 * 40 },
+  { "65536", "snapshot", AT "0x3c:00010000 size=0x10000000", 65536 * 40 },
+  { "65537", "snapshot", AT "0x3c:00010001 size=0x10000000", 65536 * 40 },
+  { "all-ones", "snapshot", AT "0x3c:ffffffff size=0x10000000", 65536 * 40 },
+  { "64-mib", "snapshot", AT "0x100024:07000000 size=0x10000000", 67108864 },
+  { "just-64-mib", "snapshot", AT "0x100024:03ffffd8 size=0x10000000",
+    67108864 },
+  { "just-not-64-mib", "snapshot", AT "0x100024:03ffffd0 size=0x10000000",
     67108856 },
 };
 /* clang-format on */
@@ -89,7 +90,7 @@ static void
 test_few_reads (void)
 {
   g_autoptr (Qcow2Image) image
-      = open_image ("S", AT "0x3c:00010000 size=0x10000000");
+      = open_image ("snapshot", AT "0x3c:00010000 size=0x10000000");
   const guint before = ((FakeSource *) image->source)->n_reads;
   g_auto (Qcow2SnapshotTable) table;
 
@@ -101,7 +102,7 @@ static void
 test_read_error (void)
 {
   g_autoptr (Qcow2Image) image
-      = open_image ("S", AT "0x3c:00000003 size=0x200000");
+      = open_image ("snapshot", AT "0x3c:00000003 size=0x200000");
   g_autoptr (GError) error = NULL;
   g_auto (Qcow2SnapshotTable) table = { .size = 77 };
 
@@ -117,8 +118,8 @@ test_read_error (void)
 static void
 test_skips (void)
 {
-  g_autoptr (Qcow2Image) image
-      = open_image ("S", AT "0x3c:00000002 0x100024:00080000 size=0x200000");
+  g_autoptr (Qcow2Image) image = open_image (
+      "snapshot", AT "0x3c:00000002 0x100024:00080000 size=0x200000");
   g_auto (Qcow2SnapshotTable) table = { .size = 77 };
 
   ((FakeSource *) image->source)->bad_start = 0x140000;
@@ -129,7 +130,7 @@ test_skips (void)
 
 /* HDR-19, by QEMU's rules for a snapshot table. */
 static void
-test_judged (void)
+test_checked (void)
 {
   static const struct
   {
@@ -160,7 +161,7 @@ test_judged (void)
 
   for (gsize i = 0; i < G_N_ELEMENTS (judged); i++)
     {
-      g_autoptr (Qcow2Image) image = open_image ("S", judged[i].patch);
+      g_autoptr (Qcow2Image) image = open_image ("snapshot", judged[i].patch);
       g_auto (Qcow2SnapshotTable) table;
 
       g_assert_true (qcow2_snapshot_table_measure (image, &table, NULL));
@@ -184,6 +185,6 @@ main (int argc, char **argv)
   g_test_add_func ("/snapshot/few-reads", test_few_reads);
   g_test_add_func ("/snapshot/read-error", test_read_error);
   g_test_add_func ("/snapshot/skips", test_skips);
-  g_test_add_func ("/snapshot/judged", test_judged);
+  g_test_add_func ("/snapshot/judged", test_checked);
   return g_test_run ();
 }

@@ -20,53 +20,57 @@ typedef struct
 
 /* clang-format off */
 static const VerdictRow rows[] = {
-  { "sound", "A", NULL, QCOW2_EFFECT_ACCEPTED, QCOW2_NO_RULE },
-  { "dirty", "A", "0x4f:01", QCOW2_EFFECT_REPAIRED, QCOW2_HDR_21_DIRTY },
-  { "corrupt", "A", "0x4f:02", QCOW2_EFFECT_READ_ONLY, QCOW2_HDR_21_CORRUPT },
-  { "worst/dirty-and-corrupt", "A", "0x4f:03", QCOW2_EFFECT_READ_ONLY,
+  { "sound", "two-bitmaps", NULL, QCOW2_EFFECT_ACCEPTED, QCOW2_NO_RULE },
+  { "dirty", "two-bitmaps", "0x4f:01", QCOW2_EFFECT_REPAIRED,
+    QCOW2_HDR_21_DIRTY },
+  { "corrupt", "two-bitmaps", "0x4f:02", QCOW2_EFFECT_READ_ONLY,
     QCOW2_HDR_21_CORRUPT },
-  { "worst/refused", "A", "0x4f:03 0x48:80", QCOW2_EFFECT_REFUSED,
+  { "worst/dirty-and-corrupt", "two-bitmaps", "0x4f:03",
+    QCOW2_EFFECT_READ_ONLY, QCOW2_HDR_21_CORRUPT },
+  { "worst/refused", "two-bitmaps", "0x4f:03 0x48:80", QCOW2_EFFECT_REFUSED,
     QCOW2_HDR_20 },
-  { "at-load", "A", "0x2a0000:8000000000000000", QCOW2_EFFECT_REFUSED,
-    QCOW2_BTAB_01 },
+  { "at-load", "two-bitmaps", "0x2a0000:8000000000000000",
+    QCOW2_EFFECT_REFUSED, QCOW2_BTAB_01 },
   /* QEMU does not load a bitmap that is in use. */
-  { "excuse/in-use", "A", "0x2a0000:8000000000000000 0x2c000f:01",
+  { "excuse/in-use", "two-bitmaps", "0x2a0000:8000000000000000 0x2c000f:01",
     QCOW2_EFFECT_ACCEPTED, QCOW2_NO_RULE },
   /* QEMU ignores bitmaps for which the autoclear bit does not vouch. */
-  { "excuse/hidden", "A", "0x2c0010:02 0x58:0000000000000000",
+  { "excuse/hidden", "two-bitmaps", "0x2c0010:02 0x58:0000000000000000",
     QCOW2_EFFECT_ACCEPTED, QCOW2_NO_RULE },
-  { "no-excuse/hidden", "A", "0x2c0010:02", QCOW2_EFFECT_REFUSED,
+  { "no-excuse/hidden", "two-bitmaps", "0x2c0010:02", QCOW2_EFFECT_REFUSED,
     QCOW2_BDIR_11 },
   /* The backing file name is in the header: QEMU reads no extension, so that
    * it does not see the bitmaps. */
-  { "excuse/no-extensions", "A",
+  { "excuse/no-extensions", "two-bitmaps",
     "0x2c0010:02 0x8:0000000000000004 0x10:00000001", QCOW2_EFFECT_ACCEPTED,
     QCOW2_NO_RULE },
   /* QEMU looks for extensions after the end of the file: with room for magic
    * and length, and without. */
-  { "misread/after-file", "A", "0x64:0000fff7 size=0x200",
+  { "misread/after-file", "two-bitmaps", "0x64:0000fff7 size=0x200",
     QCOW2_EFFECT_ACCEPTED, QCOW2_NO_RULE },
-  { "misread/no-room-after-file", "A", "0x64:0000fff9 size=0x200",
+  { "misread/no-room-after-file", "two-bitmaps", "0x64:0000fff9 size=0x200",
     QCOW2_EFFECT_REFUSED, QCOW2_HDR_07_REFUSED },
   /* The name of the last bitmap is made to end after the directory.  The file
    * ends in what was the entry's padding. */
-  { "directory/name-and-file", "A", "0x2c0032:0009 size=0x2c003c",
+  { "directory/name-and-file", "two-bitmaps", "0x2c0032:0009 size=0x2c003c",
     QCOW2_EFFECT_REFUSED, QCOW2_BEXT_06_REFUSED },
   /* The bitmap with the truncated head is not in use, and QEMU cannot rewrite
    * it without a name. */
-  { "directory/head", "B", "size=0x12814", QCOW2_EFFECT_READ_ONLY,
+  { "directory/head", "four-entries", "size=0x12814", QCOW2_EFFECT_READ_ONLY,
     QCOW2_BDIR_01_SHORTER },
-  { "directory/head-half-name-size", "B",
+  { "directory/head-half-name-size", "four-entries",
     "0x80:0000000000000118 0x12812:01 size=0x12813",
     QCOW2_EFFECT_READ_ONLY, QCOW2_BDIR_01_SHORTER },
-  { "directory/head-no-name-size", "B", "size=0x12812", QCOW2_EFFECT_REFUSED,
-    QCOW2_BEXT_06_REFUSED },
+  { "directory/head-no-name-size", "four-entries", "size=0x12812",
+    QCOW2_EFFECT_REFUSED, QCOW2_BEXT_06_REFUSED },
   /* QEMU reads the table of an entry even without a name. */
-  { "directory/table-of-head", "B", "size=0x12817 0x12600:8000000000000000",
+  { "directory/table-of-head", "four-entries",
+    "size=0x12817 0x12600:8000000000000000",
     QCOW2_EFFECT_REFUSED, QCOW2_BTAB_01 },
-  { "directory/table", "A", "size=0x2c0038 0x2b0000:8000000000000000",
+  { "directory/table", "two-bitmaps",
+    "size=0x2c0038 0x2b0000:8000000000000000",
     QCOW2_EFFECT_REFUSED, QCOW2_BTAB_01 },
-  { "directory/padding", "A", "size=0x2c003c", QCOW2_EFFECT_ACCEPTED,
+  { "directory/padding", "two-bitmaps", "size=0x2c003c", QCOW2_EFFECT_ACCEPTED,
     QCOW2_NO_RULE },
 };
 /* clang-format on */
