@@ -5,7 +5,7 @@
 #pragma once
 
 #include "check/finding.h"
-#include "qcow2/extension.h"
+#include "qcow2/extension-walk.h"
 
 G_BEGIN_DECLS
 

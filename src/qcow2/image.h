@@ -3,7 +3,7 @@
 
 #pragma once
 
-#include "qcow2/extension.h"
+#include "qcow2/extension-walk.h"
 
 G_BEGIN_DECLS
 
