@@ -8,8 +8,8 @@
 
 #define WHAT (qcow2_extension_record.name)
 
-/* The maximum number of bytes of payload to keep: QEMU's largest cluster. */
-#define MAX_PAYLOAD (2 * 1024 * 1024)
+/* The maximum number of bytes of data to keep: QEMU's largest cluster. */
+#define MAX_DATA (2 * 1024 * 1024)
 
 struct Qcow2ExtensionWalk
 {
@@ -90,9 +90,9 @@ read_truncated_head (Qcow2ExtensionWalk *walk)
   at->length = e.length;
 }
 
-/* Moves WALK past the current extension, which has LENGTH bytes of payload.
- * Ends WALK if the payload does not fit into the area or is truncated by the
- * file; only the padding may be truncated. */
+/* Moves AT past the current extension, which has LENGTH bytes of data.  Ends
+ * the walk if the data do not fit into the area or are truncated by the file;
+ * only the padding may be truncated. */
 static void
 advance (Qcow2WalkPosition *at, guint32 length)
 {
@@ -108,10 +108,9 @@ advance (Qcow2WalkPosition *at, guint32 length)
     at->pos = data + MIN (padded, at->file_end - data);
 }
 
-/* Returns the LEN bytes at host offset OFFSET, at most MAX_PAYLOAD. */
+/* Returns the LEN bytes at host offset OFFSET, at most MAX_DATA. */
 static GBytes *
-read_payload (Qcow2ExtensionWalk *walk, guint64 offset, gsize len,
-              GError **error)
+read_data (Qcow2ExtensionWalk *walk, guint64 offset, gsize len, GError **error)
 {
   if (len <= BYTE_WINDOW_SIZE)
     {
@@ -128,9 +127,9 @@ read_payload (Qcow2ExtensionWalk *walk, guint64 offset, gsize len,
   return g_bytes_new_take (g_steal_pointer (&bytes), len);
 }
 
-/* Stores the next extension in *EXTENSION, which the caller clears.  The
- * payload of the last one may be truncated or, if its length is wrong,
- * missing.  Returns FALSE without an error at the end of WALK, or FALSE with
+/* Stores the next extension in *EXTENSION, which the caller clears.  The data
+ * of the last one may be truncated or, if its length is wrong, missing.
+ * Returns FALSE without an error at the end of WALK, or FALSE with
  * QCOW2_ERROR_READ if a read fails. */
 gboolean
 qcow2_extension_walk_next (Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
@@ -169,9 +168,9 @@ qcow2_extension_walk_next (Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
     {
       const guint64 data = offset + QCOW2_EXTENSION_HEAD_LENGTH;
       const guint64 left = at->file_end - data;
-      const gsize len = (gsize) MIN (MIN (e.length, left), MAX_PAYLOAD);
+      const gsize len = (gsize) MIN (MIN (e.length, left), MAX_DATA);
 
-      e.bytes = read_payload (walk, data, len, error);
+      e.bytes = read_data (walk, data, len, error);
       if (e.bytes == NULL)
         return FALSE;
     }

@@ -16,9 +16,9 @@ typedef enum
   QCOW2_AT_FILE_END,        /* between two extensions */
   QCOW2_NO_ROOM_FOR_HEAD,   /* the area ends inside magic and length */
   QCOW2_HEAD_TRUNCATED,     /* the file does */
-  QCOW2_DATA_TOO_LONG,      /* the payload exceeds the area */
-  QCOW2_DATA_TRUNCATED,     /* the payload exceeds the file */
-  QCOW2_TERMINATOR_TOO_LONG /* the payload of the terminator exceeds the
+  QCOW2_DATA_TOO_LONG,      /* the data exceed the area */
+  QCOW2_DATA_TRUNCATED,     /* the data exceed the file */
+  QCOW2_TERMINATOR_TOO_LONG /* the data of the terminator exceed the
                                area */
 } Qcow2WalkState;
 
@@ -32,7 +32,7 @@ typedef struct
   guint64 file_end; /* host offset, at most AREA_END */
   guint64 index;    /* of the next extension */
   guint32 magic;    /* of the last extension; missing bytes are zeroes */
-  guint32 length;   /* bytes of its payload; missing bytes are zeroes */
+  guint32 length;   /* bytes of its data; missing bytes are zeroes */
 } Qcow2WalkPosition;
 
 /* A walk over the extension area, from start to end. */

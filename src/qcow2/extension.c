@@ -6,33 +6,40 @@
 
 #include <string.h>
 
+#include "qcow2/image.h"
 #include "qcow2/printable.h"
 
-const Qcow2Label qcow2_extension_names[] = {
-  { QCOW2_EXTENSION_BACKING_FORMAT, "Backing format" },
-  { QCOW2_EXTENSION_FEATURES, "Feature table" },
-  { QCOW2_EXTENSION_CRYPTO, "Crypto header" },
-  { QCOW2_EXTENSION_BITMAPS, "Bitmaps" },
-  { QCOW2_EXTENSION_DATA_FILE, "Data file" },
-  { 0, NULL },
+/* clang-format off */
+/* The known types of header extensions: magic, name, and initializers of the
+ * other members of Qcow2ExtensionType. */
+#define TYPES(T)                                                              \
+  T (QCOW2_EXTENSION_BACKING_FORMAT, "Backing format",                        \
+     .apply = apply_backing_format)                                           \
+  T (QCOW2_EXTENSION_FEATURES, "Feature table",                               \
+     .row_record = &qcow2_feature_record, .apply = apply_features)            \
+  T (QCOW2_EXTENSION_CRYPTO, "Crypto header",                                 \
+     DECODE (qcow2_crypto_extension_record, crypto), .apply = apply_crypto)   \
+  T (QCOW2_EXTENSION_BITMAPS, "Bitmaps",                                      \
+     DECODE (qcow2_bitmaps_extension_record, bitmaps), .apply = apply_bitmaps)\
+  T (QCOW2_EXTENSION_DATA_FILE, "Data file", .apply = apply_data_file)
+
+#define LABEL(number, text, ...) { (number), text },
+#define TYPE(number, text, ...)                                               \
+  { .magic = (number), .name = text, __VA_ARGS__ },
+#define DECODE(structure, to)                                                 \
+  .record = &(structure), .member = offsetof (Qcow2Extension, to)
+
+static const Qcow2Label type_names[] = {
+  TYPES (LABEL)
+  { 0, NULL }
 };
+/* clang-format on */
 
 const Qcow2Label qcow2_feature_types[] = {
   { 0, "incompatible" },
   { 1, "compatible" },
   { 2, "autoclear" },
   { 0, NULL },
-};
-
-/* Payloads other than QCOW2_PAYLOAD_DATA. */
-static const struct
-{
-  guint32 magic;
-  Qcow2Payload payload;
-} payloads[] = {
-  { QCOW2_EXTENSION_FEATURES, QCOW2_PAYLOAD_FEATURES },
-  { QCOW2_EXTENSION_CRYPTO, QCOW2_PAYLOAD_CRYPTO },
-  { QCOW2_EXTENSION_BITMAPS, QCOW2_PAYLOAD_BITMAPS },
 };
 
 #define F(member, ...) QCOW2_STORED (Qcow2Extension, member, __VA_ARGS__)
@@ -46,9 +53,9 @@ static const struct
 /* clang-format off */
 static const Qcow2Field head_fields[] = {
   D ("index", index, QCOW2_DEC, .text = ""),
-  D ("name", magic, QCOW2_NAME, .labels = qcow2_extension_names, .text = "",
+  D ("name", magic, QCOW2_NAME, .labels = type_names, .text = "",
      .absent = "<unknown>"),
-  F (magic, QCOW2_HEX_ENUM, .labels = qcow2_extension_names),
+  F (magic, QCOW2_HEX_ENUM, .labels = type_names),
   D ("file_offset", file_offset, QCOW2_HEX),
   F (length, QCOW2_DEC),
   QCOW2_FIELD_END
@@ -92,20 +99,99 @@ const Qcow2Record qcow2_bitmaps_extension_record
 const Qcow2Record qcow2_feature_record
     = { .name = "feature name table", .fields = feature_fields };
 
-static Qcow2Payload
-payload_of (guint32 magic)
+static void
+replace_string (GBytes **string, GBytes *value)
 {
-  for (guint i = 0; i < G_N_ELEMENTS (payloads); i++)
-    {
-      if (payloads[i].magic == magic)
-        return payloads[i].payload;
-    }
-
-  return QCOW2_PAYLOAD_DATA;
+  g_clear_pointer (string, g_bytes_unref);
+  if (value != NULL)
+    *string = g_bytes_ref (value);
 }
 
 static void
-decode_data (Qcow2Extension *extension)
+apply_backing_format (Qcow2Image *image, const Qcow2Extension *extension)
+{
+  replace_string (&image->header.backing_format, extension->bytes);
+}
+
+static void
+apply_data_file (Qcow2Image *image, const Qcow2Extension *extension)
+{
+  replace_string (&image->header.external_data_file, extension->bytes);
+}
+
+/* Copies the names of feature bits in EXTENSION to the header of IMAGE.  As in
+ * QEMU, the first name of a bit counts. */
+static void
+apply_features (Qcow2Image *image, const Qcow2Extension *extension)
+{
+  const guint n = qcow2_extension_get_n_features (extension);
+
+  for (guint row = 0; row < n; row++)
+    {
+      g_auto (Qcow2Feature) feature = { 0 };
+      gsize len;
+
+      qcow2_extension_get_feature (extension, row, &feature);
+      const char *name = g_bytes_get_data (feature.name, &len);
+      if (feature.type >= QCOW2_N_FEATURE_TYPES
+          || feature.bit >= QCOW2_MASK_BITS || len == 0)
+        continue;
+
+      char **slot = &image->header.feature_names[feature.type][feature.bit];
+      if (*slot == NULL)
+        *slot = g_strndup (name, len);
+    }
+}
+
+static void
+apply_crypto (Qcow2Image *image, const Qcow2Extension *extension)
+{
+  image->has_crypto
+      = image->has_crypto || qcow2_extension_is_complete (extension);
+  image->crypto_located = extension->crypto.crypto_header_offset != 0;
+  if (extension->n_decoded < 2)
+    return;
+
+  image->crypto = extension->crypto;
+  image->crypto_offset = extension->file_offset + QCOW2_EXTENSION_HEAD_LENGTH;
+}
+
+static void
+apply_bitmaps (Qcow2Image *image, const Qcow2Extension *extension)
+{
+  image->bitmaps_index = extension->index;
+  image->bitmaps_truncated = !qcow2_extension_is_complete (extension);
+  if (image->bitmaps_truncated)
+    return;
+
+  image->has_bitmaps = TRUE;
+  image->bitmaps = extension->bitmaps;
+  image->bitmaps_offset = extension->file_offset + QCOW2_EXTENSION_HEAD_LENGTH;
+}
+
+/* clang-format off */
+const Qcow2ExtensionType qcow2_extension_types[] = {
+  TYPES (TYPE)
+  { .name = NULL }
+};
+/* clang-format on */
+
+/* Returns the type of the extensions with MAGIC, or NULL if it is unknown. */
+const Qcow2ExtensionType *
+qcow2_extension_find_type (guint32 magic)
+{
+  for (const Qcow2ExtensionType *it = qcow2_extension_types; it->name != NULL;
+       it++)
+    {
+      if (it->magic == magic)
+        return it;
+    }
+
+  return NULL;
+}
+
+static void
+decode_bytes (Qcow2Extension *extension)
 {
   gsize len;
   const guint8 *bytes = g_bytes_get_data (extension->bytes, &len);
@@ -126,63 +212,52 @@ decode_data (Qcow2Extension *extension)
   extension->data_hex = g_bytes_new_take (g_steal_pointer (&hex), 2 * len);
 }
 
-/* Sets the payload of EXTENSION, and decodes its bytes, if any, into the other
- * members. */
+/* Decodes the bytes of EXTENSION, if there are any, into its other members.  A
+ * table is not decoded; see qcow2_extension_get_feature (). */
 void
 qcow2_extension_decode_data (Qcow2Extension *extension)
 {
-  extension->payload = payload_of (extension->magic);
-  if (extension->bytes == NULL)
+  const Qcow2ExtensionType *type
+      = qcow2_extension_find_type (extension->magic);
+
+  if (extension->bytes == NULL || (type != NULL && type->row_record != NULL))
     return;
+  if (type == NULL || type->record == NULL)
+    {
+      decode_bytes (extension);
+      return;
+    }
 
   gsize len;
   const guint8 *bytes = g_bytes_get_data (extension->bytes, &len);
-
-  switch (extension->payload)
-    {
-    case QCOW2_PAYLOAD_DATA:
-      decode_data (extension);
-      return;
-    case QCOW2_PAYLOAD_CRYPTO:
-      extension->n_decoded = qcow2_record_decode (
-          &qcow2_crypto_extension_record, bytes, len, &extension->crypto);
-      return;
-    case QCOW2_PAYLOAD_BITMAPS:
-      extension->n_decoded = qcow2_record_decode (
-          &qcow2_bitmaps_extension_record, bytes, len, &extension->bitmaps);
-      return;
-    case QCOW2_PAYLOAD_FEATURES:
-      return; /* rows are decoded one by one */
-    }
+  extension->n_decoded = qcow2_record_decode (
+      type->record, bytes, len, (guint8 *) extension + type->member);
 }
 
-/* Returns the fields of the payload of EXTENSION, and stores the structure
- * that holds them in *RECORD.  Both belong to EXTENSION or are static.  Only
- * the first n_decoded fields of a crypto or bitmaps extension are set.
- * Returns NULL for a feature name table, which has rows instead. */
+/* Returns the fields of the data of EXTENSION, and stores the structure that
+ * holds them in *STRUCTURE.  Both belong to EXTENSION or are static.  Only the
+ * first n_decoded stored fields are set.  Returns NULL if the data are a
+ * table. */
 const Qcow2Field *
-qcow2_extension_get_payload_fields (const Qcow2Extension *extension,
-                                    gconstpointer *record)
+qcow2_extension_get_data_fields (const Qcow2Extension *extension,
+                                 gconstpointer *structure)
 {
-  switch (extension->payload)
+  const Qcow2ExtensionType *type
+      = qcow2_extension_find_type (extension->magic);
+
+  if (type != NULL && type->row_record != NULL)
+    return NULL;
+  if (type == NULL || type->record == NULL)
     {
-    case QCOW2_PAYLOAD_CRYPTO:
-      *record = &extension->crypto;
-      return qcow2_crypto_extension_record.fields;
-    case QCOW2_PAYLOAD_BITMAPS:
-      *record = &extension->bitmaps;
-      return qcow2_bitmaps_extension_record.fields;
-    case QCOW2_PAYLOAD_DATA:
-      *record = extension;
+      *structure = extension;
       return qcow2_data_extension_fields;
-    case QCOW2_PAYLOAD_FEATURES:
-      return NULL;
     }
 
-  g_assert_not_reached ();
+  *structure = (const guint8 *) extension + type->member;
+  return type->record->fields;
 }
 
-/* Returns whether the payload of EXTENSION is complete. */
+/* Returns whether the data of EXTENSION are complete. */
 gboolean
 qcow2_extension_is_complete (const Qcow2Extension *extension)
 {
@@ -195,7 +270,7 @@ qcow2_extension_is_complete (const Qcow2Extension *extension)
 guint
 qcow2_extension_get_n_features (const Qcow2Extension *extension)
 {
-  if (extension->payload != QCOW2_PAYLOAD_FEATURES || extension->bytes == NULL)
+  if (extension->magic != QCOW2_EXTENSION_FEATURES || extension->bytes == NULL)
     return 0;
 
   return (guint) (g_bytes_get_size (extension->bytes)
