@@ -3,6 +3,8 @@
 
 #include "config.h"
 
+#include <string.h>
+
 #include "check/extension-rules.h"
 #include "qcow2/extension.h"
 
@@ -732,6 +734,84 @@ test_history_is_full (void)
     }
 }
 
+/* Every type that src/qcow2 knows has checks, too.  Otherwise the extension
+ * would be of an unknown type (EXT-09). */
+static void
+test_types_are_checked (void)
+{
+  const Qcow2Header header = { .version = 3, .cluster_size = 65536 };
+  g_autoptr (Qcow2Image) image = open_image ("A", NULL);
+
+  for (const Qcow2ExtensionType *it = qcow2_extension_types; it->name != NULL;
+       it++)
+    {
+      const Qcow2Extension e = { .magic = it->magic };
+      g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+
+      g_test_message ("%s", it->name);
+      g_assert_true (qcow2_extension_check (&e, &header, image->source, FALSE,
+                                            findings, NULL));
+      g_assert_cmpuint (qcow2_findings_get_use (findings, QCOW2_EXT_09)->n, ==,
+                        0);
+    }
+}
+
+/* Types are found by their magic, and --magic and --field find them and their
+ * keys by name.  A history has a bit for each. */
+static void
+test_types_differ (void)
+{
+  g_autoptr (GHashTable) keys = g_hash_table_new (g_str_hash, g_str_equal);
+  g_autoptr (GHashTable) names = g_hash_table_new (g_str_hash, g_str_equal);
+  guint n = 0;
+
+  for (const Qcow2ExtensionType *it = qcow2_extension_types; it->name != NULL;
+       it++, n++)
+    {
+      g_assert_true (qcow2_extension_find_type (it->magic) == it);
+      g_assert_true (g_hash_table_add (names, (gpointer) it->name));
+      if (it->record == NULL)
+        continue;
+      for (const Qcow2Field *field = it->record->fields; field->name != NULL;
+           field++)
+        g_assert_true (g_hash_table_add (keys, (gpointer) field->name));
+    }
+
+  g_assert_null (qcow2_extension_find_type (QCOW2_EXTENSION_END));
+  g_assert_cmpuint (n, <=, 64);
+}
+
+/* The data are decoded into the member that the row names. */
+static void
+test_types_are_decoded (void)
+{
+  for (const Qcow2ExtensionType *it = qcow2_extension_types; it->name != NULL;
+       it++)
+    {
+      if (it->record == NULL)
+        continue;
+
+      const guint size = qcow2_record_get_size (it->record);
+      g_autofree guint8 *bytes = g_malloc (size);
+      memset (bytes, 0x5a, size);
+      g_autoptr (GBytes) data = g_bytes_new (bytes, size);
+      Qcow2Extension e = { .magic = it->magic, .bytes = data };
+      gconstpointer structure = NULL;
+      qcow2_extension_decode_data (&e);
+
+      const Qcow2Field *fields
+          = qcow2_extension_get_data_fields (&e, &structure);
+      guint n_stored = 0;
+      for (; fields[n_stored].name != NULL; n_stored++)
+        g_assert_true (fields[n_stored].stored);
+      g_assert_true (fields == it->record->fields);
+      g_assert_true ((const guint8 *) structure
+                     == (const guint8 *) &e + it->member);
+      g_assert_cmpuint (e.n_decoded, ==, n_stored);
+      g_assert_cmphex (qcow2_field_load (fields, structure) & 0xff, ==, 0x5a);
+    }
+}
+
 static void
 test_parts (void)
 {
@@ -909,6 +989,9 @@ main (int argc, char **argv)
   g_test_add_func ("/extension/judge/parts", test_parts);
   g_test_add_func ("/extension/judge/end-bears-on-bitmaps",
                    test_end_bears_on_bitmaps);
+  g_test_add_func ("/extension/types/are-checked", test_types_are_checked);
+  g_test_add_func ("/extension/types/differ", test_types_differ);
+  g_test_add_func ("/extension/types/are-decoded", test_types_are_decoded);
   add_rows ("/extension/findings", rows, G_N_ELEMENTS (rows), test_findings);
   return g_test_run ();
 }
