@@ -22,6 +22,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/dumper.h \
 	%D%/qcow2/error.c \
 	%D%/qcow2/error.h \
+	%D%/qcow2/extension-walk.c \
+	%D%/qcow2/extension-walk.h \
 	%D%/qcow2/extension.c \
 	%D%/qcow2/extension.h \
 	%D%/qcow2/extent.h \

@@ -10,9 +10,13 @@
 #include "qcow2/luks.h"
 #include "qcow2/printable.h"
 
+/* How extensions of a known type are checked. */
+typedef struct Checks Checks;
+
 typedef struct
 {
   const Qcow2Extension *e;
+  const Checks *checks; /* NULL if the type is unknown */
   const Qcow2Header *header;
   guint64 file_size;                 /* bytes */
   gboolean directory_ends_in_zeroes; /* the file truncates the directory, which
@@ -20,6 +24,19 @@ typedef struct
   Qcow2Findings *findings;
   Qcow2Subject subject;
 } Context;
+
+struct Checks
+{
+  guint32 magic;
+  void (*check) (const Context *c);
+  Qcow2RuleIndex repeated; /* the rule that a repeated extension breaks */
+
+  /* Returns whether QEMU refuses the extension at END, which fits into the
+   * area but is truncated by the file, in an image with HEADER.  NULL: QEMU
+   * accepts any zeroes. */
+  gboolean (*refuses_zeroes) (const Qcow2WalkPosition *end,
+                              const Qcow2Header *header);
+};
 
 /* Places of the fields of the extension's head and of its data. */
 #define HEAD(field)                                                           \
@@ -54,28 +71,6 @@ static guint64
 get_data_offset (const Context *c)
 {
   return c->e->file_offset + QCOW2_EXTENSION_HEAD_LENGTH;
-}
-
-/* QEMU only uses the last one of several bitmaps or crypto extensions. */
-static void
-check_repeated (const Context *c)
-{
-  switch (c->e->magic)
-    {
-    case QCOW2_EXTENSION_BITMAPS:
-      ADD (EXT_08_BITMAPS, ALL,
-           "there is an extension of this type before this one, and only the "
-           "last one counts");
-      return;
-    case QCOW2_EXTENSION_CRYPTO:
-      ADD (EXT_08_CRYPTO, ALL,
-           "there is an extension of this type before this one, and only the "
-           "last one counts");
-      return;
-    default:
-      ADD (EXT_08, ALL, "there is an extension of this type before this one");
-      return;
-    }
 }
 
 static void
@@ -302,52 +297,67 @@ check_bitmaps (const Context *c)
   check_directory_place (c);
 }
 
-static void
-check_by_magic (const Context *c)
+static gboolean
+refuses_backing_format (const Qcow2WalkPosition *end,
+                        const Qcow2Header *header G_GNUC_UNUSED)
 {
-  switch (c->e->magic)
-    {
-    case QCOW2_EXTENSION_BACKING_FORMAT:
-      check_backing_format (c);
-      return;
-    case QCOW2_EXTENSION_FEATURES:
-      check_features (c);
-      return;
-    case QCOW2_EXTENSION_CRYPTO:
-      check_crypto (c);
-      return;
-    case QCOW2_EXTENSION_BITMAPS:
-      check_bitmaps (c);
-      return;
-    case QCOW2_EXTENSION_DATA_FILE:
-      check_data_file (c);
-      return;
-    default:
-      ADD (EXT_09, ALL, "an extension of an unknown type");
-      return;
-    }
+  return end->length > QCOW2_QEMU_MAX_BACKING_FORMAT;
 }
 
-/* Returns the bit that stands for MAGIC in a history, or 0 if MAGIC is
- * unknown. */
-static guint
-get_known_bit (guint32 magic)
+/* A LUKS header that a truncated extension points to is not in the file. */
+static gboolean
+refuses_crypto (const Qcow2WalkPosition *end G_GNUC_UNUSED,
+                const Qcow2Header *header G_GNUC_UNUSED)
 {
-  switch (magic)
+  return TRUE;
+}
+
+/* A directory that a truncated extension points to is not in the file. */
+static gboolean
+refuses_bitmaps (const Qcow2WalkPosition *end, const Qcow2Header *header)
+{
+  return qcow2_header_bitmaps_are_consistent (header)
+         || end->length
+                != qcow2_record_get_size (&qcow2_bitmaps_extension_record);
+}
+
+/* clang-format off */
+static const Checks all_checks[] = {
+  { QCOW2_EXTENSION_BACKING_FORMAT, check_backing_format, QCOW2_EXT_08,
+    refuses_backing_format },
+  { QCOW2_EXTENSION_FEATURES, check_features, QCOW2_EXT_08, NULL },
+  { QCOW2_EXTENSION_CRYPTO, check_crypto, QCOW2_EXT_08_CRYPTO,
+    refuses_crypto },
+  { QCOW2_EXTENSION_BITMAPS, check_bitmaps, QCOW2_EXT_08_BITMAPS,
+    refuses_bitmaps },
+  { QCOW2_EXTENSION_DATA_FILE, check_data_file, QCOW2_EXT_08, NULL },
+};
+/* clang-format on */
+
+/* Returns the checks of extensions with MAGIC, or NULL if it is unknown. */
+static const Checks *
+find_checks (guint32 magic)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (all_checks); i++)
     {
-    case QCOW2_EXTENSION_BACKING_FORMAT:
-      return 1 << 0;
-    case QCOW2_EXTENSION_FEATURES:
-      return 1 << 1;
-    case QCOW2_EXTENSION_CRYPTO:
-      return 1 << 2;
-    case QCOW2_EXTENSION_BITMAPS:
-      return 1 << 3;
-    case QCOW2_EXTENSION_DATA_FILE:
-      return 1 << 4;
-    default:
-      return 0;
+      if (all_checks[i].magic == magic)
+        return &all_checks[i];
     }
+
+  return NULL;
+}
+
+/* QEMU only uses the last one of several bitmaps or crypto extensions. */
+static void
+check_repeated (const Context *c)
+{
+  if (c->checks == NULL || c->checks->repeated == QCOW2_EXT_08)
+    ADD (EXT_08, ALL, "there is an extension of this type before this one");
+  else
+    qcow2_findings_add_at (
+        c->findings, &c->subject, c->checks->repeated, ALL,
+        "there is an extension of this type before this one, and only the "
+        "last one counts");
 }
 
 /* Returns whether HISTORY has an extension of the same type as EXTENSION, and
@@ -358,10 +368,13 @@ gboolean
 qcow2_extension_is_repeated (const Qcow2Extension *extension,
                              Qcow2ExtensionHistory *history)
 {
-  const guint bit = get_known_bit (extension->magic);
+  const Qcow2ExtensionType *type
+      = qcow2_extension_find_type (extension->magic);
 
-  if (bit != 0)
+  if (type != NULL)
     {
+      const guint64 bit = G_GUINT64_CONSTANT (1)
+                          << (type - qcow2_extension_types);
       const gboolean repeated = (history->known & bit) != 0;
 
       history->known |= bit;
@@ -400,6 +413,7 @@ qcow2_extension_check (const Qcow2Extension *extension,
                        GError **error)
 {
   Context context = { .e = extension,
+                      .checks = find_checks (extension->magic),
                       .header = header,
                       .file_size = byte_source_get_size (source),
                       .findings = findings,
@@ -417,42 +431,30 @@ qcow2_extension_check (const Qcow2Extension *extension,
 
   if (repeated)
     check_repeated (c);
-  check_by_magic (c);
+  if (c->checks != NULL)
+    c->checks->check (c);
+  else
+    ADD (EXT_09, ALL, "an extension of an unknown type");
   return TRUE;
 }
 
 /* Returns whether QEMU refuses the extension at END, which the file truncates:
- * QEMU reads zeroes for the missing bytes.  A LUKS header or a directory that
- * such an extension points to is not in the file. */
+ * QEMU reads zeroes for the missing bytes. */
 static gboolean
 is_refused_with_zeroes (const Qcow2WalkPosition *end,
                         const Qcow2Header *header)
 {
   const guint64 left = end->area_end - end->pos - QCOW2_EXTENSION_HEAD_LENGTH;
   const guint64 padded = ((guint64) end->length + 7) / 8 * 8;
+  const Checks *checks = find_checks (end->magic);
 
   if (end->length > left)
     return TRUE;
-
-  switch (end->magic)
-    {
-    case QCOW2_EXTENSION_END:
-      return FALSE;
-    case QCOW2_EXTENSION_CRYPTO:
-      return TRUE;
-    case QCOW2_EXTENSION_BITMAPS:
-      if (qcow2_header_bitmaps_are_consistent (header)
-          || end->length
-                 != qcow2_record_get_size (&qcow2_bitmaps_extension_record))
-        return TRUE;
-      break;
-    case QCOW2_EXTENSION_BACKING_FORMAT:
-      if (end->length > QCOW2_QEMU_MAX_BACKING_FORMAT)
-        return TRUE;
-      break;
-    default:
-      break;
-    }
+  if (end->magic == QCOW2_EXTENSION_END)
+    return FALSE;
+  if (checks != NULL && checks->refuses_zeroes != NULL
+      && checks->refuses_zeroes (end, header))
+    return TRUE;
 
   /* Where there is room for a head, QEMU reads one of zeroes: a terminator. */
   return left > padded && left - padded < QCOW2_EXTENSION_HEAD_LENGTH;

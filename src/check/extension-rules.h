@@ -5,7 +5,7 @@
 #pragma once
 
 #include "check/finding.h"
-#include "qcow2/extension.h"
+#include "qcow2/extension-walk.h"
 
 G_BEGIN_DECLS
 
@@ -16,7 +16,7 @@ G_BEGIN_DECLS
 /* The magics that a walk has found so far. */
 typedef struct
 {
-  guint known;                             /* mask of known magics */
+  guint64 known; /* mask of indices in qcow2_extension_types */
   guint32 magics[QCOW2_EXTENSION_HISTORY]; /* unknown magics */
   guint n;
 } Qcow2ExtensionHistory;

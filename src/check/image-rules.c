@@ -30,7 +30,7 @@ static const Qcow2Subject header_alone = { .parts = QCOW2_PART_HEADER,
                                            .extension = QCOW2_NO_INDEX,
                                            .bitmap = QCOW2_NO_INDEX };
 
-/* Returns the size in bytes of an extension with SIZE bytes of payload. */
+/* Returns the size in bytes of an extension with SIZE bytes of data. */
 static guint64
 get_extension_size (guint64 size)
 {
@@ -103,7 +103,7 @@ measure_written_header (const Qcow2Image *image, guint64 *size, GError **error)
       if (image->has_bitmaps && qcow2_header_bitmaps_are_consistent (h))
         sum += get_extension_size (
             qcow2_record_get_size (&qcow2_bitmaps_extension_record));
-      sum += image->unknown_size;
+      sum += image->other_size;
     }
 
   *size = sum + get_extension_size (0) + name_len;

@@ -108,7 +108,7 @@ print_extensions (Job *job, GError **error)
         break;
 
       qemu_dump_begin_extension (job->dump, &extension);
-      if (extension.payload == QCOW2_PAYLOAD_BITMAPS)
+      if (extension.magic == QCOW2_EXTENSION_BITMAPS)
         print_bitmaps (job, &local_error);
       qemu_dump_end_extension (job->dump);
     }

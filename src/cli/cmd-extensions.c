@@ -36,31 +36,40 @@ request_clear (Request *request)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Request, request_clear)
 
-#define N_PAYLOADS 4
-
-/* Fills in SOURCES, in which keys are looked up, and returns them.  EXTENSION
+/* Appends to SOURCES the structure with FIELDS in the data of EXTENSION, which
  * is NULL when only the keys matter. */
-static const FieldSource *
-get_sources (FieldSource *sources, const Qcow2Extension *extension)
+static void
+add_source (GArray *sources, const Qcow2Field *fields,
+            const Qcow2Extension *extension)
 {
-  const Qcow2Field *const payloads[N_PAYLOADS]
-      = { qcow2_data_extension_fields, qcow2_crypto_extension_record.fields,
-          qcow2_bitmaps_extension_record.fields, NULL };
-  gconstpointer record = NULL;
-  const Qcow2Field *fields
-      = extension != NULL
-            ? qcow2_extension_get_payload_fields (extension, &record)
-            : NULL;
+  FieldSource source = { .fields = fields };
+  gconstpointer structure = NULL;
 
-  sources[0]
-      = (FieldSource){ qcow2_extension_record.fields, extension, G_MAXUINT };
-  for (guint i = 0; i < N_PAYLOADS; i++)
+  if (extension != NULL
+      && qcow2_extension_get_data_fields (extension, &structure) == fields)
     {
-      FieldSource *source = &sources[i + 1];
+      source.record = structure;
+      source.n_stored = extension->n_decoded;
+    }
+  g_array_append_val (sources, source);
+}
 
-      source->fields = payloads[i];
-      source->record = payloads[i] == fields ? record : NULL;
-      source->n_stored = extension != NULL ? extension->n_decoded : 0;
+/* Returns an array of FieldSource in which keys are looked up.  EXTENSION is
+ * NULL when only the keys matter. */
+static GArray *
+get_sources (const Qcow2Extension *extension)
+{
+  GArray *sources = g_array_new (TRUE, TRUE, sizeof (FieldSource));
+  const FieldSource head
+      = { qcow2_extension_record.fields, extension, G_MAXUINT };
+
+  g_array_append_val (sources, head);
+  add_source (sources, qcow2_data_extension_fields, extension);
+  for (const Qcow2ExtensionType *it = qcow2_extension_types; it->name != NULL;
+       it++)
+    {
+      if (it->record != NULL)
+        add_source (sources, it->record->fields, extension);
     }
 
   return sources;
@@ -74,7 +83,7 @@ is_selected (const Qcow2Extension *extension, gconstpointer data)
   if (request->index_text != NULL)
     return extension->index == request->index;
   if (request->unknown)
-    return qcow2_label_find (qcow2_extension_names, extension->magic) == NULL;
+    return qcow2_extension_find_type (extension->magic) == NULL;
 
   return request->magic_text == NULL || extension->magic == request->magic;
 }
@@ -106,7 +115,6 @@ show_extension (Tool *tool, const Qcow2Extension *extension, gpointer data,
                 GError **error)
 {
   Request *request = data;
-  FieldSource sources[N_PAYLOADS + 1];
 
   request->n_shown++;
   if (request->fields.keys == NULL)
@@ -114,14 +122,17 @@ show_extension (Tool *tool, const Qcow2Extension *extension, gpointer data,
       describe_extension (tool_get_emitter (tool), extension);
       return TRUE;
     }
-  if (request->n_shown == 1)
-    return fields_print (&request->fields, get_sources (sources, extension),
-                         is_intact (tool_get_findings (tool), extension),
-                         request->answer, error);
+  if (request->n_shown > 1)
+    {
+      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_AMBIGUOUS,
+                   "several extensions have this magic: use --index");
+      return FALSE;
+    }
 
-  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_AMBIGUOUS,
-               "several extensions have this magic: use --index");
-  return FALSE;
+  g_autoptr (GArray) sources = get_sources (extension);
+  return fields_print (&request->fields, (const FieldSource *) sources->data,
+                       is_intact (tool_get_findings (tool), extension),
+                       request->answer, error);
 }
 
 /* Returns the scope of the findings on the whole list, or on the magic that
@@ -171,11 +182,12 @@ parse_magic (Request *request, GError **error)
 {
   const char *text = request->magic_text;
 
-  for (const Qcow2Label *it = qcow2_extension_names; it->name != NULL; it++)
+  for (const Qcow2ExtensionType *it = qcow2_extension_types; it->name != NULL;
+       it++)
     {
       if (g_ascii_strcasecmp (it->name, text) == 0)
         {
-          request->magic = it->value;
+          request->magic = it->magic;
           return TRUE;
         }
     }
@@ -188,7 +200,8 @@ parse_magic (Request *request, GError **error)
 
   g_autofree char *escaped = usage_escape (text);
   g_autoptr (GString) list = g_string_new (NULL);
-  for (const Qcow2Label *it = qcow2_extension_names; it->name != NULL; it++)
+  for (const Qcow2ExtensionType *it = qcow2_extension_types; it->name != NULL;
+       it++)
     {
       g_string_append (list, ", '");
       g_string_append (list, it->name);
@@ -204,7 +217,6 @@ parse_magic (Request *request, GError **error)
 static gboolean
 check (Request *request, GError **error)
 {
-  FieldSource sources[N_PAYLOADS + 1];
   const char *const given[]
       = { request->magic_text != NULL ? "--magic" : "",
           request->index_text != NULL ? "--index" : "", NULL };
@@ -228,7 +240,9 @@ check (Request *request, GError **error)
       return FALSE;
     }
 
-  return fields_check (&request->fields, get_sources (sources, NULL), error);
+  g_autoptr (GArray) sources = get_sources (NULL);
+  return fields_check (&request->fields, (const FieldSource *) sources->data,
+                       error);
 }
 
 static gboolean

@@ -69,11 +69,11 @@ read_data (Qcow2Dumper *dumper, guint64 offset, guint64 len, GError **error)
   return g_bytes_new_take (g_steal_pointer (&bytes), wanted);
 }
 
-/* Reads the payload of EXTENSION at host offset OFFSET, and advances DUMPER to
+/* Reads the data of EXTENSION at host offset OFFSET, and advances DUMPER to
  * the next extension. */
 static gboolean
-read_payload (Qcow2Dumper *dumper, guint64 offset, Qcow2Extension *extension,
-              GError **error)
+read_extension_data (Qcow2Dumper *dumper, guint64 offset,
+                     Qcow2Extension *extension, GError **error)
 {
   const gboolean is_bitmaps = extension->magic == QCOW2_EXTENSION_BITMAPS;
   const guint bitmaps_size
@@ -84,7 +84,7 @@ read_payload (Qcow2Dumper *dumper, guint64 offset, Qcow2Extension *extension,
     return FALSE;
 
   /* qcow2.py reads 24 bytes for the bitmaps extension, whatever its length.
-   * Other payloads may end with the file: no extension follows there. */
+   * Other data may end with the file: no extension follows there. */
   dumper->pos = MIN (offset + (is_bitmaps ? bitmaps_size : padded),
                      byte_source_get_size (dumper->source));
   extension->bytes = read_data (
@@ -92,11 +92,7 @@ read_payload (Qcow2Dumper *dumper, guint64 offset, Qcow2Extension *extension,
   if (extension->bytes == NULL || !is_bitmaps)
     return extension->bytes != NULL;
 
-  extension->payload = QCOW2_PAYLOAD_BITMAPS;
-  extension->n_decoded
-      = qcow2_record_decode (&qcow2_bitmaps_extension_record,
-                             g_bytes_get_data (extension->bytes, NULL),
-                             bitmaps_size, &extension->bitmaps);
+  qcow2_extension_decode_data (extension);
   dumper->entry = extension->bitmaps.bitmap_directory_offset;
   dumper->n_left = MIN (extension->bitmaps.nb_bitmaps, QCOW2_MAX_BITMAPS);
   if (dumper->entry > G_MAXINT64
@@ -128,8 +124,8 @@ qcow2_dumper_next_extension (Qcow2Dumper *dumper, Qcow2Extension *extension,
   qcow2_record_decode (&qcow2_extension_record, head,
                        QCOW2_EXTENSION_HEAD_LENGTH, &e);
   if (e.magic == 0
-      || !read_payload (dumper, offset + QCOW2_EXTENSION_HEAD_LENGTH, &e,
-                        error))
+      || !read_extension_data (dumper, offset + QCOW2_EXTENSION_HEAD_LENGTH,
+                               &e, error))
     return FALSE;
 
   *extension = e;

@@ -14,17 +14,17 @@ G_BEGIN_DECLS
 #define QCOW2_EXTENSION_BITMAPS 0x23852875
 #define QCOW2_EXTENSION_DATA_FILE 0x44415441
 
-/* Magic and length, which the payload follows, in bytes. */
+/* Magic and length, which the data follow, in bytes. */
 #define QCOW2_EXTENSION_HEAD_LENGTH 8
 
-/* Payload of the full disk encryption extension. */
+/* Data of the full disk encryption extension. */
 typedef struct
 {
   guint64 crypto_header_offset; /* host */
   guint64 crypto_header_length; /* bytes */
 } Qcow2CryptoExtension;
 
-/* Payload of the bitmaps extension. */
+/* Data of the bitmaps extension. */
 typedef struct
 {
   guint32 nb_bitmaps;
@@ -43,31 +43,41 @@ typedef struct
   GBytes *name; /* without the padding */
 } Qcow2Feature;
 
-typedef enum
-{
-  QCOW2_PAYLOAD_DATA, /* a string, or bytes of an unknown format */
-  QCOW2_PAYLOAD_FEATURES,
-  QCOW2_PAYLOAD_CRYPTO,
-  QCOW2_PAYLOAD_BITMAPS
-} Qcow2Payload;
-
 typedef struct
 {
   guint32 magic;
-  guint32 length; /* bytes of payload */
+  guint32 length; /* bytes of data */
 
   guint64 index;
   guint64 file_offset; /* host offset of the magic */
-  Qcow2Payload payload;
-  GBytes *bytes;    /* the payload, as much of it as the file has */
-  GBytes *data;     /* BYTES if they are printable */
-  GBytes *data_hex; /* BYTES as hex digits if they are not */
-  guint n_decoded;  /* decoded fields of the structure below */
+  GBytes *bytes;       /* the data, as much of them as the file has */
+  GBytes *data;        /* BYTES if they are printable */
+  GBytes *data_hex;    /* BYTES as hex digits if they are not */
+  guint n_decoded;     /* decoded fields of the structure below */
   Qcow2CryptoExtension crypto;
   Qcow2BitmapsExtension bitmaps;
 } Qcow2Extension;
 
-extern const Qcow2Label qcow2_extension_names[];
+typedef struct Qcow2Image Qcow2Image;
+
+/* A known type of header extension. */
+typedef struct
+{
+  guint32 magic;
+  const char *name;              /* as QEMU's qcow2.py prints it; NULL ends the
+                                    array of types */
+  const Qcow2Record *record;     /* of the data, or NULL */
+  gsize member;                  /* offset in Qcow2Extension of the struct that
+                                    RECORD is decoded into */
+  const Qcow2Record *row_record; /* of each row if the data are a table, or
+                                    NULL */
+
+  /* Stores in IMAGE what EXTENSION says about it.  NULL: an image stores only
+   * the size of EXTENSION. */
+  void (*apply) (Qcow2Image *image, const Qcow2Extension *extension);
+} Qcow2ExtensionType;
+
+extern const Qcow2ExtensionType qcow2_extension_types[];
 extern const Qcow2Label qcow2_feature_types[];
 extern const Qcow2Record qcow2_extension_record;
 extern const Qcow2Field qcow2_data_extension_fields[];
@@ -85,53 +95,11 @@ extern const Qcow2Record qcow2_feature_record;
  * size of backing_format, without its NUL). */
 #define QCOW2_QEMU_MAX_BACKING_FORMAT 15
 
-/* The ways in which a walk over the extensions ends. */
-typedef enum
-{
-  QCOW2_WALKING,            /* it has not ended */
-  QCOW2_AT_TERMINATOR,      /* the extension with the magic 0 */
-  QCOW2_AT_AREA_END,        /* without a terminator */
-  QCOW2_AT_FILE_END,        /* between two extensions */
-  QCOW2_NO_ROOM_FOR_HEAD,   /* the area ends inside magic and length */
-  QCOW2_HEAD_TRUNCATED,     /* the file does */
-  QCOW2_DATA_TOO_LONG,      /* the payload exceeds the area */
-  QCOW2_DATA_TRUNCATED,     /* the payload exceeds the file */
-  QCOW2_TERMINATOR_TOO_LONG /* the payload of the terminator exceeds the
-                               area */
-} Qcow2WalkState;
-
-/* Where a walk is, or how it ended. */
-typedef struct
-{
-  Qcow2WalkState state;
-  guint64 pos;      /* host offset of the next extension or of the one at which
-                       the walk ended */
-  guint64 area_end; /* host offset; the file may end before it */
-  guint64 file_end; /* host offset, at most AREA_END */
-  guint64 index;    /* of the next extension */
-  guint32 magic;    /* of the last extension; missing bytes are zeroes */
-  guint32 length;   /* bytes of its payload; missing bytes are zeroes */
-} Qcow2WalkPosition;
-
-/* A walk over the extension area, from start to end. */
-typedef struct Qcow2ExtensionWalk Qcow2ExtensionWalk;
-
-Qcow2ExtensionWalk *qcow2_extension_walk_new (ByteSource *source,
-                                              const Qcow2Header *header);
-Qcow2ExtensionWalk *qcow2_extension_walk_new_between (ByteSource *source,
-                                                      guint64 start,
-                                                      guint64 end);
-gboolean qcow2_extension_walk_next (Qcow2ExtensionWalk *walk,
-                                    Qcow2Extension *extension, GError **error);
-const Qcow2WalkPosition *
-qcow2_extension_walk_get_position (const Qcow2ExtensionWalk *walk);
-void qcow2_extension_walk_free (Qcow2ExtensionWalk *walk);
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2ExtensionWalk, qcow2_extension_walk_free)
-
+const Qcow2ExtensionType *qcow2_extension_find_type (guint32 magic);
+void qcow2_extension_decode_data (Qcow2Extension *extension);
 const Qcow2Field *
-qcow2_extension_get_payload_fields (const Qcow2Extension *extension,
-                                    gconstpointer *record);
+qcow2_extension_get_data_fields (const Qcow2Extension *extension,
+                                 gconstpointer *structure);
 gboolean qcow2_extension_is_complete (const Qcow2Extension *extension);
 guint qcow2_extension_get_n_features (const Qcow2Extension *extension);
 void qcow2_extension_get_feature (const Qcow2Extension *extension, guint row,

@@ -4,83 +4,21 @@
 
 #include "qcow2/image.h"
 
-#include <string.h>
-
 /* The host offset of the byte that QEMU locks while it may write. */
 #define WRITE_PERMISSION_LOCK 101
-
-static void
-replace_string (GBytes **string, GBytes *value)
-{
-  g_clear_pointer (string, g_bytes_unref);
-  if (value != NULL)
-    *string = g_bytes_ref (value);
-}
-
-/* Copies the names of feature bits in EXTENSION to HEADER.  As in QEMU, the
- * first name of a bit counts. */
-static void
-take_feature_names (Qcow2Header *header, const Qcow2Extension *extension)
-{
-  const guint n = qcow2_extension_get_n_features (extension);
-
-  for (guint row = 0; row < n; row++)
-    {
-      g_auto (Qcow2Feature) feature = { 0 };
-      gsize len;
-
-      qcow2_extension_get_feature (extension, row, &feature);
-      const char *name = g_bytes_get_data (feature.name, &len);
-      if (feature.type >= QCOW2_N_FEATURE_TYPES
-          || feature.bit >= QCOW2_MASK_BITS || len == 0)
-        continue;
-
-      char **slot = &header->feature_names[feature.type][feature.bit];
-      if (*slot == NULL)
-        *slot = g_strndup (name, len);
-    }
-}
 
 /* Stores in IMAGE what EXTENSION says about it. */
 static void
 apply_extension (Qcow2Image *image, const Qcow2Extension *extension)
 {
-  const gboolean whole = qcow2_extension_is_complete (extension);
-  const guint64 data = extension->file_offset + QCOW2_EXTENSION_HEAD_LENGTH;
+  const Qcow2ExtensionType *type
+      = qcow2_extension_find_type (extension->magic);
 
-  switch (extension->magic)
-    {
-    case QCOW2_EXTENSION_BACKING_FORMAT:
-      replace_string (&image->header.backing_format, extension->bytes);
-      return;
-    case QCOW2_EXTENSION_DATA_FILE:
-      replace_string (&image->header.external_data_file, extension->bytes);
-      return;
-    case QCOW2_EXTENSION_FEATURES:
-      take_feature_names (&image->header, extension);
-      return;
-    case QCOW2_EXTENSION_CRYPTO:
-      image->has_crypto = image->has_crypto || whole;
-      image->crypto_located = extension->crypto.crypto_header_offset != 0;
-      if (extension->n_decoded < 2)
-        return;
-      image->crypto = extension->crypto;
-      image->crypto_offset = data;
-      return;
-    case QCOW2_EXTENSION_BITMAPS:
-      image->bitmaps_index = extension->index;
-      image->bitmaps_truncated = !whole;
-      if (!whole)
-        return;
-      image->has_bitmaps = TRUE;
-      image->bitmaps = extension->bitmaps;
-      image->bitmaps_offset = data;
-      return;
-    default:
-      image->unknown_size += QCOW2_EXTENSION_HEAD_LENGTH
-                             + ((guint64) extension->length + 7) / 8 * 8;
-      return;
-    }
+  if (type != NULL && type->apply != NULL)
+    type->apply (image, extension);
+  else
+    image->other_size += QCOW2_EXTENSION_HEAD_LENGTH
+                         + ((guint64) extension->length + 7) / 8 * 8;
 }
 
 /* Opens the image in SOURCE: reads the header and the backing file name.

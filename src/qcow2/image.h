@@ -3,11 +3,11 @@
 
 #pragma once
 
-#include "qcow2/extension.h"
+#include "qcow2/extension-walk.h"
 
 G_BEGIN_DECLS
 
-typedef struct
+struct Qcow2Image
 {
   ByteSource *source;
   Qcow2Header header;
@@ -18,18 +18,18 @@ typedef struct
   gboolean has_bitmaps;          /* there is a complete bitmaps extension */
   Qcow2BitmapsExtension bitmaps; /* from the last complete bitmaps extension;
                                     all 0 when there is none */
-  guint64 bitmaps_offset;        /* host offset of its payload */
+  guint64 bitmaps_offset;        /* host offset of its data */
   guint64 bitmaps_index;         /* index of the last bitmaps extension, which
                                     may be truncated; or QCOW2_NO_INDEX */
   gboolean bitmaps_truncated;    /* that extension is truncated */
   gboolean has_crypto;           /* there is a complete crypto extension */
   Qcow2CryptoExtension crypto;   /* from the last crypto extension whose fields
                                     are all there; all 0 when there is none */
-  guint64 crypto_offset;         /* host offset of its payload */
+  guint64 crypto_offset;         /* host offset of its data */
   gboolean crypto_located;       /* the last crypto extension has an offset */
-  guint64 unknown_size;          /* bytes of the extensions of unknown types,
-                                    padding included */
-} Qcow2Image;
+  guint64 other_size;            /* bytes of the extensions about which nothing
+                                    else is stored here, padding included */
+};
 
 /* Is called for each header extension of an image.  Returns FALSE with an
  * error to end the walk. */

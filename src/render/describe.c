@@ -63,19 +63,19 @@ describe_features (Emitter *emitter, const Qcow2Extension *extension)
   emitter_end (emitter);
 }
 
-/* Emits EXTENSION with its payload, decoded as far as it is known. */
+/* Emits EXTENSION with its data, decoded as far as they are known. */
 void
 describe_extension (Emitter *emitter, const Qcow2Extension *extension)
 {
-  gconstpointer record = NULL;
+  gconstpointer structure = NULL;
   const Qcow2Field *fields
-      = qcow2_extension_get_payload_fields (extension, &record);
+      = qcow2_extension_get_data_fields (extension, &structure);
 
   emitter_begin (emitter, EMITTER_BLOCK, NULL, "Header extension:");
   describe_fields (emitter, qcow2_extension_record.fields, extension,
                    G_MAXUINT);
   if (fields != NULL)
-    describe_fields (emitter, fields, record, extension->n_decoded);
+    describe_fields (emitter, fields, structure, extension->n_decoded);
   else
     describe_features (emitter, extension);
   emitter_end (emitter);

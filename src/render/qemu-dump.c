@@ -198,7 +198,7 @@ qemu_dump_begin_extension (QemuDump *dump, const Qcow2Extension *extension)
 {
   g_autofree char *data = NULL;
 
-  dump->bitmaps = extension->payload == QCOW2_PAYLOAD_BITMAPS;
+  dump->bitmaps = extension->magic == QCOW2_EXTENSION_BITMAPS;
   if (!dump->bitmaps)
     data = data_string (extension);
 

@@ -38,15 +38,15 @@ expect_answer "no room for extensions before the backing file" < /dev/null
 # Data that are not text are printed in hexadecimal, and texts are escaped.
 image extension-texts
 tool extensions "$image"
-check "hostile payloads: three blocks" \
+check "hostile data: three blocks" \
   test "$status $(grep -c '^Header extension:$' "$out")" = "0 3"
-check "hostile payloads: five lines each, two between" \
+check "hostile data: five lines each, two between" \
   test "$(wc -l < "$out")" = 17
-check "a payload with control characters is hexadecimal" grep -qxE \
+check "data with control characters are hexadecimal" grep -qxE \
   'data +6c696e650a6d616769632020307832333835323837351b5b324a7f21' "$out"
-check "a payload that is not UTF-8 is hexadecimal" \
+check "data that are not UTF-8 are hexadecimal" \
   grep -qxE 'data +fffec328c080' "$out"
-check "a payload with a NUL is hexadecimal" \
+check "data with a NUL are hexadecimal" \
   grep -qxE 'data +656e6473004e554c' "$out"
 image extension-8-bytes
 tool extensions --index 0 "$image"

@@ -237,7 +237,7 @@ def make_image(text, damaged=False):
     """Returns the image's bytes, and its extensions as (magic, offset,
     data)."""
     directory = make_directory(text)
-    payloads = [(PLACES['backing_format'], text),
+    contents = [(PLACES['backing_format'], text),
                 (PLACES['external_data_file'], text),
                 (PLACES['feature'], make_features(text)),
                 (PLACES['unknown'], text),
@@ -245,7 +245,7 @@ def make_image(text, damaged=False):
                                          DIRECTORY))]
     area = b''
     extensions = []
-    for magic, data in payloads:
+    for magic, data in contents:
         extensions.append((magic, 112 + len(area), data))
         area += struct.pack('>II', magic, len(data)) + pad(data)
     area += bytes(8)

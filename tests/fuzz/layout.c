@@ -29,8 +29,8 @@ typedef struct
   guint64 extensions[MAX_EXTENSIONS]; /* where they begin */
   guint n_extensions;
   guint64 terminator;
-  guint64 bitmaps;  /* payload of the bitmaps extension; 0: none */
-  guint64 features; /* payload of the feature table; 0: none */
+  guint64 bitmaps;  /* data of the bitmaps extension; 0: none */
+  guint64 features; /* data of the feature table; 0: none */
   guint64 directory;
   guint64 entries[MAX_ENTRIES]; /* of the directory */
   guint n_entries;

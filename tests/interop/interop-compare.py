@@ -221,19 +221,19 @@ class Image:
             yield offset, magic, self.read(offset + 8, length)
             offset += 8 + align(length, 8)
 
-    def payload(self, wanted):
+    def extension_data(self, wanted):
         found = [data for _, magic, data in self.extensions if magic == wanted]
         need(len(found) <= 1, 'two of one extension')
         return found[0] if found else None
 
     def feature_rows(self):
-        data = self.payload(FEATURE_TABLE) or b''
+        data = self.extension_data(FEATURE_TABLE) or b''
         need(len(data) % 48 == 0, 'feature table')
         for i in range(0, len(data), 48):
             yield data[i], data[i + 1], data[i + 2:i + 48].split(b'\0')[0]
 
     def bitmaps(self):
-        data = self.payload(BITMAPS)
+        data = self.extension_data(BITMAPS)
         if data is None:
             return []
         need(len(data) == 24, 'length of the bitmaps extension')
@@ -296,8 +296,8 @@ class Image:
                      % (compression, COMPRESSION[compression]))
 
         strings = [('backing_file', self.backing_file()),
-                   ('backing_format', self.payload(BACKING_FORMAT)),
-                   ('external_data_file', self.payload(DATA_FILE))]
+                   ('backing_format', self.extension_data(BACKING_FORMAT)),
+                   ('external_data_file', self.extension_data(DATA_FILE))]
         for name, value in strings:
             if value is not None:
                 text += line(name, escape(value))

@@ -501,8 +501,8 @@ def write_map(path, name, to):
 
 def find_bitmap(image, name):
     """Returns the bitmap NAME and the offset of its directory entry."""
-    payload = image.payload(compare.BITMAPS)
-    at = int.from_bytes(payload[16:24], 'big')
+    data = image.extension_data(compare.BITMAPS)
+    at = int.from_bytes(data[16:24], 'big')
     for bitmap in image.bitmaps():
         if bitmap['name'] == name.encode():
             return bitmap, at

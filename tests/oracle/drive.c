@@ -214,16 +214,16 @@ show_header (Run *run)
 static void
 show_extension (Run *run, const Qcow2Extension *extension)
 {
-  gconstpointer record = NULL;
+  gconstpointer structure = NULL;
   const Qcow2Field *fields
-      = qcow2_extension_get_payload_fields (extension, &record);
+      = qcow2_extension_get_data_fields (extension, &structure);
 
   for (guint i = 0; i < run->n_emitters; i++)
     describe_extension (run->emitters[i], extension);
 
   print_fields (run, qcow2_extension_record.fields, extension, G_MAXUINT);
   if (fields != NULL)
-    print_fields (run, fields, record, extension->n_decoded);
+    print_fields (run, fields, structure, extension->n_decoded);
   check_answers (run);
 }
 
@@ -599,7 +599,7 @@ dump_extension (Run *run, QemuDump *const *dumps, Answer *const *answers,
 
   for (guint i = 0; i < 2; i++)
     qemu_dump_begin_extension (dumps[i], extension);
-  if (extension->payload == QCOW2_PAYLOAD_BITMAPS && located)
+  if (extension->magic == QCOW2_EXTENSION_BITMAPS && located)
     dump_bitmaps (run, dumps, answers, extension);
   for (guint i = 0; i < 2; i++)
     {

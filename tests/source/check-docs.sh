@@ -248,6 +248,23 @@ if command -v jq > /dev/null; then
   same_object four-entries 'bitmap-table --long' \
     '.bitmap_tables[].bitmap_table[]?' row long-rows
   same_object two-bitmaps extensions '.extensions[].features[]?' feature
+
+  # The extensions that the source knows, whether or not an image has them.
+  # refs: the definitions in the schema that an extension can have.
+  refs='[."$defs"."extensions-or-null" | .. | objects | ."$ref"? // empty
+    | capture("/(?<name>[a-z-]+-extension)$").name] as $refs
+    | ."$defs"[$refs[]].properties'
+  tool extensions --magic=nosuch image
+  listed_values > "$tmp/values"
+  jq -r '."$defs".extension.properties.name.enum[]' "$schema" |
+    same_words 'the schema has the names of extensions' "$tmp/values"
+  jq -r "$refs.name | .const // .enum[]" "$schema" |
+    same_words 'the schema has an object for each extension' "$tmp/values"
+  tool extensions --index=0 --field=nosuch image
+  listed_values > "$tmp/values"
+  jq -r "(.\"\$defs\".extension.properties, ($refs)) | keys[]" "$schema" |
+    grep -vx features |
+    same_words 'the schema has the keys of all extensions' "$tmp/values"
   missing=$(sort -u "$tmp/keys" | comm -23 - "$tmp/schema-keys")
   check "the schema has all keys except: '$missing'" [ -z "$missing" ]
   missing=

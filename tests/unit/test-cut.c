@@ -109,7 +109,7 @@ look_at_extensions (Qcow2Image *image, Sight *sight)
         break;
 
       sight->n_extensions++;
-      if (extension.payload == QCOW2_PAYLOAD_FEATURES)
+      if (extension.magic == QCOW2_EXTENSION_FEATURES)
         sight->n_features = qcow2_extension_get_n_features (&extension);
     }
   g_assert_no_error (error);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The header extensions: the walk, their payloads, findings about them. */
+/* The header extensions: the walk, their data, findings about them. */
 
 #include "config.h"
+
+#include <string.h>
 
 #include "check/extension-rules.h"
 #include "qcow2/extension.h"
@@ -123,7 +125,7 @@ static const FindingRow rows[] = {
     "W HDR-30@0x7a" },
 
   { "EXT-12/23", "two-bitmaps", "0x1fc:00000017", "E EXT-12@0x1fc" },
-  /* Zero padding and a terminator follow the payload of 25 bytes. */
+  /* Zero padding and a terminator follow the data of 25 bytes. */
   { "EXT-12/25", "two-bitmaps", "0x1fc:00000019", "E EXT-12@0x1fc" },
   /* The fields are judged despite the wrong length. */
   { "EXT-12/32", "two-bitmaps", "0x1fc:00000020 0x204:00000001",
@@ -160,14 +162,14 @@ static const FindingRow rows[] = {
     "W EXT-14@0x74; I EXT-09@0x78" },
   { "EXT-14/newline", "data-file", "0x79:0a", "W HDR-30@0x78" },
 
-  /* The file ends in the head of the first extension, then in its payload. */
+  /* The file ends in the head of the first extension, then in its data. */
   { "EXT-15/1", "data-file", "size=113",
     "E EXT-15@0x70; E HDR-17@0x28; E HDR-18@0x30; I HDR-22@0x48" },
   { "EXT-15/7", "data-file", "size=119",
     "E EXT-15@0x70; E HDR-17@0x28; E HDR-18@0x30; I HDR-22@0x48" },
   { "EXT-15/head", "data-file", "size=120",
     "E EXT-15@0x78; E HDR-17@0x28; E HDR-18@0x30" },
-  { "EXT-15/payload", "data-file", "size=126",
+  { "EXT-15/data", "data-file", "size=126",
     "E EXT-15@0x78; E HDR-17@0x28; E HDR-18@0x30" },
   { "EXT-15/padding", "data-file", "size=127",
     "W EXT-07@0x7f; E HDR-17@0x28; E HDR-18@0x30" },
@@ -286,15 +288,18 @@ test_walk (void)
 {
   g_auto (Walk) walk = { 0 };
   g_auto (Qcow2Extension) e = { 0 };
+  gconstpointer structure;
 
   walk_begin (&walk, "unknown-extensions", NULL);
   assert_next (&walk, &e, 0x6803f857, 0x70, 384);
   g_assert_cmpuint (e.index, ==, 0);
-  g_assert_cmpint (e.payload, ==, QCOW2_PAYLOAD_FEATURES);
+  g_assert_null (qcow2_extension_get_data_fields (&e, &structure));
   assert_next (&walk, &e, 0x23852875, 0x1f8, 24);
-  g_assert_cmpint (e.payload, ==, QCOW2_PAYLOAD_BITMAPS);
+  g_assert_true (qcow2_extension_get_data_fields (&e, &structure)
+                 == qcow2_bitmaps_extension_record.fields);
   assert_next (&walk, &e, 0x12345678, 0x218, 31);
-  g_assert_cmpint (e.payload, ==, QCOW2_PAYLOAD_DATA);
+  g_assert_true (qcow2_extension_get_data_fields (&e, &structure)
+                 == qcow2_data_extension_fields);
   assert_string (e.data, "This is a test header extension");
   assert_next (&walk, &e, 0x0badcafe, 0x240, 2);
   assert_string (e.data_hex, "0102");
@@ -355,7 +360,7 @@ test_walk_after_terminator (void)
   assert_end (&walk);
 }
 
-/* An extension with a wrong length is returned without a payload.  The
+/* An extension with a wrong length is returned without data.  The
  * extensions before it are complete. */
 static void
 test_walk_too_long (void)
@@ -404,11 +409,11 @@ test_cut_bitmaps (void)
 }
 
 static void
-test_bitmaps_payload (void)
+test_bitmaps_data (void)
 {
   g_auto (Walk) walk = { 0 };
   g_auto (Qcow2Extension) e = { 0 };
-  gconstpointer record = NULL;
+  gconstpointer structure = NULL;
 
   walk_begin (&walk, PLAIN,
               "0x70:23852875"
@@ -425,17 +430,17 @@ test_bitmaps_payload (void)
                    G_GUINT64_CONSTANT (0x1112131415161718));
   g_assert_cmphex (e.bitmaps.bitmap_directory_offset, ==,
                    G_GUINT64_CONSTANT (0x2122232425262728));
-  g_assert_true (qcow2_extension_get_payload_fields (&e, &record)
+  g_assert_true (qcow2_extension_get_data_fields (&e, &structure)
                  == qcow2_bitmaps_extension_record.fields);
-  g_assert_true (record == &e.bitmaps);
+  g_assert_true (structure == &e.bitmaps);
 }
 
 static void
-test_crypto_payload (void)
+test_crypto_data (void)
 {
   g_auto (Walk) walk = { 0 };
   g_auto (Qcow2Extension) e = { 0 };
-  gconstpointer record = NULL;
+  gconstpointer structure = NULL;
 
   walk_begin (&walk, "luks", NULL);
   assert_next (&walk, &e, 0x0537be77, 0x70, 16);
@@ -443,13 +448,13 @@ test_crypto_payload (void)
   g_assert_cmphex (e.crypto.crypto_header_offset, ==, 0x40000);
   /* 8 + 8 * 504 sectors of 512 bytes */
   g_assert_cmphex (e.crypto.crypto_header_length, ==, 0x1f9000);
-  g_assert_true (qcow2_extension_get_payload_fields (&e, &record)
+  g_assert_true (qcow2_extension_get_data_fields (&e, &structure)
                  == qcow2_crypto_extension_record.fields);
-  g_assert_true (record == &e.crypto);
+  g_assert_true (structure == &e.crypto);
 }
 
 static void
-test_short_payload (void)
+test_short_data (void)
 {
   g_auto (Walk) walk = { 0 };
   g_auto (Qcow2Extension) e = { 0 };
@@ -463,16 +468,16 @@ test_short_payload (void)
 }
 
 static void
-test_no_payload_fields (void)
+test_no_data_fields (void)
 {
-  const Qcow2Extension data = { .payload = QCOW2_PAYLOAD_DATA };
-  const Qcow2Extension features = { .payload = QCOW2_PAYLOAD_FEATURES };
-  gconstpointer record;
+  const Qcow2Extension data = { .magic = QCOW2_EXTENSION_DATA_FILE };
+  const Qcow2Extension features = { .magic = QCOW2_EXTENSION_FEATURES };
+  gconstpointer structure;
 
-  g_assert_true (qcow2_extension_get_payload_fields (&data, &record)
+  g_assert_true (qcow2_extension_get_data_fields (&data, &structure)
                  == qcow2_data_extension_fields);
-  g_assert_true (record == &data);
-  g_assert_null (qcow2_extension_get_payload_fields (&features, &record));
+  g_assert_true (structure == &data);
+  g_assert_null (qcow2_extension_get_data_fields (&features, &structure));
   g_assert_cmpuint (qcow2_extension_get_n_features (&data), ==, 0);
   g_assert_cmpuint (qcow2_extension_get_n_features (&features), ==, 0);
 }
@@ -553,10 +558,9 @@ test_data_or_hex (void)
   assert_string (e.data, "");
 }
 
-/* A payload longer than a window, as long as the largest first cluster allows.
- */
+/* Data longer than a window, as long as the largest first cluster allows. */
 static void
-test_long_payload (void)
+test_long_data (void)
 {
   g_auto (Walk) walk = { 0 };
   g_auto (Qcow2Extension) e = { 0 };
@@ -572,10 +576,10 @@ test_long_payload (void)
   assert_end (&walk);
 }
 
-/* The largest first cluster has 2 MiB, so that only so much of a payload of 1
- * GiB is kept. */
+/* The largest first cluster has 2 MiB, so that only so much of 1 GiB of data
+ * is kept. */
 static void
-test_huge_payload (void)
+test_huge_data (void)
 {
   g_auto (Walk) walk = { 0 };
   g_auto (Qcow2Extension) e = { 0 };
@@ -618,9 +622,9 @@ test_many (void)
   g_assert_cmpuint (source->n_bytes - n_bytes, <=, 2 * 1024 * 1024);
 }
 
-/* Extensions with payloads are read in few reads, too. */
+/* Extensions with data are read in few reads, too. */
 static void
-test_many_payloads (void)
+test_many_with_data (void)
 {
   g_auto (Walk) walk = { 0 };
   guint64 n = 0;
@@ -739,6 +743,84 @@ test_history_is_full (void)
     }
 }
 
+/* Every type that src/qcow2 knows has checks, too.  Otherwise the extension
+ * would be of an unknown type (EXT-09). */
+static void
+test_types_are_checked (void)
+{
+  const Qcow2Header header = { .version = 3, .cluster_size = 65536 };
+  g_autoptr (Qcow2Image) image = open_image ("two-bitmaps", NULL);
+
+  for (const Qcow2ExtensionType *it = qcow2_extension_types; it->name != NULL;
+       it++)
+    {
+      const Qcow2Extension e = { .magic = it->magic };
+      g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+
+      g_test_message ("%s", it->name);
+      g_assert_true (qcow2_extension_check (&e, &header, image->source, FALSE,
+                                            findings, NULL));
+      g_assert_cmpuint (qcow2_findings_get_use (findings, QCOW2_EXT_09)->n, ==,
+                        0);
+    }
+}
+
+/* Types are found by their magic, and --magic and --field find them and their
+ * keys by name.  A history has a bit for each. */
+static void
+test_types_differ (void)
+{
+  g_autoptr (GHashTable) keys = g_hash_table_new (g_str_hash, g_str_equal);
+  g_autoptr (GHashTable) names = g_hash_table_new (g_str_hash, g_str_equal);
+  guint n = 0;
+
+  for (const Qcow2ExtensionType *it = qcow2_extension_types; it->name != NULL;
+       it++, n++)
+    {
+      g_assert_true (qcow2_extension_find_type (it->magic) == it);
+      g_assert_true (g_hash_table_add (names, (gpointer) it->name));
+      if (it->record == NULL)
+        continue;
+      for (const Qcow2Field *field = it->record->fields; field->name != NULL;
+           field++)
+        g_assert_true (g_hash_table_add (keys, (gpointer) field->name));
+    }
+
+  g_assert_null (qcow2_extension_find_type (QCOW2_EXTENSION_END));
+  g_assert_cmpuint (n, <=, 64);
+}
+
+/* The data are decoded into the member that the row names. */
+static void
+test_types_are_decoded (void)
+{
+  for (const Qcow2ExtensionType *it = qcow2_extension_types; it->name != NULL;
+       it++)
+    {
+      if (it->record == NULL)
+        continue;
+
+      const guint size = qcow2_record_get_size (it->record);
+      g_autofree guint8 *bytes = g_malloc (size);
+      memset (bytes, 0x5a, size);
+      g_autoptr (GBytes) data = g_bytes_new (bytes, size);
+      Qcow2Extension e = { .magic = it->magic, .bytes = data };
+      gconstpointer structure = NULL;
+      qcow2_extension_decode_data (&e);
+
+      const Qcow2Field *fields
+          = qcow2_extension_get_data_fields (&e, &structure);
+      guint n_stored = 0;
+      for (; fields[n_stored].name != NULL; n_stored++)
+        g_assert_true (fields[n_stored].stored);
+      g_assert_true (fields == it->record->fields);
+      g_assert_true ((const guint8 *) structure
+                     == (const guint8 *) &e + it->member);
+      g_assert_cmpuint (e.n_decoded, ==, n_stored);
+      g_assert_cmphex (qcow2_field_load (fields, structure) & 0xff, ==, 0x5a);
+    }
+}
+
 static void
 test_parts (void)
 {
@@ -793,7 +875,7 @@ test_read_error_head (void)
 }
 
 static void
-test_read_error_payload (void)
+test_read_error_data (void)
 {
   g_auto (Walk) walk = { 0 };
   g_auto (Qcow2Extension) e = { 0 };
@@ -807,7 +889,7 @@ test_read_error_payload (void)
 }
 
 static void
-test_read_error_long_payload (void)
+test_read_error_long_data (void)
 {
   g_auto (Walk) walk = { 0 };
   g_auto (Qcow2Extension) e = { 0 };
@@ -875,32 +957,32 @@ add_walks (void)
   g_test_add_func ("/extension/walk/too-long", test_walk_too_long);
   g_test_add_func ("/extension/walk/cut", test_walk_cut);
   g_test_add_func ("/extension/walk/many", test_many);
-  g_test_add_func ("/extension/walk/many-payloads", test_many_payloads);
+  g_test_add_func ("/extension/walk/many-with-data", test_many_with_data);
   g_test_add_func ("/extension/walk/free-null", test_free_null);
   g_test_add_func ("/extension/read-error/head", test_read_error_head);
-  g_test_add_func ("/extension/read-error/payload", test_read_error_payload);
-  g_test_add_func ("/extension/read-error/long-payload",
-                   test_read_error_long_payload);
+  g_test_add_func ("/extension/read-error/data", test_read_error_data);
+  g_test_add_func ("/extension/read-error/long-data",
+                   test_read_error_long_data);
 }
 
 static void
-add_payloads (void)
+add_data (void)
 {
-  g_test_add_func ("/extension/payload/bitmaps", test_bitmaps_payload);
-  g_test_add_func ("/extension/payload/bitmaps-cut", test_cut_bitmaps);
-  g_test_add_func ("/extension/payload/crypto", test_crypto_payload);
-  g_test_add_func ("/extension/payload/short", test_short_payload);
-  g_test_add_func ("/extension/payload/no-fields", test_no_payload_fields);
-  g_test_add_func ("/extension/payload/features", test_features);
-  g_test_add_func ("/extension/payload/no-features", test_no_features);
-  g_test_add_func ("/extension/payload/feature-types", test_feature_types);
-  g_test_add_func ("/extension/payload/unknown-feature-type",
+  g_test_add_func ("/extension/data/bitmaps", test_bitmaps_data);
+  g_test_add_func ("/extension/data/bitmaps-cut", test_cut_bitmaps);
+  g_test_add_func ("/extension/data/crypto", test_crypto_data);
+  g_test_add_func ("/extension/data/short", test_short_data);
+  g_test_add_func ("/extension/data/no-fields", test_no_data_fields);
+  g_test_add_func ("/extension/data/features", test_features);
+  g_test_add_func ("/extension/data/no-features", test_no_features);
+  g_test_add_func ("/extension/data/feature-types", test_feature_types);
+  g_test_add_func ("/extension/data/unknown-feature-type",
                    test_unknown_feature_type);
-  g_test_add_func ("/extension/payload/features-partial-row",
+  g_test_add_func ("/extension/data/features-partial-row",
                    test_features_partial_row);
-  g_test_add_func ("/extension/payload/data-or-hex", test_data_or_hex);
-  g_test_add_func ("/extension/payload/long", test_long_payload);
-  g_test_add_func ("/extension/payload/huge", test_huge_payload);
+  g_test_add_func ("/extension/data/data-or-hex", test_data_or_hex);
+  g_test_add_func ("/extension/data/long", test_long_data);
+  g_test_add_func ("/extension/data/huge", test_huge_data);
 }
 
 int
@@ -908,7 +990,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   add_walks ();
-  add_payloads ();
+  add_data ();
   g_test_add_func ("/extension/judge/many", test_many_checked);
   g_test_add_func ("/extension/judge/feature-value", test_feature_value);
   g_test_add_func ("/extension/judge/history", test_history);
@@ -916,6 +998,9 @@ main (int argc, char **argv)
   g_test_add_func ("/extension/judge/parts", test_parts);
   g_test_add_func ("/extension/judge/end-bears-on-bitmaps",
                    test_end_bears_on_bitmaps);
+  g_test_add_func ("/extension/types/are-checked", test_types_are_checked);
+  g_test_add_func ("/extension/types/differ", test_types_differ);
+  g_test_add_func ("/extension/types/are-decoded", test_types_are_decoded);
   add_rows ("/extension/findings", rows, G_N_ELEMENTS (rows), test_findings);
   return g_test_run ();
 }

@@ -302,6 +302,31 @@ test_sizes (void)
   g_assert_cmpuint (qcow2_luks_get_slot_offset (QCOW2_LUKS_N_SLOTS), ==, 592);
 }
 
+/* Returns whether RECORD, which may be NULL, is tested here. */
+static gboolean
+is_known (const Qcow2Record *record)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (known); i++)
+    {
+      if (known[i].record == record)
+        return TRUE;
+    }
+
+  return record == NULL;
+}
+
+static void
+test_extensions (void)
+{
+  for (const Qcow2ExtensionType *it = qcow2_extension_types; it->name != NULL;
+       it++)
+    {
+      g_test_message ("%s", it->name);
+      g_assert_true (is_known (it->record));
+      g_assert_true (is_known (it->row_record));
+    }
+}
+
 /* Version 2 has the fields before incompatible_features, and version 3 has at
  * least those before compression_type. */
 static void
@@ -630,6 +655,7 @@ main (int argc, char **argv)
   g_test_add_func ("/record/field", test_field);
   g_test_add_func ("/record/is-shown", test_is_shown);
   g_test_add_func ("/record/size/all", test_sizes);
+  g_test_add_func ("/record/extensions", test_extensions);
   g_test_add_func ("/record/size/versions", test_versions);
   g_test_add_func ("/record/size/derived", test_size_ignores_derived);
   g_test_add_func ("/record/find/name", test_find);

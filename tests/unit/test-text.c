@@ -386,7 +386,6 @@ test_bitmaps_extension (Fixture *f, UNUSED)
       = { .magic = 0x23852875,
           .length = 24,
           .file_offset = 0x1f8,
-          .payload = QCOW2_PAYLOAD_BITMAPS,
           .n_decoded = 4,
           .bitmaps = { .nb_bitmaps = 3,
                        .bitmap_directory_size = 0x60,
@@ -404,14 +403,12 @@ test_bitmaps_extension (Fixture *f, UNUSED)
                    "bitmap_directory_offset   0x520000\n");
 }
 
-/* Fields that a truncated payload does not contain are not shown as zeroes. */
+/* Fields that truncated data do not contain are not shown as zeroes. */
 static void
 test_cut_extension (Fixture *f, UNUSED)
 {
-  const Qcow2Extension extension = { .magic = 0x23852875,
-                                     .length = 23,
-                                     .payload = QCOW2_PAYLOAD_BITMAPS,
-                                     .n_decoded = 3 };
+  const Qcow2Extension extension
+      = { .magic = 0x23852875, .length = 23, .n_decoded = 3 };
 
   describe_extension (f->emitter, &extension);
   assert_ends_with (f, "length                    23\n"
@@ -473,10 +470,8 @@ test_feature_rows (Fixture *f, UNUSED)
   memcpy (rows + 50, "a\nb", 3);
 
   g_autoptr (GBytes) bytes = g_bytes_new (rows, sizeof rows);
-  const Qcow2Extension extension = { .magic = 0x6803f857,
-                                     .length = 96,
-                                     .payload = QCOW2_PAYLOAD_FEATURES,
-                                     .bytes = bytes };
+  const Qcow2Extension extension
+      = { .magic = 0x6803f857, .length = 96, .bytes = bytes };
 
   describe_extension (f->emitter, &extension);
   assert_ends_with (
