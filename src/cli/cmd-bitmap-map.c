@@ -125,9 +125,7 @@ explain (const Qcow2Findings *findings, const Qcow2Bitmap *bitmap,
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
 
-/* Fails with QCOW2_ERROR_CORRUPT because BITMAP cannot be used, or, for
- * --contains, with QCOW2_ERROR_READ: the former leads to exit status 2, which
- * would be an answer. */
+/* Fails with QCOW2_ERROR_CORRUPT because BITMAP cannot be used. */
 static gboolean
 refuse (const Request *request, const Qcow2Bitmap *bitmap, GError **error)
 {
@@ -135,10 +133,7 @@ refuse (const Request *request, const Qcow2Bitmap *bitmap, GError **error)
       = explain (tool_get_findings (request->tool), bitmap,
                  " (--force goes on all the same)");
 
-  g_set_error_literal (error, QCOW2_ERROR,
-                       request->contains_text != NULL ? QCOW2_ERROR_READ
-                                                      : QCOW2_ERROR_CORRUPT,
-                       message);
+  g_set_error_literal (error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT, message);
   return FALSE;
 }
 
@@ -522,6 +517,8 @@ run (Tool *tool, char **argv, GError **error)
   if (request.want_plot && !tool_want_text (tool, "--plot", error))
     return FALSE;
 
+  if (request.contains_text != NULL)
+    tool_set_purpose (tool, TOOL_DECIDES);
   request.map.format = get_format (output);
   tool_want_one_image (tool, "bitmap-map");
   return tool_for_each_image (tool, show, &request, error);

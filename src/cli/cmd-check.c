@@ -157,7 +157,7 @@ give_summary (Tool *tool, const Request *request,
 }
 
 /* Answers --is through the exit status: whether QEMU opens the image.  Fails
- * with QCOW2_ERROR_READ if that is uncertain. */
+ * with QCOW2_ERROR_CORRUPT if that is uncertain. */
 static gboolean
 answer (Tool *tool, const Request *request, const Qcow2Verdict *verdict,
         GError **error)
@@ -171,7 +171,7 @@ answer (Tool *tool, const Request *request, const Qcow2Verdict *verdict,
   else if (verdict->effect == QCOW2_EFFECT_UNKNOWN
            || (for_writing && verdict->effect == QCOW2_EFFECT_REPAIRED))
     {
-      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_READ, "%s [%s]",
+      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT, "%s [%s]",
                    advice_describe_verdict (verdict, &word),
                    qcow2_rules[verdict->rule].id);
       return FALSE;

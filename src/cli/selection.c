@@ -216,8 +216,7 @@ find_lookalike (const Selection *selection, Qcow2Directory *directory,
 /* Searches DIRECTORY, which it rewinds, for the selected bitmaps, and stores
  * the index of the last one in *LAST.  Fails with QCOW2_ERROR_NOT_FOUND if
  * there is none.  If USE allows only one and there are several, fails with
- * QCOW2_ERROR_AMBIGUOUS, or, for a predicate, with QCOW2_ERROR_READ: the
- * former leads to exit status 2, which would be an answer. */
+ * QCOW2_ERROR_AMBIGUOUS. */
 gboolean
 selection_find (const Selection *selection, SelectionUse use,
                 Qcow2Directory *directory, guint64 *last, GError **error)
@@ -235,9 +234,7 @@ selection_find (const Selection *selection, SelectionUse use,
     {
       g_autofree char *name = usage_escape (selection->name);
 
-      g_set_error (error, QCOW2_ERROR,
-                   use == SELECTION_PREDICATE ? QCOW2_ERROR_READ
-                                              : QCOW2_ERROR_AMBIGUOUS,
+      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_AMBIGUOUS,
                    QCOW2_U64_FORMAT " bitmaps have the name '%s': use --index",
                    search.n_matches, name);
       return FALSE;
@@ -320,9 +317,9 @@ give_verdict (Tool *tool, const Qcow2Verdict *verdict, gboolean unknown)
   describe_verdict (emitter, verdict);
 }
 
-/* Fails with QCOW2_ERROR_READ if FINDINGS says that the directory has an entry
- * that cannot be read, after the N that were visited: an answer would not be
- * about all bitmaps. */
+/* Fails with QCOW2_ERROR_CORRUPT if FINDINGS says that the directory has an
+ * entry that cannot be read, after the N that were visited: an answer would
+ * not be about all bitmaps. */
 static gboolean
 check_all_visited (const Qcow2Findings *findings, guint64 n, GError **error)
 {
@@ -338,19 +335,20 @@ check_all_visited (const Qcow2Findings *findings, guint64 n, GError **error)
 
       g_autoptr (GString) message = g_string_new (NULL);
       format_finding_message (message, finding);
-      g_set_error_literal (error, QCOW2_ERROR, QCOW2_ERROR_READ, message->str);
+      g_set_error_literal (error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT,
+                           message->str);
       return FALSE;
     }
 
   return TRUE;
 }
 
-/* Fails with QCOW2_ERROR_READ because damage on the way to the bitmap
+/* Fails with QCOW2_ERROR_CORRUPT because damage on the way to the bitmap
  * directory hides all of it. */
 static gboolean
 refuse_unknown (GError **error)
 {
-  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_READ,
+  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT,
                "the bitmap directory cannot be read: see qcow2tool check");
   return FALSE;
 }

@@ -40,8 +40,9 @@ typedef enum
                          no messages are written */
 } SelectionUse;
 
-/* Shows BITMAP, which is not checked yet.  QCOW2_ERROR_READ concerns only this
- * bitmap; any other error ends the visit. */
+/* Shows BITMAP, which is not checked yet.  QCOW2_ERROR_READ and
+ * QCOW2_ERROR_LIMIT concern only this bitmap; any other error ends the
+ * visit. */
 typedef gboolean (*SelectionFunc) (Tool *tool, Qcow2Image *image,
                                    Qcow2BitmapChecker *checker,
                                    Qcow2Bitmap *bitmap, gpointer data,

@@ -228,13 +228,16 @@ tool_want_text (Tool *tool, const char *sink, GError **error)
   return FALSE;
 }
 
+/* Returns the exit status for ERROR.  TOOL_DAMAGED means "no" for a predicate,
+ * so an error of a predicate never leads to it. */
 static ToolStatus
-status_of (const GError *error)
+status_of (const Tool *tool, const GError *error)
 {
   if (g_error_matches (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND))
     return TOOL_NOT_FOUND;
-  if (g_error_matches (error, QCOW2_ERROR, QCOW2_ERROR_AMBIGUOUS)
-      || g_error_matches (error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT))
+  if (tool->purpose != TOOL_DECIDES
+      && (g_error_matches (error, QCOW2_ERROR, QCOW2_ERROR_AMBIGUOUS)
+          || g_error_matches (error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT)))
     return TOOL_DAMAGED;
 
   return TOOL_FAILED;
@@ -273,21 +276,22 @@ tool_warn (Tool *tool, ToolStatus status, const char *message)
 static void
 report_error (Tool *tool, const char *path, const GError *error)
 {
-  tool_set_status (tool, status_of (error));
+  tool_set_status (tool, status_of (tool, error));
   output_message (tool->output, path, error->message);
 }
 
-/* If *ERROR is QCOW2_ERROR_READ, after which the current image can still be
- * shown, writes a message about it, clears it and returns TRUE.  Returns FALSE
- * for any other error, and leaves it alone. */
+/* If *ERROR is QCOW2_ERROR_READ or QCOW2_ERROR_LIMIT, after which the current
+ * image can still be shown, writes a message about it, clears it and returns
+ * TRUE.  Returns FALSE for any other error, and leaves it alone. */
 gboolean
 tool_recover (Tool *tool, GError **error)
 {
-  if (!g_error_matches (*error, QCOW2_ERROR, QCOW2_ERROR_READ))
+  if (!g_error_matches (*error, QCOW2_ERROR, QCOW2_ERROR_READ)
+      && !g_error_matches (*error, QCOW2_ERROR, QCOW2_ERROR_LIMIT))
     return FALSE;
 
   if (tool->n_read_errors++ < READ_ERRORS)
-    tool_warn (tool, status_of (*error), (*error)->message);
+    tool_warn (tool, status_of (tool, *error), (*error)->message);
   if (tool->read_error == NULL)
     tool->read_error = g_steal_pointer (error);
   g_clear_error (error);
@@ -303,6 +307,8 @@ open_image (const char *path, Qcow2Findings *findings, GError **error)
                         : NULL;
 }
 
+/* Returns the word for the code of ERROR in JSON, where a limit counts as a
+ * failed read. */
 static const char *
 code_of (const GError *error)
 {
@@ -323,6 +329,7 @@ code_of (const GError *error)
     case QCOW2_ERROR_NOT_FOUND:
       return "not-found";
     case QCOW2_ERROR_READ:
+    case QCOW2_ERROR_LIMIT:
       return "read";
     case QCOW2_ERROR_CHANGED:
       return "changed";
@@ -377,7 +384,7 @@ static gboolean
 needs_still_image (const Tool *tool, const GError *error)
 {
   if (error != NULL)
-    return status_of (error) != TOOL_FAILED;
+    return status_of (tool, error) != TOOL_FAILED;
   if (tool->status == TOOL_FAILED)
     return FALSE;
 

@@ -442,7 +442,7 @@ send_some_data (Walk *walk, const Qcow2TableEntry *entry, gsize n,
     return TRUE;
 
   GError *limit_error = g_error_new (
-      QCOW2_ERROR, QCOW2_ERROR_READ,
+      QCOW2_ERROR, QCOW2_ERROR_LIMIT,
       QCOW2_HEX_FORMAT ": bitmap table: data from entry " QCOW2_U64_FORMAT
                        " on is not read: the limit is " QCOW2_U64_FORMAT
                        " bytes",
@@ -618,7 +618,8 @@ skip_run (Walk *walk G_GNUC_UNUSED, guint64 first G_GNUC_UNUSED,
 /* Checks, without reading any bitmap data, that QUERY has no more than
  * QCOW2_MAX_DATA_BYTES of it.  If there is more, or if the table is unreadable
  * or has changed since it was examined, handles that as a read error: fails
- * with QCOW2_ERROR_READ, unless QUERY collects errors in first_error. */
+ * with QCOW2_ERROR_LIMIT or QCOW2_ERROR_READ, unless QUERY collects errors in
+ * first_error. */
 gboolean
 qcow2_extent_query_verify_size (const Qcow2ExtentQuery *query, GError **error)
 {
@@ -639,8 +640,8 @@ qcow2_extent_query_verify_size (const Qcow2ExtentQuery *query, GError **error)
 }
 
 /* Calls FUNC with DATA for each extent of QUERY, in order.  The extents are
- * contiguous, and adjacent ones differ in type.  Fails with QCOW2_ERROR_READ,
- * or as FUNC does. */
+ * contiguous, and adjacent ones differ in type.  Fails with QCOW2_ERROR_READ
+ * or QCOW2_ERROR_LIMIT, or as FUNC does. */
 gboolean
 qcow2_extent_query_walk (const Qcow2ExtentQuery *query, Qcow2ExtentFunc func,
                          gpointer data, GError **error)
@@ -662,7 +663,7 @@ qcow2_extent_query_walk (const Qcow2ExtentQuery *query, Qcow2ExtentFunc func,
 }
 
 /* Stores in *TOTALS the number of bytes of QUERY of each type.  Fails with
- * QCOW2_ERROR_READ. */
+ * QCOW2_ERROR_READ or QCOW2_ERROR_LIMIT. */
 gboolean
 qcow2_extent_query_count (const Qcow2ExtentQuery *query,
                           Qcow2ExtentTotals *totals, GError **error)
