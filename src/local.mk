@@ -115,7 +115,9 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/render/plot.h \
 	%D%/render/qemu-dump.c \
 	%D%/render/qemu-dump.h \
-	%D%/render/text.c
+	%D%/render/text.c \
+	%D%/render/unusable.c \
+	%D%/render/unusable.h
 %C%_librender_la_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
 %C%_librender_la_LIBADD = %D%/libcheck.la
 

@@ -12,8 +12,8 @@
 #include "qcow2/contents.h"
 #include "qcow2/error.h"
 #include "render/bitmap-map.h"
-#include "render/format.h"
 #include "render/plot.h"
+#include "render/unusable.h"
 
 #define PLOT_WIDTH 64
 #define PLOT_HEIGHT 16
@@ -56,73 +56,14 @@ request_clear (Request *request)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Request, request_clear)
 
-/* ---- Can the bitmap be used? ---- */
-
-/* Returns the host offset at which BITMAP, or the image itself, breaks RULE;
- * if FINDINGS has no such finding, that of BITMAP's directory entry. */
-static guint64
-find_offset (const Qcow2Findings *findings, const char *rule,
-             const Qcow2Bitmap *bitmap)
-{
-  for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
-    {
-      const Qcow2Finding *finding = qcow2_findings_get (findings, i);
-      const guint64 index = finding->subject.bitmap;
-
-      if (g_str_equal (finding->rule, rule)
-          && (index == bitmap->index || index == QCOW2_NO_INDEX))
-        return finding->offset;
-    }
-
-  return bitmap->file_offset;
-}
-
-/* Fills in message and rule of REASON; the caller sets the offset. */
-static void
-find_reason (const Qcow2Bitmap *bitmap, Qcow2Finding *reason)
-{
-  switch (qcow2_bitmap_get_shown_state (bitmap))
-    {
-    case QCOW2_BITMAP_STATE_IN_USE:
-      reason->message = (char *) "in use: the contents in the file are not "
-                                 "what the guest wrote last";
-      reason->rule = "BDIR-09";
-      return;
-    case QCOW2_BITMAP_STATE_IN_USE_WRITER:
-      reason->message = (char *) "in use by a writer that is running: the "
-                                 "contents in the file are out of date";
-      reason->rule = "BDIR-09";
-      return;
-    case QCOW2_BITMAP_STATE_STALE:
-      reason->message = (char *) "stale: nothing vouches for the contents";
-      reason->rule = "HDR-25";
-      return;
-    case QCOW2_BITMAP_STATE_UNKNOWN:
-    case QCOW2_BITMAP_STATE_DAMAGED:
-    case QCOW2_BITMAP_STATE_DISABLED:
-    case QCOW2_BITMAP_STATE_ENABLED:
-      reason->message
-          = (char *) "damaged: not all of the contents can be known";
-      reason->rule = "see qcow2tool check";
-      return;
-    }
-}
-
-/* Returns a message that says why BITMAP cannot be used and ends with HINT.
- * FINDINGS has the findings about it.  The caller frees the message. */
+/* Returns a message that says why BITMAP cannot be used, and adds HINT.  The
+ * caller frees the message. */
 static char *
-explain (const Qcow2Findings *findings, const Qcow2Bitmap *bitmap,
-         const char *hint)
+explain (Tool *tool, const Qcow2Bitmap *bitmap, const char *hint)
 {
-  Qcow2Finding reason = { .subject = qcow2_bitmap_get_subject (bitmap) };
-  g_autoptr (GString) text = g_string_new (NULL);
+  const Qcow2Subject subject = qcow2_bitmap_get_subject (bitmap);
 
-  find_reason (bitmap, &reason);
-  g_autofree char *message = g_strconcat (reason.message, hint, NULL);
-  reason.message = message;
-  reason.offset = find_offset (findings, reason.rule, bitmap);
-  format_finding_message (text, &reason);
-  return g_string_free (g_steal_pointer (&text), FALSE);
+  return unusable_explain (bitmap, &subject, tool_get_findings (tool), hint);
 }
 
 /* Fails with QCOW2_ERROR_CORRUPT because BITMAP cannot be used. */
@@ -130,8 +71,7 @@ static gboolean
 refuse (const Request *request, const Qcow2Bitmap *bitmap, GError **error)
 {
   g_autofree char *message
-      = explain (tool_get_findings (request->tool), bitmap,
-                 " (--force goes on all the same)");
+      = explain (request->tool, bitmap, " (--force goes on all the same)");
 
   g_set_error_literal (error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT, message);
   return FALSE;
@@ -263,7 +203,7 @@ complain (Tool *tool, ToolStatus status, const Qcow2ExtentQuery *query,
     return;
 
   g_autofree char *message
-      = explain (tool_get_findings (tool), query->bitmap,
+      = explain (tool, query->bitmap,
                  ", so its bits cannot prove that anything is clean");
   tool_warn (tool, status, message);
 }
