@@ -140,6 +140,8 @@ noinst_LTLIBRARIES += %D%/libcli.la
 	%D%/cli/commands.h \
 	%D%/cli/dispatch.c \
 	%D%/cli/dispatch.h \
+	%D%/cli/print-contents.c \
+	%D%/cli/print-contents.h \
 	%D%/cli/print-extensions.c \
 	%D%/cli/print-extensions.h \
 	%D%/cli/fields.c \

@@ -4,14 +4,12 @@
 #include "config.h"
 
 #include "check/bitmap-rules.h"
-#include "cli/charset.h"
 #include "cli/commands.h"
 #include "cli/number.h"
+#include "cli/print-contents.h"
 #include "cli/selection.h"
 #include "cli/usage.h"
-#include "qcow2/contents.h"
 #include "qcow2/error.h"
-#include "render/bitmap-map.h"
 #include "render/plot.h"
 #include "render/unusable.h"
 
@@ -34,13 +32,7 @@ typedef struct
 
   guint64 start;      /* guest offset in bytes */
   guint64 max_length; /* bytes, or G_MAXUINT64 */
-  guint plot_width;   /* characters */
-  guint plot_height;  /* lines */
-
-  Tool *tool;
-  BitmapMap map;
-  Plot *plot;         /* plot of the current bitmap */
-  gboolean has_dirty; /* part of the current bitmap must be copied */
+  ContentsStyle style;
 } Request;
 
 static void
@@ -68,126 +60,13 @@ explain (Tool *tool, const Qcow2Bitmap *bitmap, const char *hint)
 
 /* Fails with QCOW2_ERROR_CORRUPT because BITMAP cannot be used. */
 static gboolean
-refuse (const Request *request, const Qcow2Bitmap *bitmap, GError **error)
+refuse (Tool *tool, const Qcow2Bitmap *bitmap, GError **error)
 {
   g_autofree char *message
-      = explain (request->tool, bitmap, " (--force goes on all the same)");
+      = explain (tool, bitmap, " (--force goes on all the same)");
 
   g_set_error_literal (error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT, message);
   return FALSE;
-}
-
-/* ---- Answers ---- */
-
-static gboolean
-print_extent (const Qcow2Extent *extent, gpointer data, GError **error)
-{
-  Request *request = data;
-  GString *out = tool_get_text (request->tool);
-  Qcow2Extent rest = *extent;
-
-  while (bitmap_map_extent (&request->map, out, &rest))
-    {
-      if (!tool_flush (request->tool, error))
-        return FALSE;
-    }
-
-  return tool_flush (request->tool, error);
-}
-
-static gboolean
-print_map (Request *request, const Qcow2ExtentQuery *query, GError **error)
-{
-  GString *out = tool_get_text (request->tool);
-
-  bitmap_map_begin (&request->map, out, query->start);
-  const gboolean printed
-      = qcow2_extent_query_walk (query, print_extent, request, error);
-  bitmap_map_end (&request->map, out);
-  return printed;
-}
-
-static gboolean
-print_totals (Request *request, const Qcow2ExtentQuery *query, GError **error)
-{
-  GString *out = tool_get_text (request->tool);
-  Qcow2ExtentTotals totals;
-
-  if (!qcow2_extent_query_count (query, &totals, error))
-    return FALSE;
-
-  bitmap_map_begin (&request->map, out, query->start);
-  bitmap_map_totals (&request->map, out, &totals);
-  bitmap_map_end (&request->map, out);
-  return TRUE;
-}
-
-static gboolean
-plot_extent (const Qcow2Extent *extent, gpointer data,
-             GError **error G_GNUC_UNUSED)
-{
-  plot_add (((Request *) data)->plot, extent);
-  return TRUE;
-}
-
-static gboolean
-print_plot (Request *request, const Qcow2ExtentQuery *query, GError **error)
-{
-  const PlotShape shape = { .width = request->plot_width,
-                            .height = request->plot_height,
-                            .ascii = !charset_is_utf8 (),
-                            .start = query->start,
-                            .length = query->length,
-                            .granularity = query->bitmap->granularity };
-  g_autoptr (Plot) plot = plot_new (&shape);
-
-  request->plot = plot;
-  if (!qcow2_extent_query_walk (query, plot_extent, request, error))
-    return FALSE;
-
-  plot_print (plot, tool_get_text (request->tool));
-  return TRUE;
-}
-
-static gboolean
-look_at_extent (const Qcow2Extent *extent, gpointer data,
-                GError **error G_GNUC_UNUSED)
-{
-  Request *request = data;
-
-  request->has_dirty = QCOW2_EXTENT_MUST_COPY (extent->type);
-  return !request->has_dirty;
-}
-
-/* Answers --contains through the exit status.  Unknown parts have to be
- * copied, so they count as dirty. */
-static gboolean
-answer (Request *request, const Qcow2ExtentQuery *query, GError **error)
-{
-  const guint64 size = query->image->header.size;
-  g_autoptr (GError) local_error = NULL;
-
-  request->has_dirty = FALSE;
-  qcow2_extent_query_walk (query, look_at_extent, request, &local_error);
-  if (local_error != NULL)
-    {
-      g_propagate_error (error, g_steal_pointer (&local_error));
-      return FALSE;
-    }
-  if (request->has_dirty)
-    return TRUE;
-
-  if (query->length < request->max_length)
-    {
-      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
-                   "--contains: not all of that is on the disk, which "
-                   "has " QCOW2_U64_FORMAT " bytes",
-                   size);
-      return FALSE;
-    }
-
-  tool_set_status (request->tool, TOOL_DAMAGED);
-  return TRUE;
 }
 
 /* Writes messages that say why part of QUERY is unknown, if it is: ERROR,
@@ -206,20 +85,6 @@ complain (Tool *tool, ToolStatus status, const Qcow2ExtentQuery *query,
       = explain (tool, query->bitmap,
                  ", so its bits cannot prove that anything is clean");
   tool_warn (tool, status, message);
-}
-
-/* Shows QUERY in the form that REQUEST selects. */
-static gboolean
-show_contents (Request *request, const Qcow2ExtentQuery *query, GError **error)
-{
-  if (request->contains_text != NULL)
-    return answer (request, query, error);
-  if (request->totals)
-    return print_totals (request, query, error);
-  if (request->want_plot)
-    return print_plot (request, query, error);
-
-  return print_map (request, query, error);
 }
 
 /* Shows nothing before the directory entry and the whole table are checked,
@@ -243,12 +108,12 @@ show_bitmap (Tool *tool, Qcow2Image *image, Qcow2BitmapChecker *checker,
       return FALSE;
     }
   if (!qcow2_bitmap_is_sound (bitmap) && !request->force)
-    return refuse (request, bitmap, error);
+    return refuse (tool, bitmap, error);
 
   qcow2_extent_query_set_range (&query, request->start, request->max_length);
   if (!request->force && !qcow2_extent_query_verify_size (&query, error))
     return FALSE;
-  if (!show_contents (request, &query, error))
+  if (!contents_print (&request->style, tool, &query, error))
     return FALSE;
 
   /* The exit status of --contains is its answer. */
@@ -269,8 +134,6 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 
   return selection_visit (&request->selection, &visit, tool, image, error);
 }
-
-/* ---- The command line ---- */
 
 /* Parses OFFSET[+LENGTH].  LENGTH is one byte by default. */
 static gboolean
@@ -301,10 +164,10 @@ parse_contains (Request *request, GError **error)
 static gboolean
 parse_split (Request *request, GError **error)
 {
-  if (!usage_parse_number ("--split", request->split_text, &request->map.split,
-                           error))
+  if (!usage_parse_number ("--split", request->split_text,
+                           &request->style.map.split, error))
     return FALSE;
-  if (request->split_text == NULL || request->map.split > 0)
+  if (request->split_text == NULL || request->style.map.split > 0)
     return TRUE;
 
   usage_error (error, "--split: 0 bytes are no piece");
@@ -336,9 +199,20 @@ parse_plot_size (Request *request, GError **error)
         }
     }
 
-  request->plot_width = (guint) width;
-  request->plot_height = (guint) height;
+  request->style.plot_width = (guint) width;
+  request->style.plot_height = (guint) height;
   return TRUE;
+}
+
+static ContentsForm
+get_form (const Request *request)
+{
+  if (request->contains_text != NULL)
+    return CONTENTS_ANSWER;
+  if (request->totals)
+    return CONTENTS_TOTALS;
+
+  return request->want_plot ? CONTENTS_PLOT : CONTENTS_MAP;
 }
 
 /* Fails with a usage error if options that select the output exclude each
@@ -361,7 +235,7 @@ check_combinations (const Request *request, OptionsOutput output,
       = { what, request->split_text != NULL ? "--split" : "", NULL };
   const char *const dirties[]
       = { request->totals ? "" : what, map_file ? "--output=ddrescue" : "",
-          request->map.only_dirty ? "--dirty" : "", NULL };
+          request->style.map.only_dirty ? "--dirty" : "", NULL };
   const char *const ranges[]
       = { request->contains_text != NULL ? "--contains" : "",
           request->start_text != NULL        ? "--start-offset"
@@ -417,13 +291,13 @@ get_format (OptionsOutput output)
 static gboolean
 run (Tool *tool, char **argv, GError **error)
 {
-  g_auto (Request) request = { .tool = tool, .max_length = G_MAXUINT64 };
+  g_auto (Request) request = { .max_length = G_MAXUINT64 };
   /* clang-format off */
   const GOptionEntry entries[] = {
     SELECTION_OPTIONS (&request.selection),
     { "totals", 0, 0, G_OPTION_ARG_NONE, &request.totals,
       "Print the number of bytes of each type", NULL },
-    { "dirty", 0, 0, G_OPTION_ARG_NONE, &request.map.only_dirty,
+    { "dirty", 0, 0, G_OPTION_ARG_NONE, &request.style.map.only_dirty,
       "Print only extents that must be copied: dirty or unknown ones", NULL },
     { "start-offset", 0, 0, G_OPTION_ARG_FILENAME, &request.start_text,
       "Begin at guest offset OFFSET", "OFFSET" },
@@ -459,7 +333,9 @@ run (Tool *tool, char **argv, GError **error)
 
   if (request.contains_text != NULL)
     tool_set_purpose (tool, TOOL_DECIDES);
-  request.map.format = get_format (output);
+  request.style.form = get_form (&request);
+  request.style.length = request.max_length;
+  request.style.map.format = get_format (output);
   tool_want_one_image (tool, "bitmap-map");
   return tool_for_each_image (tool, show, &request, error);
 }
