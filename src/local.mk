@@ -160,8 +160,12 @@ noinst_LTLIBRARIES += %D%/libcli.la
 	%D%/cli/print-table.h \
 	%D%/cli/selection.c \
 	%D%/cli/selection.h \
+	%D%/cli/status.c \
+	%D%/cli/status.h \
 	%D%/cli/tool.c \
 	%D%/cli/tool.h \
+	%D%/cli/tool-images.c \
+	%D%/cli/tool-private.h \
 	%D%/cli/usage.c \
 	%D%/cli/usage.h
 %C%_libcli_la_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
