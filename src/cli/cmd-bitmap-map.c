@@ -336,7 +336,6 @@ run (Tool *tool, char **argv, GError **error)
   request.style.form = get_form (&request);
   request.style.length = request.max_length;
   request.style.map.format = get_format (output);
-  tool_want_one_image (tool, "bitmap-map");
   return tool_for_each_image (tool, show, &request, error);
 }
 

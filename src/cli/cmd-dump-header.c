@@ -188,12 +188,8 @@ run_for (Tool *tool, const Command *command, gboolean header, char **argv,
                                      &request.json, "Print JSON", NULL },
                                    { NULL } };
 
-  if (!tool_parse (tool, command, entries, argv, error)
-      || !tool_want_text (tool, command->name, error))
-    return FALSE;
-
-  tool_want_one_image (tool, command->name);
-  return tool_for_each_image (tool, show, &request, error);
+  return tool_parse (tool, command, entries, argv, error)
+         && tool_for_each_image (tool, show, &request, error);
 }
 
 static gboolean

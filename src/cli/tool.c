@@ -96,6 +96,59 @@ new_emitter (Tool *tool)
   g_assert_not_reached ();
 }
 
+/* Returns the format that --output selects. */
+OptionsOutput
+tool_get_output (const Tool *tool)
+{
+  return tool->options.output;
+}
+
+/* Requires exactly one image.  USER is the command or option that a usage
+ * error names. */
+void
+tool_want_one_image (Tool *tool, const char *user)
+{
+  tool->one_image = user;
+}
+
+/* Replaces the purpose of the command by PURPOSE. */
+void
+tool_set_purpose (Tool *tool, ToolPurpose purpose)
+{
+  tool->purpose = purpose;
+}
+
+/* Fails with a usage error if no image was given, for a command that may do
+ * without. */
+gboolean
+tool_want_image (Tool *tool, GError **error)
+{
+  return options_check_image (&tool->options, error);
+}
+
+/* Fails with a usage error if USER, an option, is used with an image. */
+gboolean
+tool_want_no_image (Tool *tool, const char *user, GError **error)
+{
+  if (!options_check_image (&tool->options, NULL))
+    return TRUE;
+
+  usage_error (error, "%s takes no image", user);
+  return FALSE;
+}
+
+/* Fails with a usage error if USER, a command or an option, is used with
+ * output other than text. */
+gboolean
+tool_want_text (Tool *tool, const char *user, GError **error)
+{
+  if (tool->options.output == OPTIONS_OUTPUT_TEXT)
+    return TRUE;
+
+  usage_error (error, "%s is for text output", user);
+  return FALSE;
+}
+
 /* Parses ARGV, the arguments after the name of COMMAND.  ENTRIES are the
  * command's own options; those of every command are added.  Fails with
  * G_OPTION_ERROR, or with TOOL_ERROR_HELP after showing the help. */
@@ -121,60 +174,10 @@ tool_parse (Tool *tool, const Command *command, const GOptionEntry *entries,
   tool->command = command;
   tool->purpose = command->purpose;
   tool->emitter = new_emitter (tool);
-  if (tool->options.output == OPTIONS_OUTPUT_JSON)
+  if (command->one_image)
+    tool_want_one_image (tool, command->name);
+  else if (tool->options.output == OPTIONS_OUTPUT_JSON)
     tool_want_one_image (tool, "--output=json (unlike jsonl)");
-  return TRUE;
-}
 
-/* Returns the format that --output selects. */
-OptionsOutput
-tool_get_output (const Tool *tool)
-{
-  return tool->options.output;
-}
-
-/* Requires exactly one image.  TAKER is the command or option that a usage
- * error names. */
-void
-tool_want_one_image (Tool *tool, const char *sink)
-{
-  tool->one_image = sink;
-}
-
-/* Replaces the purpose of the command by PURPOSE. */
-void
-tool_set_purpose (Tool *tool, ToolPurpose purpose)
-{
-  tool->purpose = purpose;
-}
-
-/* Fails with a usage error if no image was given, for a command that may do
- * without. */
-gboolean
-tool_want_image (Tool *tool, GError **error)
-{
-  return options_check_image (&tool->options, error);
-}
-
-/* Fails with a usage error if TAKER, an option, is used with an image. */
-gboolean
-tool_want_no_image (Tool *tool, const char *sink, GError **error)
-{
-  if (!options_check_image (&tool->options, NULL))
-    return TRUE;
-
-  usage_error (error, "%s takes no image", sink);
-  return FALSE;
-}
-
-/* Fails with a usage error if TAKER, a command or an option, is used with
- * output other than text. */
-gboolean
-tool_want_text (Tool *tool, const char *sink, GError **error)
-{
-  if (tool->options.output == OPTIONS_OUTPUT_TEXT)
-    return TRUE;
-
-  usage_error (error, "%s is for text output", sink);
-  return FALSE;
+  return !command->text_only || tool_want_text (tool, command->name, error);
 }

@@ -54,11 +54,11 @@ void tool_free (Tool *tool);
 /* Options. */
 gboolean tool_parse (Tool *tool, const Command *command,
                      const GOptionEntry *entries, char **argv, GError **error);
-void tool_want_one_image (Tool *tool, const char *sink);
+void tool_want_one_image (Tool *tool, const char *user);
 void tool_set_purpose (Tool *tool, ToolPurpose purpose);
 gboolean tool_want_image (Tool *tool, GError **error);
-gboolean tool_want_no_image (Tool *tool, const char *sink, GError **error);
-gboolean tool_want_text (Tool *tool, const char *sink, GError **error);
+gboolean tool_want_no_image (Tool *tool, const char *user, GError **error);
+gboolean tool_want_text (Tool *tool, const char *user, GError **error);
 OptionsOutput tool_get_output (const Tool *tool);
 void tool_show_help (Tool *tool, const char *help, GError **error);
 
