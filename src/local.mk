@@ -126,6 +126,8 @@ noinst_LTLIBRARIES += %D%/libcli.la
 %C%_libcli_la_SOURCES = \
 	%D%/cli/print-bitmap.c \
 	%D%/cli/print-bitmap.h \
+	%D%/cli/arguments.c \
+	%D%/cli/arguments.h \
 	%D%/cli/charset.c \
 	%D%/cli/charset.h \
 	%D%/cli/cmd-bitmap-map.c \

@@ -23,15 +23,14 @@ typedef struct
   gboolean totals;
   gboolean want_plot;
 
+  OptionsNumber start;      /* guest offset in bytes */
+  OptionsNumber max_length; /* bytes */
+  OptionsNumber split;      /* bytes */
+
   /* Option values as they were typed, or NULL. */
-  char *start_text;
-  char *max_length_text;
-  char *split_text;
   char *contains_text;
   char *plot_size_text;
 
-  guint64 start;      /* guest offset in bytes */
-  guint64 max_length; /* bytes, or G_MAXUINT64 */
   ContentsStyle style;
 } Request;
 
@@ -39,9 +38,6 @@ static void
 request_clear (Request *request)
 {
   selection_clear (&request->selection);
-  g_free (request->start_text);
-  g_free (request->max_length_text);
-  g_free (request->split_text);
   g_free (request->contains_text);
   g_free (request->plot_size_text);
 }
@@ -110,7 +106,8 @@ show_bitmap (Tool *tool, Qcow2Image *image, Qcow2BitmapChecker *checker,
   if (!qcow2_bitmap_is_sound (bitmap) && !request->force)
     return refuse (tool, bitmap, error);
 
-  qcow2_extent_query_set_range (&query, request->start, request->max_length);
+  qcow2_extent_query_set_range (&query, request->start.value,
+                                request->max_length.value);
   if (!request->force && !qcow2_extent_query_verify_size (&query, error))
     return FALSE;
   if (!contents_print (&request->style, tool, &query, error))
@@ -144,10 +141,11 @@ parse_contains (Request *request, GError **error)
 
   g_auto (GStrv) parts = g_strsplit (request->contains_text, "+", 2);
 
-  request->max_length = 1;
-  if (parts[0] == NULL || !number_parse (parts[0], &request->start)
-      || (parts[1] != NULL && !number_parse (parts[1], &request->max_length))
-      || request->max_length == 0)
+  request->max_length.value = 1;
+  if (parts[0] == NULL || !number_parse (parts[0], &request->start.value)
+      || (parts[1] != NULL
+          && !number_parse (parts[1], &request->max_length.value))
+      || request->max_length.value == 0)
     {
       g_autofree char *escaped = usage_escape (request->contains_text);
 
@@ -162,12 +160,9 @@ parse_contains (Request *request, GError **error)
 }
 
 static gboolean
-parse_split (Request *request, GError **error)
+check_split (const Request *request, GError **error)
 {
-  if (!usage_parse_number ("--split", request->split_text,
-                           &request->style.map.split, error))
-    return FALSE;
-  if (request->split_text == NULL || request->style.map.split > 0)
+  if (!request->split.given || request->split.value > 0)
     return TRUE;
 
   usage_error (error, "--split: 0 bytes are no piece");
@@ -232,15 +227,15 @@ check_combinations (const Request *request, OptionsOutput output,
           request->want_plot ? "--plot" : "",
           map_file ? "--output=ddrescue" : "", NULL };
   const char *const splits[]
-      = { what, request->split_text != NULL ? "--split" : "", NULL };
+      = { what, request->split.given ? "--split" : "", NULL };
   const char *const dirties[]
       = { request->totals ? "" : what, map_file ? "--output=ddrescue" : "",
           request->style.map.only_dirty ? "--dirty" : "", NULL };
   const char *const ranges[]
       = { request->contains_text != NULL ? "--contains" : "",
-          request->start_text != NULL        ? "--start-offset"
-          : request->max_length_text != NULL ? "--max-length"
-                                             : "",
+          request->start.given        ? "--start-offset"
+          : request->max_length.given ? "--max-length"
+                                      : "",
           NULL };
 
   if (!usage_check_exclusive (kinds, error)
@@ -260,13 +255,9 @@ static gboolean
 check (Request *request, OptionsOutput output, GError **error)
 {
   request->want_plot = request->want_plot || request->plot_size_text != NULL;
-  return selection_parse (&request->selection, error)
+  return selection_check (&request->selection, error)
          && check_combinations (request, output, error)
-         && usage_parse_number ("--start-offset", request->start_text,
-                                &request->start, error)
-         && usage_parse_number ("--max-length", request->max_length_text,
-                                &request->max_length, error)
-         && parse_contains (request, error) && parse_split (request, error)
+         && parse_contains (request, error) && check_split (request, error)
          && parse_plot_size (request, error);
 }
 
@@ -291,7 +282,7 @@ get_format (OptionsOutput output)
 static gboolean
 run (Tool *tool, char **argv, GError **error)
 {
-  g_auto (Request) request = { .max_length = G_MAXUINT64 };
+  g_auto (Request) request = { .max_length.value = G_MAXUINT64 };
   /* clang-format off */
   const GOptionEntry entries[] = {
     SELECTION_OPTIONS (&request.selection),
@@ -299,11 +290,11 @@ run (Tool *tool, char **argv, GError **error)
       "Print the number of bytes of each type", NULL },
     { "dirty", 0, 0, G_OPTION_ARG_NONE, &request.style.map.only_dirty,
       "Print only extents that must be copied: dirty or unknown ones", NULL },
-    { "start-offset", 0, 0, G_OPTION_ARG_FILENAME, &request.start_text,
+    { "start-offset", 0, 0, OPTIONS_ARG_NUMBER, &request.start,
       "Begin at guest offset OFFSET", "OFFSET" },
-    { "max-length", 0, 0, G_OPTION_ARG_FILENAME, &request.max_length_text,
+    { "max-length", 0, 0, OPTIONS_ARG_NUMBER, &request.max_length,
       "End after LENGTH bytes of the disk", "LENGTH" },
-    { "split", 0, 0, G_OPTION_ARG_FILENAME, &request.split_text,
+    { "split", 0, 0, OPTIONS_ARG_NUMBER, &request.split,
       "Cut extents into pieces of at most SIZE bytes", "SIZE" },
     { "contains", 0, 0, G_OPTION_ARG_FILENAME, &request.contains_text,
       "Print nothing, but exit with 0 if the byte at OFFSET, or any of LENGTH "
@@ -334,7 +325,8 @@ run (Tool *tool, char **argv, GError **error)
   if (request.contains_text != NULL)
     tool_set_purpose (tool, TOOL_DECIDES);
   request.style.form = get_form (&request);
-  request.style.length = request.max_length;
+  request.style.length = request.max_length.value;
+  request.style.map.split = request.split.value;
   request.style.map.format = get_format (output);
   return tool_for_each_image (tool, show, &request, error);
 }

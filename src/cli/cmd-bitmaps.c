@@ -230,7 +230,7 @@ check (Request *request, GError **error)
                                   { .fields = qcow2_bitmap_size_fields },
                                   { .fields = NULL } };
 
-  return selection_parse (&request->selection, error)
+  return selection_check (&request->selection, error)
          && usage_check_choice ("--is", request->is, states, error)
          && check_combinations (request, error)
          && fields_check (&request->fields, sources, error);

@@ -293,12 +293,12 @@ check_combinations (Tool *tool, const Request *request, GError **error)
   static const char *const verdicts[] = { "opens", "opens-rw", NULL };
   const Selection *selection = &request->selection;
   const char *const given[] = { request->is != NULL ? "--is" : "",
-                                request->rules                  ? "--rules"
-                                : request->strict               ? "--strict"
-                                : request->ignored != NULL      ? "--ignore"
-                                : selection->name != NULL       ? "--name"
-                                : selection->index_text != NULL ? "--index"
-                                                                : "",
+                                request->rules             ? "--rules"
+                                : request->strict          ? "--strict"
+                                : request->ignored != NULL ? "--ignore"
+                                : selection->name != NULL  ? "--name"
+                                : selection->index.given   ? "--index"
+                                                           : "",
                                 NULL };
 
   if (!usage_check_choice ("--is", request->is, verdicts, error))
@@ -335,7 +335,7 @@ run (Tool *tool, char **argv, GError **error)
   /* clang-format on */
 
   if (!tool_parse (tool, &cmd_check, entries, argv, error)
-      || !selection_parse (&request.selection, error)
+      || !selection_check (&request.selection, error)
       || !check_combinations (tool, &request, error)
       || !check_ignored (&request, error))
     return FALSE;

@@ -22,26 +22,21 @@ typedef struct
                         one, or QCOW2_NO_INDEX */
 } Search;
 
-/* Checks the options of SELECTION and parses their values.  Fails with a usage
- * error. */
+/* Fails with a usage error if the options of SELECTION exclude each other. */
 gboolean
-selection_parse (Selection *selection, GError **error)
+selection_check (const Selection *selection, GError **error)
 {
   const char *const given[]
       = { selection->name != NULL ? "--name" : "",
-          selection->index_text != NULL ? "--index" : "", NULL };
+          selection->index.given ? "--index" : "", NULL };
 
-  if (!usage_check_exclusive (given, error))
-    return FALSE;
-
-  return usage_parse_number ("--index", selection->index_text,
-                             &selection->index, error);
+  return usage_check_exclusive (given, error);
 }
 
 gboolean
 selection_is_given (const Selection *selection)
 {
-  return selection->name != NULL || selection->index_text != NULL;
+  return selection->name != NULL || selection->index.given;
 }
 
 static gboolean
@@ -63,7 +58,7 @@ selection_matches (const Selection *selection, const Qcow2Bitmap *bitmap)
   if (selection->name != NULL)
     return is_named (bitmap, selection->name);
 
-  return selection->index_text == NULL || selection->index == bitmap->index;
+  return !selection->index.given || selection->index.value == bitmap->index;
 }
 
 /* Moves DIRECTORY closer to the next selected bitmap, unless all bitmaps are
@@ -75,8 +70,8 @@ skip_others (const Selection *selection, Qcow2Directory *directory)
     return qcow2_directory_skip_to_name (directory, selection->name,
                                          strlen (selection->name));
 
-  return selection->index_text == NULL
-         || qcow2_directory_skip_to_index (directory, selection->index);
+  return !selection->index.given
+         || qcow2_directory_skip_to_index (directory, selection->index.value);
 }
 
 static gboolean
@@ -116,7 +111,7 @@ not_found (const Selection *selection, const Qcow2Image *image,
     {
       g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
                    "no bitmap has the index " QCOW2_U64_FORMAT,
-                   selection->index);
+                   selection->index.value);
       return FALSE;
     }
 
@@ -419,5 +414,4 @@ void
 selection_clear (Selection *selection)
 {
   g_clear_pointer (&selection->name, g_free);
-  g_clear_pointer (&selection->index_text, g_free);
 }
