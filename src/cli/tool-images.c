@@ -79,18 +79,29 @@ open_image (const char *path, Qcow2Findings *findings, GError **error)
                         : NULL;
 }
 
+/* Returns whether IMAGE, which may be NULL, has a writer, as describe_end ()
+ * takes it. */
+static guint64
+get_writer (const Qcow2Image *image)
+{
+  const ByteSourceLock lock = image != NULL ? qcow2_image_probe_writer (image)
+                                            : BYTE_SOURCE_LOCK_UNKNOWN;
+
+  return lock == BYTE_SOURCE_LOCK_UNKNOWN ? QCOW2_ABSENT
+                                          : lock == BYTE_SOURCE_LOCKED;
+}
+
 /* Ends the output for IMAGE, which is NULL if it could not be opened.  ERROR
  * is the error that occurred, or NULL. */
 static void
 end_image (Tool *tool, const Qcow2Image *image, const GError *error)
 {
-  DescribeEnd end = { .writer = BYTE_SOURCE_LOCK_UNKNOWN };
+  DescribeEnd end = { .error_code = NULL };
 
   emitter_end_groups (tool->emitter, tool->command->keys);
   if (tool->emitter->machine_readable)
     {
-      if (image != NULL)
-        end.writer = qcow2_image_probe_writer (image);
+      end.writer = get_writer (image);
       if (error != NULL)
         {
           end.error_code = status_get_error_word (error);

@@ -154,7 +154,7 @@ loan_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
   return behind->klass->read (behind, offset, buffer, len);
 }
 
-static guint64
+static ByteSourceLock
 loan_probe_lock (ByteSource *source, guint64 offset)
 {
   return byte_source_probe_lock (((Loan *) source)->behind, offset);

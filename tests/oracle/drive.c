@@ -99,7 +99,7 @@ meter_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
   return got;
 }
 
-static guint64
+static ByteSourceLock
 meter_probe_lock (ByteSource *source, guint64 offset)
 {
   return byte_source_probe_lock (((Meter *) source)->behind, offset);
@@ -767,10 +767,13 @@ end_groups (Run *run)
 static void
 end_image (Run *run, const GError *error)
 {
-  DescribeEnd the_end = { .writer = BYTE_SOURCE_LOCK_UNKNOWN };
+  const ByteSourceLock lock = run->image != NULL
+                                  ? qcow2_image_probe_writer (run->image)
+                                  : BYTE_SOURCE_LOCK_UNKNOWN;
+  DescribeEnd the_end = { .writer = QCOW2_ABSENT };
 
-  if (run->image != NULL)
-    the_end.writer = qcow2_image_probe_writer (run->image);
+  if (lock != BYTE_SOURCE_LOCK_UNKNOWN)
+    the_end.writer = lock == BYTE_SOURCE_LOCKED;
   the_end.error_code = error != NULL ? "error" : NULL;
   the_end.error_message = error != NULL ? error->message : NULL;
 
