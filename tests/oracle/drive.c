@@ -80,12 +80,9 @@ typedef struct
   Answer *answers[N_EMITTERS]; /* one for each emitter */
   Emitter *emitters[N_EMITTERS];
   Answer *fields; /* output of --field */
+  Answer *messages;
+  guint64 n_messages; /* since it was set to 0 */
 } Run;
-
-/* The messages of the run.  They are global because report.c has no parameter
- * for user data. */
-static Answer *messages;
-static guint64 n_messages;
 
 static gssize
 meter_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
@@ -147,8 +144,9 @@ take_read_error (Run *run, GError *error)
   g_assert_true (g_error_matches (error, QCOW2_ERROR, QCOW2_ERROR_READ)
                  || g_error_matches (error, QCOW2_ERROR, QCOW2_ERROR_LIMIT));
   run->result->read_failed = TRUE;
-  g_string_append_printf (answer_get_text (messages), "%s\n", error->message);
-  answer_check (messages);
+  g_string_append_printf (answer_get_text (run->messages), "%s\n",
+                          error->message);
+  answer_check (run->messages);
   g_error_free (error);
 }
 
@@ -671,14 +669,16 @@ check_finding (const Run *run, const Qcow2Finding *finding)
 
 static gboolean
 write_message (OutputStream stream, const char *bytes, gsize len,
-               GError **error G_GNUC_UNUSED)
+               gpointer data, GError **error G_GNUC_UNUSED)
 {
+  Run *run = data;
+
   g_assert_cmpint (stream, ==, OUTPUT_STREAM_MESSAGES);
   g_assert_cmpuint (len, >, 1);
 
-  g_string_append_len (answer_get_text (messages), bytes, (gssize) len);
-  answer_check (messages);
-  n_messages++;
+  g_string_append_len (answer_get_text (run->messages), bytes, (gssize) len);
+  answer_check (run->messages);
+  run->n_messages++;
   return TRUE;
 }
 
@@ -708,17 +708,17 @@ describe_findings (Run *run, const Report *told)
 static void
 report (Run *run)
 {
-  Output *output = output_new (write_message);
+  Output *output = output_new (write_message, run);
   Report *told = report_new (output, PATH, run->image, run->findings);
 
   check_findings (run);
-  n_messages = 0;
+  run->n_messages = 0;
   report_findings (told, REPORT_SCOPE (QCOW2_PART_ALL));
   describe_findings (run, told);
 
   const gboolean clean = report_close (told);
   g_assert_true (clean == (run->result->n_errors == 0));
-  g_assert_true (clean == (n_messages == 0));
+  g_assert_true (clean == (run->n_messages == 0));
   output_free (output);
 }
 
@@ -727,12 +727,12 @@ static void
 print_findings (Run *run, const Qcow2BitmapSummary *bitmaps,
                 const Qcow2Verdict *verdict)
 {
-  Output *output = output_new (write_message);
+  Output *output = output_new (write_message, run);
   Report *told = report_new (output, PATH, run->image, run->findings);
   DescribeSummary summary = { .bitmaps = *bitmaps, .verdict = verdict };
 
   check_findings (run);
-  n_messages = 0;
+  run->n_messages = 0;
   report_make_answer (told, NULL);
   report_findings (told, REPORT_SCOPE (QCOW2_PART_ALL));
   report_count (told, &summary.counts);
@@ -747,7 +747,7 @@ print_findings (Run *run, const Qcow2BitmapSummary *bitmaps,
   describe_findings (run, told);
 
   report_close (told);
-  g_assert_cmpuint (n_messages, ==, 0);
+  g_assert_cmpuint (run->n_messages, ==, 0);
   output_free (output);
 }
 
@@ -797,7 +797,8 @@ show_failure (Run *run, GError *error)
   end_image (run, error);
   run->result->read_failed
       = g_error_matches (error, QCOW2_ERROR, QCOW2_ERROR_READ);
-  g_string_append_printf (answer_get_text (messages), "%s\n", error->message);
+  g_string_append_printf (answer_get_text (run->messages), "%s\n",
+                          error->message);
   g_error_free (error);
 }
 
@@ -922,7 +923,7 @@ run_begin (Run *run)
   add_emitter (run, DRIVE_JSON, "json");
   add_emitter (run, DRIVE_JSONL, "jsonl");
   run->fields = answer_new (ANSWER_TEXT, "--field");
-  messages = answer_new (ANSWER_TEXT, "messages");
+  run->messages = answer_new (ANSWER_TEXT, "messages");
 }
 
 static void
@@ -938,10 +939,10 @@ run_end (Run *run)
     }
 
   answer_end (run->fields);
-  answer_end (messages);
-  run->result->digest ^= answer_get_digest (messages);
+  answer_end (run->messages);
+  run->result->digest ^= answer_get_digest (run->messages);
   answer_free (run->fields);
-  g_clear_pointer (&messages, answer_free);
+  g_clear_pointer (&run->messages, answer_free);
 }
 
 /* Opens the image in SOURCE, and calls SHOW if that succeeds. */
