@@ -100,6 +100,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/render/bitmap-list.h \
 	%D%/render/bitmap-map.c \
 	%D%/render/bitmap-map.h \
+	%D%/render/check-text.c \
+	%D%/render/check-text.h \
 	%D%/render/describe.c \
 	%D%/render/describe.h \
 	%D%/render/digits.c \

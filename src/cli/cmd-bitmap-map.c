@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* qcow2tool bitmap-map: prints which parts of the disk a bitmap marks. */
+/* qcow2tool bitmap-map: prints which parts of the disk a bitmap marks, for
+ * people and for backup programs. */
 
 #include "config.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* qcow2tool bitmap-table: prints the entries of bitmap tables. */
+/* qcow2tool bitmap-table: prints the entries of bitmap tables, for people who
+ * look for data or damage in an image. */
 
 #include "config.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* qcow2tool bitmaps: prints the directory of persistent bitmaps. */
+/* qcow2tool bitmaps: prints the directory of persistent bitmaps, for people.
+ * --names, --field and --is are for scripts. */
 
 #include "config.h"
 

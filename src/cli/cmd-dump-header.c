@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* qcow2tool dump-header, dump-header-exts: reproduce the output of QEMU's own
- * dumper, qcow2.py. */
+ * dumper, qcow2.py, for programs that read it. */
 
 #include "config.h"
 
