@@ -106,6 +106,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/render/bitmap-list.h \
 	%D%/render/bitmap-map.c \
 	%D%/render/bitmap-map.h \
+	%D%/render/check-text.c \
+	%D%/render/check-text.h \
 	%D%/render/describe.c \
 	%D%/render/describe.h \
 	%D%/render/digits.c \
@@ -121,7 +123,9 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/render/plot.h \
 	%D%/render/qemu-dump.c \
 	%D%/render/qemu-dump.h \
-	%D%/render/text.c
+	%D%/render/text.c \
+	%D%/render/unusable.c \
+	%D%/render/unusable.h
 %C%_librender_la_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
 %C%_librender_la_LIBADD = %D%/libcheck.la
 
@@ -130,6 +134,8 @@ noinst_LTLIBRARIES += %D%/libcli.la
 %C%_libcli_la_SOURCES = \
 	%D%/cli/print-bitmap.c \
 	%D%/cli/print-bitmap.h \
+	%D%/cli/arguments.c \
+	%D%/cli/arguments.h \
 	%D%/cli/charset.c \
 	%D%/cli/charset.h \
 	%D%/cli/cmd-bitmap-map.c \
@@ -144,6 +150,8 @@ noinst_LTLIBRARIES += %D%/libcli.la
 	%D%/cli/commands.h \
 	%D%/cli/dispatch.c \
 	%D%/cli/dispatch.h \
+	%D%/cli/print-contents.c \
+	%D%/cli/print-contents.h \
 	%D%/cli/print-extensions.c \
 	%D%/cli/print-extensions.h \
 	%D%/cli/fields.c \
@@ -162,8 +170,12 @@ noinst_LTLIBRARIES += %D%/libcli.la
 	%D%/cli/print-table.h \
 	%D%/cli/selection.c \
 	%D%/cli/selection.h \
+	%D%/cli/status.c \
+	%D%/cli/status.h \
 	%D%/cli/tool.c \
 	%D%/cli/tool.h \
+	%D%/cli/tool-images.c \
+	%D%/cli/tool-private.h \
 	%D%/cli/usage.c \
 	%D%/cli/usage.h
 %C%_libcli_la_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)

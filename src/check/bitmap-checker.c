@@ -473,7 +473,7 @@ count_data (Qcow2BitmapChecker *checker, const Qcow2Bitmap *bitmap,
 
   if (n_bytes > checker->data_left)
     {
-      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_READ,
+      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_LIMIT,
                    QCOW2_HEX_FORMAT
                    ": bitmap " QCOW2_U64_FORMAT
                    ": what is dirty was not counted: the bitmaps of "
@@ -493,8 +493,9 @@ count_data (Qcow2BitmapChecker *checker, const Qcow2Bitmap *bitmap,
 }
 
 /* Stores in BITMAP, which was examined, how many bytes of the disk it marks as
- * dirty, if it is sound.  Fails with QCOW2_ERROR_READ, also when the bitmaps
- * of the image have more than QCOW2_MAX_DATA_BYTES of data. */
+ * dirty, if it is sound.  Fails with QCOW2_ERROR_READ, and with
+ * QCOW2_ERROR_LIMIT when the bitmaps of the image have more than
+ * QCOW2_MAX_DATA_BYTES of data. */
 gboolean
 qcow2_bitmap_checker_count_dirty (Qcow2BitmapChecker *checker,
                                   Qcow2Bitmap *bitmap, GError **error)

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* qcow2tool bitmap-map: prints which parts of the disk a bitmap marks. */
+/* qcow2tool bitmap-map: prints which parts of the disk a bitmap marks, for
+ * people and for backup programs. */
 
 #include "config.h"
 
 #include "check/bitmap-rules.h"
-#include "cli/charset.h"
 #include "cli/commands.h"
 #include "cli/number.h"
+#include "cli/print-contents.h"
 #include "cli/selection.h"
 #include "cli/usage.h"
-#include "qcow2/contents.h"
 #include "qcow2/error.h"
-#include "render/bitmap-map.h"
-#include "render/format.h"
 #include "render/plot.h"
+#include "render/unusable.h"
 
 #define PLOT_WIDTH 64
 #define PLOT_HEIGHT 16
@@ -25,234 +24,46 @@ typedef struct
   gboolean totals;
   gboolean want_plot;
 
+  OptionsNumber start;      /* guest offset in bytes */
+  OptionsNumber max_length; /* bytes */
+  OptionsNumber split;      /* bytes */
+
   /* Option values as they were typed, or NULL. */
-  char *start_text;
-  char *max_length_text;
-  char *split_text;
   char *contains_text;
   char *plot_size_text;
 
-  guint64 start;      /* guest offset in bytes */
-  guint64 max_length; /* bytes, or G_MAXUINT64 */
-  guint plot_width;   /* characters */
-  guint plot_height;  /* lines */
-
-  Tool *tool;
-  BitmapMap map;
-  Plot *plot;         /* plot of the current bitmap */
-  gboolean has_dirty; /* part of the current bitmap must be copied */
+  ContentsStyle style;
 } Request;
 
 static void
 request_clear (Request *request)
 {
   selection_clear (&request->selection);
-  g_free (request->start_text);
-  g_free (request->max_length_text);
-  g_free (request->split_text);
   g_free (request->contains_text);
   g_free (request->plot_size_text);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Request, request_clear)
 
-/* ---- Can the bitmap be used? ---- */
-
-/* Returns the host offset at which BITMAP, or the image itself, breaks RULE;
- * if FINDINGS has no such finding, that of BITMAP's directory entry. */
-static guint64
-find_offset (const Qcow2Findings *findings, const char *rule,
-             const Qcow2Bitmap *bitmap)
-{
-  for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
-    {
-      const Qcow2Finding *finding = qcow2_findings_get (findings, i);
-      const guint64 index = finding->subject.bitmap;
-
-      if (g_str_equal (finding->rule, rule)
-          && (index == bitmap->index || index == QCOW2_NO_INDEX))
-        return finding->offset;
-    }
-
-  return bitmap->file_offset;
-}
-
-/* Fills in message and rule of REASON; the caller sets the offset. */
-static void
-find_reason (const Qcow2Bitmap *bitmap, Qcow2Finding *reason)
-{
-  switch (qcow2_bitmap_get_shown_state (bitmap))
-    {
-    case QCOW2_BITMAP_STATE_IN_USE:
-      reason->message = (char *) "in use: the contents in the file are not "
-                                 "what the guest wrote last";
-      reason->rule = "BDIR-09";
-      return;
-    case QCOW2_BITMAP_STATE_IN_USE_WRITER:
-      reason->message = (char *) "in use by a writer that is running: the "
-                                 "contents in the file are out of date";
-      reason->rule = "BDIR-09";
-      return;
-    case QCOW2_BITMAP_STATE_STALE:
-      reason->message = (char *) "stale: nothing vouches for the contents";
-      reason->rule = "HDR-25";
-      return;
-    case QCOW2_BITMAP_STATE_UNKNOWN:
-    case QCOW2_BITMAP_STATE_DAMAGED:
-    case QCOW2_BITMAP_STATE_DISABLED:
-    case QCOW2_BITMAP_STATE_ENABLED:
-      reason->message
-          = (char *) "damaged: not all of the contents can be known";
-      reason->rule = "see qcow2tool check";
-      return;
-    }
-}
-
-/* Returns a message that says why BITMAP cannot be used and ends with HINT.
- * FINDINGS has the findings about it.  The caller frees the message. */
+/* Returns a message that says why BITMAP cannot be used, and adds HINT.  The
+ * caller frees the message. */
 static char *
-explain (const Qcow2Findings *findings, const Qcow2Bitmap *bitmap,
-         const char *hint)
+explain (Tool *tool, const Qcow2Bitmap *bitmap, const char *hint)
 {
-  Qcow2Finding reason = { .subject = qcow2_bitmap_get_subject (bitmap) };
-  g_autoptr (GString) text = g_string_new (NULL);
+  const Qcow2Subject subject = qcow2_bitmap_get_subject (bitmap);
 
-  find_reason (bitmap, &reason);
-  g_autofree char *message = g_strconcat (reason.message, hint, NULL);
-  reason.message = message;
-  reason.offset = find_offset (findings, reason.rule, bitmap);
-  format_finding_message (text, &reason);
-  return g_string_free (g_steal_pointer (&text), FALSE);
+  return unusable_explain (bitmap, &subject, tool_get_findings (tool), hint);
 }
 
-/* Fails with QCOW2_ERROR_CORRUPT because BITMAP cannot be used, or, for
- * --contains, with QCOW2_ERROR_READ: the former leads to exit status 2, which
- * would be an answer. */
+/* Fails with QCOW2_ERROR_CORRUPT because BITMAP cannot be used. */
 static gboolean
-refuse (const Request *request, const Qcow2Bitmap *bitmap, GError **error)
+refuse (Tool *tool, const Qcow2Bitmap *bitmap, GError **error)
 {
   g_autofree char *message
-      = explain (tool_get_findings (request->tool), bitmap,
-                 " (--force goes on all the same)");
+      = explain (tool, bitmap, " (--force goes on all the same)");
 
-  g_set_error_literal (error, QCOW2_ERROR,
-                       request->contains_text != NULL ? QCOW2_ERROR_READ
-                                                      : QCOW2_ERROR_CORRUPT,
-                       message);
+  g_set_error_literal (error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT, message);
   return FALSE;
-}
-
-/* ---- Answers ---- */
-
-static gboolean
-print_extent (const Qcow2Extent *extent, gpointer data, GError **error)
-{
-  Request *request = data;
-  GString *out = tool_get_text (request->tool);
-  Qcow2Extent rest = *extent;
-
-  while (bitmap_map_extent (&request->map, out, &rest))
-    {
-      if (!tool_flush (request->tool, error))
-        return FALSE;
-    }
-
-  return tool_flush (request->tool, error);
-}
-
-static gboolean
-print_map (Request *request, const Qcow2ExtentQuery *query, GError **error)
-{
-  GString *out = tool_get_text (request->tool);
-
-  bitmap_map_begin (&request->map, out, query->start);
-  const gboolean printed
-      = qcow2_extent_query_walk (query, print_extent, request, error);
-  bitmap_map_end (&request->map, out);
-  return printed;
-}
-
-static gboolean
-print_totals (Request *request, const Qcow2ExtentQuery *query, GError **error)
-{
-  GString *out = tool_get_text (request->tool);
-  Qcow2ExtentTotals totals;
-
-  if (!qcow2_extent_query_count (query, &totals, error))
-    return FALSE;
-
-  bitmap_map_begin (&request->map, out, query->start);
-  bitmap_map_totals (&request->map, out, &totals);
-  bitmap_map_end (&request->map, out);
-  return TRUE;
-}
-
-static gboolean
-plot_extent (const Qcow2Extent *extent, gpointer data,
-             GError **error G_GNUC_UNUSED)
-{
-  plot_add (((Request *) data)->plot, extent);
-  return TRUE;
-}
-
-static gboolean
-print_plot (Request *request, const Qcow2ExtentQuery *query, GError **error)
-{
-  const PlotShape shape = { .width = request->plot_width,
-                            .height = request->plot_height,
-                            .ascii = !charset_is_utf8 (),
-                            .start = query->start,
-                            .length = query->length,
-                            .granularity = query->bitmap->granularity };
-  g_autoptr (Plot) plot = plot_new (&shape);
-
-  request->plot = plot;
-  if (!qcow2_extent_query_walk (query, plot_extent, request, error))
-    return FALSE;
-
-  plot_print (plot, tool_get_text (request->tool));
-  return TRUE;
-}
-
-static gboolean
-look_at_extent (const Qcow2Extent *extent, gpointer data,
-                GError **error G_GNUC_UNUSED)
-{
-  Request *request = data;
-
-  request->has_dirty = QCOW2_EXTENT_MUST_COPY (extent->type);
-  return !request->has_dirty;
-}
-
-/* Answers --contains through the exit status.  Unknown parts have to be
- * copied, so they count as dirty. */
-static gboolean
-answer (Request *request, const Qcow2ExtentQuery *query, GError **error)
-{
-  const guint64 size = query->image->header.size;
-  g_autoptr (GError) local_error = NULL;
-
-  request->has_dirty = FALSE;
-  qcow2_extent_query_walk (query, look_at_extent, request, &local_error);
-  if (local_error != NULL)
-    {
-      g_propagate_error (error, g_steal_pointer (&local_error));
-      return FALSE;
-    }
-  if (request->has_dirty)
-    return TRUE;
-
-  if (query->length < request->max_length)
-    {
-      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
-                   "--contains: not all of that is on the disk, which "
-                   "has " QCOW2_U64_FORMAT " bytes",
-                   size);
-      return FALSE;
-    }
-
-  tool_set_status (request->tool, TOOL_DAMAGED);
-  return TRUE;
 }
 
 /* Writes messages that say why part of QUERY is unknown, if it is: ERROR,
@@ -268,23 +79,9 @@ complain (Tool *tool, ToolStatus status, const Qcow2ExtentQuery *query,
     return;
 
   g_autofree char *message
-      = explain (tool_get_findings (tool), query->bitmap,
+      = explain (tool, query->bitmap,
                  ", so its bits cannot prove that anything is clean");
   tool_warn (tool, status, message);
-}
-
-/* Shows QUERY in the form that REQUEST selects. */
-static gboolean
-show_contents (Request *request, const Qcow2ExtentQuery *query, GError **error)
-{
-  if (request->contains_text != NULL)
-    return answer (request, query, error);
-  if (request->totals)
-    return print_totals (request, query, error);
-  if (request->want_plot)
-    return print_plot (request, query, error);
-
-  return print_map (request, query, error);
 }
 
 /* Shows nothing before the directory entry and the whole table are checked,
@@ -308,12 +105,13 @@ show_bitmap (Tool *tool, Qcow2Image *image, Qcow2BitmapChecker *checker,
       return FALSE;
     }
   if (!qcow2_bitmap_is_sound (bitmap) && !request->force)
-    return refuse (request, bitmap, error);
+    return refuse (tool, bitmap, error);
 
-  qcow2_extent_query_set_range (&query, request->start, request->max_length);
+  qcow2_extent_query_set_range (&query, request->start.value,
+                                request->max_length.value);
   if (!request->force && !qcow2_extent_query_verify_size (&query, error))
     return FALSE;
-  if (!show_contents (request, &query, error))
+  if (!contents_print (&request->style, tool, &query, error))
     return FALSE;
 
   /* The exit status of --contains is its answer. */
@@ -335,8 +133,6 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   return selection_visit (&request->selection, &visit, tool, image, error);
 }
 
-/* ---- The command line ---- */
-
 /* Parses OFFSET[+LENGTH].  LENGTH is one byte by default. */
 static gboolean
 parse_contains (Request *request, GError **error)
@@ -346,10 +142,11 @@ parse_contains (Request *request, GError **error)
 
   g_auto (GStrv) parts = g_strsplit (request->contains_text, "+", 2);
 
-  request->max_length = 1;
-  if (parts[0] == NULL || !number_parse (parts[0], &request->start)
-      || (parts[1] != NULL && !number_parse (parts[1], &request->max_length))
-      || request->max_length == 0)
+  request->max_length.value = 1;
+  if (parts[0] == NULL || !number_parse (parts[0], &request->start.value)
+      || (parts[1] != NULL
+          && !number_parse (parts[1], &request->max_length.value))
+      || request->max_length.value == 0)
     {
       g_autofree char *escaped = usage_escape (request->contains_text);
 
@@ -364,12 +161,9 @@ parse_contains (Request *request, GError **error)
 }
 
 static gboolean
-parse_split (Request *request, GError **error)
+check_split (const Request *request, GError **error)
 {
-  if (!usage_parse_number ("--split", request->split_text, &request->map.split,
-                           error))
-    return FALSE;
-  if (request->split_text == NULL || request->map.split > 0)
+  if (!request->split.given || request->split.value > 0)
     return TRUE;
 
   usage_error (error, "--split: 0 bytes are no piece");
@@ -401,9 +195,20 @@ parse_plot_size (Request *request, GError **error)
         }
     }
 
-  request->plot_width = (guint) width;
-  request->plot_height = (guint) height;
+  request->style.plot_width = (guint) width;
+  request->style.plot_height = (guint) height;
   return TRUE;
+}
+
+static ContentsForm
+get_form (const Request *request)
+{
+  if (request->contains_text != NULL)
+    return CONTENTS_ANSWER;
+  if (request->totals)
+    return CONTENTS_TOTALS;
+
+  return request->want_plot ? CONTENTS_PLOT : CONTENTS_MAP;
 }
 
 /* Fails with a usage error if options that select the output exclude each
@@ -423,15 +228,15 @@ check_combinations (const Request *request, OptionsOutput output,
           request->want_plot ? "--plot" : "",
           map_file ? "--output=ddrescue" : "", NULL };
   const char *const splits[]
-      = { what, request->split_text != NULL ? "--split" : "", NULL };
+      = { what, request->split.given ? "--split" : "", NULL };
   const char *const dirties[]
       = { request->totals ? "" : what, map_file ? "--output=ddrescue" : "",
-          request->map.only_dirty ? "--dirty" : "", NULL };
+          request->style.map.only_dirty ? "--dirty" : "", NULL };
   const char *const ranges[]
       = { request->contains_text != NULL ? "--contains" : "",
-          request->start_text != NULL        ? "--start-offset"
-          : request->max_length_text != NULL ? "--max-length"
-                                             : "",
+          request->start.given        ? "--start-offset"
+          : request->max_length.given ? "--max-length"
+                                      : "",
           NULL };
 
   if (!usage_check_exclusive (kinds, error)
@@ -451,13 +256,9 @@ static gboolean
 check (Request *request, OptionsOutput output, GError **error)
 {
   request->want_plot = request->want_plot || request->plot_size_text != NULL;
-  return selection_parse (&request->selection, error)
+  return selection_check (&request->selection, error)
          && check_combinations (request, output, error)
-         && usage_parse_number ("--start-offset", request->start_text,
-                                &request->start, error)
-         && usage_parse_number ("--max-length", request->max_length_text,
-                                &request->max_length, error)
-         && parse_contains (request, error) && parse_split (request, error)
+         && parse_contains (request, error) && check_split (request, error)
          && parse_plot_size (request, error);
 }
 
@@ -482,19 +283,19 @@ get_format (OptionsOutput output)
 static gboolean
 run (Tool *tool, char **argv, GError **error)
 {
-  g_auto (Request) request = { .tool = tool, .max_length = G_MAXUINT64 };
+  g_auto (Request) request = { .max_length.value = G_MAXUINT64 };
   /* clang-format off */
   const GOptionEntry entries[] = {
     SELECTION_OPTIONS (&request.selection),
     { "totals", 0, 0, G_OPTION_ARG_NONE, &request.totals,
       "Print the number of bytes of each type", NULL },
-    { "dirty", 0, 0, G_OPTION_ARG_NONE, &request.map.only_dirty,
+    { "dirty", 0, 0, G_OPTION_ARG_NONE, &request.style.map.only_dirty,
       "Print only extents that must be copied: dirty or unknown ones", NULL },
-    { "start-offset", 0, 0, G_OPTION_ARG_FILENAME, &request.start_text,
+    { "start-offset", 0, 0, OPTIONS_ARG_NUMBER, &request.start,
       "Begin at guest offset OFFSET", "OFFSET" },
-    { "max-length", 0, 0, G_OPTION_ARG_FILENAME, &request.max_length_text,
+    { "max-length", 0, 0, OPTIONS_ARG_NUMBER, &request.max_length,
       "End after LENGTH bytes of the disk", "LENGTH" },
-    { "split", 0, 0, G_OPTION_ARG_FILENAME, &request.split_text,
+    { "split", 0, 0, OPTIONS_ARG_NUMBER, &request.split,
       "Cut extents into pieces of at most SIZE bytes", "SIZE" },
     { "contains", 0, 0, G_OPTION_ARG_FILENAME, &request.contains_text,
       "Print nothing, but exit with 0 if the byte at OFFSET, or any of LENGTH "
@@ -522,8 +323,12 @@ run (Tool *tool, char **argv, GError **error)
   if (request.want_plot && !tool_want_text (tool, "--plot", error))
     return FALSE;
 
-  request.map.format = get_format (output);
-  tool_want_one_image (tool, "bitmap-map");
+  if (request.contains_text != NULL)
+    tool_set_purpose (tool, TOOL_DECIDES);
+  request.style.form = get_form (&request);
+  request.style.length = request.max_length.value;
+  request.style.map.split = request.split.value;
+  request.style.map.format = get_format (output);
   return tool_for_each_image (tool, show, &request, error);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* qcow2tool bitmap-table: prints the entries of bitmap tables. */
+/* qcow2tool bitmap-table: prints the entries of bitmap tables, for people who
+ * look for data or damage in an image. */
 
 #include "config.h"
 
@@ -14,13 +15,10 @@ typedef struct
 {
   Selection selection;
   RowOptions rows;
-  guint64 at; /* host offset in bytes */
-
-  /* Option values as they were typed, or NULL. */
-  char *at_text;
-  char *start_text;
-  char *count_text;
-  char **types;
+  OptionsNumber at; /* host offset in bytes */
+  OptionsNumber start;
+  OptionsNumber count;
+  char **types; /* --type as it was typed, or NULL */
   gboolean all_columns;
 } Request;
 
@@ -28,9 +26,6 @@ static void
 request_clear (Request *request)
 {
   selection_clear (&request->selection);
-  g_free (request->at_text);
-  g_free (request->start_text);
-  g_free (request->count_text);
   g_strfreev (request->types);
 }
 
@@ -65,7 +60,7 @@ show_at (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
       = rows->start + MIN (rows->count, G_MAXUINT64 - rows->start);
   const Qcow2Table table = { .source = image->source,
                              .header = &image->header,
-                             .offset = request->at,
+                             .offset = request->at.value,
                              .n_entries = n_wanted,
                              .granularity = QCOW2_ABSENT };
 
@@ -87,7 +82,7 @@ show_at (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
                ": bitmap table: only " QCOW2_U64_FORMAT " of " QCOW2_U64_FORMAT
                " entries are in the file, which has " QCOW2_U64_FORMAT
                " bytes",
-               request->at, n_readable - MIN (rows->start, n_readable),
+               request->at.value, n_readable - MIN (rows->start, n_readable),
                rows->count, byte_source_get_size (image->source));
   return FALSE;
 }
@@ -149,46 +144,43 @@ check (Request *request, GError **error)
 {
   const Selection *selection = &request->selection;
   const char *const given[]
-      = { request->at_text != NULL ? "--at" : "",
+      = { request->at.given ? "--at" : "",
           selection->name != NULL ? "--name" : "",
-          selection->index_text != NULL ? "--index" : "", NULL };
+          selection->index.given ? "--index" : "", NULL };
 
   if (!usage_check_exclusive (given, error)
-      || !selection_parse (&request->selection, error)
-      || !usage_parse_number ("--at", request->at_text, &request->at, error)
-      || !usage_parse_number ("--start", request->start_text,
-                              &request->rows.start, error)
-      || !usage_parse_number ("--count", request->count_text,
-                              &request->rows.count, error)
+      || !selection_check (&request->selection, error)
       || !parse_types (request, error))
     return FALSE;
 
-  if (request->at_text != NULL && request->count_text == NULL)
+  if (request->at.given && !request->count.given)
     {
       usage_error (error, "--at needs --count");
       return FALSE;
     }
 
+  request->rows.start = request->start.value;
+  request->rows.count = request->count.value;
   return TRUE;
 }
 
 static gboolean
 run (Tool *tool, char **argv, GError **error)
 {
-  g_auto (Request) request = { .rows.count = ROWS_ALL };
+  g_auto (Request) request = { .count.value = ROWS_ALL };
   /* clang-format off */
   const GOptionEntry entries[] = {
     SELECTION_OPTIONS (&request.selection),
-    { "start", 0, 0, G_OPTION_ARG_FILENAME, &request.start_text,
+    { "start", 0, 0, OPTIONS_ARG_NUMBER, &request.start,
       "Begin with entry I", "I" },
-    { "count", 0, 0, G_OPTION_ARG_FILENAME, &request.count_text,
+    { "count", 0, 0, OPTIONS_ARG_NUMBER, &request.count,
       "Print at most N entries of a table", "N" },
     { "type", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &request.types,
       "Print only entries of TYPE: serialized, all-zeroes or all-ones; may be "
       "given again", "TYPE" },
     { "long", 0, 0, G_OPTION_ARG_NONE, &request.all_columns,
       "Print reserved bits and the guest range as well", NULL },
-    { "at", 0, 0, G_OPTION_ARG_FILENAME, &request.at_text,
+    { "at", 0, 0, OPTIONS_ARG_NUMBER, &request.at,
       "Decode entries at OFFSET of the file, without a bitmap; needs --count",
       "OFFSET" },
     { NULL }
@@ -201,7 +193,7 @@ run (Tool *tool, char **argv, GError **error)
     return FALSE;
 
   tool_get_emitter (tool)->all_columns = request.all_columns;
-  return tool_for_each_image (tool, request.at_text != NULL ? show_at : show,
+  return tool_for_each_image (tool, request.at.given ? show_at : show,
                               &request, error);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* qcow2tool bitmaps: prints the directory of persistent bitmaps. */
+/* qcow2tool bitmaps: prints the directory of persistent bitmaps, for people.
+ * --names, --field and --is are for scripts. */
 
 #include "config.h"
 
@@ -230,7 +231,7 @@ check (Request *request, GError **error)
                                   { .fields = qcow2_bitmap_size_fields },
                                   { .fields = NULL } };
 
-  return selection_parse (&request->selection, error)
+  return selection_check (&request->selection, error)
          && usage_check_choice ("--is", request->is, states, error)
          && check_combinations (request, error)
          && fields_check (&request->fields, sources, error);

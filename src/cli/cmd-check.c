@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* qcow2tool check: checks the metadata of images and prints the findings. */
+/* qcow2tool check: checks the metadata of images and prints the findings, for
+ * people.  --is and the exit status are for scripts. */
 
 #include "config.h"
-
-#include <string.h>
 
 #include "check/check.h"
 #include "check/directory-rules.h"
@@ -12,8 +11,8 @@
 #include "cli/usage.h"
 #include "qcow2/error.h"
 #include "render/advice.h"
+#include "render/check-text.h"
 #include "render/describe.h"
-#include "render/format.h"
 
 typedef struct
 {
@@ -69,50 +68,6 @@ set_status (Tool *tool, const Request *request, const DescribeCounts *counts,
     tool_set_status (tool, TOOL_DAMAGED);
 }
 
-static void
-append_count (GString *out, guint64 n, const char *noun)
-{
-  g_string_append_printf (out, QCOW2_U64_FORMAT " %s%s", n, noun,
-                          n == 1 ? "" : "s");
-}
-
-static void
-append_bitmaps (GString *out, const Qcow2BitmapSummary *bitmaps)
-{
-  if (bitmaps->is_complete)
-    g_string_append_printf (
-        out,
-        "; bitmaps: " QCOW2_U64_FORMAT " enabled, " QCOW2_U64_FORMAT
-        " disabled, " QCOW2_U64_FORMAT " in use, " QCOW2_U64_FORMAT
-        " stale, " QCOW2_U64_FORMAT " damaged",
-        bitmaps->enabled, bitmaps->disabled, bitmaps->in_use, bitmaps->stale,
-        bitmaps->damaged);
-  else
-    g_string_append (out, "; bitmaps: unknown");
-}
-
-static void
-print_summary (Tool *tool, const DescribeSummary *summary)
-{
-  const char *path = report_get_path (tool_get_report (tool));
-  GString *out = tool_get_text (tool);
-  const char *word;
-
-  format_escaped (out, path, strlen (path));
-  g_string_append (out, ": ");
-  append_count (out, summary->counts.errors, "error");
-  g_string_append (out, ", ");
-  append_count (out, summary->counts.warnings, "warning");
-  if (summary->verdict != NULL)
-    g_string_append_printf (out, "; %s",
-                            advice_describe_verdict (summary->verdict, &word));
-  append_bitmaps (out, &summary->bitmaps);
-  for (guint i = 0; summary->not_examined[i] != NULL; i++)
-    g_string_append_printf (out, "%s%s", i == 0 ? "; not looked at: " : ", ",
-                            describe_not_examined (summary->not_examined[i]));
-  g_string_append_c (out, '\n');
-}
-
 /* Stores in SUMMARY the parts that a check of IMAGE does not examine.
  * SELECTED says that only some bitmaps are checked. */
 static void
@@ -153,11 +108,12 @@ give_summary (Tool *tool, const Request *request,
   if (tool_get_emitter (tool)->machine_readable)
     describe_summary (tool_get_emitter (tool), summary);
   else if (!request->quiet)
-    print_summary (tool, summary);
+    check_text_summary (tool_get_text (tool),
+                        report_get_path (tool_get_report (tool)), summary);
 }
 
 /* Answers --is through the exit status: whether QEMU opens the image.  Fails
- * with QCOW2_ERROR_READ if that is uncertain. */
+ * with QCOW2_ERROR_CORRUPT if that is uncertain. */
 static gboolean
 answer (Tool *tool, const Request *request, const Qcow2Verdict *verdict,
         GError **error)
@@ -171,7 +127,7 @@ answer (Tool *tool, const Request *request, const Qcow2Verdict *verdict,
   else if (verdict->effect == QCOW2_EFFECT_UNKNOWN
            || (for_writing && verdict->effect == QCOW2_EFFECT_REPAIRED))
     {
-      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_READ, "%s [%s]",
+      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT, "%s [%s]",
                    advice_describe_verdict (verdict, &word),
                    qcow2_rules[verdict->rule].id);
       return FALSE;
@@ -224,30 +180,6 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   return TRUE;
 }
 
-/* Appends a line for each way to break a rule, with the consequence and the
- * remedy. */
-static void
-print_rules (GString *out)
-{
-  for (guint i = 0; i < QCOW2_N_RULES; i++)
-    {
-      const Qcow2Rule *rule = &qcow2_rules[i];
-      g_autofree char *effect = advice_describe_effect (rule);
-      const char *remedy = advice_describe_remedy (rule);
-
-      g_string_append_printf (
-          out, "%-8s %-8s %s\n", rule->id,
-          qcow2_label_find (qcow2_severities, rule->severity),
-          rule->condition);
-      if (rule->reported_by != NULL)
-        g_string_append_printf (out, "    told by %s\n", rule->reported_by);
-      if (effect != NULL)
-        g_string_append_printf (out, "    %s\n", effect);
-      if (remedy != NULL)
-        g_string_append_printf (out, "    %s\n", remedy);
-    }
-}
-
 static gboolean
 list_rules (Tool *tool, GError **error)
 {
@@ -258,7 +190,7 @@ list_rules (Tool *tool, GError **error)
 
   if (!emitter->machine_readable)
     {
-      print_rules (tool_get_text (tool));
+      check_text_rules (tool_get_text (tool));
       return TRUE;
     }
 
@@ -293,12 +225,12 @@ check_combinations (Tool *tool, const Request *request, GError **error)
   static const char *const verdicts[] = { "opens", "opens-rw", NULL };
   const Selection *selection = &request->selection;
   const char *const given[] = { request->is != NULL ? "--is" : "",
-                                request->rules                  ? "--rules"
-                                : request->strict               ? "--strict"
-                                : request->ignored != NULL      ? "--ignore"
-                                : selection->name != NULL       ? "--name"
-                                : selection->index_text != NULL ? "--index"
-                                                                : "",
+                                request->rules             ? "--rules"
+                                : request->strict          ? "--strict"
+                                : request->ignored != NULL ? "--ignore"
+                                : selection->name != NULL  ? "--name"
+                                : selection->index.given   ? "--index"
+                                                           : "",
                                 NULL };
 
   if (!usage_check_choice ("--is", request->is, verdicts, error))
@@ -335,7 +267,7 @@ run (Tool *tool, char **argv, GError **error)
   /* clang-format on */
 
   if (!tool_parse (tool, &cmd_check, entries, argv, error)
-      || !selection_parse (&request.selection, error)
+      || !selection_check (&request.selection, error)
       || !check_combinations (tool, &request, error)
       || !check_ignored (&request, error))
     return FALSE;

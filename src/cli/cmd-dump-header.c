@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* qcow2tool dump-header, dump-header-exts: reproduce the output of QEMU's own
- * dumper, qcow2.py. */
+ * dumper, qcow2.py, for programs that read it. */
 
 #include "config.h"
 
@@ -188,12 +188,8 @@ run_for (Tool *tool, const Command *command, gboolean header, char **argv,
                                      &request.json, "Print JSON", NULL },
                                    { NULL } };
 
-  if (!tool_parse (tool, command, entries, argv, error)
-      || !tool_want_text (tool, command->name, error))
-    return FALSE;
-
-  tool_want_one_image (tool, command->name);
-  return tool_for_each_image (tool, show, &request, error);
+  return tool_parse (tool, command, entries, argv, error)
+         && tool_for_each_image (tool, show, &request, error);
 }
 
 static gboolean

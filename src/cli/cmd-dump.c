@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* qcow2tool dump: prints the header, the header extensions, and the bitmaps
- * with their tables. */
+ * with their tables, for people who want to see all metadata. */
 
 #include "config.h"
 

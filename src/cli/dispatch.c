@@ -280,12 +280,13 @@ run_reporting (Tool *tool, Output *output, char **argv)
   return TOOL_FAILED;
 }
 
-/* Runs the command line ARGV, which is NULL-terminated.  WRITE receives the
- * output and the messages.  Returns the exit status. */
+/* Runs the command line ARGV, which is NULL-terminated.  WRITE, called
+ * with DATA, receives the output and the messages.  Returns the exit status.
+ */
 int
-dispatch (char **argv, OutputWriteFunc write)
+dispatch (char **argv, OutputWriteFunc write, gpointer data)
 {
-  g_autoptr (Output) output = output_new (write);
+  g_autoptr (Output) output = output_new (write, data);
   g_autoptr (Tool) tool = tool_new (output);
   const ToolStatus status = run_reporting (tool, output, argv);
 

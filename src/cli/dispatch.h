@@ -7,6 +7,6 @@
 
 G_BEGIN_DECLS
 
-int dispatch (char **argv, OutputWriteFunc write);
+int dispatch (char **argv, OutputWriteFunc write, gpointer data);
 
 G_END_DECLS

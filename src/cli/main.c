@@ -31,7 +31,8 @@ widen_pipe (int fd)
 }
 
 static gboolean
-write_all (OutputStream stream, const char *bytes, gsize len, GError **error)
+write_all (OutputStream stream, const char *bytes, gsize len,
+           gpointer data G_GNUC_UNUSED, GError **error)
 {
   const int fd
       = stream == OUTPUT_STREAM_ANSWER ? STDOUT_FILENO : STDERR_FILENO;
@@ -64,5 +65,5 @@ main (int argc G_GNUC_UNUSED, char **argv)
 {
   /* setlocale () is not called, so that the output has the same bytes in every
    * locale. */
-  return dispatch (argv, write_all);
+  return dispatch (argv, write_all, NULL);
 }

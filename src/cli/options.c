@@ -4,8 +4,7 @@
 
 #include "cli/options.h"
 
-#include <string.h>
-
+#include "cli/arguments.h"
 #include "cli/usage.h"
 
 /* Returns the help of CONTEXT, which the caller frees, with GOption's ellipsis
@@ -17,90 +16,6 @@ options_get_help (GOptionContext *context)
   g_auto (GStrv) parts = g_strsplit (help, "[OPTION…]", 2);
 
   return g_strjoinv ("[OPTION...]", parts);
-}
-
-/* Returns whether ARG is an option whose value is the next argument. */
-static gboolean
-wants_value (const GOptionEntry *entries, const char *arg)
-{
-  for (; entries->long_name != NULL; entries++)
-    {
-      if (entries->arg != G_OPTION_ARG_NONE && g_str_has_prefix (arg, "--")
-          && g_str_equal (arg + 2, entries->long_name))
-        return TRUE;
-    }
-
-  return g_str_equal (arg, "-f");
-}
-
-/* Fails with a usage error if ARG gives a value to an option that takes none,
- * which GOption would accept. */
-static gboolean
-check_no_value (const GOptionEntry *entries, const char *arg, GError **error)
-{
-  const char *value = strchr (arg, '=');
-
-  for (; value != NULL && entries->long_name != NULL; entries++)
-    {
-      if (entries->arg != G_OPTION_ARG_NONE || !g_str_has_prefix (arg, "--")
-          || strlen (entries->long_name) != (gsize) (value - arg - 2)
-          || !g_str_has_prefix (arg + 2, entries->long_name))
-        continue;
-
-      usage_error (error, "option --%s takes no value", entries->long_name);
-      return FALSE;
-    }
-
-  return TRUE;
-}
-
-/* Returns the length of the options in ARG if a value is attached to the last
- * one, -f: 2 for -fqcow2, 3 for -Ufqcow2.  Returns 0 otherwise. */
-static gsize
-count_before_value (const char *arg)
-{
-  if (*arg != '-')
-    return 0;
-
-  const gsize len = 1 + strspn (arg + 1, "U0hjq");
-  return arg[len] == 'f' && arg[len + 1] != '\0' ? len + 1 : 0;
-}
-
-/* GOption, unlike getopt, does not accept a value attached to a short option.
- * Returns PROGRAM and ARGV, NULL-terminated, with such arguments split in two;
- * STRINGS owns the new strings.  Fails like check_no_value (). */
-static GPtrArray *
-prepare (char *program, char **argv, const GOptionEntry *own,
-         const GOptionEntry *common, GPtrArray *strings, GError **error)
-{
-  g_autoptr (GPtrArray) args = g_ptr_array_new ();
-  gboolean only_operands = FALSE;
-
-  g_ptr_array_add (args, program);
-  for (; *argv != NULL; argv++)
-    {
-      only_operands = only_operands || g_str_equal (*argv, "--");
-      const gsize split = only_operands ? 0 : count_before_value (*argv);
-      if (!only_operands
-          && (!check_no_value (own, *argv, error)
-              || !check_no_value (common, *argv, error)))
-        return NULL;
-
-      char *head = split > 0 ? g_strndup (*argv, split) : *argv;
-
-      g_ptr_array_add (args, head);
-      if (split > 0)
-        {
-          g_ptr_array_add (strings, head);
-          g_ptr_array_add (args, *argv + split);
-        }
-      else if (!only_operands && argv[1] != NULL
-               && (wants_value (own, *argv) || wants_value (common, *argv)))
-        g_ptr_array_add (args, *++argv);
-    }
-
-  g_ptr_array_add (args, NULL);
-  return g_steal_pointer (&args);
 }
 
 static OptionsOutput
@@ -142,6 +57,82 @@ check (Options *options, const char *output, const char *format,
 
   options->output = output_of (options, output);
   return options->may_lack_image || options_check_image (options, error);
+}
+
+/* Returns a copy of ENTRIES for GOption.  Each number in it is an option whose
+ * text is stored in TEXTS, at the index of its entry.  The caller frees the
+ * copy. */
+static GOptionEntry *
+copy_entries (const GOptionEntry *entries, GPtrArray *texts)
+{
+  guint n = 0;
+
+  while (entries[n].long_name != NULL)
+    n++;
+
+  GOptionEntry *copy = g_new0 (GOptionEntry, n + 1);
+  g_ptr_array_set_size (texts, (gint) n);
+  for (guint i = 0; i < n; i++)
+    {
+      copy[i] = entries[i];
+      if (entries[i].arg != OPTIONS_ARG_NUMBER)
+        continue;
+
+      copy[i].arg = G_OPTION_ARG_FILENAME;
+      copy[i].arg_data = &g_ptr_array_index (texts, i);
+    }
+
+  return copy;
+}
+
+/* Stores the numbers of ENTRIES whose texts are in TEXTS. */
+static gboolean
+parse_numbers (const GOptionEntry *entries, const GPtrArray *texts,
+               GError **error)
+{
+  for (guint i = 0; i < texts->len; i++)
+    {
+      const char *text = g_ptr_array_index (texts, i);
+      OptionsNumber *number = entries[i].arg_data;
+
+      if (text == NULL)
+        continue;
+
+      g_autofree char *option = g_strconcat ("--", entries[i].long_name, NULL);
+      if (!usage_parse_number (option, text, &number->value, error))
+        return FALSE;
+
+      number->given = TRUE;
+    }
+
+  return TRUE;
+}
+
+/* Parses PROGRAM and ARGV with CONTEXT, to which it adds the command's OWN
+ * options and the COMMON ones.  Stores the texts of numbers in TEXTS. */
+static gboolean
+parse_arguments (GOptionContext *context, char *program, char **argv,
+                 const GOptionEntry *own, const GOptionEntry *common,
+                 GPtrArray *texts, GError **error)
+{
+  g_autoptr (GPtrArray) strings = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GPtrArray) args
+      = arguments_prepare (program, argv, own, common, strings, error);
+  if (args == NULL)
+    return FALSE;
+
+  g_autofree GOptionEntry *entries = copy_entries (own, texts);
+  int argc = (int) args->len - 1;
+  char **strv = (char **) args->pdata;
+  GError *option_error = NULL;
+
+  g_option_context_add_main_entries (context, entries, NULL);
+  g_option_context_add_main_entries (context, common, NULL);
+  if (g_option_context_parse (context, &argc, &strv, &option_error))
+    return TRUE;
+
+  usage_take_option_error (error, option_error);
+  return FALSE;
 }
 
 /* Parses ARGV, the arguments after COMMAND, into OPTIONS.  ENTRIES are the
@@ -191,34 +182,21 @@ options_parse (Options *options, const char *command, const char *operands,
   /* clang-format on */
   g_autoptr (GOptionContext) context = g_option_context_new (operands);
   g_autofree char *program = g_strconcat ("qcow2tool ", command, NULL);
-  g_autoptr (GPtrArray) strings = g_ptr_array_new_with_free_func (g_free);
-  g_autoptr (GPtrArray) args
-      = prepare (program, argv, entries, common, strings, error);
-  if (args == NULL)
-    return FALSE;
-
-  int argc = (int) args->len - 1;
-  char **strv = (char **) args->pdata;
-  GError *option_error = NULL;
+  g_autoptr (GPtrArray) texts = g_ptr_array_new_with_free_func (g_free);
 
   g_set_prgname (program);
   g_option_context_set_help_enabled (context, FALSE);
   g_option_context_set_summary (context, summary);
-  g_option_context_add_main_entries (context, entries, NULL);
-  g_option_context_add_main_entries (context, common, NULL);
-
-  if (!g_option_context_parse (context, &argc, &strv, &option_error))
-    {
-      usage_take_option_error (error, option_error);
-      return FALSE;
-    }
+  if (!parse_arguments (context, program, argv, entries, common, texts, error))
+    return FALSE;
   if (want_help)
     {
       *help = options_get_help (context);
       return TRUE;
     }
 
-  return check (options, output, format, error);
+  return check (options, output, format, error)
+         && parse_numbers (entries, texts, error);
 }
 
 void

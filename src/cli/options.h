@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Parses the options of a command line with GOption, and works around its
- * quirks. */
+/* Parses the options of a command line with GOption. */
 
 #pragma once
 
@@ -15,6 +14,18 @@ typedef enum
   OPTIONS_OUTPUT_JSONL, /* a line per image, or per item of the command */
   OPTIONS_OUTPUT_MORE   /* the command's own, Options.extra_output */
 } OptionsOutput;
+
+/* A number on the command line. */
+typedef struct
+{
+  guint64 value; /* the default until the option is parsed */
+  gboolean given;
+} OptionsNumber;
+
+/* The type of an option whose value is a number in the form of number_parse ()
+ * and is stored in an OptionsNumber.  options_parse () replaces it: GOption's
+ * own type reads 010 as 8 and refuses 64k. */
+#define OPTIONS_ARG_NUMBER G_OPTION_ARG_INT64
 
 /* Options of every command; arrays are NULL-terminated or NULL. */
 typedef struct

@@ -18,6 +18,7 @@
 struct Output
 {
   OutputWriteFunc write;
+  gpointer data;     /* for WRITE */
   GString *text;     /* collected, not written yet */
   GString *messages; /* held until the line ends, or NULL */
   GError *error;     /* error of the first write that failed */
@@ -27,13 +28,14 @@ struct Output
 G_DEFINE_QUARK (output-error-quark, output_error)
 /* clang-format on */
 
-/* Returns an output that is written by WRITE. */
+/* Returns an output that is written by WRITE, called with DATA. */
 Output *
-output_new (OutputWriteFunc write)
+output_new (OutputWriteFunc write, gpointer data)
 {
   Output *output = g_new0 (Output, 1);
 
   output->write = write;
+  output->data = data;
   output->text = g_string_new (NULL);
   return output;
 }
@@ -51,7 +53,8 @@ write_text (Output *output)
   GString *text = output->text;
 
   if (output->error == NULL && text->len > 0)
-    output->write (OUTPUT_STREAM_ANSWER, text->str, text->len, &output->error);
+    output->write (OUTPUT_STREAM_ANSWER, text->str, text->len, output->data,
+                   &output->error);
 
   g_string_truncate (text, 0);
   return output->error == NULL;
@@ -101,7 +104,8 @@ output_release (Output *output, GError **error)
   const gboolean written = output_flush_all (output, error);
 
   if (messages != NULL && messages->len > 0)
-    output->write (OUTPUT_STREAM_MESSAGES, messages->str, messages->len, NULL);
+    output->write (OUTPUT_STREAM_MESSAGES, messages->str, messages->len,
+                   output->data, NULL);
   return written;
 }
 
@@ -119,7 +123,8 @@ output_unprefixed_message (Output *output, const char *line)
     }
 
   write_text (output);
-  output->write (OUTPUT_STREAM_MESSAGES, text, strlen (text), NULL);
+  output->write (OUTPUT_STREAM_MESSAGES, text, strlen (text), output->data,
+                 NULL);
 }
 
 /* Writes MESSAGE about IMAGE, a path or NULL, to standard error. */

@@ -14,9 +14,10 @@ typedef enum
   OUTPUT_STREAM_MESSAGES /* standard error */
 } OutputStream;
 
-/* Writes LEN bytes to STREAM or fails with a G_FILE_ERROR. */
+/* Writes LEN bytes to STREAM or fails with a G_FILE_ERROR.  DATA is the
+ * caller's. */
 typedef gboolean (*OutputWriteFunc) (OutputStream stream, const char *bytes,
-                                     gsize len, GError **error);
+                                     gsize len, gpointer data, GError **error);
 
 #define OUTPUT_ERROR (output_error_quark ())
 
@@ -28,7 +29,7 @@ typedef enum
 typedef struct Output Output;
 
 GQuark output_error_quark (void);
-Output *output_new (OutputWriteFunc write);
+Output *output_new (OutputWriteFunc write, gpointer data);
 GString *output_get_text (Output *output);
 gboolean output_flush (Output *output, GError **error);
 gboolean output_flush_all (Output *output, GError **error);

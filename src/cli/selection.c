@@ -22,26 +22,21 @@ typedef struct
                         one, or QCOW2_NO_INDEX */
 } Search;
 
-/* Checks the options of SELECTION and parses their values.  Fails with a usage
- * error. */
+/* Fails with a usage error if the options of SELECTION exclude each other. */
 gboolean
-selection_parse (Selection *selection, GError **error)
+selection_check (const Selection *selection, GError **error)
 {
   const char *const given[]
       = { selection->name != NULL ? "--name" : "",
-          selection->index_text != NULL ? "--index" : "", NULL };
+          selection->index.given ? "--index" : "", NULL };
 
-  if (!usage_check_exclusive (given, error))
-    return FALSE;
-
-  return usage_parse_number ("--index", selection->index_text,
-                             &selection->index, error);
+  return usage_check_exclusive (given, error);
 }
 
 gboolean
 selection_is_given (const Selection *selection)
 {
-  return selection->name != NULL || selection->index_text != NULL;
+  return selection->name != NULL || selection->index.given;
 }
 
 static gboolean
@@ -63,7 +58,7 @@ selection_matches (const Selection *selection, const Qcow2Bitmap *bitmap)
   if (selection->name != NULL)
     return is_named (bitmap, selection->name);
 
-  return selection->index_text == NULL || selection->index == bitmap->index;
+  return !selection->index.given || selection->index.value == bitmap->index;
 }
 
 /* Moves DIRECTORY closer to the next selected bitmap, unless all bitmaps are
@@ -75,8 +70,8 @@ skip_others (const Selection *selection, Qcow2Directory *directory)
     return qcow2_directory_skip_to_name (directory, selection->name,
                                          strlen (selection->name));
 
-  return selection->index_text == NULL
-         || qcow2_directory_skip_to_index (directory, selection->index);
+  return !selection->index.given
+         || qcow2_directory_skip_to_index (directory, selection->index.value);
 }
 
 static gboolean
@@ -116,7 +111,7 @@ not_found (const Selection *selection, const Qcow2Image *image,
     {
       g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
                    "no bitmap has the index " QCOW2_U64_FORMAT,
-                   selection->index);
+                   selection->index.value);
       return FALSE;
     }
 
@@ -216,8 +211,7 @@ find_lookalike (const Selection *selection, Qcow2Directory *directory,
 /* Searches DIRECTORY, which it rewinds, for the selected bitmaps, and stores
  * the index of the last one in *LAST.  Fails with QCOW2_ERROR_NOT_FOUND if
  * there is none.  If USE allows only one and there are several, fails with
- * QCOW2_ERROR_AMBIGUOUS, or, for a predicate, with QCOW2_ERROR_READ: the
- * former leads to exit status 2, which would be an answer. */
+ * QCOW2_ERROR_AMBIGUOUS. */
 gboolean
 selection_find (const Selection *selection, SelectionUse use,
                 Qcow2Directory *directory, guint64 *last, GError **error)
@@ -235,9 +229,7 @@ selection_find (const Selection *selection, SelectionUse use,
     {
       g_autofree char *name = usage_escape (selection->name);
 
-      g_set_error (error, QCOW2_ERROR,
-                   use == SELECTION_PREDICATE ? QCOW2_ERROR_READ
-                                              : QCOW2_ERROR_AMBIGUOUS,
+      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_AMBIGUOUS,
                    QCOW2_U64_FORMAT " bitmaps have the name '%s': use --index",
                    search.n_matches, name);
       return FALSE;
@@ -320,9 +312,9 @@ give_verdict (Tool *tool, const Qcow2Verdict *verdict, gboolean unknown)
   describe_verdict (emitter, verdict);
 }
 
-/* Fails with QCOW2_ERROR_READ if FINDINGS says that the directory has an entry
- * that cannot be read, after the N that were visited: an answer would not be
- * about all bitmaps. */
+/* Fails with QCOW2_ERROR_CORRUPT if FINDINGS says that the directory has an
+ * entry that cannot be read, after the N that were visited: an answer would
+ * not be about all bitmaps. */
 static gboolean
 check_all_visited (const Qcow2Findings *findings, guint64 n, GError **error)
 {
@@ -338,19 +330,20 @@ check_all_visited (const Qcow2Findings *findings, guint64 n, GError **error)
 
       g_autoptr (GString) message = g_string_new (NULL);
       format_finding_message (message, finding);
-      g_set_error_literal (error, QCOW2_ERROR, QCOW2_ERROR_READ, message->str);
+      g_set_error_literal (error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT,
+                           message->str);
       return FALSE;
     }
 
   return TRUE;
 }
 
-/* Fails with QCOW2_ERROR_READ because damage on the way to the bitmap
+/* Fails with QCOW2_ERROR_CORRUPT because damage on the way to the bitmap
  * directory hides all of it. */
 static gboolean
 refuse_unknown (GError **error)
 {
-  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_READ,
+  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT,
                "the bitmap directory cannot be read: see qcow2tool check");
   return FALSE;
 }
@@ -421,5 +414,4 @@ void
 selection_clear (Selection *selection)
 {
   g_clear_pointer (&selection->name, g_free);
-  g_clear_pointer (&selection->index_text, g_free);
 }

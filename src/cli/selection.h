@@ -10,9 +10,8 @@ G_BEGIN_DECLS
 
 typedef struct
 {
-  char *name;       /* --name: raw bytes, or NULL */
-  char *index_text; /* --index as it was typed, or NULL */
-  guint64 index;    /* value of INDEX_TEXT */
+  char *name;          /* --name: raw bytes, or NULL */
+  OptionsNumber index; /* --index */
 } Selection;
 
 /* Elements of an array of GOptionEntry that fill in SELECTION. */
@@ -25,11 +24,11 @@ typedef struct
     "Select the bitmap NAME",                                                 \
     "NAME" },                                                                 \
   {                                                                           \
-    "index", 0, 0, G_OPTION_ARG_FILENAME, &(selection)->index_text,           \
+    "index", 0, 0, OPTIONS_ARG_NUMBER, &(selection)->index,                   \
         "Select bitmap N of the directory, from 0", "N"                       \
   }
 
-gboolean selection_parse (Selection *selection, GError **error);
+gboolean selection_check (const Selection *selection, GError **error);
 gboolean selection_is_given (const Selection *selection);
 /* How a command uses the selected bitmaps. */
 typedef enum
@@ -40,8 +39,9 @@ typedef enum
                          no messages are written */
 } SelectionUse;
 
-/* Shows BITMAP, which is not checked yet.  QCOW2_ERROR_READ concerns only this
- * bitmap; any other error ends the visit. */
+/* Shows BITMAP, which is not checked yet.  QCOW2_ERROR_READ and
+ * QCOW2_ERROR_LIMIT concern only this bitmap; any other error ends the
+ * visit. */
 typedef gboolean (*SelectionFunc) (Tool *tool, Qcow2Image *image,
                                    Qcow2BitmapChecker *checker,
                                    Qcow2Bitmap *bitmap, gpointer data,

@@ -7,20 +7,13 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/report.h"
+#include "cli/status.h"
 #include "qcow2/image.h"
 #include "render/emitter.h"
 
 G_BEGIN_DECLS
 
 typedef struct Tool Tool;
-
-/* Purpose of a command. */
-typedef enum
-{
-  TOOL_SHOWS,   /* prints the metadata as it is, damage included */
-  TOOL_ANSWERS, /* prints an answer that must be right */
-  TOOL_DECIDES  /* a predicate: prints nothing, and status 2 means "no" */
-} ToolPurpose;
 
 /* A command.  The functions of a file cmd-*.c are reached only through one of
  * these. */
@@ -39,15 +32,6 @@ typedef struct
   ToolPurpose purpose;     /* default, which an option may change */
   gboolean (*run) (Tool *tool, char **argv, GError **error);
 } Command;
-
-/* Exit statuses; see EXIT STATUS in the man page. */
-typedef enum
-{
-  TOOL_OK = 0,
-  TOOL_FAILED = 1,
-  TOOL_DAMAGED = 2, /* for a predicate: no */
-  TOOL_NOT_FOUND = 3
-} ToolStatus;
 
 /* Errors that do not concern an image.  Usage errors are in G_OPTION_ERROR,
  * and output errors in OUTPUT_ERROR. */
@@ -70,15 +54,15 @@ void tool_free (Tool *tool);
 /* Options. */
 gboolean tool_parse (Tool *tool, const Command *command,
                      const GOptionEntry *entries, char **argv, GError **error);
-void tool_want_one_image (Tool *tool, const char *sink);
+void tool_want_one_image (Tool *tool, const char *user);
 void tool_set_purpose (Tool *tool, ToolPurpose purpose);
 gboolean tool_want_image (Tool *tool, GError **error);
-gboolean tool_want_no_image (Tool *tool, const char *sink, GError **error);
-gboolean tool_want_text (Tool *tool, const char *sink, GError **error);
+gboolean tool_want_no_image (Tool *tool, const char *user, GError **error);
+gboolean tool_want_text (Tool *tool, const char *user, GError **error);
 OptionsOutput tool_get_output (const Tool *tool);
 void tool_show_help (Tool *tool, const char *help, GError **error);
 
-/* Iteration over images. */
+/* Iteration over images: tool-images.c. */
 gboolean tool_for_each_image (Tool *tool, ToolImageFunc show, gpointer data,
                               GError **error);
 void tool_report (Tool *tool, ReportScope scope);

@@ -174,7 +174,7 @@ send_some_data (Qcow2BitWalk *walk, const Qcow2TableEntry *entry, gsize n,
     return TRUE;
 
   GError *limit_error = g_error_new (
-      QCOW2_ERROR, QCOW2_ERROR_READ,
+      QCOW2_ERROR, QCOW2_ERROR_LIMIT,
       QCOW2_HEX_FORMAT ": bitmap table: data from entry " QCOW2_U64_FORMAT
                        " on is not read: the limit is " QCOW2_U64_FORMAT
                        " bytes",
@@ -334,7 +334,7 @@ qcow2_bit_walk_begin (Qcow2BitWalk *walk)
 }
 
 /* Passes all requested bits of WALK, which was set up, to its sink, in order.
- * Fails with QCOW2_ERROR_READ, or as the sink does. */
+ * Fails with QCOW2_ERROR_READ or QCOW2_ERROR_LIMIT, or as the sink does. */
 gboolean
 qcow2_bit_walk_run (Qcow2BitWalk *walk, GError **error)
 {

@@ -29,7 +29,8 @@ skip_run (Qcow2BitWalk *walk G_GNUC_UNUSED, guint64 first G_GNUC_UNUSED,
 /* Checks, without reading any bitmap data, that QUERY has no more than
  * QCOW2_MAX_DATA_BYTES of it.  If there is more, or if the table is unreadable
  * or has changed since it was examined, handles that as a read error: fails
- * with QCOW2_ERROR_READ, unless QUERY collects errors in first_error. */
+ * with QCOW2_ERROR_LIMIT or QCOW2_ERROR_READ, unless QUERY collects errors in
+ * first_error. */
 gboolean
 qcow2_extent_query_verify_size (const Qcow2ExtentQuery *query, GError **error)
 {

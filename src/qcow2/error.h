@@ -18,11 +18,12 @@ typedef enum
   QCOW2_ERROR_NOT_QCOW2,   /* the magic number is wrong */
   QCOW2_ERROR_UNSUPPORTED, /* the qcow2 version is not supported */
   QCOW2_ERROR_TRUNCATED,   /* the file ends inside the mandatory header */
-  QCOW2_ERROR_CORRUPT,     /* part of what was requested cannot be shown */
+  QCOW2_ERROR_CORRUPT,     /* part of what was requested cannot be shown, or
+                              the image allows no certain answer */
   QCOW2_ERROR_AMBIGUOUS,   /* more than one item matches the request */
   QCOW2_ERROR_NOT_FOUND,   /* no item matches the request */
-  QCOW2_ERROR_READ,        /* a read failed, the file shrank, or a limit on
-                              reading was reached */
+  QCOW2_ERROR_READ,        /* a read failed, or the file shrank */
+  QCOW2_ERROR_LIMIT,       /* a limit on reading was reached */
   QCOW2_ERROR_CHANGED      /* the file changed during the read, so there is no
                               reliable answer */
 } Qcow2Error;

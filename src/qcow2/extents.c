@@ -123,8 +123,8 @@ on_bits (Qcow2BitWalk *walk, guint64 first, guint64 end, const guint8 *bytes,
 }
 
 /* Calls FUNC with DATA for each extent of QUERY, in order.  The extents are
- * contiguous, and adjacent ones differ in type.  Fails with QCOW2_ERROR_READ,
- * or as FUNC does. */
+ * contiguous, and adjacent ones differ in type.  Fails with QCOW2_ERROR_READ
+ * or QCOW2_ERROR_LIMIT, or as FUNC does. */
 gboolean
 qcow2_extent_query_walk (const Qcow2ExtentQuery *query, Qcow2ExtentFunc func,
                          gpointer data, GError **error)

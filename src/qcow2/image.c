@@ -83,10 +83,10 @@ qcow2_image_read_extensions (Qcow2Image *image, Qcow2ExtensionFunc func,
   return FALSE;
 }
 
-/* Returns whether a running QEMU on this host has IMAGE open for writing, as a
- * value of byte_source_probe_lock ().  (QEMU, block/file-posix.c: a permission
- * is a shared lock on byte 100 plus its number.) */
-guint64
+/* Returns whether a running QEMU on this host has IMAGE open for writing.
+ * (QEMU, block/file-posix.c: a permission is a shared lock on byte 100 plus
+ * its number.) */
+ByteSourceLock
 qcow2_image_probe_writer (const Qcow2Image *image)
 {
   return byte_source_probe_lock (image->source, WRITE_PERMISSION_LOCK);

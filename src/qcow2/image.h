@@ -41,7 +41,7 @@ Qcow2Image *qcow2_image_open (ByteSource *source, GError **error);
 gboolean qcow2_image_read_extensions (Qcow2Image *image,
                                       Qcow2ExtensionFunc func, gpointer data,
                                       GError **error);
-guint64 qcow2_image_probe_writer (const Qcow2Image *image);
+ByteSourceLock qcow2_image_probe_writer (const Qcow2Image *image);
 void qcow2_image_free (Qcow2Image *image);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2Image, qcow2_image_free)

@@ -126,7 +126,7 @@ sees_all_locks (const FileSource *self)
  * rather than the process, so locks that this process holds by another
  * descriptor are found as well.  The kernel reports only the first conflicting
  * lock: a reader's shared lock on the whole file may hide another one. */
-static guint64
+static ByteSourceLock
 file_probe_lock (ByteSource *source, guint64 offset)
 {
 #ifdef F_OFD_GETLK

@@ -87,9 +87,8 @@ byte_source_read (ByteSource *source, guint64 offset, void *buffer, gsize len,
 }
 
 /* Returns whether another open file description holds a lock on the byte at
- * host offset OFFSET of SOURCE: BYTE_SOURCE_UNLOCKED, BYTE_SOURCE_LOCKED or
- * BYTE_SOURCE_LOCK_UNKNOWN.  Takes no lock. */
-guint64
+ * host offset OFFSET of SOURCE.  Takes no lock. */
+ByteSourceLock
 byte_source_probe_lock (ByteSource *source, guint64 offset)
 {
   if (source->klass->probe_lock == NULL)

@@ -10,6 +10,14 @@ G_BEGIN_DECLS
 
 typedef struct ByteSource ByteSource;
 
+/* Whether another open file description holds a lock. */
+typedef enum
+{
+  BYTE_SOURCE_UNLOCKED,
+  BYTE_SOURCE_LOCKED,
+  BYTE_SOURCE_LOCK_UNKNOWN
+} ByteSourceLock;
+
 /* The functions that a kind of source implements. */
 typedef struct
 {
@@ -19,17 +27,12 @@ typedef struct
                   gsize len);
   /* Implements byte_source_probe_lock ().  NULL if locks cannot be
    * detected. */
-  guint64 (*probe_lock) (ByteSource *source, guint64 offset);
+  ByteSourceLock (*probe_lock) (ByteSource *source, guint64 offset);
   /* Implements byte_source_has_changed ().  NULL if the bytes cannot
    * change. */
   gboolean (*has_changed) (ByteSource *source);
   void (*free) (ByteSource *source);
 } ByteSourceClass;
-
-/* Return values of byte_source_probe_lock (). */
-#define BYTE_SOURCE_UNLOCKED 0
-#define BYTE_SOURCE_LOCKED 1
-#define BYTE_SOURCE_LOCK_UNKNOWN G_MAXUINT64
 
 struct ByteSource
 {
@@ -42,7 +45,7 @@ ByteSource *byte_source_new_memory (GBytes *bytes);
 guint64 byte_source_get_size (const ByteSource *source);
 gboolean byte_source_read (ByteSource *source, guint64 offset, void *buffer,
                            gsize len, const char *what, GError **error);
-guint64 byte_source_probe_lock (ByteSource *source, guint64 offset);
+ByteSourceLock byte_source_probe_lock (ByteSource *source, guint64 offset);
 gboolean byte_source_has_changed (ByteSource *source);
 void byte_source_free (ByteSource *source);
 

@@ -117,7 +117,7 @@ on_bits (Qcow2BitWalk *walk, guint64 first, guint64 end, const guint8 *bytes,
 }
 
 /* Stores in *TOTALS the number of bytes of QUERY of each type.  Fails with
- * QCOW2_ERROR_READ. */
+ * QCOW2_ERROR_READ or QCOW2_ERROR_LIMIT. */
 gboolean
 qcow2_extent_query_count (const Qcow2ExtentQuery *query,
                           Qcow2ExtentTotals *totals, GError **error)

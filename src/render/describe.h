@@ -37,7 +37,8 @@ typedef struct
 /* The last members of an image's object, for programs. */
 typedef struct
 {
-  guint64 writer;            /* result of byte_source_probe_lock () */
+  guint64 writer;            /* a program has the image open for writing; 0, 1
+                                or QCOW2_ABSENT: unknown */
   const char *error_code;    /* NULL: no error */
   const char *error_message; /* NULL: no error */
 } DescribeEnd;

@@ -5,22 +5,24 @@
 #include "render/emitter.h"
 
 /* Begins the output for the image at PATH.  SEVERAL says that there may be
- * other images. */
+ * other images.  For programs, an image may begin within a list of another
+ * one. */
 void
 emitter_begin_image (Emitter *emitter, const char *path, gboolean several)
 {
   emitter->klass->begin_image (emitter, path, several);
 }
 
-/* Ends all groups of the image that an error has left open, and emits null for
- * each of KEYS, a NULL-terminated array, that was not emitted. */
+/* Ends all groups of the innermost open image that an error has left open, and
+ * emits null for each of KEYS, a NULL-terminated array, that was not emitted.
+ */
 void
 emitter_end_groups (Emitter *emitter, const char *const *keys)
 {
   emitter->klass->end_groups (emitter, keys);
 }
 
-/* Ends the output for the image. */
+/* Ends the output for the innermost open image. */
 void
 emitter_end_image (Emitter *emitter)
 {

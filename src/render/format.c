@@ -436,13 +436,22 @@ format_finding (GString *out, const Qcow2Finding *finding)
   g_string_append_printf (out, ": %s\n", finding->message);
 }
 
+/* Appends the start of a message about SUBJECT: host offset OFFSET, and
+ * SUBJECT. */
+void
+format_place (GString *out, guint64 offset, const Qcow2Subject *subject)
+{
+  digits_append_hex (out, offset);
+  g_string_append (out, ": ");
+  append_subject (out, subject);
+  g_string_append (out, ": ");
+}
+
 /* Appends FINDING in the form of a message, without a newline: host offset,
  * subject, message and rule. */
 void
 format_finding_message (GString *out, const Qcow2Finding *finding)
 {
-  digits_append_hex (out, finding->offset);
-  g_string_append (out, ": ");
-  append_subject (out, &finding->subject);
-  g_string_append_printf (out, ": %s [%s]", finding->message, finding->rule);
+  format_place (out, finding->offset, &finding->subject);
+  g_string_append_printf (out, "%s [%s]", finding->message, finding->rule);
 }

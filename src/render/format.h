@@ -29,6 +29,7 @@ void format_table_heading (GString *out, const Qcow2Field *fields,
 void format_table_rows (GString *out, const Qcow2Field *fields,
                         gconstpointer structures, gsize size, gsize n,
                         gboolean all_columns);
+void format_place (GString *out, guint64 offset, const Qcow2Subject *subject);
 void format_finding_message (GString *out, const Qcow2Finding *finding);
 
 /* How --field prints a value: escaped on a line, or as raw bytes and a NUL. */

@@ -11,11 +11,17 @@
 #include "render/digits.h"
 #include "render/format.h"
 
-/* Maximum nesting depth; the dumps of qemu-dump.c need seven levels. */
-#define MAX_DEPTH 8
+/* Maximum nesting depth of an image without those within it; the dumps of
+ * qemu-dump.c need seven levels. */
+#define IMAGE_DEPTH 8
+
+/* Maximum number of open images, each within a list of the one before. */
+#define MAX_IMAGES 4
+
+#define MAX_DEPTH (MAX_IMAGES * IMAGE_DEPTH)
 #define INDENT 4
 
-/* Maximum number of keys of the image's object that are remembered. */
+/* Maximum number of keys of an image's object that are remembered. */
 #define MAX_KEYS 8
 
 /* U+FFFD, which replaces bytes that are not valid UTF-8. */
@@ -28,6 +34,14 @@ typedef struct
   gboolean has_item;
 } Level;
 
+/* An open image. */
+typedef struct
+{
+  guint depth;                /* of its members */
+  const char *keys[MAX_KEYS]; /* keys of its object */
+  guint n_keys;
+} Image;
+
 typedef struct
 {
   Emitter base;
@@ -35,8 +49,8 @@ typedef struct
   gboolean ascii; /* escape all but ASCII; no _hex members */
   Level levels[MAX_DEPTH];
   guint depth;
-  const char *keys[MAX_KEYS]; /* keys of the image's object */
-  guint n_keys;
+  Image images[MAX_IMAGES]; /* from the outermost one */
+  guint n_images;
 } JsonEmitter;
 
 static void
@@ -226,24 +240,40 @@ json_begin_image (Emitter *emitter, const char *path,
 {
   JsonEmitter *self = (JsonEmitter *) emitter;
 
+  g_assert (self->n_images < MAX_IMAGES);
+
+  begin_item (self, NULL);
   open_level (self, '{', '}', FALSE);
+  self->images[self->n_images].depth = self->depth;
+  self->images[self->n_images].n_keys = 0;
+  self->n_images++;
   append_member_string (self, "filename", path, strlen (path));
 }
 
-/* Remembers KEY, a static string, if it belongs to the image's object. */
+/* Returns the innermost open image, or NULL. */
+static Image *
+get_image (JsonEmitter *self)
+{
+  return self->n_images > 0 ? &self->images[self->n_images - 1] : NULL;
+}
+
+/* Remembers KEY, a static string, if it belongs to the object of the innermost
+ * image. */
 static void
 remember_key (JsonEmitter *self, const char *key)
 {
-  if (self->depth == 1 && self->n_keys < MAX_KEYS)
-    self->keys[self->n_keys++] = key;
+  Image *image = get_image (self);
+
+  if (image != NULL && self->depth == image->depth && image->n_keys < MAX_KEYS)
+    image->keys[image->n_keys++] = key;
 }
 
 static gboolean
-has_key (const JsonEmitter *self, const char *key)
+has_key (const Image *image, const char *key)
 {
-  for (guint i = 0; i < self->n_keys; i++)
+  for (guint i = 0; i < image->n_keys; i++)
     {
-      if (g_str_equal (self->keys[i], key))
+      if (g_str_equal (image->keys[i], key))
         return TRUE;
     }
 
@@ -262,12 +292,15 @@ static void
 json_end_groups (Emitter *emitter, const char *const *keys)
 {
   JsonEmitter *self = (JsonEmitter *) emitter;
+  const Image *image = get_image (self);
 
-  while (self->depth > 1)
+  g_assert (image != NULL);
+
+  while (self->depth > image->depth)
     close_level (self);
   for (; *keys != NULL; keys++)
     {
-      if (!has_key (self, *keys))
+      if (!has_key (image, *keys))
         json_null (emitter, *keys);
     }
 }
@@ -277,9 +310,12 @@ json_end_image (Emitter *emitter)
 {
   JsonEmitter *self = (JsonEmitter *) emitter;
 
+  g_assert (self->n_images > 0);
+
   close_level (self);
-  self->n_keys = 0;
-  g_string_append_c (emitter->out, '\n');
+  self->n_images--;
+  if (self->n_images == 0)
+    g_string_append_c (emitter->out, '\n');
 }
 
 static void

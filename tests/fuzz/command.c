@@ -138,13 +138,19 @@ typedef struct
   ByteSource *behind;
 } Loan;
 
-/* The state of the command line that runs: dispatch () takes no user data. */
+/* The command line that runs. */
+typedef struct
+{
+  const Line *line;
+  Answer *output;
+  Answer *messages;
+  guint64 n_printed; /* bytes */
+  gboolean was_cut;
+} Run;
+
+/* The image of the command line that runs.  It is global because
+ * byte_source_open_file () takes only a path. */
 static ByteSource *image;
-static Answer *output;
-static Answer *messages;
-static guint64 n_printed;
-static gboolean prints_nul;
-static gboolean was_cut;
 
 static gssize
 loan_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
@@ -154,7 +160,7 @@ loan_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
   return behind->klass->read (behind, offset, buffer, len);
 }
 
-static guint64
+static ByteSourceLock
 loan_probe_lock (ByteSource *source, guint64 offset)
 {
   return byte_source_probe_lock (((Loan *) source)->behind, offset);
@@ -184,37 +190,41 @@ byte_source_open_file (const char *path, GError **error G_GNUC_UNUSED)
 }
 
 static gboolean
-write_output (OutputStream stream, const char *bytes, gsize len,
+write_output (OutputStream stream, const char *bytes, gsize len, gpointer data,
               GError **error)
 {
+  Run *run = data;
+
   if (stream == OUTPUT_STREAM_MESSAGES)
     {
-      g_string_append_len (answer_get_text (messages), bytes, (gssize) len);
-      answer_check (messages);
+      g_string_append_len (answer_get_text (run->messages), bytes,
+                           (gssize) len);
+      answer_check (run->messages);
       return TRUE;
     }
 
-  n_printed += len;
-  if (n_printed > MAX_OUTPUT)
+  run->n_printed += len;
+  if (run->n_printed > MAX_OUTPUT)
     {
-      was_cut = TRUE;
+      run->was_cut = TRUE;
       g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_PIPE, "no reader");
       return FALSE;
     }
-  if (!prints_nul)
+  if (run->line->prints != PRINTS_NUL)
     {
-      g_string_append_len (answer_get_text (output), bytes, (gssize) len);
-      answer_check (output);
+      g_string_append_len (answer_get_text (run->output), bytes, (gssize) len);
+      answer_check (run->output);
     }
 
   return TRUE;
 }
 
 static void
-check_status (const Line *line, int status, const DriveOptions *options,
+check_status (const Run *run, int status, const DriveOptions *options,
               const DriveResult *known)
 {
-  const gboolean silent = answer_get_size (messages) == 0;
+  const Line *line = run->line;
+  const gboolean silent = answer_get_size (run->messages) == 0;
   const gboolean all
       = line->prints == PRINTS_ALL_TEXT || line->prints == PRINTS_ALL_JSON;
   const gboolean no
@@ -224,7 +234,7 @@ check_status (const Line *line, int status, const DriveOptions *options,
 
   g_assert_cmpint (status, >=, 0);
   g_assert_cmpint (status, <=, 3);
-  if (was_cut)
+  if (run->was_cut)
     {
       g_assert_cmpint (status, ==, 1);
       return;
@@ -238,7 +248,7 @@ check_status (const Line *line, int status, const DriveOptions *options,
   if (!no && !doubtful && silent != (status == 0))
     g_error ("status %d %s messages", status, silent ? "without" : "with");
   if (line->prints == PRINTS_NOTHING)
-    g_assert_cmpuint (n_printed, ==, 0);
+    g_assert_cmpuint (run->n_printed, ==, 0);
   if (options->changes || known == NULL)
     return;
 
@@ -294,17 +304,15 @@ command_run (ByteSource *source, guint number, const DriveOptions *options,
   if (options->rewind != NULL)
     options->rewind (source);
 
-  image = source;
-  output = answer_new (get_kind (line->prints), what);
-  messages = answer_new (ANSWER_TEXT, "messages");
-  n_printed = 0;
-  prints_nul = line->prints == PRINTS_NUL;
-  was_cut = FALSE;
+  Run run = { .line = line,
+              .output = answer_new (get_kind (line->prints), what),
+              .messages = answer_new (ANSWER_TEXT, "messages") };
 
-  check_status (line, dispatch (argv, write_output), options, known);
-  if (!was_cut)
-    answer_end (output);
-  answer_end (messages);
-  g_clear_pointer (&output, answer_free);
-  g_clear_pointer (&messages, answer_free);
+  image = source;
+  check_status (&run, dispatch (argv, write_output, &run), options, known);
+  if (!run.was_cut)
+    answer_end (run.output);
+  answer_end (run.messages);
+  answer_free (run.output);
+  answer_free (run.messages);
 }

@@ -47,7 +47,7 @@ typedef struct
   ByteSource base;
   const guint8 *data;
   Fault faults[N_FAULTS];
-  guint64 lock;
+  ByteSourceLock lock;
   guint64 n_reads;
 } FaultySource;
 
@@ -121,7 +121,7 @@ faulty_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
   return (gssize) len;
 }
 
-static guint64
+static ByteSourceLock
 faulty_probe_lock (ByteSource *source, guint64 offset G_GNUC_UNUSED)
 {
   return ((FaultySource *) source)->lock;
@@ -133,10 +133,10 @@ faulty_rewind (ByteSource *source)
   ((FaultySource *) source)->n_reads = 0;
 }
 
-static guint64
+static ByteSourceLock
 decode_lock (guint8 byte)
 {
-  static const guint64 locks[]
+  static const ByteSourceLock locks[]
       = { BYTE_SOURCE_LOCK_UNKNOWN, BYTE_SOURCE_UNLOCKED, BYTE_SOURCE_LOCKED };
 
   return locks[byte % G_N_ELEMENTS (locks)];

@@ -176,8 +176,8 @@ done < "$tmp/shown"
 pod_section 1 'BITMAP STATES' | sed -n 's/^=item C<\(.*\)>$/\1/p' |
   same_words 'the man page has the bitmap states' "$tmp/states"
 
-sed -n '/^code_of/,/^}/s/.*return "\(.*\)";/\1/p' "$srcdir/src/cli/tool.c" \
-  > "$tmp/codes"
+sed -n '/^status_get_error_word/,/^}/s/.*return "\(.*\)";/\1/p' \
+  "$srcdir/src/cli/status.c" > "$tmp/codes"
 pod_section 1 'JSON OUTPUT' | sed -n 's/^C<\([a-z0-9-]*\)>: .*/\1/p' |
   same_words 'the man page has the error codes' "$tmp/codes"
 

@@ -1346,7 +1346,7 @@ check_limit (Fixture *f, guint64 start, guint64 max_length,
   g_assert_cmpint (fits, ==, message == NULL);
   g_assert_cmpuint (f->source->n_bytes, <, MANY_CLUSTER_SIZE);
   if (!fits)
-    g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
+    g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_LIMIT);
 }
 
 static void

@@ -333,6 +333,39 @@ test_finding (Fixture *f, UNUSED)
   g_assert_nonnull (strstr (f->out->str, ",\"value\":18446744073709551615,"));
 }
 
+/* An image within an image breaks off: only its own groups are closed, and its
+ * missing keys are null, whatever keys the outer image has. */
+static void
+test_image_within (Fixture *f, UNUSED)
+{
+  static const char *const inner[] = { "list", "later", NULL };
+  static const char *const outer[] = { "number", "later", "images", NULL };
+
+  emitter_begin_image (f->emitter, "a", FALSE);
+  emitter_null (f->emitter, "later");
+  emitter_begin (f->emitter, EMITTER_LIST, "images", NULL);
+
+  emitter_begin_image (f->emitter, "b", FALSE);
+  emit_number (f, 1);
+  emitter_begin (f->emitter, EMITTER_LIST, "list", NULL);
+  emitter_begin (f->emitter, EMITTER_BLOCK, NULL, NULL);
+  emitter_end_groups (f->emitter, inner);
+  emitter_end_image (f->emitter);
+
+  emitter_begin_image (f->emitter, "c", FALSE);
+  emitter_end_groups (f->emitter, inner);
+  emitter_end_image (f->emitter);
+
+  emitter_end_groups (f->emitter, outer);
+  emitter_end_image (f->emitter);
+  g_assert_cmpstr (f->out->str, ==,
+                   "{\"filename\":\"a\",\"later\":null,\"images\":["
+                   "{\"filename\":\"b\",\"number\":1,\"list\":[{}],"
+                   "\"later\":null},"
+                   "{\"filename\":\"c\",\"list\":null,\"later\":null}],"
+                   "\"number\":null}\n");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -350,6 +383,7 @@ main (int argc, char **argv)
   ADD ("/json/ascii", test_ascii, FALSE, set_up_ascii);
   ADD ("/json/break-off", test_break_off, FALSE, set_up);
   ADD ("/json/two-images", test_two_images, FALSE, set_up);
+  ADD ("/json/image-within", test_image_within, FALSE, set_up);
   ADD ("/json/rows", test_rows, FALSE, set_up);
   ADD ("/json/problem", test_finding, FALSE, set_up);
   return g_test_run ();

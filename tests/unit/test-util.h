@@ -101,7 +101,7 @@ fake_source_new (GByteArray *bytes, guint64 size)
 }
 
 /* Reports byte 101 as locked, as QEMU locks it while it writes the image. */
-static inline guint64
+static inline ByteSourceLock
 fake_probe_lock (ByteSource *source, guint64 offset)
 {
   ((FakeSource *) source)->n_probes++;

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "cli/print-contents.h"
+
+#include "cli/charset.h"
+#include "qcow2/error.h"
+#include "render/plot.h"
+
+typedef struct
+{
+  Tool *tool;
+  BitmapMap *map;
+} MapJob;
+
+static gboolean
+print_extent (const Qcow2Extent *extent, gpointer data, GError **error)
+{
+  const MapJob *job = data;
+  GString *out = tool_get_text (job->tool);
+  Qcow2Extent rest = *extent;
+
+  while (bitmap_map_extent (job->map, out, &rest))
+    {
+      if (!tool_flush (job->tool, error))
+        return FALSE;
+    }
+
+  return tool_flush (job->tool, error);
+}
+
+static gboolean
+print_map (BitmapMap *map, Tool *tool, const Qcow2ExtentQuery *query,
+           GError **error)
+{
+  GString *out = tool_get_text (tool);
+  MapJob job = { .tool = tool, .map = map };
+
+  bitmap_map_begin (map, out, query->start);
+  const gboolean printed
+      = qcow2_extent_query_walk (query, print_extent, &job, error);
+  bitmap_map_end (map, out);
+  return printed;
+}
+
+static gboolean
+print_totals (BitmapMap *map, Tool *tool, const Qcow2ExtentQuery *query,
+              GError **error)
+{
+  GString *out = tool_get_text (tool);
+  Qcow2ExtentTotals totals;
+
+  if (!qcow2_extent_query_count (query, &totals, error))
+    return FALSE;
+
+  bitmap_map_begin (map, out, query->start);
+  bitmap_map_totals (map, out, &totals);
+  bitmap_map_end (map, out);
+  return TRUE;
+}
+
+static gboolean
+plot_extent (const Qcow2Extent *extent, gpointer data,
+             GError **error G_GNUC_UNUSED)
+{
+  plot_add (data, extent);
+  return TRUE;
+}
+
+static gboolean
+print_plot (const ContentsStyle *style, Tool *tool,
+            const Qcow2ExtentQuery *query, GError **error)
+{
+  const PlotShape shape = { .width = style->plot_width,
+                            .height = style->plot_height,
+                            .ascii = !charset_is_utf8 (),
+                            .start = query->start,
+                            .length = query->length,
+                            .granularity = query->bitmap->granularity };
+  g_autoptr (Plot) plot = plot_new (&shape);
+
+  if (!qcow2_extent_query_walk (query, plot_extent, plot, error))
+    return FALSE;
+
+  plot_print (plot, tool_get_text (tool));
+  return TRUE;
+}
+
+/* Stores in DATA, a gboolean, whether EXTENT must be copied, and ends the walk
+ * if so. */
+static gboolean
+look_at_extent (const Qcow2Extent *extent, gpointer data,
+                GError **error G_GNUC_UNUSED)
+{
+  gboolean *const has_dirty = data;
+
+  *has_dirty = QCOW2_EXTENT_MUST_COPY (extent->type);
+  return !*has_dirty;
+}
+
+/* Answers through the exit status whether any of LENGTH bytes is dirty.
+ * Unknown parts have to be copied, so they count as dirty. */
+static gboolean
+answer (guint64 length, Tool *tool, const Qcow2ExtentQuery *query,
+        GError **error)
+{
+  const guint64 size = query->image->header.size;
+  gboolean has_dirty = FALSE;
+  GError *local_error = NULL;
+
+  qcow2_extent_query_walk (query, look_at_extent, &has_dirty, &local_error);
+  if (local_error != NULL)
+    {
+      g_propagate_error (error, local_error);
+      return FALSE;
+    }
+  if (has_dirty)
+    return TRUE;
+
+  if (query->length < length)
+    {
+      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
+                   "--contains: not all of that is on the disk, which "
+                   "has " QCOW2_U64_FORMAT " bytes",
+                   size);
+      return FALSE;
+    }
+
+  tool_set_status (tool, TOOL_DAMAGED);
+  return TRUE;
+}
+
+/* Prints QUERY to TOOL in the form of STYLE.  Fails as the reading of QUERY
+ * does, when output fails, or, for CONTENTS_ANSWER, with QCOW2_ERROR_NOT_FOUND
+ * if the disk is too small for a clean answer. */
+gboolean
+contents_print (ContentsStyle *style, Tool *tool,
+                const Qcow2ExtentQuery *query, GError **error)
+{
+  switch (style->form)
+    {
+    case CONTENTS_MAP:
+      return print_map (&style->map, tool, query, error);
+    case CONTENTS_TOTALS:
+      return print_totals (&style->map, tool, query, error);
+    case CONTENTS_PLOT:
+      return print_plot (style, tool, query, error);
+    case CONTENTS_ANSWER:
+      return answer (style->length, tool, query, error);
+    }
+
+  g_assert_not_reached ();
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Shows the images of a command line, one after the other. */
+
+#include "config.h"
+
+#include "check/image-rules.h"
+#include "cli/image-list.h"
+#include "cli/tool-private.h"
+#include "cli/usage.h"
+#include "qcow2/error.h"
+#include "render/describe.h"
+
+/* Maximum number of messages about failed reads per image; further ones are
+ * only counted. */
+#define READ_ERRORS 10
+
+/* Writes a message for each error in SCOPE of the current image, once. */
+void
+tool_report (Tool *tool, ReportScope scope)
+{
+  report_findings (tool->report, scope);
+}
+
+/* Returns the report on the current image. */
+Report *
+tool_get_report (Tool *tool)
+{
+  return tool->report;
+}
+
+/* Returns the findings about the current image. */
+Qcow2Findings *
+tool_get_findings (Tool *tool)
+{
+  return tool->findings;
+}
+
+/* Writes MESSAGE about the current image, and makes STATUS the exit status
+ * unless there is a worse one already. */
+void
+tool_warn (Tool *tool, ToolStatus status, const char *message)
+{
+  tool_set_status (tool, status);
+  output_message (tool->output, report_get_path (tool->report), message);
+}
+
+static void
+report_error (Tool *tool, const char *path, const GError *error)
+{
+  tool_set_status (tool, status_of_error (tool->purpose, error));
+  output_message (tool->output, path, error->message);
+}
+
+/* If *ERROR is QCOW2_ERROR_READ or QCOW2_ERROR_LIMIT, after which the current
+ * image can still be shown, writes a message about it, clears it and returns
+ * TRUE.  Returns FALSE for any other error, and leaves it alone. */
+gboolean
+tool_recover (Tool *tool, GError **error)
+{
+  if (!g_error_matches (*error, QCOW2_ERROR, QCOW2_ERROR_READ)
+      && !g_error_matches (*error, QCOW2_ERROR, QCOW2_ERROR_LIMIT))
+    return FALSE;
+
+  if (tool->n_read_errors++ < READ_ERRORS)
+    tool_warn (tool, status_of_error (tool->purpose, *error),
+               (*error)->message);
+  if (tool->read_error == NULL)
+    tool->read_error = g_steal_pointer (error);
+  g_clear_error (error);
+  return TRUE;
+}
+
+static Qcow2Image *
+open_image (const char *path, Qcow2Findings *findings, GError **error)
+{
+  ByteSource *source = byte_source_open_file (path, error);
+
+  return source != NULL ? qcow2_image_open_checked (source, findings, error)
+                        : NULL;
+}
+
+/* Returns whether IMAGE, which may be NULL, has a writer, as describe_end ()
+ * takes it. */
+static guint64
+get_writer (const Qcow2Image *image)
+{
+  const ByteSourceLock lock = image != NULL ? qcow2_image_probe_writer (image)
+                                            : BYTE_SOURCE_LOCK_UNKNOWN;
+
+  return lock == BYTE_SOURCE_LOCK_UNKNOWN ? QCOW2_ABSENT
+                                          : lock == BYTE_SOURCE_LOCKED;
+}
+
+/* Ends the output for IMAGE, which is NULL if it could not be opened.  ERROR
+ * is the error that occurred, or NULL. */
+static void
+end_image (Tool *tool, const Qcow2Image *image, const GError *error)
+{
+  DescribeEnd end = { .error_code = NULL };
+
+  emitter_end_groups (tool->emitter, tool->command->keys);
+  if (tool->emitter->machine_readable)
+    {
+      end.writer = get_writer (image);
+      if (error != NULL)
+        {
+          end.error_code = status_get_error_word (error);
+          end.error_message = error->message;
+        }
+      describe_end (tool->emitter, &end);
+      report_describe (tool->report, tool->emitter);
+    }
+  emitter_end_image (tool->emitter);
+}
+
+static void
+report_more_read_errors (Tool *tool, const char *path)
+{
+  if (tool->n_read_errors > READ_ERRORS)
+    {
+      g_autofree char *message
+          = g_strdup_printf (QCOW2_U64_FORMAT " more reads failed",
+                             tool->n_read_errors - READ_ERRORS);
+
+      output_message (tool->output, path, message);
+    }
+
+  tool->n_read_errors = 0;
+}
+
+/* Returns whether the result for the current image, with ERROR or NULL, is
+ * valid only if the file has not changed in the meantime.  That is true of an
+ * answer, of a verdict, and of the absence of something, but not of contents
+ * that are merely shown. */
+static gboolean
+needs_still_image (const Tool *tool, const GError *error)
+{
+  if (error != NULL)
+    return status_of_error (tool->purpose, error) != TOOL_FAILED;
+  if (tool->status == TOOL_FAILED)
+    return FALSE;
+
+  return tool->purpose != TOOL_SHOWS || tool->status == TOOL_DAMAGED
+         || report_has_errors (tool->report);
+}
+
+/* Shows IMAGE by calling SHOW with DATA.  If IMAGE has changed in the meantime
+ * and the result depends on it, fails with QCOW2_ERROR_CHANGED, because the
+ * errors that were found and the answer may be wrong. */
+static gboolean
+show_still (Tool *tool, Qcow2Image *image, ToolImageFunc show, gpointer data,
+            GError **error)
+{
+  const ToolStatus status_before = tool->status;
+  GError *local_error = NULL;
+
+  tool->status = TOOL_OK;
+  show (tool, image, data, &local_error);
+  const gboolean spoilt
+      = (local_error == NULL || local_error->domain == QCOW2_ERROR)
+        && needs_still_image (tool, local_error)
+        && byte_source_has_changed (image->source);
+  tool_set_status (tool, status_before);
+
+  if (spoilt)
+    {
+      g_clear_error (&local_error);
+      g_set_error (&local_error, QCOW2_ERROR, QCOW2_ERROR_CHANGED,
+                   "changed while it was read: try again [FILE-08]");
+    }
+  if (local_error == NULL)
+    return TRUE;
+
+  g_propagate_error (error, local_error);
+  return FALSE;
+}
+
+/* Shows the image at PATH, one of SEVERAL or the only one, without flushing
+ * the output.  Fails only when the tool cannot go on with the next image. */
+static gboolean
+show_unflushed (Tool *tool, const char *path, gboolean several,
+                ToolImageFunc show, gpointer data, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+  g_autoptr (Qcow2Image) image = open_image (path, findings, &local_error);
+
+  tool->findings = findings;
+  tool->report = report_new (tool->output, path, image, findings);
+  if (image != NULL || tool->emitter->machine_readable)
+    emitter_begin_image (tool->emitter, path, several);
+  if (image != NULL)
+    show_still (tool, image, show, data, &local_error);
+  if (local_error == NULL || local_error->domain == QCOW2_ERROR)
+    end_image (tool, image,
+               local_error != NULL ? local_error : tool->read_error);
+
+  if (!report_close (g_steal_pointer (&tool->report)))
+    tool_set_status (tool, TOOL_DAMAGED);
+  tool->findings = NULL;
+  report_more_read_errors (tool, path);
+  g_clear_error (&tool->read_error);
+
+  if (local_error != NULL && local_error->domain != QCOW2_ERROR)
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+  if (local_error != NULL)
+    report_error (tool, path, local_error);
+  return TRUE;
+}
+
+/* Shows the image at PATH like show_unflushed (), and flushes the output.
+ * With jsonl, the line of the image is completed before any message about it,
+ * and written at once. */
+static gboolean
+show_image (Tool *tool, const char *path, gboolean several, ToolImageFunc show,
+            gpointer data, GError **error)
+{
+  const gboolean is_line = tool->emitter->machine_readable
+                           && tool->options.output == OPTIONS_OUTPUT_JSONL;
+
+  if (is_line)
+    output_hold (tool->output);
+  const gboolean shown
+      = show_unflushed (tool, path, several, show, data, error);
+  if (is_line)
+    return output_release (tool->output, shown ? error : NULL) && shown;
+
+  return shown && tool_flush (tool, error);
+}
+
+/* Returns the name of the next image, which the caller frees, or NULL at the
+ * end.  Lists that cannot be read are reported. */
+static char *
+next_image (Tool *tool, ImageList *list)
+{
+  while (TRUE)
+    {
+      g_autoptr (GError) error = NULL;
+      char *path = image_list_next (list, &error);
+
+      if (error == NULL)
+        return path;
+
+      g_autofree char *message = usage_escape (error->message);
+      tool_set_status (tool, TOOL_FAILED);
+      output_message (tool->output, NULL, message);
+    }
+}
+
+/* Calls SHOW with DATA for each image of the command line, whatever the result
+ * for those before it.  Fails when output fails, or with a usage error if the
+ * number of images does not suit the command. */
+gboolean
+tool_for_each_image (Tool *tool, ToolImageFunc show, gpointer data,
+                     GError **error)
+{
+  g_autoptr (ImageList) list
+      = image_list_new (tool->options.operands, tool->options.line_files,
+                        tool->options.nul_files);
+  g_autofree char *path = next_image (tool, list);
+
+  /* The next name is read before the first image is shown only if a second
+   * image changes the output: a program that writes the list may be waiting
+   * for an answer. */
+  const gboolean look_ahead = tool->options.output != OPTIONS_OUTPUT_JSONL
+                              || tool->one_image != NULL;
+  g_autofree char *next
+      = look_ahead && path != NULL ? next_image (tool, list) : NULL;
+  const gboolean several = !look_ahead || next != NULL;
+  const gboolean decides = tool->purpose == TOOL_DECIDES;
+
+  /* An empty list is not an error, but --field and similar options need an
+   * answer. */
+  const gboolean json = tool->options.output == OPTIONS_OUTPUT_JSON;
+  if (tool->one_image != NULL && (several || (path == NULL && !json)))
+    {
+      usage_error (error, "%s takes exactly one image", tool->one_image);
+      return FALSE;
+    }
+
+  if (path == NULL && decides && tool->status == TOOL_OK)
+    {
+      usage_error (error, "there is no image to answer for");
+      return FALSE;
+    }
+
+  while (path != NULL)
+    {
+      if (!show_image (tool, path, several && !decides, show, data, error))
+        return FALSE;
+
+      g_free (path);
+      path = next != NULL ? g_steal_pointer (&next) : NULL;
+      if (path == NULL && several)
+        path = next_image (tool, list);
+    }
+
+  return TRUE;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The members of a Tool, for the files that implement it. */
+
+#pragma once
+
+#include "cli/tool.h"
+
+G_BEGIN_DECLS
+
+struct Tool
+{
+  Output *output;
+  const Command *command;
+  Emitter *emitter;
+  ToolStatus status;
+  ToolPurpose purpose;
+
+  Options options;
+  const char *one_image; /* command or option that takes exactly one image, or
+                            NULL */
+
+  /* State of the current image. */
+  Qcow2Findings *findings;
+  Report *report;
+  GError *read_error; /* first error after which reading went on */
+  guint64 n_read_errors;
+};
+
+G_END_DECLS
