@@ -130,9 +130,9 @@ show_extension (Tool *tool, const Qcow2Extension *extension, gpointer data,
     }
 
   g_autoptr (GArray) sources = get_sources (extension);
-  return fields_print (&request->fields, (const FieldSource *) sources->data,
-                       is_intact (tool_get_findings (tool), extension),
-                       request->answer, error);
+  return fields_print (
+      &request->fields, &g_array_index (sources, FieldSource, 0),
+      is_intact (tool_get_findings (tool), extension), request->answer, error);
 }
 
 /* Returns the scope of the findings on the whole list, or on the magic that
@@ -241,8 +241,8 @@ check (Request *request, GError **error)
     }
 
   g_autoptr (GArray) sources = get_sources (NULL);
-  return fields_check (&request->fields, (const FieldSource *) sources->data,
-                       error);
+  return fields_check (&request->fields,
+                       &g_array_index (sources, FieldSource, 0), error);
 }
 
 static gboolean

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* qcow2tool header: prints the fields of the image header, for people. --field
- * is for scripts. */
+/* qcow2tool header: prints the fields of the image header, for people.
+ * --field is for scripts. */
 
 #include "config.h"
 

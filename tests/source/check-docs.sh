@@ -160,7 +160,7 @@ grep -hvE '^    (nbdinfo --size|make install|parallel --nonall)' "$pod" \
 extra=$(sort -u "$tmp/all-options" | comm -23 "$tmp/found" -)
 check "every documented option exists, except: '$extra'" [ -z "$extra" ]
 
-sed -n 's/^ *TOOL_[A-Z_]* = \([0-9]*\).*/\1/p' "$srcdir/src/cli/tool.h" \
+sed -n 's/^ *TOOL_[A-Z_]* = \([0-9]*\).*/\1/p' "$srcdir/src/cli/status.h" \
   > "$tmp/statuses"
 pod_section 1 'EXIT STATUS' | sed -n 's/^=item B<\([0-9]*\)>$/\1/p' |
   same_words 'the man page has the exit statuses' "$tmp/statuses"
