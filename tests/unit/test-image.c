@@ -470,7 +470,7 @@ test_slow_source (void)
   source->max_read = 3;
   source->n_interrupts = 20;
   g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-  g_autoptr (Qcow2Image) image = read_all (source, findings, &error);
+  qcow2_image_free (read_all (source, findings, &error));
   g_assert_no_error (error);
   assert_findings (findings, "E BDIR-08@0x2c000c; W BDIR-08@0x2c000c; "
                              "W BDIR-09@0x2c000c");
@@ -601,7 +601,7 @@ static void
 assert_damaged (const char *patch, gboolean expected)
 {
   g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-  g_autoptr (Qcow2Image) image = open_checked ("two-bitmaps", patch, findings);
+  qcow2_image_free (open_checked ("two-bitmaps", patch, findings));
 
   g_assert_cmpint (qcow2_directory_is_hidden (findings), ==, expected);
 }
@@ -623,7 +623,7 @@ static void
 assert_parts (const char *patch, const char *rule, guint parts)
 {
   g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-  g_autoptr (Qcow2Image) image = open_checked ("two-bitmaps", patch, findings);
+  qcow2_image_free (open_checked ("two-bitmaps", patch, findings));
   const Qcow2Finding *finding = qcow2_findings_get (findings, 0);
 
   g_assert_cmpstr (finding->rule, ==, rule);
