@@ -9,7 +9,7 @@ cd "$tmp" || exit 1
 for name in two-bitmaps four-entries version-2 entry-ones-and-offset; do
   image $name
 done
-image=two-bitmaps.qcow2
+image='two-bitmaps.qcow2'
 
 heading='Bitmap table   type            offset                   size'
 fine="Bitmap name               fine

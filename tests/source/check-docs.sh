@@ -251,6 +251,7 @@ if command -v jq > /dev/null; then
 
   # The extensions that the source knows, whether or not an image has them.
   # refs: the definitions in the schema that an extension can have.
+  # shellcheck disable=SC2016 # jq's variables, not the shell's
   refs='[."$defs"."extensions-or-null" | .. | objects | ."$ref"? // empty
     | capture("/(?<name>[a-z-]+-extension)$").name] as $refs
     | ."$defs"[$refs[]].properties'
