@@ -405,6 +405,8 @@ check_place (const Context *c, guint i)
   return TRUE;
 }
 
+/* Checks whether the key material of two slots overlaps.  Like QEMU, compares
+ * a slot that HAS_PLACE with all later ones, wherever these are. */
 static void
 check_overlaps (const Context *c, const gboolean *has_place)
 {
@@ -413,7 +415,7 @@ check_overlaps (const Context *c, const gboolean *has_place)
   for (guint a = 0; a < QCOW2_LUKS_N_SLOTS; a++)
     for (guint b = a + 1; b < QCOW2_LUKS_N_SLOTS; b++)
       {
-        if (has_place[a] && has_place[b]
+        if (has_place[a]
             && get_qemu_end (c->luks, &slots[a]) > slots[b].key_material_offset
             && get_qemu_end (c->luks, &slots[b])
                    > slots[a].key_material_offset)

@@ -62,6 +62,9 @@ static const FindingRow rows[] = {
   { "CRYPT-12/slot-7", "luks", "0x40220:00ac71f3", "E CRYPT-12@0x40224" },
   { "CRYPT-13/sector-0", "luks", "0x400f8:00000000", "E CRYPT-13@0x400f8" },
   { "CRYPT-13/sector-7", "luks", "0x400f8:00000007", "E CRYPT-13@0x400f8" },
+  /* QEMU looks for overlaps with a slot before it looks at the next one. */
+  { "CRYPT-13/overlaps", "luks", "0x40128:00000001",
+    "E CRYPT-13@0x40128; E CRYPT-14@0x40128" },
   { "CRYPT-13/payload", "luks", "0x40248:00000dd1", "E CRYPT-13@0x40248" },
   { "CRYPT-13/wraps-active", "luks", KEY_7 " 0x40248:fffffff8",
     "E CRYPT-13@0x40248" },
