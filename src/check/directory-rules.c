@@ -118,10 +118,10 @@ check_entries (const Qcow2Directory *directory, Qcow2Findings *findings)
 }
 
 /* Checks DIRECTORY as a whole and adds findings to FINDINGS.  Its entries are
- * checked by qcow2_bitmap_check ().  Fails with QCOW2_ERROR_READ. */
-gboolean
-qcow2_directory_check (const Qcow2Directory *directory,
-                       Qcow2Findings *findings, GError **error)
+ * checked by qcow2_bitmap_check (). */
+static gboolean
+check_directory (const Qcow2Directory *directory, Qcow2Findings *findings,
+                 GError **error)
 {
   const Qcow2DirectoryFacts *facts = qcow2_directory_get_facts (directory);
   const Qcow2Image *image = qcow2_directory_get_image (directory);
@@ -144,6 +144,21 @@ qcow2_directory_check (const Qcow2Directory *directory,
   return !qcow2_directory_is_rewritten (directory)
          || qcow2_image_header_is_rewritten (image)
          || qcow2_image_check_room (image, findings, error);
+}
+
+/* Opens the bitmap directory of IMAGE as qcow2_directory_open () does, checks
+ * it as a whole and adds findings to FINDINGS.  Returns NULL with
+ * QCOW2_ERROR_READ if a read fails: its findings would then be incomplete. */
+Qcow2Directory *
+qcow2_directory_open_checked (const Qcow2Image *image, Qcow2Findings *findings,
+                              GError **error)
+{
+  g_autoptr (Qcow2Directory) directory = qcow2_directory_open (image, error);
+
+  if (directory == NULL || !check_directory (directory, findings, error))
+    return NULL;
+
+  return g_steal_pointer (&directory);
 }
 
 /* Returns whether FINDINGS has an error in the structures that lead to the

@@ -8,8 +8,9 @@
 
 G_BEGIN_DECLS
 
-gboolean qcow2_directory_check (const Qcow2Directory *directory,
-                                Qcow2Findings *findings, GError **error);
+Qcow2Directory *qcow2_directory_open_checked (const Qcow2Image *image,
+                                              Qcow2Findings *findings,
+                                              GError **error);
 gboolean qcow2_directory_is_rewritten (const Qcow2Directory *directory);
 gboolean qcow2_directory_is_hidden (const Qcow2Findings *findings);
 gboolean qcow2_directory_is_unknown (const Qcow2Directory *directory,

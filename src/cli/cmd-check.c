@@ -155,9 +155,8 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   report_make_answer (tool_get_report (tool),
                       (const char *const *) request->ignored);
   g_autoptr (Qcow2Directory) directory
-      = qcow2_directory_open (image, &local_error);
-  if (directory == NULL
-      || !qcow2_directory_check (directory, findings, &local_error))
+      = qcow2_directory_open_checked (image, findings, &local_error);
+  if (directory == NULL)
     tool_recover (tool, &local_error);
   if (selected && directory == NULL)
     return TRUE;

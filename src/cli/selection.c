@@ -361,12 +361,13 @@ selection_visit (const Selection *selection, const SelectionVisit *visit,
   const gboolean selected = selection_is_given (selection);
   const ReportScope all = REPORT_SCOPE (QCOW2_PART_BITMAPS);
   Qcow2Findings *findings = tool_get_findings (tool);
-  g_autoptr (Qcow2Directory) directory = qcow2_directory_open (image, error);
+  g_autoptr (Qcow2Directory) directory
+      = qcow2_directory_open_checked (image, findings, error);
   guint64 last = G_MAXUINT64;
   Qcow2Verdict opening = QCOW2_VERDICT_INIT;
   const Qcow2Verdict *verdict = visit->with_verdict ? &opening : NULL;
 
-  if (directory == NULL || !qcow2_directory_check (directory, findings, error))
+  if (directory == NULL)
     return FALSE;
   if (verdict != NULL)
     check_opening (tool, directory, &opening);

@@ -498,14 +498,13 @@ show_bitmaps (Run *run)
   const guint64 before = run->result->n_read;
   GError *error = NULL;
   g_autoptr (Qcow2Directory) directory
-      = qcow2_directory_open (run->image, &error);
+      = qcow2_directory_open_checked (run->image, run->findings, &error);
 
   check_budget (run, before,
                 MIN (image->bitmaps.bitmap_directory_size, MAX_DIRECTORY),
                 "bitmap directory");
   g_assert_true ((directory == NULL) == (error != NULL));
-  if (directory == NULL
-      || !qcow2_directory_check (directory, run->findings, &error))
+  if (directory == NULL)
     take_read_error (run, error);
   else
     walk_directory (run, directory);
@@ -876,10 +875,9 @@ check_image (Run *run)
   Qcow2Verdict verdict;
   GError *error = NULL;
   g_autoptr (Qcow2Directory) directory
-      = qcow2_directory_open (run->image, &error);
+      = qcow2_directory_open_checked (run->image, run->findings, &error);
 
-  if (directory == NULL
-      || !qcow2_directory_check (directory, run->findings, &error))
+  if (directory == NULL)
     take_read_error (run, error);
   qcow2_image_check (run->image, run->findings, directory, &calls, &bitmaps,
                      &verdict);

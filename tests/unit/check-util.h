@@ -25,9 +25,7 @@ checked_open_source (Checked *c, FakeSource *source)
   c->findings = qcow2_findings_new ();
   c->image = qcow2_image_open_checked (&source->base, c->findings, &error);
   g_assert_no_error (error);
-  c->directory = qcow2_directory_open (c->image, &error);
-  g_assert_no_error (error);
-  qcow2_directory_check (c->directory, c->findings, &error);
+  c->directory = qcow2_directory_open_checked (c->image, c->findings, &error);
   g_assert_no_error (error);
   c->only = QCOW2_NO_INDEX;
   c->failed = g_ptr_array_new_with_free_func (g_free);

@@ -24,9 +24,7 @@ fixture_open (Fixture *f, const char *name, const char *patch)
 
   f->findings = qcow2_findings_new ();
   f->image = open_checked (name, patch, f->findings);
-  f->directory = qcow2_directory_open (f->image, &error);
-  g_assert_no_error (error);
-  qcow2_directory_check (f->directory, f->findings, &error);
+  f->directory = qcow2_directory_open_checked (f->image, f->findings, &error);
   g_assert_no_error (error);
   f->checker = qcow2_bitmap_checker_new (f->directory, f->findings);
 }

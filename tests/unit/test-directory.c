@@ -34,9 +34,8 @@ fixture_open (Fixture *fixture)
   fixture->image
       = qcow2_image_open_checked (&source->base, fixture->findings, &error);
   g_assert_no_error (error);
-  fixture->directory = qcow2_directory_open (fixture->image, &error);
-  g_assert_no_error (error);
-  qcow2_directory_check (fixture->directory, fixture->findings, &error);
+  fixture->directory = qcow2_directory_open_checked (
+      fixture->image, fixture->findings, &error);
   g_assert_no_error (error);
 }
 
@@ -700,10 +699,29 @@ test_read_error (void)
 
   ((FakeSource *) image->source)->bad_start = 0x2c0030;
   ((FakeSource *) image->source)->bad_end = 0x2c0031;
-  g_assert_null (qcow2_directory_open (image, &error));
+  g_assert_null (qcow2_directory_open_checked (image, findings, &error));
   assert_fatal (error, QCOW2_ERROR_READ, "0x2c0020", "FILE-04");
   /* Findings about the whole directory need a walk to its end. */
   g_assert_cmpuint (qcow2_findings_get_n (findings), ==, 0);
+}
+
+/* QEMU rewrites the header with the directory.  Without the backing file name
+ * its size is unknown, and with it whether QEMU can write. */
+static void
+test_read_error_in_written_header (void)
+{
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+  g_autoptr (Qcow2Image) image
+      = open_checked ("two-bitmaps",
+                      "header.backing_file_offset:0000000000000300 "
+                      "header.backing_file_size:00000001 0x300:62",
+                      findings);
+  g_autoptr (GError) error = NULL;
+
+  ((FakeSource *) image->source)->bad_start = 0x300;
+  ((FakeSource *) image->source)->bad_end = 0x301;
+  g_assert_null (qcow2_directory_open_checked (image, findings, &error));
+  assert_fatal (error, QCOW2_ERROR_READ, "0x300", "FILE-04");
 }
 
 static void
@@ -1031,6 +1049,8 @@ add_entries (void)
   g_test_add_func ("/directory/many", test_many);
   g_test_add_func ("/directory/read-error/head", test_read_error);
   g_test_add_func ("/directory/read-error/name", test_read_error_in_name);
+  g_test_add_func ("/directory/read-error/written-header",
+                   test_read_error_in_written_header);
   g_test_add_func ("/directory/read-error/first-walk",
                    test_read_error_in_first_walk);
   g_test_add_func ("/directory/read-error/extra-data",

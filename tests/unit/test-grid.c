@@ -349,11 +349,11 @@ test_values (gconstpointer data)
 static void
 examine_bitmaps (const Qcow2Image *image, Qcow2Findings *findings)
 {
-  g_autoptr (Qcow2Directory) directory = qcow2_directory_open (image, NULL);
+  g_autoptr (Qcow2Directory) directory
+      = qcow2_directory_open_checked (image, findings, NULL);
   g_autoptr (Qcow2BitmapChecker) checker
       = qcow2_bitmap_checker_new (directory, findings);
 
-  g_assert_true (qcow2_directory_check (directory, findings, NULL));
   while (TRUE)
     {
       g_auto (Qcow2Bitmap) bitmap = { 0 };

@@ -209,11 +209,12 @@ static gboolean
 examine_bitmaps (const Qcow2Image *image, Qcow2Findings *findings,
                  GError **error)
 {
-  g_autoptr (Qcow2Directory) directory = qcow2_directory_open (image, error);
+  g_autoptr (Qcow2Directory) directory
+      = qcow2_directory_open_checked (image, findings, error);
   g_autoptr (Qcow2BitmapChecker) checker = NULL;
   g_autoptr (GError) local_error = NULL;
 
-  if (directory == NULL || !qcow2_directory_check (directory, findings, error))
+  if (directory == NULL)
     return FALSE;
 
   checker = qcow2_bitmap_checker_new (directory, findings);

@@ -107,9 +107,8 @@ test_opening (void)
 
       g_auto (Checked) c = { 0 };
       g_autoptr (Qcow2Directory) directory
-          = qcow2_directory_open (image, &error);
+          = qcow2_directory_open_checked (image, findings, &error);
       g_assert_no_error (error);
-      g_assert_true (qcow2_directory_check (directory, findings, &error));
       g_assert_true (qcow2_directory_check_opening (directory, findings,
                                                     &verdict, &error));
       checked_open (&c, names[i].name, NULL);
