@@ -172,10 +172,8 @@ static void
 report_bad_block (Qcow2ClusterCheck *check, guint64 index, guint64 raw,
                   guint64 offset)
 {
-  const Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
-                                 .structure = "refcount table",
-                                 .extension = QCOW2_NO_INDEX,
-                                 .bitmap = QCOW2_NO_INDEX };
+  const Qcow2Subject subject
+      = QCOW2_SUBJECT (QCOW2_PART_HEADER, "refcount table");
   const guint64 first_cluster
       = index * qcow2_refcounts_get_block_end (check->refcounts, 0);
   const gboolean is_needed
@@ -609,10 +607,7 @@ static void
 report_unexamined (const Qcow2ClusterCheck *check, guint64 cluster,
                    const char *what)
 {
-  const Qcow2Subject subject = { .parts = QCOW2_PART_BITMAPS,
-                                 .structure = "image",
-                                 .extension = QCOW2_NO_INDEX,
-                                 .bitmap = QCOW2_NO_INDEX };
+  const Qcow2Subject subject = QCOW2_SUBJECT (QCOW2_PART_BITMAPS, "image");
   const guint64 offset = cluster * check->cluster_size;
 
   qcow2_findings_add (check->findings, &subject, QCOW2_RES_06, offset, 0,

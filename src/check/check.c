@@ -96,17 +96,6 @@ find_nonzero (Check *check, guint64 start, guint64 end, guint8 mask,
   return TRUE;
 }
 
-static Qcow2Subject
-make_subject (guint parts, const char *structure)
-{
-  const Qcow2Subject subject = { .parts = parts,
-                                 .structure = structure,
-                                 .extension = QCOW2_NO_INDEX,
-                                 .bitmap = QCOW2_NO_INDEX };
-
-  return subject;
-}
-
 /* Stores in *FOUND whether an image of version 2 has the rest of a version 3
  * header after START, where its extensions end: a valid refcount_order and
  * header_length.  Fails with QCOW2_ERROR_READ. */
@@ -140,7 +129,7 @@ check_rest_of_area (Check *check, guint64 start, guint64 end)
 {
   const guint64 stop = MIN (end, byte_source_get_size (check->image->source));
   const Qcow2Subject subject
-      = make_subject (QCOW2_PART_EXTENSIONS, "header extension");
+      = QCOW2_SUBJECT (QCOW2_PART_EXTENSIONS, "header extension");
   guint64 offset = stop;
   guint8 byte;
   gboolean is_version_3 = FALSE;
@@ -401,7 +390,7 @@ walk_over (Check *check, const Walk *walk, gboolean asked_for,
 static void
 report_left_out (const Check *check, guint64 n)
 {
-  const Qcow2Subject subject = make_subject (QCOW2_PART_BITMAPS, "image");
+  const Qcow2Subject subject = QCOW2_SUBJECT (QCOW2_PART_BITMAPS, "image");
 
   if (n > 0)
     qcow2_findings_add (check->findings, &subject, QCOW2_RES_06,
@@ -477,7 +466,7 @@ check_bitmaps (Check *check, Qcow2Directory *directory)
 static void
 check_writer (Check *check)
 {
-  const Qcow2Subject subject = make_subject (QCOW2_PART_ALL, "image");
+  const Qcow2Subject subject = QCOW2_SUBJECT (QCOW2_PART_ALL, "image");
 
   if (qcow2_image_probe_writer (check->image) == BYTE_SOURCE_LOCKED)
     qcow2_findings_add (check->findings, &subject, QCOW2_FILE_08, 0, 0,
@@ -488,7 +477,7 @@ check_writer (Check *check)
 static void
 check_changed (const Check *check)
 {
-  const Qcow2Subject subject = make_subject (QCOW2_PART_ALL, "image");
+  const Qcow2Subject subject = QCOW2_SUBJECT (QCOW2_PART_ALL, "image");
 
   if (byte_source_has_changed (check->image->source))
     qcow2_findings_add (check->findings, &subject, QCOW2_FILE_08_CHANGED, 0, 0,

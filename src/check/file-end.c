@@ -112,10 +112,7 @@ report (const Qcow2FileEnd *end, const Qcow2Image *image,
                               : end->needed > 0 ? QCOW2_FILE_09
                                                 : QCOW2_FILE_09_REFCOUNT;
   const guint64 size = byte_source_get_size (image->source);
-  const Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
-                                 .structure = "image",
-                                 .extension = QCOW2_NO_INDEX,
-                                 .bitmap = QCOW2_NO_INDEX };
+  const Qcow2Subject subject = QCOW2_SUBJECT (QCOW2_PART_HEADER, "image");
 
   qcow2_findings_move_to_front (
       findings, qcow2_findings_add (findings, &subject, rule, size, 0,

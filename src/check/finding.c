@@ -120,9 +120,12 @@ note_use (Qcow2Findings *findings, const Qcow2Subject *subject,
   use->last_extension = subject->extension;
 }
 
-/* Adds a finding without place and message: see qcow2_findings_add (). */
+/* Adds a finding without a place, with the message that FORMAT and ARGS make:
+ * see qcow2_findings_add (). */
+G_GNUC_PRINTF (4, 0)
 static Qcow2Finding *
-add (Qcow2Findings *findings, const Qcow2Subject *subject, Qcow2RuleIndex rule)
+add (Qcow2Findings *findings, const Qcow2Subject *subject, Qcow2RuleIndex rule,
+     const char *format, va_list args)
 {
   const Qcow2Rule *row = &qcow2_rules[rule];
   const guint64 count = count_one (findings, row, subject->parts);
@@ -130,7 +133,7 @@ add (Qcow2Findings *findings, const Qcow2Subject *subject, Qcow2RuleIndex rule)
   note_use (findings, subject, rule);
   if (row->severity == QCOW2_SEVERITY_ERROR)
     findings->n_errors++;
-  if (count >= QCOW2_PROBLEMS_PER_RULE)
+  if (count >= QCOW2_FINDINGS_PER_RULE)
     return NULL;
 
   Qcow2Finding *finding = g_new0 (Qcow2Finding, 1);
@@ -140,6 +143,7 @@ add (Qcow2Findings *findings, const Qcow2Subject *subject, Qcow2RuleIndex rule)
   finding->subject = *subject;
   finding->has_value = row->allowed != NULL;
   finding->allowed = row->allowed;
+  finding->message = g_strdup_vprintf (format, args);
   if (subject->name != NULL)
     g_bytes_ref (subject->name);
 
@@ -150,7 +154,7 @@ add (Qcow2Findings *findings, const Qcow2Subject *subject, Qcow2RuleIndex rule)
 /* Adds a finding: RULE is broken by SUBJECT at host offset OFFSET, which is
  * not that of a field.  VALUE is the wrong number at OFFSET; it is ignored
  * unless the rule says what is allowed.  FORMAT and the arguments after it
- * make the message.  Once QCOW2_PROBLEMS_PER_RULE findings with the same rule,
+ * make the message.  Once QCOW2_FINDINGS_PER_RULE findings with the same rule,
  * severity and parts are kept, further ones are only counted.  Returns the
  * finding, which FINDINGS owns, or NULL if it was only counted. */
 Qcow2Finding *
@@ -158,18 +162,16 @@ qcow2_findings_add (Qcow2Findings *findings, const Qcow2Subject *subject,
                     Qcow2RuleIndex rule, guint64 offset, guint64 value,
                     const char *format, ...)
 {
-  Qcow2Finding *finding = add (findings, subject, rule);
+  va_list args;
 
+  va_start (args, format);
+  Qcow2Finding *finding = add (findings, subject, rule, format, args);
+  va_end (args);
   if (finding == NULL)
     return NULL;
 
   finding->offset = offset;
   finding->value = value;
-
-  va_list args;
-  va_start (args, format);
-  finding->message = g_strdup_vprintf (format, args);
-  va_end (args);
   return finding;
 }
 
@@ -197,8 +199,11 @@ qcow2_findings_add_at (Qcow2Findings *findings, const Qcow2Subject *subject,
                        Qcow2RuleIndex rule, const Qcow2Place *place,
                        const char *format, ...)
 {
-  Qcow2Finding *finding = add (findings, subject, rule);
+  va_list args;
 
+  va_start (args, format);
+  Qcow2Finding *finding = add (findings, subject, rule, format, args);
+  va_end (args);
   if (finding == NULL)
     return NULL;
 
@@ -208,11 +213,6 @@ qcow2_findings_add_at (Qcow2Findings *findings, const Qcow2Subject *subject,
   if (place->field != NULL)
     finding->offset += qcow2_record_get_offset (place->record, place->field);
   finding->value = get_value (place);
-
-  va_list args;
-  va_start (args, format);
-  finding->message = g_strdup_vprintf (format, args);
-  va_end (args);
   return finding;
 }
 
@@ -272,7 +272,7 @@ qcow2_findings_is_full (const Qcow2Findings *findings, Qcow2RuleIndex rule,
 {
   const Count *count = find_count (findings, &qcow2_rules[rule], parts);
 
-  return count != NULL && count->n >= QCOW2_PROBLEMS_PER_RULE;
+  return count != NULL && count->n >= QCOW2_FINDINGS_PER_RULE;
 }
 
 /* Returns the number of findings that are kept. */
@@ -313,9 +313,9 @@ qcow2_findings_get_n_suppressed (const Qcow2Findings *findings,
       const Count *count = &g_array_index (findings->counts, Count, i);
 
       if (count->severity == severity && (count->parts & parts) != 0
-          && count->n > QCOW2_PROBLEMS_PER_RULE
+          && count->n > QCOW2_FINDINGS_PER_RULE
           && is_same_rule (count->rule, rule))
-        n += count->n - QCOW2_PROBLEMS_PER_RULE;
+        n += count->n - QCOW2_FINDINGS_PER_RULE;
     }
 
   return n;

@@ -34,6 +34,13 @@ typedef struct
   gboolean in_use;       /* the bitmap has the in-use flag */
 } Qcow2Subject;
 
+/* Initializer for a subject that is no particular bitmap or extension. */
+#define QCOW2_SUBJECT(the_parts, the_structure)                               \
+  {                                                                           \
+    .parts = (the_parts), .structure = (the_structure),                       \
+    .extension = QCOW2_NO_INDEX, .bitmap = QCOW2_NO_INDEX                     \
+  }
+
 /* The place of a finding: a structure on disk, or one of its fields. */
 typedef struct
 {
@@ -80,7 +87,7 @@ extern const Qcow2Field qcow2_finding_fields[];
 
 /* Number of findings that are kept for each combination of rule, severity and
  * mask of parts. */
-#define QCOW2_PROBLEMS_PER_RULE 100
+#define QCOW2_FINDINGS_PER_RULE 100
 
 typedef struct Qcow2Findings Qcow2Findings;
 

@@ -85,10 +85,8 @@ check_snapshots (Guard *guard, const Qcow2SnapshotTable *snapshots)
 static void
 report (const Guard *guard, Qcow2Findings *findings)
 {
-  const Qcow2Subject subject = { .parts = QCOW2_PART_BITMAPS,
-                                 .structure = "bitmap directory",
-                                 .extension = QCOW2_NO_INDEX,
-                                 .bitmap = QCOW2_NO_INDEX };
+  const Qcow2Subject subject
+      = QCOW2_SUBJECT (QCOW2_PART_BITMAPS, "bitmap directory");
 
   qcow2_findings_add (findings, &subject, QCOW2_OVL_01_GUARDED, guard->start,
                       0,

@@ -30,23 +30,16 @@ typedef struct
   Qcow2Findings *findings;
 } Context;
 
-static const Qcow2Subject header_alone = { .parts = QCOW2_PART_HEADER,
-                                           .structure = "header",
-                                           .extension = QCOW2_NO_INDEX,
-                                           .bitmap = QCOW2_NO_INDEX };
+static const Qcow2Subject header_alone
+    = QCOW2_SUBJECT (QCOW2_PART_HEADER, "header");
 
 /* For fields that are needed to locate anything after the header. */
-static const Qcow2Subject header_framing = { .parts = QCOW2_PART_ALL,
-                                             .structure = "header",
-                                             .extension = QCOW2_NO_INDEX,
-                                             .bitmap = QCOW2_NO_INDEX };
+static const Qcow2Subject header_framing
+    = QCOW2_SUBJECT (QCOW2_PART_ALL, "header");
 
 /* For fields that make every bitmap unusable, too. */
 static const Qcow2Subject header_and_bitmaps
-    = { .parts = QCOW2_PART_HEADER | QCOW2_PART_BITMAPS,
-        .structure = "header",
-        .extension = QCOW2_NO_INDEX,
-        .bitmap = QCOW2_NO_INDEX };
+    = QCOW2_SUBJECT (QCOW2_PART_HEADER | QCOW2_PART_BITMAPS, "header");
 
 /* Adds a finding about the header field MEMBER. */
 #define ADD(subject, rule, member, ...)                                       \

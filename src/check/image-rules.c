@@ -25,10 +25,8 @@
                                       member, &image->header),                \
                          __VA_ARGS__)
 
-static const Qcow2Subject header_alone = { .parts = QCOW2_PART_HEADER,
-                                           .structure = "header",
-                                           .extension = QCOW2_NO_INDEX,
-                                           .bitmap = QCOW2_NO_INDEX };
+static const Qcow2Subject header_alone
+    = QCOW2_SUBJECT (QCOW2_PART_HEADER, "header");
 
 /* Returns the size in bytes of an extension with SIZE bytes of data. */
 static guint64

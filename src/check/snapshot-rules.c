@@ -14,10 +14,8 @@ qcow2_snapshot_table_check (const Qcow2Image *image, Qcow2SnapshotTable *table,
 {
   const Qcow2Header *h = &image->header;
   const guint64 file_size = byte_source_get_size (image->source);
-  const Qcow2Subject subject = { .parts = QCOW2_PART_HEADER,
-                                 .structure = qcow2_snapshot_record.name,
-                                 .extension = QCOW2_NO_INDEX,
-                                 .bitmap = QCOW2_NO_INDEX };
+  const Qcow2Subject subject
+      = QCOW2_SUBJECT (QCOW2_PART_HEADER, qcow2_snapshot_record.name);
   const Qcow2Place *place
       = QCOW2_PLACE (0, qcow2_header_record, Qcow2Header, snapshot_offset, h);
 
