@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "qcow2/arithmetic.h"
 #include "qcow2/printable.h"
 #include "qcow2/table.h"
 
@@ -194,7 +195,7 @@ check_extra_data (const Context *c)
 static gboolean
 makes_shorter_entry (gsize len, gsize cut_len)
 {
-  return (cut_len + 7) / 8 < (len + 7) / 8;
+  return qcow2_divide_up (cut_len, 8) < qcow2_divide_up (len, 8);
 }
 
 static void

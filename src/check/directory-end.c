@@ -5,6 +5,7 @@
 #include "check/directory-end.h"
 
 #include "check/bitmap-rules.h"
+#include "qcow2/arithmetic.h"
 
 /* Returns whether QEMU accepts the fields of BITMAP, whose name was not
  * read. */
@@ -67,7 +68,7 @@ qcow2_directory_ends_in_zeroes (ByteSource *source, const Qcow2Header *header,
       const guint64 entry_size = QCOW2_BITMAP_HEAD_LENGTH
                                  + (guint64) bitmap.name_size
                                  + bitmap.extra_data_size;
-      const guint64 padded = (entry_size + 7) / 8 * 8;
+      const guint64 padded = qcow2_round_up (entry_size, 8);
       if (padded > left)
         return TRUE;
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "check/directory-end.h"
+#include "qcow2/arithmetic.h"
 #include "qcow2/bitmap.h"
 #include "qcow2/luks.h"
 #include "qcow2/printable.h"
@@ -445,7 +446,7 @@ is_refused_with_zeroes (const Qcow2WalkPosition *end,
                         const Qcow2Header *header)
 {
   const guint64 left = end->area_end - end->pos - QCOW2_EXTENSION_HEAD_LENGTH;
-  const guint64 padded = ((guint64) end->length + 7) / 8 * 8;
+  const guint64 padded = qcow2_round_up (end->length, 8);
   const Checks *checks = find_checks (end->magic);
 
   if (end->length > left)
@@ -547,34 +548,22 @@ qcow2_extensions_check_end (const Qcow2WalkPosition *end,
     }
 }
 
-/* Checks the extensions of WALK and its end, for an image with HEADER in
- * SOURCE, and adds findings to FINDINGS. */
-static gboolean
-check_all (Qcow2ExtensionWalk *walk, const Qcow2Header *header,
-           ByteSource *source, Qcow2Findings *findings, GError **error)
+/* The extensions that QEMU takes bytes for. */
+typedef struct
 {
-  g_autoptr (GError) local_error = NULL;
+  const Qcow2Header *header;
+  ByteSource *source;
+  Qcow2Findings *findings;
+} Misread;
 
-  while (local_error == NULL)
-    {
-      g_auto (Qcow2Extension) extension = { 0 };
+/* A Qcow2ExtensionFunc. */
+static gboolean
+check_misread (const Qcow2Extension *extension, gpointer data, GError **error)
+{
+  const Misread *misread = data;
 
-      if (!qcow2_extension_walk_next (walk, &extension, &local_error))
-        break;
-
-      qcow2_extension_check (&extension, header, source, FALSE, findings,
-                             &local_error);
-    }
-
-  if (local_error != NULL)
-    {
-      g_propagate_error (error, g_steal_pointer (&local_error));
-      return FALSE;
-    }
-
-  qcow2_extensions_check_end (qcow2_extension_walk_get_position (walk), header,
-                              FALSE, findings);
-  return TRUE;
+  return qcow2_extension_check (extension, misread->header, misread->source,
+                                FALSE, misread->findings, error);
 }
 
 /* For a HEADER whose header_length is not a multiple of 8, stores in *ACCEPTED
@@ -604,9 +593,13 @@ qcow2_extensions_can_be_misread (ByteSource *source, const Qcow2Header *header,
   g_autoptr (Qcow2ExtensionWalk) walk
       = qcow2_extension_walk_new_between (source, length, end);
   g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-  if (!check_all (walk, header, source, findings, error))
+  Misread misread
+      = { .header = header, .source = source, .findings = findings };
+  if (!qcow2_extension_walk_each (walk, check_misread, &misread, error))
     return FALSE;
 
+  qcow2_extensions_check_end (qcow2_extension_walk_get_position (walk), header,
+                              FALSE, findings);
   for (guint i = 0; i < QCOW2_N_RULES && *accepted; i++)
     *accepted = qcow2_findings_get_use (findings, i)->n == 0
                 || qcow2_rules[i].effect < QCOW2_EFFECT_REFUSED;

@@ -4,6 +4,7 @@
 
 #include "check/file-end.h"
 
+#include "qcow2/arithmetic.h"
 #include "qcow2/l1-table.h"
 
 /* The maximum number of refcount blocks to search for the last used
@@ -90,8 +91,7 @@ note_guest_clusters (Qcow2FileEnd *end, const Qcow2Image *image,
 {
   const guint64 cluster_size = image->header.cluster_size;
   const guint64 size = byte_source_get_size (image->source);
-  const guint64 first
-      = (size / cluster_size + (size % cluster_size != 0)) * cluster_size;
+  const guint64 first = qcow2_round_up (size, cluster_size);
   guint64 reached;
 
   if (!qcow2_l2_tables_reach (image, first, &reached, error))

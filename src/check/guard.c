@@ -21,9 +21,7 @@ typedef struct
 static guint64
 round_up (const Guard *guard, guint64 offset)
 {
-  const guint64 cluster_size = guard->image->header.cluster_size;
-
-  return qcow2_divide_up (offset, cluster_size) * cluster_size;
+  return qcow2_round_up (offset, guard->image->header.cluster_size);
 }
 
 /* Records WHAT in GUARD if its SIZE bytes at host offset OFFSET share a

@@ -28,13 +28,6 @@
 static const Qcow2Subject header_alone
     = QCOW2_SUBJECT (QCOW2_PART_HEADER, "header");
 
-/* Returns the size in bytes of an extension with SIZE bytes of data. */
-static guint64
-get_extension_size (guint64 size)
-{
-  return QCOW2_EXTENSION_HEAD_LENGTH + (size + 7) / 8 * 8;
-}
-
 /* Returns the length in bytes of STRING, which may be NULL, up to its first
  * NUL. */
 static gsize
@@ -87,24 +80,26 @@ measure_written_header (const Qcow2Image *image, guint64 *size, GError **error)
   if (h->version >= 3 && h->header_length > sum)
     sum = h->header_length;
   if (h->version >= 3 && h->cluster_size > MAX_CLUSTER_WITHOUT_FEATURES)
-    sum += get_extension_size (
+    sum += qcow2_extension_get_stored_size (
         N_WRITTEN_FEATURES * qcow2_record_get_size (&qcow2_feature_record));
   if (!image->extensions_ignored)
     {
       if (h->backing_format != NULL)
-        sum += get_extension_size (get_c_length (h->backing_format));
+        sum += qcow2_extension_get_stored_size (
+            get_c_length (h->backing_format));
       if (h->external_data_file != NULL && has_data_file)
-        sum += get_extension_size (get_c_length (h->external_data_file));
+        sum += qcow2_extension_get_stored_size (
+            get_c_length (h->external_data_file));
       if (image->crypto_located)
-        sum += get_extension_size (
+        sum += qcow2_extension_get_stored_size (
             qcow2_record_get_size (&qcow2_crypto_extension_record));
       if (image->has_bitmaps && qcow2_header_bitmaps_are_consistent (h))
-        sum += get_extension_size (
+        sum += qcow2_extension_get_stored_size (
             qcow2_record_get_size (&qcow2_bitmaps_extension_record));
       sum += image->other_size;
     }
 
-  *size = sum + get_extension_size (0) + name_len;
+  *size = sum + qcow2_extension_get_stored_size (0) + name_len;
   return TRUE;
 }
 
@@ -204,16 +199,18 @@ check_bitmaps_bit (const Qcow2Image *image, Qcow2Findings *findings)
 
 typedef struct
 {
+  const Qcow2Image *image;
   Qcow2Findings *findings;
   Qcow2ExtensionHistory history;
 } Extensions;
 
 /* A Qcow2ExtensionFunc. */
 static gboolean
-check_extension (const Qcow2Image *image, const Qcow2Extension *extension,
-                 gpointer data, GError **error)
+check_extension (const Qcow2Extension *extension, gpointer data,
+                 GError **error)
 {
   Extensions *extensions = data;
+  const Qcow2Image *image = extensions->image;
 
   return qcow2_extension_check (
       extension, &image->header, image->source,
@@ -226,7 +223,7 @@ check_extension (const Qcow2Image *image, const Qcow2Extension *extension,
 static gboolean
 check_extensions (Qcow2Image *image, Qcow2Findings *findings, GError **error)
 {
-  Extensions extensions = { .findings = findings };
+  Extensions extensions = { .image = image, .findings = findings };
 
   if (!qcow2_image_read_extensions (image, check_extension, &extensions,
                                     error))

@@ -542,6 +542,25 @@ qcow2_luks_check (const Qcow2Extension *extension, ByteSource *source,
   return TRUE;
 }
 
+typedef struct
+{
+  const Qcow2Image *image;
+  Qcow2Findings *findings;
+} Extensions;
+
+/* A Qcow2ExtensionFunc. */
+static gboolean
+check_extension (const Qcow2Extension *extension, gpointer data,
+                 GError **error)
+{
+  const Extensions *extensions = data;
+  const Qcow2Image *image = extensions->image;
+
+  return !qcow2_luks_is_located (extension, &image->header)
+         || qcow2_luks_check (extension, image->source, extensions->findings,
+                              error);
+}
+
 /* Checks each LUKS header that an extension of IMAGE points to, since QEMU
  * reads all of them, and adds findings to FINDINGS.  Walks the extensions only
  * if IMAGE is encrypted with LUKS.  Fails only with QCOW2_ERROR_READ. */
@@ -549,27 +568,12 @@ gboolean
 qcow2_luks_check_all (const Qcow2Image *image, Qcow2Findings *findings,
                       GError **error)
 {
-  g_autoptr (GError) local_error = NULL;
+  Extensions extensions = { .image = image, .findings = findings };
 
   if (image->header.crypt_method != QCOW2_CRYPT_LUKS || !image->has_crypto)
     return TRUE;
 
   g_autoptr (Qcow2ExtensionWalk) walk
       = qcow2_extension_walk_new (image->source, &image->header);
-  while (local_error == NULL)
-    {
-      g_auto (Qcow2Extension) extension = { 0 };
-
-      if (!qcow2_extension_walk_next (walk, &extension, &local_error))
-        break;
-
-      if (qcow2_luks_is_located (&extension, &image->header))
-        qcow2_luks_check (&extension, image->source, findings, &local_error);
-    }
-
-  if (local_error == NULL)
-    return TRUE;
-
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return FALSE;
+  return qcow2_extension_walk_each (walk, check_extension, &extensions, error);
 }

@@ -45,51 +45,59 @@ each_extension_get_scope (const Qcow2Image *image, guint parts)
   return scope;
 }
 
+/* The arguments of each_extension (). */
+typedef struct
+{
+  Tool *tool;
+  ExtensionFilter filter;
+  ExtensionFunc show;
+  gpointer data;
+} Printing;
+
+/* A Qcow2ExtensionFunc. */
+static gboolean
+print_extension (const Qcow2Extension *extension, gpointer data,
+                 GError **error)
+{
+  const Printing *printing = data;
+  Tool *tool = printing->tool;
+  ReportScope scope = REPORT_SCOPE (QCOW2_PART_EXTENSIONS);
+
+  if (!printing->filter (extension, printing->data))
+    return TRUE;
+
+  const gboolean shown
+      = printing->show (tool, extension, printing->data, error);
+  scope.max_extension = extension->index;
+  scope.bears_on = bears_on_extension;
+  scope.data = &extension->index;
+  tool_report (tool, scope);
+  return shown && tool_flush (tool, error);
+}
+
 /* Calls SHOW with DATA for each header extension of IMAGE that FILTER selects,
  * and reports the findings on it.  The caller reports the findings on the
- * whole list.  Emits null if the extensions
- * cannot be located.  Fails when SHOW fails, when output fails, or when an
- * extension cannot be read. */
+ * whole list.  Emits null if the extensions cannot be located.  Fails when
+ * SHOW fails, when output fails, or when an extension cannot be read. */
 gboolean
 each_extension (Tool *tool, Qcow2Image *image, ExtensionFilter filter,
                 ExtensionFunc show, gpointer data, GError **error)
 {
+  Emitter *emitter = tool_get_emitter (tool);
+  Printing printing
+      = { .tool = tool, .filter = filter, .show = show, .data = data };
+
   if (!image->has_extensions)
     {
-      emitter_null (tool_get_emitter (tool), "extensions");
+      emitter_null (emitter, "extensions");
       return TRUE;
     }
 
   g_autoptr (Qcow2ExtensionWalk) walk
       = qcow2_extension_walk_new (image->source, &image->header);
-  g_autoptr (GError) local_error = NULL;
-  ReportScope scope = REPORT_SCOPE (QCOW2_PART_EXTENSIONS);
-
-  emitter_begin (tool_get_emitter (tool), EMITTER_LIST, "extensions", NULL);
-  while (local_error == NULL)
-    {
-      g_auto (Qcow2Extension) extension = { 0 };
-
-      if (!qcow2_extension_walk_next (walk, &extension, &local_error))
-        break;
-
-      if (!filter (&extension, data))
-        continue;
-
-      show (tool, &extension, data, &local_error);
-
-      scope.max_extension = extension.index;
-      scope.bears_on = bears_on_extension;
-      scope.data = &extension.index;
-      tool_report (tool, scope);
-      if (local_error == NULL)
-        tool_flush (tool, &local_error);
-    }
-  emitter_end (tool_get_emitter (tool));
-
-  if (local_error == NULL)
-    return TRUE;
-
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return FALSE;
+  emitter_begin (emitter, EMITTER_LIST, "extensions", NULL);
+  const gboolean printed
+      = qcow2_extension_walk_each (walk, print_extension, &printing, error);
+  emitter_end (emitter);
+  return printed;
 }

@@ -5,6 +5,8 @@
 
 #include <glib.h>
 
+#include "qcow2/arithmetic.h"
+
 G_BEGIN_DECLS
 
 /* Returns NUMBER / DIVISOR, rounded up. */
@@ -12,6 +14,13 @@ static inline guint64
 qcow2_divide_up (guint64 number, guint64 divisor)
 {
   return number / divisor + (number % divisor != 0);
+}
+
+/* Returns NUMBER, rounded up to a multiple of UNIT. */
+static inline guint64
+qcow2_round_up (guint64 number, guint64 unit)
+{
+  return qcow2_divide_up (number, unit) * unit;
 }
 
 /* Returns a number below, equal to or above 0 if A is below, equal to or above

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "qcow2/arithmetic.h"
 #include "qcow2/directory-index.h"
 
 struct Qcow2Directory
@@ -124,7 +125,7 @@ read_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap, const guint8 **name,
 
   const guint64 size
       = QCOW2_BITMAP_HEAD_LENGTH + (guint64) b.extra_data_size + b.name_size;
-  const guint64 padded = (size + 7) / 8 * 8;
+  const guint64 padded = qcow2_round_up (size, 8);
   const guint64 room = directory->declared_end - directory->pos;
   const gboolean is_truncated = size > left;
   *name = is_truncated ? NULL : read_tail (directory, &b, size, error);
@@ -297,7 +298,8 @@ has_shorter_name (const Qcow2Directory *directory)
                                         qcow2_bitmap_record.name, NULL);
 
   return name != NULL
-         && (strnlen ((const char *) name, in_file) + 7) / 8 < (size + 7) / 8;
+         && qcow2_divide_up (strnlen ((const char *) name, in_file), 8)
+                < qcow2_divide_up (size, 8);
 }
 
 /* A Qcow2DirectoryIndexRead. */

@@ -4,6 +4,7 @@
 
 #include "qcow2/dumper.h"
 
+#include "qcow2/arithmetic.h"
 #include "qcow2/printable.h"
 
 /* The most bytes of an extension's data that are read: QEMU's largest
@@ -78,7 +79,7 @@ read_extension_data (Qcow2Dumper *dumper, guint64 offset,
   const gboolean is_bitmaps = extension->magic == QCOW2_EXTENSION_BITMAPS;
   const guint bitmaps_size
       = qcow2_record_get_size (&qcow2_bitmaps_extension_record);
-  const guint64 padded = ((guint64) extension->length + 7) / 8 * 8;
+  const guint64 padded = qcow2_round_up (extension->length, 8);
 
   if (is_bitmaps && !check_inside (dumper, offset, bitmaps_size))
     return FALSE;

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "qcow2/arithmetic.h"
+
 #define WHAT (qcow2_extension_record.name)
 
 /* The maximum number of bytes of data to keep: QEMU's largest cluster. */
@@ -97,7 +99,7 @@ static void
 advance (Qcow2WalkPosition *at, guint32 length)
 {
   const guint64 data = at->pos + QCOW2_EXTENSION_HEAD_LENGTH;
-  const guint64 padded = ((guint64) length + 7) / 8 * 8;
+  const guint64 padded = qcow2_round_up (length, 8);
 
   at->length = length;
   if (length > at->area_end - data)
@@ -179,6 +181,31 @@ qcow2_extension_walk_next (Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
 
   *extension = e;
   return TRUE;
+}
+
+/* Calls FUNC with DATA for each extension that is left of WALK.  Fails with
+ * QCOW2_ERROR_READ, or as FUNC does. */
+gboolean
+qcow2_extension_walk_each (Qcow2ExtensionWalk *walk, Qcow2ExtensionFunc func,
+                           gpointer data, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+
+  while (local_error == NULL)
+    {
+      g_auto (Qcow2Extension) extension = { 0 };
+
+      if (!qcow2_extension_walk_next (walk, &extension, &local_error))
+        break;
+
+      func (&extension, data, &local_error);
+    }
+
+  if (local_error == NULL)
+    return TRUE;
+
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
 }
 
 /* Returns where WALK is or, after its end, how it ended.  WALK owns the

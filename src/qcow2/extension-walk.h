@@ -38,6 +38,11 @@ typedef struct
 /* A walk over the extension area, from start to end. */
 typedef struct Qcow2ExtensionWalk Qcow2ExtensionWalk;
 
+/* Is called for each EXTENSION of a walk.  Returns FALSE with an error to end
+ * the walk. */
+typedef gboolean (*Qcow2ExtensionFunc) (const Qcow2Extension *extension,
+                                        gpointer data, GError **error);
+
 Qcow2ExtensionWalk *qcow2_extension_walk_new (ByteSource *source,
                                               const Qcow2Header *header);
 Qcow2ExtensionWalk *qcow2_extension_walk_new_between (ByteSource *source,
@@ -45,6 +50,9 @@ Qcow2ExtensionWalk *qcow2_extension_walk_new_between (ByteSource *source,
                                                       guint64 end);
 gboolean qcow2_extension_walk_next (Qcow2ExtensionWalk *walk,
                                     Qcow2Extension *extension, GError **error);
+gboolean qcow2_extension_walk_each (Qcow2ExtensionWalk *walk,
+                                    Qcow2ExtensionFunc func, gpointer data,
+                                    GError **error);
 const Qcow2WalkPosition *
 qcow2_extension_walk_get_position (const Qcow2ExtensionWalk *walk);
 void qcow2_extension_walk_free (Qcow2ExtensionWalk *walk);

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "qcow2/arithmetic.h"
 #include "qcow2/image.h"
 #include "qcow2/printable.h"
 
@@ -175,6 +176,14 @@ const Qcow2ExtensionType qcow2_extension_types[] = {
   { .name = NULL }
 };
 /* clang-format on */
+
+/* Returns the size on disk, in bytes, of an extension with SIZE bytes of data,
+ * padding included. */
+guint64
+qcow2_extension_get_stored_size (guint64 size)
+{
+  return QCOW2_EXTENSION_HEAD_LENGTH + qcow2_round_up (size, 8);
+}
 
 /* Returns the type of the extensions with MAGIC, or NULL if it is unknown. */
 const Qcow2ExtensionType *

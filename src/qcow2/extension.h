@@ -95,6 +95,7 @@ extern const Qcow2Record qcow2_feature_record;
  * size of backing_format, without its NUL). */
 #define QCOW2_QEMU_MAX_BACKING_FORMAT 15
 
+guint64 qcow2_extension_get_stored_size (guint64 size);
 const Qcow2ExtensionType *qcow2_extension_find_type (guint32 magic);
 void qcow2_extension_decode_data (Qcow2Extension *extension);
 const Qcow2Field *

@@ -7,18 +7,31 @@
 /* The host offset of the byte that QEMU locks while it may write. */
 #define WRITE_PERMISSION_LOCK 101
 
-/* Stores in IMAGE what EXTENSION says about it. */
-static void
-apply_extension (Qcow2Image *image, const Qcow2Extension *extension)
+/* The arguments of qcow2_image_read_extensions (). */
+typedef struct
 {
+  Qcow2Image *image;
+  Qcow2ExtensionFunc func;
+  gpointer data;
+} Reading;
+
+/* A Qcow2ExtensionFunc: stores in the image what EXTENSION says about it, and
+ * passes EXTENSION on. */
+static gboolean
+apply_extension (const Qcow2Extension *extension, gpointer data,
+                 GError **error)
+{
+  const Reading *reading = data;
   const Qcow2ExtensionType *type
       = qcow2_extension_find_type (extension->magic);
 
   if (type != NULL && type->apply != NULL)
-    type->apply (image, extension);
+    type->apply (reading->image, extension);
   else
-    image->other_size += QCOW2_EXTENSION_HEAD_LENGTH
-                         + ((guint64) extension->length + 7) / 8 * 8;
+    reading->image->other_size
+        += qcow2_extension_get_stored_size (extension->length);
+
+  return reading->func (extension, reading->data, error);
 }
 
 /* Opens the image in SOURCE: reads the header and the backing file name.
@@ -49,38 +62,24 @@ qcow2_image_open (ByteSource *source, GError **error)
 }
 
 /* Reads the header extensions of IMAGE, if their area can be walked, and
- * stores in IMAGE what they say about it.  Then calls FUNC, which may be NULL,
- * with DATA for each of them.  Fails with QCOW2_ERROR_READ, or as FUNC does.
- */
+ * stores in IMAGE what they say about it.  Calls FUNC with DATA for each of
+ * them.  Fails with QCOW2_ERROR_READ, or as FUNC does. */
 gboolean
 qcow2_image_read_extensions (Qcow2Image *image, Qcow2ExtensionFunc func,
                              gpointer data, GError **error)
 {
-  g_autoptr (GError) local_error = NULL;
+  Reading reading = { .image = image, .func = func, .data = data };
 
   if (!image->has_extensions)
     return TRUE;
 
   g_autoptr (Qcow2ExtensionWalk) walk
       = qcow2_extension_walk_new (image->source, &image->header);
-  while (local_error == NULL)
-    {
-      g_auto (Qcow2Extension) extension = { 0 };
-
-      if (!qcow2_extension_walk_next (walk, &extension, &local_error))
-        break;
-
-      apply_extension (image, &extension);
-      if (func != NULL)
-        func (image, &extension, data, &local_error);
-    }
+  const gboolean was_read
+      = qcow2_extension_walk_each (walk, apply_extension, &reading, error);
 
   image->end = *qcow2_extension_walk_get_position (walk);
-  if (local_error == NULL)
-    return TRUE;
-
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return FALSE;
+  return was_read;
 }
 
 /* Returns whether a running QEMU on this host has IMAGE open for writing.

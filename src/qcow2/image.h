@@ -31,12 +31,6 @@ struct Qcow2Image
                                     else is stored here, padding included */
 };
 
-/* Is called for each header extension of an image.  Returns FALSE with an
- * error to end the walk. */
-typedef gboolean (*Qcow2ExtensionFunc) (const Qcow2Image *image,
-                                        const Qcow2Extension *extension,
-                                        gpointer data, GError **error);
-
 Qcow2Image *qcow2_image_open (ByteSource *source, GError **error);
 gboolean qcow2_image_read_extensions (Qcow2Image *image,
                                       Qcow2ExtensionFunc func, gpointer data,

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "qcow2/arithmetic.h"
+
 #define WHAT "snapshot table"
 
 /* QEMU, block/qcow2.h: QCOW_MAX_SNAPSHOTS_SIZE,
@@ -117,7 +119,7 @@ qcow2_snapshot_table_measure (const Qcow2Image *image,
       note_entry (&t, i, start + pos, &entry);
       entry_end = pos + QCOW2_SNAPSHOT_HEAD + (guint64) entry.extra_data_size
                   + entry.id_str_size + entry.name_size;
-      pos = (entry_end + 7) / 8 * 8;
+      pos = qcow2_round_up (entry_end, 8);
     }
 
   t.size = MIN (MAX (pos, entry_end), MIN (left, QEMU_MAX_BYTES));
