@@ -70,7 +70,7 @@ compare_results (gconstpointer a, gconstpointer b, gpointer data G_GNUC_UNUSED)
   return qcow2_compare (left->granularity, right->granularity);
 }
 
-/* Returns an checker of the bitmaps in DIRECTORY that adds findings to
+/* Returns a checker of the bitmaps in DIRECTORY that adds findings to
  * FINDINGS, in which those about the header and the extensions are already.
  * Both must outlive the checker. */
 Qcow2BitmapChecker *

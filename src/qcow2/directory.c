@@ -13,9 +13,6 @@ struct Qcow2Directory
 {
   const Qcow2Image *image;
   ByteWindow *window;
-  guint64 start;        /* host offset of the first entry */
-  guint64 declared_end; /* host offset, from the bitmaps extension */
-  guint64 end;          /* host offset where the walk ends */
   guint64 max_entries;
 
   guint64 pos;   /* host offset of the next entry */
@@ -40,7 +37,7 @@ G_STATIC_ASSERT (G_MAXUINT16 + MAX_PADDING <= BYTE_WINDOW_SIZE);
 void
 qcow2_directory_rewind (Qcow2Directory *directory)
 {
-  directory->pos = directory->start;
+  directory->pos = directory->facts.start;
   directory->index = 0;
   directory->state = directory->window != NULL ? QCOW2_DIRECTORY_WALKING
                                                : QCOW2_DIRECTORY_AT_END;
@@ -68,7 +65,7 @@ read_tail (Qcow2Directory *directory, Qcow2Bitmap *bitmap, guint64 size,
   const guint64 name = extra + bitmap->extra_data_size;
   const guint n_padding = (guint) ((8 - size % 8) % 8);
   const gsize wanted = bitmap->name_size + n_padding;
-  const gsize len = (gsize) MIN (wanted, directory->end - name);
+  const gsize len = (gsize) MIN (wanted, directory->facts.file_end - name);
   bytes = byte_window_get (window, name, len, qcow2_bitmap_record.name, error);
   if (bytes == NULL)
     return NULL;
@@ -91,7 +88,8 @@ end_in_head (Qcow2Directory *directory)
                             .truncated_by_file = TRUE };
 
   directory->state = QCOW2_DIRECTORY_HEAD_TRUNCATED;
-  directory->truncated_by_file = directory->end < directory->declared_end;
+  directory->truncated_by_file
+      = directory->facts.file_end < directory->facts.declared_end;
   if (directory->truncated_by_file
       && truncated.index + 1 == directory->image->bitmaps.nb_bitmaps
       && qcow2_bitmap_read_head (&truncated, directory->window, NULL))
@@ -105,7 +103,8 @@ static gboolean
 read_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap, const guint8 **name,
            GError **error)
 {
-  const guint64 left = directory->end - MIN (directory->pos, directory->end);
+  const guint64 left = directory->facts.file_end
+                       - MIN (directory->pos, directory->facts.file_end);
 
   if (directory->state == QCOW2_DIRECTORY_WALKING
       && (left == 0 || directory->index == directory->max_entries))
@@ -126,7 +125,7 @@ read_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap, const guint8 **name,
   const guint64 size
       = QCOW2_BITMAP_HEAD_LENGTH + (guint64) b.extra_data_size + b.name_size;
   const guint64 padded = qcow2_round_up (size, 8);
-  const guint64 room = directory->declared_end - directory->pos;
+  const guint64 room = directory->facts.declared_end - directory->pos;
   const gboolean is_truncated = size > left;
   *name = is_truncated ? NULL : read_tail (directory, &b, size, error);
   if (!is_truncated && *name == NULL)
@@ -237,7 +236,7 @@ qcow2_directory_skip_to_index (Qcow2Directory *directory, guint64 index)
     return FALSE;
 
   if (qcow2_directory_index_get_offset (directory->name_index, index, &offset))
-    seek (directory, index, directory->start + offset);
+    seek (directory, index, directory->facts.start + offset);
   return TRUE;
 }
 
@@ -284,7 +283,7 @@ static gboolean
 has_shorter_name (const Qcow2Directory *directory)
 {
   ByteWindow *window = directory->window;
-  const guint64 end = directory->end;
+  const guint64 end = directory->facts.file_end;
   Qcow2Bitmap bitmap = { .file_offset = directory->pos };
 
   if (!qcow2_bitmap_read_head (&bitmap, window, NULL))
@@ -309,8 +308,8 @@ read_name (guint32 index, guint32 offset, gpointer data, GError **error)
   Qcow2Directory *directory = data;
   Qcow2Bitmap bitmap = { 0 };
 
-  return qcow2_directory_read (directory, index, directory->start + offset,
-                               &bitmap, error)
+  return qcow2_directory_read (directory, index,
+                               directory->facts.start + offset, &bitmap, error)
              ? bitmap.name
              : NULL;
 }
@@ -358,7 +357,7 @@ survey (Qcow2Directory *directory, GError **error)
         directory->facts.has_loaded = TRUE;
       qcow2_directory_index_add (
           directory->name_index,
-          (guint32) (bitmap.file_offset - directory->start), name,
+          (guint32) (bitmap.file_offset - directory->facts.start), name,
           bitmap.name_size);
     }
 
@@ -395,14 +394,11 @@ qcow2_directory_open (const Qcow2Image *image, GError **error)
   if (start == 0 || start > byte_source_get_size (image->source))
     return g_steal_pointer (&directory);
 
-  directory->start = start;
-  directory->declared_end = start + MIN (size, G_MAXUINT64 - start);
+  directory->facts.start = start;
+  directory->facts.declared_end = start + MIN (size, G_MAXUINT64 - start);
   directory->window = byte_window_new (
       image->source, start + MIN (size, QCOW2_MAX_DIRECTORY_SIZE));
-  directory->end = byte_window_get_end (directory->window);
-  directory->facts.start = directory->start;
-  directory->facts.declared_end = directory->declared_end;
-  directory->facts.file_end = directory->end;
+  directory->facts.file_end = byte_window_get_end (directory->window);
   qcow2_directory_rewind (directory);
 
   if (!survey (directory, error))
@@ -424,9 +420,9 @@ qcow2_directory_open_counted (const Qcow2Image *image,
   directory->image = image;
   directory->name_index = qcow2_directory_index_new ();
   directory->max_entries = MIN (extension->nb_bitmaps, QCOW2_MAX_BITMAPS);
-  directory->start = extension->bitmap_directory_offset;
-  directory->declared_end = size;
-  directory->end = size;
+  directory->facts.start = extension->bitmap_directory_offset;
+  directory->facts.declared_end = size;
+  directory->facts.file_end = size;
   directory->window = byte_window_new (image->source, size);
   qcow2_directory_rewind (directory);
   return directory;
@@ -434,7 +430,7 @@ qcow2_directory_open_counted (const Qcow2Image *image,
 
 /* Returns the index of the first bitmap with the same name as bitmap INDEX:
  * INDEX itself if no earlier bitmap has that name.  An entry that a writer has
- * added since DIRECTORY was opened has no first_with_name. */
+ * added since DIRECTORY was opened has no earlier one. */
 guint64
 qcow2_directory_get_first_with_name (const Qcow2Directory *directory,
                                      guint64 index)
