@@ -224,8 +224,7 @@ static void
 test_findings (gconstpointer data)
 {
   const FindingRow *row = data;
-  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-  qcow2_image_free (open_checked (row->base, row->patch, findings));
+  g_autoptr (Qcow2Findings) findings = find_findings (row->base, row->patch);
 
   assert_findings (findings, row->findings);
 }
@@ -649,8 +648,7 @@ test_many_with_data (void)
 static void
 test_many_checked (void)
 {
-  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-  qcow2_image_free (open_checked ("many-extensions", NULL, findings));
+  g_autoptr (Qcow2Findings) findings = find_findings ("many-extensions", NULL);
 
   g_assert_cmpuint (qcow2_findings_get_n_suppressed (findings, "EXT-08",
                                                      QCOW2_SEVERITY_WARNING,
@@ -672,9 +670,8 @@ test_feature_value (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (values); i++)
     {
-      g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-      qcow2_image_free (
-          open_checked ("two-bitmaps", values[i].patch, findings));
+      g_autoptr (Qcow2Findings) findings
+          = find_findings ("two-bitmaps", values[i].patch);
 
       const Qcow2Finding *finding = qcow2_findings_get (findings, 0);
       g_assert_cmpstr (finding->rule, ==, "EXT-11");
@@ -842,8 +839,7 @@ test_parts (void)
 static void
 assert_bitmaps_bear (const char *patch, gboolean expected)
 {
-  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-  qcow2_image_free (open_checked ("two-bitmaps", patch, findings));
+  g_autoptr (Qcow2Findings) findings = find_findings ("two-bitmaps", patch);
 
   g_assert_cmpint (qcow2_directory_is_hidden (findings), ==, expected);
 }

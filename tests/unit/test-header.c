@@ -261,8 +261,7 @@ static void
 test_findings (gconstpointer data)
 {
   const FindingRow *row = data;
-  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-  qcow2_image_free (open_checked (row->base, row->patch, findings));
+  g_autoptr (Qcow2Findings) findings = find_findings (row->base, row->patch);
 
   assert_findings (findings, row->findings);
 }
@@ -495,23 +494,16 @@ test_labels (void)
             + type * sizeof (((Qcow2Header *) NULL)->feature_names[0]));
 }
 
-/* Returns the findings about image two-bitmaps with PATCH. */
-static Qcow2Findings *
-find (const char *patch)
-{
-  Qcow2Findings *findings = qcow2_findings_new ();
-
-  qcow2_image_free (open_checked ("two-bitmaps", patch, findings));
-  return findings;
-}
-
 /* The dirty bit and the corrupt bit each have a finding of their own. */
 static void
 test_dirty_or_corrupt (void)
 {
-  g_autoptr (Qcow2Findings) dirty = find ("0x48:0000000000000001");
-  g_autoptr (Qcow2Findings) corrupt = find ("0x48:0000000000000002");
-  g_autoptr (Qcow2Findings) both = find ("0x48:0000000000000003");
+  g_autoptr (Qcow2Findings) dirty
+      = find_findings ("two-bitmaps", "0x48:0000000000000001");
+  g_autoptr (Qcow2Findings) corrupt
+      = find_findings ("two-bitmaps", "0x48:0000000000000002");
+  g_autoptr (Qcow2Findings) both
+      = find_findings ("two-bitmaps", "0x48:0000000000000003");
 
   g_assert_cmpuint (qcow2_findings_get_n (dirty), ==, 1);
   g_assert_cmpstr (qcow2_findings_get (dirty, 0)->message, ==,
@@ -529,8 +521,8 @@ test_small_clusters (void)
   for (guint bit = 0; bit < 5; bit++)
     {
       g_autofree char *patch = g_strdup_printf ("0x48:%016x", 1u << bit);
-      g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-      qcow2_image_free (open_checked ("four-entries", patch, findings));
+      g_autoptr (Qcow2Findings) findings
+          = find_findings ("four-entries", patch);
       gboolean found = FALSE;
 
       for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
@@ -847,9 +839,8 @@ test_feature_bit_too_large (void)
 static void
 test_unknown_fields (void)
 {
-  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-  qcow2_image_free (
-      open_checked ("header-length-120-unknown-fields", NULL, findings));
+  g_autoptr (Qcow2Findings) findings
+      = find_findings ("header-length-120-unknown-fields", NULL);
 
   g_assert_cmpstr (qcow2_findings_get (findings, 0)->message, ==,
                    "8 bytes of unknown fields: 0123456789abcdef");
@@ -858,8 +849,8 @@ test_unknown_fields (void)
 static void
 test_many_unknown_fields (void)
 {
-  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-  qcow2_image_free (open_checked ("header-length-4096", NULL, findings));
+  g_autoptr (Qcow2Findings) findings
+      = find_findings ("header-length-4096", NULL);
   const char *message = qcow2_findings_get (findings, 0)->message;
 
   g_assert_true (g_str_has_prefix (message, "3984 bytes of unknown fields: "));

@@ -601,8 +601,7 @@ test_stale (void)
 static void
 assert_damaged (const char *patch, gboolean expected)
 {
-  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-  qcow2_image_free (open_checked ("two-bitmaps", patch, findings));
+  g_autoptr (Qcow2Findings) findings = find_findings ("two-bitmaps", patch);
 
   g_assert_cmpint (qcow2_directory_is_hidden (findings), ==, expected);
 }
@@ -623,8 +622,7 @@ test_bitmaps_damaged (void)
 static void
 assert_parts (const char *patch, const char *rule, guint parts)
 {
-  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-  qcow2_image_free (open_checked ("two-bitmaps", patch, findings));
+  g_autoptr (Qcow2Findings) findings = find_findings ("two-bitmaps", patch);
   const Qcow2Finding *finding = qcow2_findings_get (findings, 0);
 
   g_assert_cmpstr (finding->rule, ==, rule);

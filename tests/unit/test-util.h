@@ -153,6 +153,16 @@ open_checked (const char *name, const char *patch, Qcow2Findings *findings)
   return image;
 }
 
+/* Returns the findings about the header and the extensions of an image. */
+static inline Qcow2Findings *
+find_findings (const char *name, const char *patch)
+{
+  Qcow2Findings *findings = qcow2_findings_new ();
+
+  qcow2_image_free (open_checked (name, patch, findings));
+  return findings;
+}
+
 /* Opens an image for a test that does not look at the findings. */
 static inline Qcow2Image *
 open_image (const char *name, const char *patch)
