@@ -194,6 +194,12 @@ includes 'the renderer includes types, but no reader' \
 includes 'commands include public headers only' \
   '"config\.h"|"cli/(charset|commands|fields|number|print-(bitmap|contents|extensions|table)|selection|tool|usage)\.h"|"(check|qcow2)/[a-z0-9-]+\.h"|"render/[a-z-]+\.h"|<string\.h>' \
   'cli/cmd-*'
+forbid 'only the contents include the walk over bits' \
+  'include[ 	]+"qcow2/bit-walk\.h"' \
+  '*/*.[ch]' but 'qcow2/bit-walk.c' 'qcow2/contents.c' 'qcow2/extents.c' \
+  'qcow2/totals.c'
+forbid 'only the tool includes its members' \
+  'include[ 	]+"cli/tool-private\.h"' '*/*.[ch]' but 'cli/tool*.c'
 forbid 'commands do not include the byte source' \
   'include[ 	]+"qcow2/source\.h"' 'cli/cmd-*'
 includes 'the process includes only what runs a command line' \
