@@ -103,6 +103,24 @@ def check_image(name):
         os.unlink(path)
 
 
+def make_encrypted(path, size, secret, options=''):
+    """Makes an image with LUKS encryption, with qemu-img.  SECRET describes
+    the object with the key, such as "data=KEY".  OPTIONS begin with a comma.
+    Occasionally qemu-img fails to measure the time that it takes to derive a
+    key; it is then run again."""
+    for _ in range(50):
+        done = subprocess.run(
+            ['qemu-img', 'create', '-q', '-f', 'qcow2',
+             '--object', 'secret,id=s0,' + secret,
+             '-o', 'encrypt.format=luks,encrypt.key-secret=s0,'
+             'encrypt.iter-time=10' + options, path, size],
+            capture_output=True, check=False, timeout=300)
+        if b'accurate CPU usage' not in done.stderr:
+            break
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr.decode('utf-8', 'replace'))
+
+
 def rows(path):
     """Yields the rows of a table without comments.  A line that begins with a
     blank continues the previous row."""

@@ -292,8 +292,7 @@ def header_120(data, layout):
 B1 = (('b0', 65536, ''),)
 B3 = (('a', 512, ''), ('second', 4096, '--disable'), ('n' * 300, 1 << 20, ''))
 LONG = (('x' * 1023, 65536, ''), ('y', 1 << 16, '--disable'))
-LUKS = ('encrypt.format=luks,encrypt.key-secret=s0,encrypt.iter-time=10,'
-        'cluster_size=4k')
+LUKS = ',cluster_size=4k'
 
 # Name, virtual size, options, bitmaps, number of snapshots, patches.
 BASES = (
@@ -354,12 +353,16 @@ def make_base(folder, row):
     """Makes the image of ROW in FOLDER, with qemu-img and patches."""
     name, size, options, bitmaps, n_snapshots, patches = row
     path = name + '.qcow2'
-    secret = ('--object', 'secret,id=s0,data=' + SECRET)
-    run('qemu-img', 'create', '-q', '-f', 'qcow2', *secret,
-        *(('-o', options) if options else ()), path, size, cwd=folder)
-    opened = ('--image-opts', ('driver=qcow2,encrypt.key-secret=s0,'
-              if 'luks' in options else 'driver=qcow2,')
-              + 'file.filename=' + path)
+    secret = ()
+    opened = ('--image-opts', 'driver=qcow2,file.filename=' + path)
+    if options == LUKS:
+        findings.make_encrypted(os.path.join(folder, path), size,
+                                'data=' + SECRET, options)
+        secret = ('--object', 'secret,id=s0,data=' + SECRET)
+        opened = (opened[0], opened[1] + ',encrypt.key-secret=s0')
+    else:
+        run('qemu-img', 'create', '-q', '-f', 'qcow2',
+            *(('-o', options) if options else ()), path, size, cwd=folder)
     for bitmap, granularity, flag in bitmaps:
         run('qemu-img', 'bitmap', '--add', '-g', str(granularity),
             *flag.split(), *secret, *opened, bitmap, cwd=folder)
