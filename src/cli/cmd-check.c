@@ -127,9 +127,9 @@ answer (Tool *tool, const Request *request, const Qcow2Verdict *verdict,
   else if (verdict->effect == QCOW2_EFFECT_UNKNOWN
            || (for_writing && verdict->effect == QCOW2_EFFECT_REPAIRED))
     {
-      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT, "%s [%s]",
-                   advice_describe_verdict (verdict, &word),
-                   qcow2_rules[verdict->rule].id);
+      qcow2_set_rule_error (error, QCOW2_ERROR_CORRUPT,
+                            qcow2_rules[verdict->rule].id, "%s",
+                            advice_describe_verdict (verdict, &word));
       return FALSE;
     }
 

@@ -165,8 +165,8 @@ show_still (Tool *tool, Qcow2Image *image, ToolImageFunc show, gpointer data,
   if (spoilt)
     {
       g_clear_error (&local_error);
-      g_set_error (&local_error, QCOW2_ERROR, QCOW2_ERROR_CHANGED,
-                   "changed while it was read: try again [FILE-08]");
+      qcow2_set_rule_error (&local_error, QCOW2_ERROR_CHANGED, "FILE-08",
+                            "changed while it was read: try again");
     }
   if (local_error == NULL)
     return TRUE;

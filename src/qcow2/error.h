@@ -30,6 +30,9 @@ typedef enum
 
 GQuark qcow2_error_quark (void);
 
+void qcow2_set_rule_error (GError **error, Qcow2Error code, const char *rule,
+                           const char *format, ...) G_GNUC_PRINTF (4, 5);
+
 /* Formats for offsets (QCOW2_HEX_FORMAT) and other numbers (QCOW2_U64_FORMAT)
  * in messages. */
 #define QCOW2_HEX_FORMAT "0x%" G_GINT64_MODIFIER "x"

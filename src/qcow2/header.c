@@ -148,17 +148,17 @@ check_magic (const guint8 *bytes, gsize len, GError **error)
 {
   if (len == 0)
     {
-      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_QCOW2,
-                   "0x0: " WHAT ": the file is empty [FILE-02]");
+      qcow2_set_rule_error (error, QCOW2_ERROR_NOT_QCOW2, "FILE-02",
+                            "0x0: " WHAT ": the file is empty");
       return FALSE;
     }
   if (len < 4)
     {
-      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_QCOW2,
-                   "0x0: " WHAT
-                   ": not a qcow2 image: the file has only %" G_GSIZE_FORMAT
-                   " of the 4 bytes of the magic [HDR-01]",
-                   len);
+      qcow2_set_rule_error (error, QCOW2_ERROR_NOT_QCOW2, "HDR-01",
+                            "0x0: " WHAT
+                            ": not a qcow2 image: the file has only "
+                            "%" G_GSIZE_FORMAT " of the 4 bytes of the magic",
+                            len);
       return FALSE;
     }
 
@@ -166,10 +166,10 @@ check_magic (const guint8 *bytes, gsize len, GError **error)
   if (magic == MAGIC)
     return TRUE;
 
-  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_QCOW2,
-               "0x0: " WHAT ": not a qcow2 image: the magic is 0x%08x, "
-               "not 0x%08x (%s) [HDR-01]",
-               magic, MAGIC, guess_format (bytes, len));
+  qcow2_set_rule_error (error, QCOW2_ERROR_NOT_QCOW2, "HDR-01",
+                        "0x0: " WHAT ": not a qcow2 image: the magic is "
+                        "0x%08x, not 0x%08x (%s)",
+                        magic, MAGIC, guess_format (bytes, len));
   return FALSE;
 }
 
@@ -179,10 +179,10 @@ check_version (guint32 version, GError **error)
   if (version == 2 || version == 3)
     return TRUE;
 
-  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_UNSUPPORTED,
-               "0x4: " WHAT ": %s version %u is not supported, only 2 and 3 "
-               "[HDR-02]",
-               version == 1 ? "qcow" : "qcow2", version);
+  qcow2_set_rule_error (error, QCOW2_ERROR_UNSUPPORTED, "HDR-02",
+                        "0x4: " WHAT
+                        ": %s version %u is not supported, only 2 and 3",
+                        version == 1 ? "qcow" : "qcow2", version);
   return FALSE;
 }
 
@@ -194,11 +194,12 @@ check_length (gsize len, gsize wanted, GError **error)
 
   /* The error is at the version field if the file truncates that field, and at
    * the end of the file otherwise. */
-  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_TRUNCATED,
-               QCOW2_HEX_FORMAT ": " WHAT ": cut short: %" G_GSIZE_FORMAT
-                                " of %" G_GSIZE_FORMAT
-                                " bytes are there [HDR-03]",
-               len < 8 ? (guint64) 4 : (guint64) len, len, wanted);
+  qcow2_set_rule_error (error, QCOW2_ERROR_TRUNCATED, "HDR-03",
+                        QCOW2_HEX_FORMAT ": " WHAT
+                                         ": cut short: %" G_GSIZE_FORMAT
+                                         " of %" G_GSIZE_FORMAT
+                                         " bytes are there",
+                        len < 8 ? (guint64) 4 : (guint64) len, len, wanted);
   return FALSE;
 }
 

@@ -225,8 +225,8 @@ accept_kind (mode_t mode, GError **error)
   if (kind == NULL)
     return TRUE;
 
-  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_OPEN,
-               "is %s, not a file or block device [FILE-01]", kind);
+  qcow2_set_rule_error (error, QCOW2_ERROR_OPEN, "FILE-01",
+                        "is %s, not a file or block device", kind);
   return FALSE;
 }
 

@@ -20,20 +20,20 @@ struct ByteWindow
 static gboolean
 cannot_read (const char *what, guint64 offset, int errnum, GError **error)
 {
-  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_READ,
-               "0x%" G_GINT64_MODIFIER "x: %s: cannot read: %s [FILE-04]",
-               offset, what, g_strerror (errnum));
+  qcow2_set_rule_error (error, QCOW2_ERROR_READ, "FILE-04",
+                        QCOW2_HEX_FORMAT ": %s: cannot read: %s", offset, what,
+                        g_strerror (errnum));
   return FALSE;
 }
 
 static gboolean
 file_shrank (const char *what, guint64 offset, guint64 size, GError **error)
 {
-  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_READ,
-               "0x%" G_GINT64_MODIFIER
-               "x: %s: the file shrank from %" G_GUINT64_FORMAT
-               " bytes while it was read [FILE-05]",
-               offset, what, size);
+  qcow2_set_rule_error (error, QCOW2_ERROR_READ, "FILE-05",
+                        QCOW2_HEX_FORMAT
+                        ": %s: the file shrank from " QCOW2_U64_FORMAT
+                        " bytes while it was read",
+                        offset, what, size);
   return FALSE;
 }
 
