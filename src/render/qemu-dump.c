@@ -16,8 +16,7 @@
 
 struct QemuDump
 {
-  GString *out;
-  Emitter *json;    /* NULL: text */
+  Emitter *emitter; /* of JSON, or of the dumper's text */
   gboolean bitmaps; /* the current extension is that of bitmaps */
 };
 
@@ -39,173 +38,16 @@ static const Qcow2Field entry_fields[] = {
 };
 /* clang-format on */
 
-/* Returns a dump that appends JSON, or else text, to OUT, which must outlive
- * it. */
-QemuDump *
-qemu_dump_new (GString *out, gboolean json)
+static gboolean
+is_plain (const char *bytes, gsize len)
 {
-  QemuDump *dump = g_new0 (QemuDump, 1);
-
-  dump->out = out;
-  dump->json = json ? emitter_new_json_ascii (out) : NULL;
-  return dump;
-}
-
-/* Appends the numbers of the bits that are set in VALUE, in the format of a
- * Python list. */
-static void
-append_bit_list (GString *out, guint64 value)
-{
-  const char *separator = "";
-
-  g_string_append_c (out, '[');
-  for (guint bit = 0; bit < QCOW2_MASK_BITS; bit++)
+  for (gsize i = 0; i < len; i++)
     {
-      if ((value >> bit & 1) == 0)
-        continue;
-
-      g_string_append_printf (out, "%s%u", separator, bit);
-      separator = ", ";
-    }
-  g_string_append (out, "]\n");
-}
-
-static void
-append_number (QemuDump *dump, const Qcow2Field *field, gconstpointer record)
-{
-  Qcow2Field plain = *field;
-
-  plain.format = QCOW2_DEC;
-  emitter_field (dump->json, &plain, record);
-}
-
-static void
-append_header_field (QemuDump *dump, const Qcow2Field *field,
-                     const Qcow2Header *header)
-{
-  if (dump->json != NULL)
-    {
-      append_number (dump, field, header);
-      return;
-    }
-  if (field->format != QCOW2_BITS)
-    {
-      format_line (dump->out, field->name, field, header);
-      return;
+      if (!g_ascii_isprint (bytes[i]))
+        return FALSE;
     }
 
-  g_string_append_printf (dump->out, "%-25s ", field->name);
-  append_bit_list (dump->out, qcow2_field_get_number (field, header));
-}
-
-/* Appends the fields of HEADER that the dumper knows. */
-void
-qemu_dump_header (QemuDump *dump, const Qcow2Header *header)
-{
-  if (dump->json != NULL)
-    emitter_begin (dump->json, EMITTER_BLOCK, NULL, NULL);
-  for (guint i = 0; i < N_HEADER_FIELDS; i++)
-    append_header_field (dump, &qcow2_header_record.fields[i], header);
-  if (dump->json != NULL)
-    {
-      emitter_end (dump->json);
-      g_string_append_c (dump->out, '\n');
-    }
-  g_string_append_c (dump->out, '\n');
-}
-
-void
-qemu_dump_begin_extensions (QemuDump *dump)
-{
-  if (dump->json != NULL)
-    emitter_begin (dump->json, EMITTER_LIST, NULL, NULL);
-}
-
-static char *
-data_string (const Qcow2Extension *extension)
-{
-  gsize len = 0;
-  const guint8 *bytes = extension->bytes != NULL
-                            ? g_bytes_get_data (extension->bytes, &len)
-                            : NULL;
-
-  if (bytes == NULL && extension->length > 0)
-    return g_strdup ("<unreadable>");
-  if (!qcow2_bytes_are_printable (bytes, len))
-    return g_strdup ("<binary>");
-
-  return g_strdup_printf ("'%.*s'", (int) len, (const char *) bytes);
-}
-
-static void
-append_fields (QemuDump *dump, const Qcow2Field *fields, gconstpointer record,
-               guint n)
-{
-  for (; fields->name != NULL && n > 0; fields++)
-    {
-      if (!fields->stored || !qcow2_field_is_shown (fields))
-        continue;
-
-      n--;
-      if (dump->json != NULL)
-        append_number (dump, fields, record);
-      else
-        format_line (dump->out, fields->name, fields, record);
-    }
-}
-
-static void
-begin_json_extension (QemuDump *dump, const Qcow2Extension *extension,
-                      char *data)
-{
-  static const Qcow2Field data_field
-      = { .name = "data_str", .format = QCOW2_WORD, .size = sizeof (char *) };
-
-  emitter_begin (dump->json, EMITTER_BLOCK, NULL, NULL);
-  emitter_field (dump->json,
-                 qcow2_record_find (qcow2_extension_record.fields, "name"),
-                 extension);
-  append_fields (dump, qcow2_extension_record.fields, extension, G_MAXUINT);
-  if (data != NULL)
-    {
-      emitter_field (dump->json, &data_field, &data);
-      return;
-    }
-
-  emitter_begin (dump->json, EMITTER_BLOCK, "data", NULL);
-  append_fields (dump, qcow2_bitmaps_extension_record.fields,
-                 &extension->bitmaps, extension->n_decoded);
-  emitter_begin (dump->json, EMITTER_LIST, "bitmap_directory", NULL);
-}
-
-static void
-begin_text_extension (QemuDump *dump, const Qcow2Extension *extension,
-                      const char *data)
-{
-  g_string_append (dump->out, "Header extension:\n");
-  append_fields (dump, qcow2_extension_record.fields, extension, G_MAXUINT);
-  if (data != NULL)
-    g_string_append_printf (dump->out, "%-25s %s\n", "data", data);
-  else
-    append_fields (dump, qcow2_bitmaps_extension_record.fields,
-                   &extension->bitmaps, extension->n_decoded);
-}
-
-/* Begins EXTENSION.  If it is the bitmaps extension, the caller adds the
- * bitmaps before calling qemu_dump_end_extension (). */
-void
-qemu_dump_begin_extension (QemuDump *dump, const Qcow2Extension *extension)
-{
-  g_autofree char *data = NULL;
-
-  dump->bitmaps = extension->magic == QCOW2_EXTENSION_BITMAPS;
-  if (!dump->bitmaps)
-    data = data_string (extension);
-
-  if (dump->json != NULL)
-    begin_json_extension (dump, extension, data);
-  else
-    begin_text_extension (dump, extension, data);
+  return TRUE;
 }
 
 /* Returns whether NAME, the name of a bitmap or NULL if it cannot be read, is
@@ -220,13 +62,7 @@ qemu_dump_is_plain (GBytes *name)
     return FALSE;
 
   const char *bytes = g_bytes_get_data (name, &len);
-  for (gsize i = 0; i < len; i++)
-    {
-      if (!g_ascii_isprint (bytes[i]))
-        return FALSE;
-    }
-
-  return TRUE;
+  return is_plain (bytes, len);
 }
 
 /* Returns whether NAME is ASCII; the dumper stops at any other name. */
@@ -245,51 +81,213 @@ qemu_dump_is_ascii (GBytes *name)
   return TRUE;
 }
 
+/* Appends the numbers of the bits that are set in VALUE, in the format of a
+ * Python list. */
+static void
+append_bit_list (GString *out, const char *name, guint64 value)
+{
+  const char *separator = "";
+
+  g_string_append_printf (out, "%-25s ", name);
+  g_string_append_c (out, '[');
+  for (guint bit = 0; bit < QCOW2_MASK_BITS; bit++)
+    {
+      if ((value >> bit & 1) == 0)
+        continue;
+
+      g_string_append_printf (out, "%s%u", separator, bit);
+      separator = ", ";
+    }
+  g_string_append (out, "]\n");
+}
+
 /* The dumper has no name for the third flag. */
 static void
-append_flags (GString *out, guint32 flags)
+append_flags (GString *out, const Qcow2Field *field, gconstpointer record)
 {
   static const Qcow2Label names[]
       = { { 0, "in-use" }, { 1, "auto" }, { 0, NULL } };
-  static const Qcow2Field field = { .name = "flags",
-                                    .format = QCOW2_BITS,
-                                    .size = sizeof (guint32),
-                                    .labels = names };
+  Qcow2Field flags = *field;
 
-  format_line (out, "flags", &field, &flags);
+  flags.labels = names;
+  format_line (out, flags.name, &flags, record);
 }
 
-/* Unlike format_name (), does not escape a backslash in a printable ASCII
- * name. */
+/* Appends a line with the string FIELD of RECORD.  Unlike format_line (), does
+ * not escape a backslash in a printable ASCII name, and nothing in a word: the
+ * data of an extension. */
 static void
-append_name (GString *out, GBytes *name)
+append_string (GString *out, const char *text, const Qcow2Field *field,
+               gconstpointer record)
 {
-  g_string_append_printf (out, "%-25s ", "Bitmap name");
-  if (qemu_dump_is_plain (name))
-    g_string_append_len (out, g_bytes_get_data (name, NULL),
-                         (gssize) g_bytes_get_size (name));
+  gsize len;
+  const char *string = qcow2_field_get_string (field, record, &len);
+
+  if (field->format == QCOW2_WORD || is_plain (string, len))
+    g_string_append_printf (out, "%-25s %.*s\n", text, (int) len, string);
   else
-    format_name (out, name);
-  g_string_append_c (out, '\n');
+    format_line (out, text, field, record);
 }
 
 static void
-append_text_bitmap (QemuDump *dump, const Qcow2Bitmap *bitmap)
+text_begin (Emitter *emitter, EmitterGroup group G_GNUC_UNUSED,
+            const char *key G_GNUC_UNUSED, const char *heading)
 {
-  g_string_append_c (dump->out, '\n');
-  for (const Qcow2Field *it = qcow2_bitmap_record.fields; it->name != NULL;
-       it++)
+  if (heading != NULL)
+    g_string_append_printf (emitter->out, "%s\n", heading);
+}
+
+static void
+text_field (Emitter *emitter, const Qcow2Field *field, gconstpointer record)
+{
+  const char *text = field->text != NULL ? field->text : field->name;
+  GString *out = emitter->out;
+
+  if (*text == '\0')
+    return;
+
+  if (qcow2_field_is_string (field) && qcow2_field_has_value (field, record))
+    append_string (out, text, field, record);
+  else if (field->format != QCOW2_BITS)
+    format_line (out, text, field, record);
+  else if (g_str_equal (field->name, "flags"))
+    append_flags (out, field, record);
+  else
+    append_bit_list (out, text, qcow2_field_get_number (field, record));
+}
+
+static void
+text_end (Emitter *emitter G_GNUC_UNUSED)
+{
+}
+
+static void
+text_free (Emitter *emitter)
+{
+  g_free (emitter);
+}
+
+/* The text of the dumper, for the events of a dump only. */
+static const EmitterClass text_class = {
+  .begin = text_begin, .field = text_field, .end = text_end, .free = text_free
+};
+
+static Emitter *
+new_text (GString *out)
+{
+  Emitter *emitter = g_new0 (Emitter, 1);
+
+  emitter->klass = &text_class;
+  emitter->out = out;
+  return emitter;
+}
+
+/* Returns a dump that appends JSON, or else text, to OUT, which must outlive
+ * it. */
+QemuDump *
+qemu_dump_new (GString *out, gboolean json)
+{
+  QemuDump *dump = g_new0 (QemuDump, 1);
+
+  dump->emitter = json ? emitter_new_json_ascii (out) : new_text (out);
+  return dump;
+}
+
+/* Emits the first N of FIELDS that are stored.  In JSON, they are numbers
+ * without names. */
+static void
+emit_fields (QemuDump *dump, const Qcow2Field *fields, gconstpointer record,
+             guint n)
+{
+  for (; fields->name != NULL && n > 0; fields++)
     {
-      if (g_str_equal (it->name, "flags"))
-        append_flags (dump->out, bitmap->flags);
-      else if (g_str_equal (it->name, "name"))
-        append_name (dump->out, bitmap->name);
-      else if (it->stored && qcow2_field_is_shown (it))
-        format_line (dump->out, it->text != NULL ? it->text : it->name, it,
-                     bitmap);
+      Qcow2Field field = *fields;
+
+      if (!field.stored || !qcow2_field_is_shown (&field))
+        continue;
+
+      n--;
+      if (dump->emitter->machine_readable)
+        field.format = QCOW2_DEC;
+      emitter_field (dump->emitter, &field, record);
     }
-  g_string_append_printf (dump->out, "%-14s %-15s %-12s %s\n", "Bitmap table",
-                          "type", "size", "offset");
+}
+
+static void
+emit_name (QemuDump *dump, const Qcow2Record *layout, gconstpointer record)
+{
+  emitter_field (dump->emitter, qcow2_record_find (layout->fields, "name"),
+                 record);
+}
+
+/* Ends the current group and appends what follows it in either form. */
+static void
+end_group (QemuDump *dump, const char *after_json, const char *after_text)
+{
+  Emitter *emitter = dump->emitter;
+
+  emitter_end (emitter);
+  g_string_append (emitter->out,
+                   emitter->machine_readable ? after_json : after_text);
+}
+
+/* Appends the fields of HEADER that the dumper knows. */
+void
+qemu_dump_header (QemuDump *dump, const Qcow2Header *header)
+{
+  emitter_begin (dump->emitter, EMITTER_BLOCK, NULL, NULL);
+  emit_fields (dump, qcow2_header_record.fields, header, N_HEADER_FIELDS);
+  end_group (dump, "\n\n", "\n");
+}
+
+void
+qemu_dump_begin_extensions (QemuDump *dump)
+{
+  emitter_begin (dump->emitter, EMITTER_LIST, NULL, NULL);
+}
+
+static char *
+data_string (const Qcow2Extension *extension)
+{
+  gsize len = 0;
+  const guint8 *bytes = extension->bytes != NULL
+                            ? g_bytes_get_data (extension->bytes, &len)
+                            : NULL;
+
+  if (bytes == NULL && extension->length > 0)
+    return g_strdup ("<unreadable>");
+  if (!qcow2_bytes_are_printable (bytes, len))
+    return g_strdup ("<binary>");
+
+  return g_strdup_printf ("'%.*s'", (int) len, (const char *) bytes);
+}
+
+/* Begins EXTENSION.  If it is the bitmaps extension, the caller adds the
+ * bitmaps before calling qemu_dump_end_extension (). */
+void
+qemu_dump_begin_extension (QemuDump *dump, const Qcow2Extension *extension)
+{
+  static const Qcow2Field data_field = { .name = "data_str",
+                                         .text = "data",
+                                         .format = QCOW2_WORD,
+                                         .size = sizeof (char *) };
+
+  emitter_begin (dump->emitter, EMITTER_BLOCK, NULL, "Header extension:");
+  emit_name (dump, &qcow2_extension_record, extension);
+  emit_fields (dump, qcow2_extension_record.fields, extension, G_MAXUINT);
+  dump->bitmaps = extension->magic == QCOW2_EXTENSION_BITMAPS;
+  if (!dump->bitmaps)
+    {
+      g_autofree char *data = data_string (extension);
+
+      emitter_field (dump->emitter, &data_field, &data);
+      return;
+    }
+
+  emitter_begin (dump->emitter, EMITTER_BLOCK, "data", NULL);
+  emit_fields (dump, qcow2_bitmaps_extension_record.fields,
+               &extension->bitmaps, extension->n_decoded);
+  emitter_begin (dump->emitter, EMITTER_LIST, "bitmap_directory", NULL);
 }
 
 /* Begins BITMAP.  The caller adds the entries of its table before calling
@@ -297,18 +295,11 @@ append_text_bitmap (QemuDump *dump, const Qcow2Bitmap *bitmap)
 void
 qemu_dump_begin_bitmap (QemuDump *dump, const Qcow2Bitmap *bitmap)
 {
-  if (dump->json == NULL)
-    {
-      append_text_bitmap (dump, bitmap);
-      return;
-    }
-
-  emitter_begin (dump->json, EMITTER_BLOCK, NULL, NULL);
-  emitter_field (dump->json,
-                 qcow2_record_find (qcow2_bitmap_record.fields, "name"),
-                 bitmap);
-  append_fields (dump, qcow2_bitmap_record.fields, bitmap, G_MAXUINT);
-  emitter_begin (dump->json, EMITTER_LIST, "bitmap_table", NULL);
+  emitter_begin (dump->emitter, EMITTER_BLOCK, NULL, "");
+  emit_name (dump, &qcow2_bitmap_record, bitmap);
+  emit_fields (dump, qcow2_bitmap_record.fields, bitmap, G_MAXUINT);
+  emitter_begin (dump->emitter, EMITTER_LIST, "bitmap_table",
+                 "Bitmap table   type            size         offset");
 }
 
 static Entry
@@ -328,12 +319,22 @@ translate (const Qcow2TableEntry *entry)
 }
 
 static void
-append_json_row (QemuDump *dump, const Entry *entry)
+append_json_row (Emitter *emitter, const Entry *entry)
 {
-  emitter_begin (dump->json, EMITTER_BLOCK, NULL, NULL);
+  emitter_begin (emitter, EMITTER_BLOCK, NULL, NULL);
   for (const Qcow2Field *it = entry_fields; it->name != NULL; it++)
-    emitter_field (dump->json, it, entry);
-  emitter_end (dump->json);
+    emitter_field (emitter, it, entry);
+  emitter_end (emitter);
+}
+
+static void
+append_text_row (GString *out, guint64 index, const Entry *entry)
+{
+  g_string_append_printf (out,
+                          "%-14" G_GINT64_MODIFIER
+                          "u %-15s %-12" G_GINT64_MODIFIER
+                          "u " QCOW2_U64_FORMAT "\n",
+                          index, entry->type, entry->size, entry->offset);
 }
 
 /* Appends the N_ENTRIES table entries at ENTRIES to the current bitmap. */
@@ -341,56 +342,41 @@ void
 qemu_dump_rows (QemuDump *dump, const Qcow2TableEntry *entries,
                 gsize n_entries)
 {
+  Emitter *emitter = dump->emitter;
+
   for (gsize i = 0; i < n_entries; i++)
     {
       const Entry entry = translate (&entries[i]);
 
-      if (dump->json != NULL)
-        append_json_row (dump, &entry);
+      if (emitter->machine_readable)
+        append_json_row (emitter, &entry);
       else
-        g_string_append_printf (
-            dump->out,
-            "%-14" G_GINT64_MODIFIER "u %-15s %-12" G_GINT64_MODIFIER
-            "u " QCOW2_U64_FORMAT "\n",
-            entries[i].index, entry.type, entry.size, entry.offset);
+        append_text_row (emitter->out, entries[i].index, &entry);
     }
 }
 
 void
 qemu_dump_end_bitmap (QemuDump *dump)
 {
-  if (dump->json == NULL)
-    return;
-
-  emitter_end (dump->json);
-  emitter_end (dump->json);
+  emitter_end (dump->emitter);
+  emitter_end (dump->emitter);
 }
 
 void
 qemu_dump_end_extension (QemuDump *dump)
 {
-  if (dump->json == NULL)
-    {
-      g_string_append_c (dump->out, '\n');
-      return;
-    }
-
   if (dump->bitmaps)
     {
-      emitter_end (dump->json);
-      emitter_end (dump->json);
+      emitter_end (dump->emitter);
+      emitter_end (dump->emitter);
     }
-  emitter_end (dump->json);
+  end_group (dump, "", "\n");
 }
 
 void
 qemu_dump_end_extensions (QemuDump *dump)
 {
-  if (dump->json == NULL)
-    return;
-
-  emitter_end (dump->json);
-  g_string_append_c (dump->out, '\n');
+  end_group (dump, "\n", "");
 }
 
 void
@@ -399,6 +385,6 @@ qemu_dump_free (QemuDump *dump)
   if (dump == NULL)
     return;
 
-  emitter_free (dump->json);
+  emitter_free (dump->emitter);
   g_free (dump);
 }
