@@ -4,8 +4,6 @@
 
 #include "qcow2/printable.h"
 
-#include "qcow2/compiler.h"
-
 /* The number of bytes that are tested together, so that compilers can
  * vectorize the loop. */
 #define STEP 32
@@ -75,7 +73,7 @@ are_plain (const guint8 *bytes)
 
 /* Returns the number of leading bytes, of the LEN bytes at BYTES, that are
  * printable ASCII characters and need no escape in any output. */
-QCOW2_CLONES gsize
+gsize
 qcow2_count_plain (const guint8 *bytes, gsize len)
 {
   gsize n = 0;
