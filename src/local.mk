@@ -38,6 +38,7 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/luks.h \
 	%D%/qcow2/directory-index.c \
 	%D%/qcow2/directory-index.h \
+	%D%/qcow2/next.h \
 	%D%/qcow2/printable.c \
 	%D%/qcow2/printable.h \
 	%D%/qcow2/record.c \

@@ -129,28 +129,29 @@ read_data (Qcow2ExtensionWalk *walk, guint64 offset, gsize len, GError **error)
   return g_bytes_new_take (g_steal_pointer (&bytes), len);
 }
 
-/* Stores the next extension in *EXTENSION, which the caller clears.  The data
- * of the last one may be truncated or, if its length is wrong, missing.
- * Returns FALSE without an error at the end of WALK, or FALSE with
- * QCOW2_ERROR_READ if a read fails. */
-gboolean
+/* Clears *EXTENSION, the previous extension or zeroes, and stores the next
+ * extension in it, which the caller clears if it is the last one.  The data of
+ * the last extension of WALK may be truncated or, if its length is wrong,
+ * missing.  Fails with QCOW2_ERROR_READ. */
+Qcow2Next
 qcow2_extension_walk_next (Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
                            GError **error)
 {
   Qcow2WalkPosition *at = &walk->at;
 
+  qcow2_extension_clear (extension);
   if (at->state == QCOW2_WALKING)
     at->state = room_for_head (at);
   if (at->state == QCOW2_HEAD_TRUNCATED)
     read_truncated_head (walk);
   if (at->state != QCOW2_WALKING)
-    return FALSE;
+    return QCOW2_NEXT_END;
 
   const guint64 offset = at->pos;
   const guint8 *head = byte_window_get (
       walk->window, offset, QCOW2_EXTENSION_HEAD_LENGTH, WHAT, error);
   if (head == NULL)
-    return FALSE;
+    return QCOW2_NEXT_FAILED;
 
   Qcow2Extension e = { .index = at->index, .file_offset = offset };
   qcow2_record_decode (&qcow2_extension_record, head,
@@ -162,7 +163,7 @@ qcow2_extension_walk_next (Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
       at->state = at->state == QCOW2_DATA_TOO_LONG ? QCOW2_TERMINATOR_TOO_LONG
                                                    : QCOW2_AT_TERMINATOR;
       at->pos = offset;
-      return FALSE;
+      return QCOW2_NEXT_END;
     }
 
   at->index++;
@@ -174,13 +175,13 @@ qcow2_extension_walk_next (Qcow2ExtensionWalk *walk, Qcow2Extension *extension,
 
       e.bytes = read_data (walk, data, len, error);
       if (e.bytes == NULL)
-        return FALSE;
+        return QCOW2_NEXT_FAILED;
     }
 
   qcow2_extension_decode_data (&e);
 
   *extension = e;
-  return TRUE;
+  return QCOW2_NEXT_ITEM;
 }
 
 /* Calls FUNC with DATA for each extension that is left of WALK.  Fails with
@@ -189,23 +190,17 @@ gboolean
 qcow2_extension_walk_each (Qcow2ExtensionWalk *walk, Qcow2ExtensionFunc func,
                            gpointer data, GError **error)
 {
-  g_autoptr (GError) local_error = NULL;
+  g_auto (Qcow2Extension) extension = { 0 };
+  Qcow2Next next;
 
-  while (local_error == NULL)
+  while ((next = qcow2_extension_walk_next (walk, &extension, error))
+         == QCOW2_NEXT_ITEM)
     {
-      g_auto (Qcow2Extension) extension = { 0 };
-
-      if (!qcow2_extension_walk_next (walk, &extension, &local_error))
-        break;
-
-      func (&extension, data, &local_error);
+      if (!func (&extension, data, error))
+        return FALSE;
     }
 
-  if (local_error == NULL)
-    return TRUE;
-
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return FALSE;
+  return next == QCOW2_NEXT_END;
 }
 
 /* Returns where WALK is or, after its end, how it ended.  WALK owns the

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "qcow2/extension.h"
+#include "qcow2/next.h"
 
 G_BEGIN_DECLS
 
@@ -48,8 +49,9 @@ Qcow2ExtensionWalk *qcow2_extension_walk_new (ByteSource *source,
 Qcow2ExtensionWalk *qcow2_extension_walk_new_between (ByteSource *source,
                                                       guint64 start,
                                                       guint64 end);
-gboolean qcow2_extension_walk_next (Qcow2ExtensionWalk *walk,
-                                    Qcow2Extension *extension, GError **error);
+Qcow2Next qcow2_extension_walk_next (Qcow2ExtensionWalk *walk,
+                                     Qcow2Extension *extension,
+                                     GError **error);
 gboolean qcow2_extension_walk_each (Qcow2ExtensionWalk *walk,
                                     Qcow2ExtensionFunc func, gpointer data,
                                     GError **error);

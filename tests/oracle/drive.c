@@ -238,6 +238,7 @@ show_extensions (Run *run)
 {
   Qcow2Image *image = run->image;
   const guint64 before = run->result->n_read;
+  g_auto (Qcow2Extension) extension = { 0 };
   GError *error = NULL;
 
   if (!image->has_extensions)
@@ -247,15 +248,9 @@ show_extensions (Run *run)
       = qcow2_extension_walk_new (image->source, &image->header);
 
   begin (run, EMITTER_LIST, "extensions", NULL);
-  while (TRUE)
-    {
-      g_auto (Qcow2Extension) extension = { 0 };
-
-      if (!qcow2_extension_walk_next (walk, &extension, &error))
-        break;
-
-      show_extension (run, &extension);
-    }
+  while (qcow2_extension_walk_next (walk, &extension, &error)
+         == QCOW2_NEXT_ITEM)
+    show_extension (run, &extension);
   end (run);
 
   if (error != NULL)
@@ -618,6 +613,7 @@ dump_as_qemu (Run *run)
       = qemu_dump_new (answer_get_text (json), TRUE);
   QemuDump *const dumps[] = { text_dump, json_dump };
   Answer *const answers[] = { text, json };
+  g_auto (Qcow2Extension) extension = { 0 };
   GError *error = NULL;
 
   if (!run->image->has_extensions)
@@ -631,15 +627,9 @@ dump_as_qemu (Run *run)
       qemu_dump_header (dumps[i], &run->image->header);
       qemu_dump_begin_extensions (dumps[i]);
     }
-  while (TRUE)
-    {
-      g_auto (Qcow2Extension) extension = { 0 };
-
-      if (!qcow2_extension_walk_next (walk, &extension, &error))
-        break;
-
-      dump_extension (run, dumps, answers, &extension);
-    }
+  while (qcow2_extension_walk_next (walk, &extension, &error)
+         == QCOW2_NEXT_ITEM)
+    dump_extension (run, dumps, answers, &extension);
   for (guint i = 0; i < 2; i++)
     {
       qemu_dump_end_extensions (dumps[i]);

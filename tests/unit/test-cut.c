@@ -99,15 +99,12 @@ look_at_extensions (Qcow2Image *image, Sight *sight)
 
   g_autoptr (Qcow2ExtensionWalk) walk
       = qcow2_extension_walk_new (image->source, &image->header);
+  g_auto (Qcow2Extension) extension = { 0 };
   g_autoptr (GError) error = NULL;
 
-  while (TRUE)
+  while (qcow2_extension_walk_next (walk, &extension, &error)
+         == QCOW2_NEXT_ITEM)
     {
-      g_auto (Qcow2Extension) extension = { 0 };
-
-      if (!qcow2_extension_walk_next (walk, &extension, &error))
-        break;
-
       sight->n_extensions++;
       if (extension.magic == QCOW2_EXTENSION_FEATURES)
         sight->n_features = qcow2_extension_get_n_features (&extension);

@@ -259,8 +259,8 @@ assert_next (Walk *walk, Qcow2Extension *extension, guint32 magic,
 {
   g_autoptr (GError) error = NULL;
 
-  qcow2_extension_clear (extension);
-  g_assert_true (qcow2_extension_walk_next (walk->walk, extension, &error));
+  g_assert_cmpint (qcow2_extension_walk_next (walk->walk, extension, &error),
+                   ==, QCOW2_NEXT_ITEM);
   g_assert_no_error (error);
   g_assert_cmphex (extension->magic, ==, magic);
   g_assert_cmphex (extension->file_offset, ==, file_offset);
@@ -273,9 +273,11 @@ assert_end (Walk *walk)
   g_auto (Qcow2Extension) extension = { 0 };
   g_autoptr (GError) error = NULL;
 
-  g_assert_false (qcow2_extension_walk_next (walk->walk, &extension, &error));
+  g_assert_cmpint (qcow2_extension_walk_next (walk->walk, &extension, &error),
+                   ==, QCOW2_NEXT_END);
   g_assert_no_error (error);
-  g_assert_false (qcow2_extension_walk_next (walk->walk, &extension, &error));
+  g_assert_cmpint (qcow2_extension_walk_next (walk->walk, &extension, &error),
+                   ==, QCOW2_NEXT_END);
   g_assert_no_error (error);
 }
 
@@ -595,6 +597,7 @@ static void
 test_many (void)
 {
   g_auto (Walk) walk = { 0 };
+  g_auto (Qcow2Extension) e = { 0 };
   guint64 n = 0;
 
   walk_begin (&walk, "many-extensions", NULL);
@@ -602,13 +605,8 @@ test_many (void)
   const guint n_reads = source->n_reads;
   const guint64 n_bytes = source->n_bytes;
 
-  while (TRUE)
+  while (qcow2_extension_walk_next (walk.walk, &e, NULL) == QCOW2_NEXT_ITEM)
     {
-      g_auto (Qcow2Extension) e = { 0 };
-
-      if (!qcow2_extension_walk_next (walk.walk, &e, NULL))
-        break;
-
       g_assert_cmpuint (e.index, ==, n);
       g_assert_cmphex (e.file_offset, ==, 0x70 + 8 * n);
       n++;
@@ -625,20 +623,18 @@ static void
 test_many_with_data (void)
 {
   g_auto (Walk) walk = { 0 };
-  guint64 n = 0;
+  g_auto (Qcow2Extension) e = { 0 };
 
   walk_begin (&walk, "two-bitmaps",
               "0x70:1234567800000008aaaaaaaaaaaaaaaa*4000");
   const FakeSource *source = (FakeSource *) walk.image->source;
   const guint n_reads = source->n_reads;
 
-  while (n < 4000)
+  for (guint i = 0; i < 4000; i++)
     {
-      g_auto (Qcow2Extension) e = { 0 };
-
-      g_assert_true (qcow2_extension_walk_next (walk.walk, &e, NULL));
+      g_assert_cmpint (qcow2_extension_walk_next (walk.walk, &e, NULL), ==,
+                       QCOW2_NEXT_ITEM);
       assert_bytes (e.bytes, "\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa", 8);
-      n++;
     }
   g_assert_cmpuint (source->n_reads - n_reads, ==, 1);
 }
@@ -864,7 +860,8 @@ test_read_error_head (void)
   walk_begin (&walk, "two-bitmaps", NULL);
   ((FakeSource *) walk.image->source)->bad_start = 0x70;
   ((FakeSource *) walk.image->source)->bad_end = 0x71;
-  g_assert_false (qcow2_extension_walk_next (walk.walk, &e, &error));
+  g_assert_cmpint (qcow2_extension_walk_next (walk.walk, &e, &error), ==,
+                   QCOW2_NEXT_FAILED);
   assert_fatal (error, QCOW2_ERROR_READ, "0x70", "FILE-04");
 }
 
@@ -878,7 +875,8 @@ test_read_error_data (void)
   walk_begin (&walk, "two-bitmaps", NULL);
   ((FakeSource *) walk.image->source)->bad_start = 0x1f7;
   ((FakeSource *) walk.image->source)->bad_end = 0x1f8;
-  g_assert_false (qcow2_extension_walk_next (walk.walk, &e, &error));
+  g_assert_cmpint (qcow2_extension_walk_next (walk.walk, &e, &error), ==,
+                   QCOW2_NEXT_FAILED);
   assert_fatal (error, QCOW2_ERROR_READ, "0x78", "FILE-04");
 }
 
@@ -895,7 +893,8 @@ test_read_error_long_data (void)
               " 0x58:0000000000000000");
   ((FakeSource *) walk.image->source)->bad_start = 0x1ffff0;
   ((FakeSource *) walk.image->source)->bad_end = 0x200000;
-  g_assert_false (qcow2_extension_walk_next (walk.walk, &e, &error));
+  g_assert_cmpint (qcow2_extension_walk_next (walk.walk, &e, &error), ==,
+                   QCOW2_NEXT_FAILED);
   assert_fatal (error, QCOW2_ERROR_READ, "0x78", "FILE-04");
 }
 
