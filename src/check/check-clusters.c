@@ -374,7 +374,8 @@ add_name (const Qcow2ClusterCheck *check, Qcow2Subject *subject,
   const guint64 offset
       = g_array_index (check->wanted, guint64, subject->bitmap);
   if (qcow2_directory_read (check->directory, subject->bitmap, offset, bitmap,
-                            NULL))
+                            NULL)
+      == QCOW2_NEXT_ITEM)
     {
       subject->name = bitmap->name;
       subject->in_use = (bitmap->flags & QCOW2_BITMAP_IN_USE) != 0;

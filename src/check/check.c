@@ -326,8 +326,7 @@ check_bitmap (Check *check, const Walk *walk, gboolean asked_for,
   qcow2_bitmap_checker_set_findings (walk->checker,
                                      wanted ? check->findings : walk->ignored);
   qcow2_cluster_check_add_bitmap (check->clusters, bitmap, wanted);
-  qcow2_bitmap_checker_check (walk->checker, bitmap, &error);
-  if (error != NULL)
+  if (!qcow2_bitmap_checker_check (walk->checker, bitmap, &error))
     fail_table (check, bitmap, error);
   else if (wanted && check->has_last)
     check_tail (check, bitmap, data_size);
@@ -361,28 +360,21 @@ static gboolean
 walk_over (Check *check, const Walk *walk, gboolean asked_for,
            guint64 *n_others, GError **error)
 {
-  g_autoptr (GError) local_error = NULL;
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+  Qcow2Next next;
 
   *n_others = 0;
   qcow2_directory_rewind (walk->directory);
-  while (TRUE)
+  while ((next = qcow2_directory_next (walk->directory, &bitmap, error))
+         == QCOW2_NEXT_ITEM)
     {
-      g_auto (Qcow2Bitmap) bitmap = { 0 };
-
-      if (!qcow2_directory_next (walk->directory, &bitmap, &local_error))
-        break;
-
       if (check->calls->wants (&bitmap, check->calls->data) == asked_for)
         check_bitmap (check, walk, asked_for, &bitmap);
       else
         (*n_others)++;
     }
 
-  if (local_error == NULL)
-    return TRUE;
-
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return FALSE;
+  return next == QCOW2_NEXT_END;
 }
 
 /* RES-06: if N is not 0, reports that N table entries of bitmaps that were not

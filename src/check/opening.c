@@ -17,27 +17,20 @@ check_bitmaps (Qcow2Directory *directory, Qcow2Findings *findings,
 {
   g_autoptr (Qcow2BitmapChecker) checker
       = qcow2_bitmap_checker_new (directory, findings);
-  g_autoptr (GError) local_error = NULL;
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+  Qcow2Next next;
 
   qcow2_directory_rewind (directory);
-  while (local_error == NULL)
+  while ((next = qcow2_directory_next (directory, &bitmap, error))
+         == QCOW2_NEXT_ITEM)
     {
-      g_auto (Qcow2Bitmap) bitmap = { 0 };
-
-      if (!qcow2_directory_next (directory, &bitmap, &local_error))
+      if (!qcow2_bitmap_checker_check (checker, &bitmap, error))
         break;
-
-      qcow2_bitmap_checker_check (checker, &bitmap, &local_error);
     }
   qcow2_directory_rewind (directory);
 
-  if (local_error == NULL)
-    qcow2_bitmap_checker_check_truncated_entry (checker, &local_error);
-  if (local_error == NULL)
-    return TRUE;
-
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return FALSE;
+  return next == QCOW2_NEXT_END
+         && qcow2_bitmap_checker_check_truncated_entry (checker, error);
 }
 
 /* Stores in *VERDICT what QEMU does when it opens the image of DIRECTORY,

@@ -54,7 +54,7 @@ go_on_after (GError *error, gpointer data)
 {
   const Job *job = data;
 
-  tool_recover (job->tool, &error);
+  tool_recover (job->tool, error, NULL);
 }
 
 static void
@@ -149,15 +149,15 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   Qcow2Findings *findings = tool_get_findings (tool);
   Qcow2Verdict verdict;
   DescribeSummary summary = { .verdict = selected ? NULL : &verdict };
-  GError *local_error = NULL;
+  GError *read_error = NULL;
 
   list_not_examined (image, selected, &summary);
   report_make_answer (tool_get_report (tool),
                       (const char *const *) request->ignored);
   g_autoptr (Qcow2Directory) directory
-      = qcow2_directory_open_checked (image, findings, &local_error);
+      = qcow2_directory_open_checked (image, findings, &read_error);
   if (directory == NULL)
-    tool_recover (tool, &local_error);
+    tool_recover (tool, read_error, NULL);
   if (selected && directory == NULL)
     return TRUE;
   if (selected

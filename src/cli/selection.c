@@ -132,22 +132,21 @@ not_found (const Selection *selection, const Qcow2Image *image,
   return FALSE;
 }
 
-/* Stores the next selected bitmap of DIRECTORY in *BITMAP, which the caller
- * clears.  Returns FALSE without an error when there is none. */
-static gboolean
+/* Stores the next selected bitmap of DIRECTORY in *BITMAP, as
+ * qcow2_directory_next () does. */
+static Qcow2Next
 next_match (const Selection *selection, Qcow2Directory *directory,
             Qcow2Bitmap *bitmap, GError **error)
 {
-  while (skip_others (selection, directory)
-         && qcow2_directory_next (directory, bitmap, error))
+  while (skip_others (selection, directory))
     {
-      if (selection_matches (selection, bitmap))
-        return TRUE;
+      const Qcow2Next next = qcow2_directory_next (directory, bitmap, error);
 
-      qcow2_bitmap_clear (bitmap);
+      if (next != QCOW2_NEXT_ITEM || selection_matches (selection, bitmap))
+        return next;
     }
 
-  return FALSE;
+  return QCOW2_NEXT_END;
 }
 
 /* Stores the number of selected bitmaps and the index of the last one in
@@ -156,26 +155,19 @@ static gboolean
 find_matches (const Selection *selection, Qcow2Directory *directory,
               Search *search, GError **error)
 {
-  g_autoptr (GError) local_error = NULL;
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+  Qcow2Next next;
 
   qcow2_directory_rewind (directory);
-  while (TRUE)
+  while ((next = next_match (selection, directory, &bitmap, error))
+         == QCOW2_NEXT_ITEM)
     {
-      g_auto (Qcow2Bitmap) bitmap = { 0 };
-
-      if (!next_match (selection, directory, &bitmap, &local_error))
-        break;
-
       search->n_matches++;
       search->last = bitmap.index;
     }
 
   qcow2_directory_rewind (directory);
-  if (local_error == NULL)
-    return TRUE;
-
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return FALSE;
+  return next == QCOW2_NEXT_END;
 }
 
 /* Stores the index of the first bitmap whose escaped name is the requested one
@@ -184,28 +176,23 @@ static gboolean
 find_lookalike (const Selection *selection, Qcow2Directory *directory,
                 Search *search, GError **error)
 {
-  g_autoptr (GError) local_error = NULL;
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+  Qcow2Next next = QCOW2_NEXT_END;
 
   /* Only a name with an escape in it can look like another name. */
   if (selection->name == NULL || strchr (selection->name, '\\') == NULL)
     return TRUE;
 
-  while (search->lookalike == QCOW2_NO_INDEX)
+  while (search->lookalike == QCOW2_NO_INDEX
+         && (next = qcow2_directory_next (directory, &bitmap, error))
+                == QCOW2_NEXT_ITEM)
     {
-      g_auto (Qcow2Bitmap) bitmap = { 0 };
-
-      if (!qcow2_directory_next (directory, &bitmap, &local_error))
-        break;
       if (looks_like (&bitmap, selection->name))
         search->lookalike = bitmap.index;
     }
 
   qcow2_directory_rewind (directory);
-  if (local_error == NULL)
-    return TRUE;
-
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return FALSE;
+  return next != QCOW2_NEXT_FAILED;
 }
 
 /* Searches DIRECTORY, which it rewinds, for the selected bitmaps, and stores
@@ -250,38 +237,39 @@ walk_up_to (const Selection *selection, const SelectionVisit *visit,
 {
   g_autoptr (Qcow2BitmapChecker) checker
       = qcow2_bitmap_checker_new (directory, tool_get_findings (tool));
-  g_autoptr (GError) local_error = NULL;
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
   ReportScope scope = REPORT_SCOPE (QCOW2_PART_BITMAPS);
   gboolean any = FALSE;
+  Qcow2Next next;
 
   if (verdict != NULL && verdict->effect >= QCOW2_EFFECT_UNKNOWN)
     qcow2_bitmap_checker_set_refused (checker);
   qcow2_directory_rewind (directory);
-  while (local_error == NULL)
+  while ((next = next_match (selection, directory, &bitmap, error))
+             == QCOW2_NEXT_ITEM
+         && bitmap.index <= last)
     {
-      g_auto (Qcow2Bitmap) bitmap = { 0 };
-
-      if (!next_match (selection, directory, &bitmap, &local_error)
-          || bitmap.index > last)
-        break;
+      GError *show_error = NULL;
+      const gboolean shown
+          = show (tool, image, checker, &bitmap, visit->data, &show_error);
 
       any = TRUE;
-      show (tool, image, checker, &bitmap, visit->data, &local_error);
       scope.max_bitmap = bitmap.index;
       if (visit->use != SELECTION_PREDICATE)
         tool_report (tool, scope);
-      if (local_error == NULL || tool_recover (tool, &local_error))
-        tool_flush (tool, &local_error);
+      if ((!shown && !tool_recover (tool, show_error, error))
+          || !tool_flush (tool, error))
+        return FALSE;
     }
 
-  /* The bitmap was found before, so a writer has changed the directory. */
-  if (local_error == NULL && !any && selection_is_given (selection))
-    g_set_error (&local_error, QCOW2_ERROR, QCOW2_ERROR_READ,
-                 "the bitmap directory changed while it was read");
-  if (local_error == NULL)
+  if (next == QCOW2_NEXT_FAILED)
+    return FALSE;
+  if (any || !selection_is_given (selection))
     return TRUE;
 
-  g_propagate_error (error, g_steal_pointer (&local_error));
+  /* The bitmap was found before, so a writer has changed the directory. */
+  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_READ,
+               "the bitmap directory changed while it was read");
   return FALSE;
 }
 
@@ -294,7 +282,7 @@ check_opening (Tool *tool, Qcow2Directory *directory, Qcow2Verdict *verdict)
 
   if (!qcow2_directory_check_opening (directory, tool_get_findings (tool),
                                       verdict, &error))
-    tool_recover (tool, &error);
+    tool_recover (tool, error, NULL);
 }
 
 /* Emits VERDICT for programs, unless it is NULL.  If the bitmaps are UNKNOWN,

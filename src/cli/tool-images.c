@@ -51,22 +51,26 @@ report_error (Tool *tool, const char *path, const GError *error)
   output_message (tool->output, path, error->message);
 }
 
-/* If *ERROR is QCOW2_ERROR_READ or QCOW2_ERROR_LIMIT, after which the current
- * image can still be shown, writes a message about it, clears it and returns
- * TRUE.  Returns FALSE for any other error, and leaves it alone. */
+/* Takes ownership of READ_ERROR.  If that is QCOW2_ERROR_READ or
+ * QCOW2_ERROR_LIMIT, after which the current image can still be shown, writes
+ * a message about it and returns TRUE.  Fails with any other error. */
 gboolean
-tool_recover (Tool *tool, GError **error)
+tool_recover (Tool *tool, GError *read_error, GError **error)
 {
-  if (!g_error_matches (*error, QCOW2_ERROR, QCOW2_ERROR_READ)
-      && !g_error_matches (*error, QCOW2_ERROR, QCOW2_ERROR_LIMIT))
-    return FALSE;
+  if (!g_error_matches (read_error, QCOW2_ERROR, QCOW2_ERROR_READ)
+      && !g_error_matches (read_error, QCOW2_ERROR, QCOW2_ERROR_LIMIT))
+    {
+      g_propagate_error (error, read_error);
+      return FALSE;
+    }
 
   if (tool->n_read_errors++ < READ_ERRORS)
-    tool_warn (tool, status_of_error (tool->purpose, *error),
-               (*error)->message);
+    tool_warn (tool, status_of_error (tool->purpose, read_error),
+               read_error->message);
   if (tool->read_error == NULL)
-    tool->read_error = g_steal_pointer (error);
-  g_clear_error (error);
+    tool->read_error = read_error;
+  else
+    g_error_free (read_error);
   return TRUE;
 }
 

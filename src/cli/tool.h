@@ -69,7 +69,7 @@ void tool_report (Tool *tool, ReportScope scope);
 void tool_warn (Tool *tool, ToolStatus status, const char *message);
 Report *tool_get_report (Tool *tool);
 Qcow2Findings *tool_get_findings (Tool *tool);
-gboolean tool_recover (Tool *tool, GError **error);
+gboolean tool_recover (Tool *tool, GError *read_error, GError **error);
 Emitter *tool_get_emitter (Tool *tool);
 GString *tool_get_text (Tool *tool);
 gboolean tool_flush (Tool *tool, GError **error);

@@ -97,9 +97,9 @@ end_in_head (Qcow2Directory *directory)
 }
 
 /* Stores the next entry in *BITMAP, without its name, and the name in *NAME:
- * NULL if the entry is truncated, else valid until the next call.  Returns
- * FALSE as qcow2_directory_next () does. */
-static gboolean
+ * NULL if the entry is truncated, else valid until the next call.  Fails with
+ * QCOW2_ERROR_READ. */
+static Qcow2Next
 read_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap, const guint8 **name,
            GError **error)
 {
@@ -113,14 +113,14 @@ read_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap, const guint8 **name,
            && left < QCOW2_BITMAP_HEAD_LENGTH)
     end_in_head (directory);
   if (directory->state != QCOW2_DIRECTORY_WALKING)
-    return FALSE;
+    return QCOW2_NEXT_END;
 
   Qcow2Bitmap b = { .index = directory->index,
                     .file_offset = directory->pos,
                     .disk_bytes = QCOW2_ABSENT,
                     .dirty_bytes = QCOW2_ABSENT };
   if (!qcow2_bitmap_read_head (&b, directory->window, error))
-    return FALSE;
+    return QCOW2_NEXT_FAILED;
 
   const guint64 size
       = QCOW2_BITMAP_HEAD_LENGTH + (guint64) b.extra_data_size + b.name_size;
@@ -129,7 +129,7 @@ read_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap, const guint8 **name,
   const gboolean is_truncated = size > left;
   *name = is_truncated ? NULL : read_tail (directory, &b, size, error);
   if (!is_truncated && *name == NULL)
-    return FALSE;
+    return QCOW2_NEXT_FAILED;
 
   if (is_truncated)
     {
@@ -141,26 +141,25 @@ read_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap, const guint8 **name,
     directory->pos += MIN (padded, room);
   directory->index++;
   *bitmap = b;
-  return TRUE;
+  return QCOW2_NEXT_ITEM;
 }
 
-/* Stores the next entry in *BITMAP, which the caller clears.  Entries beyond
+/* Clears *BITMAP, the previous entry or zeroes, and stores the next entry in
+ * it, which the caller clears if it is the last one.  Entries beyond
  * nb_bitmaps are included.  If the extra data or the name of an entry extends
  * beyond the end of the directory or the file, the entry has no name and is
- * the last one.  Returns FALSE without an error at the end, and FALSE with
- * QCOW2_ERROR_READ when a read fails. */
-gboolean
+ * the last one of DIRECTORY.  Fails with QCOW2_ERROR_READ. */
+Qcow2Next
 qcow2_directory_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap,
                       GError **error)
 {
   const guint8 *name;
 
-  if (!read_next (directory, bitmap, &name, error))
-    return FALSE;
-
-  if (name != NULL)
+  qcow2_bitmap_clear (bitmap);
+  const Qcow2Next next = read_next (directory, bitmap, &name, error);
+  if (next == QCOW2_NEXT_ITEM && name != NULL)
     bitmap->name = g_bytes_new (name, bitmap->name_size);
-  return TRUE;
+  return next;
 }
 
 /* Returns whether the file truncates the fields of the last entry and the
@@ -213,10 +212,9 @@ seek (Qcow2Directory *directory, guint64 index, guint64 offset)
   directory->index = index;
 }
 
-/* Stores in *BITMAP, which the caller clears, entry INDEX of DIRECTORY at host
- * offset OFFSET.  The walk continues after that entry.  Returns FALSE as
- * qcow2_directory_next () does. */
-gboolean
+/* Stores entry INDEX of DIRECTORY, at host offset OFFSET, in *BITMAP, as
+ * qcow2_directory_next () does.  The walk continues after that entry. */
+Qcow2Next
 qcow2_directory_read (Qcow2Directory *directory, guint64 index, guint64 offset,
                       Qcow2Bitmap *bitmap, GError **error)
 {
@@ -310,6 +308,7 @@ read_name (guint32 index, guint32 offset, gpointer data, GError **error)
 
   return qcow2_directory_read (directory, index,
                                directory->facts.start + offset, &bitmap, error)
+                 == QCOW2_NEXT_ITEM
              ? bitmap.name
              : NULL;
 }
@@ -341,17 +340,14 @@ note_end (Qcow2Directory *directory, guint64 n_entries)
 static gboolean
 survey (Qcow2Directory *directory, GError **error)
 {
-  g_autoptr (GError) local_error = NULL;
+  Qcow2Bitmap bitmap;
+  const guint8 *name;
+  Qcow2Next next;
   guint64 n_entries = 0; /* that look like bitmaps */
 
-  while (TRUE)
+  while ((next = read_next (directory, &bitmap, &name, error))
+         == QCOW2_NEXT_ITEM)
     {
-      Qcow2Bitmap bitmap;
-      const guint8 *name;
-
-      if (!read_next (directory, &bitmap, &name, &local_error))
-        break;
-
       n_entries += is_no_entry (directory, &bitmap) ? 0 : 1;
       if ((bitmap.flags & QCOW2_BITMAP_IN_USE) == 0)
         directory->facts.has_loaded = TRUE;
@@ -361,18 +357,16 @@ survey (Qcow2Directory *directory, GError **error)
           bitmap.name_size);
     }
 
-  if (local_error == NULL)
-    {
-      note_end (directory, n_entries);
-      qcow2_directory_index_find (directory->name_index, read_name, directory,
-                                  &local_error);
-    }
-  qcow2_directory_rewind (directory);
-  if (local_error == NULL)
-    return TRUE;
+  if (next == QCOW2_NEXT_FAILED)
+    return FALSE;
 
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return FALSE;
+  note_end (directory, n_entries);
+  if (!qcow2_directory_index_find (directory->name_index, read_name, directory,
+                                   error))
+    return FALSE;
+
+  qcow2_directory_rewind (directory);
+  return TRUE;
 }
 
 /* Returns the bitmap directory of IMAGE, before its first entry.  IMAGE must

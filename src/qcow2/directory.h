@@ -5,6 +5,7 @@
 
 #include "qcow2/bitmap.h"
 #include "qcow2/image.h"
+#include "qcow2/next.h"
 
 G_BEGIN_DECLS
 
@@ -46,11 +47,11 @@ Qcow2Directory *
 qcow2_directory_open_counted (const Qcow2Image *image,
                               const Qcow2BitmapsExtension *extension);
 void qcow2_directory_rewind (Qcow2Directory *directory);
-gboolean qcow2_directory_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap,
-                               GError **error);
-gboolean qcow2_directory_read (Qcow2Directory *directory, guint64 index,
-                               guint64 offset, Qcow2Bitmap *bitmap,
-                               GError **error);
+Qcow2Next qcow2_directory_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap,
+                                GError **error);
+Qcow2Next qcow2_directory_read (Qcow2Directory *directory, guint64 index,
+                                guint64 offset, Qcow2Bitmap *bitmap,
+                                GError **error);
 gboolean qcow2_directory_skip_to_index (Qcow2Directory *directory,
                                         guint64 index);
 gboolean qcow2_directory_skip_to_name (Qcow2Directory *directory,

@@ -432,16 +432,12 @@ static void
 print_list (Run *run, Qcow2Directory *directory, BitmapList *list)
 {
   g_autoptr (Answer) answer = answer_new (ANSWER_TEXT, "bitmap list");
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
   GError *error = NULL;
 
   qcow2_directory_rewind (directory);
-  while (TRUE)
+  while (qcow2_directory_next (directory, &bitmap, &error) == QCOW2_NEXT_ITEM)
     {
-      g_auto (Qcow2Bitmap) bitmap = { 0 };
-
-      if (!qcow2_directory_next (directory, &bitmap, &error))
-        break;
-
       bitmap_list_print_next (list, answer_get_text (answer), &bitmap);
       answer_check (answer);
     }
@@ -459,16 +455,12 @@ walk_directory (Run *run, Qcow2Directory *directory)
       = qcow2_bitmap_checker_new (directory, run->findings);
   g_autoptr (BitmapList) list = bitmap_list_new (TRUE);
   const guint64 n = qcow2_directory_get_n (directory);
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
   GError *error = NULL;
 
   begin (run, EMITTER_LIST, "bitmaps", NULL);
-  while (TRUE)
+  while (qcow2_directory_next (directory, &bitmap, &error) == QCOW2_NEXT_ITEM)
     {
-      g_auto (Qcow2Bitmap) bitmap = { 0 };
-
-      if (!qcow2_directory_next (directory, &bitmap, &error))
-        break;
-
       g_assert_cmpuint (bitmap.index, ==, run->result->n_bitmaps);
       g_assert_cmpuint (
           qcow2_directory_get_first_with_name (directory, bitmap.index), <=,
@@ -558,15 +550,13 @@ dump_bitmaps (Run *run, QemuDump *const *dumps, Answer *const *answers,
 {
   g_autoptr (Qcow2Directory) directory
       = qcow2_directory_open_counted (run->image, &extension->bitmaps);
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
   GError *error = NULL;
 
-  while (TRUE)
+  while (error == NULL
+         && qcow2_directory_next (directory, &bitmap, &error)
+                == QCOW2_NEXT_ITEM)
     {
-      g_auto (Qcow2Bitmap) bitmap = { 0 };
-
-      if (error != NULL || !qcow2_directory_next (directory, &bitmap, &error))
-        break;
-
       const Qcow2Table table = qcow2_image_get_table (run->image, &bitmap);
       for (guint i = 0; i < 2; i++)
         qemu_dump_begin_bitmap (dumps[i], &bitmap);

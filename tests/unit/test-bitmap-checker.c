@@ -45,12 +45,12 @@ static gboolean
 examine_next (Fixture *f, Qcow2Bitmap *bitmap)
 {
   g_autoptr (GError) error = NULL;
-
-  qcow2_bitmap_clear (bitmap);
-  if (!qcow2_directory_next (f->directory, bitmap, &error))
-    return FALSE;
+  const Qcow2Next next = qcow2_directory_next (f->directory, bitmap, &error);
 
   g_assert_no_error (error);
+  if (next == QCOW2_NEXT_END)
+    return FALSE;
+
   g_assert_true (qcow2_bitmap_checker_check (f->checker, bitmap, &error));
   g_assert_no_error (error);
   return TRUE;
@@ -199,8 +199,10 @@ test_out_of_order (void)
   g_auto (Qcow2Bitmap) second = { 0 };
 
   fixture_open (&f, "two-bitmaps", "0x2a0000:0000000000290001");
-  g_assert_true (qcow2_directory_next (f.directory, &first, NULL));
-  g_assert_true (qcow2_directory_next (f.directory, &second, NULL));
+  g_assert_cmpint (qcow2_directory_next (f.directory, &first, NULL), ==,
+                   QCOW2_NEXT_ITEM);
+  g_assert_cmpint (qcow2_directory_next (f.directory, &second, NULL), ==,
+                   QCOW2_NEXT_ITEM);
   g_assert_true (qcow2_bitmap_checker_check (f.checker, &second, NULL));
   g_assert_true (qcow2_bitmap_checker_check (f.checker, &first, NULL));
   g_assert_cmpint (second.state, ==, QCOW2_BITMAP_STATE_ENABLED);
@@ -232,7 +234,8 @@ test_judge_entry_alone (void)
 
   fixture_open (&f, "two-bitmaps", "0x2a0000:0000000000290001 0x2c0010:02");
   const guint n_reads = ((FakeSource *) f.image->source)->n_reads;
-  g_assert_true (qcow2_directory_next (f.directory, &bitmap, NULL));
+  g_assert_cmpint (qcow2_directory_next (f.directory, &bitmap, NULL), ==,
+                   QCOW2_NEXT_ITEM);
   qcow2_bitmap_checker_check_entry (f.checker, &bitmap);
   assert_findings (f.findings, "E BDIR-11@0x2c0010");
   g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_UNKNOWN);
@@ -424,7 +427,8 @@ test_budget_shared (void)
                 " size=0x10000000000");
   ((FakeSource *) f.image->source)->bad_start = 0x1000000000;
   ((FakeSource *) f.image->source)->bad_end = 0x1000000001;
-  g_assert_true (qcow2_directory_next (f.directory, &bitmap, NULL));
+  g_assert_cmpint (qcow2_directory_next (f.directory, &bitmap, NULL), ==,
+                   QCOW2_NEXT_ITEM);
   g_assert_false (qcow2_bitmap_checker_check (f.checker, &bitmap, NULL));
   g_assert_true (examine_next (&f, &bitmap));
   g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
@@ -450,7 +454,8 @@ test_rest_of_budget (void)
                 " size=0x10000000000");
   ((FakeSource *) f.image->source)->bad_start = 0x1000000000;
   ((FakeSource *) f.image->source)->bad_end = 0x1000000001;
-  g_assert_true (qcow2_directory_next (f.directory, &bitmap, NULL));
+  g_assert_cmpint (qcow2_directory_next (f.directory, &bitmap, NULL), ==,
+                   QCOW2_NEXT_ITEM);
   g_assert_false (qcow2_bitmap_checker_check (f.checker, &bitmap, NULL));
   g_assert_true (examine_next (&f, &bitmap));
   assert_findings (f.findings,
@@ -485,7 +490,8 @@ test_read_error (void)
   fixture_open (&f, "two-bitmaps", NULL);
   ((FakeSource *) f.image->source)->bad_start = 0x2a0000;
   ((FakeSource *) f.image->source)->bad_end = 0x2a0001;
-  g_assert_true (qcow2_directory_next (f.directory, &bitmap, &error));
+  g_assert_cmpint (qcow2_directory_next (f.directory, &bitmap, &error), ==,
+                   QCOW2_NEXT_ITEM);
   g_assert_false (qcow2_bitmap_checker_check (f.checker, &bitmap, &error));
   assert_fatal (error, QCOW2_ERROR_READ, "0x2a0000", "FILE-04");
   g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_DAMAGED);

@@ -117,15 +117,11 @@ look_at_bitmaps (Qcow2Image *image, Sight *sight)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (Qcow2Directory) directory = qcow2_directory_open (image, &error);
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
 
   g_assert_no_error (error);
-  while (TRUE)
+  while (qcow2_directory_next (directory, &bitmap, &error) == QCOW2_NEXT_ITEM)
     {
-      g_auto (Qcow2Bitmap) bitmap = { 0 };
-
-      if (!qcow2_directory_next (directory, &bitmap, &error))
-        break;
-
       const Qcow2Table table = qcow2_image_get_table (image, &bitmap);
       if (sight->n_bitmaps == 0)
         sight->n_rows = qcow2_table_get_n_readable (&table);

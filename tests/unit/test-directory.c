@@ -57,16 +57,17 @@ fixture_clear (Fixture *fixture)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Fixture, fixture_clear)
 
+/* Returns FALSE at the end. */
 static gboolean
 next (Fixture *fixture, Qcow2Bitmap *bitmap)
 {
   g_autoptr (GError) error = NULL;
-  gboolean got;
+  const Qcow2Next got
+      = qcow2_directory_next (fixture->directory, bitmap, &error);
 
-  qcow2_bitmap_clear (bitmap);
-  got = qcow2_directory_next (fixture->directory, bitmap, &error);
   g_assert_no_error (error);
-  return got;
+  g_assert_cmpint (got, !=, QCOW2_NEXT_FAILED);
+  return got == QCOW2_NEXT_ITEM;
 }
 
 static guint64
@@ -760,7 +761,8 @@ test_read_error_in_first_walk (void)
   ((FakeSource *) image->source)->bad_end = 0x70019;
   Qcow2Directory *directory
       = qcow2_directory_open_counted (image, &image->bitmaps);
-  g_assert_false (qcow2_directory_next (directory, &bitmap, &error));
+  g_assert_cmpint (qcow2_directory_next (directory, &bitmap, &error), ==,
+                   QCOW2_NEXT_FAILED);
   assert_fatal (error, QCOW2_ERROR_READ, "0x70018", "FILE-04");
   qcow2_directory_free (directory);
 }
@@ -795,19 +797,17 @@ test_counted_limit (void)
   const Qcow2BitmapsExtension extension
       = { .nb_bitmaps = 65536, .bitmap_directory_offset = 0x1000000 };
   Qcow2Directory *directory = qcow2_directory_open_counted (image, &extension);
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
   g_autoptr (GError) error = NULL;
+  Qcow2Next got;
   guint n = 0;
 
-  while (TRUE)
-    {
-      g_auto (Qcow2Bitmap) bitmap = { 0 };
-
-      if (!qcow2_directory_next (directory, &bitmap, &error))
-        break;
-      n++;
-    }
+  while ((got = qcow2_directory_next (directory, &bitmap, &error))
+         == QCOW2_NEXT_ITEM)
+    n++;
 
   g_assert_no_error (error);
+  g_assert_cmpint (got, ==, QCOW2_NEXT_END);
   g_assert_cmpuint (n, ==, 65535);
   qcow2_directory_free (directory);
 }
@@ -926,21 +926,15 @@ test_rules (gconstpointer data)
 {
   const FindingRow *row = data;
   g_auto (Fixture) f = { 0 };
+  g_auto (Qcow2Bitmap) b = { 0 };
 
   fixture_build (&f, row->base, row->patch);
-  while (TRUE)
-    {
-      g_auto (Qcow2Bitmap) b = { 0 };
-
-      if (!next (&f, &b))
-        break;
-
-      qcow2_bitmap_check (
-          &b, &f.image->header, f.built->size,
-          qcow2_directory_get_first_with_name (f.directory, b.index),
-          qcow2_directory_get_first_with_c_name (f.directory, b.index), FALSE,
-          f.findings);
-    }
+  while (next (&f, &b))
+    qcow2_bitmap_check (
+        &b, &f.image->header, f.built->size,
+        qcow2_directory_get_first_with_name (f.directory, b.index),
+        qcow2_directory_get_first_with_c_name (f.directory, b.index), FALSE,
+        f.findings);
   assert_findings (f.findings, row->findings);
 }
 

@@ -353,16 +353,10 @@ examine_bitmaps (const Qcow2Image *image, Qcow2Findings *findings)
       = qcow2_directory_open_checked (image, findings, NULL);
   g_autoptr (Qcow2BitmapChecker) checker
       = qcow2_bitmap_checker_new (directory, findings);
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
 
-  while (TRUE)
-    {
-      g_auto (Qcow2Bitmap) bitmap = { 0 };
-
-      if (!qcow2_directory_next (directory, &bitmap, NULL))
-        break;
-
-      g_assert_true (qcow2_bitmap_checker_check (checker, &bitmap, NULL));
-    }
+  while (qcow2_directory_next (directory, &bitmap, NULL) == QCOW2_NEXT_ITEM)
+    g_assert_true (qcow2_bitmap_checker_check (checker, &bitmap, NULL));
 }
 
 /* Returns all findings about IMAGE, or NULL when it cannot be opened. */

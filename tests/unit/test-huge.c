@@ -132,16 +132,10 @@ breaks (HugeSource *source, const char *rule)
   g_autoptr (Qcow2Directory) directory = qcow2_directory_open (image, NULL);
   g_autoptr (Qcow2BitmapChecker) checker
       = qcow2_bitmap_checker_new (directory, findings);
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
 
-  while (TRUE)
-    {
-      g_auto (Qcow2Bitmap) bitmap = { 0 };
-
-      if (!qcow2_directory_next (directory, &bitmap, NULL))
-        break;
-
-      g_assert_true (qcow2_bitmap_checker_check (checker, &bitmap, NULL));
-    }
+  while (qcow2_directory_next (directory, &bitmap, NULL) == QCOW2_NEXT_ITEM)
+    g_assert_true (qcow2_bitmap_checker_check (checker, &bitmap, NULL));
 
   for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
     {

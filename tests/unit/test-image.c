@@ -212,28 +212,23 @@ examine_bitmaps (const Qcow2Image *image, Qcow2Findings *findings,
   g_autoptr (Qcow2Directory) directory
       = qcow2_directory_open_checked (image, findings, error);
   g_autoptr (Qcow2BitmapChecker) checker = NULL;
-  g_autoptr (GError) local_error = NULL;
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+  Qcow2Next next;
 
   if (directory == NULL)
     return FALSE;
 
   checker = qcow2_bitmap_checker_new (directory, findings);
-  while (TRUE)
+  while ((next = qcow2_directory_next (directory, &bitmap, error))
+         == QCOW2_NEXT_ITEM)
     {
-      g_auto (Qcow2Bitmap) bitmap = { 0 };
-
-      if (!qcow2_directory_next (directory, &bitmap, &local_error)
-          || !qcow2_bitmap_checker_check (checker, &bitmap, &local_error))
-        break;
+      if (!qcow2_bitmap_checker_check (checker, &bitmap, error))
+        return FALSE;
 
       g_assert_cmpint (bitmap.state, !=, QCOW2_BITMAP_STATE_UNKNOWN);
     }
 
-  if (local_error == NULL)
-    return TRUE;
-
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return FALSE;
+  return next == QCOW2_NEXT_END;
 }
 
 /* Opens SOURCE, reads everything that the commands show, and adds findings to
