@@ -73,51 +73,41 @@ look_at_name (Job *job, GBytes *name)
 static gboolean
 print_bitmaps (Job *job, GError **error)
 {
-  g_autoptr (GError) local_error = NULL;
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+  Qcow2Next next;
 
-  while (local_error == NULL)
+  while ((next = qcow2_dumper_next_bitmap (job->dumper, &bitmap, error))
+         == QCOW2_NEXT_ITEM)
     {
-      g_auto (Qcow2Bitmap) bitmap = { 0 };
-
-      if (!qcow2_dumper_next_bitmap (job->dumper, &bitmap, &local_error))
-        break;
-
       look_at_name (job, bitmap.name);
       qemu_dump_begin_bitmap (job->dump, &bitmap);
-      print_table (job, &bitmap, &local_error);
+      const gboolean printed = print_table (job, &bitmap, error);
       qemu_dump_end_bitmap (job->dump);
+      if (!printed)
+        return FALSE;
     }
 
-  if (local_error == NULL)
-    return TRUE;
-
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return FALSE;
+  return next == QCOW2_NEXT_END;
 }
 
 static gboolean
 print_extensions (Job *job, GError **error)
 {
-  g_autoptr (GError) local_error = NULL;
+  g_auto (Qcow2Extension) extension = { 0 };
+  Qcow2Next next;
 
-  while (local_error == NULL)
+  while ((next = qcow2_dumper_next_extension (job->dumper, &extension, error))
+         == QCOW2_NEXT_ITEM)
     {
-      g_auto (Qcow2Extension) extension = { 0 };
-
-      if (!qcow2_dumper_next_extension (job->dumper, &extension, &local_error))
-        break;
-
       qemu_dump_begin_extension (job->dump, &extension);
-      if (extension.magic == QCOW2_EXTENSION_BITMAPS)
-        print_bitmaps (job, &local_error);
+      const gboolean printed = extension.magic != QCOW2_EXTENSION_BITMAPS
+                               || print_bitmaps (job, error);
       qemu_dump_end_extension (job->dump);
+      if (!printed)
+        return FALSE;
     }
 
-  if (local_error == NULL)
-    return TRUE;
-
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return FALSE;
+  return next == QCOW2_NEXT_END;
 }
 
 static gboolean

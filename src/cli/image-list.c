@@ -46,19 +46,18 @@ next_of (char ***array)
   return *(*array)++;
 }
 
-static gboolean
+static Qcow2Next
 list_error (const ImageList *list, const char *what, int errnum,
             GError **error)
 {
   g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (errnum),
                "%s: cannot %s the list of images: %s", list->name, what,
                g_strerror (errnum));
-  return FALSE;
+  return QCOW2_NEXT_FAILED;
 }
 
-/* Opens the next list file.  Returns FALSE without an error when there is
- * none. */
-static gboolean
+/* Opens the next list file. */
+static Qcow2Next
 open_next (ImageList *list, GError **error)
 {
   list->delimiter = '\n';
@@ -69,14 +68,12 @@ open_next (ImageList *list, GError **error)
       list->name = next_of (&list->nul_files);
     }
   if (list->name == NULL)
-    return FALSE;
+    return QCOW2_NEXT_END;
 
   list->file
       = g_str_equal (list->name, "-") ? stdin : fopen (list->name, "re");
-  if (list->file == NULL)
-    return list_error (list, "open", errno, error);
-
-  return TRUE;
+  return list->file != NULL ? QCOW2_NEXT_ITEM
+                            : list_error (list, "open", errno, error);
 }
 
 static void
@@ -88,24 +85,18 @@ close_list (ImageList *list)
   list->file = NULL;
 }
 
-/* Returns the next name in the current list file, or NULL without an error at
- * its end.  The caller frees the name. */
-static char *
-read_name (ImageList *list, GError **error)
+/* Stores the next name in the current list file in *NAME, which the caller
+ * frees. */
+static Qcow2Next
+read_name (ImageList *list, char **name, GError **error)
 {
-  while (TRUE)
-    {
-      errno = 0;
-      const ssize_t got = getdelim (&list->line, &list->line_size,
-                                    list->delimiter, list->file);
-      if (got < 0 && ferror (list->file))
-        {
-          list_error (list, "read", errno, error);
-          return NULL;
-        }
-      if (got < 0)
-        return NULL;
+  ssize_t got;
 
+  errno = 0;
+  while ((got = getdelim (&list->line, &list->line_size, list->delimiter,
+                          list->file))
+         >= 0)
+    {
       gsize len = (gsize) got;
       if (list->line[len - 1] == list->delimiter)
         list->line[--len] = '\0';
@@ -113,43 +104,51 @@ read_name (ImageList *list, GError **error)
         continue; /* not a file name; an empty list may be one empty line */
 
       if (strlen (list->line) == len)
-        return g_strdup (list->line);
+        {
+          *name = g_strdup (list->line);
+          return QCOW2_NEXT_ITEM;
+        }
 
       g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
                    "%s: a line of the list of images has a NUL byte: give it "
                    "to --files0-from",
                    list->name);
-      return NULL;
+      return QCOW2_NEXT_FAILED;
     }
+
+  return ferror (list->file) ? list_error (list, "read", errno, error)
+                             : QCOW2_NEXT_END;
 }
 
-/* Returns the name of the next image, which the caller frees, or NULL without
- * an error at the end.  Fails with G_FILE_ERROR when a list file cannot be
- * read; the next call then continues with the next list file. */
-char *
-image_list_next (ImageList *list, GError **error)
+/* Stores the name of the next image in *NAME, which the caller frees.  Fails
+ * with G_FILE_ERROR when a list file cannot be read; the next call then
+ * continues with the next list file. */
+Qcow2Next
+image_list_next (ImageList *list, char **name, GError **error)
 {
   const char *operand = next_of (&list->operands);
-  g_autoptr (GError) local_error = NULL;
+  Qcow2Next next = QCOW2_NEXT_ITEM;
 
   if (operand != NULL)
-    return g_strdup (operand);
-
-  while (list->file != NULL || open_next (list, &local_error))
     {
-      char *name = read_name (list, &local_error);
-
-      if (name != NULL)
-        return name;
-
-      close_list (list);
-      if (local_error != NULL)
-        break;
+      *name = g_strdup (operand);
+      return QCOW2_NEXT_ITEM;
     }
 
-  if (local_error != NULL)
-    g_propagate_error (error, g_steal_pointer (&local_error));
-  return NULL;
+  do
+    {
+      if (list->file == NULL)
+        next = open_next (list, error);
+      if (next != QCOW2_NEXT_ITEM)
+        return next;
+
+      next = read_name (list, name, error);
+      if (next != QCOW2_NEXT_ITEM)
+        close_list (list);
+    }
+  while (next == QCOW2_NEXT_END);
+
+  return next;
 }
 
 void

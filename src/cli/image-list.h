@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include <glib.h>
+#include "qcow2/next.h"
 
 G_BEGIN_DECLS
 
@@ -12,7 +12,7 @@ typedef struct ImageList ImageList;
 
 ImageList *image_list_new (char **operands, char **line_files,
                            char **nul_files);
-char *image_list_next (ImageList *list, GError **error);
+Qcow2Next image_list_next (ImageList *list, char **name, GError **error);
 void image_list_free (ImageList *list);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ImageList, image_list_free)

@@ -240,18 +240,19 @@ show_image (Tool *tool, const char *path, gboolean several, ToolImageFunc show,
 static char *
 next_image (Tool *tool, ImageList *list)
 {
-  while (TRUE)
+  GError *error = NULL;
+  char *path = NULL;
+
+  while (image_list_next (list, &path, &error) == QCOW2_NEXT_FAILED)
     {
-      g_autoptr (GError) error = NULL;
-      char *path = image_list_next (list, &error);
-
-      if (error == NULL)
-        return path;
-
       g_autofree char *message = usage_escape (error->message);
+
       tool_set_status (tool, TOOL_FAILED);
       output_message (tool->output, NULL, message);
+      g_clear_error (&error);
     }
+
+  return path;
 }
 
 /* Calls SHOW with DATA for each image of the command line, whatever the result

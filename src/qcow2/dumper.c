@@ -71,8 +71,8 @@ read_data (Qcow2Dumper *dumper, guint64 offset, guint64 len, GError **error)
 }
 
 /* Reads the data of EXTENSION at host offset OFFSET, and advances DUMPER to
- * the next extension. */
-static gboolean
+ * the next extension.  Returns QCOW2_NEXT_END where qcow2.py stops. */
+static Qcow2Next
 read_extension_data (Qcow2Dumper *dumper, guint64 offset,
                      Qcow2Extension *extension, GError **error)
 {
@@ -82,7 +82,7 @@ read_extension_data (Qcow2Dumper *dumper, guint64 offset,
   const guint64 padded = qcow2_round_up (extension->length, 8);
 
   if (is_bitmaps && !check_inside (dumper, offset, bitmaps_size))
-    return FALSE;
+    return QCOW2_NEXT_END;
 
   /* qcow2.py reads 24 bytes for the bitmaps extension, whatever its length.
    * Other data may end with the file: no extension follows there. */
@@ -90,8 +90,10 @@ read_extension_data (Qcow2Dumper *dumper, guint64 offset,
                      byte_source_get_size (dumper->source));
   extension->bytes = read_data (
       dumper, offset, is_bitmaps ? bitmaps_size : extension->length, error);
-  if (extension->bytes == NULL || !is_bitmaps)
-    return extension->bytes != NULL;
+  if (extension->bytes == NULL)
+    return QCOW2_NEXT_FAILED;
+  if (!is_bitmaps)
+    return QCOW2_NEXT_ITEM;
 
   qcow2_extension_decode_data (extension);
   dumper->entry = extension->bitmaps.bitmap_directory_offset;
@@ -99,72 +101,75 @@ read_extension_data (Qcow2Dumper *dumper, guint64 offset,
   if (dumper->entry > G_MAXINT64
       || dumper->n_left < extension->bitmaps.nb_bitmaps)
     dumper->is_stopped = TRUE;
-  return TRUE;
+  return QCOW2_NEXT_ITEM;
 }
 
-/* Stores the next extension in *EXTENSION, which the caller clears.  Returns
- * FALSE without an error at the end or where qcow2.py stops.  Fails with
- * QCOW2_ERROR_READ. */
-gboolean
+/* Clears *EXTENSION, the previous extension or zeroes, and stores the next
+ * extension in it, which the caller clears if it is the last one.  The end is
+ * also where qcow2.py stops.  Fails with QCOW2_ERROR_READ. */
+Qcow2Next
 qcow2_dumper_next_extension (Qcow2Dumper *dumper, Qcow2Extension *extension,
                              GError **error)
 {
   const guint64 offset = dumper->pos;
   Qcow2Extension e = { .file_offset = offset };
 
+  qcow2_extension_clear (extension);
   if (offset >= dumper->end
       || !check_inside (dumper, offset, QCOW2_EXTENSION_HEAD_LENGTH))
-    return FALSE;
+    return QCOW2_NEXT_END;
 
   const guint8 *head
       = byte_window_get (dumper->window, offset, QCOW2_EXTENSION_HEAD_LENGTH,
                          qcow2_extension_record.name, error);
   if (head == NULL)
-    return FALSE;
+    return QCOW2_NEXT_FAILED;
 
   qcow2_record_decode (&qcow2_extension_record, head,
                        QCOW2_EXTENSION_HEAD_LENGTH, &e);
-  if (e.magic == 0
-      || !read_extension_data (dumper, offset + QCOW2_EXTENSION_HEAD_LENGTH,
-                               &e, error))
-    return FALSE;
+  if (e.magic == 0)
+    return QCOW2_NEXT_END;
 
-  *extension = e;
-  return TRUE;
+  const Qcow2Next next = read_extension_data (
+      dumper, offset + QCOW2_EXTENSION_HEAD_LENGTH, &e, error);
+  if (next == QCOW2_NEXT_ITEM)
+    *extension = e;
+  return next;
 }
 
-/* Stores the next bitmap of the last extension that was read in *BITMAP, which
- * the caller clears.  Returns FALSE as qcow2_dumper_next_extension () does. */
-gboolean
+/* Stores the next bitmap of the last extension that was read in *BITMAP, as
+ * qcow2_dumper_next_extension () does. */
+Qcow2Next
 qcow2_dumper_next_bitmap (Qcow2Dumper *dumper, Qcow2Bitmap *bitmap,
                           GError **error)
 {
   const guint64 offset = dumper->entry;
   Qcow2Bitmap b = { .file_offset = offset, .granularity = QCOW2_ABSENT };
 
+  qcow2_bitmap_clear (bitmap);
   if (dumper->n_left == 0
       || !check_inside (dumper, offset, QCOW2_BITMAP_HEAD_LENGTH))
-    return FALSE;
+    return QCOW2_NEXT_END;
 
   const guint8 *head
       = byte_window_get (dumper->window, offset, QCOW2_BITMAP_HEAD_LENGTH,
                          qcow2_bitmap_record.name, error);
   if (head == NULL)
-    return FALSE;
+    return QCOW2_NEXT_FAILED;
 
   qcow2_record_decode (&qcow2_bitmap_record, head, QCOW2_BITMAP_HEAD_LENGTH,
                        &b);
   const guint64 name = offset + QCOW2_BITMAP_HEAD_LENGTH + b.extra_data_size;
   b.name = read_data (dumper, name, b.name_size, error);
   if (b.name == NULL)
-    return FALSE;
+    return QCOW2_NEXT_FAILED;
 
   dumper->n_left--;
   dumper->entry = (name + b.name_size + 7 - offset) / 8 * 8 + offset;
   if (b.bitmap_table_offset > G_MAXINT64)
     dumper->is_stopped = TRUE;
   *bitmap = b;
-  return TRUE;
+  return QCOW2_NEXT_ITEM;
 }
 
 /* Returns the bitmap table of BITMAP.  Stops DUMPER if the file does not hold

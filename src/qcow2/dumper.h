@@ -6,6 +6,7 @@
 
 #include "qcow2/bitmap.h"
 #include "qcow2/extension.h"
+#include "qcow2/next.h"
 #include "qcow2/table.h"
 
 G_BEGIN_DECLS
@@ -23,11 +24,11 @@ typedef struct
 } Qcow2Dumper;
 
 Qcow2Dumper *qcow2_dumper_new (ByteSource *source, const Qcow2Header *header);
-gboolean qcow2_dumper_next_extension (Qcow2Dumper *dumper,
-                                      Qcow2Extension *extension,
-                                      GError **error);
-gboolean qcow2_dumper_next_bitmap (Qcow2Dumper *dumper, Qcow2Bitmap *bitmap,
-                                   GError **error);
+Qcow2Next qcow2_dumper_next_extension (Qcow2Dumper *dumper,
+                                       Qcow2Extension *extension,
+                                       GError **error);
+Qcow2Next qcow2_dumper_next_bitmap (Qcow2Dumper *dumper, Qcow2Bitmap *bitmap,
+                                    GError **error);
 Qcow2Table qcow2_dumper_get_table (Qcow2Dumper *dumper,
                                    const Qcow2Bitmap *bitmap);
 void qcow2_dumper_free (Qcow2Dumper *dumper);

@@ -53,13 +53,17 @@ add_list (Folder *folder, const char *text, gsize len)
 #define ADD_LIST(folder, literal)                                             \
   add_list ((folder), (literal), sizeof (literal) - 1)
 
+/* Asserts that EXPECTED, or the end if NULL, is next. */
 static void
 assert_next (ImageList *list, const char *expected)
 {
   g_autoptr (GError) error = NULL;
-  g_autofree char *name = image_list_next (list, &error);
+  g_autofree char *name = NULL;
+  const Qcow2Next next = image_list_next (list, &name, &error);
 
   g_assert_no_error (error);
+  g_assert_cmpint (next, ==,
+                   expected != NULL ? QCOW2_NEXT_ITEM : QCOW2_NEXT_END);
   g_assert_cmpstr (name, ==, expected);
 }
 
@@ -68,8 +72,10 @@ assert_next_fails (ImageList *list, gint code, const char *path,
                    const char *words)
 {
   g_autoptr (GError) error = NULL;
-  g_autofree char *name = image_list_next (list, &error);
+  g_autofree char *name = NULL;
 
+  g_assert_cmpint (image_list_next (list, &name, &error), ==,
+                   QCOW2_NEXT_FAILED);
   g_assert_null (name);
   g_assert_error (error, G_FILE_ERROR, code);
   g_assert_true (g_str_has_prefix (error->message, path));
