@@ -14,7 +14,7 @@ typedef struct
   BitmapMap *map;
 } MapJob;
 
-static gboolean
+static Qcow2Next
 print_extent (const Qcow2Extent *extent, gpointer data, GError **error)
 {
   const MapJob *job = data;
@@ -24,10 +24,10 @@ print_extent (const Qcow2Extent *extent, gpointer data, GError **error)
   while (bitmap_map_extent (job->map, out, &rest))
     {
       if (!tool_flush (job->tool, error))
-        return FALSE;
+        return QCOW2_NEXT_FAILED;
     }
 
-  return tool_flush (job->tool, error);
+  return tool_flush (job->tool, error) ? QCOW2_NEXT_ITEM : QCOW2_NEXT_FAILED;
 }
 
 static gboolean
@@ -60,12 +60,12 @@ print_totals (BitmapMap *map, Tool *tool, const Qcow2ExtentQuery *query,
   return TRUE;
 }
 
-static gboolean
+static Qcow2Next
 plot_extent (const Qcow2Extent *extent, gpointer data,
              GError **error G_GNUC_UNUSED)
 {
   plot_add (data, extent);
-  return TRUE;
+  return QCOW2_NEXT_ITEM;
 }
 
 static gboolean
@@ -89,14 +89,14 @@ print_plot (const ContentsStyle *style, Tool *tool,
 
 /* Stores in DATA, a gboolean, whether EXTENT must be copied, and ends the walk
  * if so. */
-static gboolean
+static Qcow2Next
 look_at_extent (const Qcow2Extent *extent, gpointer data,
                 GError **error G_GNUC_UNUSED)
 {
   gboolean *const has_dirty = data;
 
   *has_dirty = QCOW2_EXTENT_MUST_COPY (extent->type);
-  return !*has_dirty;
+  return *has_dirty ? QCOW2_NEXT_END : QCOW2_NEXT_ITEM;
 }
 
 /* Answers through the exit status whether any of LENGTH bytes is dirty.
@@ -107,14 +107,9 @@ answer (guint64 length, Tool *tool, const Qcow2ExtentQuery *query,
 {
   const guint64 size = query->image->header.size;
   gboolean has_dirty = FALSE;
-  GError *local_error = NULL;
 
-  qcow2_extent_query_walk (query, look_at_extent, &has_dirty, &local_error);
-  if (local_error != NULL)
-    {
-      g_propagate_error (error, local_error);
-      return FALSE;
-    }
+  if (!qcow2_extent_query_walk (query, look_at_extent, &has_dirty, error))
+    return FALSE;
   if (has_dirty)
     return TRUE;
 

@@ -11,6 +11,7 @@
 #include "qcow2/bitmap.h"
 #include "qcow2/extent.h"
 #include "qcow2/image.h"
+#include "qcow2/next.h"
 
 G_BEGIN_DECLS
 
@@ -32,10 +33,10 @@ typedef struct
   GError **first_error;
 } Qcow2ExtentQuery;
 
-/* Is called for each EXTENT.  Returns TRUE to continue with the next one, or
- * FALSE to end the walk. */
-typedef gboolean (*Qcow2ExtentFunc) (const Qcow2Extent *extent, gpointer data,
-                                     GError **error);
+/* Is called for each EXTENT.  Returns QCOW2_NEXT_ITEM to continue with the
+ * next one, or QCOW2_NEXT_END to end the walk successfully. */
+typedef Qcow2Next (*Qcow2ExtentFunc) (const Qcow2Extent *extent, gpointer data,
+                                      GError **error);
 
 void qcow2_extent_query_set_range (Qcow2ExtentQuery *query, guint64 start,
                                    guint64 max_length);

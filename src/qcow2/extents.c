@@ -14,6 +14,7 @@ typedef struct
   gpointer func_data;
   guint64 start; /* guest offset */
   Qcow2ExtentType type;
+  Qcow2Next next; /* last result of FUNC */
 } State;
 
 /* Ends the current extent at bit AT, and starts one of TYPE there. */
@@ -28,7 +29,9 @@ change (Qcow2BitWalk *walk, guint64 at, Qcow2ExtentType type, GError **error)
 
   state->start = end;
   state->type = type;
-  return extent.length == 0 || state->func (&extent, state->func_data, error);
+  if (extent.length > 0)
+    state->next = state->func (&extent, state->func_data, error);
+  return state->next == QCOW2_NEXT_ITEM;
 }
 
 static gboolean
@@ -130,7 +133,7 @@ qcow2_extent_query_walk (const Qcow2ExtentQuery *query, Qcow2ExtentFunc func,
                          gpointer data, GError **error)
 {
   static const Qcow2BitSink sink = { .on_run = on_run, .on_bits = on_bits };
-  State state = { .func = func, .func_data = data };
+  State state = { .func = func, .func_data = data, .next = QCOW2_NEXT_ITEM };
   Qcow2BitWalk walk = { .query = query, .sink = &sink, .data = &state };
 
   if (query->length == 0)
@@ -141,12 +144,13 @@ qcow2_extent_query_walk (const Qcow2ExtentQuery *query, Qcow2ExtentFunc func,
                                 .length = query->length,
                                 .type = QCOW2_EXTENT_UNKNOWN };
 
-      return func (&all, data, error);
+      return func (&all, data, error) != QCOW2_NEXT_FAILED;
     }
 
   qcow2_bit_walk_begin (&walk);
   state.start = query->start;
   state.type = walk.clear;
-  return qcow2_bit_walk_run (&walk, error)
-         && change (&walk, walk.end, state.type, error);
+  return (qcow2_bit_walk_run (&walk, error)
+          && change (&walk, walk.end, state.type, error))
+         || state.next == QCOW2_NEXT_END;
 }

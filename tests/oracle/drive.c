@@ -339,7 +339,7 @@ typedef struct
   Qcow2ExtentTotals totals;
 } Extents;
 
-static gboolean
+static Qcow2Next
 take_extent (const Qcow2Extent *extent, gpointer data,
              GError **error G_GNUC_UNUSED)
 {
@@ -355,7 +355,7 @@ take_extent (const Qcow2Extent *extent, gpointer data,
   extents->end += extent->length;
   extents->last = extent->type;
   *total += extent->length;
-  return TRUE;
+  return QCOW2_NEXT_ITEM;
 }
 
 /* Reads the contents of BITMAP, even if BITMAP cannot be used. */

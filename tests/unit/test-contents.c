@@ -144,14 +144,14 @@ open_file (Fixture *f)
 
 /* ---- Comparison ---- */
 
-static gboolean
+static Qcow2Next
 take_extent (const Qcow2Extent *extent, gpointer data,
              GError **error G_GNUC_UNUSED)
 {
   const NaiveExtent taken = { extent->offset, extent->length, extent->type };
 
   g_array_append_val ((GArray *) data, taken);
-  return TRUE;
+  return QCOW2_NEXT_ITEM;
 }
 
 /* Returns the first thousand of EXTENTS in the form "0+512:1 512+9:0". */
@@ -1103,7 +1103,7 @@ init_bad_data (Fixture *f)
 }
 
 /* Takes as many extents as DATA, a pointer to a guint, allows, then fails. */
-static gboolean
+static Qcow2Next
 stop_after (const Qcow2Extent *extent G_GNUC_UNUSED, gpointer data,
             GError **error)
 {
@@ -1111,10 +1111,22 @@ stop_after (const Qcow2Extent *extent G_GNUC_UNUSED, gpointer data,
 
   g_assert_cmpuint (*left, >, 0);
   if (--*left > 0)
-    return TRUE;
+    return QCOW2_NEXT_ITEM;
 
   g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND, "enough");
-  return FALSE;
+  return QCOW2_NEXT_FAILED;
+}
+
+/* Takes as many extents as DATA, a pointer to a guint, allows, then ends the
+ * walk. */
+static Qcow2Next
+end_after (const Qcow2Extent *extent G_GNUC_UNUSED, gpointer data,
+           GError **error G_GNUC_UNUSED)
+{
+  guint *left = data;
+
+  g_assert_cmpuint (*left, >, 0);
+  return --*left > 0 ? QCOW2_NEXT_ITEM : QCOW2_NEXT_END;
 }
 
 /* Of three unreadable units the first one is reported. */
@@ -1262,6 +1274,11 @@ test_stop (void)
         g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND);
         g_assert_no_error (unread);
         g_assert_cmpuint (left, ==, 0);
+
+        left = n;
+        g_assert_true (
+            qcow2_extent_query_walk (&contents, end_after, &left, NULL));
+        g_assert_cmpuint (left, ==, 0);
       }
 }
 
@@ -1306,6 +1323,9 @@ test_stop_no_bits (void)
   g_assert_false (
       qcow2_extent_query_walk (&contents, stop_after, &left, &error));
   g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND);
+
+  left = 1;
+  g_assert_true (qcow2_extent_query_walk (&contents, end_after, &left, NULL));
 }
 
 /* ---- How much is read ---- */
