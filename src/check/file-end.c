@@ -54,14 +54,15 @@ typedef struct
 } Notes;
 
 /* A Qcow2OffsetFunc. */
-static gboolean
-note_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data)
+static Qcow2Next
+note_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data,
+               GError **error G_GNUC_UNUSED)
 {
   const Notes *notes = data;
 
   qcow2_file_end_note_needed (notes->end, notes->image, offset,
                               notes->image->header.cluster_size);
-  return TRUE;
+  return QCOW2_NEXT_ITEM;
 }
 
 /* Records in END the last cluster of IMAGE that REFCOUNTS mark as in use.

@@ -42,26 +42,27 @@ check_range (Guard *guard, const char *what, guint64 offset, guint64 size)
 }
 
 /* A Qcow2OffsetFunc. */
-static gboolean
-check_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data)
+static Qcow2Next
+check_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data,
+                GError **error G_GNUC_UNUSED)
 {
   Guard *guard = data;
 
   check_range (guard, "an L2 table", offset,
                guard->image->header.cluster_size);
-  return guard->what == NULL;
+  return guard->what == NULL ? QCOW2_NEXT_ITEM : QCOW2_NEXT_END;
 }
 
 /* A Qcow2OffsetFunc. */
-static gboolean
+static Qcow2Next
 check_refcount_block (guint64 offset, guint64 pointer G_GNUC_UNUSED,
-                      gpointer data)
+                      gpointer data, GError **error G_GNUC_UNUSED)
 {
   Guard *guard = data;
 
   check_range (guard, "a refcount block", offset,
                guard->image->header.cluster_size);
-  return guard->what == NULL;
+  return guard->what == NULL ? QCOW2_NEXT_ITEM : QCOW2_NEXT_END;
 }
 
 static void

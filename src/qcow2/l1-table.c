@@ -61,9 +61,9 @@ skip_zeroes (const guint8 *entries, gsize at, gsize len)
 }
 
 /* Calls FUNC with DATA for each entry of a table of offsets that is not 0
- * under MASK, until FUNC returns FALSE.  The table has BYTES bytes and starts
- * at host offset START of SOURCE.  Entries outside the file are ignored.
- * Fails with QCOW2_ERROR_READ. */
+ * under MASK.  The table has BYTES bytes and starts at host offset START of
+ * SOURCE.  Entries outside the file are ignored.  Fails with QCOW2_ERROR_READ,
+ * or as FUNC does. */
 gboolean
 qcow2_offsets_walk (ByteSource *source, guint64 start, guint64 bytes,
                     guint64 mask, Qcow2OffsetFunc func, gpointer data,
@@ -89,9 +89,13 @@ qcow2_offsets_walk (ByteSource *source, guint64 start, guint64 bytes,
         {
           const guint64 offset = qcow2_load_be64 (entries + at) & mask;
 
-          if (offset != 0
-              && !func (offset, start + i * QCOW2_ENTRY_LENGTH + at, data))
-            return TRUE;
+          if (offset == 0)
+            continue;
+
+          const Qcow2Next next = func (
+              offset, start + i * QCOW2_ENTRY_LENGTH + at, data, error);
+          if (next != QCOW2_NEXT_ITEM)
+            return next == QCOW2_NEXT_END;
         }
       i += len / QCOW2_ENTRY_LENGTH;
     }
@@ -102,7 +106,7 @@ qcow2_offsets_walk (ByteSource *source, guint64 start, guint64 bytes,
 /* Calls FUNC with DATA for each entry of the active L1 table of IMAGE that
  * points to an L2 table.  Entries outside the file are ignored.  If the table
  * is larger than QEMU allows, only the entries that the disk needs are read.
- * Fails with QCOW2_ERROR_READ. */
+ * Fails with QCOW2_ERROR_READ, or as FUNC does. */
 gboolean
 qcow2_l1_table_walk (const Qcow2Image *image, Qcow2OffsetFunc func,
                      gpointer data, GError **error)
@@ -131,7 +135,6 @@ typedef struct
   guint64 end;
   guint64 reached;    /* highest host offset of such a cluster so far, or 0 */
   guint64 bytes_left; /* of MAX_L2_BYTES */
-  GError *error;
 } Search;
 
 /* Returns the host offset in ENTRY, an L2 entry, or 0 if it has none. */
@@ -149,8 +152,9 @@ get_host_offset (const Qcow2Header *h, guint64 entry)
 }
 
 /* A Qcow2OffsetFunc: searches the L2 table at host offset OFFSET. */
-static gboolean
-search_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data)
+static Qcow2Next
+search_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data,
+                 GError **error)
 {
   Search *search = data;
   const Qcow2Header *h = &search->image->header;
@@ -163,9 +167,9 @@ search_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data)
   const guint64 bytes = MIN (h->cluster_size, left) / step * step;
 
   if (offset % h->cluster_size != 0)
-    return TRUE;
+    return QCOW2_NEXT_ITEM;
   if (bytes > search->bytes_left)
-    return FALSE;
+    return QCOW2_NEXT_END;
 
   search->bytes_left -= bytes;
   byte_window_set_end (search->window, offset + bytes);
@@ -174,10 +178,10 @@ search_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data)
       gsize len;
       const guint8 *entries = byte_window_get_available (
           search->window, offset + done, step, BYTE_WINDOW_SIZE, &len,
-          L2_TABLE, &search->error);
+          L2_TABLE, error);
 
       if (entries == NULL)
-        return FALSE;
+        return QCOW2_NEXT_FAILED;
 
       for (gsize at = 0; at < len; at += step)
         {
@@ -190,7 +194,7 @@ search_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data)
       done += len;
     }
 
-  return TRUE;
+  return QCOW2_NEXT_ITEM;
 }
 
 /* Stores in *REACHED the highest host offset, from END on, of a cluster that
@@ -215,9 +219,5 @@ qcow2_l2_tables_reach (const Qcow2Image *image, guint64 end, guint64 *reached,
     return FALSE;
 
   *reached = search.reached;
-  if (search.error == NULL)
-    return TRUE;
-
-  g_propagate_error (error, search.error);
-  return FALSE;
+  return TRUE;
 }

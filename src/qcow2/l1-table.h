@@ -5,6 +5,7 @@
 #pragma once
 
 #include "qcow2/image.h"
+#include "qcow2/next.h"
 
 G_BEGIN_DECLS
 
@@ -33,9 +34,10 @@ extern const Qcow2Record qcow2_l1_entry_record;
 extern const Qcow2Record qcow2_l2_entry_record;
 
 /* Receives OFFSET, a host offset that a table entry holds, and POINTER, the
- * host offset of the entry.  Returns TRUE to continue the walk. */
-typedef gboolean (*Qcow2OffsetFunc) (guint64 offset, guint64 pointer,
-                                     gpointer data);
+ * host offset of the entry.  Returns QCOW2_NEXT_ITEM to continue the walk, or
+ * QCOW2_NEXT_END to end it successfully. */
+typedef Qcow2Next (*Qcow2OffsetFunc) (guint64 offset, guint64 pointer,
+                                      gpointer data, GError **error);
 
 gboolean qcow2_offsets_walk (ByteSource *source, guint64 start, guint64 bytes,
                              guint64 mask, Qcow2OffsetFunc func, gpointer data,
