@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # bitmap-map and QEMU agree about dirty extents.  Random images of every
 # cluster size and granularity are compared with nbdinfo and qemu-nbd.  Bitmaps
-# that QEMU does not use are refused.  The scripts in the man page copy exactly
+# that QEMU does not use are refused.  The scripts in the man pages copy exactly
 # the dirty parts.
 
 # shellcheck source=tests/lib.sh
@@ -203,7 +203,7 @@ damaged ()
   map_py unknown sound.map "$image" "$2" | forced "$1" "*$3*"
 }
 
-# ---- The scripts in the man page ----
+# ---- The scripts in the man pages ----
 
 # Users call the program by its name.
 qcow2tool ()
@@ -261,15 +261,15 @@ new_backup ()
   put_mark backup.raw
 }
 
-# example WORDS: prints the script in the man page that contains WORDS, without
-# its indentation.
+# example WORDS: prints the script in the man pages that contains WORDS,
+# without its indentation.
 example ()
 {
   awk -v words="$1" '
-    /^=head1 / { here = $0 == "=head1 EXAMPLES" }
+    /^=head1 / { here = $2 == "EXAMPLES" || $2 == "SCRIPTING" }
     here && /^    / { script = script substr ($0, 5) "\n"; next }
     { if (index (script, words)) printf "%s", script; script = "" }' \
-    "$srcdir/doc/qcow2tool.pod"
+    "$srcdir"/doc/*.pod
 }
 
 # by_the_manual NAME WORDS: runs this script with the variables that it uses.
@@ -397,7 +397,7 @@ backup_by_the_manual ()
     eval '! same_disk'
 }
 
-# The variables in the scripts of the man page, which are read by eval.
+# The variables in the scripts of the man pages, which are read by eval.
 # shellcheck disable=SC2034
 recipes ()
 {

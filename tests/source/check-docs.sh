@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The program, its man page, its completion and README agree with each other.
+# The program, its man pages, its completion and README agree with each other.
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
 pod=$srcdir/doc/qcow2tool.pod
+bitmaps_pod=$srcdir/doc/qcow2tool-bitmaps.pod
+json_pod=$srcdir/doc/qcow2tool-json.pod
+rules_pod=$srcdir/doc/qcow2tool-rules.pod
+pods=("$srcdir"/doc/*.pod)
 samples=(extl2 iotest291-merged iotest291-orig multi-entry unknown-ext version2
   zstd-4k)
 
-# The examples run the qcow2tool in the PATH.  Those of the man page run in a
+# The examples run the qcow2tool in the PATH.  Those of the man pages run in a
 # folder with sample images, those of README in an empty folder where they
 # create their own.
 mkdir "$tmp/bin" "$tmp/cwd" "$tmp/readme"
@@ -22,6 +26,7 @@ for name in "${samples[@]}"; do
   sample "$name"
   ln -s "$sample" .
 done
+ln -s "$tmp/iotest291-merged.qcow2" disk.qcow2
 
 # shellcheck source=completions/qcow2tool.bash
 . "$srcdir/completions/qcow2tool.bash"
@@ -45,15 +50,31 @@ help_options ()
   grep -oE '^  (-[A-Za-z0-9], )?--[a-z0-9-]+' | grep -oE -- '-[A-Za-z0-9-]+'
 }
 
-# pod_section LEVEL TITLE: prints the text of the section.
+# pod_section LEVEL TITLE [POD...]: prints the text of the section of
+# qcow2tool(1), or of other pages.
 pod_section ()
 {
-  awk -v level="$1" -v title="$2" '
+  local level=$1 title=$2
+
+  shift 2
+  [ $# -gt 0 ] || set -- "$pod"
+  awk -v level="$level" -v title="$title" '
     /^=head[12] / {
       here = $0 == "=head" level " " title ||
         (here && substr ($1, 6) > level)
     }
-    here' "$pod"
+    here' "$@"
+}
+
+# about COMMAND: prints the text about the command, which may have a page of
+# its own.
+about ()
+{
+  if [ -e "$srcdir/doc/qcow2tool-$1.pod" ]; then
+    cat "$srcdir/doc/qcow2tool-$1.pod"
+  else
+    pod_section 2 "$1"
+  fi
 }
 
 # Prints the options that the items of the pod on standard input document, one
@@ -88,6 +109,18 @@ pod_section 1 COMMANDS | sed -n 's/^=head2 //p' | grep -vx help |
   same_words 'the man page has the commands' "$tmp/commands"
 pod_section 1 SYNOPSIS | sed -n 's/^B<qcow2tool \([a-z-]*\)>.*/\1/p' |
   grep -vx help | same_words 'the synopsis has the commands' "$tmp/commands"
+for page in "${pods[@]}"; do
+  command=${page##*/qcow2tool-}
+  command=${command%.pod}
+  if grep -qxF -e "$command" "$tmp/commands"; then
+    echo "$command" > "$tmp/command"
+    pod_section 1 SYNOPSIS "$page" |
+      sed -n 's/^B<qcow2tool \([a-z-]*\)[ >].*/\1/p' |
+      same_words "the page of $command has its synopsis" "$tmp/command"
+    check "qcow2tool(1) refers to the page of $command" \
+      grep -qF "L<qcow2tool-$command(1)>" <(pod_section 2 "$command")
+  fi
+done
 completions 'qcow2tool ' | grep -vx help |
   same_words 'the completion has the commands' "$tmp/commands"
 sed -n 's/^    .*qcow2tool \([a-z-][a-z-]*\).*/\1/p' "$srcdir/README" |
@@ -117,7 +150,7 @@ for command in "${commands[@]}"; do
   cat "$tmp/options" >> "$tmp/all-options"
 
   {
-    pod_section 2 "$command" | pod_options
+    about "$command" | pod_options
     pod_section 1 OPTIONS | sed '1,/^Of every command/d' | pod_options \
       | grep -vE -e "$(hidden "$command")"
   } | same_words "the man page has the options of $command and no others" \
@@ -142,20 +175,28 @@ for command in "${commands[@]}"; do
     completions "qcow2tool $command $option " |
       same_words "the completion has the values of $command $option" \
         "$tmp/values"
-    { pod_section 2 "$command"; pod_section 1 OPTIONS; } | tr '\n' ' ' |
-      sed 's/E<lt>/</g; s/E<gt>/>/g' > "$tmp/section"
+    # The keys of fields are those of JSON.
+    {
+      if [ "$option" = --field ]; then
+        pod_section 2 "$command" "$json_pod"
+      else
+        about "$command"
+        pod_section 1 OPTIONS
+      fi
+    } | tr '\n' ' ' | sed 's/E<lt>/</g; s/E<gt>/>/g' > "$tmp/section"
     while read -r value; do
       check "the man page has $command $option=$value" \
-        grep -qF "C<$value>" "$tmp/section"
+        grep -qF "B<$value>" "$tmp/section"
     done < "$tmp/values"
   done < "$tmp/options"
 done
 
-# Every option that the man page or README names exists, unless it belongs to
+# Every option that a man page or README names exists, unless it belongs to
 # another program.
 echo --map >> "$tmp/all-options" # nbdinfo's
-grep -hvE '^    (nbdinfo --size|make install|parallel --nonall)' "$pod" \
-  "$srcdir/README" | grep -vE '^ *jq -c --arg |qemu-img bitmap --remove' |
+grep -hvE '^    (nbdinfo --size|make install|parallel --nonall)' \
+  "${pods[@]}" "$srcdir/README" |
+  grep -vE '^ *jq -c --arg |qemu-img bitmap --remove' |
   grep -oE -- '--[a-z][a-z0-9-]*' | sort -u > "$tmp/found"
 extra=$(sort -u "$tmp/all-options" | comm -23 "$tmp/found" -)
 check "every documented option exists, except: '$extra'" [ -z "$extra" ]
@@ -170,21 +211,25 @@ sed -n 's/.*{ QCOW2_BITMAP_STATE_[A-Z_]*, "\(.*\)" },.*/\1/p' \
   "$srcdir/src/qcow2/bitmap.c" > "$tmp/shown"
 # A remark in parentheses does not make a separate state.
 sed 's/ (.*//' "$tmp/shown" > "$tmp/states"
-while read -r state; do
-  check "the man page has the state $state" grep -qF "C<$state>" "$pod"
-done < "$tmp/shown"
-pod_section 1 'BITMAP STATES' | sed -n 's/^=item C<\(.*\)>$/\1/p' |
-  same_words 'the man page has the bitmap states' "$tmp/states"
+for page in "$pod" "$bitmaps_pod"; do
+  name=${page##*/}
+  pod_section 1 'BITMAP STATES' "$page" > "$tmp/section"
+  while read -r state; do
+    check "$name has the state $state" grep -qF "B<$state>" "$tmp/section"
+  done < "$tmp/shown"
+  sed -n 's/^=item B<\(.*\)>$/\1/p' "$tmp/section" |
+    same_words "$name has the bitmap states" "$tmp/states"
+done
 
 sed -n '/^status_get_error_word/,/^}/s/.*return "\(.*\)";/\1/p' \
   "$srcdir/src/cli/status.c" > "$tmp/codes"
-pod_section 1 'JSON OUTPUT' | sed -n 's/^C<\([a-z0-9-]*\)>: .*/\1/p' |
+pod_section 2 error "$json_pod" | sed -n 's/^=item B<\(.*\)>$/\1/p' |
   same_words 'the man page has the error codes' "$tmp/codes"
 
 # All rules in the table of the source.
 grep -oE '^RULE \([A-Z0-9_]+, "[A-Z]+-[0-9]+"' "$srcdir/src/check/rules.def" \
   | grep -oE '[A-Z]+-[0-9]+' | sort -u > "$tmp/rules"
-pod_section 1 RULES | sed -n 's/^=item \([A-Z]*-[0-9]*\)$/\1/p' |
+pod_section 1 RULES "$rules_pod" | sed -n 's/^=item B<\(.*\)>$/\1/p' |
   same_words 'the man page has the rules and no others' "$tmp/rules"
 for file in "$srcdir"/src/*/*.c; do
   grep -oE '\[[A-Z]+-[0-9]+\]' "$file"
@@ -192,7 +237,7 @@ done | tr -d '[]' | sort -u | comm -23 - "$tmp/rules" > "$tmp/unknown"
 check 'messages name no other rules' [ ! -s "$tmp/unknown" ]
 
 for file in contrib/qcow2.py doc/qcow2tool.schema.json; do
-  check "$file, which the man page names, exists" \
+  check "$file, which a man page names, exists" \
     [ -s "$srcdir/$file" ]
 done
 
@@ -270,20 +315,28 @@ if command -v jq > /dev/null; then
   check "the schema has all keys except: '$missing'" [ -z "$missing" ]
   missing=
   while read -r key; do
-    grep -qF "C<$key>" "$pod" || [[ $key == *_hex ]] || missing+=" $key"
+    grep -qF "B<$key>" "$json_pod" || [[ $key == *_hex ]] \
+      || missing+=" $key"
   done < <(sort -u "$tmp/keys" "$tmp/schema-keys")
   check "the man page has all keys except: '$missing'" [ -z "$missing" ]
 else
   skip 'keys of the JSON' 'jq is not installed'
 fi
 
-if command -v podchecker > /dev/null; then
-  # Commands share options, so repeated names of options are not a fault.
-  podchecker -warnings "$pod" 2>&1 | grep -v 'multiple occurrences' > "$out"
-  check 'podchecker finds no error' [ "$(cat "$out")" = "$pod pod syntax OK." ]
-else
-  skip 'podchecker finds no error' 'podchecker is not installed'
-fi
+for page in "${pods[@]}"; do
+  name=${page##*/}
+  if command -v podchecker > /dev/null; then
+    # Commands share options, so repeated names of options are not a fault.
+    podchecker -warnings "$page" 2>&1 | grep -v 'multiple occurrences' > "$out"
+    check "podchecker finds no error in $name" \
+      [ "$(cat "$out")" = "$page pod syntax OK." ]
+  else
+    skip "podchecker finds no error in $name" 'podchecker is not installed'
+  fi
+  # pod2man puts C<> in quotes, but the quotes would not be part of the word.
+  grep -n 'C<' "$page" > "$tmp/found"
+  expect_same "$name has words in bold instead of C<>" /dev/null "$tmp/found"
+done
 
 # lack_of FILE: prints what the script FILE needs and this machine lacks.
 lack_of ()
@@ -304,7 +357,7 @@ lack_of ()
 
 # run_examples FILE: runs the lines "    $ COMMAND" in it, each with the lines
 # "    > " that continue it.  The output must equal the indented lines that
-# follow.
+# follow.  Sets $n_examples to their number.
 run_examples ()
 {
   local n=0 example lack
@@ -355,25 +408,46 @@ run_examples ()
     cp "${example%.sh}.out" "$tmp/expected"
     expect_file "${1##*/}: $(head -n 1 "$example")" "$out"
   done
-  check "${1##*/} has examples" [ "$n" -ge 5 ]
+  n_examples=$n
 }
 
 cd "$tmp/readme" || exit 1
 run_examples "$srcdir/README"
+check 'README has examples' [ "$n_examples" -ge 5 ]
 if command -v parallel > /dev/null && command -v jq > /dev/null; then
   check 'README: parallel found the images, too' \
     test "$(jq -r .filename fleet.jsonl | sort | tr '\n' ' ')" \
     = './merged.qcow2 ./multi.qcow2 '
 fi
 cd "$tmp/cwd" || exit 1
-run_examples "$pod"
+for page in "${pods[@]}"; do
+  run_examples "$page"
+  case ${page##*/} in
+    qcow2tool.pod) minimum=5 ;;
+    qcow2tool-rules.pod) minimum=0 ;;
+    *) minimum=1 ;;
+  esac
+  check "${page##*/} has examples" [ "$n_examples" -ge "$minimum" ]
+done
 
-# Runs the scripts in the man page, one per paragraph, on an image with bitmap
-# big.
+# Runs the scripts in the man pages, one per paragraph, on an image with bitmap
+# big.  A paragraph that begins with "$ " is an example, which was run above.
 rm -rf "$tmp/scripts"
 mkdir "$tmp/scripts"
-pod_section 1 EXAMPLES | awk -v dir="$tmp/scripts" '
-  /^    / { if (!here) n++; here = 1; print > (dir "/" n ".sh"); next }
+for title in EXAMPLES SCRIPTING; do
+  pod_section 1 "$title" "${pods[@]}"
+done | awk -v dir="$tmp/scripts" '
+  /^    / {
+    if (!here)
+      {
+        example = /^    \$ /
+        n += !example
+      }
+    here = 1
+    if (!example)
+      print > (dir "/" n ".sh")
+    next
+  }
   { here = 0 }'
 sample multi-entry
 cat > "$tmp/setting" <<'END'
@@ -407,6 +481,6 @@ END
   expect "the script at '$(sed -n '1s/^ *//p' "$script")' runs" 0
   check 'the script prints no messages' [ ! -s "$err" ]
 done
-check 'there are scripts' [ "$n_scripts" -ge 5 ]
+check 'there are scripts' [ "$n_scripts" -ge 10 ]
 
 done_testing
