@@ -338,6 +338,66 @@ for page in "${pods[@]}"; do
   expect_same "$name has words in bold instead of C<>" /dev/null "$tmp/found"
 done
 
+# The pages that are installed, such as qcow2tool.1.
+sed -n 's,.*%D%/\(qcow2tool[a-z0-9-]*\.[0-9]\).*,\1,p' "$srcdir/doc/local.mk" \
+  > "$tmp/pages"
+mapfile -t pages < "$tmp/pages"
+for page in "${pods[@]}"; do
+  basename "$page" .pod
+done > "$tmp/names"
+sed 's/\.[0-9]$//' "$tmp/pages" |
+  same_words 'the pages that are installed have a source' "$tmp/names"
+
+# Prints the pages that the text on standard input refers to, as qcow2tool.1.
+references ()
+{
+  grep -oE '\bqcow2tool[a-z0-9-]*\([0-9]\)' | sed 's/(\(.\))/.\1/'
+}
+
+cat "${pods[@]}" "$srcdir/README" "$srcdir/HACKING" | references | sort -u |
+  comm -23 - <(sort "$tmp/pages") > "$tmp/found"
+expect_same 'pages that others refer to exist' /dev/null "$tmp/found"
+for page in "${pages[@]}"; do
+  name=${page%.?}
+  {
+    pod_section 1 'SEE ALSO' "$srcdir/doc/$name.pod" | references
+    echo "$page"
+  } | same_words "$name refers to all other pages" "$tmp/pages"
+done
+
+grep -h '^=head1' "$pod" | sed '5q' | expect_same 'examples come early' - \
+  <(printf '=head1 %s\n' NAME SYNOPSIS DESCRIPTION EXAMPLES COMMANDS)
+grep '^=head1' "$pod" | tail -n 5 | expect_same 'the last sections' - \
+  <(printf '=head1 %s\n' BUGS 'REPORTING BUGS' AUTHORS COPYRIGHT 'SEE ALSO')
+n=$(pod_section 1 EXAMPLES |
+  awk '/^    / { n += !here; here = 1; next } { here = 0 } END { print n }')
+check 'qcow2tool(1) begins with five examples' [ "$n" = 5 ]
+
+# format_page FILE: prints the page as a terminal of 80 columns shows it.
+format_page ()
+{
+  if command -v groff > /dev/null; then
+    groff -man -Tutf8 -rLL=80n "$1" 2>&1
+  else
+    MANWIDTH=80 man -l "$1" 2>&1 | cat
+  fi
+}
+
+# A longer page is not read to its end: a command that needs more room gets a
+# page of its own.
+max_lines=700
+if command -v groff > /dev/null || command -v man > /dev/null; then
+  for page in "${pages[@]}"; do
+    file=$builddir/doc/$page
+    [ -e "$file" ] || file=$srcdir/doc/$page
+    n=$(format_page "$file" | wc -l)
+    check "$page is formatted" [ "$n" -gt 100 ]
+    check "$page has at most $max_lines lines" [ "$n" -le "$max_lines" ]
+  done
+else
+  skip 'the pages are short' 'neither groff nor man is installed'
+fi
+
 # lack_of FILE: prints what the script FILE needs and this machine lacks.
 lack_of ()
 {
