@@ -11,6 +11,16 @@
 #define USAGE                                                                 \
   "Usage: qcow2tool [--help] [--version] COMMAND [OPTION...] IMAGE..."
 
+/* Scripts read the first line; the lines below it are the ones that GNU tools
+ * print. */
+static const char version_text[]
+    = "qcow2tool " PACKAGE_VERSION "\n"
+      "Copyright (C) 2026 The qcow2tool authors\n"
+      "License LGPLv2.1+: GNU LGPL version 2.1 or later "
+      "<https://www.gnu.org/licenses/>.\n"
+      "This is free software: you are free to change and redistribute it.\n"
+      "There is NO WARRANTY, to the extent permitted by law.\n";
+
 /* Maximum number of typing errors in a mistyped command; more of them make it
  * a different word. */
 #define MAX_SLIPS 2
@@ -235,8 +245,7 @@ run (Tool *tool, char **argv, const Command **command, GError **error)
     }
   if (version)
     {
-      g_string_append (tool_get_text (tool),
-                       "qcow2tool " PACKAGE_VERSION "\n");
+      g_string_append (tool_get_text (tool), version_text);
       return TRUE;
     }
   if (*operands == NULL)

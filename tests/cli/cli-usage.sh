@@ -257,8 +257,14 @@ expect_answer "-- before the command" <<< 67108864
 for option in --version -V; do
   tool $option
   check "$option" grep -qE '^qcow2tool [0-9]+\.[0-9]+' "$out"
-  check "$option: one line, status 0, no message" \
-    test "$status.$(wc -l < "$out").$(wc -c < "$err")" = 0.1.0
+  check "$option: status 0, no message" test "$status.$(wc -c < "$err")" = 0.0
+  # Scripts read the first line only.
+  sed 1d "$out" > "$tmp/notice"
+  check "$option: the copyright" \
+    grep -qE '^Copyright \(C\) [0-9-]+ The qcow2tool authors$' "$tmp/notice"
+  check "$option: the licence" \
+    grep -qE '^License LGPLv2\.1\+: .* 2\.1 or later' "$tmp/notice"
+  check "$option: no warranty" grep -q 'NO WARRANTY' "$tmp/notice"
 done
 check "the version is that of configure" test \
   "$(head -n 1 "$out" | cut -d ' ' -f 2)" \
