@@ -3,10 +3,13 @@
 # QCOW2TOOL_WRAPPER is a command that runs the programs under test, so that
 # valgrind is a variable and not a second suite.
 TEST_EXTENSIONS = .sh
-LOG_DRIVER = env AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+TAP_DRIVER = env AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+LOG_DRIVER = $(TAP_DRIVER)
 LOG_COMPILER = $(srcdir)/tests/unit/run-unit
 SH_LOG_DRIVER = $(LOG_DRIVER)
 SH_LOG_COMPILER = bash
+# A line for each file: make check LOG_DRIVER='$(BRIEF_DRIVER)'
+BRIEF_DRIVER = $(SHELL) $(srcdir)/tests/brief-driver $(TAP_DRIVER)
 AM_TESTS_ENVIRONMENT = \
 	export LC_ALL=C.UTF-8 G_DEBUG=fatal-warnings MALLOC_PERTURB_=147; \
 	export srcdir='$(abs_top_srcdir)' builddir='$(abs_top_builddir)'; \
@@ -89,7 +92,8 @@ other_tests = \
 	%D%/source/check-docs.sh \
 	%D%/source/check-format.sh \
 	%D%/source/check-layers.sh \
-	%D%/source/check-prose.sh
+	%D%/source/check-prose.sh \
+	%D%/source/check-quickstart.sh
 shell_tests = $(code_tests) $(other_tests)
 
 check_PROGRAMS += $(unit_tests) %D%/builder/mkimage
@@ -98,6 +102,7 @@ EXTRA_DIST += \
 	$(shell_tests) \
 	%D%/bench/bench.py \
 	%D%/bench/images.py \
+	%D%/brief-driver \
 	%D%/cli/check-findings.py \
 	%D%/cli/every-image.py \
 	%D%/cli/fault-shim.c \
