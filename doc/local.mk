@@ -13,6 +13,7 @@ dist_man5_MANS = %D%/qcow2tool-json.5
 dist_man7_MANS = %D%/qcow2tool-rules.7
 man_pages = $(dist_man1_MANS) $(dist_man5_MANS) $(dist_man7_MANS)
 EXTRA_DIST += \
+	CONTRIBUTING \
 	HACKING \
 	%D%/qcow2tool.pod \
 	%D%/qcow2tool-bitmap-map.pod \
