@@ -3,7 +3,7 @@
 # pod2man.  The date of a page is that of the release in NEWS, or
 # SOURCE_DATE_EPOCH: the same source always produces the same pages.
 
-dist_doc_DATA = %D%/qcow2tool.schema.json
+dist_doc_DATA = %D%/performance.txt %D%/qcow2tool.schema.json
 dist_man1_MANS = \
 	%D%/qcow2tool.1 \
 	%D%/qcow2tool-bitmap-map.1 \

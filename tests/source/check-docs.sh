@@ -240,6 +240,10 @@ for file in contrib/qcow2.py doc/qcow2tool.schema.json; do
   check "$file, which a man page names, exists" \
     [ -s "$srcdir/$file" ]
 done
+for file in AUTHORS CONTRIBUTING COPYING HACKING NEWS doc/performance.txt; do
+  check "README names $file" grep -qw "$file" "$srcdir/README"
+  check "$file exists" [ -s "$srcdir/$file" ]
+done
 
 # All JSON keys, as the program prints them and as the schema lists them.
 if command -v jq > /dev/null; then
@@ -474,10 +478,22 @@ run_examples ()
 cd "$tmp/readme" || exit 1
 run_examples "$srcdir/README"
 check 'README has examples' [ "$n_examples" -ge 5 ]
+
+# The commands in the tables of README, which have no output there.
+sed -n '/^    [$>]/d; s/^    .*\(qcow2tool .* IMG\)$/\1/p' "$srcdir/README" \
+  > "$tmp/table"
+while read -r command; do
+  arguments=${command#qcow2tool }
+  arguments=${arguments/%IMG/merged.qcow2}
+  # shellcheck disable=SC2086
+  tool ${arguments/NAME/b2}
+  expect "README: $command" 0
+done < "$tmp/table"
+check 'README has tables of commands' [ "$(wc -l < "$tmp/table")" -ge 20 ]
 if command -v parallel > /dev/null && command -v jq > /dev/null; then
   check 'README: parallel found the images, too' \
     test "$(jq -r .filename fleet.jsonl | sort | tr '\n' ' ')" \
-    = './merged.qcow2 ./multi.qcow2 '
+    = './damaged.qcow2 ./merged.qcow2 ./multi.qcow2 '
 fi
 cd "$tmp/cwd" || exit 1
 for page in "${pods[@]}"; do

@@ -89,7 +89,7 @@ no_words 'build files' Makefile.am configure.ac m4/qcow2tool-* \
   \( -name Makefile.am -o -name configure.ac -o -name '*.m4' -o -name '*.mk' \)
 no_words 'lists of the tests' tests -type f \
   \( -name may-skip -o -name mutate-equivalent -o -name rows \)
-for file in AUTHORS CONTRIBUTING HACKING NEWS README doc/*.pod; do
+for file in AUTHORS CONTRIBUTING HACKING NEWS README doc/*.txt doc/*.pod; do
   expect_same "$file" /dev/null <(words "$file")
 done
 
