@@ -16,6 +16,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/compiler.h \
 	%D%/qcow2/contents.c \
 	%D%/qcow2/contents.h \
+	%D%/qcow2/directory-index.c \
+	%D%/qcow2/directory-index.h \
 	%D%/qcow2/directory.c \
 	%D%/qcow2/directory.h \
 	%D%/qcow2/dumper.c \
@@ -36,8 +38,6 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/l1-table.h \
 	%D%/qcow2/luks.c \
 	%D%/qcow2/luks.h \
-	%D%/qcow2/directory-index.c \
-	%D%/qcow2/directory-index.h \
 	%D%/qcow2/next.h \
 	%D%/qcow2/printable.c \
 	%D%/qcow2/printable.h \
@@ -58,6 +58,8 @@ bin_PROGRAMS += %D%/qcow2tool
 %C%_libqcow2meta_la_LIBADD = $(GLIB_LIBS)
 
 %C%_libcheck_la_SOURCES = \
+	%D%/check/bitmap-checker.c \
+	%D%/check/bitmap-checker.h \
 	%D%/check/bitmap-rules.c \
 	%D%/check/bitmap-rules.h \
 	%D%/check/check-clusters.c \
@@ -70,12 +72,12 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/check/directory-end.h \
 	%D%/check/directory-rules.c \
 	%D%/check/directory-rules.h \
-	%D%/check/bitmap-checker.c \
-	%D%/check/bitmap-checker.h \
 	%D%/check/extension-rules.c \
 	%D%/check/extension-rules.h \
 	%D%/check/file-end.c \
 	%D%/check/file-end.h \
+	%D%/check/finding.c \
+	%D%/check/finding.h \
 	%D%/check/guard.c \
 	%D%/check/guard.h \
 	%D%/check/header-rules.c \
@@ -86,8 +88,6 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/check/luks-rules.h \
 	%D%/check/opening.c \
 	%D%/check/opening.h \
-	%D%/check/finding.c \
-	%D%/check/finding.h \
 	%D%/check/rule.c \
 	%D%/check/rule.h \
 	%D%/check/rules.def \
@@ -119,8 +119,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/render/format.h \
 	%D%/render/json.c \
 	%D%/render/percent.c \
-	%D%/render/plot.c \
 	%D%/render/percent.h \
+	%D%/render/plot.c \
 	%D%/render/plot.h \
 	%D%/render/qemu-dump.c \
 	%D%/render/qemu-dump.h \
@@ -133,8 +133,6 @@ bin_PROGRAMS += %D%/qcow2tool
 # The program without main (), for tests in process.
 noinst_LTLIBRARIES += %D%/libcli.la
 %C%_libcli_la_SOURCES = \
-	%D%/cli/print-bitmap.c \
-	%D%/cli/print-bitmap.h \
 	%D%/cli/arguments.c \
 	%D%/cli/arguments.h \
 	%D%/cli/charset.c \
@@ -143,18 +141,14 @@ noinst_LTLIBRARIES += %D%/libcli.la
 	%D%/cli/cmd-bitmap-table.c \
 	%D%/cli/cmd-bitmaps.c \
 	%D%/cli/cmd-check.c \
-	%D%/cli/cmd-dump.c \
 	%D%/cli/cmd-dump-header.c \
+	%D%/cli/cmd-dump.c \
 	%D%/cli/cmd-extensions.c \
 	%D%/cli/cmd-header.c \
 	%D%/cli/commands.c \
 	%D%/cli/commands.h \
 	%D%/cli/dispatch.c \
 	%D%/cli/dispatch.h \
-	%D%/cli/print-contents.c \
-	%D%/cli/print-contents.h \
-	%D%/cli/print-extensions.c \
-	%D%/cli/print-extensions.h \
 	%D%/cli/fields.c \
 	%D%/cli/fields.h \
 	%D%/cli/image-list.c \
@@ -165,18 +159,24 @@ noinst_LTLIBRARIES += %D%/libcli.la
 	%D%/cli/options.h \
 	%D%/cli/output.c \
 	%D%/cli/output.h \
-	%D%/cli/report.c \
-	%D%/cli/report.h \
+	%D%/cli/print-bitmap.c \
+	%D%/cli/print-bitmap.h \
+	%D%/cli/print-contents.c \
+	%D%/cli/print-contents.h \
+	%D%/cli/print-extensions.c \
+	%D%/cli/print-extensions.h \
 	%D%/cli/print-table.c \
 	%D%/cli/print-table.h \
+	%D%/cli/report.c \
+	%D%/cli/report.h \
 	%D%/cli/selection.c \
 	%D%/cli/selection.h \
 	%D%/cli/status.c \
 	%D%/cli/status.h \
-	%D%/cli/tool.c \
-	%D%/cli/tool.h \
 	%D%/cli/tool-images.c \
 	%D%/cli/tool-private.h \
+	%D%/cli/tool.c \
+	%D%/cli/tool.h \
 	%D%/cli/usage.c \
 	%D%/cli/usage.h
 %C%_libcli_la_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)

@@ -92,6 +92,7 @@ other_tests = \
 	%D%/source/check-docs.sh \
 	%D%/source/check-format.sh \
 	%D%/source/check-layers.sh \
+	%D%/source/check-lists.sh \
 	%D%/source/check-prose.sh \
 	%D%/source/check-quickstart.sh
 shell_tests = $(code_tests) $(other_tests)

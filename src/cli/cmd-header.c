@@ -16,8 +16,8 @@ typedef struct
   const Qcow2Header *header;
 } Wanted;
 
-/* A key and the stored header fields from which its value is derived.  A key
- * that is not listed depends on its own field alone. */
+/* A key and the stored header fields from which its value is derived.  A
+ * stored field that is not listed depends on itself alone. */
 typedef struct
 {
   const char *key;
@@ -84,16 +84,18 @@ bears_on_key (const Qcow2Finding *finding, const Qcow2Header *header,
               const char *key)
 {
   const Origin *origin = NULL;
-
   /* --field accepts an alias. */
-  key = qcow2_record_find (qcow2_header_record.fields, key)->name;
+  const Qcow2Field *field
+      = qcow2_record_find (qcow2_header_record.fields, key);
+
   for (guint i = 0; i < G_N_ELEMENTS (origins); i++)
     {
-      if (g_str_equal (origins[i].key, key))
+      if (g_str_equal (origins[i].key, field->name))
         origin = &origins[i];
     }
+  g_assert (origin != NULL || field->stored);
   if (origin == NULL)
-    return is_about (finding, header, key);
+    return is_about (finding, header, field->name);
 
   for (guint i = 0; origin->from[i] != NULL; i++)
     {

@@ -195,10 +195,9 @@ check_length (gsize len, gsize wanted, GError **error)
   /* The error is at the version field if the file truncates that field, and at
    * the end of the file otherwise. */
   qcow2_set_rule_error (error, QCOW2_ERROR_TRUNCATED, "HDR-03",
-                        QCOW2_HEX_FORMAT ": " WHAT
-                                         ": cut short: %" G_GSIZE_FORMAT
-                                         " of %" G_GSIZE_FORMAT
-                                         " bytes are there",
+                        QCOW2_HEX_FORMAT
+                        ": " WHAT ": cut short: %" G_GSIZE_FORMAT
+                        " of %" G_GSIZE_FORMAT " bytes are there",
                         len < 8 ? (guint64) 4 : (guint64) len, len, wanted);
   return FALSE;
 }

@@ -88,6 +88,7 @@ text_field (Emitter *emitter, const Qcow2Field *field, gconstpointer record)
   const TextEmitter *self = (TextEmitter *) emitter;
   const char *name = field->text != NULL ? field->text : field->name;
 
+  g_assert (self->depth > 0);
   if (*name == '\0')
     return;
 

@@ -323,6 +323,16 @@ for key in magic version backing_file_offset backing_file_size cluster_bits \
   check "the message about an unknown key lists $key" \
     grep -qE "[ ,]$key(,|\$)" "$err"
 done
+# Whether a finding affects a field is known for all of them.
+sed -n 's/.*not one of: \([a-z0-9_, ]*\).*/\1/p' "$err" | tr -d ' ' \
+  | tr , '\n' > "$tmp/keys"
+image cluster-bits-64
+while read -r key; do
+  tool header --field "$key" "$image"
+  check "cluster-bits-64: $key" eval '((status == 0 || status == 2))'
+done < "$tmp/keys"
+check 'all keys were tried' [ "$(wc -l < "$tmp/keys")" -ge 26 ]
+image two-bitmaps
 tool header --field size --field "a${escape}[2Jb" "$image"
 expect_usage "an unknown key is escaped" header '*a\\x1b\[2Jb*'
 for key in Size 'size ' '' nb_bitmaps state; do
