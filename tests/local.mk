@@ -53,25 +53,28 @@ unit_tests = \
 	%D%/unit/test-text \
 	%D%/unit/test-verdict
 
-# The shell tests that run the code, which sanitizers run as well.  The other
-# ones are about something else, or start the program in their own way.
-code_tests = \
+shell_tests = \
 	%D%/cli/cli-bad-input.sh \
 	%D%/cli/cli-bitmap-map.sh \
 	%D%/cli/cli-bitmap-table.sh \
 	%D%/cli/cli-bitmaps.sh \
 	%D%/cli/cli-bombs.sh \
+	%D%/cli/cli-changed.sh \
 	%D%/cli/cli-check-corpus.sh \
 	%D%/cli/cli-check-rules.sh \
 	%D%/cli/cli-check.sh \
+	%D%/cli/cli-completion.sh \
 	%D%/cli/cli-damaged.sh \
 	%D%/cli/cli-dump-header.sh \
 	%D%/cli/cli-dump.sh \
 	%D%/cli/cli-extensions.sh \
+	%D%/cli/cli-faults.sh \
 	%D%/cli/cli-header.sh \
 	%D%/cli/cli-hostile-text.sh \
 	%D%/cli/cli-huge.sh \
 	%D%/cli/cli-images.sh \
+	%D%/cli/cli-instructions.sh \
+	%D%/cli/cli-json.sh \
 	%D%/cli/cli-list.sh \
 	%D%/cli/cli-output.sh \
 	%D%/cli/cli-samples.sh \
@@ -81,13 +84,7 @@ code_tests = \
 	%D%/interop/interop-check.sh \
 	%D%/interop/interop-luks.sh \
 	%D%/interop/interop-map.sh \
-	%D%/interop/interop-qemu.sh
-other_tests = \
-	%D%/cli/cli-changed.sh \
-	%D%/cli/cli-completion.sh \
-	%D%/cli/cli-faults.sh \
-	%D%/cli/cli-instructions.sh \
-	%D%/cli/cli-json.sh \
+	%D%/interop/interop-qemu.sh \
 	%D%/interop/interop-verdict.sh \
 	%D%/source/check-docs.sh \
 	%D%/source/check-format.sh \
@@ -95,7 +92,6 @@ other_tests = \
 	%D%/source/check-lists.sh \
 	%D%/source/check-prose.sh \
 	%D%/source/check-quickstart.sh
-shell_tests = $(code_tests) $(other_tests)
 
 check_PROGRAMS += $(unit_tests) %D%/builder/mkimage
 TESTS = $(unit_tests) $(shell_tests)
@@ -204,7 +200,16 @@ process_tests = $(unit_tests) $(replay_programs)
 # Each start under valgrind takes half a second.
 valgrind_tests = $(process_tests) %D%/cli/cli-faults.sh
 
-sanitizer_tests = $(process_tests) $(code_tests)
+# These run what the tests in process do not reach: main (), signals, locks,
+# lists of images and the parser of options.
+sanitizer_tests = $(process_tests) \
+	%D%/cli/cli-bad-input.sh \
+	%D%/cli/cli-huge.sh \
+	%D%/cli/cli-images.sh \
+	%D%/cli/cli-output.sh \
+	%D%/cli/cli-samples.sh \
+	%D%/cli/cli-usage.sh \
+	%D%/cli/cli-writer.sh
 
 # The tests that need files of the tarball other than those of the build.
 dist_tests = \
