@@ -173,6 +173,8 @@ noinst_LTLIBRARIES += %D%/libcli.la
 	%D%/cli/selection.h \
 	%D%/cli/status.c \
 	%D%/cli/status.h \
+	%D%/cli/suggest.c \
+	%D%/cli/suggest.h \
 	%D%/cli/tool-images.c \
 	%D%/cli/tool-private.h \
 	%D%/cli/tool.c \

@@ -201,6 +201,21 @@ list_rules (Tool *tool, GError **error)
   return TRUE;
 }
 
+/* Sets ERROR to a usage error, since no rule has the id ID. */
+static void
+unknown_rule (const char *id, GError **error)
+{
+  const char *ids[QCOW2_N_RULES + 1] = { NULL };
+
+  for (guint i = 0; i < QCOW2_N_RULES; i++)
+    ids[i] = qcow2_rules[i].id;
+
+  g_autofree char *shown = usage_escape (id);
+  g_autofree char *hint = usage_suggest (id, ids);
+  usage_error (error, "--ignore: no rule is called '%s', see --rules%s", shown,
+               hint);
+}
+
 static gboolean
 check_ignored (const Request *request, GError **error)
 {
@@ -209,9 +224,7 @@ check_ignored (const Request *request, GError **error)
       if (qcow2_rule_exists (*id))
         continue;
 
-      g_autofree char *shown = usage_escape (*id);
-      usage_error (error, "--ignore: no rule is called '%s', see --rules",
-                   shown);
+      unknown_rule (*id, error);
       return FALSE;
     }
 

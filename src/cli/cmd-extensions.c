@@ -11,6 +11,9 @@
 #include "qcow2/error.h"
 #include "render/describe.h"
 
+/* Selects the extensions whose magic has no name. */
+#define UNKNOWN_MAGIC "<unknown>"
+
 typedef struct
 {
   FieldOptions fields;
@@ -177,6 +180,28 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   return FALSE;
 }
 
+/* Sets ERROR to a usage error, since TEXT is no magic. */
+static void
+unknown_magic (const char *text, GError **error)
+{
+  g_autoptr (GPtrArray) names = g_ptr_array_new ();
+
+  for (const Qcow2ExtensionType *it = qcow2_extension_types; it->name != NULL;
+       it++)
+    g_ptr_array_add (names, (gpointer) it->name);
+  g_ptr_array_add (names, (gpointer) UNKNOWN_MAGIC);
+  g_ptr_array_add (names, NULL);
+
+  g_autofree char *escaped = usage_escape (text);
+  g_autofree char *list = g_strjoinv ("', '", (char **) names->pdata);
+  g_autofree char *hint
+      = usage_suggest (text, (const char *const *) names->pdata);
+  usage_error (error,
+               "--magic: '%s' is neither a number below 2^32 nor one of '%s'"
+               "%s",
+               escaped, list, hint);
+}
+
 static gboolean
 parse_magic (Request *request, GError **error)
 {
@@ -192,25 +217,13 @@ parse_magic (Request *request, GError **error)
         }
     }
 
-  request->unknown = g_ascii_strcasecmp (text, "<unknown>") == 0;
+  request->unknown = g_ascii_strcasecmp (text, UNKNOWN_MAGIC) == 0;
   if (request->unknown)
     return TRUE;
   if (number_parse (text, &request->magic) && request->magic <= G_MAXUINT32)
     return TRUE;
 
-  g_autofree char *escaped = usage_escape (text);
-  g_autoptr (GString) list = g_string_new (NULL);
-  for (const Qcow2ExtensionType *it = qcow2_extension_types; it->name != NULL;
-       it++)
-    {
-      g_string_append (list, ", '");
-      g_string_append (list, it->name);
-      g_string_append_c (list, '\'');
-    }
-  usage_error (error,
-               "--magic: '%s' is neither a number below 2^32 nor one of%s, "
-               "'<unknown>'",
-               escaped, list->str + 1);
+  unknown_magic (text, error);
   return FALSE;
 }
 

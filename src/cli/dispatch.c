@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/suggest.h"
 #include "cli/usage.h"
 
 #define USAGE                                                                 \
@@ -20,35 +21,6 @@ static const char version_text[]
       "<https://www.gnu.org/licenses/>.\n"
       "This is free software: you are free to change and redistribute it.\n"
       "There is NO WARRANTY, to the extent permitted by law.\n";
-
-/* Maximum number of typing errors in a mistyped command; more of them make it
- * a different word. */
-#define MAX_SLIPS 2
-
-/* Returns the number of letters to change, add or remove to turn A into B, or
- * MOST + 1 if that is more than MOST. */
-static guint
-edit_distance (const char *a, const char *b, guint most)
-{
-  while (*a != '\0' && *a == *b)
-    {
-      a++;
-      b++;
-    }
-  if (*a == '\0' && *b == '\0')
-    return 0;
-  if (most == 0)
-    return 1;
-
-  guint least = most;
-  if (*a != '\0' && *b != '\0')
-    least = MIN (least, edit_distance (a + 1, b + 1, most - 1));
-  if (*a != '\0')
-    least = MIN (least, edit_distance (a + 1, b, most - 1));
-  if (*b != '\0')
-    least = MIN (least, edit_distance (a, b + 1, most - 1));
-  return 1 + least;
-}
 
 /* A command of qemu-img, and our commands that come close, or NULL if none
  * does. */
@@ -93,44 +65,31 @@ check_foreign (const char *name, GError **error)
   return TRUE;
 }
 
-/* Returns whether NAME, which is not a command, is more likely an image. */
-static gboolean
-is_image_name (const char *name)
-{
-  return g_str_has_suffix (name, ".qcow2")
-         || (g_file_test (name, G_FILE_TEST_EXISTS)
-             && !g_file_test (name, G_FILE_TEST_IS_DIR));
-}
-
+/* Sets ERROR to a usage error that says which command NAME, which is not one,
+ * may stand for. */
 static void
 unknown_command (const char *name, GError **error)
 {
-  const Command *closest = NULL;
-  guint least = MAX_SLIPS + 1;
+  g_autoptr (GPtrArray) names = g_ptr_array_new ();
 
   if (!check_foreign (name, error))
     return;
 
   for (guint i = 0; commands[i] != NULL; i++)
-    {
-      const guint slips = edit_distance (name, commands[i]->name, MAX_SLIPS);
+    g_ptr_array_add (names, (gpointer) commands[i]->name);
+  g_ptr_array_add (names, NULL);
 
-      if (slips < least)
-        {
-          least = slips;
-          closest = commands[i];
-        }
-    }
-
+  const char *const closest
+      = suggest_closest (name, (const char *const *) names->pdata);
   g_autofree char *escaped = usage_escape (name);
-  if (is_image_name (name))
+  if (suggest_is_image (name))
     usage_error (error,
                  "unknown command '%s', did you mean 'qcow2tool header %s' or "
                  "'qcow2tool check %s'?",
                  escaped, escaped, escaped);
   else if (closest != NULL)
     usage_error (error, "unknown command '%s', did you mean '%s'?", escaped,
-                 closest->name);
+                 closest);
   else
     usage_error (error, "unknown command '%s'", escaped);
 }

@@ -23,22 +23,29 @@ find (const FieldSource *sources, const char *key, const FieldSource **source)
   return NULL;
 }
 
-static char *
-list_keys (const FieldSource *sources)
+/* Sets ERROR to a usage error that lists the keys of SOURCES, since KEY is not
+ * one of them. */
+static void
+unknown_key (const FieldSource *sources, const char *key, GError **error)
 {
-  GString *list = g_string_new (NULL);
+  g_autoptr (GPtrArray) keys = g_ptr_array_new ();
 
   for (; sources->fields != NULL; sources++)
     {
       for (const Qcow2Field *it = sources->fields; it->name != NULL; it++)
         {
           if (qcow2_field_is_shown (it))
-            g_string_append_printf (list, "%s%s", list->len > 0 ? ", " : "",
-                                    it->name);
+            g_ptr_array_add (keys, (gpointer) it->name);
         }
     }
+  g_ptr_array_add (keys, NULL);
 
-  return g_string_free (list, FALSE);
+  g_autofree char *escaped = usage_escape (key);
+  g_autofree char *list = g_strjoinv (", ", (char **) keys->pdata);
+  g_autofree char *hint
+      = usage_suggest (key, (const char *const *) keys->pdata);
+  usage_error (error, "--field: unknown key '%s', not one of: %s%s", escaped,
+               list, hint);
 }
 
 /* Fails with a usage error if a key in OPTIONS is in none of SOURCES, or if
@@ -60,10 +67,7 @@ fields_check (const FieldOptions *options, const FieldSource *sources,
       if (find (sources, *key, &source) != NULL)
         continue;
 
-      g_autofree char *escaped = usage_escape (*key);
-      g_autofree char *list = list_keys (sources);
-      usage_error (error, "--field: unknown key '%s', not one of: %s", escaped,
-                   list);
+      unknown_key (sources, *key, error);
       return FALSE;
     }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/number.h"
+#include "cli/suggest.h"
 #include "render/format.h"
 
 /* Returns TEXT, escaped for messages.  The caller frees it. */
@@ -88,6 +89,18 @@ usage_take_option_error (GError **error, GError *option_error)
   g_error_free (option_error);
 }
 
+/* Returns the end of a message that says which of CANDIDATES, a
+ * NULL-terminated array, TEXT may stand for.  The end is empty if TEXT is like
+ * none of them.  The caller frees it. */
+char *
+usage_suggest (const char *text, const char *const *candidates)
+{
+  const char *closest = suggest_closest (text, candidates);
+
+  return closest != NULL ? g_strdup_printf ("; did you mean '%s'?", closest)
+                         : g_strdup ("");
+}
+
 /* Fails with a usage error if VALUE, the value of OPTION or NULL if OPTION was
  * not used, is not one of GOOD, a NULL-terminated array. */
 gboolean
@@ -99,7 +112,11 @@ usage_check_choice (const char *option, const char *value,
 
   g_autofree char *escaped = usage_escape (value);
   g_autofree char *list = g_strjoinv (", ", (char **) good);
-  usage_error (error, "%s: unknown value '%s', not one of: %s", option,
-               escaped, list);
+  /* If there is only one value, the message says it all: another format may
+   * well have a similar name. */
+  g_autofree char *hint
+      = good[1] != NULL ? usage_suggest (value, good) : g_strdup ("");
+  usage_error (error, "%s: unknown value '%s', not one of: %s%s", option,
+               escaped, list, hint);
   return FALSE;
 }

@@ -13,6 +13,7 @@ void usage_error (GError **error, const char *format, ...)
 void usage_take_option_error (GError **error, GError *option_error);
 gboolean usage_parse_number (const char *option, const char *text,
                              guint64 *value, GError **error);
+char *usage_suggest (const char *text, const char *const *candidates);
 gboolean usage_check_choice (const char *option, const char *value,
                              const char *const *good, GError **error);
 gboolean usage_check_exclusive (const char *const *given, GError **error);

@@ -216,7 +216,8 @@ unknown "$tmp/disks" "$tmp/disks" ''
 mkdir "$tmp/folder"
 unknown "$tmp/folder" "$tmp/folder" ''
 unknown frobnicate frobnicate ''
-unknown Header Header "*"
+unknown Header Header "*did you mean 'header'?"
+unknown d d ''
 unknown '' '' ''
 unknown "x${escape}[2Jyyyyyyyyyy" 'x\\x1b\[2Jyyyyyyyyyy' ''
 unknown $'\xff\xfe\xfd\xfc' '\\xff\\xfe\\xfd\\xfc' ''
@@ -225,6 +226,53 @@ unknown "$image" "$image" \
 unknown "$(printf '%100000s' '' | tr ' ' h)" '*' ''
 tool help header bitmaps
 expect_usage "help of two commands" '' '*'
+
+# A mistyped key, state, type, format, magic or rule: the message ends with the
+# one that was meant.
+# mistyped MEANT COMMAND OPTION...: MEANT is - if there is no guess.
+mistyped ()
+{
+  local option=${3%%=*} value=${3#*=} end='' guesses=0
+
+  if [ "$1" != - ]; then
+    end="; did you mean '$1'[?]" guesses=1
+  fi
+  tool "${@:2}" "$image"
+  expect_usage "${*:2}: did you mean $1" "$2" "$option: *'$value'*$end"
+  check "${*:2}: no other guess" \
+    test "$(grep -c 'did you mean' "$err")" = $guesses
+}
+
+while read -r -a words; do
+  mistyped "${words[@]}"
+done << 'END'
+size header --field=siez
+cluster_size header --field=cluster-size
+l1_size header --field=L1_SIZES
+- header --field=colour
+- header --field=x
+- header --field=
+nb_bitmaps extensions --field=nb_bitmap --index=0
+granularity bitmaps --field=granularty --index=0
+enabled bitmaps --is=enabeld
+in-use bitmaps --is=in_use
+in-use bitmaps --is=IN-USE
+- bitmaps --is=good
+all-zeroes bitmap-table --type=all-zeros
+json header --output=JSON
+jsonl check --output=josnl
+ddrescue bitmap-map --output=ddresque
+- header --output=xml
+- header --format=qcow
+Bitmaps extensions --magic=bitmap
+<unknown> extensions --magic=unknown
+- extensions --magic=0x
+opens-rw check --is=open-rw
+BDIR-09 check --ignore=bdir-09
+BDIR-09 check --ignore=BDIR-9
+BDIR-09 check --ignore=BDIR09
+- check --ignore=directory
+END
 
 # Options that support only text.
 for option in --list --names --is=enabled --field=state; do

@@ -231,8 +231,8 @@ forbid 'only the file source reads files' \
     stat fstat lstat ioctl mmap 'g_(open|close|stat|fopen)' \
     'g_file_(get|open|read|new)[a-z_]*')" \
   '*/*.[ch]' but 'qcow2/source-file.c'
-forbid 'only the hint for a mistaken command tests whether a file exists' \
-  "$(calls 'g_file_test')" '*/*.[ch]' but 'cli/dispatch.c'
+forbid 'only the hints for mistakes test whether a file exists' \
+  "$(calls 'g_file_test')" '*/*.[ch]' but 'cli/suggest.c'
 forbid 'only the file source and main examine descriptors' \
   "$(calls fcntl)" '*/*.[ch]' but 'qcow2/source-file.c' 'cli/main.c'
 forbid 'only main writes' "$(calls write pwrite writev send ftruncate)" \

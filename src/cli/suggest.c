@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "cli/suggest.h"
+
+#include <string.h>
+
+/* Maximum number of typing errors in a mistyped word; more of them make it a
+ * different word. */
+#define MAX_SLIPS 2
+
+static gboolean
+is_same_letter (char a, char b)
+{
+  return g_ascii_tolower (a) == g_ascii_tolower (b);
+}
+
+/* Returns the number of letters to change, add or remove to turn A into B, or
+ * MOST + 1 if that is more than MOST.  Case does not matter. */
+static guint
+edit_distance (const char *a, const char *b, guint most)
+{
+  while (*a != '\0' && is_same_letter (*a, *b))
+    {
+      a++;
+      b++;
+    }
+  if (*a == '\0' && *b == '\0')
+    return 0;
+  if (most == 0)
+    return 1;
+
+  guint least = most;
+  if (*a != '\0' && *b != '\0')
+    least = MIN (least, edit_distance (a + 1, b + 1, most - 1));
+  if (*a != '\0')
+    least = MIN (least, edit_distance (a + 1, b, most - 1));
+  if (*b != '\0')
+    least = MIN (least, edit_distance (a, b + 1, most - 1));
+  return 1 + least;
+}
+
+/* Returns the one of CANDIDATES, a NULL-terminated array, that TEXT comes
+ * closest to, and the first one of several that are equally close.  Returns
+ * NULL if TEXT is like none of them: at most half of its letters may be
+ * wrong. */
+const char *
+suggest_closest (const char *text, const char *const *candidates)
+{
+  const guint most = (guint) MIN (MAX_SLIPS, strlen (text) / 2);
+  const char *closest = NULL;
+  guint least = most + 1;
+
+  for (; *candidates != NULL; candidates++)
+    {
+      const guint slips = edit_distance (text, *candidates, most);
+
+      if (slips < least)
+        {
+          least = slips;
+          closest = *candidates;
+        }
+    }
+
+  return closest;
+}
+
+/* Returns whether NAME, which stands in place of a command, is more likely an
+ * image. */
+gboolean
+suggest_is_image (const char *name)
+{
+  return g_str_has_suffix (name, ".qcow2")
+         || (g_file_test (name, G_FILE_TEST_EXISTS)
+             && !g_file_test (name, G_FILE_TEST_IS_DIR));
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Recognizes mistakes on a command line and guesses what was meant. */
+
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+const char *suggest_closest (const char *text, const char *const *candidates);
+gboolean suggest_is_image (const char *name);
+
+G_END_DECLS
