@@ -65,10 +65,41 @@ check_foreign (const char *name, GError **error)
   return TRUE;
 }
 
-/* Sets ERROR to a usage error that says which command NAME, which is not one,
- * may stand for. */
+/* Returns the command with NAME, or NULL. */
+static const Command *
+look_up (const char *name)
+{
+  for (guint i = 0; commands[i] != NULL; i++)
+    {
+      if (g_str_equal (commands[i]->name, name))
+        return commands[i];
+    }
+
+  return NULL;
+}
+
+/* Sets ERROR to a usage error that suggests commands for the image NAME.
+ * NEXT, or NULL, is the argument after it. */
 static void
-unknown_command (const char *name, GError **error)
+suggest_for_image (const char *name, const char *next, GError **error)
+{
+  g_autofree char *escaped = usage_escape (name);
+
+  if (next != NULL && look_up (next) != NULL)
+    usage_error (error,
+                 "unknown command '%s', did you mean 'qcow2tool %s %s'?",
+                 escaped, next, escaped);
+  else
+    usage_error (error,
+                 "unknown command '%s', did you mean 'qcow2tool header %s' or "
+                 "'qcow2tool check %s'?",
+                 escaped, escaped, escaped);
+}
+
+/* Sets ERROR to a usage error that says what NAME, which is no command, may
+ * stand for.  NEXT, or NULL, is the argument after it. */
+static void
+unknown_command (const char *name, const char *next, GError **error)
 {
   g_autoptr (GPtrArray) names = g_ptr_array_new ();
 
@@ -83,10 +114,7 @@ unknown_command (const char *name, GError **error)
       = suggest_closest (name, (const char *const *) names->pdata);
   g_autofree char *escaped = usage_escape (name);
   if (suggest_is_image (name))
-    usage_error (error,
-                 "unknown command '%s', did you mean 'qcow2tool header %s' or "
-                 "'qcow2tool check %s'?",
-                 escaped, escaped, escaped);
+    suggest_for_image (name, next, error);
   else if (closest != NULL)
     usage_error (error, "unknown command '%s', did you mean '%s'?", escaped,
                  closest);
@@ -94,26 +122,19 @@ unknown_command (const char *name, GError **error)
     usage_error (error, "unknown command '%s'", escaped);
 }
 
-static const Command *
-find_command (const char *name, GError **error)
-{
-  for (guint i = 0; commands[i] != NULL; i++)
-    {
-      if (g_str_equal (commands[i]->name, name))
-        return commands[i];
-    }
-
-  unknown_command (name, error);
-  return NULL;
-}
-
+/* Runs the command with NAME and its arguments ARGV. */
 static gboolean
 run_command (Tool *tool, const char *name, char **argv,
              const Command **command, GError **error)
 {
-  *command = find_command (name, error);
+  *command = look_up (name);
+  if (*command == NULL)
+    {
+      unknown_command (name, *argv, error);
+      return FALSE;
+    }
 
-  return *command != NULL && (*command)->run (tool, argv, error);
+  return (*command)->run (tool, argv, error);
 }
 
 static void

@@ -66,12 +66,27 @@ suggest_closest (const char *text, const char *const *candidates)
   return closest;
 }
 
+/* Returns whether there is a file NAME, of any kind but a folder. */
+static gboolean
+is_file (const char *name)
+{
+  return g_file_test (name, G_FILE_TEST_EXISTS)
+         && !g_file_test (name, G_FILE_TEST_IS_DIR);
+}
+
 /* Returns whether NAME, which stands in place of a command, is more likely an
  * image. */
 gboolean
 suggest_is_image (const char *name)
 {
-  return g_str_has_suffix (name, ".qcow2")
-         || (g_file_test (name, G_FILE_TEST_EXISTS)
-             && !g_file_test (name, G_FILE_TEST_IS_DIR));
+  return g_str_has_suffix (name, ".qcow2") || is_file (name);
+}
+
+/* Returns whether NAME, which stands in place of an image, is more likely the
+ * name of a bitmap in the image OTHER. */
+gboolean
+suggest_is_bitmap (const char *name, const char *other)
+{
+  return strchr (name, '/') == NULL && !g_str_has_suffix (name, ".qcow2")
+         && !g_file_test (name, G_FILE_TEST_EXISTS) && is_file (other);
 }

@@ -9,5 +9,6 @@ G_BEGIN_DECLS
 
 const char *suggest_closest (const char *text, const char *const *candidates);
 gboolean suggest_is_image (const char *name);
+gboolean suggest_is_bitmap (const char *name, const char *other);
 
 G_END_DECLS

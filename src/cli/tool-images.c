@@ -5,6 +5,7 @@
 
 #include "check/image-rules.h"
 #include "cli/image-list.h"
+#include "cli/suggest.h"
 #include "cli/tool-private.h"
 #include "cli/usage.h"
 #include "qcow2/error.h"
@@ -44,11 +45,34 @@ tool_warn (Tool *tool, ToolStatus status, const char *message)
   output_message (tool->output, report_get_path (tool->report), message);
 }
 
+/* Returns the option that was probably meant by PATH, in words, if the image
+ * cannot be opened because of ERROR and is the name of a bitmap, beside an
+ * image.  The caller frees it.  Returns NULL otherwise. */
+static char *
+suggest_option (const Tool *tool, const char *path, const GError *error)
+{
+  char **operands = tool->options.operands;
+
+  if (!tool->lacks_name || operands == NULL || g_strv_length (operands) != 2
+      || !g_error_matches (error, QCOW2_ERROR, QCOW2_ERROR_OPEN))
+    return NULL;
+
+  const guint other = g_str_equal (operands[0], path) ? 1 : 0;
+  if (!suggest_is_bitmap (path, operands[other]))
+    return NULL;
+
+  g_autofree char *escaped = usage_escape (path);
+  return g_strdup_printf (" (to select a bitmap, use --name=%s)", escaped);
+}
+
 static void
 report_error (Tool *tool, const char *path, const GError *error)
 {
+  g_autofree char *hint = suggest_option (tool, path, error);
+  g_autofree char *message = g_strconcat (error->message, hint, NULL);
+
   tool_set_status (tool, status_of_error (tool->purpose, error));
-  output_message (tool->output, path, error->message);
+  output_message (tool->output, path, message);
 }
 
 /* Takes ownership of READ_ERROR.  If that is QCOW2_ERROR_READ or

@@ -18,6 +18,7 @@ struct Tool
   Options options;
   const char *one_image; /* command or option that takes exactly one image, or
                             NULL */
+  gboolean lacks_name;   /* --name is an option here, and was not used */
 
   /* State of the current image. */
   Qcow2Findings *findings;

@@ -149,6 +149,19 @@ tool_want_text (Tool *tool, const char *user, GError **error)
   return FALSE;
 }
 
+/* Returns whether ENTRIES have the option --name, and it was not used. */
+static gboolean
+lacks_name (const GOptionEntry *entries)
+{
+  for (; entries->long_name != NULL; entries++)
+    {
+      if (g_str_equal (entries->long_name, "name"))
+        return *(char **) entries->arg_data == NULL;
+    }
+
+  return FALSE;
+}
+
 /* Parses ARGV, the arguments after the name of COMMAND.  ENTRIES are the
  * command's own options; those of every command are added.  Fails with
  * G_OPTION_ERROR, or with TOOL_ERROR_HELP after showing the help. */
@@ -173,6 +186,7 @@ tool_parse (Tool *tool, const Command *command, const GOptionEntry *entries,
 
   tool->command = command;
   tool->purpose = command->purpose;
+  tool->lacks_name = lacks_name (entries);
   tool->emitter = new_emitter (tool);
   if (command->one_image)
     tool_want_one_image (tool, command->name);

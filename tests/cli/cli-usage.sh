@@ -224,6 +224,51 @@ unknown $'\xff\xfe\xfd\xfc' '\\xff\\xfe\\xfd\\xfc' ''
 unknown "$image" "$image" \
   ", did you mean 'qcow2tool header $image' or 'qcow2tool check $image'?"
 unknown "$(printf '%100000s' '' | tr ' ' h)" '*' ''
+# The image before the command.
+tool "$image" bitmaps
+expect_usage 'a command after the image' '' \
+  "unknown command '$image', did you mean 'qcow2tool bitmaps $image'[?]"
+tool no.qcow2 bitmap-map --name=b0
+expect_usage 'a command after a missing image' '' \
+  "*did you mean 'qcow2tool bitmap-map no.qcow2'[?]"
+tool "$image" --help
+expect_usage 'an option after the image' '' \
+  "*did you mean 'qcow2tool header *' or 'qcow2tool check *'[?]"
+
+# The name of a bitmap as an operand: a hint, with the status of a missing file.
+cd "$tmp" || exit 1
+cp --sparse=always "$image" disk.qcow2
+for command in bitmaps bitmap-table check; do
+  for operands in 'bm0 disk.qcow2' 'disk.qcow2 bm0'; do
+    # shellcheck disable=SC2086
+    tool $command $operands
+    expect "$command $operands: status" 1
+    check "$command $operands: a hint" grep -qx \
+      'qcow2tool: bm0: cannot open: .* (to select a bitmap, use --name=bm0)' \
+      "$err"
+    check "$command $operands: the image is shown" test -s "$out"
+  done
+  for operands in '--name=bm0 bm1 disk.qcow2' 'bm0' 'bm0 missing.qcow2' \
+      'no.qcow2 disk.qcow2' './bm0 disk.qcow2' 'folder disk.qcow2' \
+      'bm0 bm1 disk.qcow2' 'bm0 folder'; do
+    # shellcheck disable=SC2086
+    tool $command $operands
+    expect "$command $operands: status" 1
+    check "$command $operands: no hint" test "$(grep -c 'to select' "$err")" = 0
+  done
+done
+tool bitmaps $'b\033' disk.qcow2
+check 'the name in a hint is escaped' \
+  grep -qF 'use --name=b\x1b)' "$err"
+for command in header extensions dump; do
+  tool $command bm0 disk.qcow2
+  check "$command selects no bitmap: no hint" \
+    test "$status.$(grep -c 'to select' "$err")" = 1.0
+done
+# In JSON, the message of the error is as before.
+tool bitmaps --output=jsonl bm0 disk.qcow2
+check 'JSON has no hint' test "$(grep -c 'to select' "$out")" = 0
+check 'the message beside JSON has one' test "$(grep -c 'to select' "$err")" = 1
 tool help header bitmaps
 expect_usage "help of two commands" '' '*'
 
