@@ -355,8 +355,8 @@ _qcow2tool ()
 {
   local IFS=$' \t\n' text=${2-}
   local words cword raw typed open before command image wanted ended
-  local commands=(header extensions bitmaps bitmap-table dump dump-header
-    dump-header-exts check bitmap-map)
+  local commands=(header extensions bitmaps bitmap-table bitmap-map dump check
+    dump-header dump-header-exts)
 
   COMPREPLY=()
   _qcow2tool_split

@@ -151,6 +151,8 @@ noinst_LTLIBRARIES += %D%/libcli.la
 	%D%/cli/dispatch.h \
 	%D%/cli/fields.c \
 	%D%/cli/fields.h \
+	%D%/cli/help.c \
+	%D%/cli/help.h \
 	%D%/cli/image-list.c \
 	%D%/cli/image-list.h \
 	%D%/cli/number.c \

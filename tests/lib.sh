@@ -287,11 +287,11 @@ header
 extensions
 bitmaps
 bitmap-table
+bitmap-map
 dump
+check
 dump-header
 dump-header-exts
-check
-bitmap-map
 END
 }
 

@@ -335,7 +335,10 @@ run (Tool *tool, char **argv, GError **error)
 const Command cmd_bitmap_map = {
   .name = "bitmap-map",
   .operands = "IMAGE",
+  .group = COMMAND_SHOWS,
   .summary = "Print which parts of the disk a bitmap marks",
+  .example = "--name=b0 --dirty disk.qcow2",
+  .page = "qcow2tool-bitmap-map",
   .extra_output = "ddrescue",
   .one_image = TRUE,
   .purpose = TOOL_ANSWERS,

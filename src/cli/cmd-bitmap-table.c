@@ -200,7 +200,9 @@ run (Tool *tool, char **argv, GError **error)
 const Command cmd_bitmap_table = {
   .name = "bitmap-table",
   .operands = "IMAGE...",
+  .group = COMMAND_SHOWS,
   .summary = "Print the entries of bitmap tables",
+  .example = "--name=b0 --type=serialized disk.qcow2",
   .keys = { "bitmap_tables" },
   .run = run,
 };

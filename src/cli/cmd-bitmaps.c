@@ -287,7 +287,10 @@ run (Tool *tool, char **argv, GError **error)
 const Command cmd_bitmaps = {
   .name = "bitmaps",
   .operands = "IMAGE...",
+  .group = COMMAND_SHOWS,
   .summary = "Print the directory of persistent bitmaps",
+  .example = "--list disk.qcow2",
+  .page = "qcow2tool-bitmaps",
   .keys = { "bitmaps", "qemu", "qemu_rule" },
   .run = run,
 };

@@ -295,7 +295,10 @@ run (Tool *tool, char **argv, GError **error)
 const Command cmd_check = {
   .name = "check",
   .operands = "IMAGE...",
+  .group = COMMAND_CHECKS,
   .summary = "Check the metadata and the bitmap data against all rules",
+  .example = "--strict disk.qcow2",
+  .page = "qcow2tool-check",
   .keys = { "summary", "qemu", "qemu_rule" },
   .may_lack_image = TRUE,
   .run = run,

@@ -56,7 +56,9 @@ run (Tool *tool, char **argv, GError **error)
 const Command cmd_dump = {
   .name = "dump",
   .operands = "IMAGE...",
-  .summary = "Print all of the above",
+  .group = COMMAND_SHOWS,
+  .summary = "Print header, extensions and bitmaps with tables in one go",
+  .example = "--output=json disk.qcow2",
   .keys = { "header", "extensions", "bitmaps", "qemu", "qemu_rule" },
   .run = run,
 };

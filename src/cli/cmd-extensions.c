@@ -289,7 +289,9 @@ run (Tool *tool, char **argv, GError **error)
 const Command cmd_extensions = {
   .name = "extensions",
   .operands = "IMAGE...",
+  .group = COMMAND_SHOWS,
   .summary = "Print the header extensions, decoded",
+  .example = "--magic='Feature table' disk.qcow2",
   .keys = { "extensions" },
   .run = run,
 };

@@ -195,7 +195,9 @@ run (Tool *tool, char **argv, GError **error)
 const Command cmd_header = {
   .name = "header",
   .operands = "IMAGE...",
+  .group = COMMAND_SHOWS,
   .summary = "Print the fields of the image header",
+  .example = "--field=size disk.qcow2",
   .keys = { "header" },
   .run = run,
 };

@@ -11,11 +11,11 @@ const Command *const commands[] = {
   &cmd_extensions,
   &cmd_bitmaps,
   &cmd_bitmap_table,
+  &cmd_bitmap_map,
   &cmd_dump,
+  &cmd_check,
   &cmd_dump_header,
   &cmd_dump_header_exts,
-  &cmd_check,
-  &cmd_bitmap_map,
   NULL,
 };
 /* clang-format on */

@@ -11,11 +11,11 @@ extern const Command cmd_header;
 extern const Command cmd_extensions;
 extern const Command cmd_bitmaps;
 extern const Command cmd_bitmap_table;
+extern const Command cmd_bitmap_map;
 extern const Command cmd_dump;
+extern const Command cmd_check;
 extern const Command cmd_dump_header;
 extern const Command cmd_dump_header_exts;
-extern const Command cmd_check;
-extern const Command cmd_bitmap_map;
 
 extern const Command *const commands[]; /* NULL-terminated */
 

@@ -5,12 +5,12 @@
 #include "cli/dispatch.h"
 
 #include "cli/commands.h"
-#include "cli/options.h"
+#include "cli/help.h"
 #include "cli/suggest.h"
 #include "cli/usage.h"
 
-#define USAGE                                                                 \
-  "Usage: qcow2tool [--help] [--version] COMMAND [OPTION...] IMAGE..."
+/* Column of the summaries in the list of commands. */
+#define COMMANDS_INDENT 20
 
 /* Scripts read the first line; the lines below it are the ones that GNU tools
  * print. */
@@ -137,26 +137,64 @@ run_command (Tool *tool, const char *name, char **argv,
   return (*command)->run (tool, argv, error);
 }
 
+/* Appends the commands of GROUP, which has HEADING. */
 static void
-show_help (Tool *tool, GOptionContext *context, GError **error)
+append_group (GString *out, CommandGroup group, const char *heading)
 {
-  g_autofree char *help = options_get_help (context);
+  g_string_append_printf (out, "%s:\n", heading);
+  for (guint i = 0; commands[i] != NULL; i++)
+    {
+      if (commands[i]->group == group)
+        help_append_item (out, COMMANDS_INDENT, commands[i]->name,
+                          commands[i]->summary);
+    }
+  g_string_append_c (out, '\n');
+}
+
+/* Returns the help of the program, with its options ENTRIES.  The caller frees
+ * it. */
+static char *
+get_help (const GOptionEntry *entries)
+{
+  static const char *const headings[N_COMMAND_GROUPS]
+      = { [COMMAND_SHOWS] = "Commands that show what is in an image",
+          [COMMAND_CHECKS] = "Commands that check an image",
+          [COMMAND_OF_QEMU] = "Commands of QEMU's qcow2.py" };
+  GString *out = g_string_new (
+      "Usage:\n  qcow2tool [--help] [--version] COMMAND [OPTION...] "
+      "IMAGE...\n\nShow what a qcow2 disk image says about itself.\n\n");
+
+  for (guint i = 0; i < N_COMMAND_GROUPS; i++)
+    append_group (out, (CommandGroup) i, headings[i]);
+
+  g_string_append (out, "Options:\n");
+  help_append_options (out, entries);
+  g_string_append (out,
+                   "\n'qcow2tool COMMAND --help' shows a command's help.  See "
+                   "qcow2tool(1).\n");
+  return g_string_free (out, FALSE);
+}
+
+static void
+show_help (Tool *tool, const GOptionEntry *entries, GError **error)
+{
+  g_autofree char *help = get_help (entries);
 
   tool_show_help (tool, help, error);
 }
 
-/* Runs "help" and "help COMMAND". */
+/* Runs "help" and "help COMMAND".  ENTRIES are the options of the program. */
 static gboolean
-run_help (Tool *tool, GOptionContext *context, char **argv,
+run_help (Tool *tool, const GOptionEntry *entries, char **argv,
           const Command **command, GError **error)
 {
   char option[] = "--help";
-  char *help[] = { option, NULL };
+  char *request[] = { option, NULL };
 
   if (argv[0] == NULL || g_str_equal (argv[0], "help")
       || g_str_equal (argv[0], "--help"))
     {
-      show_help (tool, context, error);
+      show_help (tool, entries, error);
       return FALSE;
     }
   if (argv[1] != NULL)
@@ -165,20 +203,7 @@ run_help (Tool *tool, GOptionContext *context, char **argv,
       return FALSE;
     }
 
-  return run_command (tool, argv[0], help, command, error);
-}
-
-static char *
-list_commands (void)
-{
-  GString *list = g_string_new ("Commands:\n");
-
-  for (guint i = 0; commands[i] != NULL; i++)
-    g_string_append_printf (list, "  %-17s %s\n", commands[i]->name,
-                            commands[i]->summary);
-  g_string_append (list,
-                   "\n'qcow2tool COMMAND --help' shows a command's help.");
-  return g_string_free (list, FALSE);
+  return run_command (tool, argv[0], request, command, error);
 }
 
 /* Runs the command line ARGV, and stores its command in *COMMAND as soon as it
@@ -186,25 +211,20 @@ list_commands (void)
 static gboolean
 run (Tool *tool, char **argv, const Command **command, GError **error)
 {
-  gboolean help = FALSE;
+  gboolean want_help = FALSE;
   gboolean version = FALSE;
-  const GOptionEntry entries[]
-      = { { "help", 'h', 0, G_OPTION_ARG_NONE, &help, "Show this help", NULL },
-          { "version", 'V', 0, G_OPTION_ARG_NONE, &version, "Show the version",
-            NULL },
-          { NULL } };
-  g_autoptr (GOptionContext) context
-      = g_option_context_new ("COMMAND IMAGE...");
-  g_autofree char *list = list_commands ();
+  const GOptionEntry entries[] = { { "help", 'h', 0, G_OPTION_ARG_NONE,
+                                     &want_help, "Show this help", NULL },
+                                   { "version", 'V', 0, G_OPTION_ARG_NONE,
+                                     &version, "Show the version", NULL },
+                                   { NULL } };
+  g_autoptr (GOptionContext) context = g_option_context_new (NULL);
   GError *option_error = NULL;
   int argc = (int) g_strv_length (argv);
 
   g_set_prgname ("qcow2tool");
   g_option_context_set_help_enabled (context, FALSE);
   g_option_context_set_strict_posix (context, TRUE);
-  g_option_context_set_summary (
-      context, "Show what a qcow2 disk image says about itself.");
-  g_option_context_set_description (context, list);
   g_option_context_add_main_entries (context, entries, NULL);
 
   if (!g_option_context_parse (context, &argc, &argv, &option_error))
@@ -218,9 +238,9 @@ run (Tool *tool, char **argv, const Command **command, GError **error)
   if (*operands != NULL && g_str_equal (*operands, "--"))
     operands++;
 
-  if (help)
+  if (want_help)
     {
-      show_help (tool, context, error);
+      show_help (tool, entries, error);
       return FALSE;
     }
   if (version)
@@ -230,11 +250,12 @@ run (Tool *tool, char **argv, const Command **command, GError **error)
     }
   if (*operands == NULL)
     {
-      g_set_error_literal (error, TOOL_ERROR, TOOL_ERROR_NO_COMMAND, USAGE);
+      g_autofree char *help = get_help (entries);
+      g_set_error_literal (error, TOOL_ERROR, TOOL_ERROR_NO_COMMAND, help);
       return FALSE;
     }
   if (g_str_equal (*operands, "help"))
-    return run_help (tool, context, operands + 1, command, error);
+    return run_help (tool, entries, operands + 1, command, error);
 
   return run_command (tool, *operands, operands + 1, command, error);
 }
@@ -264,7 +285,10 @@ run_reporting (Tool *tool, Output *output, char **argv)
   if (error->domain == G_OPTION_ERROR)
     report_usage (output, command, error);
   else if (error->domain == TOOL_ERROR)
-    output_unprefixed_message (output, error->message);
+    {
+      output_message (output, NULL, "no command is given\n");
+      output_unprefixed_message (output, g_strchomp (error->message));
+    }
 
   return TOOL_FAILED;
 }

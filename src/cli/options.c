@@ -7,17 +7,6 @@
 #include "cli/arguments.h"
 #include "cli/usage.h"
 
-/* Returns the help of CONTEXT, which the caller frees, with GOption's ellipsis
- * in ASCII like the rest of the text. */
-char *
-options_get_help (GOptionContext *context)
-{
-  g_autofree char *help = g_option_context_get_help (context, TRUE, NULL);
-  g_auto (GStrv) parts = g_strsplit (help, "[OPTION…]", 2);
-
-  return g_strjoinv ("[OPTION...]", parts);
-}
-
 static OptionsOutput
 output_of (const Options *options, const char *name)
 {
@@ -135,14 +124,14 @@ parse_arguments (GOptionContext *context, char *program, char **argv,
   return FALSE;
 }
 
-/* Parses ARGV, the arguments after COMMAND, into OPTIONS.  ENTRIES are the
- * command's own options; those of every command are added.  The help shows
- * OPERANDS and SUMMARY.  If help is requested, stores it in *HELP, which the
- * caller frees, and checks nothing else.  Fails with G_OPTION_ERROR. */
+/* Parses ARGV, the arguments after the command, into OPTIONS.  TEXT describes
+ * the command.  ENTRIES are its own options; those of every command are added.
+ * If help is requested, stores it in *HELP, which the caller frees, and checks
+ * nothing else.  Fails with G_OPTION_ERROR. */
 gboolean
-options_parse (Options *options, const char *command, const char *operands,
-               const char *summary, const GOptionEntry *entries, char **argv,
-               char **help, GError **error)
+options_parse (Options *options, const HelpText *text,
+               const GOptionEntry *entries, char **argv, char **help,
+               GError **error)
 {
   gboolean want_help = FALSE;
   gboolean force_share = FALSE;
@@ -180,18 +169,17 @@ options_parse (Options *options, const char *command, const char *operands,
     { NULL }
   };
   /* clang-format on */
-  g_autoptr (GOptionContext) context = g_option_context_new (operands);
-  g_autofree char *program = g_strconcat ("qcow2tool ", command, NULL);
+  g_autoptr (GOptionContext) context = g_option_context_new (NULL);
+  g_autofree char *program = g_strconcat ("qcow2tool ", text->command, NULL);
   g_autoptr (GPtrArray) texts = g_ptr_array_new_with_free_func (g_free);
 
   g_set_prgname (program);
   g_option_context_set_help_enabled (context, FALSE);
-  g_option_context_set_summary (context, summary);
   if (!parse_arguments (context, program, argv, entries, common, texts, error))
     return FALSE;
   if (want_help)
     {
-      *help = options_get_help (context);
+      *help = help_format (text, entries, common);
       return TRUE;
     }
 

@@ -3,7 +3,7 @@
 
 #pragma once
 
-#include <glib.h>
+#include "cli/help.h"
 
 G_BEGIN_DECLS
 
@@ -40,12 +40,10 @@ typedef struct
   gboolean text_only; /* output other than text is not offered */
 } Options;
 
-gboolean options_parse (Options *options, const char *command,
-                        const char *operands, const char *summary,
+gboolean options_parse (Options *options, const HelpText *text,
                         const GOptionEntry *entries, char **argv, char **help,
                         GError **error);
 gboolean options_check_image (const Options *options, GError **error);
-char *options_get_help (GOptionContext *context);
 void options_clear (Options *options);
 
 G_END_DECLS

@@ -169,14 +169,19 @@ gboolean
 tool_parse (Tool *tool, const Command *command, const GOptionEntry *entries,
             char **argv, GError **error)
 {
+  const HelpText text
+      = { .command = command->name,
+          .operands = command->operands,
+          .summary = command->summary,
+          .example = command->example,
+          .page = command->page != NULL ? command->page : "qcow2tool" };
   g_autofree char *help = NULL;
 
   tool->options.may_lack_image = command->may_lack_image;
   tool->options.one_image = command->one_image;
   tool->options.text_only = command->text_only;
   tool->options.extra_output = command->extra_output;
-  if (!options_parse (&tool->options, command->name, command->operands,
-                      command->summary, entries, argv, &help, error))
+  if (!options_parse (&tool->options, &text, entries, argv, &help, error))
     return FALSE;
   if (help != NULL)
     {

@@ -15,14 +15,26 @@ G_BEGIN_DECLS
 
 typedef struct Tool Tool;
 
+/* The groups in which the help lists the commands, in this order. */
+typedef enum
+{
+  COMMAND_SHOWS,
+  COMMAND_CHECKS,
+  COMMAND_OF_QEMU, /* has the name of a command of QEMU's qcow2.py */
+  N_COMMAND_GROUPS
+} CommandGroup;
+
 /* A command.  The functions of a file cmd-*.c are reached only through one of
  * these. */
 typedef struct
 {
   const char *name;
   const char *operands; /* as shown in the usage line */
-  const char *summary;  /* its line in the list of commands */
-  const char *keys[6];  /* JSON keys of an image; NULL-terminated */
+  CommandGroup group;
+  const char *summary; /* its line in the list of commands */
+  const char *example; /* arguments after its name, for the help */
+  const char *page;    /* its man page, or NULL: that of the program */
+  const char *keys[6]; /* JSON keys of an image; NULL-terminated */
   /* A further value of --output, or NULL, for a command that does not print an
    * object per image and interprets --output itself. */
   const char *extra_output;
@@ -40,7 +52,7 @@ typedef struct
 typedef enum
 {
   TOOL_ERROR_HELP,      /* help was shown: there is nothing else to do */
-  TOOL_ERROR_NO_COMMAND /* the message is the whole usage line */
+  TOOL_ERROR_NO_COMMAND /* the message is the help of the program */
 } ToolError;
 
 /* Shows the requested parts of IMAGE.  Errors concern that image. */

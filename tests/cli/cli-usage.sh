@@ -34,17 +34,92 @@ check "help is --help" cmp -s "$tmp/help" "$out"
 check "help names --help and --version" \
   test "$(grep -cE -e '--(help|version)' "$out")" -ge 2
 
-commands=$(awk '/^Commands:/ { list = 1; next } /^$/ { list = 0 }
-                list { print $1 }' "$tmp/help")
+# Prints the lines of the commands in the list of --help.
+command_lines ()
+{
+  awk '/^Commands .*:$/ { list = 1; next } /^$/ { list = 0 } list' "$tmp/help"
+}
+
+commands=$(command_lines | awk '{ print $1 }')
 check "the commands of --help" test "$commands" = "$(command_names)"
 # The summaries are aligned after the longest name.
 check "the summaries are aligned" test \
-  "$(awk '/^Commands:/ { list = 1; next } /^$/ { list = 0 }
-          list { match ($0, /^ +[^ ]+ +/); print RLENGTH }' "$tmp/help" |
+  "$(command_lines | awk '{ match ($0, /^ +[^ ]+ +/); print RLENGTH }' |
      sort -u | wc -l)" = 1
 check "every command has a summary" test \
-  "$(awk '/^Commands:/ { list = 1; next } /^$/ { list = 0 }
-          list && NF > 2' "$tmp/help" | wc -l)" = "$(echo "$commands" | wc -l)"
+  "$(command_lines | awk 'NF > 2' | wc -l)" = "$(echo "$commands" | wc -l)"
+
+# group_of COMMAND: prints the heading above it.
+group_of ()
+{
+  awk -v name="$1" '/^Commands .*:$/ { group = $0 }
+                    $1 == name { print group }' "$tmp/help"
+}
+
+while read -r command heading; do
+  check "the group of $command" test "$(group_of "$command")" = "$heading"
+done << 'END'
+header Commands that show what is in an image:
+extensions Commands that show what is in an image:
+bitmaps Commands that show what is in an image:
+bitmap-table Commands that show what is in an image:
+bitmap-map Commands that show what is in an image:
+dump Commands that show what is in an image:
+check Commands that check an image:
+dump-header Commands of QEMU's qcow2.py:
+dump-header-exts Commands of QEMU's qcow2.py:
+END
+check "each group has one heading" \
+  test "$(grep -c '^Commands ' "$tmp/help").$(grep '^Commands ' "$tmp/help" |
+    sort -u | wc -l)" = 3.3
+cp "$tmp/help" "$tmp/list"
+
+# expect_narrow NAME: the last help has at most 80 columns, and no line ends
+# with a blank.
+expect_narrow ()
+{
+  check "$1: at most 80 columns" \
+    test "$(awk 'length ($0) > 80' "$out" | wc -l)" = 0
+  check "$1: no blanks at the ends of lines" test "$(grep -c ' $' "$out")" = 0
+}
+
+expect_narrow --help
+check "the list ends with the man page" \
+  grep -q 'See qcow2tool(1)\.$' <(tail -n 1 "$tmp/help")
+
+# The arguments with which COMMAND accepts OPTION, one of those in its help.
+arguments_of ()
+{
+  local command=$1 option=$2 key
+
+  case $command in
+    header) key=--field=size ;;
+    extensions) key='--index=0 --field=length' ;;
+    *) key='--index=0 --field=state' ;;
+  esac
+  case $option in
+    --name) echo --name=bm0 ;;
+    --index) echo --index=0 ;;
+    --magic) echo --magic=Bitmaps ;;
+    --field) echo "$key" ;;
+    --default) echo "$key --default=none" ;;
+    --null) echo "$key --null" ;;
+    --long) [ "$command" = bitmap-table ] || echo --list
+            echo --long ;;
+    --is) [ "$command" = check ] && echo --is=opens || echo --is=damaged ;;
+    --type) echo --type=all-ones ;;
+    --at) echo --at=0 --count=1 ;;
+    --start | --count | --start-offset | --contains) echo "$option=0" ;;
+    --max-length | --split) echo "$option=64k" ;;
+    --plot-size) echo --plot-size=8x4 ;;
+    --ignore) echo --ignore=REF-01 ;;
+    --output) echo --output=text ;;
+    --files-from | --files0-from) echo "$option=$tmp/no-more" ;;
+    --format) echo --format=qcow2 ;;
+    *) echo "$option" ;;
+  esac
+}
+: > "$tmp/no-more"
 
 # All help is English and ASCII, in any locale.
 for locale in C C.UTF-8 $(locale -a | grep -E '^(de|fr|ja)_' | head -n 3); do
@@ -55,6 +130,10 @@ for locale in C C.UTF-8 $(locale -a | grep -E '^(de|fr|ja)_' | head -n 3); do
   expect_usage "a message in locale $locale" header \
     'unknown option --nope'
 done
+
+mkdir "$tmp/examples"
+sample iotest291-merged
+cp --sparse=always "$sample" "$tmp/examples/disk.qcow2"
 
 for command in $commands; do
   check_help "$command --help" "$command" --help
@@ -72,9 +151,40 @@ for command in $commands; do
   check "the help of $command has a usage line" \
     grep -qx "  qcow2tool $command \[OPTION\.\.\.\] $operands" "$out"
   check "the help of $command has no commands" \
-    test "$(grep -c '^Commands:' "$out")" = 0
+    test "$(grep -c '^Commands' "$out")" = 0
+  expect_narrow "the help of $command"
+  page=qcow2tool
+  if [ -e "$srcdir/doc/qcow2tool-$command.pod" ]; then
+    page=qcow2tool-$command
+  fi
+  check "the help of $command ends with the man page" \
+    test "$(tail -n 1 "$out")" = "See $page(1)."
   check_help "$command IMAGE --help" "$command" "$image" --help
   check_help "$command --help of no image" "$command" --help "$tmp/missing"
+
+  # The example works as it is printed.
+  example=$(sed -n '/^Example:$/{n;s/^  qcow2tool //p}' "$tmp/help")
+  check "the help of $command has an example" test "${example%% *}" = "$command"
+  (cd "$tmp/examples" && eval "tool $example"
+   test "$status.$(wc -c < "$err")" = 0.0 && test -s "$out")
+  check "the example of $command works: $example" test $? = 0
+
+  # Every option in the help is accepted.
+  n_options=0
+  while read -r option; do
+    n_options=$((n_options + 1))
+    arguments=("$image")
+    case $command$option in
+      check--rules) arguments=() ;;
+      bitmap-map--name | bitmap-map--index) ;;
+      bitmap-map*) arguments+=(--index=0) ;;
+    esac
+    # shellcheck disable=SC2046
+    tool "$command" $(arguments_of "$command" "$option") "${arguments[@]}"
+    check "$command accepts $option" [ "$status" != 1 ]
+  done < <(sed -n 's/^  \(-., \)\?\(--[a-z0-9-]*\).*/\2/p' "$tmp/help" |
+    grep -vx -e --help)
+  check "the help of $command has options ($n_options)" [ "$n_options" -ge 2 ]
 
   # Help omits options that the command does not support.
   for option in --output --files-from --files0-from --format --force-share; do
@@ -172,14 +282,18 @@ done
 tool bitmap-map "$image"
 expect_usage 'bitmap-map without a bitmap' bitmap-map '*needs --name or --index*'
 
-# No command: a single line, not the help.
-tool
-check "no command: one usage line on stderr, status 1" \
-  test "$status.$(wc -c < "$out").$(wc -l < "$err")" = 1.0.1
-check "the line begins with Usage" grep -q '^Usage: qcow2tool ' "$err"
-tool --
-check "-- alone is not a command" \
-  test "$status.$(wc -c < "$out").$(wc -l < "$err")" = 1.0.1
+# No command: a message, then the list of commands, on stderr.
+{
+  printf 'qcow2tool: no command is given\n\n'
+  cat "$tmp/list"
+} > "$tmp/expected"
+for arguments in '' --; do
+  # shellcheck disable=SC2086
+  tool $arguments
+  check "'$arguments' is no command: status 1, no output" \
+    test "$status.$(wc -c < "$out")" = 1.0
+  expect_file "'$arguments' is no command: the list" "$err"
+done
 
 # Unknown commands.
 unknown ()

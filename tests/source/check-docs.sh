@@ -102,7 +102,7 @@ listed_values ()
 }
 
 tool --help
-sed -n '/^Commands:/,/^$/s/^  \([a-z-]*\) .*/\1/p' "$out" > "$tmp/commands"
+sed -n '/^Commands .*:$/,/^$/s/^  \([a-z-]*\) .*/\1/p' "$out" > "$tmp/commands"
 mapfile -t commands < "$tmp/commands"
 
 pod_section 1 COMMANDS | sed -n 's/^=head2 //p' | grep -vx help |
