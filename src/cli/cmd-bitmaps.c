@@ -22,11 +22,10 @@ typedef struct
   gboolean list;
   gboolean all_columns;
   gboolean stats;
-  char *is; /* --is, or NULL */
+  char *is;         /* --is, or NULL */
+  BitmapList *rows; /* with --list, or NULL */
 
-  /* State of the current image. */
-  BitmapList *rows;
-  guint64 n_checked; /* number of bitmaps checked by --is */
+  guint64 n_checked; /* number of bitmaps of the image checked by --is */
 } Request;
 
 static void
@@ -35,6 +34,7 @@ request_clear (Request *request)
   selection_clear (&request->selection);
   fields_clear (&request->fields);
   g_free (request->is);
+  bitmap_list_free (request->rows);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Request, request_clear)
@@ -166,9 +166,9 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 {
   Request *request = data;
   SelectionVisit visit = get_visit (request);
-  g_autoptr (BitmapList) rows = bitmap_list_new (request->all_columns);
 
-  request->rows = rows;
+  if (request->list)
+    bitmap_list_begin_image (request->rows, tool_get_row_image (tool));
   visit.with_verdict
       = tool_get_emitter (tool)->machine_readable || asks_for_usable (request);
   request->n_checked = 0;
@@ -237,6 +237,22 @@ check (Request *request, GError **error)
          && fields_check (&request->fields, sources, error);
 }
 
+/* Prepares the table of --list.  Fails with a usage error if the output is not
+ * text. */
+static gboolean
+prepare_list (Request *request, Tool *tool, GError **error)
+{
+  if (!tool_want_text (tool, "--list", error))
+    return FALSE;
+
+  request->rows = bitmap_list_new (request->all_columns);
+  tool_want_one_table (tool);
+  for (char **path = tool_get_operands (tool); path != NULL && *path != NULL;
+       path++)
+    bitmap_list_make_room (request->rows, *path);
+  return TRUE;
+}
+
 static gboolean
 run (Tool *tool, char **argv, GError **error)
 {
@@ -272,7 +288,7 @@ run (Tool *tool, char **argv, GError **error)
                            : request.fields.keys != NULL ? "--field"
                            : request.is != NULL          ? "--is"
                                                          : NULL;
-  if (request.list && !tool_want_text (tool, "--list", error))
+  if (request.list && !prepare_list (&request, tool, error))
     return FALSE;
   if (only != NULL && !tool_want_text (tool, only, error))
     return FALSE;

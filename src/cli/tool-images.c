@@ -22,6 +22,14 @@ tool_report (Tool *tool, ReportScope scope)
   report_findings (tool->report, scope);
 }
 
+/* Returns the name of the current image for its rows in a table, or NULL if it
+ * is the only image. */
+const char *
+tool_get_row_image (const Tool *tool)
+{
+  return tool->row_image;
+}
+
 /* Returns the report on the current image. */
 Report *
 tool_get_report (Tool *tool)
@@ -213,10 +221,11 @@ show_unflushed (Tool *tool, const char *path, gboolean several,
   g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   g_autoptr (Qcow2Image) image = open_image (path, findings, &local_error);
 
+  tool->row_image = several ? path : NULL;
   tool->findings = findings;
   tool->report = report_new (tool->output, path, image, findings);
   if (image != NULL || tool->emitter->machine_readable)
-    emitter_begin_image (tool->emitter, path, several);
+    emitter_begin_image (tool->emitter, path, several && !tool->one_table);
   if (image != NULL)
     show_still (tool, image, show, data, &local_error);
   if (local_error == NULL || local_error->domain == QCOW2_ERROR)
@@ -226,6 +235,7 @@ show_unflushed (Tool *tool, const char *path, gboolean several,
   if (!report_close (g_steal_pointer (&tool->report)))
     tool_set_status (tool, TOOL_DAMAGED);
   tool->findings = NULL;
+  tool->row_image = NULL;
   report_more_read_errors (tool, path);
   g_clear_error (&tool->read_error);
 

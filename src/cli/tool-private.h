@@ -18,9 +18,11 @@ struct Tool
   Options options;
   const char *one_image; /* command or option that takes exactly one image, or
                             NULL */
+  gboolean one_table;    /* one table for all images */
   gboolean lacks_name;   /* --name is an option here, and was not used */
 
   /* State of the current image. */
+  const char *row_image; /* its name if it is one of several, or NULL */
   Qcow2Findings *findings;
   Report *report;
   GError *read_error; /* first error after which reading went on */

@@ -103,12 +103,28 @@ tool_get_output (const Tool *tool)
   return tool->options.output;
 }
 
+/* Returns the images that were named as operands, NULL-terminated, or NULL if
+ * there are none.  The list files may name more. */
+char **
+tool_get_operands (const Tool *tool)
+{
+  return tool->options.operands;
+}
+
 /* Requires exactly one image.  USER is the command or option that a usage
  * error names. */
 void
 tool_want_one_image (Tool *tool, const char *user)
 {
   tool->one_image = user;
+}
+
+/* Omits the lines that separate images, for text in which each row names its
+ * image. */
+void
+tool_want_one_table (Tool *tool)
+{
+  tool->one_table = TRUE;
 }
 
 /* Replaces the purpose of the command by PURPOSE. */

@@ -68,10 +68,12 @@ gboolean tool_parse (Tool *tool, const Command *command,
                      const GOptionEntry *entries, char **argv, GError **error);
 void tool_want_one_image (Tool *tool, const char *user);
 void tool_set_purpose (Tool *tool, ToolPurpose purpose);
+void tool_want_one_table (Tool *tool);
 gboolean tool_want_image (Tool *tool, GError **error);
 gboolean tool_want_no_image (Tool *tool, const char *user, GError **error);
 gboolean tool_want_text (Tool *tool, const char *user, GError **error);
 OptionsOutput tool_get_output (const Tool *tool);
+char **tool_get_operands (const Tool *tool);
 void tool_show_help (Tool *tool, const char *help, GError **error);
 
 /* Iteration over images: tool-images.c. */
@@ -79,6 +81,7 @@ gboolean tool_for_each_image (Tool *tool, ToolImageFunc show, gpointer data,
                               GError **error);
 void tool_report (Tool *tool, ReportScope scope);
 void tool_warn (Tool *tool, ToolStatus status, const char *message);
+const char *tool_get_row_image (const Tool *tool);
 Report *tool_get_report (Tool *tool);
 Qcow2Findings *tool_get_findings (Tool *tool);
 gboolean tool_recover (Tool *tool, GError *read_error, GError **error);

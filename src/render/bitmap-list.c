@@ -14,9 +14,35 @@
 #define N_COLUMNS 9
 #define N_SHORT_COLUMNS 6
 
-static const char *const headings[N_COLUMNS]
-    = { "INDEX", "STATE",      "GRANULARITY", "DIRTY",     "DIRTY%",
-        "DISK",  "SERIALIZED", "ALL-ONES",    "ALL-ZEROES" };
+#define IMAGE_HEADING "IMAGE"
+
+/* Maximum width of column IMAGE.  A longer name moves only its own row. */
+#define IMAGE_MAX 64
+
+/* What stands for a blank in column IMAGE, so that a shell can split the row.
+ * Tabs and newlines are escaped anyway. */
+#define ESCAPED_BLANK "\\x20"
+
+typedef struct
+{
+  const char *heading;
+  gboolean is_word; /* aligned to the left; numbers are to the right */
+  gsize several;    /* minimum width, if there are several images */
+} Column;
+
+/* clang-format off */
+static const Column columns[N_COLUMNS] = {
+  { "INDEX", FALSE, 0 },
+  { "STATE", TRUE, 8 },
+  { "GRANULARITY", FALSE, 0 },
+  { "DIRTY", FALSE, 6 },
+  { "DIRTY%", FALSE, 0 },
+  { "DISK", FALSE, 6 },
+  { "SERIALIZED", FALSE, 0 },
+  { "ALL-ONES", FALSE, 0 },
+  { "ALL-ZEROES", FALSE, 0 },
+};
+/* clang-format on */
 
 typedef struct
 {
@@ -32,9 +58,14 @@ typedef struct
 struct BitmapList
 {
   guint n_columns;
-  GArray *rows;           /* of Row */
-  guint next;             /* index of the next row to print */
+  gboolean has_headings;  /* they were printed */
   gsize width[N_COLUMNS]; /* characters */
+  gsize image_width;      /* that of column IMAGE */
+
+  /* State of the current image. */
+  char *image;  /* its name, escaped, or NULL if it is the only one */
+  GArray *rows; /* of Row */
+  guint next;   /* index of the next row to print */
 };
 
 /* Returns an empty list, with the columns of --long if ALL_COLUMNS. */
@@ -46,19 +77,92 @@ bitmap_list_new (gboolean all_columns)
   list->n_columns = all_columns ? N_COLUMNS : N_SHORT_COLUMNS;
   list->rows = g_array_new (FALSE, FALSE, sizeof (Row));
   for (guint i = 0; i < N_COLUMNS; i++)
-    list->width[i] = strlen (headings[i]);
+    list->width[i] = strlen (columns[i].heading);
+  list->image_width = strlen (IMAGE_HEADING);
   return list;
 }
 
-/* A disk of 0 bytes has no percentage. */
+/* Returns PATH as column IMAGE shows it.  The caller frees it. */
+static char *
+escape_image (const char *path)
+{
+  g_autoptr (GString) escaped = g_string_new (NULL);
+
+  format_escaped (escaped, path, strlen (path));
+
+  g_auto (GStrv) parts = g_strsplit (escaped->str, " ", -1);
+  return g_strjoinv (ESCAPED_BLANK, parts);
+}
+
+/* Returns the width of TEXT, valid UTF-8, on a screen. */
+static gsize
+measure (const char *text)
+{
+  gsize width = 0;
+
+  for (; *text != '\0'; text = g_utf8_next_char (text))
+    {
+      const gunichar c = g_utf8_get_char (text);
+
+      if (!g_unichar_iszerowidth (c))
+        width += g_unichar_iswide (c) ? 2 : 1;
+    }
+
+  return width;
+}
+
+static void
+widen_image_column (BitmapList *list, const char *escaped)
+{
+  const gsize width = MIN (measure (escaped), IMAGE_MAX);
+
+  list->image_width = MAX (list->image_width, width);
+}
+
+/* Makes column IMAGE wide enough for the name PATH, which is known before its
+ * turn. */
+void
+bitmap_list_make_room (BitmapList *list, const char *path)
+{
+  g_autofree char *escaped = escape_image (path);
+
+  widen_image_column (list, escaped);
+}
+
+/* Drops the rows of the image before, and begins those of the image at PATH,
+ * one of several, or NULL for the only one. */
+void
+bitmap_list_begin_image (BitmapList *list, const char *path)
+{
+  g_clear_pointer (&list->image, g_free);
+  g_array_set_size (list->rows, 0);
+  list->next = 0;
+  if (path == NULL)
+    return;
+
+  list->image = escape_image (path);
+  widen_image_column (list, list->image);
+  for (guint i = 0; i < N_COLUMNS; i++)
+    list->width[i] = MAX (list->width[i], columns[i].several);
+}
+
+/* A disk of 0 bytes has no percentage.  A little is not nothing, and almost
+ * everything is not all. */
 static void
 append_percent (GString *cell, const Row *row)
 {
   if (row->dirty_bytes == QCOW2_ABSENT || row->disk_size == 0)
-    format_count (cell, QCOW2_ABSENT);
-  else
-    g_string_append_printf (cell, "%.1f%%",
-                            percent_of (row->dirty_bytes, row->disk_size));
+    {
+      format_count (cell, QCOW2_ABSENT);
+      return;
+    }
+
+  g_string_append_printf (cell, "%.1f%%",
+                          percent_of (row->dirty_bytes, row->disk_size));
+  if (row->dirty_bytes > 0 && g_str_equal (cell->str, "0.0%"))
+    g_string_assign (cell, "<0.1%");
+  if (row->dirty_bytes < row->disk_size && g_str_equal (cell->str, "100.0%"))
+    g_string_assign (cell, ">99.9%");
 }
 
 static void
@@ -125,7 +229,33 @@ static void
 append_padded (const BitmapList *list, GString *out, guint column,
                const char *cell)
 {
-  g_string_append_printf (out, "%-*s ", (int) list->width[column], cell);
+  const int width = (int) list->width[column];
+
+  if (columns[column].is_word)
+    g_string_append_printf (out, "%-*s ", width, cell);
+  else
+    g_string_append_printf (out, "%*s ", width, cell);
+}
+
+/* Appends IMAGE, the heading or a name, if there are several images. */
+static void
+append_image (const BitmapList *list, GString *out, const char *image)
+{
+  if (list->image == NULL)
+    return;
+
+  const gsize width = measure (image);
+  const gsize rest = list->image_width > width ? list->image_width - width : 0;
+  g_string_append_printf (out, "%s%*s ", image, (int) rest, "");
+}
+
+static void
+append_headings (const BitmapList *list, GString *out)
+{
+  append_image (list, out, IMAGE_HEADING);
+  for (guint i = 0; i < list->n_columns; i++)
+    append_padded (list, out, i, columns[i].heading);
+  g_string_append (out, "NAME\n");
 }
 
 /* Appends the next row to OUT, with the name of BITMAP; the headings precede
@@ -141,11 +271,11 @@ bitmap_list_print_next (BitmapList *list, GString *out,
   const Row *row = &g_array_index (list->rows, Row, list->next);
   g_autoptr (GString) cell = g_string_new (NULL);
 
-  for (guint i = 0; list->next == 0 && i < list->n_columns; i++)
-    append_padded (list, out, i, headings[i]);
-  if (list->next == 0)
-    g_string_append (out, "NAME\n");
+  if (!list->has_headings)
+    append_headings (list, out);
+  list->has_headings = TRUE;
 
+  append_image (list, out, list->image);
   for (guint i = 0; i < list->n_columns; i++)
     {
       g_string_truncate (cell, 0);
@@ -164,5 +294,6 @@ bitmap_list_free (BitmapList *list)
     return;
 
   g_array_unref (list->rows);
+  g_free (list->image);
   g_free (list);
 }

@@ -20,36 +20,36 @@ list ()
 list two-bitmaps
 expect_answer 'two-bitmaps' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
-0     enabled 64K         2.2M  3.5%   128K bm0
-1     enabled 32K         0     0.0%   64K  bm1
+    0 enabled         64K  2.2M   3.5% 128K bm0
+    1 enabled         32K     0   0.0%  64K bm1
 END
 list every-state
 expect_answer 'columns are as wide as their values' << 'END'
 INDEX STATE    GRANULARITY DIRTY DIRTY% DISK NAME
-0     enabled  64K         256K  0.4%   128K enabled
-1     disabled 128K        512K  0.8%   128K disabled
-2     in-use   256K        -     -      128K in-use
-3     in-use   512K        -     -      128K in-use-disabled
+    0 enabled          64K  256K   0.4% 128K enabled
+    1 disabled        128K  512K   0.8% 128K disabled
+    2 in-use          256K     -      - 128K in-use
+    3 in-use          512K     -      - 128K in-use-disabled
 END
 list autoclear-clear
 expect_answer 'stale' << 'END'
 INDEX STATE GRANULARITY DIRTY DIRTY% DISK NAME
-0     stale 64K         -     -      128K bm0
-1     stale 32K         -     -      64K  bm1
+    0 stale         64K     -      - 128K bm0
+    1 stale         32K     -      -  64K bm1
 END
 list entry-ones-and-offset
 expect_damage 'damaged: status 2 and a message' "*: 0x2a0000: *BTAB-02]"
 expect_out 'damaged: the other bitmaps are listed, too' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
-0     damaged 64K         -     -      128K bm0
-1     enabled 32K         0     0.0%   64K  bm1
+    0 damaged         64K     -      - 128K bm0
+    1 enabled         32K     0   0.0%  64K bm1
 END
 list two-bitmaps-one-name
 expect_damage 'two bitmaps with one name' "*BDIR-15]"
 expect_out 'two bitmaps with one name: rows' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
-0     enabled 64K         2.2M  3.5%   128K bm0
-1     damaged 32K         -     -      64K  bm0
+    0 enabled         64K  2.2M   3.5% 128K bm0
+    1 damaged         32K     -      -  64K bm0
 END
 
 # An image without bitmaps is not a special case.
@@ -112,36 +112,36 @@ done
 patch "$table" "${entries[@]}"
 tool bitmaps --list --index 0 "$image"
 expect_answer 'a wide size moves the name' << 'END'
-INDEX STATE   GRANULARITY DIRTY DIRTY% DISK  NAME
-0     enabled 512         500K  0.1%   64.5K long
+INDEX STATE   GRANULARITY DIRTY DIRTY%  DISK NAME
+    0 enabled         512  500K   0.1% 64.5K long
 END
 tool bitmaps --list --long "$image"
 expect_answer 'all rows have the same width' << 'END'
-INDEX STATE   GRANULARITY DIRTY DIRTY% DISK  SERIALIZED ALL-ONES ALL-ZEROES NAME
-0     enabled 512         500K  0.1%   64.5K 125        0        131        long
-1     enabled 1M          4M    0.8%   1K    1          0        0          short
+INDEX STATE   GRANULARITY DIRTY DIRTY%  DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
+    0 enabled         512  500K   0.1% 64.5K        125        0        131 long
+    1 enabled          1M    4M   0.8%    1K          1        0          0 short
 END
 
 # --long: the number of entries of each type.
 list four-entries --long
 expect_answer '--long' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
-0     enabled 512         66K   0.8%   2K   3          0        1          fine
+    0 enabled         512   66K   0.8%   2K          3        0          1 fine
 END
 list mixed-entries --long
 expect_answer '--long: all types' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
-0     enabled 512         2.0M  25.8%  2K   3          1        0          fine
+    0 enabled         512  2.0M  25.8%   2K          3        1          0 fine
 END
 list all-ones-entries --long
 expect_answer '--long: only ones' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
-0     enabled 512         8M    100.0% 512  0          4        0          fine
+    0 enabled         512    8M 100.0%  512          0        4          0 fine
 END
 list size-1t --long
-expect_answer '--long: 32 entries' << 'END'
+expect_answer '--long: 32 entries, little of them dirty' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
-0     enabled 64K         256K  0.0%   128K 1          0        31         b0
+    0 enabled         64K  256K  <0.1% 128K          1        0         31 b0
 END
 
 # Unknown values are shown as -.
@@ -149,8 +149,8 @@ list directory-size-56 --long
 expect_damage 'a name that cannot be read' '*BDIR-02]'
 expect_out 'a name that cannot be read: its row' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
-0     enabled 64K         2.2M  3.5%   128K 1          0        0          bm0
-1     damaged 32K         -     -      -    -          -        -          <unreadable>
+    0 enabled         64K  2.2M   3.5% 128K          1        0          0 bm0
+    1 damaged         32K     -      -    -          -        -          - <unreadable>
 END
 list granularity-64
 expect 'granularity_bits 64: status' 2
@@ -160,8 +160,8 @@ list table-past-eof --long
 expect 'a table after the end: status' 2
 expect_out 'a table after the end: unknown values' << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
-0     damaged 64K         -     -      -    -          -        -          bm0
-1     damaged 32K         -     -      -    -          -        -          bm1
+    0 damaged         64K     -      -    -          -        -          - bm0
+    1 damaged         32K     -      -    -          -        -          - bm1
 END
 
 # Names are last, so that their width on a screen moves no other column.
@@ -170,7 +170,7 @@ name_rows ()
   list "$1"
   check "$1: a row each" test "$(wc -l < "$out")" = 3
   check "$1: escaped as everywhere" \
-    test "$(sed -n '2s/^0     enabled  64K         2.2M  3.5%   128K //p' \
+    test "$(sed -n '2s/^    0 enabled          64K  2.2M   3.5% 128K //p' \
       "$out")" = "$2"
 }
 
@@ -189,12 +189,12 @@ patch $((directory + 24)) 65cc81e99baa78
 tool bitmaps --list --index 0 "$image"
 expect_answer 'combining and wide letters' << END
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
-0     enabled 64K         256K  0.4%   128K e$(printf '\xcc\x81\xe9\x9b\xaa')x
+    0 enabled         64K  256K   0.4% 128K e$(printf '\xcc\x81\xe9\x9b\xaa')x
 END
 list name-size-0
 expect_damage 'an empty name' '*BDIR-13]'
 check 'an empty name: the last column is empty' \
-  grep -qx '0     damaged  64K         -     -      128K ' "$out"
+  grep -qx '    0 damaged          64K     -      - 128K ' "$out"
 list name-utf8
 cp "$out" "$tmp/utf8"
 LC_ALL=C list name-utf8
@@ -204,17 +204,17 @@ check 'the same bytes in locale C' cmp -s "$tmp/utf8" "$out"
 list every-state --name disabled
 expect_answer '--name' << 'END'
 INDEX STATE    GRANULARITY DIRTY DIRTY% DISK NAME
-1     disabled 128K        512K  0.8%   128K disabled
+    1 disabled        128K  512K   0.8% 128K disabled
 END
 list every-state --index 2
 expect_answer '--index' << 'END'
 INDEX STATE  GRANULARITY DIRTY DIRTY% DISK NAME
-2     in-use 256K        -     -      128K in-use
+    2 in-use        256K     -      - 128K in-use
 END
 list entry-ones-and-offset --name bm1
 expect_answer "damage of another bitmap does not matter" << 'END'
 INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
-1     enabled 32K         0     0.0%   64K  bm1
+    1 enabled         32K     0   0.0%  64K bm1
 END
 list two-bitmaps-one-name --name bm0
 expect '--name of two bitmaps: status 2' 2
@@ -230,30 +230,111 @@ expect_refusal 'not a qcow2 image' 1 '*HDR-01]'
 tool bitmaps --list "$tmp/missing"
 expect_refusal 'a missing image' 1 '*missing: *'
 
-# Several images, each with column widths of its own.
+# expect_one_message NAME STATUS LINES: the last run printed one message, and
+# one table of LINES lines.
+expect_one_message ()
+{
+  check "$1" test "$status.$(wc -l < "$err").$(grep -c '^IMAGE' "$out").$(
+    wc -l < "$out")" = "$2.1.1.$3"
+}
+
+# Several images: one table.  The columns have room for usual values.
 cd "$tmp" || exit 1
 image two-bitmaps
 image four-entries
 image version-2
 tool bitmaps --list two-bitmaps.qcow2 version-2.qcow2 four-entries.qcow2
 expect_answer 'several images' << 'END'
-image: two-bitmaps.qcow2
-INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
-0     enabled 64K         2.2M  3.5%   128K bm0
-1     enabled 32K         0     0.0%   64K  bm1
-
-image: version-2.qcow2
-
-image: four-entries.qcow2
-INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
-0     enabled 512         66K   0.8%   2K   fine
+IMAGE              INDEX STATE    GRANULARITY  DIRTY DIRTY%   DISK NAME
+two-bitmaps.qcow2      0 enabled          64K   2.2M   3.5%   128K bm0
+two-bitmaps.qcow2      1 enabled          32K      0   0.0%    64K bm1
+four-entries.qcow2     0 enabled          512    66K   0.8%     2K fine
 END
+cp "$out" several
+tool bitmaps --list version-2.qcow2 two-bitmaps.qcow2 four-entries.qcow2
+check 'the heading comes with the first row' cmp -s several "$out"
+tool bitmaps --list version-2.qcow2 version-2.qcow2
+expect_answer 'several images without bitmaps: no output' < /dev/null
 tool bitmaps --list two-bitmaps.qcow2 missing four-entries.qcow2
-expect 'a missing image among several' 1
-check 'the other images are listed' test "$(grep -c '^INDEX' "$out")" = 2
-printf 'two-bitmaps.qcow2\0four-entries.qcow2\0' > list0
+expect_one_message 'a missing image among several' 1 4
+image entry-ones-and-offset
+tool bitmaps --list four-entries.qcow2 entry-ones-and-offset.qcow2
+expect_one_message 'a damaged image among several' 2 4
+tool bitmaps --list --name bm1 two-bitmaps.qcow2 four-entries.qcow2
+expect_one_message 'a selection in several images' 3 2
+
+# The names in a list are not known before their turn: the column becomes wider
+# on the way.  A longer name than 64 characters moves its own row only.
+long=$(printf '%064d' 0)
+cp four-entries.qcow2 a
+cp four-entries.qcow2 "${long}x"
+cp four-entries.qcow2 "$long"
+printf '%s\0' a four-entries.qcow2 a > list0
 tool bitmaps --list --files0-from=list0
-check 'images of a list' test "$status.$(grep -c '^INDEX' "$out")" = 0.2
+expect_answer 'images of a list' << 'END'
+IMAGE INDEX STATE    GRANULARITY  DIRTY DIRTY%   DISK NAME
+a         0 enabled          512    66K   0.8%     2K fine
+four-entries.qcow2     0 enabled          512    66K   0.8%     2K fine
+a                      0 enabled          512    66K   0.8%     2K fine
+END
+tool bitmaps --list a "${long}x" "$long"
+expect_answer 'a long name' << END
+IMAGE$(printf '%59s' '') INDEX STATE    GRANULARITY  DIRTY DIRTY%   DISK NAME
+a$(printf '%63s' '')     0 enabled          512    66K   0.8%     2K fine
+${long}x     0 enabled          512    66K   0.8%     2K fine
+$long     0 enabled          512    66K   0.8%     2K fine
+END
+tool bitmaps --list --long a size-1t.qcow2
+expect_answer '--long of several images' << 'END'
+IMAGE         INDEX STATE    GRANULARITY  DIRTY DIRTY%   DISK SERIALIZED ALL-ONES ALL-ZEROES NAME
+a                 0 enabled          512    66K   0.8%     2K          3        0          1 fine
+size-1t.qcow2     0 enabled          64K   256K  <0.1%   128K          1        0         31 b0
+END
+
+# Names of files are escaped, and have no blanks.  The column is as wide as
+# they are on a screen.
+hostile=$' x\n\e[2J\\y '
+cp four-entries.qcow2 "$hostile"
+cp four-entries.qcow2 $'e\xcc\x81\xe9\x9b\xaa'
+tool bitmaps --list "$hostile" $'e\xcc\x81\xe9\x9b\xaa'
+expect_answer 'names of files' << END
+IMAGE                 INDEX STATE    GRANULARITY  DIRTY DIRTY%   DISK NAME
+\\x20x\\n\\x1b[2J\\\\y\\x20     0 enabled          512    66K   0.8%     2K fine
+$(printf 'e\xcc\x81\xe9\x9b\xaa')                       0 enabled          512    66K   0.8%     2K fine
+END
+sed -n 2p "$out" | {
+  read -r name i state gran dirty pct disk bitmap
+  check 'a shell can split the rows' \
+    test "$i $state $gran $dirty $pct $disk $bitmap" \
+    = '0 enabled 512 66K 0.8% 2K fine'
+  printf -v name '%b' "$name"
+  check 'a shell can undo the escapes' test "$name" = "$hostile"
+}
+rm -f "$hostile"
+
+# 8 MiB in granules of 512 bytes, in four entries of 2 MiB.  All bits are set,
+# then all but the first: less than 100 percent.
+copy mixed-entries full
+table=$(number_at "$(number_at $((112 + 8 + 16)))")
+ones=$(printf '%0512d' 0 | sed 's/0/ff/g')
+for ((i = 0; i < 4; i++)); do
+  data=$(number_at $((table + 8 * i)))
+  if [ "$data" -gt 1 ]; then
+    patch "$data" "$ones"
+    last=$data
+  fi
+done
+tool bitmaps --list "$image"
+expect_answer 'everything is dirty' << 'END'
+INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
+    0 enabled         512    8M 100.0%   2K fine
+END
+patch "$last" fe
+tool bitmaps --list "$image"
+expect_answer 'almost everything is dirty' << 'END'
+INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME
+    0 enabled         512  7.9M >99.9%   2K fine
+END
 
 # Options that exclude each other.
 for other in --names --tables --field=state --is=enabled; do
@@ -284,6 +365,12 @@ check_dirty ()
       if [ "$clean$marked$unknown" != 000 ]; then
         want=$(awk "BEGIN { printf \"%.1f%%\",
           $marked / ($clean + $marked + $unknown) * 100 }")
+        case $want.$marked.$clean$unknown in
+          0.0%.0.*) ;;
+          0.0%.*) want='<0.1%' ;;
+          100.0%.*.00) ;;
+          100.0%.*) want='>99.9%' ;;
+        esac
       fi
       [[ $dirty =~ ^[0-9]+(\.[0-9])?[KMGTPE]?$ ]] \
         || problems+="$name: dirty $dirty"$'\n' ;;

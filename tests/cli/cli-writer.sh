@@ -146,7 +146,7 @@ if command -v python3 > /dev/null; then
       grep -qx 'state                     enabled' "$out"
     tool bitmaps --list sound.qcow2
     check 'a bitmap that is not in use: its row' \
-      grep -q '^0     enabled 64K ' "$out"
+      grep -q '^ *0 enabled  *64K ' "$out"
     tool bitmaps --output=jsonl two-bitmaps.qcow2 sound.qcow2 two-bitmaps.qcow2
     check 'one of several images' \
       test "$(jq -c .writer "$out" | tr '\n' ' ')" = 'false true false '
@@ -357,7 +357,7 @@ if hold live.qcow2; then
   # 4 MiB in granules of 64 KiB: one entry, without data.
   expect_answer 'qemu-io: the list' << 'END'
 INDEX STATE         GRANULARITY DIRTY DIRTY% DISK NAME
-0     in-use+writer 64K         -     -      64K  b0
+    0 in-use+writer         64K     -      -  64K b0
 END
   tool bitmap-map --name=b0 live.qcow2
   expect_refusal 'qemu-io: bitmap-map' 2 "*bitmap 0 'b0': in use by a writer*"

@@ -44,8 +44,9 @@ BAD = re.compile('[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e'
 # Characters that QEMU's own dumper prints in extension data.
 DUMPED = '\t\r\x0b\x0c'
 # Lines of text begin with a known name, or are rows.
-FORGED = re.compile('^(?![a-z0-9_]+ |Bitmap name |Bitmap table |INDEX STATE '
-                    '|Header:\n|Header extension:\n).+$', re.MULTILINE)
+FORGED = re.compile('^(?![a-z0-9_]+ | +[0-9]+ [a-z]|Bitmap name '
+                    '|Bitmap table |INDEX STATE |Header:\n'
+                    '|Header extension:\n).+$', re.MULTILINE)
 # Lines of check are findings, explanations, and a summary at the end.
 FORGED_CHECK = re.compile(r'^(?!(error|warning|note) [A-Z]+-[0-9]+ |    '
                           r'|\S+: [0-9]+ errors?, [0-9]+ warnings?; ).+$',

@@ -385,8 +385,8 @@ def expected_texts(text, shown, extensions):
                bitmap_text(1, 5, 'other', second)]
     dumped = dump_text(extensions, text, shown)
     columns = ('INDEX STATE   GRANULARITY DIRTY DIRTY%% DISK NAME\n'
-               '%d     enabled 64K         0     0.0%%   64K  %s\n'
-               '%d     enabled 64K         0     0.0%%   64K  %s\n')
+               '    %d enabled         64K     0   0.0%%  64K %s\n'
+               '    %d enabled         64K     0   0.0%%  64K %s\n')
     return {
         'header': header,
         'extensions': '\n'.join(blocks),

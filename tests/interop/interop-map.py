@@ -429,6 +429,16 @@ def list_dirty(path):
             for bitmap, percent in zip(bitmaps, percents)}
 
 
+def show_percent(part, whole):
+    """Returns PART as a percentage of WHOLE, as bitmaps --list prints it."""
+    percent = '%.1f%%' % (100 * part / whole)
+    if part > 0 and percent == '0.0%':
+        return '<0.1%'
+    if part < whole and percent == '100.0%':
+        return '>99.9%'
+    return percent
+
+
 def judge(rng, image, prefix):
     dirty = list_dirty(image.path)
     with Export(image.path, image.names.values()) as export:
@@ -438,8 +448,7 @@ def judge(rng, image, prefix):
             comparison.with_extents(rng, extents, image.size)
             total = sum(extent['length'] for extent in dirty_of(extents))
             comparison.equal('bitmaps --list and --stats', str(dirty[name]),
-                             str(('%.1f%%' % (100 * total / image.size),
-                                  total)))
+                             str((show_percent(total, image.size), total)))
             print('%sgranularity %s\t%s' % (
                 prefix, describe(1 << bits),
                 '; '.join(comparison.differences)))
