@@ -549,7 +549,7 @@ for key in index name bitmap_table_offset bitmap_table_size flags type \
     granularity_bits name_size extra_data_size granularity state usable \
     file_offset; do
   check "the message about an unknown key lists $key" \
-    grep -qE "[ ,]$key(,|\$)" "$err"
+    grep -qE "[ ,]$key([,;]|\$)" "$err"
 done
 tool bitmaps --field state "$image"
 expect_usage "--field needs a selection" bitmaps "*--field*"

@@ -224,7 +224,7 @@ for key in index name magic file_offset length data data_hex \
     crypto_header_offset crypto_header_length nb_bitmaps reserved32 \
     bitmap_directory_size bitmap_directory_offset; do
   check "the message about an unknown key lists $key" \
-    grep -qE "[ ,]$key(,|\$)" "$err"
+    grep -qE "[ ,]$key([,;]|\$)" "$err"
 done
 tool extensions --field length "$image"
 expect_usage "--field needs a selection" extensions "*--field*"

@@ -321,7 +321,7 @@ for key in magic version backing_file_offset backing_file_size cluster_bits \
     compression_type_name cluster_size refcount_bits backing_file \
     backing_format external_data_file; do
   check "the message about an unknown key lists $key" \
-    grep -qE "[ ,]$key(,|\$)" "$err"
+    grep -qE "[ ,]$key([,;]|\$)" "$err"
 done
 # Whether a finding affects a field is known for all of them.
 sed -n 's/.*not one of: \([a-z0-9_, ]*\).*/\1/p' "$err" | tr -d ' ' \
