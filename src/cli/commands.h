@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* All commands, in the order in which the help lists them. */
+/* All commands. */
 
 #pragma once
 
@@ -7,15 +7,21 @@
 
 G_BEGIN_DECLS
 
-extern const Command cmd_header;
-extern const Command cmd_extensions;
-extern const Command cmd_bitmaps;
-extern const Command cmd_bitmap_table;
-extern const Command cmd_bitmap_map;
-extern const Command cmd_dump;
-extern const Command cmd_check;
-extern const Command cmd_dump_header;
-extern const Command cmd_dump_header_exts;
+/* Expands DO (NAME) for the Command cmd_NAME of each command, in the order in
+ * which the help lists them. */
+#define COMMANDS(DO)                                                          \
+  DO (header)                                                                 \
+  DO (extensions)                                                             \
+  DO (bitmaps)                                                                \
+  DO (bitmap_table)                                                           \
+  DO (bitmap_map)                                                             \
+  DO (dump)                                                                   \
+  DO (check)                                                                  \
+  DO (dump_header)                                                            \
+  DO (dump_header_exts)
+
+#define COMMANDS_DECLARE(name) extern const Command cmd_##name;
+COMMANDS (COMMANDS_DECLARE)
 
 extern const Command *const commands[]; /* NULL-terminated */
 
