@@ -16,8 +16,9 @@ is_same_letter (char a, char b)
   return g_ascii_tolower (a) == g_ascii_tolower (b);
 }
 
-/* Returns the number of letters to change, add or remove to turn A into B, or
- * MOST + 1 if that is more than MOST.  Case does not matter. */
+/* Returns the number of letters to change, add or remove, or of neighbours to
+ * swap, to turn A into B, or MOST + 1 if that is more than MOST.  Case does
+ * not matter. */
 static guint
 edit_distance (const char *a, const char *b, guint most)
 {
@@ -33,7 +34,11 @@ edit_distance (const char *a, const char *b, guint most)
 
   guint least = most;
   if (*a != '\0' && *b != '\0')
-    least = MIN (least, edit_distance (a + 1, b + 1, most - 1));
+    {
+      least = MIN (least, edit_distance (a + 1, b + 1, most - 1));
+      if (is_same_letter (a[0], b[1]) && is_same_letter (a[1], b[0]))
+        least = MIN (least, edit_distance (a + 2, b + 2, most - 1));
+    }
   if (*a != '\0')
     least = MIN (least, edit_distance (a + 1, b, most - 1));
   if (*b != '\0')
@@ -43,12 +48,12 @@ edit_distance (const char *a, const char *b, guint most)
 
 /* Returns the one of CANDIDATES, a NULL-terminated array, that TEXT comes
  * closest to, and the first one of several that are equally close.  Returns
- * NULL if TEXT is like none of them: at most half of its letters may be
+ * NULL if TEXT is like none of them: at most a third of its letters may be
  * wrong. */
 const char *
 suggest_closest (const char *text, const char *const *candidates)
 {
-  const guint most = (guint) MIN (MAX_SLIPS, strlen (text) / 2);
+  const guint most = (guint) MIN (MAX_SLIPS, strlen (text) / 3);
   const char *closest = NULL;
   guint least = most + 1;
 
