@@ -2,6 +2,9 @@
 # shellcheck shell=bash
 # Completion of qcow2tool's command line, for bash 4.4 and later.
 #
+# The commands, their options and the values of these come from the program:
+# from --help, and from the message about a wrong value.
+#
 # Bitmap names come from an image and may be anything, $(...) included.  They
 # are data here: compared in the shell, quoted by printf %q, never expanded.
 
@@ -198,114 +201,73 @@ _qcow2tool_offer_names ()
   _qcow2tool_offer "$1" "$2" "${names[@]}"
 }
 
-# Offers values of the option $1.  The other arguments are those of
-# _qcow2tool_offer.
-_qcow2tool_offer_values ()
-{
-  local option=$1
-
-  shift
-  case $option in
-    --name)
-      _qcow2tool_offer_names "$@" ;;
-    --files-from|--files0-from)
-      _qcow2tool_offer_files "$@" ;;
-    --output)
-      if [[ $command == bitmap-map ]]; then
-        _qcow2tool_offer "$@" text json jsonl human ddrescue
-      else
-        _qcow2tool_offer "$@" text json jsonl human
-      fi ;;
-    -f|--format)
-      _qcow2tool_offer "$@" qcow2 ;;
-    --is)
-      if [[ $command == check ]]; then
-        _qcow2tool_offer "$@" opens opens-rw
-      else
-        _qcow2tool_offer "$@" usable enabled disabled in-use stale damaged
-      fi ;;
-    --type)
-      _qcow2tool_offer "$@" serialized all-zeroes all-ones ;;
-    --magic)
-      _qcow2tool_offer "$@" 'Backing format' 'Feature table' 'Crypto header' \
-        Bitmaps 'Data file' '<unknown>' ;;
-    --field)
-      _qcow2tool_offer_keys "$@" ;;
-    --ignore)
-      _qcow2tool_offer_rules "$@" ;;
-  esac
-}
-
 _qcow2tool_offer_rules ()
 {
   local rules
 
   mapfile -t rules < <(command qcow2tool check --rules 2> /dev/null \
-    < /dev/null | sed -n 's/^\([A-Z]*-[0-9]*\) .*/\1/p' | sort -u)
+    < /dev/null | sed -nE 's/^([A-Z]+-[0-9]+) .*/\1/p' | sort -u)
   _qcow2tool_offer "$@" "${rules[@]}"
 }
 
-_qcow2tool_offer_keys ()
+# Prints the values of the option $1, one per line: those in the message about
+# a wrong value.  Some options need a selection before their value is examined.
+_qcow2tool_list_values ()
 {
-  case $command in
-    header)
-      _qcow2tool_offer "$@" magic version backing_file_offset \
-        backing_file_size cluster_bits size crypt_method l1_size \
-        l1_table_offset refcount_table_offset refcount_table_clusters \
-        nb_snapshots snapshot_offset incompatible_features \
-        compatible_features autoclear_features refcount_order header_length \
-        compression_type crypt_method_name compression_type_name \
-        cluster_size refcount_bits backing_file backing_format \
-        external_data_file ;;
-    extensions)
-      _qcow2tool_offer "$@" index name magic file_offset length data data_hex \
-        crypto_header_offset crypto_header_length nb_bitmaps reserved32 \
-        bitmap_directory_size bitmap_directory_offset ;;
-    bitmaps)
-      _qcow2tool_offer "$@" index name bitmap_table_offset bitmap_table_size \
-        flags type granularity_bits name_size extra_data_size granularity \
-        state usable disk_bytes dirty_bytes file_offset ;;
+  local selection
+
+  for selection in '' --index=0; do
+    command qcow2tool "$command" ${selection:+"$selection"} "$1" nosuch \
+      -- /dev/null 2>&1 > /dev/null < /dev/null |
+      sed -nE "1s/.* n(ot|or) one of:? //p" | sed "s/'//g; s/, /\\n/g" |
+      grep . && return
+  done
+}
+
+# Offers values of the option $1.  The other arguments are those of
+# _qcow2tool_offer.
+_qcow2tool_offer_values ()
+{
+  local option=$1 values
+
+  shift
+  case ${kinds[$option]-} in
+    '')
+      ;;
+    NAME)
+      _qcow2tool_offer_names "$@" ;;
+    FILE)
+      _qcow2tool_offer_files "$@" ;;
+    RULE)
+      _qcow2tool_offer_rules "$@" ;;
+    *)
+      mapfile -t values < <(_qcow2tool_list_values "$option")
+      _qcow2tool_offer "$@" "${values[@]}" ;;
   esac
+}
+
+# Reads the options of the command $1, or of the program, from the help.  Sets
+# for the caller: options, as they are offered; and kinds, which has the name
+# of the value of each option that takes one.
+_qcow2tool_read_options ()
+{
+  local long short kind
+
+  options=() kinds=()
+  while read -r long short kind; do
+    options+=("$long${kind:+=}")
+    kinds[$long]=$kind
+    if [[ $short != - ]]; then
+      options+=("$short")
+      kinds[$short]=$kind
+    fi
+  done < <(command qcow2tool "$@" --help 2> /dev/null < /dev/null |
+    sed -nE 's/^  --/  -, --/
+      s/^  (-[A-Za-z0-9]?), (--[a-z0-9-]+)=?([^ ]*).*/\2 \1 \3/p')
 }
 
 _qcow2tool_offer_options ()
 {
-  local options=()
-
-  case $command in
-    '')
-      _qcow2tool_offer '' "$1" --help -h --version -V
-      return ;;
-    header)
-      options=(--field= --default= --null -0) ;;
-    extensions)
-      options=(--magic= --index= --field= --default= --null -0) ;;
-    bitmaps)
-      options=(--name= --index= --tables --list --long --stats --names --is=
-        --field= --default= --null -0) ;;
-    bitmap-table)
-      options=(--name= --index= --start= --count= --type= --long --at=) ;;
-    dump)
-      ;;
-    dump-header|dump-header-exts)
-      options=(--json -j) ;;
-    check)
-      options=(--name= --index= --is= --quiet -q --strict --ignore= --rules) ;;
-    bitmap-map)
-      options=(--name= --index= --totals --dirty --start-offset= --max-length=
-        --split= --contains= --force --plot --plot-size=) ;;
-    *)
-      return ;;
-  esac
-  case $command in
-    dump-header|dump-header-exts)
-      ;;
-    bitmap-map)
-      options+=(--output=) ;;
-    *)
-      options+=(--output= --files-from= --files0-from=) ;;
-  esac
-  options+=(--format= -f --force-share -U --help -h)
   _qcow2tool_offer '' "$1" "${options[@]}"
 
   if [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]]; then
@@ -313,14 +275,25 @@ _qcow2tool_offer_options ()
   fi
 }
 
+# Offers commands.  The arguments are those of _qcow2tool_offer.
+_qcow2tool_offer_commands ()
+{
+  local commands
+
+  mapfile -t commands < <(command qcow2tool --help 2> /dev/null < /dev/null |
+    sed -nE 's/^  ([a-z][a-z0-9-]*)  +[^ ].*/\1/p')
+  _qcow2tool_offer "$@" "${commands[@]}"
+}
+
 # Examines the words around the cursor.  Sets for the caller: command; image,
 # the first one that is named; wanted, the option whose value is at the cursor;
-# and ended, if -- has ended the options.
+# ended, if -- has ended the options; and what _qcow2tool_read_options sets.
 _qcow2tool_survey ()
 {
   local i option='' over=''
 
   command='' image='' wanted='' ended=''
+  _qcow2tool_read_options
   for ((i = 1; i < ${#words[@]}; i++)); do
     if ((i == cword)); then
       wanted=$option ended=$over
@@ -331,19 +304,16 @@ _qcow2tool_survey ()
     elif [[ ! $over && ${words[i]} == -- ]] && ((i != cword)); then
       over=1
     elif [[ ! $over && ${words[i]} == -* ]]; then
-      case ${words[i]} in
-        --name|--index|--field|--default|--is|--type|--start|--count|--at|\
-        --magic|--ignore|--start-offset|--max-length|--split|--contains|\
-        --plot-size|--output|--files-from|--files0-from|--format|-f)
-          if ((i != cword)); then
-            option=${words[i]}
-          fi ;;
-      esac
+      if [[ ${kinds[${words[i]}]-} ]] && ((i != cword)); then
+        option=${words[i]}
+      fi
     elif ((i == cword)); then
       continue
     elif [[ ! $command ]]; then
-      command=${words[i]}
-      over=''
+      command=${words[i]} over='' options=() kinds=()
+      if [[ $command != help ]]; then
+        _qcow2tool_read_options "$command"
+      fi
     elif [[ ! $image ]]; then
       image=${words[i]}
     fi
@@ -354,9 +324,8 @@ _qcow2tool_survey ()
 _qcow2tool ()
 {
   local IFS=$' \t\n' text=${2-}
-  local words cword raw typed open before command image wanted ended
-  local commands=(header extensions bitmaps bitmap-table bitmap-map dump check
-    dump-header dump-header-exts)
+  local words cword raw typed open before command image wanted ended options
+  local -A kinds
 
   COMPREPLY=()
   _qcow2tool_split
@@ -369,9 +338,10 @@ _qcow2tool ()
   elif [[ ! $ended && $typed == -* ]]; then
     _qcow2tool_offer_options "$text"
   elif [[ ! $command ]]; then
-    _qcow2tool_offer '' "$text" "${commands[@]}" help
+    _qcow2tool_offer_commands '' "$text"
+    _qcow2tool_offer '' "$text" help
   elif [[ $command == help ]]; then
-    _qcow2tool_offer '' "$text" "${commands[@]}"
+    _qcow2tool_offer_commands '' "$text"
   else
     _qcow2tool_offer_files '' "$text"
   fi

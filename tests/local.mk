@@ -101,6 +101,7 @@ EXTRA_DIST += \
 	%D%/bench/images.py \
 	%D%/brief-driver \
 	%D%/cli/check-findings.py \
+	%D%/cli/completion.sh \
 	%D%/cli/every-image.py \
 	%D%/cli/fault-shim.c \
 	%D%/cli/faults.py \
