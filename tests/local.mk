@@ -63,6 +63,8 @@ shell_tests = \
 	%D%/cli/cli-check-corpus.sh \
 	%D%/cli/cli-check-rules.sh \
 	%D%/cli/cli-check.sh \
+	%D%/cli/cli-completion-fish.sh \
+	%D%/cli/cli-completion-zsh.sh \
 	%D%/cli/cli-completion.sh \
 	%D%/cli/cli-damaged.sh \
 	%D%/cli/cli-dump-header.sh \
@@ -101,6 +103,7 @@ EXTRA_DIST += \
 	%D%/bench/images.py \
 	%D%/brief-driver \
 	%D%/cli/check-findings.py \
+	%D%/cli/complete.zsh \
 	%D%/cli/completion.sh \
 	%D%/cli/every-image.py \
 	%D%/cli/fault-shim.c \
