@@ -92,6 +92,7 @@ shell_tests = \
 	%D%/source/check-format.sh \
 	%D%/source/check-layers.sh \
 	%D%/source/check-lists.sh \
+	%D%/source/check-packaging.sh \
 	%D%/source/check-prose.sh \
 	%D%/source/check-quickstart.sh
 
@@ -219,6 +220,7 @@ sanitizer_tests = $(process_tests) \
 dist_tests = \
 	%D%/source/check-docs.sh \
 	%D%/source/check-layers.sh \
+	%D%/source/check-packaging.sh \
 	%D%/cli/cli-samples.sh \
 	%D%/fuzz/replay-image \
 	%D%/unit/test-findings
