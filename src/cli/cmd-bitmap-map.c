@@ -336,7 +336,9 @@ const Command cmd_bitmap_map = {
   .name = "bitmap-map",
   .operands = "IMAGE",
   .group = COMMAND_SHOWS,
-  .summary = "Print which parts of the disk a bitmap marks",
+  .summary = "Print which parts of the disk a bitmap marks as dirty",
+  .statuses = "0 done, 1 cannot read, 2 bitmap cannot be used, 3 not in the "
+              "image; with --contains, 0 is yes and 2 is no",
   .example = "--name=b0 --dirty disk.qcow2",
   .page = "qcow2tool-bitmap-map",
   .extra_output = "ddrescue",

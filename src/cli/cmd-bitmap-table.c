@@ -201,7 +201,7 @@ const Command cmd_bitmap_table = {
   .name = "bitmap-table",
   .operands = "IMAGE...",
   .group = COMMAND_SHOWS,
-  .summary = "Print the entries of bitmap tables",
+  .summary = "Print the bitmap tables: where the bits are in the file",
   .example = "--name=b0 --type=serialized disk.qcow2",
   .keys = { "bitmap_tables" },
   .run = run,

@@ -274,7 +274,8 @@ run (Tool *tool, char **argv, GError **error)
     { "is", 0, 0, G_OPTION_ARG_FILENAME, &request.is,
       "Print nothing, but exit with 0 if every bitmap, or the selected one, "
       "is in STATE, and with 2 if not: usable, enabled, disabled, in-use, "
-      "stale or damaged", "STATE" },
+      "stale or damaged; for an incremental backup, use enabled: usable "
+      "includes disabled", "STATE" },
     FIELD_OPTIONS (&request.fields),
     { NULL }
   };
@@ -304,7 +305,9 @@ const Command cmd_bitmaps = {
   .name = "bitmaps",
   .operands = "IMAGE...",
   .group = COMMAND_SHOWS,
-  .summary = "Print the directory of persistent bitmaps",
+  .summary = "List the dirty bitmaps and whether they can be used",
+  .statuses = "0 no damage, 1 cannot read, 2 damage, 3 not in the image; "
+              "with --is, 0 is yes and 2 is no",
   .example = "--list disk.qcow2",
   .page = "qcow2tool-bitmaps",
   .keys = { "bitmaps", "qemu", "qemu_rule" },

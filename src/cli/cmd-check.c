@@ -271,7 +271,8 @@ run (Tool *tool, char **argv, GError **error)
       "Exit with 2 for warnings, too, and for bitmaps that are in use, stale "
       "or damaged", NULL },
     { "ignore", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &request.ignored,
-      "Leave out findings of RULE; may be given again", "RULE" },
+      "Leave out findings of RULE, also for the exit status; may be given "
+      "again", "RULE" },
     { "rules", 0, 0, G_OPTION_ARG_NONE, &request.rules,
       "List all rules, and the consequences of breaking them", NULL },
     { NULL }
@@ -296,7 +297,9 @@ const Command cmd_check = {
   .name = "check",
   .operands = "IMAGE...",
   .group = COMMAND_CHECKS,
-  .summary = "Check the metadata and the bitmap data against all rules",
+  .summary = "Say what is wrong in an image, and whether QEMU opens it",
+  .statuses = "0 no errors, 1 cannot check, 2 errors, 3 not in the image; "
+              "with --is, 0 is yes and 2 is no",
   .example = "--strict disk.qcow2",
   .page = "qcow2tool-check",
   .keys = { "summary", "qemu", "qemu_rule" },

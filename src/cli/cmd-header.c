@@ -196,7 +196,7 @@ const Command cmd_header = {
   .name = "header",
   .operands = "IMAGE...",
   .group = COMMAND_SHOWS,
-  .summary = "Print the fields of the image header",
+  .summary = "Print the header, with the size of the disk",
   .example = "--field=size disk.qcow2",
   .keys = { "header" },
   .run = run,

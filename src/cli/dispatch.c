@@ -229,7 +229,9 @@ run (Tool *tool, char **argv, const Command **command, GError **error)
 
   if (!g_option_context_parse (context, &argc, &argv, &option_error))
     {
-      usage_take_option_error (error, option_error);
+      static const GOptionEntry none[] = { { NULL } };
+
+      usage_take_option_error (error, option_error, entries, none);
       return FALSE;
     }
 

@@ -94,6 +94,11 @@ help_format (const HelpText *text, const GOptionEntry *own,
                           text->command, text->operands, text->summary);
   help_append_options (out, own);
   help_append_options (out, common);
+  if (text->statuses != NULL)
+    {
+      g_string_append (out, "\nExit status:\n  ");
+      append_wrapped (out, 2, text->statuses);
+    }
   g_string_append_printf (out, "\nExample:\n  qcow2tool %s %s\n\nSee %s(1).\n",
                           text->command, text->example, text->page);
   return g_string_free (out, FALSE);

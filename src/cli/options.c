@@ -120,7 +120,7 @@ parse_arguments (GOptionContext *context, char *program, char **argv,
   if (g_option_context_parse (context, &argc, &strv, &option_error))
     return TRUE;
 
-  usage_take_option_error (error, option_error);
+  usage_take_option_error (error, option_error, own, common);
   return FALSE;
 }
 
@@ -144,8 +144,8 @@ options_parse (Options *options, const HelpText *text,
   const int forms = options->text_only ? G_OPTION_FLAG_HIDDEN : 0;
   const char *const form_help
       = options->one_image
-            ? "Print text, which is the default, json, or jsonl: a line per "
-              "extent"
+            ? "Print text, which is the default, json, jsonl: a line per "
+              "extent, or ddrescue: a map file for GNU ddrescue"
             : "Print text, which is the default, json for one image, or "
               "jsonl: a line per image";
   /* clang-format off */

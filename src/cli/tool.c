@@ -189,6 +189,7 @@ tool_parse (Tool *tool, const Command *command, const GOptionEntry *entries,
       = { .command = command->name,
           .operands = command->operands,
           .summary = command->summary,
+          .statuses = command->statuses,
           .example = command->example,
           .page = command->page != NULL ? command->page : "qcow2tool" };
   g_autofree char *help = NULL;

@@ -32,9 +32,10 @@ typedef struct
   const char *operands; /* as shown in the usage line */
   CommandGroup group;
   const char *summary; /* its line in the list of commands */
-  const char *example; /* arguments after its name, for the help */
-  const char *page;    /* its man page, or NULL: that of the program */
-  const char *keys[6]; /* JSON keys of an image; NULL-terminated */
+  const char *statuses; /* meanings of its exit statuses, or NULL */
+  const char *example;  /* arguments after its name, for the help */
+  const char *page;     /* its man page, or NULL: that of the program */
+  const char *keys[6];  /* JSON keys of an image; NULL-terminated */
   /* A further value of --output, or NULL, for a command that does not print an
    * object per image and interprets --output itself. */
   const char *extra_output;

@@ -77,15 +77,60 @@ usage_check_exclusive (const char *const *given, GError **error)
   return TRUE;
 }
 
+/* Adds to NAMES the long names of ENTRIES that the help shows. */
+static void
+add_long_names (GPtrArray *names, const GOptionEntry *entries)
+{
+  for (; entries->long_name != NULL; entries++)
+    {
+      if ((entries->flags & G_OPTION_FLAG_HIDDEN) == 0
+          && !g_str_equal (entries->long_name, G_OPTION_REMAINING))
+        g_ptr_array_add (names, (gpointer) entries->long_name);
+    }
+}
+
+/* Returns the end of GOption's MESSAGE about an unknown option: the one of OWN
+ * and COMMON that was probably meant.  The end is empty if none is similar.
+ * The caller frees it. */
+static char *
+suggest_option (const char *message, const GOptionEntry *own,
+                const GOptionEntry *common)
+{
+  g_autoptr (GPtrArray) names = g_ptr_array_new ();
+  const char *option = strstr (message, " --");
+
+  if (option == NULL)
+    return g_strdup ("");
+
+  /* The option ends before its value. */
+  option += strlen (" --");
+  g_autofree char *name = g_strndup (option, strcspn (option, "="));
+
+  add_long_names (names, own);
+  add_long_names (names, common);
+  g_ptr_array_add (names, NULL);
+  const char *closest
+      = suggest_closest (name, (const char *const *) names->pdata);
+  return closest != NULL ? g_strdup_printf ("; did you mean '--%s'?", closest)
+                         : g_strdup ("");
+}
+
 /* Sets ERROR to OPTION_ERROR, reworded, and frees OPTION_ERROR.  GOption's
- * messages begin with a capital letter and contain unescaped input. */
+ * messages begin with a capital letter and contain unescaped input.  If the
+ * option is unknown, the message ends with a similar one of OWN and COMMON. */
 void
-usage_take_option_error (GError **error, GError *option_error)
+usage_take_option_error (GError **error, GError *option_error,
+                         const GOptionEntry *own, const GOptionEntry *common)
 {
   g_autofree char *escaped = usage_escape (option_error->message);
+  g_autofree char *hint
+      = option_error->code == G_OPTION_ERROR_UNKNOWN_OPTION
+            ? suggest_option (option_error->message, own, common)
+            : g_strdup ("");
 
   *escaped = g_ascii_tolower (*escaped);
-  g_set_error_literal (error, G_OPTION_ERROR, option_error->code, escaped);
+  g_set_error (error, G_OPTION_ERROR, option_error->code, "%s%s", escaped,
+               hint);
   g_error_free (option_error);
 }
 

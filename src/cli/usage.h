@@ -10,7 +10,9 @@ G_BEGIN_DECLS
 char *usage_escape (const char *text);
 void usage_error (GError **error, const char *format, ...)
     G_GNUC_PRINTF (2, 3);
-void usage_take_option_error (GError **error, GError *option_error);
+void usage_take_option_error (GError **error, GError *option_error,
+                              const GOptionEntry *own,
+                              const GOptionEntry *common);
 gboolean usage_parse_number (const char *option, const char *text,
                              guint64 *value, GError **error);
 char *usage_suggest (const char *text, const char *const *candidates);

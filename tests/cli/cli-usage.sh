@@ -446,6 +446,33 @@ expect_usage "header --field --output=json" header '*--field*text*'
 tool extensions --index=0 --field=length --output=json "$image"
 expect_usage "extensions --field --output=json" extensions '*--field*text*'
 
+# A mistyped option: the message ends with the one that was meant.
+while read -r command option meant; do
+  tool $command "$option" "$image"
+  expect_usage "$command $option: did you mean $meant" "$command" \
+    "unknown option $option; did you mean '$meant'[?]"
+done << 'END'
+header --hlep --help
+header --feild=size --field
+header --Null --null
+bitmaps --lists --list
+bitmaps --nmaes --names
+bitmap-map --start_offset=0 --start-offset
+check --ignores=REF-01 --ignore
+dump --ouptut=json --output
+END
+tool --verison
+expect_usage '--verison: did you mean --version' '' \
+  "unknown option --verison; did you mean '--version'[?]"
+# Neither a different word, nor one that the help omits, nor an image.
+for arguments in 'header --colour' 'header --x' 'dump-header --outptu=json' \
+    'header -hlep' 'header -- --hlep'; do
+  # shellcheck disable=SC2086
+  tool $arguments "$image"
+  check "$arguments: no guess" \
+    test "$status.$(grep -c 'did you mean' "$err")" = 1.0
+done
+
 # Options before the command belong to the program.
 for option in --nope -x --name=a --version=1x2; do
   tool "$option" header "$image"
