@@ -88,14 +88,14 @@ if type -P qemu-img > /dev/null && type -P qemu-io > /dev/null \
   provide qemu-img qemu-io
   quickstart demo
   expect 'the demo runs' 0
-  says 'the demo shows, damages, mends and opens' \
-    '$ qemu-img create' '# Which bitmaps' 'all-day' 'bitmap-map' \
+  says 'the demo shows, damages, repairs and opens' \
+    '$ qemu-img create' '# Which bitmaps' 'all-day' '--dirty' '--plot' \
     '$ build/src/qcow2tool header' '# Now a copy is damaged' \
     "qemu-img: Could not open 'build/demo/damaged.qcow2'" \
     'error HDR-18 0x38' ', on a copy: qemu-img check -r all COPY' \
     '$ qemu-img check -r all build/demo/damaged.qcow2' \
     '0 errors, 0 warnings; QEMU opens it; bitmaps: 1 enabled, 1 disabled' \
-    'read 2097152/2097152 bytes'
+    'read 2097152/2097152 bytes' 'make -C build install'
   says_not 'the data is as it was' 'verification failed'
   check 'a line explains each command' test "$(awk '
     /^$/ { explained = 0 }
@@ -112,7 +112,7 @@ END
   quickstart demo
   expect 'a qemu-img without bitmaps' 0
   says 'a qemu-img without bitmaps: the reason' \
-    'this qemu-img makes no bitmaps' 'sample.qcow2' 'read 1048576/1048576'
+    'this qemu-img cannot create bitmaps' 'sample.qcow2' 'read 1048576/1048576'
 else
   skip 'the demo with QEMU' 'no qemu-img that makes bitmaps, or no qemu-io'
 fi
@@ -134,7 +134,7 @@ stub qemu-io <<< 'exit 1'
 quickstart demo
 expect 'a qemu-img that fails' 0
 says 'a qemu-img that fails: its message' 'No space left' 'for the reason above'
-says_not 'a qemu-img that fails: no other reason' 'makes no bitmaps'
+says_not 'a qemu-img that fails: no other reason' 'cannot create bitmaps'
 
 # The build folder.
 stub df << 'END'
