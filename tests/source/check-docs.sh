@@ -131,7 +131,7 @@ check 'README has no other commands' \
 
 help_options < "$out" > "$tmp/options"
 cp "$tmp/options" "$tmp/all-options"
-pod_section 1 OPTIONS | sed '/^Of every command/,$d' | pod_options |
+pod_section 1 OPTIONS | sed '/^Of most commands/,$d' | pod_options |
   same_words 'the man page has the options before the command' "$tmp/options"
 completions 'qcow2tool -' |
   same_words 'the completion has the options before the command' "$tmp/options"
@@ -154,7 +154,7 @@ for command in "${commands[@]}"; do
 
   {
     about "$command" | pod_options
-    pod_section 1 OPTIONS | sed '1,/^Of every command/d' | pod_options \
+    pod_section 1 OPTIONS | sed '1,/^Of most commands/d' | pod_options \
       | grep -vE -e "$(hidden "$command")"
   } | same_words "the man page has the options of $command and no others" \
     "$tmp/options"
@@ -199,7 +199,8 @@ done
 echo --map >> "$tmp/all-options" # nbdinfo's
 grep -hvE '^    (nbdinfo --size|make install|parallel --nonall)' \
   "${pods[@]}" "$srcdir/README" |
-  grep -vE '^ *jq -c --arg |qemu-img bitmap --remove' |
+  grep -vE -e '^ *jq -c --arg ' -e 'qemu-img bitmap --(remove|clear)' \
+    -e 'qemu-nbd --read-only' |
   grep -oE -- '--[a-z][a-z0-9-]*' | sort -u > "$tmp/found"
 extra=$(sort -u "$tmp/all-options" | comm -23 "$tmp/found" -)
 check "every documented option exists, except: '$extra'" [ -z "$extra" ]
