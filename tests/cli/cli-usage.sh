@@ -448,7 +448,7 @@ expect_usage "extensions --field --output=json" extensions '*--field*text*'
 
 # A mistyped option: the message ends with the one that was meant.
 while read -r command option meant; do
-  tool $command "$option" "$image"
+  tool "$command" "$option" "$image"
   expect_usage "$command $option: did you mean $meant" "$command" \
     "unknown option $option; did you mean '$meant'[?]"
 done << 'END'
