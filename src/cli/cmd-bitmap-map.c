@@ -338,7 +338,7 @@ const Command cmd_bitmap_map = {
   .group = COMMAND_SHOWS,
   .summary = "Print which parts of the disk a bitmap marks as dirty",
   .statuses = "0 done, 1 cannot read, 2 bitmap cannot be used, 3 not in the "
-              "image; with --contains, 0 is yes and 2 is no",
+              "image; 0 is yes and 2 is no with --contains",
   .example = "--name=b0 --dirty disk.qcow2",
   .page = "qcow2tool-bitmap-map",
   .extra_output = "ddrescue",
