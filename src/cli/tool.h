@@ -31,7 +31,7 @@ typedef struct
   const char *name;
   const char *operands; /* as shown in the usage line */
   CommandGroup group;
-  const char *summary; /* its line in the list of commands */
+  const char *summary;  /* its line in the list of commands */
   const char *statuses; /* meanings of its exit statuses, or NULL */
   const char *example;  /* arguments after its name, for the help */
   const char *page;     /* its man page, or NULL: that of the program */
