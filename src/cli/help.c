@@ -57,7 +57,15 @@ help_append_item (GString *out, gsize indent, const char *item,
   append_wrapped (out, indent, text);
 }
 
-/* Appends a list of ENTRIES, without those that are hidden. */
+/* Returns whether the help shows ENTRY: it is not hidden, and is an option. */
+gboolean
+help_shows (const GOptionEntry *entry)
+{
+  return (entry->flags & G_OPTION_FLAG_HIDDEN) == 0
+         && !g_str_equal (entry->long_name, G_OPTION_REMAINING);
+}
+
+/* Appends a list of the ENTRIES that the help shows. */
 void
 help_append_options (GString *out, const GOptionEntry *entries)
 {
@@ -65,8 +73,7 @@ help_append_options (GString *out, const GOptionEntry *entries)
 
   for (; entries->long_name != NULL; entries++)
     {
-      if ((entries->flags & G_OPTION_FLAG_HIDDEN) != 0
-          || g_str_equal (entries->long_name, G_OPTION_REMAINING))
+      if (!help_shows (entries))
         continue;
 
       g_string_truncate (item, 0);

@@ -20,6 +20,7 @@ typedef struct
 
 void help_append_item (GString *out, gsize indent, const char *item,
                        const char *text);
+gboolean help_shows (const GOptionEntry *entry);
 void help_append_options (GString *out, const GOptionEntry *entries);
 char *help_format (const HelpText *text, const GOptionEntry *own,
                    const GOptionEntry *common);

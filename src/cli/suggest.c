@@ -79,16 +79,15 @@ is_file (const char *name)
          && !g_file_test (name, G_FILE_TEST_IS_DIR);
 }
 
-/* Returns whether NAME, which stands in place of a command, is more likely an
- * image. */
+/* Returns whether NAME is more likely an image than a mistyped command. */
 gboolean
 suggest_is_image (const char *name)
 {
   return g_str_has_suffix (name, ".qcow2") || is_file (name);
 }
 
-/* Returns whether NAME, which stands in place of an image, is more likely the
- * name of a bitmap in the image OTHER. */
+/* Returns whether NAME is more likely a bitmap in the image OTHER than another
+ * image. */
 gboolean
 suggest_is_bitmap (const char *name, const char *other)
 {

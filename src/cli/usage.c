@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "cli/help.h"
 #include "cli/number.h"
 #include "cli/suggest.h"
 #include "render/format.h"
@@ -83,10 +84,19 @@ add_long_names (GPtrArray *names, const GOptionEntry *entries)
 {
   for (; entries->long_name != NULL; entries++)
     {
-      if ((entries->flags & G_OPTION_FLAG_HIDDEN) == 0
-          && !g_str_equal (entries->long_name, G_OPTION_REMAINING))
+      if (help_shows (entries))
         g_ptr_array_add (names, (gpointer) entries->long_name);
     }
+}
+
+/* Returns the end of a message: the guess DASHES and CLOSEST.  It is empty if
+ * CLOSEST is NULL.  The caller frees it. */
+static char *
+format_guess (const char *dashes, const char *closest)
+{
+  return closest != NULL
+             ? g_strdup_printf ("; did you mean '%s%s'?", dashes, closest)
+             : g_strdup ("");
 }
 
 /* Returns the end of GOption's MESSAGE about an unknown option: the one of OWN
@@ -109,10 +119,8 @@ suggest_option (const char *message, const GOptionEntry *own,
   add_long_names (names, own);
   add_long_names (names, common);
   g_ptr_array_add (names, NULL);
-  const char *closest
-      = suggest_closest (name, (const char *const *) names->pdata);
-  return closest != NULL ? g_strdup_printf ("; did you mean '--%s'?", closest)
-                         : g_strdup ("");
+  return format_guess (
+      "--", suggest_closest (name, (const char *const *) names->pdata));
 }
 
 /* Sets ERROR to OPTION_ERROR, reworded, and frees OPTION_ERROR.  GOption's
@@ -140,10 +148,7 @@ usage_take_option_error (GError **error, GError *option_error,
 char *
 usage_suggest (const char *text, const char *const *candidates)
 {
-  const char *closest = suggest_closest (text, candidates);
-
-  return closest != NULL ? g_strdup_printf ("; did you mean '%s'?", closest)
-                         : g_strdup ("");
+  return format_guess ("", suggest_closest (text, candidates));
 }
 
 /* Fails with a usage error if VALUE, the value of OPTION or NULL if OPTION was
