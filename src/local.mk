@@ -36,6 +36,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/image.h \
 	%D%/qcow2/l1-table.c \
 	%D%/qcow2/l1-table.h \
+	%D%/qcow2/l2-table.c \
+	%D%/qcow2/l2-table.h \
 	%D%/qcow2/luks.c \
 	%D%/qcow2/luks.h \
 	%D%/qcow2/next.h \

@@ -4,20 +4,18 @@
 
 #include "qcow2/l1-table.h"
 
+#include "qcow2/l2-table.h"
+
 #define TABLE "table of offsets"
 #define L2_TABLE "L2 table"
-#define EXTENDED_ENTRY_LENGTH 16
 
 #define L1(member, format, first, n, ...)                                     \
   QCOW2_PACKED (Qcow2L1Entry, member, format, first, n, __VA_ARGS__)
-#define L2(member, format, first, n, ...)                                     \
-  QCOW2_PACKED (Qcow2L2Entry, member, format, first, n, __VA_ARGS__)
 
-/* The rows of both tables that are used here. */
+/* The row that is used here. */
 enum
 {
-  OFFSET,
-  COMPRESSED
+  OFFSET
 };
 
 /* qcow2 spec, cluster mapping. */
@@ -29,23 +27,10 @@ static const Qcow2Field l1_fields[] = {
   L1 (copied, QCOW2_BOOL, 63, 1),
   QCOW2_FIELD_END
 };
-
-static const Qcow2Field l2_fields[] = {
-  [OFFSET] = L2 (offset, QCOW2_HEX, 9, 47, .in_place = TRUE),
-  [COMPRESSED] = L2 (compressed, QCOW2_BOOL, 62, 1),
-  L2 (all_zeroes, QCOW2_BOOL, 0, 1),
-  L2 (reserved_low, QCOW2_HIDDEN, 1, 8, .in_place = TRUE),
-  L2 (reserved_high, QCOW2_HIDDEN, 56, 6, .in_place = TRUE),
-  L2 (copied, QCOW2_BOOL, 63, 1),
-  QCOW2_FIELD_END
-};
 /* clang-format on */
 
 const Qcow2Record qcow2_l1_entry_record = {
   .name = "L1 table", .fields = l1_fields, .packed_size = QCOW2_ENTRY_LENGTH
-};
-const Qcow2Record qcow2_l2_entry_record = {
-  .name = L2_TABLE, .fields = l2_fields, .packed_size = QCOW2_ENTRY_LENGTH
 };
 
 /* The most bytes of L2 tables that are read. */
@@ -137,20 +122,6 @@ typedef struct
   guint64 bytes_left; /* of MAX_L2_BYTES */
 } Search;
 
-/* Returns the host offset in ENTRY, an L2 entry, or 0 if it has none. */
-static guint64
-get_host_offset (const Qcow2Header *h, guint64 entry)
-{
-  /* qcow2 spec, compressed cluster descriptor: the number of offset bits
-   * depends on the cluster size. */
-  const guint offset_bits = 62 - (h->cluster_bits - 8);
-  const guint64 compressed_mask = (G_GUINT64_CONSTANT (1) << offset_bits) - 1;
-
-  return qcow2_field_unpack (&l2_fields[COMPRESSED], entry) != 0
-             ? entry & compressed_mask
-             : qcow2_field_unpack (&l2_fields[OFFSET], entry);
-}
-
 /* A Qcow2OffsetFunc: searches the L2 table at host offset OFFSET. */
 static Qcow2Next
 search_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data,
@@ -159,10 +130,7 @@ search_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data,
   Search *search = data;
   const Qcow2Header *h = &search->image->header;
   const guint64 file_size = byte_source_get_size (search->image->source);
-  const gsize step
-      = (h->incompatible_features & QCOW2_INCOMPATIBLE_EXTENDED_L2) != 0
-            ? EXTENDED_ENTRY_LENGTH
-            : QCOW2_ENTRY_LENGTH;
+  const gsize step = qcow2_l2_get_entry_size (h);
   const guint64 left = file_size - MIN (offset, file_size);
   const guint64 bytes = MIN (h->cluster_size, left) / step * step;
 
@@ -185,11 +153,11 @@ search_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data,
 
       for (gsize at = 0; at < len; at += step)
         {
-          const guint64 host
-              = get_host_offset (h, qcow2_load_be64 (entries + at));
+          Qcow2Mapping mapping;
 
-          if (host >= search->end)
-            search->reached = MAX (search->reached, host);
+          qcow2_l2_decode (h, entries + at, &mapping);
+          if (mapping.offset >= search->end)
+            search->reached = MAX (search->reached, mapping.offset);
         }
       done += len;
     }

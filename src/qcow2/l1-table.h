@@ -17,21 +17,7 @@ typedef struct
   guint64 copied;        /* 1: the refcount is exactly one */
 } Qcow2L1Entry;
 
-/* An entry of an L2 table, or the first half of an extended one, if its
- * cluster is not compressed. */
-typedef struct
-{
-  guint64 offset;        /* host, of the cluster */
-  guint64 all_zeroes;    /* 1: the cluster reads as zeroes */
-  guint64 reserved_low;  /* bits 1-8, in place */
-  guint64 reserved_high; /* bits 56-61, in place */
-  guint64 compressed;    /* 1: the other bits are a compressed cluster
-                            descriptor */
-  guint64 copied;        /* 1: the refcount is exactly one */
-} Qcow2L2Entry;
-
 extern const Qcow2Record qcow2_l1_entry_record;
-extern const Qcow2Record qcow2_l2_entry_record;
 
 /* Receives OFFSET, a host offset that a table entry holds, and POINTER, the
  * host offset of the entry.  Returns QCOW2_NEXT_ITEM to continue the walk, or

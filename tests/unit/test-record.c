@@ -10,6 +10,7 @@
 #include "qcow2/bitmap.h"
 #include "qcow2/extension.h"
 #include "qcow2/l1-table.h"
+#include "qcow2/l2-table.h"
 #include "qcow2/luks.h"
 #include "qcow2/refcount.h"
 #include "qcow2/snapshot.h"

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "qcow2/l2-table.h"
+
+#define EXTENDED_ENTRY_LENGTH 16
+
+/* The unit of the length of compressed data. */
+#define SECTOR_SIZE 512
+
+#define F(member, format, first, n, ...)                                      \
+  QCOW2_PACKED (Qcow2L2Entry, member, format, first, n, __VA_ARGS__)
+
+/* The rows that are used here. */
+enum
+{
+  OFFSET,
+  COMPRESSED,
+  ALL_ZEROES,
+  COPIED
+};
+
+/* qcow2 spec, standard cluster descriptor. */
+/* clang-format off */
+static const Qcow2Field fields[] = {
+  [OFFSET] = F (offset, QCOW2_HEX, 9, 47, .in_place = TRUE),
+  [COMPRESSED] = F (compressed, QCOW2_BOOL, 62, 1),
+  [ALL_ZEROES] = F (all_zeroes, QCOW2_BOOL, 0, 1),
+  [COPIED] = F (copied, QCOW2_BOOL, 63, 1),
+  F (reserved_low, QCOW2_HIDDEN, 1, 8, .in_place = TRUE),
+  F (reserved_high, QCOW2_HIDDEN, 56, 6, .in_place = TRUE),
+  QCOW2_FIELD_END
+};
+/* clang-format on */
+
+const Qcow2Record qcow2_l2_entry_record = {
+  .name = "L2 table", .fields = fields, .packed_size = QCOW2_ENTRY_LENGTH
+};
+
+static gboolean
+has_subclusters (const Qcow2Header *header)
+{
+  return (header->incompatible_features & QCOW2_INCOMPATIBLE_EXTENDED_L2) != 0;
+}
+
+/* Returns the size of an L2 entry of an image with HEADER, in bytes. */
+gsize
+qcow2_l2_get_entry_size (const Qcow2Header *header)
+{
+  return has_subclusters (header) ? EXTENDED_ENTRY_LENGTH : QCOW2_ENTRY_LENGTH;
+}
+
+/* Returns the number of entries of an L2 table of an image with HEADER, whose
+ * cluster size is known. */
+guint64
+qcow2_l2_get_n_entries (const Qcow2Header *header)
+{
+  return header->cluster_size / qcow2_l2_get_entry_size (header);
+}
+
+/* qcow2 spec, compressed cluster descriptor: the boundary between the offset
+ * and the number of additional sectors depends on the cluster size. */
+static void
+decode_compressed (const Qcow2Header *header, Qcow2Mapping *mapping)
+{
+  const guint offset_bits = 62 - (header->cluster_bits - 8);
+  const guint64 count_mask
+      = (G_GUINT64_CONSTANT (1) << (header->cluster_bits - 8)) - 1;
+  const guint64 more = (mapping->raw >> offset_bits) & count_mask;
+
+  mapping->type = QCOW2_CLUSTER_COMPRESSED;
+  mapping->offset
+      = mapping->raw & ((G_GUINT64_CONSTANT (1) << offset_bits) - 1);
+  mapping->length = (more + 1) * SECTOR_SIZE - mapping->offset % SECTOR_SIZE;
+}
+
+/* Returns the type of the cluster of an entry RAW that is not compressed.
+ * (QEMU, block/qcow2.h: qcow2_get_cluster_type.) */
+static Qcow2ClusterType
+get_type (const Qcow2Header *header, guint64 raw)
+{
+  const gboolean has_offset = qcow2_field_unpack (&fields[OFFSET], raw) != 0;
+  const gboolean has_data_file
+      = (header->incompatible_features & QCOW2_INCOMPATIBLE_DATA_FILE) != 0;
+
+  if (qcow2_field_unpack (&fields[ALL_ZEROES], raw) != 0
+      && !has_subclusters (header))
+    return has_offset ? QCOW2_CLUSTER_ZERO_ALLOCATED : QCOW2_CLUSTER_ZERO;
+
+  /* Offset 0 is a cluster in an external data file only. */
+  if (has_offset
+      || (has_data_file && qcow2_field_unpack (&fields[COPIED], raw) != 0))
+    return QCOW2_CLUSTER_NORMAL;
+
+  return QCOW2_CLUSTER_UNALLOCATED;
+}
+
+/* Decodes the entry at BYTES, which has qcow2_l2_get_entry_size () bytes, into
+ * MAPPING.  HEADER is that of the image; its cluster size is known.  Any bytes
+ * are decoded: neither the offset nor reserved bits are checked. */
+void
+qcow2_l2_decode (const Qcow2Header *header, const guint8 *bytes,
+                 Qcow2Mapping *mapping)
+{
+  const guint64 raw = qcow2_load_be64 (bytes);
+
+  *mapping = (Qcow2Mapping){ .raw = raw };
+  if (has_subclusters (header))
+    mapping->subclusters = qcow2_load_be64 (bytes + QCOW2_ENTRY_LENGTH);
+  if (qcow2_field_unpack (&fields[COMPRESSED], raw) != 0)
+    {
+      decode_compressed (header, mapping);
+      return;
+    }
+
+  mapping->type = get_type (header, raw);
+  if (mapping->type == QCOW2_CLUSTER_NORMAL
+      || mapping->type == QCOW2_CLUSTER_ZERO_ALLOCATED)
+    {
+      mapping->offset = qcow2_field_unpack (&fields[OFFSET], raw);
+      mapping->length = header->cluster_size;
+    }
+}
