@@ -206,7 +206,7 @@ _qcow2tool_offer_rules ()
   local rules
 
   mapfile -t rules < <(command qcow2tool check --rules 2> /dev/null \
-    < /dev/null | sed -nE 's/^([A-Z]+-[0-9]+) .*/\1/p' | sort -u)
+    < /dev/null | sed -nE 's/^([A-Z0-9]+-[0-9]+) .*/\1/p' | sort -u)
   _qcow2tool_offer "$@" "${rules[@]}"
 }
 

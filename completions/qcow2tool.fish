@@ -150,7 +150,7 @@ function __qcow2tool_complete
                 end
             case RULE
                 for rule in (command qcow2tool check --rules 2>/dev/null \
-                        </dev/null | string replace -rf '^([A-Z]+-\d+) .*' \
+                        </dev/null | string replace -rf '^([A-Z0-9]+-\d+) .*' \
                         '$1' | sort -u)
                     printf '%s%s\0' "$head" $rule
                 end

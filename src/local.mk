@@ -64,8 +64,12 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/check/bitmap-checker.h \
 	%D%/check/bitmap-rules.c \
 	%D%/check/bitmap-rules.h \
+	%D%/check/census.c \
+	%D%/check/census.h \
 	%D%/check/check-clusters.c \
 	%D%/check/check-clusters.h \
+	%D%/check/check-numbers.c \
+	%D%/check/check-numbers.h \
 	%D%/check/check.c \
 	%D%/check/check.h \
 	%D%/check/cluster-map.c \
@@ -88,8 +92,14 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/check/image-rules.h \
 	%D%/check/luks-rules.c \
 	%D%/check/luks-rules.h \
+	%D%/check/mapping-rules.c \
+	%D%/check/mapping-rules.h \
 	%D%/check/opening.c \
 	%D%/check/opening.h \
+	%D%/check/owners.c \
+	%D%/check/owners.h \
+	%D%/check/references.c \
+	%D%/check/references.h \
 	%D%/check/rule.c \
 	%D%/check/rule.h \
 	%D%/check/rules.def \
@@ -98,7 +108,9 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/check/table-rules.c \
 	%D%/check/table-rules.h \
 	%D%/check/verdict.c \
-	%D%/check/verdict.h
+	%D%/check/verdict.h \
+	%D%/check/whole-image.c \
+	%D%/check/whole-image.h
 %C%_libcheck_la_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
 %C%_libcheck_la_LIBADD = %D%/libqcow2meta.la
 

@@ -47,8 +47,9 @@ class Answer:
     """The answer about one image.  Problems are those of the program's output,
     except for entries that only count the problems left out."""
 
-    def __init__(self, path):
-        done = subprocess.run(TOOL + ['check', '--output=json', '--', path],
+    def __init__(self, path, *options):
+        done = subprocess.run(TOOL + ['check', '--output=json', *options,
+                                      '--', path],
                               capture_output=True, check=False)
         document = json.loads(done.stdout)
         self.status = done.returncode
@@ -66,7 +67,7 @@ class Answer:
         if self.error is not None:
             message = self.error['message']
             offset = re.match('0x[0-9a-f]+', message)
-            rule = re.search(r'\[([A-Z]+-[0-9]+)\]$', message)
+            rule = re.search(r'\[([A-Z0-9]+-[0-9]+)\]$', message)
             found.append('E %s@%s' % (rule and rule.group(1),
                                       offset and offset.group()))
         return found
@@ -93,12 +94,12 @@ def make_image(name):
     return path
 
 
-def check_image(name):
-    """Returns the answer about an image of the builder, without keeping the
-    image."""
+def check_image(name, *options):
+    """Returns the answer of check with OPTIONS about an image of the builder,
+    without keeping the image."""
     path = make_image(name)
     try:
-        return Answer(path)
+        return Answer(path, *options)
     finally:
         os.unlink(path)
 

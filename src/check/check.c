@@ -489,17 +489,50 @@ conclude (const Check *check, const Qcow2Directory *directory,
     *verdict = (Qcow2Verdict){ QCOW2_EFFECT_UNKNOWN, QCOW2_FILE_04 };
 }
 
+/* Returns whether QEMU can repair the image, whose dirty bit is set, when it
+ * opens it for writing: NUMBERS are known, and nothing is wrong with it but
+ * refcounts and flags that follow from them.  (QEMU, block/qcow2.c:
+ * qcow2_do_open.) */
+static gboolean
+is_repairable (const Check *check, const Qcow2CheckNumbers *numbers)
+{
+  return numbers->check_errors == 0
+         && qcow2_findings_get_n_errors (check->findings) == 0;
+}
+
+/* Checks the disk itself, and stores in *NUMBERS what qemu-img check counts.
+ * QEMU counts nothing if it does not open the image. */
+static void
+check_disk (Check *check, Qcow2Directory *directory,
+            Qcow2CheckNumbers *numbers)
+{
+  /* Unlike other programs, qemu-img check opens an image without a refcount
+   * table. */
+  const gboolean is_refused
+      = check->has_failed || directory == NULL
+        || qcow2_image_is_refused (check->image, check->findings,
+                                   QCOW2_HDR_18_EMPTY);
+
+  qcow2_whole_image_check (check->image, check->findings, directory,
+                           is_refused, fail, check, numbers);
+  if (is_refused)
+    qcow2_check_numbers_forget (numbers);
+}
+
 /* Checks IMAGE by all rules and adds findings to FINDINGS, which has those
  * about the header, the extensions and the directory as a whole.  DIRECTORY is
  * the bitmap directory, or NULL if that cannot be read.  Counts the selected
  * bitmaps by state in SUMMARY, which the caller zeroes.  Stores in *VERDICT,
  * unless it is NULL, what QEMU does with the image; this is only valid if all
- * bitmaps are selected.  Passes read errors (QCOW2_ERROR_READ) to the failed
+ * bitmaps are selected.  If NUMBERS is NULL, checks the metadata only;
+ * otherwise checks the disk as well, and stores in *NUMBERS what qemu-img
+ * check counts.  Passes read errors (QCOW2_ERROR_READ) to the failed
  * callback in CALLS and continues. */
 void
 qcow2_image_check (const Qcow2Image *image, Qcow2Findings *findings,
                    Qcow2Directory *directory, const Qcow2CheckCalls *calls,
-                   Qcow2BitmapSummary *summary, Qcow2Verdict *verdict)
+                   Qcow2BitmapSummary *summary, Qcow2Verdict *verdict,
+                   Qcow2CheckNumbers *numbers)
 {
   Check check = { .image = image,
                   .findings = findings,
@@ -514,9 +547,15 @@ qcow2_image_check (const Qcow2Image *image, Qcow2Findings *findings,
   check_writer (&check);
   check_extensions (&check);
   check_bitmaps (&check, directory);
+  if (numbers != NULL)
+    check_disk (&check, directory, numbers);
   check_changed (&check);
   if (verdict != NULL)
     conclude (&check, directory, verdict);
+  if (verdict != NULL && numbers != NULL
+      && verdict->effect == QCOW2_EFFECT_REPAIRED
+      && is_repairable (&check, numbers))
+    *verdict = (Qcow2Verdict) QCOW2_VERDICT_INIT;
 
   qcow2_cluster_check_free (check.clusters);
   byte_window_free (check.window);

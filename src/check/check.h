@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A check of all metadata of an image, by the rules about single structures
- * and those that need an overview of the image. */
+/* A check of an image, by the rules about single structures and those that
+ * need an overview of the image. */
 
 #pragma once
 
 #include "check/check-clusters.h"
 #include "check/verdict.h"
+#include "check/whole-image.h"
 #include "qcow2/directory.h"
 
 G_BEGIN_DECLS
@@ -22,6 +23,7 @@ typedef struct
 void qcow2_image_check (const Qcow2Image *image, Qcow2Findings *findings,
                         Qcow2Directory *directory,
                         const Qcow2CheckCalls *calls,
-                        Qcow2BitmapSummary *summary, Qcow2Verdict *verdict);
+                        Qcow2BitmapSummary *summary, Qcow2Verdict *verdict,
+                        Qcow2CheckNumbers *numbers);
 
 G_END_DECLS

@@ -23,6 +23,16 @@
 #define INCONSISTENT                                                          \
   "QEMU takes all bitmaps for inconsistent, hides them, and drops them when " \
   "it opens the image for writing"
+#define UNREADABLE                                                            \
+  "QEMU does not read this part of the disk, and marks the image corrupt "    \
+  "when it is to write it"
+#define LOST                                                                  \
+  "QEMU reads zeroes after the end of the file: this part of the disk is "    \
+  "lost"
+#define COPIED                                                                \
+  "QEMU may write to a cluster that a snapshot needs, or copies one that "    \
+  "nothing else needs"
+#define NO_SNAPSHOT "the snapshot cannot be used, and QEMU fails to delete it"
 #define SPECIFICATION "the specification's own rule: QEMU does not look"
 
 #define HOLDS .condition =

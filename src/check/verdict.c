@@ -73,6 +73,27 @@ qcow2_verdict_add (Qcow2Verdict *verdict, const Qcow2Image *image,
     }
 }
 
+/* Returns whether FINDINGS of IMAGE contain a finding that makes QEMU refuse
+ * the image, or leaves it open, except those of the row IGNORED. */
+gboolean
+qcow2_image_is_refused (const Qcow2Image *image, const Qcow2Findings *findings,
+                        Qcow2RuleIndex ignored)
+{
+  for (guint i = 0; i < QCOW2_N_RULES; i++)
+    {
+      const Qcow2RuleUse *use = qcow2_findings_get_use (findings, i);
+
+      if (use->n > 0 && i != ignored
+          && qcow2_rules[i].effect >= QCOW2_EFFECT_UNKNOWN
+          && qcow2_image_get_excuse (image, i, use->loaded,
+                                     use->last_extension)
+                 == QCOW2_EXCUSE_NONE)
+        return TRUE;
+    }
+
+  return FALSE;
+}
+
 /* Returns whether FINDINGS says that clusters are missing at the end of the
  * file (FILE-09), and that no writer is about to add them. */
 gboolean

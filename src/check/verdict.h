@@ -35,6 +35,9 @@ Qcow2Excuse qcow2_image_get_excuse (const Qcow2Image *image,
                                     guint64 extension);
 void qcow2_verdict_add (Qcow2Verdict *verdict, const Qcow2Image *image,
                         const Qcow2Findings *findings);
+gboolean qcow2_image_is_refused (const Qcow2Image *image,
+                                 const Qcow2Findings *findings,
+                                 Qcow2RuleIndex ignored);
 gboolean qcow2_file_is_truncated (const Qcow2Findings *findings);
 
 G_END_DECLS

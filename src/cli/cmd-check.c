@@ -7,6 +7,7 @@
 #include "check/check.h"
 #include "check/directory-rules.h"
 #include "cli/commands.h"
+#include "cli/fields.h"
 #include "cli/selection.h"
 #include "cli/usage.h"
 #include "qcow2/error.h"
@@ -17,8 +18,10 @@
 typedef struct
 {
   Selection selection;
+  FieldOptions fields;
   char **ignored; /* --ignore, or NULL */
   char *is;       /* --is, or NULL */
+  gboolean metadata;
   gboolean strict;
   gboolean quiet;
   gboolean rules;
@@ -35,6 +38,7 @@ static void
 request_clear (Request *request)
 {
   selection_clear (&request->selection);
+  fields_clear (&request->fields);
   g_strfreev (request->ignored);
   g_free (request->is);
 }
@@ -68,8 +72,8 @@ set_status (Tool *tool, const Request *request, const DescribeCounts *counts,
     tool_set_status (tool, TOOL_DAMAGED);
 }
 
-/* Stores in SUMMARY the parts that a check of IMAGE does not examine.
- * SELECTED says that only some bitmaps are checked. */
+/* Stores in SUMMARY the parts that a check of IMAGE does not examine, or did
+ * not.  SELECTED says that only some bitmaps are checked. */
 static void
 list_not_examined (const Qcow2Image *image, gboolean selected,
                    DescribeSummary *summary)
@@ -79,24 +83,35 @@ list_not_examined (const Qcow2Image *image, gboolean selected,
 
   if (selected)
     *next++ = DESCRIBE_REST_OF_IMAGE;
-  *next++ = DESCRIBE_GUEST_CLUSTERS;
+  if (summary->numbers == NULL || summary->numbers->is_incomplete)
+    *next++ = DESCRIBE_GUEST_CLUSTERS;
   if (h->backing_file_offset != 0 && h->backing_file_size != 0)
     *next++ = DESCRIBE_BACKING_FILE;
   if ((h->incompatible_features & QCOW2_INCOMPATIBLE_DATA_FILE) != 0)
     *next++ = DESCRIBE_DATA_FILE;
 }
 
-/* Prints the findings in SCOPE and stores their number in SUMMARY.  Sets the
- * exit status according to the findings and the bitmaps of SUMMARY. */
+/* Stores the number of findings in SCOPE in SUMMARY.  Sets the exit status
+ * according to the findings and the bitmaps of SUMMARY. */
 static void
-give_findings (Tool *tool, const Request *request, ReportScope scope,
-               DescribeSummary *summary)
+count_findings (Tool *tool, const Request *request, ReportScope scope,
+                DescribeSummary *summary)
 {
   Report *report = tool_get_report (tool);
 
   report_findings (report, scope);
   report_count (report, &summary->counts);
   set_status (tool, request, &summary->counts, &summary->bitmaps);
+}
+
+/* Prints the findings in SCOPE, and counts them as count_findings () does. */
+static void
+give_findings (Tool *tool, const Request *request, ReportScope scope,
+               DescribeSummary *summary)
+{
+  Report *report = tool_get_report (tool);
+
+  count_findings (tool, request, scope, summary);
   if (!tool_get_emitter (tool)->machine_readable && !request->quiet)
     report_print (report, tool_get_text (tool));
 }
@@ -136,6 +151,32 @@ answer (Tool *tool, const Request *request, const Qcow2Verdict *verdict,
   return TRUE;
 }
 
+/* Prints the NUMBERS that --field asks for. */
+static gboolean
+print_fields (Tool *tool, const Request *request,
+              const Qcow2CheckNumbers *numbers, GError **error)
+{
+  const FieldSource sources[]
+      = { { qcow2_check_number_fields, numbers, G_MAXUINT },
+          { .fields = NULL } };
+
+  return fields_print (&request->fields, sources, TRUE, tool_get_text (tool),
+                       error);
+}
+
+/* Returns whether REQUEST needs more of IMAGE than its metadata: whether QEMU
+ * opens it for writing depends on the rest only if QEMU has to repair it. */
+static gboolean
+is_whole (const Request *request, const Qcow2Image *image)
+{
+  const gboolean is_dirty
+      = (image->header.incompatible_features & QCOW2_INCOMPATIBLE_DIRTY) != 0;
+
+  return !selection_is_given (&request->selection) && !request->metadata
+         && (request->is == NULL
+             || (is_dirty && g_str_equal (request->is, "opens-rw")));
+}
+
 static gboolean
 show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 {
@@ -148,10 +189,12 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
       = REPORT_SCOPE (selected ? QCOW2_PART_BITMAPS : QCOW2_PART_ALL);
   Qcow2Findings *findings = tool_get_findings (tool);
   Qcow2Verdict verdict;
-  DescribeSummary summary = { .verdict = selected ? NULL : &verdict };
+  Qcow2CheckNumbers numbers = { 0 };
+  DescribeSummary summary
+      = { .verdict = selected ? NULL : &verdict,
+          .numbers = is_whole (request, image) ? &numbers : NULL };
   GError *read_error = NULL;
 
-  list_not_examined (image, selected, &summary);
   report_make_answer (tool_get_report (tool),
                       (const char *const *) request->ignored);
   g_autoptr (Qcow2Directory) directory
@@ -170,9 +213,17 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
     }
 
   qcow2_image_check (image, findings, directory, &calls, &summary.bitmaps,
-                     selected ? NULL : &verdict);
+                     selected ? NULL : &verdict,
+                     summary.numbers != NULL ? &numbers : NULL);
+  list_not_examined (image, selected, &summary);
   if (request->is != NULL)
     return answer (tool, request, &verdict, error);
+
+  if (request->fields.keys != NULL)
+    {
+      count_findings (tool, request, scope, &summary);
+      return print_fields (tool, request, &numbers, error);
+    }
 
   give_findings (tool, request, scope, &summary);
   give_summary (tool, request, &summary);
@@ -256,12 +307,45 @@ check_combinations (Tool *tool, const Request *request, GError **error)
 }
 
 static gboolean
+check_fields (Tool *tool, const Request *request, GError **error)
+{
+  const FieldOptions *fields = &request->fields;
+  const FieldSource sources[]
+      = { { .fields = qcow2_check_number_fields }, { .fields = NULL } };
+  const char *const given[] = { fields->keys != NULL ? "--field" : "",
+                                request->is != NULL ? "--is"
+                                : request->rules    ? "--rules"
+                                : request->metadata ? "--metadata"
+                                : request->selection.name != NULL ? "--name"
+                                : request->selection.index.given  ? "--index"
+                                                                  : "",
+                                NULL };
+
+  if (!fields_check (fields, sources, error))
+    return FALSE;
+  if (fields->keys == NULL && !fields->nul)
+    return TRUE;
+  if (fields->keys == NULL)
+    {
+      usage_error (error, "-0 goes with --field");
+      return FALSE;
+    }
+
+  tool_want_one_image (tool, "--field");
+  return usage_check_exclusive (given, error)
+         && tool_want_text (tool, "--field", error);
+}
+
+static gboolean
 run (Tool *tool, char **argv, GError **error)
 {
   g_auto (Request) request = { 0 };
   /* clang-format off */
   const GOptionEntry entries[] = {
     SELECTION_OPTIONS (&request.selection),
+    { "metadata", 0, 0, G_OPTION_ARG_NONE, &request.metadata,
+      "Leave out the L2 tables and the refcounts of the disk's clusters, which "
+      "is fast", NULL },
     { "is", 0, 0, G_OPTION_ARG_FILENAME, &request.is,
       "Print nothing, but exit with 0 if QEMU opens every IMAGE (opens), or "
       "opens it for writing (opens-rw), and with 2 if not", "VERDICT" },
@@ -273,6 +357,7 @@ run (Tool *tool, char **argv, GError **error)
     { "ignore", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &request.ignored,
       "Leave out findings of RULE, also for the exit status; may be given "
       "again", "RULE" },
+    FIELD_OPTIONS (&request.fields),
     { "rules", 0, 0, G_OPTION_ARG_NONE, &request.rules,
       "List all rules, and the consequences of breaking them", NULL },
     { NULL }
@@ -282,7 +367,8 @@ run (Tool *tool, char **argv, GError **error)
   if (!tool_parse (tool, &cmd_check, entries, argv, error)
       || !selection_check (&request.selection, error)
       || !check_combinations (tool, &request, error)
-      || !check_ignored (&request, error))
+      || !check_ignored (&request, error)
+      || !check_fields (tool, &request, error))
     return FALSE;
   if (request.rules)
     return list_rules (tool, error);

@@ -45,10 +45,30 @@ skip_zeroes (const guint8 *entries, gsize at, gsize len)
   return at - at % QCOW2_ENTRY_LENGTH;
 }
 
+/* Passes the entry that the file truncates at host offset POINTER, if it has
+ * some bytes there, as qcow2_offsets_walk () does. */
+static gboolean
+walk_truncated (ByteSource *source, guint64 pointer, guint64 mask,
+                Qcow2OffsetFunc func, gpointer data, GError **error)
+{
+  const guint64 size = byte_source_get_size (source);
+  guint8 entry[QCOW2_ENTRY_LENGTH] = { 0 };
+
+  if (pointer >= size || size - pointer >= sizeof entry)
+    return TRUE;
+  if (!byte_source_read (source, pointer, entry, (gsize) (size - pointer),
+                         TABLE, error))
+    return FALSE;
+
+  const guint64 offset = qcow2_load_be64 (entry) & mask;
+  return offset == 0
+         || func (offset, pointer, data, error) != QCOW2_NEXT_FAILED;
+}
+
 /* Calls FUNC with DATA for each entry of a table of offsets that is not 0
  * under MASK.  The table has BYTES bytes and starts at host offset START of
- * SOURCE.  Entries outside the file are ignored.  Fails with QCOW2_ERROR_READ,
- * or as FUNC does. */
+ * SOURCE.  Bytes after the end of the file count as zeroes, as for QEMU.
+ * Fails with QCOW2_ERROR_READ, or as FUNC does. */
 gboolean
 qcow2_offsets_walk (ByteSource *source, guint64 start, guint64 bytes,
                     guint64 mask, Qcow2OffsetFunc func, gpointer data,
@@ -85,7 +105,9 @@ qcow2_offsets_walk (ByteSource *source, guint64 start, guint64 bytes,
       i += len / QCOW2_ENTRY_LENGTH;
     }
 
-  return TRUE;
+  return n == bytes / QCOW2_ENTRY_LENGTH
+         || walk_truncated (source, start + n * QCOW2_ENTRY_LENGTH, mask, func,
+                            data, error);
 }
 
 /* Calls FUNC with DATA for each entry of the active L1 table of IMAGE that

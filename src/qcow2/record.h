@@ -169,6 +169,16 @@ qcow2_field_load (const Qcow2Field *field, gconstpointer structure)
 
 guint64 qcow2_load_be (const guint8 *bytes, gsize size);
 
+/* Returns the 2 bytes at BYTES as a big-endian number. */
+static inline guint16
+qcow2_load_be16 (const guint8 *bytes)
+{
+  guint16 word;
+
+  memcpy (&word, bytes, sizeof word);
+  return GUINT16_FROM_BE (word);
+}
+
 /* Returns the 8 bytes at BYTES as a big-endian number. */
 static inline guint64
 qcow2_load_be64 (const guint8 *bytes)

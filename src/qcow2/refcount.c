@@ -151,18 +151,6 @@ qcow2_refcounts_get_block (Qcow2Refcounts *refcounts, guint64 index,
   return TRUE;
 }
 
-/* Returns refcount INDEX of the block that begins with BYTES.  Refcounts of
- * less than 8 bits fill a byte from its lowest bits up. */
-static guint64
-load_refcount (const guint8 *bytes, guint64 index, guint bits)
-{
-  if (bits >= 8)
-    return qcow2_load_be (bytes + index * (bits / 8), bits / 8);
-
-  const guint64 bit = index * bits;
-  return (guint64) (bytes[bit / 8] >> (bit % 8)) & ((1u << bits) - 1);
-}
-
 /* Stores in *REFCOUNT refcount INDEX of the block at host offset BLOCK.
  * Stores in *N_ALIKE how many of the N refcounts from INDEX on are known to be
  * equal to it. */
@@ -184,9 +172,10 @@ read_alike (Qcow2Refcounts *refcounts, guint64 block, guint64 index, guint64 n,
     return FALSE;
 
   guint64 alike = 1;
-  *refcount = load_refcount (bytes, index - skipped, bits);
+  *refcount = qcow2_refcount_load (bytes, index - skipped, bits);
   while (alike < MIN (n, per_read)
-         && load_refcount (bytes, index - skipped + alike, bits) == *refcount)
+         && qcow2_refcount_load (bytes, index - skipped + alike, bits)
+                == *refcount)
     alike++;
 
   refcounts->work += alike + (block != refcounts->block ? 1024 : 0);

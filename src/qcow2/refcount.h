@@ -17,6 +17,18 @@ typedef struct
 
 extern const Qcow2Record qcow2_refcount_entry_record;
 
+/* Returns refcount INDEX of the block that begins with BYTES.  Refcounts of
+ * less than 8 bits fill a byte from its lowest bits up. */
+static inline guint64
+qcow2_refcount_load (const guint8 *bytes, guint64 index, guint bits)
+{
+  if (bits >= 8)
+    return qcow2_load_be (bytes + index * (bits / 8), bits / 8);
+
+  const guint64 bit = index * bits;
+  return (guint64) (bytes[bit / 8] >> (bit % 8)) & ((1u << bits) - 1);
+}
+
 typedef struct Qcow2Refcounts Qcow2Refcounts;
 
 Qcow2Refcounts *qcow2_refcounts_new (const Qcow2Image *image);

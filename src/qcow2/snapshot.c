@@ -70,10 +70,10 @@ note_entry (Qcow2SnapshotTable *table, guint32 index, guint64 offset,
 {
   const Qcow2SnapshotL1 l1 = { .offset = entry->l1_table_offset,
                                .pointer = offset,
-                               .size = entry->l1_size };
+                               .size = entry->l1_size,
+                               .extra_data_size = entry->extra_data_size };
 
-  if (l1.size > 0)
-    g_array_append_val (table->l1_tables, l1);
+  g_array_append_val (table->l1_tables, l1);
   if (entry->extra_data_size > QEMU_MAX_EXTRA_DATA
       && table->bad == QCOW2_NO_INDEX)
     {
@@ -123,6 +123,7 @@ qcow2_snapshot_table_measure (const Qcow2Image *image,
     }
 
   t.size = MIN (MAX (pos, entry_end), MIN (left, QEMU_MAX_BYTES));
+  t.needed = entry_end;
   t.too_big = entry_end > QEMU_MAX_BYTES;
   t.truncated = entry_end > left;
   *table = t;

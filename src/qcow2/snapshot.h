@@ -35,24 +35,26 @@ extern const Qcow2Record qcow2_snapshot_extra_record;
 /* The L1 table of a snapshot. */
 typedef struct
 {
-  guint64 offset;  /* host */
-  guint64 pointer; /* host offset of the snapshot table entry, which starts
-                      with OFFSET */
-  guint32 size;    /* entries */
+  guint64 offset;          /* host */
+  guint64 pointer;         /* host offset of the snapshot table entry, which
+                              starts with OFFSET */
+  guint32 size;            /* entries; may be 0 */
+  guint32 extra_data_size; /* of the snapshot table entry, in bytes */
 } Qcow2SnapshotL1;
 
 /* The properties of a snapshot table that can be determined without decoding
  * all of it. */
 typedef struct
 {
-  guint64 size; /* bytes of the file that the entries take, at most 64 MiB */
+  guint64 size;   /* bytes of the file that the entries take, at most 64 MiB */
+  guint64 needed; /* bytes of all entries, without padding after the last */
   gboolean truncated; /* the file truncates the entries */
   gboolean too_big;   /* QEMU refuses it */
   guint64 bad;    /* index of the first entry with more extra data than QEMU
                      accepts, or QCOW2_NO_INDEX */
   guint64 bad_at; /* host offset of entry BAD */
   Qcow2SnapshotEntry bad_entry;
-  GArray *l1_tables; /* of Qcow2SnapshotL1, without empty L1 tables */
+  GArray *l1_tables; /* of Qcow2SnapshotL1, one for each snapshot */
 } Qcow2SnapshotTable;
 
 gboolean qcow2_snapshot_table_measure (const Qcow2Image *image,

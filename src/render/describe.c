@@ -260,6 +260,18 @@ describe_left_out (Emitter *emitter, const DescribeSummary *summary)
   emitter_end (emitter);
 }
 
+/* Emits NUMBERS for programs, or null for each of them when NUMBERS is
+ * NULL. */
+static void
+describe_numbers (Emitter *emitter, const Qcow2CheckNumbers *numbers)
+{
+  Qcow2CheckNumbers unknown = { 0 };
+
+  qcow2_check_numbers_forget (&unknown);
+  describe_fields (emitter, qcow2_check_number_fields,
+                   numbers != NULL ? numbers : &unknown, G_MAXUINT);
+}
+
 /* Emits SUMMARY and its verdict for programs. */
 void
 describe_summary (Emitter *emitter, const DescribeSummary *summary)
@@ -281,6 +293,7 @@ describe_summary (Emitter *emitter, const DescribeSummary *summary)
   else
     emitter_null (emitter, "bitmaps");
   describe_left_out (emitter, summary);
+  describe_numbers (emitter, summary->numbers);
   emitter_end (emitter);
   describe_verdict (emitter, summary->verdict);
 }

@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include "check/check-numbers.h"
 #include "check/verdict.h"
 #include "qcow2/bitmap.h"
 #include "qcow2/image.h"
@@ -30,8 +31,9 @@ typedef struct
 {
   DescribeCounts counts;
   Qcow2BitmapSummary bitmaps;
-  const Qcow2Verdict *verdict; /* NULL: not determined */
-  const char *not_examined[5]; /* DESCRIBE_... words; NULL-terminated */
+  const Qcow2Verdict *verdict;      /* NULL: not determined */
+  const char *not_examined[5];      /* DESCRIBE_... words; NULL-terminated */
+  const Qcow2CheckNumbers *numbers; /* NULL: the disk was not examined */
 } DescribeSummary;
 
 /* The last members of an image's object, for programs. */

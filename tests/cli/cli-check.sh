@@ -43,26 +43,24 @@ expect_summary ()
 }
 
 # summary ERRORS WARNINGS QEMU ENABLED DISABLED IN-USE STALE DAMAGED: prints a
-# summary without the name of the image.  QEMU is opens, refuses, repairs, or -
-# if bitmaps are selected and QEMU's verdict is unknown.  The guest's clusters
-# are never examined.
+# summary without the name of the image.  QEMU is opens, refuses, or - if bitmaps are selected: then QEMU's verdict is unknown, and little is
+# examined.
 summary ()
 {
-  local text left='not looked at:'
+  local text left=''
 
   text="$1 error$([ "$1" = 1 ] || echo s)"
   text="$text, $2 warning$([ "$2" = 1 ] || echo s)"
   case $3 in
     opens) text="$text; QEMU opens it" ;;
     refuses) text="$text; QEMU refuses to open it" ;;
-    repairs)
-      text="$text; QEMU opens it for reading, and for writing if it can \
-repair it"
+    -)
+      left="; not looked at: all but these bitmaps and what leads to them, \
+the guest's clusters"
       ;;
-    -) left="$left all but these bitmaps and what leads to them," ;;
   esac
   text="$text; bitmaps: $4 enabled, $5 disabled, $6 in use, $7 stale"
-  echo "$text, $8 damaged; $left the guest's clusters"
+  echo "$text, $8 damaged$left"
 }
 
 # expect_rules NAME STATUS RULE...: the last run ended with STATUS and without
@@ -74,9 +72,9 @@ expect_rules ()
   local rules
 
   shift 2
-  rules=$(sed -nE 's/^(e)rror ([A-Z]+-[0-9]+) .*/\1:\2/p
-    s/^(w)arning ([A-Z]+-[0-9]+) .*/\1:\2/p
-    s/^(n)ote ([A-Z]+-[0-9]+) .*/\1:\2/p' "$out" | tr '\n' ' ')
+  rules=$(sed -nE 's/^(e)rror ([A-Z0-9]+-[0-9]+) .*/\1:\2/p
+    s/^(w)arning ([A-Z0-9]+-[0-9]+) .*/\1:\2/p
+    s/^(n)ote ([A-Z0-9]+-[0-9]+) .*/\1:\2/p' "$out" | tr '\n' ' ')
   if [ "$status" = "$want" ] && [ ! -s "$err" ] && [ "${rules% }" = "$*" ]
   then
     pass "$name"
@@ -220,13 +218,13 @@ in use, strictly|in-use|-|--strict|2|0 1 opens 0 0 1 0 0
 in use ignored, strictly|in-use|-|--strict --ignore BDIR-09|2|0 0 opens \
 0 0 1 0 0
 in use ignored|in-use|-|--ignore=BDIR-09|0|0 0 opens 0 0 1 0 0
-stale|autoclear-clear|-|-|0|0 1 opens 0 0 0 2 0
-stale, strictly|autoclear-clear|-|--strict|2|0 1 opens 0 0 0 2 0
-stale ignored, strictly|autoclear-clear|-|--strict --ignore=HDR-25|2|0 0 \
+stale|autoclear-clear|-|-|0|0 2 opens 0 0 0 2 0
+stale, strictly|autoclear-clear|-|--strict|2|0 2 opens 0 0 0 2 0
+stale ignored, strictly|autoclear-clear|-|--strict --ignore=HDR-25|2|0 1 \
 opens 0 0 0 2 0
 stale, one, strictly|autoclear-clear|-|--strict --name bm1|2|0 0 - 0 0 0 1 0
 stale, one|autoclear-clear|-|--name bm1|0|0 0 - 0 0 0 1 0
-version 2|version-2-bitmaps|-|-|0|0 1 opens 0 0 0 2 0
+version 2|version-2-bitmaps|-|-|0|0 2 opens 0 0 0 2 0
 disabled, strictly|disabled|-|--strict|0|0 0 opens 0 1 0 0 0
 damaged|table-offset-wraps|-|-|2|1 0 refuses 1 0 0 0 1
 the only error ignored|table-offset-wraps|-|--ignore BDIR-07|0|0 0 refuses \
@@ -238,8 +236,8 @@ two rules ignored|table-offset-wraps|0x69:01|--ignore HDR-11 --strict \
 --ignore BDIR-07 --index 1|0|0 0 - 1 0 0 0 0
 both ignored|size-0-with-bitmaps|-|--ignore BDIR-18 --ignore=OVL-01|0|\
 0 0 refuses 0 0 0 0 2
-the table is not in the file|table-offset-past-eof|-|-|2|2 0 opens 1 0 0 0 1
-the file's end ignored|table-offset-past-eof|-|--ignore FILE-09|2|1 0 opens \
+the table is not in the file|table-offset-past-eof|-|-|2|2 1 opens 1 0 0 0 1
+the file's end ignored|table-offset-past-eof|-|--ignore FILE-09|2|1 1 opens \
 1 0 0 0 1
 the other bitmap is damaged|table-offset-past-eof|-|--name bm1|0|0 0 - \
 1 0 0 0 0
@@ -265,7 +263,7 @@ a refcount of 2 elsewhere, strictly|refcount-data-2|-|--strict --name bm1|0|\
 0 0 - 1 0 0 0 0
 a refcount of 0|refcount-data-0|-|-|2|1 0 opens 2 0 0 0 0
 a refcount of 0 where it may be|refcount-data-0|0x4f:01|--ignore HDR-21|0|\
-0 1 repairs 2 0 0 0 0
+0 1 opens 2 0 0 0 0
 as qemu-img is called|two-bitmaps|-|-U -f qcow2|0|0 0 opens 2 0 0 0 0
 END
 
@@ -283,7 +281,8 @@ expect_summary 'two bitmaps with one name: the summary' 2 \
 base every-state shared
 patch 0x70000 0000000000040000
 tool check "$image"
-expect_rules 'shared data' 2 w:BDIR-09 w:BDIR-09 e:OVL-02
+# QEMU counts two references to it, and leaks the second bitmap's own.
+expect_rules 'shared data' 2 w:BDIR-09 w:BDIR-09 e:OVL-02 w:RC-02
 for index in 0 1; do
   tool check --index $index "$image"
   expect_rules "shared data: owner $index" 2 e:OVL-02
@@ -334,7 +333,7 @@ the first one's entry|0x2a0000:8000000000290200|--index 0|2|e:BTAB-01 \
 e:BTAB-03 e:OVL-02
 the second one's entry|0x2a0000:8000000000290200|--index 1|2|e:BTAB-01 \
 e:BTAB-03 e:OVL-02
-bits|0x290080:01||2|w:BDATA-03 e:OVL-02
+bits|0x290080:01||2|w:BDATA-03 e:OVL-02 w:RC-02
 the first one's bits|0x290080:01|--index 0|2|w:BDATA-03 e:OVL-02
 the second one's bits|0x290080:01|--index 1|2|w:BDATA-03 e:OVL-02
 the second one's refcount|0x20052:0000|--index 1|2|e:OVL-02 e:REF-01
@@ -400,7 +399,7 @@ patch 0x208 0000000000000000
 tool check "$image"
 check 'an unknown number of bitmaps' test "$status.$(
   tail -n 1 "$out")" = "2.hidden.qcow2: 1 error, 0 warnings; QEMU refuses to \
-open it; bitmaps: unknown; not looked at: the guest's clusters"
+open it; bitmaps: unknown"
 image name-newline
 tool check --name 'a\nb' "$image"
 expect_refusal 'a name in its escaped form' 3 '*use --index 0'
@@ -492,7 +491,7 @@ check '65535 bitmaps with one table: the rest' \
   grep -qx "    and $((65534 - 100)) more of OVL-02 that are not shown" "$out"
 check '65535 bitmaps with one table: one line about the rest' \
   test "$(grep -c ' more of OVL-02 ' "$out")" = 1
-others=$(grep -cE '^(error|warning) ' <(grep -v OVL-02 "$out"))
+others=$(grep -cE '^error ' <(grep -v OVL-02 "$out"))
 check '65535 bitmaps with one table: the summary counts all' \
   grep -q ": $((65534 + others)) errors, " <<< "$(tail -n 1 "$out")"
 tool check --ignore OVL-02 "$image"
@@ -551,26 +550,26 @@ expect 'rules' 0
 check 'rules: no messages' [ ! -s "$err" ]
 cp "$out" rules
 check 'rules: each line is a rule or a comment' test "$(grep -cvE \
-  '^[A-Z]+-[0-9]{2} +(error|warning|note) +[^ ]|^    [^ ]' rules)" = 0
+  '^[A-Z0-9]+-[0-9]{2} +(error|warning|note) +[^ ]|^    [^ ]' rules)" = 0
 check 'rules: no full stop' test "$(grep -c '\.$' rules)" = 0
 check 'rules: an error' grep -qE '^BDIR-05  error    bitmap_table_offset ' \
   rules
 check 'rules: a warning' grep -qE '^BDIR-09  warning  ' rules
 check 'rules: a note' grep -qE '^BDIR-17  note     ' rules
 check 'rules: the lines of one rule are together' \
-  test -z "$(grep -oE '^[A-Z]+-[0-9]+' rules | uniq | sort | uniq -d)"
+  test -z "$(grep -oE '^[A-Z0-9]+-[0-9]+' rules | uniq | sort | uniq -d)"
 tool check --rules --strict
 expect_answer 'rules: other options do not matter' < rules
 
 # The list contains the rules that images break, with the same severity.
-for name in two-bitmaps table-offset-past-eof name-newline \
+for name in l2-entry-on-l1 table-offset-past-eof name-newline \
     header-padding-first-byte in-use entry-ones-and-offset entry-on-own-table \
     reserved32-1 many-share-table; do
   image $name
   tool check "$image"
-  sed -nE 's/^(error|warning|note) ([A-Z]+-[0-9]+) .*/\2 \1/p' "$out"
+  sed -nE 's/^(error|warning|note) ([A-Z0-9]+-[0-9]+) .*/\2 \1/p' "$out"
 done | sort -u > broken
-grep -oE '^[A-Z]+-[0-9]+ +[a-z]+' rules | tr -s ' ' | sort -u > known
+grep -oE '^[A-Z0-9]+-[0-9]+ +[a-z]+' rules | tr -s ' ' | sort -u > known
 check 'rules: all broken rules are listed' \
   test "$(wc -l < broken).$(comm -23 broken known)" = 10.
 # Each rule can be ignored.
@@ -635,9 +634,15 @@ expect_answer 'JSON: a sound image' << END
         "notes": 0,
         "bitmaps": {"enabled": 2, "disabled": 0, "in_use": 0, "stale": 0, \
 "damaged": 0},
-        "not_examined": [
-            "guest-clusters"
-        ]
+        "not_examined": [],
+        "image-end-offset": 2949120,
+        "total-clusters": 1024,
+        "allocated-clusters": 36,
+        "fragmented-clusters": 0,
+        "compressed-clusters": 0,
+        "corruptions": 0,
+        "leaks": 0,
+        "check-errors": 0
     },
     "qemu": "opens",
     "qemu_rule": null,
@@ -654,7 +659,10 @@ check 'JSON: a line has no spaces' \
 tool check --output=json one.qcow2
 expect_json 'JSON: an error' 2 '.summary == {errors: 1, warnings: 0, notes: 0,
     bitmaps: {enabled: 1, disabled: 0, in_use: 0, stale: 0, damaged: 1},
-    not_examined: ["guest-clusters"]}
+    not_examined: [], "image-end-offset": null, "total-clusters": null,
+    "allocated-clusters": null, "fragmented-clusters": null,
+    "compressed-clusters": null, corruptions: null, leaks: null,
+    "check-errors": null}
   and .qemu == "refuses" and .qemu_rule == "BDIR-05"
   and (.problems | length) == 1
   and (.problems[0] | keys_unsorted == ["rule", "severity", "offset",
@@ -726,7 +734,7 @@ tool check --rules --output=json
 expect_json 'JSON: rules' 0 "type == \"array\" and length == $heads
   and all(keys_unsorted == [\"rule\", \"severity\", \"condition\",
     \"allowed\", \"consequence\", \"remedy\", \"told_as\"]
-    and (.rule | test(\"^[A-Z]+-[0-9]{2}\$\")) and .condition != null
+    and (.rule | test(\"^[A-Z0-9]+-[0-9]{2}\$\")) and .condition != null
     and (.severity | IN(\"error\", \"warning\", \"note\")))"
 expect_json 'JSON: rules as in text' 0 'map(select(.rule == "BDIR-05"))
   | length == 1 and .[0].severity == "error"
@@ -738,5 +746,59 @@ tool check --rules --output=json
 jq -c . "$out" > expected
 tool check --rules --output=jsonl
 expect_file 'JSON: rules in a line' "$out"
+
+# The disk: --metadata leaves it out, and --field prints what qemu-img check
+# counts.  These images lack a reference, a refcount and both.
+
+image l2-entry-on-l1
+tool check --metadata "$image"
+expect_summary 'without the disk' 0 "$(summary 0 0 opens 2 0 0 0 0); not \
+looked at: the guest's clusters"
+tool check --metadata --output=json "$image"
+expect_json 'without the disk: no numbers' 0 '.summary
+  | .not_examined == ["guest-clusters"] and .corruptions == null
+    and ."image-end-offset" == null'
+tool check "$image"
+expect_rules 'an entry on the L1 table' 2 e:OVL-03 w:RC-02
+image incompatible-dirty
+tool check --metadata "$image"
+check 'whether QEMU can repair a dirty image is not known without the disk' \
+  grep -q 'QEMU opens it for reading, and for writing if it can repair it' \
+  "$out"
+while IFS='|' read -r name key want value; do
+  image "$name"
+  tool check --field="$key" "$image"
+  check "--field: $key of $name" \
+    test "$status.$(cat "$out" "$err")" = "$want.$value"
+done << END
+two-bitmaps|image-end-offset|0|2949120
+two-bitmaps|total-clusters|0|1024
+two-bitmaps|allocated-clusters|0|36
+l2-entry-compressed|compressed-clusters|0|1
+l2-entry-compressed|fragmented-clusters|0|1
+l2-entry-on-l1|corruptions|2|1
+l2-entry-on-l1|leaks|2|1
+refcount-guest-2|leaks|0|1
+refcount-block-unaligned|check-errors|2|45
+END
+image two-bitmaps
+tool check --field leaks --field corruptions -0 "$image"
+check '--field: two numbers, ended by NUL' \
+  test "$status.$(od -An -c "$out" | tr -d ' \n')" = '0.0\00\0'
+image table-offset-wraps
+tool check --field leaks "$image"
+expect_refusal '--field: QEMU refuses the image' 2 \
+  "*there is no value for 'leaks'"
+tool check --field leaks --default=- "$image"
+check '--field: QEMU refuses the image: a default' \
+  test "$status.$(cat "$out")" = 2.-
+tool check --field size "$image"
+expect_usage '--field: another key' check "--field: unknown key 'size', *"
+for option in --metadata --rules --name=bm0 --index=0 --is=opens; do
+  tool check --field leaks $option "$image"
+  expect_usage "--field: $option" check "--field and ${option%=*} exclude *"
+done
+tool check -0 "$image"
+expect_usage '-0 alone' check '-0 goes with --field'
 
 done_testing

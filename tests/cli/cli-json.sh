@@ -191,8 +191,9 @@ del(.summary.notes)
 .summary.bitmaps = []
 .summary.bitmaps.busy = 0
 .summary.bitmaps.usable = 0
-.summary.not_examined = []
 .summary.not_examined = ["guest-clusters", "everything"]
+del(.summary.leaks)
+.summary.leaks = -1
 del(.summary.not_examined)
 del(.qemu)
 del(.summary.bitmaps.in_use)

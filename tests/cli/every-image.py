@@ -48,7 +48,7 @@ FORGED = re.compile('^(?![a-z0-9_]+ | +[0-9]+ [a-z]|Bitmap name '
                     '|Bitmap table |INDEX STATE |Header:\n'
                     '|Header extension:\n).+$', re.MULTILINE)
 # Lines of check are findings, explanations, and a summary at the end.
-FORGED_CHECK = re.compile(r'^(?!(error|warning|note) [A-Z]+-[0-9]+ |    '
+FORGED_CHECK = re.compile(r'^(?!(error|warning|note) [A-Z0-9]+-[0-9]+ |    '
                           r'|\S+: [0-9]+ errors?, [0-9]+ warnings?; ).+$',
                           re.MULTILINE)
 

@@ -860,7 +860,7 @@ check_image (Run *run)
   if (directory == NULL)
     take_read_error (run, error);
   qcow2_image_check (run->image, run->findings, directory, &calls, &bitmaps,
-                     &verdict);
+                     &verdict, NULL);
   g_assert_cmpuint (bitmaps.enabled + bitmaps.disabled + bitmaps.in_use
                         + bitmaps.stale + bitmaps.damaged,
                     ==, run->result->n_bitmaps);

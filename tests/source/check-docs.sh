@@ -231,12 +231,12 @@ pod_section 2 error "$json_pod" | sed -n 's/^=item B<\(.*\)>$/\1/p' |
   same_words 'the man page has the error codes' "$tmp/codes"
 
 # All rules in the table of the source.
-grep -oE '^RULE \([A-Z0-9_]+, "[A-Z]+-[0-9]+"' "$srcdir/src/check/rules.def" \
-  | grep -oE '[A-Z]+-[0-9]+' | sort -u > "$tmp/rules"
+grep -oE '^RULE \([A-Z0-9_]+, "[A-Z0-9]+-[0-9]+"' "$srcdir/src/check/rules.def" \
+  | grep -oE '[A-Z0-9]+-[0-9]+' | sort -u > "$tmp/rules"
 pod_section 1 RULES "$rules_pod" | sed -n 's/^=item B<\(.*\)>$/\1/p' |
   same_words 'the man page has the rules and no others' "$tmp/rules"
 for file in "$srcdir"/src/*/*.c; do
-  grep -oE '\[[A-Z]+-[0-9]+\]' "$file"
+  grep -oE '\[[A-Z0-9]+-[0-9]+\]' "$file"
 done | tr -d '[]' | sort -u | comm -23 - "$tmp/rules" > "$tmp/unknown"
 check 'messages name no other rules' [ ! -s "$tmp/unknown" ]
 

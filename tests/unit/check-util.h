@@ -76,7 +76,7 @@ checked_run (Checked *c)
       = { .wants = checked_wants, .failed = checked_failed, .data = c };
 
   qcow2_image_check (c->image, c->findings, c->directory, &calls, &c->summary,
-                     &c->verdict);
+                     &c->verdict, NULL);
 }
 
 static inline void

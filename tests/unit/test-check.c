@@ -751,7 +751,7 @@ test_fails_others (void)
 
   checked_open (&c, "many-share-table", NULL);
   qcow2_image_check (c.image, c.findings, c.directory, &calls, &c.summary,
-                     &c.verdict);
+                     &c.verdict, NULL);
   checked_assert_failed (&c, "0x300000");
   g_assert_false (c.summary.is_complete);
   g_assert_cmpuint (c.summary.enabled + c.summary.disabled, ==, 1);

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A census of the clusters of an image file: how often each is referred to,
+ * and its refcount.  It covers a part of the file at a time, with one byte for
+ * each cluster. */
+
+#pragma once
+
+#include "qcow2/image.h"
+
+G_BEGIN_DECLS
+
+/* A byte of the map: the refcount of the cluster in the upper bits, and the
+ * references counted so far in the lower bits.  Larger counts continue
+ * elsewhere. */
+#define QCOW2_CENSUS_COUNT_BITS 5
+#define QCOW2_CENSUS_COUNT_MASK ((1 << QCOW2_CENSUS_COUNT_BITS) - 1)
+
+/* Refcounts in the map from this one on stand for something else: this
+ * refcount or a larger one, and a refcount whose block is not at the start of
+ * a cluster, which QEMU does not read. */
+#define QCOW2_CENSUS_MANY 6
+#define QCOW2_CENSUS_UNREADABLE 7
+
+/* The largest number of clusters that are covered at a time. */
+#define QCOW2_CENSUS_CLUSTERS (1 << 25)
+
+/* A number of clusters whose counts, however large, always fit. */
+#define QCOW2_CENSUS_FEW_CLUSTERS (1 << 22)
+
+typedef struct
+{
+  const Qcow2Image *image;
+  guint64 cluster_size; /* bytes */
+  guint cluster_bits;
+  guint64 size;         /* of the file, in bytes */
+  guint64 file_size;    /* the same, rounded up to sectors as QEMU does */
+  guint64 n_clusters;   /* in the file; the last one may be incomplete */
+  gboolean is_extended; /* the cluster after them was referred to as well, as
+                           part of an unaligned range */
+
+  /* The part that is covered. */
+  guint64 low; /* the first cluster */
+  guint64 n;   /* clusters */
+  guint8 *map; /* of N bytes */
+
+  guint32 **pages; /* of counts that do not fit into MAP, by cluster; each is
+                      NULL or an array of QCOW2_CENSUS_PAGE */
+  guint n_pages;   /* that are not NULL */
+  gboolean is_crowded;   /* there would be too many pages: count again with
+                            fewer clusters */
+  gboolean is_overflown; /* a count is too large even for a page */
+
+  guint refcount_bits;
+  guint64 refcount_max; /* QEMU's limit */
+  guint64 table;        /* host offset of the refcount table */
+  guint64 n_entries;    /* of the table, in the file */
+  ByteWindow *on_table;
+  ByteWindow *on_block;
+} Qcow2Census;
+
+/* A run of clusters with the same wrong refcount. */
+typedef struct
+{
+  guint64 start;
+  guint64 n;
+  guint64 refcount;
+  guint64 references;
+} Qcow2CensusRun;
+
+typedef void (*Qcow2CensusFunc) (const Qcow2CensusRun *run, gpointer data);
+
+/* What the comparison of references and refcounts counts, in clusters. */
+typedef struct
+{
+  guint64 too_low;
+  guint64 too_high;
+  guint64 unreadable;
+  guint64 overflows; /* references, beyond the largest refcount */
+  guint64 end;       /* after the last cluster in use; 0 if there is none */
+} Qcow2CensusTotals;
+
+Qcow2Census *qcow2_census_new (const Qcow2Image *image);
+gboolean qcow2_census_start (Qcow2Census *census, guint64 low, guint64 n,
+                             GError **error);
+gboolean qcow2_census_add (Qcow2Census *census, guint64 offset, guint64 size,
+                           guint64 n);
+guint64 qcow2_census_get_references (const Qcow2Census *census,
+                                     guint64 cluster);
+gboolean qcow2_census_get_refcount (Qcow2Census *census, guint64 cluster,
+                                    guint64 *refcount, gboolean *unreadable,
+                                    GError **error);
+gboolean qcow2_census_compare (Qcow2Census *census, Qcow2CensusFunc func,
+                               gpointer data, Qcow2CensusTotals *totals,
+                               GError **error);
+void qcow2_census_free (Qcow2Census *census);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2Census, qcow2_census_free)
+
+/* Returns whether CENSUS covers CLUSTER. */
+static inline gboolean
+qcow2_census_covers (const Qcow2Census *census, guint64 cluster)
+{
+  return cluster >= census->low && cluster - census->low < census->n;
+}
+
+/* Returns whether QEMU counts a reference to the SIZE bytes at host offset
+ * OFFSET, which is below 2^63: the range ends less than a cluster after the
+ * end of the file.  (QEMU, block/qcow2-refcount.c:
+ * qcow2_inc_refcounts_imrt.) */
+static inline gboolean
+qcow2_census_is_inside (const Qcow2Census *census, guint64 offset,
+                        guint64 size)
+{
+  const guint64 limit = census->file_size + census->cluster_size;
+
+  return offset < limit && size < limit - offset;
+}
+
+G_END_DECLS

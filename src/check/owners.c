@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "check/owners.h"
+
+#include "qcow2/arithmetic.h"
+
+/* The most runs whose owners are looked for. */
+#define MAX_RUNS 1000
+
+static const char *const owner_names[] = {
+  [QCOW2_OWNER_HEADER] = "the header",
+  [QCOW2_OWNER_L1_TABLE] = "the L1 table",
+  [QCOW2_OWNER_SNAPSHOT_L1_TABLE] = "the L1 table of snapshot",
+  [QCOW2_OWNER_SNAPSHOT_TABLE] = "the snapshot table",
+  [QCOW2_OWNER_REFCOUNT_TABLE] = "the refcount table",
+  [QCOW2_OWNER_REFCOUNT_BLOCK] = "a refcount block",
+  [QCOW2_OWNER_CRYPTO_HEADER] = "the crypto header",
+  [QCOW2_OWNER_DIRECTORY] = "the bitmap directory",
+  [QCOW2_OWNER_TABLE] = "the table of bitmap",
+  [QCOW2_OWNER_BITS] = "the data of bitmap",
+  [QCOW2_OWNER_L2_TABLE] = "the L2 table of guest offset",
+  [QCOW2_OWNER_GUEST] = "guest offset",
+};
+
+/* A run of clusters, and the first two references to its first cluster. */
+typedef struct
+{
+  Qcow2CensusRun run;
+  gboolean is_overlap; /* of a structure with something else */
+  gboolean has_guest;  /* an L2 table or guest data is part of it */
+  guint n_owners;      /* at most 2 */
+  Qcow2Reference owners[2];
+} OwnedRun;
+
+struct Qcow2Owners
+{
+  const Qcow2Image *image;
+  Qcow2Findings *findings;
+  GArray *runs; /* of OwnedRun, at most MAX_RUNS */
+};
+
+/* Returns an empty list of runs of clusters of IMAGE, about which findings are
+ * added to FINDINGS.  Both must outlive it. */
+Qcow2Owners *
+qcow2_owners_new (const Qcow2Image *image, Qcow2Findings *findings)
+{
+  Qcow2Owners *owners = g_new0 (Qcow2Owners, 1);
+
+  owners->image = image;
+  owners->findings = findings;
+  owners->runs = g_array_new (FALSE, TRUE, sizeof (OwnedRun));
+  return owners;
+}
+
+/* Returns whether wrong refcounts are to be expected. */
+static gboolean
+is_dirty (const Qcow2Owners *owners)
+{
+  return (owners->image->header.incompatible_features
+          & QCOW2_INCOMPATIBLE_DIRTY)
+         != 0;
+}
+
+/* Returns whether REFERENCE is to a structure whose overlaps (OVL-01, OVL-02)
+ * and refcounts (REF-01) are reported as such. */
+static gboolean
+is_structure (const Qcow2Reference *reference)
+{
+  return reference->owner < QCOW2_OWNER_L2_TABLE;
+}
+
+/* Returns whether nothing else may refer to the clusters of REFERENCE: they
+ * are those of a structure.  Snapshots share L2 tables. */
+static gboolean
+is_unique (const Qcow2Reference *reference)
+{
+  return reference->owner != QCOW2_OWNER_GUEST;
+}
+
+/* Returns a description of REFERENCE.  The caller frees it. */
+static char *
+describe (const Qcow2Reference *reference)
+{
+  const char *name = owner_names[reference->owner];
+
+  if (reference->owner == QCOW2_OWNER_HEADER)
+    return g_strdup (name);
+  if (reference->owner >= QCOW2_OWNER_L2_TABLE)
+    return g_strdup_printf ("%s " QCOW2_HEX_FORMAT " (by " QCOW2_HEX_FORMAT
+                            ")",
+                            name, reference->guest, reference->pointer);
+  if (reference->index != QCOW2_NO_INDEX)
+    return g_strdup_printf ("%s " QCOW2_U64_FORMAT " (by " QCOW2_HEX_FORMAT
+                            ")",
+                            name, reference->index, reference->pointer);
+
+  return g_strdup_printf ("%s (by " QCOW2_HEX_FORMAT ")", name,
+                          reference->pointer);
+}
+
+static void
+report_overlap (const Qcow2Owners *owners, const OwnedRun *owned,
+                guint64 offset, guint64 size)
+{
+  const Qcow2Subject subject = QCOW2_SUBJECT (QCOW2_PART_HEADER, "cluster");
+  g_autofree char *one = describe (&owned->owners[0]);
+  g_autofree char *other = describe (&owned->owners[1]);
+
+  qcow2_findings_add (owners->findings, &subject, QCOW2_OVL_03, offset, 0,
+                      QCOW2_HEX_FORMAT " bytes at " QCOW2_HEX_FORMAT
+                                       " belong to %s as well as to %s",
+                      size, offset, one, other);
+}
+
+static void
+report_refcount (const Qcow2Owners *owners, const OwnedRun *owned,
+                 guint64 offset, guint64 size)
+{
+  const Qcow2Subject subject = QCOW2_SUBJECT (QCOW2_PART_HEADER, "cluster");
+  const Qcow2CensusRun *run = &owned->run;
+  const Qcow2RuleIndex rule = run->refcount > run->references ? QCOW2_RC_02
+                              : is_dirty (owners) ? QCOW2_RC_01_DIRTY
+                                                  : QCOW2_RC_01;
+  g_autofree char *one
+      = owned->n_owners > 0 ? describe (&owned->owners[0]) : NULL;
+  g_autofree char *other
+      = owned->n_owners > 1 ? describe (&owned->owners[1]) : NULL;
+
+  qcow2_findings_add (owners->findings, &subject, rule, offset, run->refcount,
+                      "the refcount of " QCOW2_HEX_FORMAT
+                      " bytes at " QCOW2_HEX_FORMAT " is " QCOW2_U64_FORMAT
+                      ", the number of references " QCOW2_U64_FORMAT
+                      "%s%s%s%s",
+                      size, offset, run->refcount, run->references,
+                      one != NULL ? ": " : "", one != NULL ? one : "",
+                      other != NULL ? ", " : "", other != NULL ? other : "");
+}
+
+/* Adds the finding about OWNED, unless others report it. */
+static void
+report (const Qcow2Owners *owners, const OwnedRun *owned)
+{
+  const guint64 cluster_size = owners->image->header.cluster_size;
+  const guint64 offset = owned->run.start * cluster_size;
+  const guint64 size = owned->run.n * cluster_size;
+  const gboolean is_shared
+      = owned->n_owners == 2 && is_unique (&owned->owners[0]);
+
+  if (is_shared && !is_structure (&owned->owners[1]))
+    report_overlap (owners, owned, offset, size);
+  else if (!owned->is_overlap && (owned->n_owners == 0 || owned->has_guest))
+    report_refcount (owners, owned, offset, size);
+}
+
+/* Adds RUN, whose refcounts are wrong.  If there are too many runs already,
+ * adds the finding without its owners. */
+void
+qcow2_owners_add_run (Qcow2Owners *owners, const Qcow2CensusRun *run)
+{
+  const OwnedRun owned = { .run = *run };
+
+  if (owners->runs->len < MAX_RUNS)
+    g_array_append_val (owners->runs, owned);
+  else
+    report (owners, &owned);
+}
+
+/* Adds RUN, which belongs to a structure and is referred to more often than
+ * that structure is. */
+void
+qcow2_owners_add_overlap (Qcow2Owners *owners, const Qcow2CensusRun *run)
+{
+  const OwnedRun owned = { .run = *run, .is_overlap = TRUE };
+
+  if (owners->runs->len < MAX_RUNS)
+    g_array_append_val (owners->runs, owned);
+}
+
+/* Returns whether there are runs whose owners are to be noted. */
+gboolean
+qcow2_owners_are_wanted (const Qcow2Owners *owners)
+{
+  return owners->runs->len > 0;
+}
+
+static gint
+compare_runs (gconstpointer a, gconstpointer b)
+{
+  const OwnedRun *left = a;
+  const OwnedRun *right = b;
+  const gint order = qcow2_compare (left->run.start, right->run.start);
+
+  return order != 0 ? order
+                    : qcow2_compare (left->is_overlap, right->is_overlap);
+}
+
+/* Prepares for qcow2_owners_note () when all runs have been added.  Where a
+ * wrong refcount and an overlap begin at the same cluster, drops the
+ * overlap. */
+void
+qcow2_owners_sort (Qcow2Owners *owners)
+{
+  guint n = 0;
+
+  g_array_sort (owners->runs, compare_runs);
+  for (guint i = 0; i < owners->runs->len; i++)
+    {
+      const OwnedRun owned = g_array_index (owners->runs, OwnedRun, i);
+      const Qcow2CensusRun *last
+          = n > 0 ? &g_array_index (owners->runs, OwnedRun, n - 1).run : NULL;
+
+      if (last == NULL || owned.run.start >= last->start + last->n)
+        g_array_index (owners->runs, OwnedRun, n++) = owned;
+    }
+  g_array_set_size (owners->runs, n);
+}
+
+/* Returns the index of the first run that ends after CLUSTER. */
+static guint
+find_run (const Qcow2Owners *owners, guint64 cluster)
+{
+  guint low = 0;
+  guint high = owners->runs->len;
+
+  while (low < high)
+    {
+      const guint middle = low + (high - low) / 2;
+      const Qcow2CensusRun *run
+          = &g_array_index (owners->runs, OwnedRun, middle).run;
+
+      if (run->start + run->n <= cluster)
+        low = middle + 1;
+      else
+        high = middle;
+    }
+
+  return low;
+}
+
+/* Notes REFERENCE as an owner of the runs that it refers to. */
+void
+qcow2_owners_note (Qcow2Owners *owners, const Qcow2Reference *reference)
+{
+  const guint64 cluster_size = owners->image->header.cluster_size;
+
+  if (reference->size == 0)
+    return;
+
+  const guint64 first = reference->offset / cluster_size;
+  const guint64 last
+      = (reference->offset + (reference->size - 1)) / cluster_size;
+  for (guint i = find_run (owners, first); i < owners->runs->len; i++)
+    {
+      OwnedRun *owned = &g_array_index (owners->runs, OwnedRun, i);
+
+      if (owned->run.start > last)
+        return;
+      owned->has_guest |= !is_structure (reference);
+      if (first <= owned->run.start
+          && owned->n_owners < G_N_ELEMENTS (owned->owners))
+        owned->owners[owned->n_owners++] = *reference;
+    }
+}
+
+/* Adds the findings about all runs, and removes them. */
+void
+qcow2_owners_report (Qcow2Owners *owners)
+{
+  for (guint i = 0; i < owners->runs->len; i++)
+    report (owners, &g_array_index (owners->runs, OwnedRun, i));
+  g_array_set_size (owners->runs, 0);
+}
+
+void
+qcow2_owners_free (Qcow2Owners *owners)
+{
+  if (owners == NULL)
+    return;
+
+  g_array_unref (owners->runs);
+  g_free (owners);
+}

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "check/references.h"
+
+#include "qcow2/arithmetic.h"
+#include "qcow2/l1-table.h"
+#include "qcow2/refcount.h"
+#include "qcow2/table.h"
+
+/* The most L2 tables that are kept at a time: 8 MiB. */
+#define MAX_L2_TABLES (1 << 18)
+
+/* The most bytes of L1 tables that are read, in all walks together. */
+#define MAX_L1_BYTES G_GUINT64_CONSTANT (0x100000000)
+
+/* The number of entries that are decoded at a time. */
+#define N_ENTRIES 512
+
+#define HEADER_AT(member) QCOW2_AT (qcow2_header_record, Qcow2Header, member)
+
+struct Qcow2References
+{
+  const Qcow2Image *image;
+  Qcow2Directory *directory;           /* NULL if it cannot be read */
+  const Qcow2SnapshotTable *snapshots; /* size 0 if there are none */
+  GArray *l2_tables;                   /* of Qcow2L2Table */
+  guint64 l1_bytes_left;               /* of MAX_L1_BYTES */
+  gboolean are_too_many;
+};
+
+/* Returns the references of IMAGE.  DIRECTORY is its bitmap directory or NULL,
+ * and SNAPSHOTS describes its snapshot table.  All three must outlive the
+ * result. */
+Qcow2References *
+qcow2_references_new (const Qcow2Image *image, Qcow2Directory *directory,
+                      const Qcow2SnapshotTable *snapshots)
+{
+  Qcow2References *references = g_new0 (Qcow2References, 1);
+
+  references->image = image;
+  references->directory = directory;
+  references->snapshots = snapshots;
+  references->l2_tables = g_array_new (FALSE, FALSE, sizeof (Qcow2L2Table));
+  references->l1_bytes_left = MAX_L1_BYTES;
+  return references;
+}
+
+/* Returns whether a walk was incomplete because of the limits on its work. */
+gboolean
+qcow2_references_are_too_many (const Qcow2References *references)
+{
+  return references->are_too_many;
+}
+
+/* Returns whether QEMU counts references to the L2 tables of L1. */
+static gboolean
+is_usable (const Qcow2References *references, const Qcow2SnapshotL1 *l1)
+{
+  return l1->offset % references->image->header.cluster_size == 0
+         && (guint64) l1->size * QCOW2_ENTRY_LENGTH <= QCOW2_MAX_L1_BYTES;
+}
+
+static gboolean
+walk_snapshots (const Qcow2References *references, Qcow2ReferenceFunc func,
+                gpointer data, GError **error)
+{
+  const GArray *l1_tables = references->snapshots->l1_tables;
+
+  for (guint i = 0; l1_tables != NULL && i < l1_tables->len; i++)
+    {
+      const Qcow2SnapshotL1 *l1
+          = &g_array_index (l1_tables, Qcow2SnapshotL1, i);
+      const Qcow2Reference reference
+          = { .owner = QCOW2_OWNER_SNAPSHOT_L1_TABLE,
+              .offset = l1->offset,
+              .size = (guint64) l1->size * QCOW2_ENTRY_LENGTH,
+              .pointer = l1->pointer,
+              .index = i };
+
+      if (is_usable (references, l1) && !func (&reference, data, error))
+        return FALSE;
+    }
+
+  return TRUE;
+}
+
+/* Walks over the data that the entries of the table of BITMAP refer to.
+ * *ENTRIES_LEFT is the number of entries that may still be read. */
+static gboolean
+walk_bits (Qcow2References *references, const Qcow2Bitmap *bitmap,
+           guint64 *entries_left, Qcow2ReferenceFunc func, gpointer data,
+           GError **error)
+{
+  const guint64 cluster_size = references->image->header.cluster_size;
+  const Qcow2Table table = qcow2_image_get_table (references->image, bitmap);
+  const guint64 n = qcow2_table_get_n_readable (&table);
+  g_autoptr (ByteWindow) window
+      = byte_window_new (table.source, table.offset + n * QCOW2_ENTRY_LENGTH);
+  Qcow2TableEntry entries[N_ENTRIES];
+
+  if (n > *entries_left)
+    {
+      references->are_too_many = TRUE;
+      return TRUE;
+    }
+
+  *entries_left -= n;
+  for (guint64 i = 0; i < n;)
+    {
+      const gsize n_read = qcow2_table_read (
+          &table, window, i, entries, (gsize) MIN (n - i, N_ENTRIES), error);
+
+      if (n_read == 0)
+        return FALSE;
+
+      for (gsize k = 0; k < n_read; k++)
+        {
+          const Qcow2Reference reference
+              = { .owner = QCOW2_OWNER_BITS,
+                  .offset = entries[k].offset,
+                  .size = cluster_size,
+                  .pointer = table.offset + (i + k) * QCOW2_ENTRY_LENGTH,
+                  .index = bitmap->index };
+
+          if (entries[k].type == QCOW2_ENTRY_SERIALIZED
+              && entries[k].reserved == 0
+              && entries[k].offset % cluster_size == 0
+              && !func (&reference, data, error))
+            return FALSE;
+        }
+      i += n_read;
+    }
+
+  return TRUE;
+}
+
+/* Walks over the directory, the tables and the data of bitmaps.  QEMU counts
+ * them only if the bitmaps bit vouches for them. */
+static gboolean
+walk_bitmaps (Qcow2References *references, Qcow2ReferenceFunc func,
+              gpointer data, GError **error)
+{
+  const Qcow2Image *image = references->image;
+  const Qcow2Reference directory
+      = { .owner = QCOW2_OWNER_DIRECTORY,
+          .offset = image->bitmaps.bitmap_directory_offset,
+          .size = MIN (image->bitmaps.bitmap_directory_size,
+                       QCOW2_MAX_DIRECTORY_SIZE),
+          .pointer
+          = image->bitmaps_offset
+            + QCOW2_AT (qcow2_bitmaps_extension_record, Qcow2BitmapsExtension,
+                        bitmap_directory_offset),
+          .index = QCOW2_NO_INDEX };
+  guint64 entries_left = QCOW2_MAX_TABLE_ENTRIES;
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+  Qcow2Next next;
+
+  if (!image->has_bitmaps || image->bitmaps.nb_bitmaps == 0
+      || references->directory == NULL
+      || !qcow2_header_bitmaps_are_consistent (&image->header))
+    return TRUE;
+  if (!func (&directory, data, error))
+    return FALSE;
+
+  qcow2_directory_rewind (references->directory);
+  while ((next = qcow2_directory_next (references->directory, &bitmap, error))
+         == QCOW2_NEXT_ITEM)
+    {
+      const Qcow2Reference table
+          = { .owner = QCOW2_OWNER_TABLE,
+              .offset = bitmap.bitmap_table_offset,
+              .size = (guint64) bitmap.bitmap_table_size * QCOW2_ENTRY_LENGTH,
+              .pointer = bitmap.file_offset,
+              .index = bitmap.index };
+
+      if (!func (&table, data, error)
+          || !walk_bits (references, &bitmap, &entries_left, func, data,
+                         error))
+        return FALSE;
+    }
+
+  return next == QCOW2_NEXT_END;
+}
+
+/* Passes all structures to FUNC along with DATA, except refcount blocks and L2
+ * tables.  Fails with QCOW2_ERROR_READ, or as FUNC does. */
+gboolean
+qcow2_references_walk_structures (Qcow2References *references,
+                                  Qcow2ReferenceFunc func, gpointer data,
+                                  GError **error)
+{
+  const Qcow2Image *image = references->image;
+  const Qcow2Header *h = &image->header;
+  const Qcow2Reference structures[] = {
+    { .owner = QCOW2_OWNER_HEADER, .offset = 0, .size = h->cluster_size },
+    { .owner = QCOW2_OWNER_L1_TABLE,
+      .offset = h->l1_table_offset,
+      .size = (guint64) h->l1_size * QCOW2_ENTRY_LENGTH,
+      .pointer = HEADER_AT (l1_table_offset) },
+    { .owner = QCOW2_OWNER_SNAPSHOT_TABLE,
+      .offset = h->snapshot_offset,
+      .size = references->snapshots->needed,
+      .pointer = HEADER_AT (snapshot_offset) },
+    { .owner = QCOW2_OWNER_REFCOUNT_TABLE,
+      .offset = h->refcount_table_offset,
+      .size = h->refcount_table_clusters * h->cluster_size,
+      .pointer = HEADER_AT (refcount_table_offset) },
+    { .owner = QCOW2_OWNER_CRYPTO_HEADER,
+      .offset = image->crypto.crypto_header_offset,
+      .size = image->crypto.crypto_header_length,
+      .pointer = image->crypto_offset },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (structures); i++)
+    {
+      Qcow2Reference reference = structures[i];
+
+      reference.index = QCOW2_NO_INDEX;
+      if (!func (&reference, data, error))
+        return FALSE;
+    }
+
+  return walk_snapshots (references, func, data, error)
+         && walk_bitmaps (references, func, data, error);
+}
+
+/* A walk over a table of offsets. */
+typedef struct
+{
+  const Qcow2References *references;
+  Qcow2ReferenceFunc on_block;
+  Qcow2L1ReferenceFunc on_entry;
+  gpointer data;
+  guint64 start;    /* host offset of the table */
+  guint64 snapshot; /* index, or QCOW2_NO_INDEX */
+} Walk;
+
+/* A Qcow2OffsetFunc. */
+static Qcow2Next
+pass_block (guint64 raw, guint64 pointer, gpointer data, GError **error)
+{
+  const Walk *walk = data;
+  const guint64 cluster_size = walk->references->image->header.cluster_size;
+  const Qcow2Reference reference = { .owner = QCOW2_OWNER_REFCOUNT_BLOCK,
+                                     .offset = raw,
+                                     .size = cluster_size,
+                                     .pointer = pointer,
+                                     .index = QCOW2_NO_INDEX };
+
+  return walk->on_block (&reference, walk->data, error) ? QCOW2_NEXT_ITEM
+                                                        : QCOW2_NEXT_FAILED;
+}
+
+/* Passes the refcount blocks to FUNC along with DATA.  Their offsets are the
+ * entries of the refcount table as they are on disk: FUNC checks them.  Fails
+ * with QCOW2_ERROR_READ, or as FUNC does. */
+gboolean
+qcow2_references_walk_blocks (Qcow2References *references,
+                              Qcow2ReferenceFunc func, gpointer data,
+                              GError **error)
+{
+  const Qcow2Header *h = &references->image->header;
+  Walk walk = { .references = references, .on_block = func, .data = data };
+
+  return qcow2_offsets_walk (references->image->source,
+                             h->refcount_table_offset,
+                             MIN (h->refcount_table_clusters * h->cluster_size,
+                                  QCOW2_MAX_REFTABLE_BYTES),
+                             G_MAXUINT64, pass_block, &walk, error);
+}
+
+/* A Qcow2OffsetFunc. */
+static Qcow2Next
+pass_entry (guint64 raw, guint64 pointer, gpointer data, GError **error)
+{
+  const Walk *walk = data;
+  const Qcow2L1Reference entry
+      = { .raw = raw,
+          .pointer = pointer,
+          .index = (pointer - walk->start) / QCOW2_ENTRY_LENGTH,
+          .snapshot = walk->snapshot };
+
+  return walk->on_entry (&entry, walk->data, error) ? QCOW2_NEXT_ITEM
+                                                    : QCOW2_NEXT_FAILED;
+}
+
+/* Walks over the SIZE entries of an L1 table. */
+static gboolean
+walk_l1_table (Qcow2References *references, Walk *walk, guint64 size,
+               GError **error)
+{
+  const guint64 bytes = size * QCOW2_ENTRY_LENGTH;
+
+  if (bytes > references->l1_bytes_left)
+    {
+      references->are_too_many = TRUE;
+      return TRUE;
+    }
+
+  references->l1_bytes_left -= bytes;
+  return qcow2_offsets_walk (references->image->source, walk->start, bytes,
+                             G_MAXUINT64, pass_entry, walk, error);
+}
+
+/* Passes the entries of all L1 tables that are not 0 to FUNC along with DATA:
+ * first those of the active one.  Fails with QCOW2_ERROR_READ, or as FUNC
+ * does. */
+gboolean
+qcow2_references_walk_l1_tables (Qcow2References *references,
+                                 Qcow2L1ReferenceFunc func, gpointer data,
+                                 GError **error)
+{
+  const Qcow2Header *h = &references->image->header;
+  const GArray *l1_tables = references->snapshots->l1_tables;
+  Walk walk = { .references = references,
+                .on_entry = func,
+                .data = data,
+                .start = h->l1_table_offset,
+                .snapshot = QCOW2_NO_INDEX };
+
+  if ((guint64) h->l1_size * QCOW2_ENTRY_LENGTH <= QCOW2_MAX_L1_BYTES
+      && !walk_l1_table (references, &walk, h->l1_size, error))
+    return FALSE;
+
+  for (guint i = 0; l1_tables != NULL && i < l1_tables->len; i++)
+    {
+      const Qcow2SnapshotL1 *l1
+          = &g_array_index (l1_tables, Qcow2SnapshotL1, i);
+
+      walk.start = l1->offset;
+      walk.snapshot = i;
+      if (is_usable (references, l1)
+          && !walk_l1_table (references, &walk, l1->size, error))
+        return FALSE;
+    }
+
+  return TRUE;
+}
+
+/* A walk over L2 tables, which covers those at the host offsets from LOW to
+ * before HIGH at a time. */
+typedef struct
+{
+  Qcow2References *references;
+  guint64 low;
+  guint64 high;
+  gboolean is_sorted; /* the tables are in order, each of them once */
+} Collection;
+
+static gint
+compare_tables (gconstpointer a, gconstpointer b)
+{
+  const Qcow2L2Table *left = a;
+  const Qcow2L2Table *right = b;
+  const gint order = qcow2_compare (left->offset, right->offset);
+
+  /* One of the active L1 table comes first. */
+  return order != 0 ? order : qcow2_compare (right->n_active, left->n_active);
+}
+
+/* Adds A and B, of which neither exceeds the largest number. */
+static guint32
+add_saturated (guint32 a, guint32 b)
+{
+  return a > G_MAXUINT32 - b ? G_MAXUINT32 : a + b;
+}
+
+/* Sorts the tables that were collected, and merges equal ones. */
+static void
+merge (Collection *collection)
+{
+  GArray *tables = collection->references->l2_tables;
+  guint n = 0;
+
+  if (collection->is_sorted)
+    return;
+
+  g_array_sort (tables, compare_tables);
+  for (guint i = 0; i < tables->len; i++)
+    {
+      const Qcow2L2Table table = g_array_index (tables, Qcow2L2Table, i);
+      Qcow2L2Table *last
+          = n > 0 ? &g_array_index (tables, Qcow2L2Table, n - 1) : NULL;
+
+      if (last == NULL || last->offset != table.offset)
+        {
+          g_array_index (tables, Qcow2L2Table, n++) = table;
+          continue;
+        }
+      last->n = add_saturated (last->n, table.n);
+      last->n_active = add_saturated (last->n_active, table.n_active);
+    }
+  g_array_set_size (tables, n);
+  collection->is_sorted = TRUE;
+}
+
+/* Makes room for more tables: leaves the upper half to a later part if merging
+ * is not enough. */
+static void
+make_room (Collection *collection)
+{
+  GArray *tables = collection->references->l2_tables;
+
+  merge (collection);
+  if (tables->len <= MAX_L2_TABLES / 2)
+    return;
+
+  collection->high
+      = g_array_index (tables, Qcow2L2Table, MAX_L2_TABLES / 2).offset;
+  g_array_set_size (tables, MAX_L2_TABLES / 2);
+}
+
+/* A Qcow2L1ReferenceFunc that collects the L2 table of ENTRY. */
+static gboolean
+collect (const Qcow2L1Reference *entry, gpointer data,
+         GError **error G_GNUC_UNUSED)
+{
+  Collection *collection = data;
+  GArray *tables = collection->references->l2_tables;
+  const Qcow2Field *place
+      = QCOW2_FIELD (qcow2_l1_entry_record, Qcow2L1Entry, offset);
+  const gboolean is_active = entry->snapshot == QCOW2_NO_INDEX;
+  const Qcow2L2Table table
+      = { .offset = qcow2_field_unpack (place, entry->raw),
+          .pointer = entry->pointer,
+          .index = (guint32) entry->index,
+          .snapshot = (guint32) entry->snapshot,
+          .n = 1,
+          .n_active = is_active ? 1 : 0 };
+
+  if (table.offset < collection->low || table.offset >= collection->high)
+    return TRUE;
+
+  if (tables->len == MAX_L2_TABLES)
+    make_room (collection);
+  if (table.offset >= collection->high)
+    return TRUE;
+
+  collection->is_sorted
+      &= tables->len == 0
+         || g_array_index (tables, Qcow2L2Table, tables->len - 1).offset
+                < table.offset;
+  g_array_append_val (tables, table);
+  return TRUE;
+}
+
+/* Passes each L2 table to FUNC along with DATA, in the order of their host
+ * offsets.  An L1 entry that is not 0 counts as a reference, whatever it
+ * holds.  Fails with QCOW2_ERROR_READ, or as FUNC does. */
+gboolean
+qcow2_references_walk_l2_tables (Qcow2References *references,
+                                 Qcow2L2TableFunc func, gpointer data,
+                                 GError **error)
+{
+  GArray *tables = references->l2_tables;
+  Collection collection = { .references = references, .high = 0 };
+
+  while (collection.high != G_MAXUINT64)
+    {
+      collection.low = collection.high;
+      collection.high = G_MAXUINT64;
+      collection.is_sorted = TRUE;
+      g_array_set_size (tables, 0);
+      if (!qcow2_references_walk_l1_tables (references, collect, &collection,
+                                            error))
+        return FALSE;
+
+      merge (&collection);
+      for (guint i = 0; i < tables->len; i++)
+        {
+          if (!func (&g_array_index (tables, Qcow2L2Table, i), data, error))
+            return FALSE;
+        }
+    }
+
+  return TRUE;
+}
+
+void
+qcow2_references_free (Qcow2References *references)
+{
+  if (references == NULL)
+    return;
+
+  g_array_unref (references->l2_tables);
+  g_free (references);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Walks over all references to clusters of an image file, except those in L2
+ * tables, as QEMU does when it counts references: qcow2 specification, section
+ * "Host cluster management". */
+
+#pragma once
+
+#include "check/snapshot-rules.h"
+#include "qcow2/directory.h"
+
+G_BEGIN_DECLS
+
+typedef enum
+{
+  QCOW2_OWNER_HEADER,
+  QCOW2_OWNER_L1_TABLE,
+  QCOW2_OWNER_SNAPSHOT_L1_TABLE,
+  QCOW2_OWNER_SNAPSHOT_TABLE,
+  QCOW2_OWNER_REFCOUNT_TABLE,
+  QCOW2_OWNER_REFCOUNT_BLOCK,
+  QCOW2_OWNER_CRYPTO_HEADER,
+  QCOW2_OWNER_DIRECTORY,
+  QCOW2_OWNER_TABLE, /* of a bitmap, as is the next one */
+  QCOW2_OWNER_BITS,
+  QCOW2_OWNER_L2_TABLE,
+  QCOW2_OWNER_GUEST /* data of the guest's disk */
+} Qcow2Owner;
+
+/* A reference to a range of the file. */
+typedef struct
+{
+  Qcow2Owner owner;
+  guint64 offset;  /* host, bytes */
+  guint64 size;    /* bytes */
+  guint64 pointer; /* host offset of the field or entry that refers to it */
+  guint64 index;   /* of the bitmap or the snapshot, or QCOW2_NO_INDEX */
+  guint64 guest;   /* guest offset of an L2 table or of data */
+} Qcow2Reference;
+
+/* An entry of an L1 table that is not 0. */
+typedef struct
+{
+  guint64 raw;
+  guint64 pointer;  /* host offset of the entry */
+  guint64 index;    /* in its L1 table */
+  guint64 snapshot; /* index, or QCOW2_NO_INDEX: the active L1 table */
+} Qcow2L1Reference;
+
+/* An L2 table, and all references to it. */
+typedef struct
+{
+  guint64 offset;   /* host, as in the L1 entries */
+  guint64 pointer;  /* host offset of the first of them, one of the active L1
+                       table if there is one */
+  guint32 index;    /* of that entry in its L1 table */
+  guint32 snapshot; /* index of the snapshot with that table, or G_MAXUINT32 */
+  guint32 n;        /* references */
+  guint32 n_active; /* of which are in the active L1 table */
+} Qcow2L2Table;
+
+/* These receive references, along with DATA.  Functions that return FALSE and
+ * set ERROR end the walk. */
+typedef gboolean (*Qcow2ReferenceFunc) (const Qcow2Reference *reference,
+                                        gpointer data, GError **error);
+typedef gboolean (*Qcow2L1ReferenceFunc) (const Qcow2L1Reference *entry,
+                                          gpointer data, GError **error);
+typedef gboolean (*Qcow2L2TableFunc) (const Qcow2L2Table *table, gpointer data,
+                                      GError **error);
+
+typedef struct Qcow2References Qcow2References;
+
+Qcow2References *qcow2_references_new (const Qcow2Image *image,
+                                       Qcow2Directory *directory,
+                                       const Qcow2SnapshotTable *snapshots);
+gboolean qcow2_references_are_too_many (const Qcow2References *references);
+gboolean qcow2_references_walk_structures (Qcow2References *references,
+                                           Qcow2ReferenceFunc func,
+                                           gpointer data, GError **error);
+gboolean qcow2_references_walk_blocks (Qcow2References *references,
+                                       Qcow2ReferenceFunc func, gpointer data,
+                                       GError **error);
+gboolean qcow2_references_walk_l1_tables (Qcow2References *references,
+                                          Qcow2L1ReferenceFunc func,
+                                          gpointer data, GError **error);
+gboolean qcow2_references_walk_l2_tables (Qcow2References *references,
+                                          Qcow2L2TableFunc func, gpointer data,
+                                          GError **error);
+void qcow2_references_free (Qcow2References *references);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2References, qcow2_references_free)
+
+G_END_DECLS

@@ -1,0 +1,867 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "check/whole-image.h"
+
+#include <string.h>
+
+#include "check/census.h"
+#include "check/mapping-rules.h"
+#include "check/owners.h"
+#include "check/references.h"
+#include "qcow2/arithmetic.h"
+#include "qcow2/l1-table.h"
+#include "qcow2/l2-table.h"
+#include "qcow2/refcount.h"
+
+/* Limits on the work: the number of rounds, and the bytes of L2 tables that
+ * are read in each. */
+#define MAX_ROUNDS 16
+#define MAX_L2_BYTES G_GUINT64_CONSTANT (0x200000000)
+
+/* QEMU, block/qcow2-refcount.c: no more clusters are examined. */
+#define QEMU_MAX_CLUSTERS G_MAXINT32
+
+/* QEMU rounds the size of the disk to sectors. */
+#define SECTOR_SIZE 512
+
+/* The largest size of an L2 entry. */
+#define MAX_ENTRY_SIZE 16
+
+/* The specification's minimum of extra data of a snapshot, in version 3. */
+#define MIN_EXTRA_DATA 16
+
+#define L1(member, raw)                                                       \
+  qcow2_field_unpack (                                                        \
+      QCOW2_FIELD (qcow2_l1_entry_record, Qcow2L1Entry, member), raw)
+#define L2(member, raw)                                                       \
+  qcow2_field_unpack (                                                        \
+      QCOW2_FIELD (qcow2_l2_entry_record, Qcow2L2Entry, member), raw)
+
+/* A check of an image.  In each round, which covers a part of the file, the
+ * first pass counts.  If it finds anything wrong, the second pass adds the
+ * findings. */
+typedef struct
+{
+  const Qcow2Image *image;
+  const Qcow2Header *header;
+  Qcow2Findings *findings;
+  Qcow2CheckFailed failed;
+  gpointer failed_data;
+  Qcow2SnapshotTable snapshots;
+  Qcow2Census *census;
+  Qcow2References *references;
+  Qcow2Owners *owners;
+  Qcow2MappingReport *report; /* NULL in the first pass */
+  ByteWindow *window;         /* on L2 tables */
+  gsize entry_size;           /* bytes, of an L2 entry */
+  guint64 table_covers;       /* bytes of the disk that an L2 table maps */
+  gboolean has_data_file;
+  gboolean is_refused; /* by QEMU: what refers to a cluster may not be known */
+  gboolean is_first;   /* the round covers the start of the file; it also
+                          counts what does not depend on the part */
+  gboolean is_wrong;   /* the first pass has found something wrong */
+  gboolean has_failed; /* a read error was reported */
+  gboolean is_aborted; /* QEMU does not finish its check */
+  guint64 l2_bytes_left;   /* of MAX_L2_BYTES */
+  gboolean is_too_much;    /* these bytes ran out */
+  Qcow2CheckNumbers round; /* what this round adds */
+  Qcow2CensusTotals totals;
+} Check;
+
+/* Takes ownership of ERROR, a read error.  Reports the first one only, as
+ * tables are read several times. */
+static void
+fail (Check *check, GError *error)
+{
+  if (check->has_failed)
+    g_error_free (error);
+  else
+    check->failed (error, check->failed_data);
+  check->has_failed = TRUE;
+}
+
+static void
+count_corruptions (Check *check, guint64 n)
+{
+  check->round.corruptions += n;
+  check->is_wrong = TRUE;
+}
+
+/* A Qcow2ReferenceFunc. */
+static gboolean
+count_structure (const Qcow2Reference *reference, gpointer data,
+                 GError **error G_GNUC_UNUSED)
+{
+  Check *check = data;
+
+  /* QEMU takes offsets for signed numbers, and fails. */
+  if (reference->size > 0 && reference->offset > QCOW2_QEMU_MAX_LENGTH)
+    check->is_aborted = TRUE;
+  else if (!qcow2_census_add (check->census, reference->offset,
+                              reference->size, 1)
+           && check->is_first)
+    count_corruptions (check, 1);
+  return TRUE;
+}
+
+/* Returns whether RAW, an entry of the refcount table, points to a cluster
+ * after the end of the file. */
+static gboolean
+is_after_end (const Qcow2Census *census, guint64 raw)
+{
+  const guint64 n = census->n_clusters + (census->is_extended ? 1 : 0);
+
+  return raw / census->cluster_size >= n;
+}
+
+/* A Qcow2ReferenceFunc.  Other rules report an entry that is invalid.  (QEMU,
+ * block/qcow2-refcount.c: check_refblocks.) */
+static gboolean
+count_block (const Qcow2Reference *reference, gpointer data,
+             GError **error G_GNUC_UNUSED)
+{
+  Check *check = data;
+  Qcow2Census *census = check->census;
+  const guint64 raw = reference->offset;
+  const guint64 cluster = raw / census->cluster_size;
+  const guint64 reserved = qcow2_field_unpack (
+      QCOW2_FIELD (qcow2_refcount_entry_record, Qcow2RefcountEntry, reserved),
+      raw);
+  const gboolean is_covered = qcow2_census_covers (census, cluster);
+
+  if (reserved != 0 || raw % census->cluster_size != 0
+      || cluster > census->n_clusters)
+    {
+      if (check->is_first)
+        count_corruptions (check, 1);
+      return TRUE;
+    }
+  if (!is_covered)
+    return TRUE;
+  if (is_after_end (census, raw)
+      || !qcow2_census_add (census, raw, reference->size, 1))
+    {
+      count_corruptions (check, 1);
+      return TRUE;
+    }
+
+  const guint64 n = qcow2_census_get_references (census, cluster);
+  if (MIN (n, census->refcount_max) != 1)
+    count_corruptions (check, 1);
+  return TRUE;
+}
+
+/* Stores in *IS_WRONG whether the flag IS_COPIED of an entry contradicts the
+ * refcount of the cluster at host offset HOST, and that in *REFCOUNT.  In each
+ * round, only clusters that it covers are wrong; those after the end of the
+ * file count in the first one. */
+static gboolean
+check_copied (Check *check, guint64 host, gboolean is_copied,
+              gboolean *is_wrong, guint64 *refcount, GError **error)
+{
+  const guint64 cluster = host >> check->census->cluster_bits;
+  const gboolean is_after = cluster > check->census->n_clusters;
+  gboolean unreadable;
+
+  *is_wrong = FALSE;
+  if (is_after ? !check->is_first
+               : !qcow2_census_covers (check->census, cluster))
+    return TRUE;
+  if (!qcow2_census_get_refcount (check->census, cluster, refcount,
+                                  &unreadable, error))
+    return FALSE;
+
+  *is_wrong = !unreadable && (*refcount == 1) != is_copied;
+  return TRUE;
+}
+
+/* Counts or reports the PROBLEMS of ENTRY, to which there are N references as
+ * far as QEMU counts them. */
+static void
+pass_problems (Check *check, guint problems, guint64 n,
+               const Qcow2FaultyEntry *entry)
+{
+  if (problems == 0)
+    return;
+
+  check->is_wrong = TRUE;
+  for (guint i = 0; i < QCOW2_N_PROBLEMS; i++)
+    {
+      if ((problems & QCOW2_PROBLEM_BIT (i)) == 0)
+        continue;
+      if (check->report != NULL)
+        qcow2_mapping_report_add (check->report, i, entry);
+      else if ((QCOW2_PROBLEMS_OF_QEMU & QCOW2_PROBLEM_BIT (i)) != 0)
+        check->round.corruptions += n;
+    }
+}
+
+/* A Qcow2L1ReferenceFunc for both passes. */
+static gboolean
+check_l1_entry (const Qcow2L1Reference *entry, gpointer data, GError **error)
+{
+  Check *check = data;
+  Qcow2FaultyEntry faulty = { .raw = entry->raw,
+                              .pointer = entry->pointer,
+                              .host = L1 (offset, entry->raw),
+                              .guest = entry->index * check->table_covers,
+                              .guest_length = check->table_covers,
+                              .snapshot = entry->snapshot,
+                              .is_l1 = TRUE };
+  const gboolean is_copied = L1 (copied, entry->raw) != 0;
+  gboolean is_wrong = FALSE;
+  guint problems = 0;
+
+  if (check->is_first)
+    problems = qcow2_l1_entry_get_problems (check->header, entry->raw);
+  if (check->is_first
+      && !qcow2_census_is_inside (check->census, faulty.host,
+                                  check->header->cluster_size))
+    problems |= QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_OUTSIDE);
+  if (entry->snapshot == QCOW2_NO_INDEX && faulty.host != 0
+      && !check_copied (check, faulty.host, is_copied, &is_wrong,
+                        &faulty.refcount, error))
+    return FALSE;
+  if (is_wrong)
+    problems |= QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_COPIED);
+  else
+    faulty.refcount = 0;
+
+  pass_problems (check, problems, 1, &faulty);
+  return TRUE;
+}
+
+/* A walk over the entries of an L2 table. */
+typedef struct
+{
+  const Qcow2L2Table *table;
+  guint64 n_active;  /* references whose COPIED flags count */
+  guint64 next;      /* host offset after the last cluster, or 0: for
+                        fragmented_clusters */
+  guint64 allocated; /* clusters, each counted once; as the next ones */
+  guint64 fragmented;
+  guint64 compressed;
+} TableWalk;
+
+/* Notes the cluster of MAPPING for the numbers of fragments. */
+static void
+count_fragment (TableWalk *walk, const Qcow2Mapping *mapping)
+{
+  walk->allocated++;
+  if (mapping->type == QCOW2_CLUSTER_COMPRESSED)
+    {
+      walk->compressed++;
+      walk->fragmented++;
+      return;
+    }
+
+  if (walk->next != 0 && mapping->offset != walk->next)
+    walk->fragmented++;
+  walk->next = mapping->offset + mapping->length;
+}
+
+/* Counts the cluster of MAPPING, whose entry has PROBLEMS.  Stores in
+ * *IS_INSIDE whether it is in the file. */
+static void
+count_mapping (Check *check, TableWalk *walk, const Qcow2Mapping *mapping,
+               guint problems, gboolean *is_inside)
+{
+  const guint unusable
+      = QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_COMPRESSED_DATA_FILE)
+        | QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_COMPRESSED_SUBCLUSTERS);
+
+  *is_inside = TRUE;
+  if (mapping->length == 0 || (problems & unusable) != 0)
+    return;
+
+  count_fragment (walk, mapping);
+  if (check->has_data_file)
+    return;
+
+  *is_inside = qcow2_census_is_inside (check->census, mapping->offset,
+                                       mapping->length);
+  if (check->report == NULL)
+    qcow2_census_add (check->census, mapping->offset, mapping->length,
+                      walk->table->n);
+  if (check->report == NULL && !*is_inside && check->is_first)
+    count_corruptions (check, walk->table->n);
+}
+
+/* Notes the cluster of MAPPING, whose entry is ENTRY, as owned. */
+static void
+note_owner (Check *check, const Qcow2Mapping *mapping,
+            const Qcow2FaultyEntry *entry)
+{
+  const Qcow2Reference reference = { .owner = QCOW2_OWNER_GUEST,
+                                     .offset = mapping->offset,
+                                     .size = mapping->length,
+                                     .pointer = entry->pointer,
+                                     .index = entry->snapshot,
+                                     .guest = entry->guest };
+
+  if (!check->has_data_file)
+    qcow2_owners_note (check->owners, &reference);
+}
+
+/* Checks the entry at BYTES, entry INDEX of its table, in both passes. */
+static gboolean
+check_entry (Check *check, TableWalk *walk, guint64 index, const guint8 *bytes,
+             GError **error)
+{
+  const Qcow2L2Table *table = walk->table;
+  Qcow2Mapping mapping;
+
+  qcow2_l2_decode (check->header, bytes, &mapping);
+
+  Qcow2FaultyEntry entry
+      = { .raw = mapping.raw,
+          .pointer = table->offset + index * check->entry_size,
+          .host = mapping.offset,
+          .guest = table->index * check->table_covers
+                   + index * check->header->cluster_size,
+          .guest_length = check->header->cluster_size,
+          .snapshot = table->n_active > 0 ? QCOW2_NO_INDEX : table->snapshot };
+  guint problems = qcow2_mapping_get_problems (check->header, &mapping);
+  gboolean is_inside;
+  gboolean is_wrong = FALSE;
+
+  count_mapping (check, walk, &mapping, problems, &is_inside);
+  if (!is_inside)
+    problems |= QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_OUTSIDE);
+  if (!check->is_first)
+    problems = 0;
+  pass_problems (check, problems, table->n, &entry);
+  if (check->report != NULL && mapping.length > 0)
+    note_owner (check, &mapping, &entry);
+
+  if (walk->n_active == 0 || mapping.length == 0
+      || mapping.type == QCOW2_CLUSTER_COMPRESSED)
+    return TRUE;
+
+  const gboolean is_copied = L2 (copied, mapping.raw) != 0;
+  entry.refcount = 1;
+  if (check->has_data_file)
+    is_wrong = check->is_first && !is_copied;
+  else if (!check_copied (check, mapping.offset, is_copied, &is_wrong,
+                          &entry.refcount, error))
+    return FALSE;
+  if (is_wrong)
+    pass_problems (check, QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_COPIED),
+                   walk->n_active, &entry);
+  return TRUE;
+}
+
+/* Counts the entry RAW if it is like nearly all of them: the cluster, which is
+ * at host offset OFFSET, is in the file, and COPIED agrees with the refcount.
+ * Returns FALSE if it is not, or if the count does not fit into the map. */
+static inline gboolean
+count_plain (Check *check, TableWalk *walk, guint64 raw, guint64 offset)
+{
+  Qcow2Census *census = check->census;
+  const guint64 cluster = offset >> census->cluster_bits;
+  const guint64 index = cluster - census->low;
+
+  if (cluster == 0 || cluster >= census->n_clusters)
+    return FALSE;
+  if (index < census->n)
+    {
+      const guint8 byte = census->map[index];
+      const gboolean is_single = byte >> QCOW2_CENSUS_COUNT_BITS == 1;
+      const gboolean is_copied = raw != offset;
+
+      if ((is_single != is_copied && walk->n_active > 0)
+          || (byte & QCOW2_CENSUS_COUNT_MASK) + (guint64) walk->table->n
+                 >= QCOW2_CENSUS_COUNT_MASK)
+        return FALSE;
+      census->map[index] = (guint8) (byte + walk->table->n);
+    }
+
+  walk->allocated++;
+  walk->fragmented += walk->next != 0 && offset != walk->next;
+  walk->next = offset + census->cluster_size;
+  return TRUE;
+}
+
+/* Checks the entries in the LEN bytes at BYTES, of which entry INDEX is the
+ * first. */
+static gboolean
+check_entries (Check *check, TableWalk *walk, guint64 index,
+               const guint8 *bytes, gsize len, GError **error)
+{
+  const guint64 copied = qcow2_field_get_mask (
+      QCOW2_FIELD (qcow2_l2_entry_record, Qcow2L2Entry, copied));
+  const guint64 aligned = qcow2_field_get_mask (QCOW2_FIELD (
+                              qcow2_l2_entry_record, Qcow2L2Entry, offset))
+                          & ~(check->header->cluster_size - 1);
+  const gboolean is_plain = check->report == NULL && !check->has_data_file
+                            && check->entry_size == QCOW2_ENTRY_LENGTH;
+
+  for (gsize at = 0; at < len; at += check->entry_size, index++)
+    {
+      const guint64 raw = qcow2_load_be64 (bytes + at);
+      const gboolean is_ordinary = (raw & ~(aligned | copied)) == 0;
+
+      if (raw == 0 && check->entry_size == QCOW2_ENTRY_LENGTH)
+        continue;
+      if (is_plain && is_ordinary
+          && count_plain (check, walk, raw, raw & aligned))
+        continue;
+      if (!check_entry (check, walk, index, bytes + at, error))
+        return FALSE;
+    }
+
+  return TRUE;
+}
+
+/* Reads the entries of the L2 table of WALK.  An entry that the file truncates
+ * continues with zeroes. */
+static gboolean
+read_table (Check *check, TableWalk *walk, GError **error)
+{
+  const guint64 start = walk->table->offset;
+  const guint64 left = check->census->size - MIN (start, check->census->size);
+  const guint64 bytes = MIN (check->header->cluster_size, left);
+  const guint64 whole = bytes / check->entry_size * check->entry_size;
+  guint8 last[MAX_ENTRY_SIZE] = { 0 };
+
+  byte_window_set_end (check->window, start + bytes);
+  for (guint64 done = 0; done < whole;)
+    {
+      gsize len;
+      const guint8 *entries = byte_window_get_available (
+          check->window, start + done, check->entry_size, BYTE_WINDOW_SIZE,
+          &len, qcow2_l2_entry_record.name, error);
+
+      if (entries == NULL
+          || !check_entries (check, walk, done / check->entry_size, entries,
+                             len, error))
+        return FALSE;
+      done += len;
+    }
+  if (whole == bytes)
+    return TRUE;
+
+  const guint8 *entry
+      = byte_window_get (check->window, start + whole, (gsize) (bytes - whole),
+                         qcow2_l2_entry_record.name, error);
+  if (entry == NULL)
+    return FALSE;
+
+  memcpy (last, entry, (gsize) (bytes - whole));
+  return check_entry (check, walk, whole / check->entry_size, last, error);
+}
+
+/* Reads the L2 table of WALK and adds what was counted. */
+static void
+check_table (Check *check, TableWalk *walk)
+{
+  const Qcow2L2Table *table = walk->table;
+  Qcow2CheckNumbers *round = &check->round;
+  GError *error = NULL;
+
+  if (check->l2_bytes_left < check->header->cluster_size)
+    {
+      check->is_too_much = TRUE;
+      return;
+    }
+
+  check->l2_bytes_left -= check->header->cluster_size;
+  if (!read_table (check, walk, &error))
+    fail (check, error);
+  if (check->report != NULL || !check->is_first)
+    return;
+
+  round->allocated_clusters += walk->allocated * table->n_active;
+  round->fragmented_clusters += walk->fragmented * table->n_active;
+  round->compressed_clusters += walk->compressed * table->n_active;
+}
+
+/* A Qcow2L2TableFunc for both passes. */
+static gboolean
+check_l2_table (const Qcow2L2Table *table, gpointer data,
+                GError **error G_GNUC_UNUSED)
+{
+  Check *check = data;
+  const guint64 cluster_size = check->header->cluster_size;
+  /* QEMU takes offset 0 for no table when it checks COPIED. */
+  TableWalk walk = { .table = table,
+                     .n_active = table->offset != 0 ? table->n_active : 0 };
+  const Qcow2Reference reference
+      = { .owner = QCOW2_OWNER_L2_TABLE,
+          .offset = table->offset,
+          .size = cluster_size,
+          .pointer = table->pointer,
+          .index = QCOW2_NO_INDEX,
+          .guest = table->index * check->table_covers };
+
+  if (check->report != NULL)
+    qcow2_owners_note (check->owners, &reference);
+  else if (!qcow2_census_add (check->census, table->offset, cluster_size,
+                              table->n)
+           && check->is_first)
+    count_corruptions (check, table->n);
+
+  check_table (check, &walk);
+  return TRUE;
+}
+
+/* Returns whether REFERENCE is an entry of the refcount table that does not
+ * point to a block. */
+static gboolean
+is_no_block (const Check *check, const Qcow2Reference *reference)
+{
+  return reference->owner == QCOW2_OWNER_REFCOUNT_BLOCK
+         && reference->offset % check->header->cluster_size != 0;
+}
+
+/* Adds to the owners the clusters of a structure at REFERENCE that other
+ * things refer to as well.  N references are its own. */
+static void
+find_overlap (Check *check, const Qcow2Reference *reference, guint64 n)
+{
+  const Qcow2Census *census = check->census;
+
+  if (reference->size == 0
+      || !qcow2_census_is_inside (census, reference->offset, reference->size))
+    return;
+
+  const guint64 first = reference->offset >> census->cluster_bits;
+  const guint64 last
+      = (reference->offset + reference->size - 1) >> census->cluster_bits;
+  for (guint64 i = MAX (first, census->low);
+       i <= last && qcow2_census_covers (census, i); i++)
+    {
+      const Qcow2CensusRun run = { .start = i, .n = 1 };
+
+      if (qcow2_census_get_references (census, i) > n)
+        qcow2_owners_add_overlap (check->owners, &run);
+    }
+}
+
+/* A Qcow2ReferenceFunc. */
+static gboolean
+find_structure_overlap (const Qcow2Reference *reference, gpointer data,
+                        GError **error G_GNUC_UNUSED)
+{
+  if (!is_no_block (data, reference))
+    find_overlap (data, reference, 1);
+  return TRUE;
+}
+
+/* A Qcow2L2TableFunc. */
+static gboolean
+find_l2_table_overlap (const Qcow2L2Table *table, gpointer data,
+                       GError **error G_GNUC_UNUSED)
+{
+  Check *check = data;
+  const Qcow2Reference reference
+      = { .offset = table->offset, .size = check->header->cluster_size };
+
+  find_overlap (check, &reference, table->n);
+  return TRUE;
+}
+
+/* A Qcow2ReferenceFunc. */
+static gboolean
+note_structure (const Qcow2Reference *reference, gpointer data,
+                GError **error G_GNUC_UNUSED)
+{
+  Check *check = data;
+
+  if (!is_no_block (check, reference))
+    qcow2_owners_note (check->owners, reference);
+  return TRUE;
+}
+
+/* A Qcow2CensusFunc. */
+static void
+add_run (const Qcow2CensusRun *run, gpointer data)
+{
+  Check *check = data;
+
+  if (!check->is_refused || run->refcount < run->references)
+    qcow2_owners_add_run (check->owners, run);
+}
+
+/* Counts the references to the part of the file that the census covers. */
+static gboolean
+count_references (Check *check, GError **error)
+{
+  Qcow2References *references = check->references;
+
+  check->round = (Qcow2CheckNumbers){ 0 };
+  check->is_wrong = FALSE;
+  check->l2_bytes_left = MAX_L2_BYTES;
+  return qcow2_references_walk_structures (references, count_structure, check,
+                                           error)
+         && qcow2_references_walk_l1_tables (references, check_l1_entry, check,
+                                             error)
+         && qcow2_references_walk_l2_tables (references, check_l2_table, check,
+                                             error)
+         && qcow2_references_walk_blocks (references, count_block, check,
+                                          error);
+}
+
+/* Compares the references with the refcounts. */
+static gboolean
+compare (Check *check, GError **error)
+{
+  Qcow2References *references = check->references;
+
+  if (!qcow2_census_compare (check->census, add_run, check, &check->totals,
+                             error)
+      || !qcow2_references_walk_structures (references, find_structure_overlap,
+                                            check, error)
+      || !qcow2_references_walk_blocks (references, find_structure_overlap,
+                                        check, error)
+      || !qcow2_references_walk_l2_tables (references, find_l2_table_overlap,
+                                           check, error))
+    return FALSE;
+
+  qcow2_owners_sort (check->owners);
+  return TRUE;
+}
+
+/* Adds the findings about the part of the file that the census covers. */
+static gboolean
+report (Check *check, GError **error)
+{
+  Qcow2References *references = check->references;
+  g_autoptr (Qcow2MappingReport) mapping_report
+      = qcow2_mapping_report_new (check->image, check->findings);
+
+  check->report = mapping_report;
+  check->l2_bytes_left = MAX_L2_BYTES;
+  const gboolean walked
+      = qcow2_references_walk_structures (references, note_structure, check,
+                                          error)
+        && qcow2_references_walk_blocks (references, note_structure, check,
+                                         error)
+        && qcow2_references_walk_l1_tables (references, check_l1_entry, check,
+                                            error)
+        && qcow2_references_walk_l2_tables (references, check_l2_table, check,
+                                            error);
+  check->report = NULL;
+  qcow2_mapping_report_finish (mapping_report);
+  qcow2_owners_report (check->owners);
+  return walked;
+}
+
+static void
+add_round (Check *check, Qcow2CheckNumbers *numbers)
+{
+  const Qcow2CheckNumbers *round = &check->round;
+
+  numbers->allocated_clusters += round->allocated_clusters;
+  numbers->fragmented_clusters += round->fragmented_clusters;
+  numbers->compressed_clusters += round->compressed_clusters;
+  numbers->corruptions += round->corruptions;
+}
+
+/* Checks the part of the file from cluster LOW on.  Stores in *END the cluster
+ * after that part. */
+static gboolean
+check_part (Check *check, guint64 low, guint64 *end,
+            Qcow2CheckNumbers *numbers, GError **error)
+{
+  check->is_first = low == 0;
+  if (!qcow2_census_start (check->census, low, QCOW2_CENSUS_CLUSTERS, error)
+      || !count_references (check, error))
+    return FALSE;
+  if (check->census->is_crowded
+      && (!qcow2_census_start (check->census, low, QCOW2_CENSUS_FEW_CLUSTERS,
+                               error)
+          || !count_references (check, error)))
+    return FALSE;
+
+  *end = low + check->census->n;
+  add_round (check, numbers);
+  return compare (check, error)
+         && ((!check->is_wrong && !qcow2_owners_are_wanted (check->owners))
+             || report (check, error));
+}
+
+/* Adds what the snapshot table itself counts for QEMU, and its findings.
+ * (QEMU, block/qcow2-snapshot.c: qcow2_check_read_snapshot_table, and
+ * block/qcow2-refcount.c: calculate_refcounts.) */
+static void
+check_snapshots (Check *check, Qcow2CheckNumbers *numbers)
+{
+  const Qcow2Header *h = check->header;
+  const GArray *l1_tables = check->snapshots.l1_tables;
+  const guint n_read = l1_tables != NULL ? l1_tables->len : 0;
+  const guint32 n = MIN (h->nb_snapshots, QCOW2_MAX_SNAPSHOTS);
+  const Qcow2Subject subject
+      = QCOW2_SUBJECT (QCOW2_PART_HEADER, qcow2_snapshot_record.name);
+
+  if (check->has_data_file && n > 0)
+    numbers->corruptions++;
+  /* Entries after the end of the file are zeroes, without extra data. */
+  if (h->version >= 3)
+    numbers->corruptions += n - MIN (n_read, n);
+
+  for (guint i = 0; i < n_read; i++)
+    {
+      const Qcow2SnapshotL1 *l1
+          = &g_array_index (l1_tables, Qcow2SnapshotL1, i);
+
+      if (h->version >= 3 && l1->extra_data_size < MIN_EXTRA_DATA)
+        {
+          numbers->corruptions++;
+          qcow2_findings_add (
+              check->findings, &subject, QCOW2_SNAP_01,
+              l1->pointer
+                  + QCOW2_AT (qcow2_snapshot_record, Qcow2SnapshotEntry,
+                              extra_data_size),
+              l1->extra_data_size,
+              "entry %u has %u bytes of extra data, less than 16", i,
+              l1->extra_data_size);
+        }
+      if (l1->offset % h->cluster_size != 0)
+        {
+          numbers->corruptions++;
+          qcow2_findings_add (
+              check->findings, &subject, QCOW2_SNAP_02, l1->pointer,
+              l1->offset,
+              "the L1 table of entry %u is at " QCOW2_HEX_FORMAT
+              ", not the start of a cluster",
+              i, l1->offset);
+        }
+      else if ((guint64) l1->size * QCOW2_ENTRY_LENGTH > QCOW2_MAX_L1_BYTES)
+        {
+          numbers->corruptions++;
+          qcow2_findings_add (
+              check->findings, &subject, QCOW2_SNAP_03,
+              l1->pointer
+                  + QCOW2_AT (qcow2_snapshot_record, Qcow2SnapshotEntry,
+                              l1_size),
+              l1->size,
+              "the L1 table of entry %u has %u entries, more than 32 MiB", i,
+              l1->size);
+        }
+      else if (l1->size > 0
+               && !qcow2_census_is_inside (check->census, l1->offset,
+                                           (guint64) l1->size
+                                               * QCOW2_ENTRY_LENGTH))
+        qcow2_findings_add (
+            check->findings, &subject, QCOW2_SNAP_04, l1->pointer, l1->offset,
+            "the L1 table of entry %u, %u entries at " QCOW2_HEX_FORMAT
+            ", does not end in the file",
+            i, l1->size, l1->offset);
+    }
+}
+
+static void
+report_too_many (Check *check, const char *what, guint64 offset)
+{
+  const Qcow2Subject subject = QCOW2_SUBJECT (QCOW2_PART_HEADER, "image");
+
+  qcow2_findings_add (check->findings, &subject, QCOW2_RES_08, offset, 0,
+                      "%s were not all examined: there are too many", what);
+}
+
+/* Checks all parts of the file. */
+static void
+check_parts (Check *check, Qcow2CheckNumbers *numbers)
+{
+  const guint64 n = check->census->n_clusters + 1;
+  GError *error = NULL;
+  guint64 low = 0;
+
+  for (guint i = 0; low < n && i < MAX_ROUNDS; i++)
+    {
+      if (!check_part (check, low, &low, numbers, &error))
+        {
+          fail (check, error);
+          return;
+        }
+    }
+
+  if (low < n)
+    {
+      report_too_many (check, "clusters", low * check->header->cluster_size);
+      check->is_too_much = TRUE;
+    }
+  else if (check->is_too_much || check->census->is_overflown
+           || qcow2_references_are_too_many (check->references))
+    {
+      report_too_many (check, "references", 0);
+      check->is_too_much = TRUE;
+    }
+}
+
+static void
+set_numbers (const Check *check, Qcow2CheckNumbers *numbers)
+{
+  const Qcow2Header *h = check->header;
+  const Qcow2CensusTotals *totals = &check->totals;
+  const guint64 end = MAX (totals->end, 1);
+
+  numbers->is_incomplete = check->is_too_much;
+  numbers->image_end_offset = end * h->cluster_size;
+  numbers->total_clusters
+      = qcow2_divide_up (h->size / SECTOR_SIZE * SECTOR_SIZE, h->cluster_size);
+  numbers->corruptions += totals->too_low + totals->overflows;
+  numbers->leaks = totals->too_high;
+  numbers->check_errors = totals->unreadable;
+  if (check->has_failed || check->is_aborted || check->is_too_much
+      || check->census->n_clusters > QEMU_MAX_CLUSTERS)
+    qcow2_check_numbers_forget (numbers);
+}
+
+/* Checks the tables that map the disk of IMAGE and the refcounts of all
+ * clusters, and adds findings to FINDINGS.  DIRECTORY is the bitmap directory,
+ * or NULL if it cannot be read; it is rewound.  Stores in NUMBERS what
+ * qemu-img check counts.  IS_REFUSED says that QEMU does not open the image:
+ * then a refcount that is too high means nothing, since this program may not
+ * know all that refers to a cluster.  Passes the first read error
+ * (QCOW2_ERROR_READ) to FAILED, along with DATA, and continues.  Needs at most
+ * 64 MiB. */
+void
+qcow2_whole_image_check (const Qcow2Image *image, Qcow2Findings *findings,
+                         Qcow2Directory *directory, gboolean is_refused,
+                         Qcow2CheckFailed failed, gpointer data,
+                         Qcow2CheckNumbers *numbers)
+{
+  const Qcow2Header *h = &image->header;
+  g_autoptr (Qcow2Census) census = qcow2_census_new (image);
+  g_autoptr (Qcow2Findings) ignored = qcow2_findings_new ();
+  GError *error = NULL;
+  Check check = { .image = image,
+                  .header = h,
+                  .findings = findings,
+                  .failed = failed,
+                  .failed_data = data,
+                  .is_refused = is_refused,
+                  .census = census };
+
+  *numbers = (Qcow2CheckNumbers){ 0 };
+  qcow2_check_numbers_forget (numbers);
+  if (census == NULL)
+    return;
+  if (!qcow2_snapshot_table_check (image, &check.snapshots, ignored, &error))
+    {
+      fail (&check, error);
+      return;
+    }
+
+  g_autoptr (Qcow2References) references
+      = qcow2_references_new (image, directory, &check.snapshots);
+  g_autoptr (Qcow2Owners) owners = qcow2_owners_new (image, findings);
+  g_autoptr (ByteWindow) window = byte_window_new (image->source, 0);
+  check.references = references;
+  check.owners = owners;
+  check.window = window;
+  check.entry_size = qcow2_l2_get_entry_size (h);
+  check.table_covers = qcow2_l2_get_n_entries (h) * h->cluster_size;
+  check.has_data_file
+      = (h->incompatible_features & QCOW2_INCOMPATIBLE_DATA_FILE) != 0;
+
+  *numbers = (Qcow2CheckNumbers){ 0 };
+  check_snapshots (&check, numbers);
+  check_parts (&check, numbers);
+  set_numbers (&check, numbers);
+  qcow2_snapshot_table_clear (&check.snapshots);
+}
