@@ -19,6 +19,8 @@ typedef enum
   QCOW2_ENUM,     /* 0 (zlib) */
   QCOW2_HEX_ENUM, /* 0x23852875 (Bitmaps) */
   QCOW2_NAME,     /* enabled: a number that is shown as its label only */
+  QCOW2_FLAGS,    /* copied,zero: a mask that is shown as the names of its bits
+                     only; a column */
   QCOW2_BOOL,     /* true */
   QCOW2_STRING,   /* raw: a GBytes from the image, or NULL if absent */
   QCOW2_QUOTED,   /* 'raw': a GBytes from the image, or NULL if absent */

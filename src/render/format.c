@@ -237,6 +237,7 @@ append_number (GString *out, const Qcow2Field *field, gconstpointer record)
     case QCOW2_STRING:
     case QCOW2_QUOTED:
     case QCOW2_WORD:
+    case QCOW2_FLAGS:
     case QCOW2_HIDDEN:
     case QCOW2_BYTES:
       g_assert_not_reached ();
@@ -293,17 +294,22 @@ format_bare (GString *out, const Qcow2Field *field, gconstpointer record,
   g_string_append_c (out, ending == FORMAT_LINES ? '\n' : '\0');
 }
 
-/* Returns the number of bytes of the longest of LABELS, or 0 if LABELS is
- * NULL. */
+/* Returns the maximum number of bytes of a cell of FIELD in a table, without
+ * any padding.  A comma after each of its flags is included. */
 gsize
-format_get_label_width (const Qcow2Label *labels)
+format_get_cell_max (const Qcow2Field *field)
 {
-  gsize max = 0;
+  const Qcow2Label *label = field->labels;
+  gsize longest = 0;
+  gsize all = 0;
 
-  for (; labels != NULL && labels->name != NULL; labels++)
-    max = MAX (max, strlen (labels->name));
+  for (; label != NULL && label->name != NULL; label++)
+    {
+      longest = MAX (longest, strlen (label->name));
+      all += strlen (label->name) + 1;
+    }
 
-  return max;
+  return MAX (FORMAT_NUMBER_MAX, field->format == QCOW2_FLAGS ? all : longest);
 }
 
 /* The columns of a table, from the first to the last. */
@@ -329,9 +335,7 @@ get_columns (const Qcow2Field *fields, gboolean all_columns)
 
       g_assert (columns.n < FORMAT_MAX_COLUMNS);
       columns.fields[columns.n++] = fields;
-      columns.row_max += MAX (MAX (fields->width, FORMAT_NUMBER_MAX),
-                              format_get_label_width (fields->labels))
-                         + 1;
+      columns.row_max += MAX (fields->width, format_get_cell_max (fields)) + 1;
     }
 
   return columns;
@@ -355,6 +359,29 @@ format_table_heading (GString *out, const Qcow2Field *fields,
     }
 }
 
+/* Writes the names of the bits of VALUE, a mask of LABELS, to AT.  Returns the
+ * end of the text. */
+static char *
+put_flags (char *at, const Qcow2Label *labels, guint64 value)
+{
+  const char *separator = "";
+
+  if (value == 0)
+    return digits_put_text (at, CELL_ABSENT);
+
+  for (; labels->name != NULL; labels++)
+    {
+      if ((value >> labels->value & 1) == 0)
+        continue;
+
+      at = digits_put_text (at, separator);
+      at = digits_put_text (at, labels->name);
+      separator = ",";
+    }
+
+  return at;
+}
+
 /* Writes the value of FIELD in STRUCTURE to AT.  Returns its end. */
 static inline char *
 put_value (char *at, const Qcow2Field *field, gconstpointer structure)
@@ -363,17 +390,19 @@ put_value (char *at, const Qcow2Field *field, gconstpointer structure)
 
   if (field->format == QCOW2_NAME)
     return digits_put_text (at, qcow2_label_find (field->labels, value));
-  if (field->format == QCOW2_HEX)
-    return digits_put_hex (at, value, 1, DIGITS_HEX);
+  if (field->format == QCOW2_FLAGS)
+    return put_flags (at, field->labels, value);
   if (value == QCOW2_ABSENT && !field->stored)
     return digits_put_text (at, CELL_ABSENT);
+  if (field->format == QCOW2_HEX)
+    return digits_put_hex (at, value, 1, DIGITS_HEX);
 
   return digits_put (at, value);
 }
 
 /* Appends a row for each of the N structures of SIZE bytes with FIELDS in the
  * array STRUCTURES, with the columns of --long if ALL_COLUMNS.  The columns
- * are numbers or names. */
+ * are numbers, names or flags. */
 void
 format_table_rows (GString *out, const Qcow2Field *fields,
                    gconstpointer structures, gsize size, gsize n,

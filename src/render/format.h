@@ -20,10 +20,10 @@ void format_line (GString *out, const char *name, const Qcow2Field *field,
                   gconstpointer record);
 void format_finding (GString *out, const Qcow2Finding *finding);
 /* Maximum number of columns of a table, and of bytes of a number in a cell. */
-#define FORMAT_MAX_COLUMNS 8
+#define FORMAT_MAX_COLUMNS 12
 #define FORMAT_NUMBER_MAX 20
 
-gsize format_get_label_width (const Qcow2Label *labels);
+gsize format_get_cell_max (const Qcow2Field *field);
 void format_table_heading (GString *out, const Qcow2Field *fields,
                            gboolean all_columns);
 void format_table_rows (GString *out, const Qcow2Field *fields,

@@ -431,15 +431,35 @@ typedef struct
 {
   Column columns[FORMAT_MAX_COLUMNS];
   guint n;
+  const char *separator; /* between the items of an array in a row */
   gsize row_max; /* bytes of a row without the text before the next row, at
                     most */
 } RowStyle;
+
+/* The maximum number of bytes around a flag: quotes, a comma and a space. */
+#define FLAG_OVERHEAD 4
+
+/* Returns the number of bytes that the value of FIELD takes in addition to the
+ * names of all its flags, at most. */
+static gsize
+get_flags_overhead (const Qcow2Field *field)
+{
+  gsize n = 0;
+
+  if (field->format != QCOW2_FLAGS)
+    return 0;
+
+  while (field->labels[n].name != NULL)
+    n++;
+
+  return strlen ("[]") + n * FLAG_OVERHEAD;
+}
 
 static RowStyle
 get_style (const JsonEmitter *self, const Qcow2Field *fields)
 {
   const char *space = self->indented ? " " : "";
-  RowStyle style = { .row_max = 1 };
+  RowStyle style = { .row_max = 1, .separator = self->indented ? ", " : "," };
 
   for (; fields->name != NULL; fields++)
     {
@@ -455,13 +475,36 @@ get_style (const JsonEmitter *self, const Qcow2Field *fields)
           style.n == 0 ? "{" : ",", style.n == 0 ? "" : space, fields->name,
           space, fields->format == QCOW2_NAME ? "\"" : "");
       g_assert (column->before_len < sizeof column->before);
-      style.row_max += column->before_len + 1
-                       + MAX (FORMAT_NUMBER_MAX,
-                              format_get_label_width (fields->labels));
+      style.row_max += column->before_len + 1 + format_get_cell_max (fields)
+                       + get_flags_overhead (fields);
       style.n++;
     }
 
   return style;
+}
+
+/* Writes an array of the names of the bits of VALUE, a mask of LABELS, to AT,
+ * with SEPARATOR between them.  Returns the end of the array. */
+static char *
+put_flags (char *at, const Qcow2Label *labels, guint64 value,
+           const char *separator)
+{
+  const char *before = "";
+
+  *at++ = '[';
+  for (; labels->name != NULL; labels++)
+    {
+      if ((value >> labels->value & 1) == 0)
+        continue;
+
+      at = digits_put_text (at, before);
+      *at++ = '"';
+      at = digits_put_text (at, labels->name);
+      *at++ = '"';
+      before = separator;
+    }
+  *at++ = ']';
+  return at;
 }
 
 static char *
@@ -481,6 +524,8 @@ put_row (char *at, const RowStyle *style, gconstpointer structure)
           at = digits_put_text (at, qcow2_label_find (field->labels, value));
           *at++ = '"';
         }
+      else if (field->format == QCOW2_FLAGS)
+        at = put_flags (at, field->labels, value, style->separator);
       else if (value == QCOW2_ABSENT && !field->stored)
         at = digits_put_text (at, "null");
       else
@@ -492,7 +537,7 @@ put_row (char *at, const RowStyle *style, gconstpointer structure)
 }
 
 /* Appends the rows in place because there may be 2^27 of them.  Their fields
- * are numbers or names. */
+ * are numbers, names or flags. */
 static void
 json_rows (Emitter *emitter, const EmitterRows *rows)
 {

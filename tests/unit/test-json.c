@@ -303,6 +303,53 @@ test_rows (Fixture *f, UNUSED)
                    "\"guest_length\":7}]");
 }
 
+/* A row with flags, and an offset that it may lack. */
+typedef struct
+{
+  guint64 flags;
+  guint64 offset;
+} FlagRow;
+
+static const Qcow2Label flag_names[]
+    = { { 0, "copied" }, { 3, "zero" }, { 63, "reserved" }, { 0, NULL } };
+
+/* clang-format off */
+static const Qcow2Field flag_fields[] = {
+  QCOW2_DERIVED (FlagRow, "flags", flags, QCOW2_FLAGS, .labels = flag_names,
+                 .width = 8),
+  QCOW2_DERIVED (FlagRow, "offset", offset, QCOW2_HEX, .width = 6),
+  QCOW2_STORED (FlagRow, offset, QCOW2_HEX),
+  QCOW2_FIELD_END
+};
+/* clang-format on */
+
+static const FlagRow flag_rows[]
+    = { { 0, 0x10 },
+        { 1 << 3, 0 },
+        { 1 | 1 << 3 | G_GUINT64_CONSTANT (1) << 63, QCOW2_ABSENT } };
+
+/* Flags are an array of names. */
+static void
+test_flags (Fixture *f, gconstpointer indented)
+{
+  const gboolean spaced = GPOINTER_TO_INT (indented);
+
+  emitter_begin (f->emitter, EMITTER_TABLE, NULL, NULL);
+  emitter_rows (f->emitter, flag_fields, flag_rows, sizeof flag_rows[0],
+                G_N_ELEMENTS (flag_rows));
+  emitter_end (f->emitter);
+  g_assert_cmpstr (
+      f->out->str, ==,
+      spaced ? "[\n    {\"flags\": [], \"offset\": 16, \"offset\": 16},\n"
+               "    {\"flags\": [\"zero\"], \"offset\": 0, \"offset\": 0},\n"
+               "    {\"flags\": [\"copied\", \"zero\", \"reserved\"], "
+               "\"offset\": null, \"offset\": 18446744073709551615}\n]"
+             : "[{\"flags\":[],\"offset\":16,\"offset\":16},"
+               "{\"flags\":[\"zero\"],\"offset\":0,\"offset\":0},"
+               "{\"flags\":[\"copied\",\"zero\",\"reserved\"],"
+               "\"offset\":null,\"offset\":18446744073709551615}]");
+}
+
 static void
 test_finding (Fixture *f, UNUSED)
 {
@@ -385,6 +432,8 @@ main (int argc, char **argv)
   ADD ("/json/two-images", test_two_images, FALSE, set_up);
   ADD ("/json/image-within", test_image_within, FALSE, set_up);
   ADD ("/json/rows", test_rows, FALSE, set_up);
+  ADD ("/json/flags", test_flags, FALSE, set_up);
+  ADD ("/json/flags-indented", test_flags, TRUE, set_up);
   ADD ("/json/problem", test_finding, FALSE, set_up);
   return g_test_run ();
 }

@@ -234,6 +234,46 @@ test_table (Fixture *f, UNUSED)
   g_assert_cmpstr (f->out->str, ==, HEADING ROW_0 ROW_1);
 }
 
+/* A row with flags, and an offset that it may lack. */
+typedef struct
+{
+  guint64 flags;
+  guint64 offset;
+} FlagRow;
+
+static const Qcow2Label flag_names[]
+    = { { 0, "copied" }, { 3, "zero" }, { 63, "reserved" }, { 0, NULL } };
+
+/* clang-format off */
+static const Qcow2Field flag_fields[] = {
+  QCOW2_DERIVED (FlagRow, "flags", flags, QCOW2_FLAGS, .labels = flag_names,
+                 .width = 8),
+  QCOW2_DERIVED (FlagRow, "offset", offset, QCOW2_HEX, .width = 6),
+  QCOW2_STORED (FlagRow, offset, QCOW2_HEX),
+  QCOW2_FIELD_END
+};
+/* clang-format on */
+
+static const FlagRow flag_rows[]
+    = { { 0, 0x10 },
+        { 1 << 3, 0 },
+        { 1 | 1 << 3 | G_GUINT64_CONSTANT (1) << 63, QCOW2_ABSENT } };
+
+/* Flags are names and commas.  Only a stored number is never absent. */
+static void
+test_flags (Fixture *f, UNUSED)
+{
+  emitter_begin (f->emitter, EMITTER_TABLE, NULL, NULL);
+  emitter_rows (f->emitter, flag_fields, flag_rows, sizeof flag_rows[0],
+                G_N_ELEMENTS (flag_rows));
+  emitter_end (f->emitter);
+  g_assert_cmpstr (f->out->str, ==,
+                   "flags    offset offset\n"
+                   "-        0x10   0x10\n"
+                   "zero     0x0    0x0\n"
+                   "copied,zero,reserved -      0xffffffffffffffff\n");
+}
+
 /* A table without rows prints nothing. */
 static void
 test_table_empty (Fixture *f, UNUSED)
@@ -587,6 +627,7 @@ add_emitter (void)
   ADD ("/text/field/absent", test_absent_fields);
   ADD ("/text/row", test_row);
   ADD ("/text/table/pieces", test_table);
+  ADD ("/text/table/flags", test_flags);
   ADD ("/text/table/empty", test_table_empty);
   ADD ("/text/table/in-blocks", test_tables_in_blocks);
   ADD ("/text/table/long", test_table_long);
