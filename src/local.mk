@@ -13,6 +13,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/bit-walk.h \
 	%D%/qcow2/bitmap.c \
 	%D%/qcow2/bitmap.h \
+	%D%/qcow2/cluster-table.c \
+	%D%/qcow2/cluster-table.h \
 	%D%/qcow2/compiler.h \
 	%D%/qcow2/contents.c \
 	%D%/qcow2/contents.h \
@@ -47,6 +49,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/record.h \
 	%D%/qcow2/refcount.c \
 	%D%/qcow2/refcount.h \
+	%D%/qcow2/snapshot-walk.c \
+	%D%/qcow2/snapshot-walk.h \
 	%D%/qcow2/snapshot.c \
 	%D%/qcow2/snapshot.h \
 	%D%/qcow2/source-file.c \

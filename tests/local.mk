@@ -22,6 +22,7 @@ unit_tests = \
 	%D%/unit/test-builder \
 	%D%/unit/test-check \
 	%D%/unit/test-check-clusters \
+	%D%/unit/test-cluster-table \
 	%D%/unit/test-cluster-map \
 	%D%/unit/test-cut \
 	%D%/unit/test-directory \
@@ -48,6 +49,7 @@ unit_tests = \
 	%D%/unit/test-record \
 	%D%/unit/test-refcount \
 	%D%/unit/test-snapshot \
+	%D%/unit/test-snapshot-walk \
 	%D%/unit/test-source \
 	%D%/unit/test-table \
 	%D%/unit/test-text \

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Entries of the snapshot table, with their strings and extra data. */
+
+#include "config.h"
+
+#include "qcow2/snapshot-walk.h"
+
+#include "test-util.h"
+
+#define START 0x100
+
+/* Returns a walk over N_ENTRIES entries at START of a file of SIZE bytes that
+ * consists of PATCH, and stores the image in IMAGE. */
+static Qcow2SnapshotWalk *
+new_walk (Qcow2Image *image, const char *patch, guint64 size,
+          guint64 n_entries)
+{
+  g_autoptr (Image) bytes = image_new ();
+
+  image_patch (bytes, patch);
+  image->source = &fake_source_new (bytes->bytes, size)->base;
+  return qcow2_snapshot_walk_new (image, START, n_entries);
+}
+
+static void
+assert_next (Qcow2SnapshotWalk *walk, Qcow2Snapshot *snapshot)
+{
+  g_autoptr (GError) error = NULL;
+  const Qcow2Next next = qcow2_snapshot_walk_next (walk, snapshot, &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpint (next, ==, QCOW2_NEXT_ITEM);
+}
+
+static void
+assert_end (Qcow2SnapshotWalk *walk, Qcow2SnapshotsEnd end)
+{
+  g_autoptr (GError) error = NULL;
+  g_auto (Qcow2Snapshot) snapshot = { 0 };
+  const Qcow2Next next = qcow2_snapshot_walk_next (walk, &snapshot, &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpint (next, ==, QCOW2_NEXT_END);
+  g_assert_cmpint (qcow2_snapshot_walk_get_end (walk), ==, end);
+}
+
+/* An entry of 40 + 26 + 2 + 3 bytes, of which 2 bytes of extra data are
+ * unknown, and one of 40 + 8 + 0 + 1 bytes after the padding. */
+static void
+test_two (void)
+{
+  g_auto (Qcow2Snapshot) snapshot = { 0 };
+  Qcow2Image image = { 0 };
+  g_autoptr (Qcow2SnapshotWalk) walk = new_walk (
+      &image,
+      "0x100:0000000000050000000000030002000365abcdef00000011"
+      "000000000000002200000033"
+      "0000001a"
+      "000000010000000000000000004000000000000000000007abcd"
+      "3132c3a478 "
+      "0x148:00000000000600000000000400000001000000000000000000000000"
+      "0000000000000000"
+      "00000008"
+      "0000000000000005"
+      "79",
+      0x200, 2);
+
+  assert_next (walk, &snapshot);
+  g_assert_cmpuint (snapshot.index, ==, 0);
+  g_assert_cmphex (snapshot.file_offset, ==, 0x100);
+  g_assert_cmphex (snapshot.entry.l1_table_offset, ==, 0x50000);
+  g_assert_cmpuint (snapshot.entry.l1_size, ==, 3);
+  g_assert_cmphex (snapshot.entry.date_sec, ==, 0x65abcdef);
+  g_assert_cmphex (snapshot.entry.date_nsec, ==, 0x11);
+  g_assert_cmphex (snapshot.entry.vm_clock_nsec, ==, 0x22);
+  g_assert_cmphex (snapshot.entry.vm_state_size, ==, 0x33);
+  g_assert_cmpuint (snapshot.n_extra, ==, 3);
+  g_assert_cmphex (snapshot.extra.vm_state_size_large, ==,
+                   G_GUINT64_CONSTANT (0x100000000));
+  g_assert_cmphex (snapshot.extra.disk_size, ==, 0x400000);
+  g_assert_cmphex (snapshot.extra.icount, ==, 7);
+  assert_bytes (snapshot.id, "12", 2);
+  assert_bytes (snapshot.name, "\xc3\xa4x", 3);
+
+  assert_next (walk, &snapshot);
+  g_assert_cmpuint (snapshot.index, ==, 1);
+  g_assert_cmphex (snapshot.file_offset, ==, 0x148);
+  g_assert_cmpuint (snapshot.n_extra, ==, 1);
+  g_assert_cmphex (snapshot.extra.vm_state_size_large, ==, 5);
+  g_assert_cmphex (snapshot.extra.disk_size, ==, 0);
+  assert_bytes (snapshot.id, "", 0);
+  assert_bytes (snapshot.name, "y", 1);
+
+  g_assert_cmpuint (qcow2_snapshot_walk_get_n (walk), ==, 2);
+  g_assert_cmphex (qcow2_snapshot_walk_get_offset (walk), ==, 0x180);
+  assert_end (walk, QCOW2_SNAPSHOTS_COMPLETE);
+  byte_source_free (image.source);
+}
+
+typedef struct
+{
+  const char *path;
+  const char *patch;
+  guint64 size;
+  guint64 n_entries;
+  guint64 n; /* entries that are read */
+  Qcow2SnapshotsEnd end;
+} EndRow;
+
+/* In the fixed part, the sizes of id, name and extra data are at 12, 14
+ * and 36. The second entry of two is at 0x128. */
+/* clang-format off */
+static const EndRow ends[] = {
+  { "none", "0x100:00", 0x200, 0, 0, QCOW2_SNAPSHOTS_COMPLETE },
+  { "all-zeroes", "0x100:00", 0x100 + 80, 2, 2, QCOW2_SNAPSHOTS_COMPLETE },
+  { "outside", "0x0:00", 0x80, 1, 0, QCOW2_SNAPSHOTS_TRUNCATED },
+  { "at-end", "0x0:00", 0x100, 1, 0, QCOW2_SNAPSHOTS_TRUNCATED },
+  { "head", "0x100:00", 0x100 + 79, 2, 1, QCOW2_SNAPSHOTS_TRUNCATED },
+  { "id", "0x134:0008", 0x100 + 87, 2, 1, QCOW2_SNAPSHOTS_TRUNCATED },
+  { "id-fits", "0x134:0008", 0x100 + 88, 2, 2, QCOW2_SNAPSHOTS_COMPLETE },
+  { "name", "0x136:ffff", 0x100 + 80 + 65534, 2, 1,
+    QCOW2_SNAPSHOTS_TRUNCATED },
+  { "strings-fit", "0x134:ffffffff", 0x100 + 80 + 131070, 2, 2,
+    QCOW2_SNAPSHOTS_COMPLETE },
+  { "extra", "0x14c:ffffffff", 0x10000, 2, 1, QCOW2_SNAPSHOTS_TRUNCATED },
+  { "padding", "0x10d:01", 0x100 + 41, 2, 1, QCOW2_SNAPSHOTS_TRUNCATED },
+  { "65536", "0x100:00", 0x1000000, 65536, 65536, QCOW2_SNAPSHOTS_COMPLETE },
+  { "65537", "0x100:00", 0x1000000, 65537, 65536, QCOW2_SNAPSHOTS_TOO_MANY },
+  { "64-mib", "0x14c:03ffffb0", 0x8000000, 3, 2, QCOW2_SNAPSHOTS_TOO_MANY },
+  { "nearly-64-mib", "0x14c:03ffffa8", 0x8000000, 3, 3,
+    QCOW2_SNAPSHOTS_COMPLETE },
+};
+/* clang-format on */
+
+static void
+test_end (gconstpointer data)
+{
+  const EndRow *row = data;
+  g_auto (Qcow2Snapshot) snapshot = { 0 };
+  Qcow2Image image = { 0 };
+  g_autoptr (Qcow2SnapshotWalk) walk
+      = new_walk (&image, row->patch, row->size, row->n_entries);
+
+  for (guint64 i = 0; i < row->n; i++)
+    assert_next (walk, &snapshot);
+  assert_end (walk, row->end);
+  g_assert_cmpuint (qcow2_snapshot_walk_get_n (walk), ==, row->n);
+  byte_source_free (image.source);
+}
+
+/* A read that fails is an error, wherever in the entry it is. */
+static void
+test_read_error (void)
+{
+  static const guint64 bad[] = { 0x100, 0x3000, 0x4000, 0x14000 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_auto (Qcow2Snapshot) snapshot = { 0 };
+      Qcow2Image image = { 0 };
+      g_autoptr (Qcow2SnapshotWalk) walk
+          = new_walk (&image, "0x10c:ffffffff", 0x100000, 1);
+      FakeSource *source = (FakeSource *) image.source;
+
+      image_put_be (&(Image){ .bytes = source->bytes }, 0x124, 4, 0x3ed8);
+      source->bad_start = bad[i];
+      source->bad_end = bad[i] + 1;
+      const Qcow2Next next
+          = qcow2_snapshot_walk_next (walk, &snapshot, &error);
+      if (bad[i] == 0x3000)
+        {
+          /* Unknown extra data are not read. */
+          g_assert_no_error (error);
+          g_assert_cmpint (next, ==, QCOW2_NEXT_ITEM);
+        }
+      else
+        {
+          g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
+          g_assert_cmpint (next, ==, QCOW2_NEXT_FAILED);
+        }
+      byte_source_free (image.source);
+    }
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+
+  g_test_add_func ("/snapshot-walk/two", test_two);
+  for (guint i = 0; i < G_N_ELEMENTS (ends); i++)
+    {
+      g_autofree char *path
+          = g_strconcat ("/snapshot-walk/end/", ends[i].path, NULL);
+
+      g_test_add_data_func (path, &ends[i], test_end);
+    }
+  g_test_add_func ("/snapshot-walk/read-error", test_read_error);
+  return g_test_run ();
+}
