@@ -97,8 +97,15 @@ help_format (const HelpText *text, const GOptionEntry *own,
 
   g_string_append_printf (out,
                           "Usage:\n  qcow2tool %s [OPTION...] %s\n\n"
-                          "%s\n\nOptions:\n",
+                          "%s\n\n",
                           text->command, text->operands, text->summary);
+  if (text->kinds != NULL)
+    {
+      g_autofree char *list = g_strjoinv (", ", (char **) text->kinds);
+
+      g_string_append_printf (out, "KIND is one of: %s\n\n", list);
+    }
+  g_string_append (out, "Options:\n");
   help_append_options (out, own);
   help_append_options (out, common);
   if (text->statuses != NULL)

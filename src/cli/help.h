@@ -13,9 +13,10 @@ typedef struct
   const char *command;
   const char *operands;
   const char *summary;
-  const char *statuses; /* meanings of the exit statuses, or NULL */
-  const char *example;  /* arguments after the name of the command */
-  const char *page;     /* man page */
+  const char *const *kinds; /* of the operand KIND, or NULL */
+  const char *statuses;     /* meanings of the exit statuses, or NULL */
+  const char *example;      /* arguments after the name of the command */
+  const char *page;         /* man page */
 } HelpText;
 
 void help_append_item (GString *out, gsize indent, const char *item,

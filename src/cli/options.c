@@ -32,6 +32,30 @@ options_check_image (const Options *options, GError **error)
   return FALSE;
 }
 
+/* Takes the first operand, a kind, from OPTIONS. */
+static gboolean
+take_kind (Options *options, GError **error)
+{
+  if (options->operands == NULL)
+    {
+      g_autofree char *list = g_strjoinv (", ", (char **) options->kinds);
+
+      usage_error (error, "no KIND is given: %s", list);
+      return FALSE;
+    }
+
+  const char *given = *options->operands;
+  if (!usage_check_choice ("KIND", given, options->kinds, error))
+    return FALSE;
+
+  while (!g_str_equal (options->kinds[options->kind], given))
+    options->kind++;
+
+  g_auto (GStrv) operands = options->operands;
+  options->operands = operands[1] != NULL ? g_strdupv (operands + 1) : NULL;
+  return TRUE;
+}
+
 static gboolean
 check (Options *options, const char *output, const char *format,
        GError **error)
@@ -45,6 +69,9 @@ check (Options *options, const char *output, const char *format,
     return FALSE;
 
   options->output = output_of (options, output);
+  if (options->kinds != NULL && !take_kind (options, error))
+    return FALSE;
+
   return options->may_lack_image || options_check_image (options, error);
 }
 

@@ -35,6 +35,9 @@ typedef struct
   char **nul_files;  /* --files0-from */
   OptionsOutput output;
   const char *extra_output; /* a further value of --output, or NULL */
+  const char *const *kinds; /* the first operand is one of these, before the
+                               images; NULL-terminated.  Or NULL */
+  guint kind;               /* index of the one that was given */
   gboolean may_lack_image;
   gboolean one_image; /* lists of images are not offered */
   gboolean text_only; /* output other than text is not offered */

@@ -111,6 +111,13 @@ tool_get_operands (const Tool *tool)
   return tool->options.operands;
 }
 
+/* Returns the index in Command.kinds of the KIND that was given. */
+guint
+tool_get_kind (const Tool *tool)
+{
+  return tool->options.kind;
+}
+
 /* Requires exactly one image.  USER is the command or option that a usage
  * error names. */
 void
@@ -189,6 +196,7 @@ tool_parse (Tool *tool, const Command *command, const GOptionEntry *entries,
       = { .command = command->name,
           .operands = command->operands,
           .summary = command->summary,
+          .kinds = command->kinds,
           .statuses = command->statuses,
           .example = command->example,
           .page = command->page != NULL ? command->page : "qcow2tool" };
@@ -198,6 +206,7 @@ tool_parse (Tool *tool, const Command *command, const GOptionEntry *entries,
   tool->options.one_image = command->one_image;
   tool->options.text_only = command->text_only;
   tool->options.extra_output = command->extra_output;
+  tool->options.kinds = command->kinds;
   if (!options_parse (&tool->options, &text, entries, argv, &help, error))
     return FALSE;
   if (help != NULL)

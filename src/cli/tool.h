@@ -39,6 +39,8 @@ typedef struct
   /* A further value of --output, or NULL, for a command that does not print an
    * object per image and interprets --output itself. */
   const char *extra_output;
+  /* Values of a first operand KIND, or NULL if all operands are images. */
+  const char *const *kinds;
   gboolean may_lack_image; /* an option works without an image */
   gboolean one_image;      /* it takes exactly one image */
   gboolean text_only;      /* it has no output other than text */
@@ -75,6 +77,7 @@ gboolean tool_want_no_image (Tool *tool, const char *user, GError **error);
 gboolean tool_want_text (Tool *tool, const char *user, GError **error);
 OptionsOutput tool_get_output (const Tool *tool);
 char **tool_get_operands (const Tool *tool);
+guint tool_get_kind (const Tool *tool);
 void tool_show_help (Tool *tool, const char *help, GError **error);
 
 /* Iteration over images: tool-images.c. */
