@@ -246,6 +246,24 @@ _qcow2tool_offer_values ()
   esac
 }
 
+# Succeeds if the first operand of the command is a kind, not an image.
+_qcow2tool_takes_kind ()
+{
+  command qcow2tool "$command" --help 2> /dev/null < /dev/null |
+    grep -q '^  qcow2tool .* KIND '
+}
+
+# Offers kinds: those in the message about a wrong one.
+_qcow2tool_offer_kinds ()
+{
+  local values
+
+  mapfile -t values < <(command qcow2tool "$command" nosuch -- /dev/null \
+    2>&1 > /dev/null < /dev/null |
+    sed -n '1s/.* not one of: //p' | sed 's/, /\n/g')
+  _qcow2tool_offer "$@" "${values[@]}"
+}
+
 # Reads the options of the command $1, or of the program, from the help.  Sets
 # for the caller: options, as they are offered; and kinds, which has the name
 # of the value of each option that takes one.
@@ -342,6 +360,8 @@ _qcow2tool ()
     _qcow2tool_offer '' "$text" help
   elif [[ $command == help ]]; then
     _qcow2tool_offer_commands '' "$text"
+  elif [[ ! $image ]] && _qcow2tool_takes_kind; then
+    _qcow2tool_offer_kinds '' "$text"
   else
     _qcow2tool_offer_files '' "$text"
   fi

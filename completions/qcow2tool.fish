@@ -64,6 +64,17 @@ function __qcow2tool_values
     end
 end
 
+# Prints the kinds that the command $argv[1] takes as its first operand: those
+# in the message about a wrong one.  Prints nothing if it takes none.
+function __qcow2tool_kinds
+    if command qcow2tool $argv[1] --help 2>/dev/null </dev/null |
+            string match -qr '^  qcow2tool .* KIND '
+        command qcow2tool $argv[1] nosuch -- /dev/null 2>&1 >/dev/null \
+            </dev/null | string replace -rf '^.* not one of: ' '' |
+            string split ', '
+    end
+end
+
 # Prints the names of the bitmaps in the image $argv[2], each after $argv[1].
 # fish takes the text after a tab for a description, so a name with a tab
 # cannot be offered.
@@ -176,8 +187,16 @@ function __qcow2tool_complete
     else if test "$command" = help
         printf '%s\0' (__qcow2tool_commands)
     else
-        for file in (__fish_complete_path "$word")
-            printf '%s\0' $file
+        set -l kinds
+        if test -z "$image"
+            set kinds (__qcow2tool_kinds $command)
+        end
+        if set -q kinds[1]
+            printf '%s\0' $kinds
+        else
+            for file in (__fish_complete_path "$word")
+                printf '%s\0' $file
+            end
         end
     end
 end

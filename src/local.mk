@@ -163,6 +163,7 @@ noinst_LTLIBRARIES += %D%/libcli.la
 	%D%/cli/cmd-dump.c \
 	%D%/cli/cmd-extensions.c \
 	%D%/cli/cmd-header.c \
+	%D%/cli/cmd-table.c \
 	%D%/cli/commands.c \
 	%D%/cli/commands.h \
 	%D%/cli/dispatch.c \
@@ -183,6 +184,8 @@ noinst_LTLIBRARIES += %D%/libcli.la
 	%D%/cli/print-bitmap.h \
 	%D%/cli/print-contents.c \
 	%D%/cli/print-contents.h \
+	%D%/cli/print-entries.c \
+	%D%/cli/print-entries.h \
 	%D%/cli/print-extensions.c \
 	%D%/cli/print-extensions.h \
 	%D%/cli/print-table.c \

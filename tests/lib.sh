@@ -289,6 +289,7 @@ bitmaps
 bitmap-table
 bitmap-map
 dump
+table
 check
 dump-header
 dump-header-exts
@@ -310,6 +311,11 @@ bitmap-table --long
 bitmap-table --at 0x200 --count 99
 check
 dump
+table l1 --count 999
+table l2 --index 0 --used
+table refcount-table --used
+table refcount-block --index 0 --used
+table snapshots --count 99
 END
 }
 
@@ -321,6 +327,7 @@ bitmaps --list --long
 bitmaps --stats
 bitmaps --names
 bitmap-map --index 0 --force
+table snapshots --at 0x200 --count 99
 dump-header
 dump-header -j
 dump-header-exts

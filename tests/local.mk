@@ -82,6 +82,7 @@ shell_tests = \
 	%D%/cli/cli-list.sh \
 	%D%/cli/cli-output.sh \
 	%D%/cli/cli-samples.sh \
+	%D%/cli/cli-table.sh \
 	%D%/cli/cli-trust.sh \
 	%D%/cli/cli-usage.sh \
 	%D%/cli/cli-writer.sh \
@@ -89,6 +90,7 @@ shell_tests = \
 	%D%/interop/interop-luks.sh \
 	%D%/interop/interop-map.sh \
 	%D%/interop/interop-qemu.sh \
+	%D%/interop/interop-table.sh \
 	%D%/interop/interop-verdict.sh \
 	%D%/source/check-docs.sh \
 	%D%/source/check-format.sh \
@@ -119,6 +121,7 @@ EXTRA_DIST += \
 	%D%/interop/interop-compare.py \
 	%D%/interop/interop-luks.py \
 	%D%/interop/interop-map.py \
+	%D%/interop/interop-table.py \
 	%D%/interop/interop-verdict.py \
 	%D%/lib.sh \
 	%D%/may-skip \

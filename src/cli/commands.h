@@ -16,6 +16,7 @@ G_BEGIN_DECLS
   DO (bitmap_table)                                                           \
   DO (bitmap_map)                                                             \
   DO (dump)                                                                   \
+  DO (table)                                                                  \
   DO (check)                                                                  \
   DO (dump_header)                                                            \
   DO (dump_header_exts)

@@ -141,6 +141,71 @@ describe_table_owner (Emitter *emitter, guint64 owner)
   emitter_field (emitter, &field, &owner);
 }
 
+/* Emits the members of TABLE other than its entries. */
+static void
+describe_table (Emitter *emitter, const DescribeTable *table)
+{
+#define D(member, format)                                                     \
+  QCOW2_DERIVED (DescribeTable, #member, member, format, .text = "")
+  static const Qcow2Field fields[]
+      = { D (kind, QCOW2_WORD), D (index, QCOW2_DEC),
+          D (file_offset, QCOW2_DEC), D (size, QCOW2_DEC), QCOW2_FIELD_END };
+#undef D
+
+  describe_fields (emitter, fields, table, G_MAXUINT);
+}
+
+/* Begins TABLE.  The caller emits its entries as rows before calling
+ * describe_end_rows (). */
+void
+describe_begin_rows (Emitter *emitter, const DescribeTable *table)
+{
+  emitter_begin (emitter, EMITTER_BLOCK, "table", NULL);
+  describe_table (emitter, table);
+  emitter_begin (emitter, EMITTER_TABLE, "entries", NULL);
+}
+
+void
+describe_end_rows (Emitter *emitter)
+{
+  emitter_end (emitter);
+  emitter_end (emitter);
+}
+
+/* Begins TABLE, a snapshot table.  The caller emits its entries before calling
+ * describe_end_snapshots ().  For people, each entry is a block of its own. */
+void
+describe_begin_snapshots (Emitter *emitter, const DescribeTable *table)
+{
+  if (emitter->machine_readable)
+    emitter_begin (emitter, EMITTER_BLOCK, "table", NULL);
+  if (emitter->machine_readable)
+    describe_table (emitter, table);
+  emitter_begin (emitter, EMITTER_LIST, "entries", NULL);
+}
+
+/* Emits SNAPSHOT as a block. */
+void
+describe_snapshot (Emitter *emitter, const Qcow2Snapshot *snapshot)
+{
+  emitter_begin (emitter, EMITTER_BLOCK, NULL, NULL);
+  describe_fields (emitter, qcow2_snapshot_place_fields, snapshot, G_MAXUINT);
+  describe_fields (emitter, qcow2_snapshot_record.fields, &snapshot->entry,
+                   G_MAXUINT);
+  describe_fields (emitter, qcow2_snapshot_extra_record.fields,
+                   &snapshot->extra, snapshot->n_extra);
+  describe_fields (emitter, qcow2_snapshot_name_fields, snapshot, G_MAXUINT);
+  emitter_end (emitter);
+}
+
+void
+describe_end_snapshots (Emitter *emitter)
+{
+  emitter_end (emitter);
+  if (emitter->machine_readable)
+    emitter_end (emitter);
+}
+
 static void
 begin_finding (Emitter *emitter, const Qcow2Finding *finding)
 {

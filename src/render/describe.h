@@ -8,6 +8,7 @@
 #include "check/verdict.h"
 #include "qcow2/bitmap.h"
 #include "qcow2/image.h"
+#include "qcow2/snapshot-walk.h"
 #include "render/emitter.h"
 
 G_BEGIN_DECLS
@@ -36,6 +37,15 @@ typedef struct
   const Qcow2CheckNumbers *numbers; /* NULL: the disk was not examined */
 } DescribeSummary;
 
+/* A table of an image. */
+typedef struct
+{
+  const char *kind;
+  guint64 index;       /* of the table, or QCOW2_NO_INDEX */
+  guint64 file_offset; /* host, of entry 0 */
+  guint64 size;        /* entries, as declared */
+} DescribeTable;
+
 /* The last members of an image's object, for programs. */
 typedef struct
 {
@@ -52,6 +62,11 @@ void describe_begin_bitmap (Emitter *emitter, const Qcow2Bitmap *bitmap);
 void describe_begin_table (Emitter *emitter, const Qcow2Bitmap *bitmap,
                            gboolean with_name);
 void describe_table_owner (Emitter *emitter, guint64 owner);
+void describe_begin_rows (Emitter *emitter, const DescribeTable *table);
+void describe_end_rows (Emitter *emitter);
+void describe_begin_snapshots (Emitter *emitter, const DescribeTable *table);
+void describe_snapshot (Emitter *emitter, const Qcow2Snapshot *snapshot);
+void describe_end_snapshots (Emitter *emitter);
 void describe_finding (Emitter *emitter, const Qcow2Finding *finding,
                        guint64 n_suppressed);
 void describe_checked_finding (Emitter *emitter, const Qcow2Finding *finding,

@@ -65,6 +65,7 @@ bitmaps Commands that show what is in an image:
 bitmap-table Commands that show what is in an image:
 bitmap-map Commands that show what is in an image:
 dump Commands that show what is in an image:
+table Commands that show what is in an image:
 check Commands that check an image:
 dump-header Commands of QEMU's qcow2.py:
 dump-header-exts Commands of QEMU's qcow2.py:
@@ -144,9 +145,12 @@ for command in $commands; do
   check "help $command is $command --help" cmp -s "$tmp/help" "$out"
   operands=IMAGE...
   needs=()
+  # The command with the operands before the image.
+  words=("$command")
   case $command in
     dump-header*) operands=IMAGE ;;
     bitmap-map) operands=IMAGE needs=(--index=0) ;;
+    table) operands='KIND IMAGE...' words=(table l1) ;;
   esac
   check "the help of $command has a usage line" \
     grep -qx "  qcow2tool $command \[OPTION\.\.\.\] $operands" "$out"
@@ -178,6 +182,8 @@ for command in $commands; do
       check--rules) arguments=() ;;
       bitmap-map--name | bitmap-map--index) ;;
       bitmap-map*) arguments+=(--index=0) ;;
+      table--index) arguments=(refcount-block "$image") ;;
+      table*) arguments=(l1 "$image") ;;
     esac
     # shellcheck disable=SC2046
     tool "$command" $(arguments_of "$command" "$option") "${arguments[@]}"
@@ -198,20 +204,20 @@ for command in $commands; do
     esac
   done
 
-  tool "$command"
+  tool "${words[@]}"
   expect_usage "$command without an image" "$command" '*no image*'
-  tool "$command" --
+  tool "${words[@]}" --
   expect_usage "$command -- without an image" "$command" '*no image*'
   for option in --nope --nope=1 -x -Ux; do
-    tool "$command" "$option" "$image"
+    tool "${words[@]}" "$option" "$image"
     expect_usage "$command $option" "$command" "*$option*"
-    tool "$command" "$image" "$option"
+    tool "${words[@]}" "$image" "$option"
     expect_usage "$command IMAGE $option" "$command" "*$option*"
   done
-  tool "$command" "--no${escape}[2Jpe" "$image"
+  tool "${words[@]}" "--no${escape}[2Jpe" "$image"
   expect_usage "$command: an unknown option is escaped" "$command" \
     '*--no\\x1b\[2Jpe*'
-  tool "$command" "--bad"$'\xff' "$image"
+  tool "${words[@]}" "--bad"$'\xff' "$image"
   expect_usage "$command: an option that is not UTF-8" "$command" '*--bad*'
 
   # Every option without its argument, abbreviated, and as the name of an
@@ -219,48 +225,48 @@ for command in $commands; do
   while read -r option; do
     long=${option%%=*}
     if [ "$option" != "$long" ]; then
-      tool "$command" "$image" "$long"
+      tool "${words[@]}" "$image" "$long"
       expect_usage "$command $long without its argument" "$command" "*$long*"
     fi
     # --name is an option, although it is a prefix of --names.
     if ! grep -qE -e "${long%?}[= ]" "$tmp/help"; then
-      tool "$command" "${long%?}" "$image"
+      tool "${words[@]}" "${long%?}" "$image"
       expect_usage "$command ${long%?} is not an abbreviation" "$command" \
         "*${long%?}*"
     fi
-    tool "$command" "${needs[@]}" -- "$long"
+    tool "${words[@]}" "${needs[@]}" -- "$long"
     expect_refusal "$command -- $long is an image" 1 "$long: *"
     (cd "$tmp" && cp --sparse=always "$image" "./$long")
-    (cd "$tmp" && tool "$command" "${needs[@]}" "$image" && sed "s|^$image: ||" "$out" \
+    (cd "$tmp" && tool "${words[@]}" "${needs[@]}" "$image" && sed "s|^$image: ||" "$out" \
       > "$tmp/plain")
-    (cd "$tmp" && tool "$command" "${needs[@]}" -- "$long" \
+    (cd "$tmp" && tool "${words[@]}" "${needs[@]}" -- "$long" \
       && sed "s|^$long: ||" "$out" | cmp -s - "$tmp/plain")
     check "$command -- $long reads that file" test $? = 0
     rm -f "$tmp/$long"
   done < <(sed -n 's/^  \(-., \)\?\(--[a-z0-9-]*\(=[A-Za-z0-9]*\)\?\).*/\2/p' \
     "$tmp/help")
-  tool "$command" "$image" -f
+  tool "${words[@]}" "$image" -f
   expect_usage "$command -f without its argument" "$command" "*-f*"
 
   # Invalid values.
   for value in json2 TEXT '' 'text ' xml; do
-    tool "$command" "--output=$value" "$image"
+    tool "${words[@]}" "--output=$value" "$image"
     expect_usage "$command --output='$value'" "$command" "*--output*'$value'*"
   done
   for value in raw qcow QCOW2 '' vmdk; do
-    tool "$command" -f "$value" "$image"
+    tool "${words[@]}" -f "$value" "$image"
     expect_usage "$command -f '$value'" "$command" "*format*'$value'*"
-    tool "$command" "--format=$value" "$image"
+    tool "${words[@]}" "--format=$value" "$image"
     expect_usage "$command --format='$value'" "$command" "*format*'$value'*"
   done
   # If JSON is limited to one image, the message names the format for several.
-  tool "$command" "${needs[@]}" --output=json "$image" "$image"
+  tool "${words[@]}" "${needs[@]}" --output=json "$image" "$image"
   case $command in
     dump-header*)
       expect_usage "$command --output=json" "$command" '*text*'
-      tool "$command" "$image" "$image"
+      tool "${words[@]}" "$image" "$image"
       expect_usage "$command takes one image" "$command" '*one image*'
-      tool "$command" --output=jsonl "$image"
+      tool "${words[@]}" --output=jsonl "$image"
       expect_usage "$command --output=jsonl" "$command" '*text*' ;;
     bitmap-map)
       expect_usage "$command takes one image" "$command" '*one image*' ;;
@@ -271,14 +277,37 @@ for command in $commands; do
   for option in '--output=text' '--output human' '-f qcow2' '--format=qcow2' \
       '--format qcow2' -U --force-share '-U -f qcow2' '-Uf qcow2'; do
     # shellcheck disable=SC2086 # an option and its value
-    tool "$command" "${needs[@]}" $option "$image"
+    tool "${words[@]}" "${needs[@]}" $option "$image"
     check "$command $option" test "$status.$(wc -c < "$err")" = 0.0
     # shellcheck disable=SC2086
-    tool "$command" "${needs[@]}" "$image" $option
+    tool "${words[@]}" "${needs[@]}" "$image" $option
     check "$command IMAGE $option" test "$status.$(wc -c < "$err")" = 0.0
   done
 done
 
+tool table
+expect_usage 'table without a kind' table 'no KIND is given: l1, l2, *'
+tool table --output=json
+expect_usage 'table without a kind, with an option' table 'no KIND*'
+tool table "$image" l1
+expect_usage 'table with the image before the kind' table \
+  "KIND: unknown value '$image', not one of: l1, l2, *"
+tool table l1s "$image"
+expect_usage 'table with a misspelt kind' table "KIND:*; did you mean 'l1'?"
+for kind in l2 refcount-block; do
+  tool table $kind "$image"
+  expect_usage "table $kind without an index" table \
+    "$kind needs --index or --at"
+  tool table $kind --index=0 --at=0 --count=1 "$image"
+  expect_usage "table $kind with --index and --at" table '*exclude each other'
+done
+for kind in l1 refcount-table snapshots; do
+  tool table $kind --index=0 "$image"
+  expect_usage "table $kind with an index" table \
+    '--index is for l2 and refcount-block'
+  tool table $kind --at=0 "$image"
+  expect_usage "table $kind --at without --count" table '--at needs --count'
+done
 tool bitmap-map "$image"
 expect_usage 'bitmap-map without a bitmap' bitmap-map '*needs --name or --index*'
 

@@ -111,6 +111,11 @@ test_completion ()
   expect_none 'nothing for an option without a value' \
     'qcow2tool bitmaps --list='
   test_all_options
+  expect_candidates 'kinds' 'qcow2tool table ' l1 l2 refcount-table \
+    refcount-block snapshots
+  expect_candidates 'kinds with this prefix' 'qcow2tool table --index=0 ref' \
+    refcount-table refcount-block
+  expect_candidates 'kinds after --' 'qcow2tool table -- l' l1 l2
 
   expect_candidates 'values after =' 'qcow2tool bitmaps --is=us' usable
   expect_candidates 'values after a short option' 'qcow2tool check -f q' qcow2
@@ -127,6 +132,7 @@ test_completion ()
   expect_candidates 'files after an option' 'qcow2tool dump --list disk.' \
     disk.qcow2
   expect_candidates 'files after --' 'qcow2tool header -- disk.' disk.qcow2
+  expect_candidates 'files after a kind' 'qcow2tool table l1 disk.' disk.qcow2
   expect_candidates 'files as a value' 'qcow2tool header --files-from disk.' \
     disk.qcow2
   expect_candidates 'files as a value after =' \

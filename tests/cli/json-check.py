@@ -295,6 +295,52 @@ def bitmap_lines(bitmap):
     return text + shown_table(bitmap)
 
 
+def table_row(row):
+    """Returns the words of a row of any table but the snapshot table."""
+    hexadecimal = ('offset', 'value', 'guest_offset', 'host_offset',
+                   'subclusters_allocated', 'subclusters_zeroes')
+    words = []
+    for key, value in row.items():
+        if key == 'reserved' or key.startswith('subclusters') \
+                and value is None:
+            continue
+        if key == 'flags':
+            words.append(','.join(value) or '-')
+        elif value is None:
+            words.append('-')
+        else:
+            words.append('0x%x' % value if key in hexadecimal else str(value))
+    return ' '.join(words)
+
+
+def snapshot_lines(snapshot):
+    text = ''
+    for key, value in snapshot.items():
+        if key.endswith('_hex') or value is None:
+            continue
+        if key in ('id', 'name'):
+            value = interop.escape(bytes_of(snapshot, key))
+        elif key in ('file_offset', 'l1_table_offset'):
+            value = '0x%x' % value
+        text += interop.line(key, value)
+    return text
+
+
+def compare_table_text(what, answer, text):
+    """Compares the text of table with ANSWER."""
+    table = answer['table']
+    if table is None:
+        same(what + ': text', text, '')
+    elif table['kind'] == 'snapshots':
+        same(what + ': text', text,
+             '\n'.join(map(snapshot_lines, table['entries'])))
+    else:
+        lines = [' '.join(line.split()) for line in text.splitlines()]
+        same(what + ': heading', lines[:1] != [], table['entries'] != [])
+        same(what + ': rows', lines[1:], list(map(table_row,
+                                                  table['entries'])))
+
+
 def text_of(answer, own):
     """Returns the text for ANSWER, without the headings of tables."""
     blocks = []
@@ -570,7 +616,7 @@ def check_problems(what, answer):
 def check_null(what, answer, size):
     """null stands for unknown values, and for nothing else."""
     known = answer['error'] is None and expected_status(answer) == 0
-    for key in ('header', 'extensions', 'bitmaps', 'bitmap_tables',
+    for key in ('header', 'extensions', 'bitmaps', 'bitmap_tables', 'table',
                 'summary'):
         if known and key in answer and answer[key] is None:
             differ(what + ': null without a reason', key)
@@ -629,6 +675,8 @@ def check_corpus(schema_path, command, *paths):
         if kind == 'check':
             compare_check_text(what, answer, text.decode())
             compare_summary(what, answer, path)
+        elif kind == 'table':
+            compare_table_text(what, answer, text.decode())
         elif '--long' not in words:
             own = own_names(answer)
             if kind == 'header':

@@ -254,7 +254,9 @@ if command -v jq > /dev/null; then
   for name in luks data-file backing-file-with-format unknown-extensions \
       entry-ones-and-offset four-entries many-bad-entries; do
     "$MKIMAGE" "$name" "$tmp/$name.qcow2" 2> /dev/null || continue
-    for arguments in dump 'bitmap-table --long'; do
+    for arguments in dump 'bitmap-table --long' 'table l2 --index=0' \
+        'table refcount-table' 'table refcount-block --index=0' \
+        'table snapshots --at=0 --count=2'; do
       # shellcheck disable=SC2086
       tool $arguments --output=jsonl "$tmp/$name.qcow2"
       jq -r '[paths | .[] | strings] | unique[]' "$out"
@@ -301,6 +303,15 @@ if command -v jq > /dev/null; then
   same_object four-entries 'bitmap-table --long' \
     '.bitmap_tables[].bitmap_table[]?' row long-rows
   same_object two-bitmaps extensions '.extensions[].features[]?' feature
+  same_object two-bitmaps 'table l1' .table table
+  same_object two-bitmaps 'table l1' '.table.entries[]' l1-entry
+  same_object two-bitmaps 'table l2 --at=0 --count=1' '.table.entries[]' \
+    l2-entry
+  same_object two-bitmaps 'table refcount-table' '.table.entries[]' \
+    refcount-table-entry
+  same_object two-bitmaps 'table refcount-block --index=0' '.table.entries[]' \
+    refcount-block-entry
+  same_object two-snapshots 'table snapshots' '.table.entries[]' snapshot
 
   # The extensions that the source knows, whether or not an image has them.
   # refs: the definitions in the schema that an extension can have.
