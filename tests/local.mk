@@ -117,6 +117,9 @@ EXTRA_DIST += \
 	%D%/cli/json-check.py \
 	%D%/expected \
 	%D%/findings.py \
+	%D%/interop/census_bases.py \
+	%D%/interop/census_changes.py \
+	%D%/interop/interop-census.py \
 	%D%/interop/interop-check.py \
 	%D%/interop/interop-compare.py \
 	%D%/interop/interop-luks.py \
@@ -198,6 +201,16 @@ fuzz-verdict: src/qcow2tool
 	LC_ALL=C.UTF-8 QCOW2TOOL='$(abs_top_builddir)/src/qcow2tool' \
 		$(srcdir)/%D%/interop/interop-verdict.py \
 		--images '$(VERDICT_IMAGES)' $(VERDICT_FLAGS)
+
+# Tries more images than tests/interop/interop-census.sh, with the same program.
+CENSUS_IMAGES = 20000
+CENSUS_FLAGS =
+
+.PHONY: fuzz-census
+fuzz-census: src/qcow2tool
+	LC_ALL=C.UTF-8 QCOW2TOOL='$(abs_top_builddir)/src/qcow2tool' \
+		$(srcdir)/%D%/interop/interop-census.py \
+		--images '$(CENSUS_IMAGES)' $(CENSUS_FLAGS)
 
 VALGRIND_FLAGS = -q --error-exitcode=99 --leak-check=full \
 	--show-leak-kinds=definite --errors-for-leak-kinds=definite \
