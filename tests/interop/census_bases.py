@@ -24,6 +24,8 @@ N_REFCOUNT_WIDTHS = 7
 # an image, so that it takes milliseconds.
 MAX_L2_ENTRIES = 1 << 20
 
+MAX_SIZE = 8 << 40
+
 # Data that compresses to about as many bytes.
 PATTERNS = (40, 700, 5000, 90000)
 
@@ -51,6 +53,7 @@ class Base:
     min_refcount_bits = 1
     is_encrypted = False
     is_preallocated = False
+    max_l2_tables = 300
     # Of ten images, how many have snapshots, bitmaps, compressed clusters.
     snapshots = 3
     bitmaps = 2
@@ -103,6 +106,9 @@ class Base:
                  if width >= self.min_refcount_bits])
         self.refcount_bits = width
         self.options += ['cluster_size=%d' % self.cluster]
+        if self.version == 3 and bits >= 14 and self.rng.randrange(4) == 0 \
+                and 'extended_l2=on' not in self.options:
+            self.options += ['extended_l2=on']
         if self.version == 2:
             self.options += ['compat=0.10']
         else:
@@ -114,10 +120,13 @@ class Base:
         per_table = self.cluster * (self.cluster // self.l2_entry_size())
         size = int(per_table * self.rng.uniform(0.3, 3.5))
         if self.rng.randrange(8) == 0:
-            size = per_table * self.rng.randrange(1, 40)
+            # With more than 64, the L1 table may need more than a cluster.
+            size = per_table * self.rng.randrange(1, self.max_l2_tables)
         if self.is_preallocated:
             size = self.cluster * self.rng.randrange(
                 2, 12 if self.cluster > 1 << 18 else 90)
+        # Less than the largest file of any file system.
+        size = min(size, MAX_SIZE)
         # QEMU has no way to refer to less than a sector.
         return max(512, size // 512 * 512)
 
@@ -268,6 +277,7 @@ class ManySnapshots(Base):
     of a few that QEMU made.  QEMU's repair adapts the refcounts and flags."""
 
     min_refcount_bits = 8
+    max_l2_tables = 20
     snapshots = 0
     bitmaps = 1
 
@@ -349,7 +359,13 @@ class DataFile(Base):
 
 
 class DataFileRaw(DataFile):
+    """QEMU allocates all of it, so the disk is small."""
+
     raw = ',data_file_raw=on'
+
+    def choose_size(self):
+        return min(super().choose_size(),
+                   self.rng.randrange(1, 20000) * self.cluster)
 
 
 class Luks(Base):
@@ -366,17 +382,19 @@ class Preallocated(Base):
 
 
 class Resized(Base):
-    snapshots = 0
-
     def finish(self):
         for _ in range(self.rng.randrange(1, 4)):
             self.size = self.choose_size()
-            self.img('resize', '-q', '--shrink', self.name, str(self.size))
+            # A disk with bitmaps cannot shrink.
+            self.img('resize', '-q', '--shrink', self.name, str(self.size),
+                     statuses=(0, 1))
             self.write()
 
 
 class Converted(Base):
     """Also has its contents from another image, with all clusters in order."""
+
+    max_l2_tables = 5
 
     def create(self):
         source = os.path.join(self.folder, 'source.raw')

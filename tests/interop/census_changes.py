@@ -254,18 +254,21 @@ class Damage:
         i = self.rng.randrange(min(n_entries, n_used + self.rng.randrange(3)))
         at = table + 8 * i
         entry = self.number(at)
-        kind = self.rng.randrange(5)
+        kind = self.rng.randrange(6)
         if kind == 0:
-            # Bit 63 belongs to the offset.
+            # The offset extends to bit 63.
             return self.put('refcount table: reserved', at, 8,
                             entry ^ self.reserved_bit(range(9)))
         if kind == 1:
             other = self.rng.randrange(n_used)
             return self.put('refcount table: another entry', at, 8,
                             self.number(table + 8 * other))
-        if kind == 2 and self.rng.randrange(3) == 0:
+        if kind == 2:
             return self.put('refcount table: high', at, 8,
-                            entry ^ 1 << self.rng.randrange(48, 64))
+                            entry ^ 1 << self.rng.randrange(40, 64))
+        if kind == 3:
+            return self.put('refcount table: unaligned', at, 8,
+                            entry ^ 512 * self.rng.randrange(1, 16))
         return self.put('refcount table: offset', at, 8,
                         self.new_offset(entry & OFFSET))
 
