@@ -122,10 +122,12 @@ EXTRA_DIST += \
 	%D%/interop/interop-census.py \
 	%D%/interop/interop-check.py \
 	%D%/interop/interop-compare.py \
+	%D%/interop/interop-crash.py \
 	%D%/interop/interop-luks.py \
 	%D%/interop/interop-map.py \
 	%D%/interop/interop-table.py \
 	%D%/interop/interop-verdict.py \
+	%D%/interop/kill-shim.c \
 	%D%/lib.sh \
 	%D%/may-skip \
 	%D%/oracle/bitmap-bits.py \

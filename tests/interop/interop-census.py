@@ -365,12 +365,17 @@ def parse():
     return parser.parse_args()
 
 
-def main():
-    arguments = parse()
+def folder_for_images():
+    """Returns a folder in memory, if there is one."""
     where = os.environ.get('CENSUS_DIR')
     if where is None and os.access('/dev/shm', os.W_OK):
         where = '/dev/shm'
-    with tempfile.TemporaryDirectory(dir=where) as folder:
+    return where
+
+
+def main():
+    arguments = parse()
+    with tempfile.TemporaryDirectory(dir=folder_for_images()) as folder:
         if arguments.image is None and arguments.replay is None:
             return main_run(arguments, folder)
         return main_replay(arguments, folder)
