@@ -178,15 +178,18 @@ LDADD = \
 
 # Peers of the benchmark: see tests/bench/bench.py --help.
 check_PROGRAMS += %D%/bench/null
-EXTRA_PROGRAMS = %D%/bench/peak
+EXTRA_PROGRAMS = %D%/bench/peak %D%/bench/tables
 %C%_bench_null_LDADD = $(GLIB_LIBS)
 %C%_bench_peak_LDADD =
+%C%_bench_tables_LDADD =
 CLEANFILES += $(EXTRA_PROGRAMS)
 
 .PHONY: bench
-bench: src/qcow2tool %D%/bench/null %D%/bench/peak %D%/builder/mkimage
+bench: src/qcow2tool %D%/bench/null %D%/bench/peak %D%/bench/tables \
+		%D%/builder/mkimage
 	$(srcdir)/%D%/bench/bench.py src/qcow2tool %D%/bench/null \
-		%D%/bench/peak %D%/builder/mkimage $(BENCH_TASKS)
+		%D%/bench/peak %D%/builder/mkimage %D%/bench/tables \
+		$(BENCH_TASKS)
 
 # All of it takes hours; MUTATE_FLAGS='--file header.c' selects a part.
 .PHONY: mutate

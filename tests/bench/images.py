@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Writes images for the benchmark, byte by byte.  Each has a bitmap named b
-with NUMBER table entries or bytes of data, or NUMBER bitmaps.
+with NUMBER table entries or bytes of data, or NUMBER bitmaps, except for disk.
 
   images.py KIND NUMBER FILE
 
@@ -13,6 +13,8 @@ with NUMBER table entries or bytes of data, or NUMBER bitmaps.
                    NUMBER bytes of data, all equal
   names NUMBER     NUMBER bitmaps with names of 1000 bytes
   namesakes NUMBER NUMBER bitmaps with the same name of 1000 bytes
+  disk NUMBER      a disk of NUMBER clusters, all allocated, with correct
+                   refcounts; their data are a hole of the file
 """
 
 import os
@@ -24,6 +26,7 @@ CLUSTER_BITS = 16
 CLUSTER = 1 << CLUSTER_BITS
 GRANULARITY_BITS = 9
 AUTO = 2
+COPIED = 1 << 63
 
 
 def header(size, n_bitmaps=1, directory_size=32):
@@ -76,7 +79,51 @@ def write_names(number, are_equal, file):
     file.truncate(table + CLUSTER)
 
 
+def clusters(size):
+    return -(-size // CLUSTER)
+
+
+def write_disk(number, file):
+    """Writes the refcount blocks in a row, and each L2 table before the
+    clusters that it maps, as QEMU preallocates them."""
+    per_table, per_block = CLUSTER // 8, CLUSTER // 2
+    n_tables = -(-number // per_table)
+    n_blocks = 1
+    while True:
+        # The refcount table and the L1 table follow the header.
+        l1_table = 1 + clusters(8 * n_blocks)
+        block = l1_table + clusters(8 * n_tables)
+        n_clusters = block + n_blocks + n_tables + number
+        if n_blocks * per_block >= n_clusters:
+            break
+        n_blocks = -(-n_clusters // per_block)
+
+    file.write(struct.pack(
+        '>IIQIIQIIQQIIQQQQII', 0x514649fb, 3, 0, 0, CLUSTER_BITS,
+        number * CLUSTER, 0, n_tables, l1_table * CLUSTER, CLUSTER,
+        clusters(8 * n_blocks), 0, 0, 0, 0, 0, 4, 104))
+    file.seek(CLUSTER)
+    for index in range(n_blocks):
+        file.write(struct.pack('>Q', (block + index) * CLUSTER))
+    file.seek(l1_table * CLUSTER)
+    tables = range(block + n_blocks, n_clusters, per_table + 1)
+    for table in tables:
+        file.write(struct.pack('>Q', COPIED | table * CLUSTER))
+    for index in range(n_blocks):
+        file.seek((block + index) * CLUSTER)
+        file.write(b'\0\1' * min(per_block, n_clusters - index * per_block))
+    for table in tables:
+        data = range(table + 1, min(table + 1 + per_table, n_clusters))
+        file.seek(table * CLUSTER)
+        file.write(struct.pack('>%dQ' % len(data), *(
+            COPIED | cluster * CLUSTER for cluster in data)))
+    file.truncate(n_clusters * CLUSTER)
+
+
 def write(kind, number, file):
+    if kind == 'disk':
+        write_disk(number, file)
+        return
     if kind in ('names', 'namesakes'):
         write_names(number, kind == 'namesakes', file)
         return

@@ -35,8 +35,7 @@ is_last (int fd)
   const char *kill_at = getenv ("KILL_AT");
   struct stat status;
 
-  if (kill_at == NULL || fstat (fd, &status) != 0
-      || !S_ISREG (status.st_mode))
+  if (kill_at == NULL || fstat (fd, &status) != 0 || !S_ISREG (status.st_mode))
     return 0;
   return atomic_fetch_add (&n_writes, 1) + 1 == atoi (kill_at);
 }
