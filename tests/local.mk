@@ -217,6 +217,17 @@ fuzz-census: src/qcow2tool
 		$(srcdir)/%D%/interop/interop-census.py \
 		--images '$(CENSUS_IMAGES)' $(CENSUS_FLAGS)
 
+# Tries more images than tests/interop/interop-crash.sh, with the same program.
+CRASH_IMAGES = 2000
+CRASH_FLAGS =
+
+.PHONY: fuzz-crash
+fuzz-crash: src/qcow2tool
+	CC='$(CC)' LC_ALL=C.UTF-8 \
+		QCOW2TOOL='$(abs_top_builddir)/src/qcow2tool' \
+		$(srcdir)/%D%/interop/interop-crash.py \
+		--images '$(CRASH_IMAGES)' $(CRASH_FLAGS)
+
 VALGRIND_FLAGS = -q --error-exitcode=99 --leak-check=full \
 	--show-leak-kinds=definite --errors-for-leak-kinds=definite \
 	--num-callers=30

@@ -245,7 +245,11 @@ def ask_qemu(batch, folder, result):
 def run_batch(batch):
     result = Result()
     with tempfile.TemporaryDirectory(dir=STATE['folder']) as folder:
-        images = ask_qemu(batch, folder, result)
+        try:
+            images = ask_qemu(batch, folder, result)
+        except census_bases.Failure as reason:
+            result.wrong.append('no base: %s' % reason)
+            return batch, result
         if STATE['arguments'].qemu_only:
             return batch, result
         answers, how = verdict.answers('check', images)
@@ -298,7 +302,7 @@ def main_run(arguments, folder):
                               (folder, arguments)) as pool:
         for batch, result in pool.imap(run_batch, batches):
             total.add(result)
-            if arguments.qemu_only:
+            if arguments.qemu_only and not result.wrong:
                 continue
             first = batch * arguments.batch
             tap.ok('images %d to %d' % (first, min(

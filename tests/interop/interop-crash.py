@@ -316,8 +316,12 @@ def run_batch(batch):
     arguments = STATE['arguments']
     result = Result()
     with tempfile.TemporaryDirectory(dir=STATE['folder']) as folder:
-        made = census_bases.make_base(folder, '%s:%d' % (arguments.seed,
-                                                         batch))
+        words = '%s:%d' % (arguments.seed, batch)
+        try:
+            made = census_bases.make_base(folder, words)
+        except census_bases.Failure as reason:
+            result.wrong.append('no base: %s' % reason)
+            return batch, result
         for n in numbers_of(batch, arguments):
             try:
                 try_image(made, n, arguments, result)
