@@ -86,7 +86,9 @@ shell_tests = \
 	%D%/cli/cli-trust.sh \
 	%D%/cli/cli-usage.sh \
 	%D%/cli/cli-writer.sh \
+	%D%/interop/interop-census.sh \
 	%D%/interop/interop-check.sh \
+	%D%/interop/interop-crash.sh \
 	%D%/interop/interop-luks.sh \
 	%D%/interop/interop-map.sh \
 	%D%/interop/interop-qemu.sh \

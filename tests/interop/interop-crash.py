@@ -239,7 +239,7 @@ def judge(path, *flags):
     errors = census.severe(ours, ('error',))
     if qemu.kind not in ('clean', 'leaks'):
         errors = [problem for problem in errors if is_dirty(path)
-                  and census.OUR_RULES.match(problem['rule'])]
+                  and census.OUR_RULES.match(problem['rule'] or '')]
     wrong += ['an error: %s at %s: %s' % (
         problem['rule'], problem['offset'], problem['message'])
               for problem in errors]

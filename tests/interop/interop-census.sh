@@ -1,0 +1,18 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The numbers in the summary of check are those of qemu-img check, for images
+# with random damage.  "make fuzz-census" tries more images.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+require python3
+require_known_qemu
+
+export QCOW2TOOL
+n_images=400
+if [ -n "${QCOW2TOOL_SLOW:-}" ]; then
+  n_images=100
+fi
+python3 "$srcdir/tests/interop/interop-census.py" --images "$n_images" \
+  --batch 40
