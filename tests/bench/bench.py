@@ -10,9 +10,9 @@ of each, which PEAK measures.  If a task can have any size, it is also run with
 a sixteenth of the work: the last columns show how much longer the whole work
 takes, and the memory for it.  NULL is a program that links GLib, parses
 options and does nothing, and TABLES one that only reads the tables of an
-image.  The default is all tasks; TASKs are words, and tasks whose names contain
-one of them are measured.  If a peer is missing, the output says so and the task
-is left out.  No result is a failure because it is slow.
+image.  The default is all tasks; TASKs are words, and tasks whose names
+contain one of them are measured.  If a peer is missing, the output says so and
+the task is left out.  No result is a failure because it is slow.
 """
 
 import os

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # check finds no errors in images that a killed or a running QEMU leaves, and
-# its numbers are those of qemu-img check.  "make fuzz-crash" tries more images.
+# its numbers are those of qemu-img check.  "make fuzz-crash" tries more.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
