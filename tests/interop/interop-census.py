@@ -42,9 +42,11 @@ KEYS = ('image-end-offset', 'total-clusters', 'allocated-clusters',
 TIMEOUT = 20
 MEMORY = 3 << 30
 
-# What a run must meet to prove something.
+# The classes of QEMU's answers.  One image in a hundred or less is of a rare
+# class.
 CLASSES = ('clean', 'leaks', 'corruptions', 'check errors', 'gives up',
            'refuses')
+RARE = ('check errors', 'gives up')
 
 # The rules about what qemu-img check examines.
 OUR_RULES = re.compile('(L1|L2|RC|SNAP)-')
@@ -311,8 +313,8 @@ def main_run(arguments, folder):
     # A run without one of the classes proves less than it says.
     if arguments.images >= 400:
         tap.ok('QEMU gives answers of all kinds', [
-            'no image: ' + kind for kind in CLASSES
-            if total.kinds[kind] == 0])
+            'no image: ' + kind for kind in CLASSES if total.kinds[kind] == 0
+            and (arguments.images >= 4000 or kind not in RARE)])
     return tap.finish()
 
 
