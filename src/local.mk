@@ -32,6 +32,10 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/extension.h \
 	%D%/qcow2/extent.h \
 	%D%/qcow2/extents.c \
+	%D%/qcow2/guest-cluster.c \
+	%D%/qcow2/guest-cluster.h \
+	%D%/qcow2/guest-map.c \
+	%D%/qcow2/guest-map.h \
 	%D%/qcow2/header.c \
 	%D%/qcow2/header.h \
 	%D%/qcow2/image.c \
@@ -42,6 +46,7 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/l2-table.h \
 	%D%/qcow2/luks.c \
 	%D%/qcow2/luks.h \
+	%D%/qcow2/map-extent.h \
 	%D%/qcow2/next.h \
 	%D%/qcow2/printable.c \
 	%D%/qcow2/printable.h \

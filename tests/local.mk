@@ -35,6 +35,7 @@ unit_tests = \
 	%D%/unit/test-findings \
 	%D%/unit/test-format \
 	%D%/unit/test-grid \
+	%D%/unit/test-guest-map \
 	%D%/unit/test-header \
 	%D%/unit/test-huge \
 	%D%/unit/test-image \
