@@ -25,33 +25,6 @@ get_description (Qcow2ExtentType type)
   g_assert_not_reached ();
 }
 
-/* Maximum size of a printed extent or total, in bytes. */
-#define PIECE_MAX 160
-
-/* Returns the end of OUT, with room for PIECE_MAX bytes after it.  Pieces are
- * written in place because there may be very many of them. */
-static char *
-begin_piece (GString *out)
-{
-  const gsize len = out->len;
-
-  if (out->allocated_len - len <= PIECE_MAX)
-    {
-      g_string_set_size (out, len + PIECE_MAX);
-      g_string_truncate (out, len);
-    }
-
-  return out->str + len;
-}
-
-/* Makes OUT end at AT, the end of the piece that was written. */
-static void
-end_piece (GString *out, char *at)
-{
-  *at = '\0';
-  out->len = (gsize) (at - out->str);
-}
-
 /* Writes NUMBER, an offset or a size, in the format of map files, "0x%08X".
  * Returns the end of the text. */
 static char *
@@ -72,7 +45,7 @@ bitmap_map_begin (BitmapMap *map, GString *out, guint64 start)
 
   g_string_append (out, "# Mapfile. Created by qcow2tool\n"
                         "# current_pos  current_status  current_pass\n");
-  end_piece (out, put_map_number (begin_piece (out), start));
+  digits_end_piece (out, put_map_number (digits_begin_piece (out), start));
   g_string_append (out, "     ?               1\n"
                         "#      pos        size  status\n");
 }
@@ -188,7 +161,7 @@ bitmap_map_extent (BitmapMap *map, GString *out, Qcow2Extent *extent)
 
   if (map->split != 0)
     piece.length = MIN (piece.length, map->split);
-  end_piece (out, put_extent (map, begin_piece (out), &piece));
+  digits_end_piece (out, put_extent (map, digits_begin_piece (out), &piece));
   extent->offset += piece.length;
   extent->length -= piece.length;
   return extent->length > 0;
@@ -212,12 +185,12 @@ append_total (BitmapMap *map, GString *out, Qcow2ExtentType type, guint64 size,
       return;
     }
 
-  char *at = put_object_begin (map, begin_piece (out));
+  char *at = put_object_begin (map, digits_begin_piece (out));
   at = put_comma (map, put_member (map, at, "size", size));
-  end_piece (out, at);
+  digits_end_piece (out, at);
   g_string_append_printf (out, compact ? "\"percent\":%g" : "\"percent\": %g",
                           percent);
-  end_piece (out, put_object_end (map, begin_piece (out), type));
+  digits_end_piece (out, put_object_end (map, digits_begin_piece (out), type));
 }
 
 /* Appends a row to OUT for each type of extent that TOTALS has bytes of. */

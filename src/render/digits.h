@@ -79,6 +79,34 @@ digits_put_text (char *at, const char *text)
   return at + len;
 }
 
+/* Maximum size in bytes of what is written between digits_begin_piece () and
+ * digits_end_piece (). */
+#define DIGITS_PIECE_MAX 256
+
+/* Returns the end of OUT, with room for DIGITS_PIECE_MAX bytes after it.
+ * Pieces are written in place because there may be very many of them. */
+static inline char *
+digits_begin_piece (GString *out)
+{
+  const gsize len = out->len;
+
+  if (out->allocated_len - len <= DIGITS_PIECE_MAX)
+    {
+      g_string_set_size (out, len + DIGITS_PIECE_MAX);
+      g_string_truncate (out, len);
+    }
+
+  return out->str + len;
+}
+
+/* Makes OUT end at AT, the end of the piece that was written. */
+static inline void
+digits_end_piece (GString *out, char *at)
+{
+  *at = '\0';
+  out->len = (gsize) (at - out->str);
+}
+
 char *digits_put_hex (char *at, guint64 value, guint n_least,
                       const char *digits);
 void digits_append (GString *out, guint64 value);
