@@ -342,6 +342,7 @@ const Command cmd_bitmap_map = {
   .example = "--name=b0 --dirty disk.qcow2",
   .page = "qcow2tool-bitmap-map",
   .extra_output = "ddrescue",
+  .own_output = TRUE,
   .one_image = TRUE,
   .purpose = TOOL_ANSWERS,
   .run = run,

@@ -151,6 +151,20 @@ parse_arguments (GOptionContext *context, char *program, char **argv,
   return FALSE;
 }
 
+/* Returns the help of --output. */
+static const char *
+get_output_help (const Options *options)
+{
+  if (options->extra_output != NULL)
+    return "Print text, which is the default, json, jsonl: a line per extent, "
+           "or ddrescue: a map file for GNU ddrescue";
+
+  return options->one_image ? "Print text, which is the default, json, or "
+                              "jsonl: a line per extent"
+                            : "Print text, which is the default, json for one "
+                              "image, or jsonl: a line per image";
+}
+
 /* Parses ARGV, the arguments after the command, into OPTIONS.  TEXT describes
  * the command.  ENTRIES are its own options; those of every command are added.
  * If help is requested, stores it in *HELP, which the caller frees, and checks
@@ -169,16 +183,10 @@ options_parse (Options *options, const HelpText *text,
   /* The help omits options that are always refused or have no use. */
   const int lists = options->one_image ? G_OPTION_FLAG_HIDDEN : 0;
   const int forms = options->text_only ? G_OPTION_FLAG_HIDDEN : 0;
-  const char *const form_help
-      = options->one_image
-            ? "Print text, which is the default, json, jsonl: a line per "
-              "extent, or ddrescue: a map file for GNU ddrescue"
-            : "Print text, which is the default, json for one image, or "
-              "jsonl: a line per image";
   /* clang-format off */
   const GOptionEntry common[] = {
-    { "output", 0, forms, G_OPTION_ARG_FILENAME, &output, form_help,
-      outputs },
+    { "output", 0, forms, G_OPTION_ARG_FILENAME, &output,
+      get_output_help (options), outputs },
     { "files-from", 0, lists, G_OPTION_ARG_FILENAME_ARRAY,
       &options->line_files,
       "Read names of more images from FILE, one per line; - is standard input",

@@ -79,7 +79,7 @@ new_emitter (Tool *tool)
 {
   GString *text = output_get_text (tool->output);
 
-  if (tool->command->extra_output != NULL)
+  if (tool->command->own_output)
     return emitter_new_text (text);
 
   switch (tool->options.output)

@@ -36,9 +36,10 @@ typedef struct
   const char *example;  /* arguments after its name, for the help */
   const char *page;     /* its man page, or NULL: that of the program */
   const char *keys[6];  /* JSON keys of an image; NULL-terminated */
-  /* A further value of --output, or NULL, for a command that does not print an
-   * object per image and interprets --output itself. */
+  /* A further value of --output, or NULL. */
   const char *extra_output;
+  /* It prints no object per image, and interprets --output itself. */
+  gboolean own_output;
   /* Values of a first operand KIND, or NULL if all operands are images. */
   const char *const *kinds;
   gboolean may_lack_image; /* an option works without an image */
