@@ -140,6 +140,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/render/emitter.h \
 	%D%/render/format.c \
 	%D%/render/format.h \
+	%D%/render/guest-map.c \
+	%D%/render/guest-map.h \
 	%D%/render/json.c \
 	%D%/render/percent.c \
 	%D%/render/percent.h \
@@ -168,6 +170,7 @@ noinst_LTLIBRARIES += %D%/libcli.la
 	%D%/cli/cmd-dump.c \
 	%D%/cli/cmd-extensions.c \
 	%D%/cli/cmd-header.c \
+	%D%/cli/cmd-map.c \
 	%D%/cli/cmd-table.c \
 	%D%/cli/commands.c \
 	%D%/cli/commands.h \
@@ -193,6 +196,8 @@ noinst_LTLIBRARIES += %D%/libcli.la
 	%D%/cli/print-entries.h \
 	%D%/cli/print-extensions.c \
 	%D%/cli/print-extensions.h \
+	%D%/cli/print-guest-map.c \
+	%D%/cli/print-guest-map.h \
 	%D%/cli/print-table.c \
 	%D%/cli/print-table.h \
 	%D%/cli/report.c \

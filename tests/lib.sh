@@ -288,6 +288,7 @@ extensions
 bitmaps
 bitmap-table
 bitmap-map
+map
 dump
 table
 check
@@ -328,6 +329,7 @@ bitmaps --stats
 bitmaps --names
 bitmap-map --index 0 --force
 table snapshots --at 0x200 --count 99
+map --output json
 dump-header
 dump-header -j
 dump-header-exts
@@ -343,6 +345,9 @@ bitmap-map --index 0 --output json --force
 bitmap-map --index 0 --output jsonl --force
 bitmap-map --index 0 --output ddrescue --force
 bitmap-map --index 0 --plot --force
+map
+map --output jsonl
+map --totals
 END
   fi
 }

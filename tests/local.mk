@@ -81,6 +81,7 @@ shell_tests = \
 	%D%/cli/cli-instructions.sh \
 	%D%/cli/cli-json.sh \
 	%D%/cli/cli-list.sh \
+	%D%/cli/cli-map.sh \
 	%D%/cli/cli-output.sh \
 	%D%/cli/cli-samples.sh \
 	%D%/cli/cli-table.sh \
@@ -90,6 +91,7 @@ shell_tests = \
 	%D%/interop/interop-census.sh \
 	%D%/interop/interop-check.sh \
 	%D%/interop/interop-crash.sh \
+	%D%/interop/interop-disk-map.sh \
 	%D%/interop/interop-luks.sh \
 	%D%/interop/interop-map.sh \
 	%D%/interop/interop-qemu.sh \
@@ -126,6 +128,7 @@ EXTRA_DIST += \
 	%D%/interop/interop-check.py \
 	%D%/interop/interop-compare.py \
 	%D%/interop/interop-crash.py \
+	%D%/interop/interop-disk-map.py \
 	%D%/interop/interop-luks.py \
 	%D%/interop/interop-map.py \
 	%D%/interop/interop-table.py \

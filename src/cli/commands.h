@@ -15,6 +15,7 @@ G_BEGIN_DECLS
   DO (bitmaps)                                                                \
   DO (bitmap_table)                                                           \
   DO (bitmap_map)                                                             \
+  DO (map)                                                                    \
   DO (dump)                                                                   \
   DO (table)                                                                  \
   DO (check)                                                                  \

@@ -64,6 +64,7 @@ extensions Commands that show what is in an image:
 bitmaps Commands that show what is in an image:
 bitmap-table Commands that show what is in an image:
 bitmap-map Commands that show what is in an image:
+map Commands that show what is in an image:
 dump Commands that show what is in an image:
 table Commands that show what is in an image:
 check Commands that check an image:
@@ -150,6 +151,8 @@ for command in $commands; do
   case $command in
     dump-header*) operands=IMAGE ;;
     bitmap-map) operands=IMAGE needs=(--index=0) ;;
+    # Totals do not name the file.
+    map) operands=IMAGE needs=(--totals) ;;
     table) operands='KIND IMAGE...' words=(table l1) ;;
   esac
   check "the help of $command has a usage line" \
@@ -195,7 +198,8 @@ for command in $commands; do
   # Help omits options that the command does not support.
   for option in --output --files-from --files0-from --format --force-share; do
     case $command$option in
-      dump-header*--output | dump-header*--files* | bitmap-map--files*)
+      dump-header*--output | dump-header*--files* | bitmap-map--files* \
+        | map--files*)
         check "the help of $command does not offer $option" \
           test "$(grep -cwF -e "$option" "$tmp/help")" = 0 ;;
       *)
@@ -268,7 +272,7 @@ for command in $commands; do
       expect_usage "$command takes one image" "$command" '*one image*'
       tool "${words[@]}" --output=jsonl "$image"
       expect_usage "$command --output=jsonl" "$command" '*text*' ;;
-    bitmap-map)
+    bitmap-map | map)
       expect_usage "$command takes one image" "$command" '*one image*' ;;
     *)
       expect_usage "$command --output=json of two images" "$command" \
@@ -338,7 +342,6 @@ unknown hedaer hedaer "*did you mean 'header'*"
 unknown headers headers "*did you mean 'header'*"
 unknown bitmap bitmap "*did you mean 'bitmaps'*"
 unknown info info "*did you mean 'header' or 'bitmaps'?"
-unknown map map "*did you mean 'bitmap-map'?"
 for name in amend bench commit compare convert create dd measure rebase \
     resize snapshot; do
   unknown $name $name "*qemu-img does that"

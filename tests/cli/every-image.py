@@ -59,6 +59,13 @@ FORGED_MAP = re.compile(
     r'|\[|\]|( {4})?{"|# |0x[0-9A-F]{8,} +\?   |0x[0-9A-F]+  0x[0-9A-F]+  [?+]$'
     r'| *[0-9.]+[KMGTPE]? \||A character is ).+$', re.MULTILINE)
 
+# Lines of map are a table, totals or JSON.
+FORGED_DISK_MAP = re.compile(
+    r'^(?!Offset +Length +Mapped to +File$'
+    r'|(0|0x[0-9a-f]+) +0x[0-9a-f]+ +(0|0x[0-9a-f]+|-|damaged) '
+    r'|(data|zero|unallocated|compressed|damaged) +[0-9]+$'
+    r'|\[|\]|( {4})?\{").+$', re.MULTILINE)
+
 # dump prints what these commands print.
 PARTS = ('header', 'extensions', 'bitmaps')
 
@@ -171,23 +178,50 @@ class Run:
 
     def check_lines(self, text):
         command = self.way.split()[0]
-        forged = {'check': FORGED_CHECK, 'bitmap-map': FORGED_MAP}.get(
-            command, FORGED).search(text)
+        forged = {'check': FORGED_CHECK, 'bitmap-map': FORGED_MAP,
+                  'map': FORGED_DISK_MAP}.get(command, FORGED).search(text)
         if forged:
             self.complain('a forged line', forged.group())
-        if command == 'bitmap-map' and not self.is_cut:
+        if self.is_cut:
+            return
+        if command == 'bitmap-map':
             self.check_map(text)
+        if command == 'map':
+            self.check_disk_map(self.parse_extents(text))
+
+    def parse_extents(self, text):
+        """Returns the extents in TEXT if they are JSON."""
+        if '--output json' not in self.way or not text:
+            return []
+        try:
+            if '--output jsonl' in self.way:
+                return [json.loads(line) for line in text.splitlines()]
+            return json.loads(text)
+        except ValueError as error:
+            self.complain('not JSON: %r:' % error, text)
+            return []
+
+    def check_disk_map(self, extents):
+        """Extents cover the disk without a gap, and adjacent ones differ."""
+        end, last = 0, None
+        for extent in extents:
+            place = {'start': extent['start'], 'length': extent['length']}
+            if 'offset' in extent:
+                place['offset'] = extent['offset']
+            kind = {**extent, **dict.fromkeys(place)}
+            host = place.get('offset')
+            # Damage of another kind may follow.
+            if extent['start'] != end or extent['length'] == 0 or (
+                    (kind, host) == last and 'damaged' not in kind):
+                self.complain('after %d:' % end, extent)
+            end += extent['length']
+            if host is not None:
+                host += extent['length']
+            last = kind, host
 
     def check_map(self, text):
         """Extents cover the disk without a gap, and adjacent ones differ."""
-        if '--output json' in self.way and text:
-            try:
-                lines = [text] if '--output json ' in self.way \
-                    else text.splitlines()
-                for line in lines:
-                    json.loads(line)
-            except ValueError as error:
-                self.complain('not JSON: %r:' % error, text)
+        self.parse_extents(text)
         if set(self.way.split()) & {'--output', '--totals', '--plot'}:
             return
         end, last = 0, None

@@ -140,6 +140,11 @@ static const Line lines[] = {
     { "bitmap-map", "--index=0", "--force", "--contains=1M", IMAGE } },
   JSON ("bitmap-map", "--index=0", "--force"),
   JSONL ("bitmap-map", "--index=0", "--force"),
+  TEXT ("map"),
+  JSON ("map"),
+  JSONL ("map", "--start-offset=70001", "--max-length=1G"),
+  TEXT ("map", "--totals"),
+  JSON ("map", "--totals"),
 };
 /* clang-format on */
 

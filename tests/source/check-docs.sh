@@ -142,7 +142,7 @@ hidden ()
 {
   case $1 in
     dump-header*) echo '^--(output|files0?-from)$' ;;
-    bitmap-map) echo '^--files0?-from$' ;;
+    bitmap-map | map) echo '^--files0?-from$' ;;
     *) echo '^$' ;;
   esac
 }
