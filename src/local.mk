@@ -22,6 +22,8 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/directory-index.h \
 	%D%/qcow2/directory.c \
 	%D%/qcow2/directory.h \
+	%D%/qcow2/dirty-data.c \
+	%D%/qcow2/dirty-data.h \
 	%D%/qcow2/dumper.c \
 	%D%/qcow2/dumper.h \
 	%D%/qcow2/error.c \

@@ -27,6 +27,7 @@ unit_tests = \
 	%D%/unit/test-cut \
 	%D%/unit/test-directory \
 	%D%/unit/test-digits \
+	%D%/unit/test-dirty-data \
 	%D%/unit/test-drive \
 	%D%/unit/test-bitmap-checker \
 	%D%/unit/test-extension \

@@ -47,5 +47,7 @@ gboolean qcow2_extent_query_walk (const Qcow2ExtentQuery *query,
                                   GError **error);
 gboolean qcow2_extent_query_count (const Qcow2ExtentQuery *query,
                                    Qcow2ExtentTotals *totals, GError **error);
+void qcow2_extent_totals_add (Qcow2ExtentTotals *totals, Qcow2ExtentType type,
+                              guint64 length);
 
 G_END_DECLS

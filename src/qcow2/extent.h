@@ -9,12 +9,17 @@
 G_BEGIN_DECLS
 
 /* The values are those that NBD transmits: bit 0 is set if an extent must be
- * copied. */
+ * copied.  If dirty extents are split by what the image has of them, bit 2 is
+ * set if an extent reads as zeroes, and bit 3 if the image does not have it:
+ * dirty-data.h. */
 typedef enum
 {
   QCOW2_EXTENT_CLEAN = 0,
   QCOW2_EXTENT_DIRTY = 1,
-  QCOW2_EXTENT_UNKNOWN = 3
+  QCOW2_EXTENT_UNKNOWN = 3,
+  QCOW2_EXTENT_DIRTY_ZERO = 5,
+  QCOW2_EXTENT_DIRTY_UNALLOCATED = 9,
+  QCOW2_EXTENT_DIRTY_UNALLOCATED_ZERO = 13
 } Qcow2ExtentType;
 
 #define QCOW2_EXTENT_MUST_COPY(type) (((type) &1) != 0)
@@ -33,6 +38,10 @@ typedef struct
   guint64 clean;
   guint64 dirty;
   guint64 unknown;
+  /* 0 unless dirty extents were split.  DIRTY does not include these. */
+  guint64 dirty_zero;
+  guint64 dirty_unallocated;
+  guint64 dirty_unallocated_zero;
 } Qcow2ExtentTotals;
 
 G_END_DECLS

@@ -9,8 +9,10 @@
 
 #include "qcow2/compiler.h"
 
-static void
-add_total (Qcow2ExtentTotals *totals, Qcow2ExtentType type, guint64 length)
+/* Adds an extent of TYPE with LENGTH bytes to TOTALS. */
+void
+qcow2_extent_totals_add (Qcow2ExtentTotals *totals, Qcow2ExtentType type,
+                         guint64 length)
 {
   switch (type)
     {
@@ -23,6 +25,15 @@ add_total (Qcow2ExtentTotals *totals, Qcow2ExtentType type, guint64 length)
     case QCOW2_EXTENT_UNKNOWN:
       totals->unknown += length;
       return;
+    case QCOW2_EXTENT_DIRTY_ZERO:
+      totals->dirty_zero += length;
+      return;
+    case QCOW2_EXTENT_DIRTY_UNALLOCATED:
+      totals->dirty_unallocated += length;
+      return;
+    case QCOW2_EXTENT_DIRTY_UNALLOCATED_ZERO:
+      totals->dirty_unallocated_zero += length;
+      return;
     }
 }
 
@@ -30,9 +41,9 @@ static gboolean
 on_run (Qcow2BitWalk *walk, guint64 first, guint64 end, Qcow2ExtentType type,
         GError **error G_GNUC_UNUSED)
 {
-  add_total (walk->data, type,
-             qcow2_bit_walk_to_guest (walk, end)
-                 - qcow2_bit_walk_to_guest (walk, first));
+  qcow2_extent_totals_add (walk->data, type,
+                           qcow2_bit_walk_to_guest (walk, end)
+                               - qcow2_bit_walk_to_guest (walk, first));
   return TRUE;
 }
 
@@ -110,9 +121,9 @@ on_bits (Qcow2BitWalk *walk, guint64 first, guint64 end, const guint8 *bytes,
   const guint64 skipped = (whole_first - base) / QCOW2_WORD_BITS * 8;
   const guint64 n = count_set (whole_first, whole_end, bytes + skipped);
   const guint64 granularity = walk->query->bitmap->granularity;
-  add_total (walk->data, QCOW2_EXTENT_DIRTY, n * granularity);
-  add_total (walk->data, walk->clear,
-             (whole_end - whole_first - n) * granularity);
+  qcow2_extent_totals_add (walk->data, QCOW2_EXTENT_DIRTY, n * granularity);
+  qcow2_extent_totals_add (walk->data, walk->clear,
+                           (whole_end - whole_first - n) * granularity);
   return TRUE;
 }
 

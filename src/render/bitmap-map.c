@@ -20,6 +20,12 @@ get_description (Qcow2ExtentType type)
       return "dirty";
     case QCOW2_EXTENT_UNKNOWN:
       return "unknown";
+    case QCOW2_EXTENT_DIRTY_ZERO:
+      return "dirty,zero";
+    case QCOW2_EXTENT_DIRTY_UNALLOCATED:
+      return "dirty,unallocated";
+    case QCOW2_EXTENT_DIRTY_UNALLOCATED_ZERO:
+      return "dirty,zero,unallocated";
     }
 
   g_assert_not_reached ();
@@ -110,6 +116,12 @@ get_line_end (Qcow2ExtentType type)
       return "    1  dirty\n";
     case QCOW2_EXTENT_UNKNOWN:
       return "    3  unknown\n";
+    case QCOW2_EXTENT_DIRTY_ZERO:
+      return "    5  dirty,zero\n";
+    case QCOW2_EXTENT_DIRTY_UNALLOCATED:
+      return "    9  dirty,unallocated\n";
+    case QCOW2_EXTENT_DIRTY_UNALLOCATED_ZERO:
+      return "   13  dirty,zero,unallocated\n";
     }
 
   g_assert_not_reached ();
@@ -198,11 +210,23 @@ void
 bitmap_map_totals (BitmapMap *map, GString *out,
                    const Qcow2ExtentTotals *totals)
 {
-  const guint64 whole = totals->clean + totals->dirty + totals->unknown;
+  const struct
+  {
+    Qcow2ExtentType type;
+    guint64 size;
+  } rows[] = { { QCOW2_EXTENT_CLEAN, totals->clean },
+               { QCOW2_EXTENT_DIRTY, totals->dirty },
+               { QCOW2_EXTENT_UNKNOWN, totals->unknown },
+               { QCOW2_EXTENT_DIRTY_ZERO, totals->dirty_zero },
+               { QCOW2_EXTENT_DIRTY_UNALLOCATED, totals->dirty_unallocated },
+               { QCOW2_EXTENT_DIRTY_UNALLOCATED_ZERO,
+                 totals->dirty_unallocated_zero } };
+  guint64 whole = 0;
 
-  append_total (map, out, QCOW2_EXTENT_CLEAN, totals->clean, whole);
-  append_total (map, out, QCOW2_EXTENT_DIRTY, totals->dirty, whole);
-  append_total (map, out, QCOW2_EXTENT_UNKNOWN, totals->unknown, whole);
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
+    whole += rows[i].size;
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
+    append_total (map, out, rows[i].type, rows[i].size, whole);
 }
 
 /* Appends the end of the output to OUT. */
