@@ -345,6 +345,8 @@ bitmap-map --index 0 --output json --force
 bitmap-map --index 0 --output jsonl --force
 bitmap-map --index 0 --output ddrescue --force
 bitmap-map --index 0 --plot --force
+bitmap-map --index 0 --data --force
+bitmap-map --index 0 --data --totals --force
 map
 map --output jsonl
 map --totals

@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/number.h"
 #include "cli/print-contents.h"
+#include "cli/print-guest-map.h"
 #include "cli/selection.h"
 #include "cli/usage.h"
 #include "qcow2/error.h"
@@ -23,6 +24,7 @@ typedef struct
   gboolean force;
   gboolean totals;
   gboolean want_plot;
+  gboolean want_data;
 
   OptionsNumber start;      /* guest offset in bytes */
   OptionsNumber max_length; /* bytes */
@@ -111,7 +113,16 @@ show_bitmap (Tool *tool, Qcow2Image *image, Qcow2BitmapChecker *checker,
                                 request->max_length.value);
   if (!request->force && !qcow2_extent_query_verify_size (&query, error))
     return FALSE;
-  if (!contents_print (&request->style, tool, &query, error))
+
+  g_autoptr (Qcow2GuestMap) disk
+      = request->want_data ? qcow2_guest_map_new (image, query.first_error)
+                           : NULL;
+  request->style.disk = disk;
+  const gboolean printed
+      = contents_print (&request->style, tool, &query, error);
+  if (disk != NULL)
+    guest_map_report (tool, disk);
+  if (!printed)
     return FALSE;
 
   /* The exit status of --contains is its answer. */
@@ -232,6 +243,9 @@ check_combinations (const Request *request, OptionsOutput output,
   const char *const dirties[]
       = { request->totals ? "" : what, map_file ? "--output=ddrescue" : "",
           request->style.map.only_dirty ? "--dirty" : "", NULL };
+  const char *const forms[]
+      = { request->totals ? "" : what, map_file ? "--output=ddrescue" : "",
+          request->want_data ? "--data" : "", NULL };
   const char *const ranges[]
       = { request->contains_text != NULL ? "--contains" : "",
           request->start.given        ? "--start-offset"
@@ -242,6 +256,7 @@ check_combinations (const Request *request, OptionsOutput output,
   if (!usage_check_exclusive (kinds, error)
       || !usage_check_exclusive (splits, error)
       || !usage_check_exclusive (dirties, error)
+      || !usage_check_exclusive (forms, error)
       || !usage_check_exclusive (ranges, error))
     return FALSE;
 
@@ -291,6 +306,9 @@ run (Tool *tool, char **argv, GError **error)
       "Print the number of bytes of each type", NULL },
     { "dirty", 0, 0, G_OPTION_ARG_NONE, &request.style.map.only_dirty,
       "Print only extents that must be copied: dirty or unknown ones", NULL },
+    { "data", 0, 0, G_OPTION_ARG_NONE, &request.want_data,
+      "Split dirty extents by what this image has of them: data, zeroes or "
+      "nothing", NULL },
     { "start-offset", 0, 0, OPTIONS_ARG_NUMBER, &request.start,
       "Begin at guest offset OFFSET", "OFFSET" },
     { "max-length", 0, 0, OPTIONS_ARG_NUMBER, &request.max_length,

@@ -31,32 +31,39 @@ print_extent (const Qcow2Extent *extent, gpointer data, GError **error)
 }
 
 static gboolean
-print_map (BitmapMap *map, Tool *tool, const Qcow2ExtentQuery *query,
+print_map (ContentsStyle *style, Tool *tool, const Qcow2ExtentQuery *query,
            GError **error)
 {
   GString *out = tool_get_text (tool);
-  MapJob job = { .tool = tool, .map = map };
+  MapJob job = { .tool = tool, .map = &style->map };
 
-  bitmap_map_begin (map, out, query->start);
+  bitmap_map_begin (&style->map, out, query->start);
   const gboolean printed
-      = qcow2_extent_query_walk (query, print_extent, &job, error);
-  bitmap_map_end (map, out);
+      = style->disk != NULL
+            ? qcow2_dirty_data_walk (query, style->disk, print_extent, &job,
+                                     error)
+            : qcow2_extent_query_walk (query, print_extent, &job, error);
+  bitmap_map_end (&style->map, out);
   return printed;
 }
 
 static gboolean
-print_totals (BitmapMap *map, Tool *tool, const Qcow2ExtentQuery *query,
+print_totals (ContentsStyle *style, Tool *tool, const Qcow2ExtentQuery *query,
               GError **error)
 {
   GString *out = tool_get_text (tool);
   Qcow2ExtentTotals totals;
+  const gboolean counted
+      = style->disk != NULL
+            ? qcow2_dirty_data_count (query, style->disk, &totals, error)
+            : qcow2_extent_query_count (query, &totals, error);
 
-  if (!qcow2_extent_query_count (query, &totals, error))
+  if (!counted)
     return FALSE;
 
-  bitmap_map_begin (map, out, query->start);
-  bitmap_map_totals (map, out, &totals);
-  bitmap_map_end (map, out);
+  bitmap_map_begin (&style->map, out, query->start);
+  bitmap_map_totals (&style->map, out, &totals);
+  bitmap_map_end (&style->map, out);
   return TRUE;
 }
 
@@ -136,9 +143,9 @@ contents_print (ContentsStyle *style, Tool *tool,
   switch (style->form)
     {
     case CONTENTS_MAP:
-      return print_map (&style->map, tool, query, error);
+      return print_map (style, tool, query, error);
     case CONTENTS_TOTALS:
-      return print_totals (&style->map, tool, query, error);
+      return print_totals (style, tool, query, error);
     case CONTENTS_PLOT:
       return print_plot (style, tool, query, error);
     case CONTENTS_ANSWER:

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "cli/tool.h"
-#include "qcow2/contents.h"
+#include "qcow2/dirty-data.h"
 #include "render/bitmap-map.h"
 
 G_BEGIN_DECLS
@@ -21,11 +21,13 @@ typedef enum
 typedef struct
 {
   ContentsForm form;
-  BitmapMap map;     /* for CONTENTS_MAP and CONTENTS_TOTALS */
-  guint plot_width;  /* for CONTENTS_PLOT: characters */
-  guint plot_height; /* for CONTENTS_PLOT: lines */
-  guint64 length;    /* for CONTENTS_ANSWER: bytes that were asked about; the
-                        disk may have fewer */
+  BitmapMap map;       /* for CONTENTS_MAP and CONTENTS_TOTALS */
+  guint plot_width;    /* for CONTENTS_PLOT: characters */
+  guint plot_height;   /* for CONTENTS_PLOT: lines */
+  guint64 length;      /* for CONTENTS_ANSWER: bytes that were asked about; the
+                          disk may have fewer */
+  Qcow2GuestMap *disk; /* for CONTENTS_MAP and CONTENTS_TOTALS: splits dirty
+                          extents; or NULL */
 } ContentsStyle;
 
 gboolean contents_print (ContentsStyle *style, Tool *tool,

@@ -142,6 +142,84 @@ expect_answer '--split 1' << 'END'
 {"offset":2097152,"length":1,"type":0,"description":"clean"}
 END
 
+# With --data.  The guest has data in all that is dirty here, unless it is made
+# another kind of cluster; the L2 table has an entry for each granule.
+map two-bitmaps --name bm0 --data
+expect_answer '--data: all of it is data' << 'END'
+         0     2097152    1  dirty
+   2097152     2097152    0  clean
+   4194304      262144    1  dirty
+   4456448    62652416    0  clean
+END
+# l2_table: prints the host offset of the first L2 table of $image.
+l2_table ()
+{
+  python3 - "$image" << 'END'
+import sys
+with open(sys.argv[1], 'rb') as file:
+    file.seek(40)
+    file.seek(int.from_bytes(file.read(8), 'big'))
+    print(int.from_bytes(file.read(8), 'big') & 0xfffffffffffe00)
+END
+}
+copy two-bitmaps data
+l2=$(l2_table)
+patch "$((l2 + 8))" 0000000000000000
+patch "$((l2 + 16))" 0000000000000001
+patch "$((l2 + 64 * 8))" 0000000000000000
+tool bitmap-map --name bm0 --data "$image"
+expect_answer '--data: zeroes, and nothing' << 'END'
+         0       65536    1  dirty
+     65536       65536   13  dirty,zero,unallocated
+    131072       65536    5  dirty,zero
+    196608     1900544    1  dirty
+   2097152     2097152    0  clean
+   4194304       65536   13  dirty,zero,unallocated
+   4259840      196608    1  dirty
+   4456448    62652416    0  clean
+END
+tool bitmap-map --name bm0 --data --dirty --split=128k --output=jsonl \
+  --start-offset=100000 --max-length=400000 "$image"
+expect_answer '--data: a part, in pieces' << 'END'
+{"offset":100000,"length":31072,"type":13,"description":"dirty,zero,unallocated"}
+{"offset":131072,"length":65536,"type":5,"description":"dirty,zero"}
+{"offset":196608,"length":131072,"type":1,"description":"dirty"}
+{"offset":327680,"length":131072,"type":1,"description":"dirty"}
+{"offset":458752,"length":41248,"type":1,"description":"dirty"}
+END
+tool bitmap-map --name bm0 --data --totals "$image"
+expect_answer '--data: totals' << 'END'
+  64749568  96.5%   0 clean
+   2162688   3.2%   1 dirty
+     65536   0.1%   5 dirty,zero
+    131072   0.2%  13 dirty,zero,unallocated
+END
+tool bitmap-map --name bm0 --data --totals --dirty --output=json "$image"
+expect_answer '--data: totals in JSON' << 'END'
+[
+    {"size": 2162688, "percent": 3.22266, "type": 1, "description": "dirty"},
+    {"size": 65536, "percent": 0.0976562, "type": 5, "description": "dirty,zero"},
+    {"size": 131072, "percent": 0.195312, "type": 13, "description": "dirty,zero,unallocated"}
+]
+END
+copy two-bitmaps data-damaged
+patch "$((l2 + 8))" 8000000000ff0000
+tool bitmap-map --name bm0 --data "$image"
+expect_damage '--data: a damaged entry' \
+  "$image: 0x*: L2 table: *after the end of the file; *65536 bytes*"
+expect_out '--data: a damaged entry must be copied' << 'END'
+         0     2097152    1  dirty
+   2097152     2097152    0  clean
+   4194304      262144    1  dirty
+   4456448    62652416    0  clean
+END
+map in-use --index 0 --data --force --max-length=512k
+expect '--data --force' 2
+expect_out '--data --force: unknown extents are not split' << 'END'
+         0      262144   13  dirty,zero,unallocated
+    262144      262144    3  unknown
+END
+
 # --contains as a predicate.
 contains ()
 {
@@ -540,6 +618,9 @@ done << 'END'
 --output=ddrescue --totals
 --output=ddrescue --plot
 --output=ddrescue --dirty
+--output=ddrescue --data
+--plot --data
+--contains=0 --data
 --contains=0 --start-offset=0
 --contains=0 --max-length=1
 END

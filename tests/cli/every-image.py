@@ -54,8 +54,10 @@ FORGED_CHECK = re.compile(r'^(?!(error|warning|note) [A-Z0-9]+-[0-9]+ |    '
 
 # Lines of bitmap-map are text, totals, JSON, a map file or a plot.
 FORGED_MAP = re.compile(
-    r'^(?! *[0-9]+ +[0-9]+ +[013]  (clean|dirty|unknown)$'
-    r'| *[0-9]+ +[0-9]+\.[0-9]% +[013] (clean|dirty|unknown)$'
+    r'^(?! *[0-9]+ +[0-9]+ +([013]  (clean|dirty|unknown)'
+    r'|[0-9]+  dirty(,zero)?(,unallocated)?)$'
+    r'| *[0-9]+ +[0-9]+\.[0-9]% +([013] (clean|dirty|unknown)'
+    r'|[0-9]+ dirty(,zero)?(,unallocated)?)$'
     r'|\[|\]|( {4})?{"|# |0x[0-9A-F]{8,} +\?   |0x[0-9A-F]+  0x[0-9A-F]+  [?+]$'
     r'| *[0-9.]+[KMGTPE]? \||A character is ).+$', re.MULTILINE)
 

@@ -4,25 +4,29 @@
 
   map SEED    makes images with QEMU's programs, and compares the output of map
               with that of qemu-img map; prints a line per result
+  data SEED   makes images with a bitmap, and compares the output of bitmap-map
+              --data with what nbdinfo says about an export of qemu-nbd:
+              the bitmap, what reads as zeroes, and what is in the image
 
 The images and command lines depend only on SEED.
 """
 
+import importlib
 import json
 import os
 import random
 import signal
-import subprocess
 import sys
 
 sys.dont_write_bytecode = True
 
+# The file name is not a valid identifier.
+interop_map = importlib.import_module('interop-map')
+Failure, TooSlow = interop_map.Failure, interop_map.TooSlow
+run = interop_map.run
+
 TOOL = os.environ.get('QCOW2TOOL', '').split()
 SLOW = bool(os.environ.get('QCOW2TOOL_SLOW'))
-
-# A limit far above the time that a program needs on any machine.  If it takes
-# even longer, there is no result.
-TIMEOUT = 300
 
 SECRET = ('--object', 'secret,id=s,data=open')
 
@@ -32,7 +36,7 @@ KINDS = [
     ('plain', '', 9, 21, ''),
     ('plain', '', 9, 21, ''),
     ('plain', '', 9, 21, ''),
-    ('version 2', 'compat=0.10', 9, 21, ''),
+    ('version 2', 'compat=0.10', 9, 21, 'version-2'),
     ('zlib', 'compression_type=zlib', 9, 21, 'compressed'),
     ('zstd', 'compression_type=zstd', 9, 21, 'compressed'),
     ('extended L2', 'extended_l2=on', 14, 21, ''),
@@ -55,22 +59,6 @@ KINDS = [
 ]
 
 
-class TooSlow(Exception):
-    """A program took longer than TIMEOUT."""
-
-
-class Failure(Exception):
-    """A program of QEMU failed."""
-
-
-def run(*command):
-    try:
-        return subprocess.run(command, capture_output=True, check=False,
-                              timeout=TIMEOUT)
-    except subprocess.TimeoutExpired:
-        raise TooSlow(command[0]) from None
-
-
 def demand(*command):
     """Runs COMMAND, which must succeed, and returns its output."""
     done = run(*command)
@@ -82,9 +70,9 @@ def demand(*command):
 
 
 class RandomImage:
-    """A random image of a kind at path."""
+    """A random image of KIND.  If GRANULARITY is not 0, it has a bitmap b0."""
 
-    def __init__(self, rng, kind, cluster_bits):
+    def __init__(self, rng, kind, cluster_bits, granularity=0):
         self.name, options, _, _, properties = kind
         self.rng = rng
         self.cluster = 1 << cluster_bits
@@ -94,6 +82,11 @@ class RandomImage:
         self.size = self.random_size()
         self.secret = SECRET if 'luks' in self.properties else ()
         self.create(options)
+        if granularity:
+            # What was written before is clean.
+            self.use()
+            self.img('bitmap', '--add', '-g', str(granularity), self.path,
+                     'b0')
         for _ in range(rng.randint(1, 2)):
             self.use()
         if 'snapshot' in self.properties:
@@ -244,12 +237,17 @@ def differ(what, ours, theirs):
     return []
 
 
+def look_for_holes(image, extents):
+    """QEMU also examines the holes of images that look preallocated.  EXTENTS
+    are those of qemu-img map."""
+    if any(extent['data'] and extent['zero'] for extent in extents):
+        image.properties.add('holes')
+
+
 def compare_json(image, *options):
     theirs = json.loads(image.ask_qemu('--output=json', *options).stdout)
     ours = json.loads(image.ask('--output=json', *options))
-    # QEMU also examines the holes of images that look preallocated.
-    if any(extent['data'] and extent['zero'] for extent in theirs):
-        image.properties.add('holes')
+    look_for_holes(image, theirs)
     differences = differ('json ' + ' '.join(options),
                          merge(image, ours, True),
                          merge(image, theirs, False))
@@ -309,17 +307,102 @@ def plan(rng):
         yield kind, some
 
 
-def compare_all(seed):
+# ---- bitmap-map --data ----
+
+
+class Export(interop_map.Export):
+    """Also exports the layer that each range comes from."""
+
+    def __init__(self, path):
+        super().__init__(path, ['b0'])
+        self.command.insert(1, '--allocation-depth')
+
+    def ask_context(self, context):
+        return json.loads(demand('nbdinfo', '--json', '--map=' + context,
+                                 'nbd+unix:///?socket=' + self.socket))
+
+
+def cut(maps):
+    """Yields the ranges in which none of MAPS, lists of extents, changes, and
+    the type that each of them has there."""
+    indexes = [0] * len(maps)
+    start = 0
+    while indexes[0] < len(maps[0]):
+        current = [extents[index] for extents, index in zip(maps, indexes)]
+        ends = [extent['offset'] + extent['length'] for extent in current]
+        yield start, min(ends), [extent['type'] for extent in current]
+        start = min(ends)
+        indexes = [index + (end == start)
+                   for index, end in zip(indexes, ends)]
+
+
+def get_type(image, dirty, allocation, depth):
+    """Returns the type of a range, from the types of the exported maps."""
+    if not dirty:
+        return 0
+    is_here = depth == 1
+    is_zero = allocation & 2 != 0
+    # The backing file is not opened.
+    if 'overlay' in image.properties and not is_here:
+        is_zero = False
+    return 1 + 4 * is_zero + 8 * (not is_here)
+
+
+def merge_types(image, ranges):
+    merged = []
+    for start, end, kind in ranges:
+        # The holes of a file read as zeroes for QEMU alone.
+        if 'holes' in image.properties and kind == 5:
+            kind = 1
+        if merged and merged[-1][2] == kind:
+            merged[-1] = (merged[-1][0], end, kind)
+        else:
+            merged.append((start, end, kind))
+    return merged
+
+
+def ask_data(image, *options):
+    return json.loads(demand(*TOOL, 'bitmap-map', '--name=b0', '--data',
+                             '--output=json', *options, image.path))
+
+
+def compare_data(rng, image):
+    del rng
+    look_for_holes(image, json.loads(image.ask_qemu('--output=json').stdout))
+    with Export(image.path) as export:
+        maps = [export.ask_context('qemu:dirty-bitmap:b0'),
+                export.ask_context('base:allocation'),
+                export.ask_context('qemu:allocation-depth')]
+    ours = [(extent['offset'], extent['offset'] + extent['length'],
+             extent['type']) for extent in ask_data(image)]
+    theirs = [(start, end, get_type(image, *types))
+              for start, end, types in cut(maps)]
+    totals = {extent['type']: extent['size']
+              for extent in ask_data(image, '--totals')}
+    sums = {}
+    for start, end, kind in ours:
+        sums[kind] = sums.get(kind, 0) + end - start
+    return (differ('--data', merge_types(image, ours),
+                   merge_types(image, theirs))
+            + differ('--data --totals', [totals], [sums]))
+
+
+def compare_all(seed, what):
     cases = list(plan(random.Random(seed)))
+    judge = compare if what == 'map' else compare_data
+    if what == 'data':
+        cases = [case for case in cases if not
+                 {'version-2', 'luks', 'holes'} & set(case[0][4].split())]
     for index, (kind, cluster_bits) in enumerate(cases):
         if SLOW and index % 8 != 0:
             continue
-        name = '%d: %s, %d-bit clusters' % (index, kind[0], cluster_bits)
-        rng = random.Random('%s %d' % (seed, index))
-        image = None
+        name = '%s %d: %s, %d-bit clusters' % (what, index, kind[0],
+                                               cluster_bits)
+        rng = random.Random('%s %s %d' % (what, seed, index))
+        granularity = 1 << rng.randint(9, 20) if what == 'data' else 0
         try:
-            image = RandomImage(rng, kind, cluster_bits)
-            differences = compare(rng, image)
+            image = RandomImage(rng, kind, cluster_bits, granularity)
+            differences = judge(rng, image)
             print('%s\t%s' % (name, '; '.join(differences)))
             if differences:
                 for line in image.log:
@@ -334,7 +417,8 @@ def compare_all(seed):
 def main():
     # This also ends a program that was started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    {'map': compare_all}[sys.argv[1]](*sys.argv[2:])
+    what, seed = sys.argv[1:]
+    compare_all(seed, what)
 
 
 if __name__ == '__main__':

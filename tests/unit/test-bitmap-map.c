@@ -69,6 +69,13 @@ static const Qcow2Extent wide[] = {
     G_GUINT64_CONSTANT (18446744063709551615), UNKNOWN },
 };
 
+/* One extent of each type that --data adds. */
+static const Qcow2Extent split[] = {
+  { 0, 512, QCOW2_EXTENT_DIRTY_ZERO },
+  { 512, 512, QCOW2_EXTENT_DIRTY_UNALLOCATED },
+  { 1024, 512, QCOW2_EXTENT_DIRTY_UNALLOCATED_ZERO },
+};
+
 /* ---- Extents ---- */
 
 static void
@@ -119,6 +126,35 @@ test_jsonl (void)
          "\"description\":\"clean\"}\n"
          "{\"offset\":196608,\"length\":1000,\"type\":3,"
          "\"description\":\"unknown\"}\n");
+}
+
+static void
+test_split_types (void)
+{
+  const BitmapMap text = { .format = BITMAP_MAP_TEXT, .only_dirty = TRUE };
+  const BitmapMap jsonl = { .format = BITMAP_MAP_JSONL };
+  const Qcow2ExtentTotals totals = { .clean = 10,
+                                     .dirty = 20,
+                                     .dirty_zero = 10,
+                                     .dirty_unallocated = 40,
+                                     .dirty_unallocated_zero = 20 };
+
+  check (text, split, 3,
+         "         0         512    5  dirty,zero\n"
+         "       512         512    9  dirty,unallocated\n"
+         "      1024         512   13  dirty,zero,unallocated\n");
+  check (jsonl, split, 3,
+         "{\"offset\":0,\"length\":512,\"type\":5,"
+         "\"description\":\"dirty,zero\"}\n"
+         "{\"offset\":512,\"length\":512,\"type\":9,"
+         "\"description\":\"dirty,unallocated\"}\n"
+         "{\"offset\":1024,\"length\":512,\"type\":13,"
+         "\"description\":\"dirty,zero,unallocated\"}\n");
+  check_totals (text, totals,
+                "        20  20.0%   1 dirty\n"
+                "        10  10.0%   5 dirty,zero\n"
+                "        40  40.0%   9 dirty,unallocated\n"
+                "        20  20.0%  13 dirty,zero,unallocated\n");
 }
 
 /* Dirty and unknown extents have the status "not tried" (?), because they must
@@ -429,6 +465,7 @@ main (int argc, char **argv)
   g_test_add_func ("/bitmap-map/text", test_text);
   g_test_add_func ("/bitmap-map/json", test_json);
   g_test_add_func ("/bitmap-map/jsonl", test_jsonl);
+  g_test_add_func ("/bitmap-map/split-types", test_split_types);
   g_test_add_func ("/bitmap-map/ddrescue", test_ddrescue);
   g_test_add_func ("/bitmap-map/empty", test_empty);
   g_test_add_func ("/bitmap-map/only-dirty", test_only_dirty);
