@@ -21,6 +21,7 @@ typedef struct
 {
   Tool *tool;
   GuestMapStyle *style;
+  gboolean begun; /* the start of the output was printed */
 } Job;
 
 /* Returns whether FINDING, an error, is about the header fields on which the
@@ -40,11 +41,21 @@ bears_on_map (const Qcow2Finding *finding, gconstpointer data G_GNUC_UNUSED)
          && g_strv_contains (names, finding->field->name);
 }
 
+/* Prints the start of the output, once. */
+static void
+begin (Job *job)
+{
+  if (!job->begun)
+    guest_map_begin (job->style, tool_get_text (job->tool));
+  job->begun = TRUE;
+}
+
 static Qcow2Next
 print_extent (const Qcow2MapExtent *extent, gpointer data, GError **error)
 {
-  const Job *job = data;
+  Job *job = data;
 
+  begin (job);
   guest_map_extent (job->style, tool_get_text (job->tool), extent);
   return tool_flush (job->tool, error) ? QCOW2_NEXT_ITEM : QCOW2_NEXT_FAILED;
 }
@@ -57,16 +68,20 @@ count_extent (const Qcow2MapExtent *extent, gpointer data,
   return QCOW2_NEXT_ITEM;
 }
 
+/* If nothing can be read, nothing is printed: an empty array would be an
+ * answer. */
 static gboolean
 print_map (Tool *tool, Qcow2GuestMap *map, GuestMapStyle *style, guint64 start,
            guint64 length, GError **error)
 {
   Job job = { .tool = tool, .style = style };
 
-  guest_map_begin (style, tool_get_text (tool));
   const gboolean printed
       = qcow2_guest_map_walk (map, start, length, print_extent, &job, error);
-  guest_map_end (style, tool_get_text (tool));
+  if (printed)
+    begin (&job);
+  if (job.begun)
+    guest_map_end (style, tool_get_text (tool));
   return printed;
 }
 
