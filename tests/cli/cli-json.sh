@@ -536,4 +536,21 @@ else
     < "$tmp/after-errors"
 fi
 
+# The maps are not objects of an image.  The second image has no L1 table.
+copy two-bitmaps no-l1
+patch 0x24 00000000
+cp --sparse=always "$image" "$tmp/damaged-map.qcow2"
+image luks
+for map in "$tmp"/two-bitmaps.qcow2 "$tmp"/damaged-map.qcow2 "$image"; do
+  tool map --output=json "$map"
+  oracle "map: ${map##*/}: json" map "$schema" disk-map < "$out"
+  tool map --output=jsonl "$map"
+  head -n 1 "$out" > "$tmp/line"
+  oracle "map: ${map##*/}: jsonl" map "$schema" disk-extent < "$tmp/line"
+  tool map --totals --output=json "$map"
+  oracle "map: ${map##*/}: totals" map "$schema" disk-totals < "$out"
+done
+tool bitmap-map --index=0 --data --output=json "$tmp/two-bitmaps.qcow2"
+oracle 'bitmap-map --data: json' map "$schema" map < "$out"
+
 done_testing

@@ -6,6 +6,7 @@
                                   strict JSON that matches KIND in SCHEMA
   document SCHEMA KIND            standard input is one such document
   rules SCHEMA                    standard input is a list of rules
+  map SCHEMA KIND                 standard input is a map, or a line of one
   corpus SCHEMA COMMAND IMAGE...  --output=json, --output=jsonl, the text, the
                                   exit status and the bytes of each image
                                   agree; COMMAND is one word
@@ -171,8 +172,8 @@ class Schema:
         jsonschema.Draft202012Validator.check_schema(schema)
         if kind != 'any':
             del schema['oneOf']
-            schema['$ref'] = '#/$defs/' + (kind if kind == 'rules'
-                                           else kind + '-answer')
+            is_answer = kind + '-answer' in schema['$defs']
+            schema['$ref'] = '#/$defs/' + kind + '-answer' * is_answer
         self.validator = jsonschema.Draft202012Validator(schema)
 
     def validate(self, what, value):
@@ -719,6 +720,11 @@ def check_rules(schema_path):
     Schema(schema_path, 'rules').validate('rules', rules)
 
 
+def check_map(schema_path, kind):
+    document = parse('map', sys.stdin.buffer.read())
+    Schema(schema_path, kind).validate('map', document)
+
+
 def check_stream(*paths):
     patience = 60 if SLOW else 10
     with subprocess.Popen(TOOL + ['header', '--output=jsonl',
@@ -1011,7 +1017,8 @@ def check_qemu_dump(*paths):
 
 
 COMMANDS = {'lines': check_lines, 'document': check_document,
-            'refusals': check_refusals, 'rules': check_rules, 'corpus': check_corpus,
+            'refusals': check_refusals, 'rules': check_rules,
+            'map': check_map, 'corpus': check_corpus,
             'stream': check_stream, 'memory': check_memory,
             'qemu-dump': check_qemu_dump}
 
