@@ -1,13 +1,21 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Four layers: reading images, checking them, rendering text, and the program.
 
-noinst_LTLIBRARIES += \
-	%D%/libcheck.la \
-	%D%/libqcow2meta.la \
-	%D%/librender.la
+noinst_LIBRARIES += \
+	%D%/libcheck.a \
+	%D%/libqcow2meta.a \
+	%D%/librender.a
 bin_PROGRAMS += %D%/qcow2tool
 
-%C%_libqcow2meta_la_SOURCES = \
+# In the order in which they are linked: each needs only those after it.
+layers = \
+	%D%/libcli.a \
+	%D%/librender.a \
+	%D%/libcheck.a \
+	%D%/libqcow2meta.a \
+	$(GLIB_LIBS)
+
+%C%_libqcow2meta_a_SOURCES = \
 	%D%/qcow2/arithmetic.h \
 	%D%/qcow2/bit-walk.c \
 	%D%/qcow2/bit-walk.h \
@@ -67,10 +75,9 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/qcow2/table.c \
 	%D%/qcow2/table.h \
 	%D%/qcow2/totals.c
-%C%_libqcow2meta_la_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
-%C%_libqcow2meta_la_LIBADD = $(GLIB_LIBS)
+%C%_libqcow2meta_a_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
 
-%C%_libcheck_la_SOURCES = \
+%C%_libcheck_a_SOURCES = \
 	%D%/check/bitmap-checker.c \
 	%D%/check/bitmap-checker.h \
 	%D%/check/bitmap-rules.c \
@@ -122,10 +129,9 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/check/verdict.h \
 	%D%/check/whole-image.c \
 	%D%/check/whole-image.h
-%C%_libcheck_la_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
-%C%_libcheck_la_LIBADD = %D%/libqcow2meta.la
+%C%_libcheck_a_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
 
-%C%_librender_la_SOURCES = \
+%C%_librender_a_SOURCES = \
 	%D%/render/advice.c \
 	%D%/render/advice.h \
 	%D%/render/bitmap-list.c \
@@ -154,12 +160,11 @@ bin_PROGRAMS += %D%/qcow2tool
 	%D%/render/text.c \
 	%D%/render/unusable.c \
 	%D%/render/unusable.h
-%C%_librender_la_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
-%C%_librender_la_LIBADD = %D%/libcheck.la
+%C%_librender_a_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
 
 # The program without main (), for tests in process.
-noinst_LTLIBRARIES += %D%/libcli.la
-%C%_libcli_la_SOURCES = \
+noinst_LIBRARIES += %D%/libcli.a
+%C%_libcli_a_SOURCES = \
 	%D%/cli/arguments.c \
 	%D%/cli/arguments.h \
 	%D%/cli/charset.c \
@@ -216,8 +221,7 @@ noinst_LTLIBRARIES += %D%/libcli.la
 	%D%/cli/tool.h \
 	%D%/cli/usage.c \
 	%D%/cli/usage.h
-%C%_libcli_la_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
-%C%_libcli_la_LIBADD = %D%/librender.la
+%C%_libcli_a_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
 
 %C%_qcow2tool_SOURCES = %D%/cli/main.c
-%C%_qcow2tool_LDADD = %D%/libcli.la
+%C%_qcow2tool_LDADD = $(layers)

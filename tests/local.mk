@@ -147,8 +147,8 @@ EXTRA_DIST += \
 	contrib/qcow2.py
 
 # Makes images byte by byte.  Not linked with the code under test.
-check_LTLIBRARIES += %D%/builder/libbuilder.la
-%C%_builder_libbuilder_la_SOURCES = \
+check_LIBRARIES += %D%/builder/libbuilder.a
+%C%_builder_libbuilder_a_SOURCES = \
 	%D%/builder/image-bases.c \
 	%D%/builder/image-builder.c \
 	%D%/builder/image-builder.h \
@@ -156,7 +156,6 @@ check_LTLIBRARIES += %D%/builder/libbuilder.la
 	%D%/builder/image-corpus.c \
 	%D%/builder/image-large.c \
 	%D%/builder/image-rows.h
-%C%_builder_libbuilder_la_LIBADD = $(GLIB_LIBS)
 
 # drive.c runs the program in process, and answer.c examines its output.
 # naive-extents.c reads bitmaps bit by bit.
@@ -167,21 +166,20 @@ oracle_sources = \
 	%D%/oracle/drive.h \
 	%D%/oracle/naive-extents.c \
 	%D%/oracle/naive-extents.h
-check_LTLIBRARIES += %D%/oracle/liboracle.la
-%C%_oracle_liboracle_la_SOURCES = $(oracle_sources)
-%C%_oracle_liboracle_la_LIBADD = $(GLIB_LIBS)
+check_LIBRARIES += %D%/oracle/liboracle.a
+%C%_oracle_liboracle_a_SOURCES = $(oracle_sources)
 
 # A program has one source file, and is linked with these, unless it says
 # otherwise.
 LDADD = \
-	%D%/oracle/liboracle.la \
-	%D%/builder/libbuilder.la \
-	src/libcli.la
+	%D%/oracle/liboracle.a \
+	%D%/builder/libbuilder.a \
+	$(layers)
 
 # These must not be linked with the code under test.
-%C%_builder_mkimage_LDADD = %D%/builder/libbuilder.la
-%C%_unit_test_answer_LDADD = %D%/oracle/liboracle.la
-%C%_unit_test_builder_LDADD = %D%/builder/libbuilder.la
+%C%_builder_mkimage_LDADD = %D%/builder/libbuilder.a $(GLIB_LIBS)
+%C%_unit_test_answer_LDADD = %D%/oracle/liboracle.a $(GLIB_LIBS)
+%C%_unit_test_builder_LDADD = %D%/builder/libbuilder.a $(GLIB_LIBS)
 
 # Peers of the benchmark: see tests/bench/bench.py --help.
 check_PROGRAMS += %D%/bench/null

@@ -27,9 +27,9 @@ fuzz_sources = \
 	%D%/layout.c \
 	%D%/layout.h
 
-check_LTLIBRARIES += %D%/libreplay.la
-%C%_libreplay_la_SOURCES = %D%/replay.c %D%/seeds.c $(fuzz_sources)
-replay_ldadd = %D%/libreplay.la $(LDADD)
+check_LIBRARIES += %D%/libreplay.a
+%C%_libreplay_a_SOURCES = %D%/replay.c %D%/seeds.c $(fuzz_sources)
+replay_ldadd = %D%/libreplay.a $(LDADD)
 %C%_replay_faults_SOURCES = %D%/fuzz-faults.c
 %C%_replay_faults_LDADD = $(replay_ldadd)
 %C%_replay_image_SOURCES = %D%/fuzz-image.c
@@ -56,11 +56,11 @@ noinst_PROGRAMS += $(fuzz_targets)
 fuzz_cflags = -std=gnu11 $(WARN_CFLAGS) $(GLIB_CFLAGS)
 fuzz_ldflags = $(AM_LDFLAGS) -fsanitize=fuzzer
 
-noinst_LTLIBRARIES += %D%/libtarget.la
-%C%_libtarget_la_SOURCES = \
+noinst_LIBRARIES += %D%/libtarget.a
+%C%_libtarget_a_SOURCES = \
 	$(fuzz_sources) $(oracle_sources) tests/builder/image-bytes.c
-%C%_libtarget_la_CFLAGS = $(fuzz_cflags)
-target_ldadd = %D%/libtarget.la src/libcli.la
+%C%_libtarget_a_CFLAGS = $(fuzz_cflags)
+target_ldadd = %D%/libtarget.a $(layers)
 %C%_fuzz_faults_CFLAGS = $(fuzz_cflags)
 %C%_fuzz_faults_LDFLAGS = $(fuzz_ldflags)
 %C%_fuzz_faults_LDADD = $(target_ldadd)
