@@ -5,6 +5,8 @@
 #
 #   sample NAME             sets $sample: a sample image, unpacked
 #   image NAME              sets $image: an image of the builder
+#   all_images PATTERN      sets $images: the paths of all images of the
+#                           builder, except those whose names match PATTERN
 #   tool ARGUMENT...        runs the program: $status, $out and $err (files)
 #   expect NAME STATUS      the last run ended with STATUS; its output and
 #                           messages are not checked
@@ -252,6 +254,25 @@ image ()
 {
   image=$tmp/$1.qcow2
   [ -e "$image" ] || "$MKIMAGE" "$1" "$image" || exit 1
+}
+
+# One process makes all of them, in the time of a few.
+all_images ()
+{
+  local name rest
+
+  if [ ! -e "$tmp/images" ]; then
+    mkdir "$tmp/images"
+    # Sparse images may be too large for a file system.
+    "$MKIMAGE" --all "$tmp/images" 2> /dev/null
+  fi
+  images=()
+  "$MKIMAGE" --list | while read -r name rest; do
+    if [[ ! $name =~ $1 ]] && [ -e "$tmp/images/$name.qcow2" ]; then
+      images+=("$tmp/images/$name.qcow2")
+    fi
+  done
+  [ "${#images[@]}" -gt 0 ] || exit 1
 }
 
 copy ()

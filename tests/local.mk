@@ -113,6 +113,7 @@ EXTRA_DIST += \
 	%D%/bench/bench.py \
 	%D%/bench/images.py \
 	%D%/brief-driver \
+	%D%/cli/bit-by-bit.py \
 	%D%/cli/check-findings.py \
 	%D%/cli/complete.zsh \
 	%D%/cli/completion.sh \

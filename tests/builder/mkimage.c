@@ -86,7 +86,7 @@ list_all (void)
   return fflush (stdout) == 0;
 }
 
-/* Continues after an image that the file system cannot hold.  Returns FALSE
+/* Continues without an image that the file system cannot hold.  Returns FALSE
  * when any image failed. */
 static gboolean
 write_all_images (const char *dir)
@@ -100,7 +100,10 @@ write_all_images (const char *dir)
           = g_strdup_printf ("%s/%s.qcow2", dir, names[i].name);
 
       if (!write_image (names[i].name, path))
-        ok = FALSE;
+        {
+          unlink (path);
+          ok = FALSE;
+        }
     }
 
   return ok;

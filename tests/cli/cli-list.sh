@@ -9,6 +9,9 @@
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
+require python3
+export QCOW2TOOL
+
 # list NAME ARGUMENT...: runs bitmaps --list on an image of the builder.
 list ()
 {
@@ -352,80 +355,10 @@ for output in json jsonl; do
   expect_usage "--list and $output" bitmaps '*--list*'
 done
 
-# check_dirty: DIRTY is a size, and DIRTY% the percentage that the bit-by-bit
-# reader finds.  Both are unknown for a bitmap that cannot be used.
-check_dirty ()
-{
-  local clean marked unknown want=-
-
-  case $state in
-    enabled|disabled)
-      read -r clean marked unknown < <("$srcdir/tests/oracle/bitmap-bits.py" \
-        --totals "$image" "$i")
-      if [ "$clean$marked$unknown" != 000 ]; then
-        want=$(awk "BEGIN { printf \"%.1f%%\",
-          $marked / ($clean + $marked + $unknown) * 100 }")
-        case $want.$marked.$clean$unknown in
-          0.0%.0.*) ;;
-          0.0%.*) want='<0.1%' ;;
-          100.0%.*.00) ;;
-          100.0%.*) want='>99.9%' ;;
-        esac
-      fi
-      [[ $dirty =~ ^[0-9]+(\.[0-9])?[KMGTPE]?$ ]] \
-        || problems+="$name: dirty $dirty"$'\n' ;;
-    *)
-      [ "$dirty" = - ] || problems+="$name: dirty $dirty"$'\n' ;;
-  esac
-  [ "$pct" = "$want" ] || problems+="$name: $pct, not $want"$'\n'
-}
-
-# For every other image, the shell splits the rows into columns, whose values
-# equal those in the blocks of the bitmaps.  Only spaces at the ends of names
-# are lost.
-every=2
-if [ -n "${QCOW2TOOL_SLOW-}" ]; then
-  every=15
-fi
-selected=$(names | grep -vE '^(many|sparse|file-15-tib)' \
-  | awk "NR % $every == 0")
-n_rows=0
-problems=
-for name in $selected; do
-  image "$name"
-  tool bitmaps "$image"
-  cp "$err" block-messages
-  block_status=$status
-  awk '/^Bitmap name / { name = substr ($0, 27); i++ }
-       /^state / { sub (/ +$/, "", name); sub (/^ +/, "", name)
-                   print i - 1, $2, name }' "$out" > blocks
-  tool bitmaps --list --long "$image"
-  if [ "$status" != "$block_status" ] || ! cmp -s block-messages "$err"; then
-    problems+="$name: status $status, not $block_status"$'\n'
-  fi
-
-  while read -r i state gran dirty pct disk data ones zeroes shown; do
-    n_rows=$((n_rows + 1))
-    [[ $i =~ ^[0-9]+$ ]] || problems+="$name: index $i"$'\n'
-    for size in "$gran" "$disk"; do
-      [[ $size =~ ^(-|[0-9]+(\.[0-9])?[KMGTPE]?)$ ]] \
-        || problems+="$name: size $size"$'\n'
-    done
-    for count in "$data" "$ones" "$zeroes"; do
-      [[ $count =~ ^(-|[0-9]+)$ ]] || problems+="$name: count $count"$'\n'
-    done
-    check_dirty
-    printf '%s %s %s\n' "$i" "$state" "$shown"
-  done < <(tail -n +2 "$out") > rows
-  cmp -s blocks rows || problems+="$name: $(diff blocks rows)"$'\n'
-  rm -f "$image"
-done
-if [ -z "$problems" ]; then
-  pass 'rows can be split, and agree with the blocks'
-else
-  fail 'rows can be split, and agree with the blocks' \
-    "$(printf '%s' "$problems" | head -n 30)"
-fi
-check "there are rows ($n_rows)" test "$n_rows" -ge 30
+# For all images, the rows can be split into columns, whose values equal those
+# in the blocks of the bitmaps.
+all_images '^(many|sparse|file-15-tib)'
+results python3 "$srcdir/tests/cli/bit-by-bit.py" rows 8 "${images[@]}"
+check 'all images have a result' test "$n_results" = $((${#images[@]} + 1))
 
 done_testing

@@ -118,17 +118,31 @@ def extents(image, index, clear):
         yield start, image.size - start, kind
 
 
+def line(extent):
+    """Returns the line of bitmap-map for EXTENT."""
+    start, length, kind = extent
+    return '%10d  %10d  %3d  %s\n' % (start, length, kind, WORDS[kind])
+
+
+def totals(found):
+    """Returns the numbers of clean, dirty and unknown bytes in the extents
+    FOUND."""
+    sums = {CLEAN: 0, DIRTY: 0, UNKNOWN: 0}
+    for _, length, kind in found:
+        sums[kind] += length
+    return tuple(sums.values())
+
+
 def main():
-    totals = sys.argv[1] == '--totals'
     clear = UNKNOWN if sys.argv[1] == '--set' else CLEAN
     path, index = sys.argv[-2:]
-    sums = {CLEAN: 0, DIRTY: 0, UNKNOWN: 0}
-    for start, length, kind in extents(Image(path), int(index), clear):
-        sums[kind] += length
-        if not totals:
-            print('%10d  %10d  %3d  %s' % (start, length, kind, WORDS[kind]))
-    if totals:
-        print(*sums.values())
+    found = extents(Image(path), int(index), clear)
+    if sys.argv[1] == '--totals':
+        print(*totals(found))
+        return
+    for extent in found:
+        sys.stdout.write(line(extent))
 
 
-main()
+if __name__ == '__main__':
+    main()
