@@ -5,8 +5,8 @@
 #
 #   sample NAME             sets $sample: a sample image, unpacked
 #   image NAME              sets $image: an image of the builder
-#   all_images PATTERN      sets $images: the paths of all images of the
-#                           builder, except those whose names match PATTERN
+#   all_images [!] PATTERN  sets $images: the paths of the builder's images
+#                           whose names match PATTERN, or do not match it
 #   tool ARGUMENT...        runs the program: $status, $out and $err (files)
 #   expect NAME STATUS      the last run ended with STATUS; its output and
 #                           messages are not checked
@@ -259,8 +259,12 @@ image ()
 # One process makes all of them, in the time of a few.
 all_images ()
 {
-  local name rest
+  local wanted=0 name rest
 
+  if [ "$1" = ! ]; then
+    wanted=1
+    shift
+  fi
   if [ ! -e "$tmp/images" ]; then
     mkdir "$tmp/images"
     # Sparse images may be too large for a file system.
@@ -268,7 +272,8 @@ all_images ()
   fi
   images=()
   "$MKIMAGE" --list | while read -r name rest; do
-    if [[ ! $name =~ $1 ]] && [ -e "$tmp/images/$name.qcow2" ]; then
+    [[ $name =~ $1 ]]
+    if [ $? = $wanted ] && [ -e "$tmp/images/$name.qcow2" ]; then
       images+=("$tmp/images/$name.qcow2")
     fi
   done

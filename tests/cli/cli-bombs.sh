@@ -11,14 +11,8 @@ require python3
 export QCOW2TOOL
 [ -z "${QCOW2TOOL_SLOW-}" ] || skip_all "each of these takes minutes here"
 
-images=$tmp/images
-mkdir "$images"
-for name in $(names | grep -E '^(many-[^b]|sparse)'); do
-  # Sparse images may be too large for a file system.
-  "$MKIMAGE" "$name" "$images/$name.qcow2" 2> /dev/null \
-    || rm -f "$images/$name.qcow2"
-done
-check "there are images" test "$(find "$images" -name '*.qcow2' | wc -l)" -ge 5
+all_images '^(many-[^b]|sparse)'
+check "there are images" test "${#images[@]}" -ge 5
 
 # These command lines include what the other ones of these commands read and
 # print.  Those of other commands are added from text_ways and json_ways.
@@ -27,9 +21,8 @@ text=$(printf '%s\n' 'bitmaps --list --long' 'dump' 'dump-header -j'; text_ways 
 json=$(printf '%s\n' 'bitmaps' 'dump')
 limit_memory
 results python3 "$srcdir/tests/cli/every-image.py" \
-  $((20 * (1 + 2 * ${QCOW2TOOL_SANITIZED:-0}))) "$memory" 1 "$images" \
-  "$text" "$json" < <(names)
-check "all images were tried" \
-  test "$n_results" = "$(find "$images" -name '*.qcow2' | wc -l)"
+  $((20 * (1 + 2 * ${QCOW2TOOL_SANITIZED:-0}))) "$memory" 1 \
+  "$text" "$json" "${images[@]}"
+check "all images were tried" test "$n_results" = "${#images[@]}"
 
 done_testing
