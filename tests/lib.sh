@@ -84,8 +84,12 @@ fi
 
 # The python3 in the PATH may be a script that searches for the program at
 # every start.
-if python3_path=$(python3 -c 'import sys; print(sys.executable)' \
-    2> /dev/null); then
+if python3_path=$(type -P python3) \
+    && { IFS= read -r -n 2 magic < "$python3_path"; [ "$magic" = '#!' ]; } \
+    && python3_path=$(python3 -c 'import sys; print(sys.executable)' \
+      2> /dev/null); then
+  # Also for programs that env starts.
+  PATH=${python3_path%/*}:$PATH
   python3 ()
   {
     "$python3_path" "$@"
@@ -289,11 +293,14 @@ copy ()
 
 patch ()
 {
-  local offset=$1
-  local bytes
+  local offset=$1 bytes='' word i
 
   shift
-  bytes=$(printf '%s' "$@" | sed 's/../\\x&/g')
+  for word; do
+    for ((i = 0; i < ${#word}; i += 2)); do
+      bytes+=\\x${word:i:2}
+    done
+  done
   # shellcheck disable=SC2059 # the bytes are escapes in the format
   printf "$bytes" \
     | dd of="$image" bs=1 seek=$((offset)) conv=notrunc status=none
@@ -398,10 +405,24 @@ expect ()
 }
 
 # expect_same NAME EXPECTED FOUND: compares two files; EXPECTED may be - for
-# standard input.
+# standard input.  The shell takes a tenth of the time of diff, but only as long
+# as there is no NUL, up to which it reads.
 expect_same ()
 {
-  if diff -u "$2" "$3" > "$tmp/difference" 2>&1; then
+  local file=$2 expected found
+
+  if [ "$file" = - ]; then
+    file=$tmp/same
+    if IFS= read -r -d '' expected; then
+      { printf '%s\0' "$expected"; cat; } > "$file"
+    else
+      printf '%s' "$expected" > "$file"
+    fi
+  fi
+  if [ -r "$file" ] && [ -r "$3" ] && ! IFS= read -r -d '' expected < "$file" \
+      && ! IFS= read -r -d '' found < "$3" && [ "$expected" = "$found" ]; then
+    pass "$1"
+  elif diff -u "$file" "$3" > "$tmp/difference" 2>&1; then
     pass "$1"
   else
     fail "$1" "$(cat "$tmp/difference")"

@@ -52,20 +52,16 @@ expect_json ()
 # Every image, by every command.
 
 if [ -n "$few" ]; then
-  selection='two-bitmaps four-entries version-2 backing-file-with-format luks
-    magic-last-byte cluster-bits-32 bitmaps-extension-length-23 table-offset-0
-    table-offset-past-eof flags-all-ones name-right-to-left name-non-utf8
-    entry-ones-and-offset file-535-bytes extension-texts'
+  all_images "^($(printf '%s|' two-bitmaps four-entries version-2 luks \
+    backing-file-with-format magic-last-byte cluster-bits-32 \
+    bitmaps-extension-length-23 table-offset-0 table-offset-past-eof \
+    flags-all-ones name-right-to-left name-non-utf8 entry-ones-and-offset \
+    file-535-bytes)extension-texts)$"
 else
   # Sparse images with gigabytes of table entries are left out.
-  selection=$(names | grep -vxE \
-    'many-share-long-table|sparse-(table-32-gib|both-tables|table-needed)')
+  all_images ! \
+    '^(many-share-long-table|sparse-(table-32-gib|both-tables|table-needed))$'
 fi
-images=()
-for name in $selection; do
-  image "$name"
-  images+=("$image")
-done
 
 # Each command with every fourth image, and each image with every fourth
 # command.  A table at an offset belongs to no bitmap, so there is nothing to

@@ -163,6 +163,24 @@ def thin(value):
     return value
 
 
+def inline(schema, definitions):
+    """Returns SCHEMA with the definitions in place of references to them,
+    which would take half of the time."""
+    if isinstance(schema, list):
+        return [inline(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    rest = {key: inline(value, definitions) for key, value in schema.items()
+            if key != '$ref'}
+    if '$ref' not in schema:
+        return rest
+    target = inline(definitions[schema['$ref'].rpartition('/')[2]],
+                    definitions)
+    if not rest:
+        return target
+    return {**rest, 'allOf': rest.get('allOf', []) + [target]}
+
+
 class Schema:
     def __init__(self, path, kind):
         import jsonschema
@@ -174,7 +192,9 @@ class Schema:
             del schema['oneOf']
             is_answer = kind + '-answer' in schema['$defs']
             schema['$ref'] = '#/$defs/' + kind + '-answer' * is_answer
-        self.validator = jsonschema.Draft202012Validator(schema)
+        self.validator = jsonschema.Draft202012Validator(
+            inline(schema, schema.pop('$defs')))
+        self.valid = set()
 
     def validate(self, what, value):
         for error in self.validator.iter_errors(value):
@@ -182,7 +202,14 @@ class Schema:
                    error.message)
 
     def check(self, what, answer):
-        self.validate(what, thin(answer))
+        # Answers about several images may differ only in the name.
+        text = json.dumps({**thin(answer), 'filename': isinstance(
+            answer.get('filename'), str)}, sort_keys=True)
+        if text not in self.valid:
+            before = n_differences
+            self.validate(what, thin(answer))
+            if n_differences == before:
+                self.valid.add(text)
         same(what + ': first key', next(iter(answer)), 'filename')
         same(what + ': last keys', list(answer)[-3:], LAST_KEYS)
         check_strings(what, answer)
@@ -419,8 +446,8 @@ def compare_check_text(what, answer, text):
             differ(what + ': line', line, pattern)
 
 
-def compare_summary(what, answer, path):
-    """Compares the summary with the findings and bitmaps."""
+def compare_summary(what, answer, bitmaps):
+    """Compares the summary with the findings and BITMAPS, an answer."""
     summary = answer['summary']
     if summary is None:
         return
@@ -432,8 +459,7 @@ def compare_summary(what, answer, path):
 
     if summary['bitmaps'] is None and answer['error'] is not None:
         return
-    _, data, _ = run('bitmaps', '--output=jsonl', path)
-    bitmaps = DECODER.decode(data.decode())['bitmaps']
+    bitmaps = bitmaps['bitmaps']
     if bitmaps is None or summary['bitmaps'] is None:
         same(what + ': known bitmaps', summary['bitmaps'], bitmaps)
         return
@@ -636,6 +662,32 @@ def is_compact(line):
     return ' ' not in outside
 
 
+def run_text(words, paths):
+    """Runs a command with text output for several images.  Returns the status,
+    and the texts and the messages by path."""
+    status, text, messages = run(*words, *paths)
+    parts = re.split(rb'\n?^image: (.+)\n', text, flags=re.MULTILINE)
+    same('text before the first image', parts[0], b'')
+    by_path = {}
+    for line in messages.splitlines(True):
+        path = line.split(b': ')[1].decode()
+        by_path[path] = by_path.get(path, b'') + line
+    same('unknown images', (by_path.keys() | set(map(bytes.decode,
+                                                     parts[1::2])))
+         - set(paths), set())
+    return status, {path.decode(): part for path, part in
+                    zip(parts[1::2], parts[2::2])}, by_path
+
+
+def answers_of(command, paths):
+    """Returns the answers of COMMAND about several images, or None for each if
+    there is no command."""
+    if command is None:
+        return [None] * len(paths)
+    _, lines, _ = run(command, '--output=jsonl', *paths)
+    return [DECODER.decode(line.decode()) for line in lines.splitlines()]
+
+
 def check_corpus(schema_path, command, *paths):
     words = command.split()
     kind = words[0]
@@ -644,6 +696,11 @@ def check_corpus(schema_path, command, *paths):
     _, lines, _ = run(*words, '--output=jsonl', *paths)
     lines = lines.split(b'\n')
     same('how many lines', len(lines), len(paths) + 1)
+    status, texts, messages_of = run_text(words, paths)
+    # What else is needed about each image.
+    others = answers_of({'header': 'extensions', 'check': 'bitmaps'}.get(kind),
+                        paths)
+    statuses = set()
     n_loose = 0 # one example is enough
     for i, (path, data) in enumerate(zip(paths, lines)):
         what = '%s %s' % (command, os.path.basename(path))
@@ -657,11 +714,12 @@ def check_corpus(schema_path, command, *paths):
             n_loose += 1
             differ(what + ': spaces in a line', data[:300])
 
-        status, text, messages = run(*words, path)
-        same(what + ': status', status, expected_status(answer))
+        expected = expected_status(answer)
+        statuses.add(expected)
+        text, messages = texts.get(path, b''), messages_of.get(path, b'')
         # Findings are the output of check, not messages.
         same(what + ': messages', messages != b'',
-             answer['error'] is not None if kind == 'check' else status != 0)
+             answer['error'] is not None if kind == 'check' else expected != 0)
         if len(data) > LONG:
             continue
 
@@ -670,21 +728,19 @@ def check_corpus(schema_path, command, *paths):
             json_status, document, json_messages = run(
                 *words, '--output=json', path)
             same(what + ': json', parse(what, document), answer)
-            same(what + ': json status', json_status, status)
+            same(what + ': json status', json_status, expected)
             same(what + ': json messages', json_messages, messages)
         compare_values(what, answer, path)
         if kind == 'check':
             compare_check_text(what, answer, text.decode())
-            compare_summary(what, answer, path)
+            compare_summary(what, answer, others[i])
         elif kind == 'table':
             compare_table_text(what, answer, text.decode())
         elif '--long' not in words:
-            own = own_names(answer)
-            if kind == 'header':
-                own = own_names(DECODER.decode(
-                    run('extensions', '--output=jsonl', path)[1].decode()))
             same(what + ': text', without_headings(text.decode()),
-                 text_of(answer, own))
+                 text_of(answer, own_names(others[i] or answer)))
+    same('status', status, next((worst for worst in (1, 2, 3)
+                                 if worst in statuses), 0))
 
 
 def check_lines(schema_path, kind):
