@@ -8,18 +8,28 @@ AC_DEFUN([QCOW2TOOL_WARNINGS], [
     [AS_HELP_STRING([--enable-werror], [treat warnings as errors])],
     [], [enable_werror=no])
 
-  WARN_CFLAGS=
   dnl Arrays for GOption end with { NULL }, and tables omit zeroes; neither is
   dnl a mistake.  -Werror makes clang reject unknown options, which otherwise
-  dnl cause only a warning.
+  dnl cause only a warning.  Most compilers know all flags but the last, so that
+  dnl two checks are enough.
+  WARN_CFLAGS=
   qcow2tool_saved_CFLAGS=$CFLAGS
-  for flag in \
-      -Wall -Wextra -Wno-missing-field-initializers -Wcast-align \
-      -Wfloat-equal -Wformat=2 -Wimplicit-fallthrough -Winit-self \
-      -Wlogical-op -Wmissing-declarations -Wmissing-prototypes \
-      -Wnested-externs -Wnull-dereference -Wold-style-definition \
-      -Wpointer-arith -Wredundant-decls -Wshadow -Wstrict-prototypes \
-      -Wswitch-enum -Wundef -Wvla -Wwrite-strings; do
+  qcow2tool_known="dnl
+-Wall -Wextra -Wno-missing-field-initializers -Wcast-align dnl
+-Wfloat-equal -Wformat=2 -Wimplicit-fallthrough -Winit-self dnl
+-Wmissing-declarations -Wmissing-prototypes -Wnested-externs dnl
+-Wnull-dereference -Wold-style-definition -Wpointer-arith dnl
+-Wredundant-decls -Wshadow -Wstrict-prototypes -Wswitch-enum dnl
+-Wundef -Wvla -Wwrite-strings"
+  AC_MSG_CHECKING([whether $CC takes all common warning flags])
+  CFLAGS="$qcow2tool_saved_CFLAGS -Werror $qcow2tool_known"
+  AC_COMPILE_IFELSE([AC_LANG_PROGRAM()],
+    [AC_MSG_RESULT([yes])
+     WARN_CFLAGS=" $qcow2tool_known"
+     qcow2tool_unknown=-Wlogical-op],
+    [AC_MSG_RESULT([no])
+     qcow2tool_unknown="$qcow2tool_known -Wlogical-op"])
+  for flag in $qcow2tool_unknown; do
     AC_MSG_CHECKING([whether $CC takes $flag])
     CFLAGS="$qcow2tool_saved_CFLAGS -Werror $flag"
     AC_COMPILE_IFELSE([AC_LANG_PROGRAM()],
