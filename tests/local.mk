@@ -57,12 +57,24 @@ unit_tests = \
 	%D%/unit/test-text \
 	%D%/unit/test-verdict
 
+# Those that take longest.  They start first, so that no processor is idle at
+# the end.
+slow_tests = \
+	%D%/cli/cli-faults.sh \
+	%D%/cli/cli-hostile-text.sh \
+	%D%/cli/cli-json.sh \
+	%D%/cli/cli-damaged.sh \
+	%D%/cli/cli-bombs.sh \
+	%D%/cli/cli-usage.sh \
+	%D%/interop/interop-verdict.sh \
+	%D%/interop/interop-qemu.sh \
+	%D%/interop/interop-map.sh
+
 shell_tests = \
 	%D%/cli/cli-bad-input.sh \
 	%D%/cli/cli-bitmap-map.sh \
 	%D%/cli/cli-bitmap-table.sh \
 	%D%/cli/cli-bitmaps.sh \
-	%D%/cli/cli-bombs.sh \
 	%D%/cli/cli-changed.sh \
 	%D%/cli/cli-check-corpus.sh \
 	%D%/cli/cli-check-rules.sh \
@@ -70,34 +82,26 @@ shell_tests = \
 	%D%/cli/cli-completion-fish.sh \
 	%D%/cli/cli-completion-zsh.sh \
 	%D%/cli/cli-completion.sh \
-	%D%/cli/cli-damaged.sh \
 	%D%/cli/cli-dump-header.sh \
 	%D%/cli/cli-dump.sh \
 	%D%/cli/cli-extensions.sh \
-	%D%/cli/cli-faults.sh \
 	%D%/cli/cli-header.sh \
-	%D%/cli/cli-hostile-text.sh \
 	%D%/cli/cli-huge.sh \
 	%D%/cli/cli-images.sh \
 	%D%/cli/cli-instructions.sh \
-	%D%/cli/cli-json.sh \
 	%D%/cli/cli-list.sh \
 	%D%/cli/cli-map.sh \
 	%D%/cli/cli-output.sh \
 	%D%/cli/cli-samples.sh \
 	%D%/cli/cli-table.sh \
 	%D%/cli/cli-trust.sh \
-	%D%/cli/cli-usage.sh \
 	%D%/cli/cli-writer.sh \
 	%D%/interop/interop-census.sh \
 	%D%/interop/interop-check.sh \
 	%D%/interop/interop-crash.sh \
 	%D%/interop/interop-disk-map.sh \
 	%D%/interop/interop-luks.sh \
-	%D%/interop/interop-map.sh \
-	%D%/interop/interop-qemu.sh \
 	%D%/interop/interop-table.sh \
-	%D%/interop/interop-verdict.sh \
 	%D%/source/check-docs.sh \
 	%D%/source/check-format.sh \
 	%D%/source/check-layers.sh \
@@ -107,9 +111,10 @@ shell_tests = \
 	%D%/source/check-quickstart.sh
 
 check_PROGRAMS += $(unit_tests) %D%/builder/mkimage
-TESTS = $(unit_tests) $(shell_tests)
+TESTS = $(slow_tests) $(unit_tests) $(shell_tests)
 EXTRA_DIST += \
 	$(shell_tests) \
+	$(slow_tests) \
 	%D%/bench/bench.py \
 	%D%/bench/images.py \
 	%D%/brief-driver \
