@@ -5,9 +5,13 @@
   faults.py SHIM STEP LINES IMAGE...
 
 SHIM is fault-shim.c as a shared object.  LINES are command lines.  All of them
-read the first image, and a few of them read the others.  Each read in turn
-fails in every way, until the command line has no such read; if there are many
-reads, only the first ones fail.  Only every STEP-th read is tried.
+read the first image, and a few of them read the others.  Each read in turn is
+interrupted or returns less, and fails, until the command line has no such
+read; if there are many reads, only the first ones fail.  Only every STEP-th
+read is tried.  Two of the four kinds of failure are tried with a read of the
+first image, and one with a read of the others, in a rotation that brings all
+kinds to each read of a few command lines.  If STEP is not 1, all kinds are
+tried.  The replay of fuzz-faults tries all of them with all images, in process.
 The program is $QCOW2TOOL, and files are made in the current folder.  Prints a
 line for each command line: its name and, after a tab, the errors.
 """
@@ -80,8 +84,10 @@ class Run:
 class Way:
     """A command line, and its result without faults."""
 
-    def __init__(self, way, shim):
+    def __init__(self, way, shim, turn, turns):
         self.way = way
+        self.turn = turn
+        self.turns = turns
         self.shim = shim
         self.size = os.path.getsize(IMAGE)
         self.whole = self.run('none', 0, 0)
@@ -215,7 +221,10 @@ class Way:
 
     def check_harmless(self, n):
         """Interrupted and short reads happen to every program at times."""
-        for kind in 'eintr', 'short':
+        kinds = ('eintr', 'short')
+        if self.turns > 1:
+            kinds = kinds[(n + self.turn) % 2:][:1]
+        for kind in kinds:
             run = self.run(kind, n, n)
             self.check_same('%s of read %d' % (kind, n), run)
         return bool(run.met)
@@ -256,16 +265,18 @@ class Way:
             return
         n = 1
         while n <= MANY and self.check_harmless(n):
-            self.check_fault('eio', n, IO_ERROR)
-            self.check_fault('eof', n, SHRANK % self.size)
-            self.check_shrink(n)
-            self.check_change(n)
+            checks = (lambda: self.check_fault('eio', n, IO_ERROR),
+                      lambda: self.check_shrink(n),
+                      lambda: self.check_fault('eof', n, SHRANK % self.size),
+                      lambda: self.check_change(n))
+            for check in checks[(n + self.turn) % self.turns::self.turns]:
+                check()
             n += step
         if n == 1:
             complain('no read')
 
 
-def check_image(path, ways, shim, step, other):
+def check_image(path, ways, shim, step, other, turns):
     name = os.path.basename(path).replace('.qcow2', '')
     if name.startswith('many'):
         ways, step = ['bitmaps --output=json', 'dump'], MANY - 1
@@ -273,9 +284,9 @@ def check_image(path, ways, shim, step, other):
     shutil.copyfile(path, 'sound')
     shutil.copyfile(path, IMAGE)
     shutil.copyfile(other, OTHER)
-    for way in ways:
+    for turn, way in enumerate(ways):
         try:
-            Way(way, shim).check(step)
+            Way(way, shim, turn, turns).check(step)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             complain('exception:', error)
         print('%s: %s' % (name, way), '; '.join(wrong[:5]), sep='\t')
@@ -286,8 +297,9 @@ def main():
     shim, step, lines, *paths = sys.argv[1:]
     ways = lines.split('\n')
     for index, path in enumerate(paths):
+        turns = 1 if int(step) > 1 else 2 if index == 0 else 4
         check_image(path, FEW if index > 0 else ways, shim, int(step),
-                    paths[index - 1])
+                    paths[index - 1], turns)
 
 
 if __name__ == '__main__':
