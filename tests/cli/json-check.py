@@ -4,7 +4,9 @@
 
   lines SCHEMA KIND               each line of standard input is one answer,
                                   strict JSON that matches KIND in SCHEMA
-  document SCHEMA KIND            standard input is one such document
+  answers SCHEMA                  each line of standard input is a name, a KIND
+                                  and a file with one such document; prints
+                                  lines for results () of lib.sh
   rules SCHEMA                    standard input is a list of rules
   map SCHEMA KIND                 standard input is a map, or a line of one
   corpus SCHEMA COMMAND IMAGE...  --output=json, --output=jsonl, the text, the
@@ -67,14 +69,19 @@ NOT_EXAMINED = {
 }
 
 n_differences = 0
+# The differences, if they belong to a result and are not printed at once.
+collected = None
 
 
 def differ(what, *values):
     global n_differences
     n_differences += 1
-    if n_differences <= 20:
-        print('%s: %s' % (what, ' / '.join(repr(value)[:300]
-                                           for value in values)))
+    text = '%s: %s' % (what, ' / '.join(repr(value)[:300]
+                                        for value in values))
+    if collected is not None:
+        collected.append(text)
+    elif n_differences <= 20:
+        print(text)
 
 
 def same(what, ours, expected):
@@ -754,10 +761,24 @@ def check_lines(schema_path, kind):
         check_problems('line %d' % i, answer)
 
 
-def check_document(schema_path, kind):
-    answer = parse('document', sys.stdin.buffer.read())
-    Schema(schema_path, kind).check('document', answer)
-    check_problems('document', answer)
+def check_answers(schema_path):
+    global collected
+    schemas = {}
+    for line in sys.stdin:
+        name, kind, path = line.rstrip('\n').split('\t')
+        collected = []
+        if kind not in schemas:
+            schemas[kind] = Schema(schema_path, kind)
+        try:
+            with open(path, 'rb') as file:
+                answer = parse('document', file.read())
+            schemas[kind].check('document', answer)
+            check_problems('document', answer)
+        except ValueError as error:
+            differ('not JSON', error)
+        print(name, '; '.join(collected[:5]).replace('\n', ' '), sep='\t')
+    # They are in the results.
+    sys.exit(0)
 
 
 def check_refusals(schema_path):
@@ -1072,7 +1093,7 @@ def check_qemu_dump(*paths):
         differ('no image can be dumped', len(paths))
 
 
-COMMANDS = {'lines': check_lines, 'document': check_document,
+COMMANDS = {'lines': check_lines, 'answers': check_answers,
             'refusals': check_refusals, 'rules': check_rules,
             'map': check_map, 'corpus': check_corpus,
             'stream': check_stream, 'memory': check_memory,
