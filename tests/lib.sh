@@ -405,8 +405,8 @@ expect ()
 }
 
 # expect_same NAME EXPECTED FOUND: compares two files; EXPECTED may be - for
-# standard input.  The shell takes a tenth of the time of diff, but only as long
-# as there is no NUL, up to which it reads.
+# standard input.  The shell takes a tenth of the time of diff, but only as
+# long as there is no NUL, up to which it reads.
 expect_same ()
 {
   local file=$2 expected found

@@ -35,8 +35,8 @@ oracle ()
   fi
 }
 
-# expect_schema NAME KIND FILE: the document in FILE matches KIND in the schema.
-# The result comes at the end: one process examines all documents.
+# expect_schema NAME KIND FILE: the document in FILE matches KIND in the
+# schema.  The result comes at the end: one process examines all documents.
 n_documents=0
 expect_schema ()
 {

@@ -11,7 +11,8 @@ read; if there are many reads, only the first ones fail.  Only every STEP-th
 read is tried.  Two of the four kinds of failure are tried with a read of the
 first image, and one with a read of the others, in a rotation that brings all
 kinds to each read of a few command lines.  If STEP is not 1, all kinds are
-tried.  The replay of fuzz-faults tries all of them with all images, in process.
+tried.  The replay of fuzz-faults tries all of them with all images, in
+process.
 The program is $QCOW2TOOL, and files are made in the current folder.  Prints a
 line for each command line: its name and, after a tab, the errors.
 """
