@@ -96,7 +96,10 @@ count_structure (const Qcow2Reference *reference, gpointer data,
 {
   Check *check = data;
 
-  /* QEMU takes offsets for signed numbers, and fails. */
+  /* QEMU takes offsets and sizes for signed numbers: it ignores a negative
+   * size, and fails with a negative offset. */
+  if (reference->size > G_MAXINT64)
+    return TRUE;
   if (reference->size > 0 && reference->offset > QCOW2_QEMU_MAX_LENGTH)
     check->is_aborted = TRUE;
   else if (!qcow2_census_add (check->census, reference->offset,
@@ -289,6 +292,15 @@ count_mapping (Check *check, TableWalk *walk, const Qcow2Mapping *mapping,
     count_corruptions (check, walk->table->n);
 }
 
+/* Notes REFERENCE as an owner, if QEMU counts it. */
+static void
+note_reference (Check *check, const Qcow2Reference *reference)
+{
+  if (qcow2_census_is_inside (check->census, reference->offset,
+                              reference->size))
+    qcow2_owners_note (check->owners, reference);
+}
+
 /* Notes the cluster of MAPPING, whose entry is ENTRY, as owned. */
 static void
 note_owner (Check *check, const Qcow2Mapping *mapping,
@@ -302,7 +314,7 @@ note_owner (Check *check, const Qcow2Mapping *mapping,
                                      .guest = entry->guest };
 
   if (!check->has_data_file)
-    qcow2_owners_note (check->owners, &reference);
+    note_reference (check, &reference);
 }
 
 /* Checks the entry at BYTES, entry INDEX of its table, in both passes. */
@@ -497,7 +509,7 @@ check_l2_table (const Qcow2L2Table *table, gpointer data,
           .guest = table->index * check->table_covers };
 
   if (check->report != NULL)
-    qcow2_owners_note (check->owners, &reference);
+    note_reference (check, &reference);
   else if (!qcow2_census_add (check->census, table->offset, cluster_size,
                               table->n)
            && check->is_first)
@@ -571,7 +583,7 @@ note_structure (const Qcow2Reference *reference, gpointer data,
   Check *check = data;
 
   if (!is_no_block (check, reference))
-    qcow2_owners_note (check->owners, reference);
+    note_reference (check, reference);
   return TRUE;
 }
 
