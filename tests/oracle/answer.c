@@ -49,10 +49,11 @@ struct Answer
   JsonState state;
   JsonLevel levels[MAX_DEPTH];
   guint depth;
-  gboolean is_key;  /* the current string is a key */
-  guint64 key;      /* digest of the current key */
-  guint n_digits;   /* in the current number or UTF-16 unit */
-  gboolean is_zero; /* the number begins with 0 */
+  gboolean is_key;      /* the current string is a key */
+  guint64 key;          /* digest of the current key */
+  guint n_digits;       /* in the current number or UTF-16 unit */
+  gboolean is_zero;     /* the number begins with 0 */
+  gboolean is_fraction; /* its point was taken */
   guint unit;
   gboolean want_low; /* a low surrogate must come next */
   const char *word;  /* rest of true, false or null */
@@ -232,6 +233,7 @@ begin_value (Answer *answer, char c, gsize at)
       answer->state = IN_NUMBER;
       answer->n_digits = 1;
       answer->is_zero = c == '0';
+      answer->is_fraction = FALSE;
     }
   else
     {
@@ -360,8 +362,17 @@ take_structure (Answer *answer, char c, gsize at)
 static void
 take_number (Answer *answer, char c, gsize at)
 {
+  if (c == '.' && !answer->is_fraction)
+    {
+      answer->is_fraction = TRUE;
+      answer->is_zero = FALSE;
+      answer->n_digits = 0;
+      return;
+    }
   if (!g_ascii_isdigit (c))
     {
+      if (answer->n_digits == 0)
+        complain (answer, at, "no digit after the point");
       end_value (answer);
       take_structure (answer, c, at);
       return;

@@ -14,6 +14,8 @@ typedef struct
   guint64 only; /* index of the only selected bitmap, or QCOW2_NO_INDEX */
   Qcow2BitmapSummary summary;
   Qcow2Verdict verdict;
+  gboolean with_disk; /* check more than the metadata */
+  Qcow2CheckNumbers numbers;
   GPtrArray *failed; /* messages of the read errors reported */
 } Checked;
 
@@ -76,7 +78,7 @@ checked_run (Checked *c)
       = { .wants = checked_wants, .failed = checked_failed, .data = c };
 
   qcow2_image_check (c->image, c->findings, c->directory, &calls, &c->summary,
-                     &c->verdict, NULL);
+                     &c->verdict, c->with_disk ? &c->numbers : NULL);
 }
 
 static inline void
