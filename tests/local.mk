@@ -55,7 +55,8 @@ unit_tests = \
 	%D%/unit/test-source \
 	%D%/unit/test-table \
 	%D%/unit/test-text \
-	%D%/unit/test-verdict
+	%D%/unit/test-verdict \
+	%D%/unit/test-whole-image
 
 # Those that take longest.  They start first, so that no processor is idle at
 # the end.

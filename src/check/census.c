@@ -16,6 +16,9 @@
 #define PAGE_CLUSTERS 4096
 #define MAX_PAGES (QCOW2_CENSUS_FEW_CLUSTERS / PAGE_CLUSTERS)
 
+/* QEMU, block/qcow2.h: MAX_CLUSTER_BITS. */
+#define MAX_CLUSTER_BITS 21
+
 /* QEMU rounds the size of a file up to sectors. */
 #define SECTOR_SIZE 512
 
@@ -33,7 +36,8 @@ qcow2_census_new (const Qcow2Image *image)
 {
   const Qcow2Header *h = &image->header;
 
-  if (h->cluster_size == QCOW2_ABSENT || h->refcount_bits == QCOW2_ABSENT)
+  if (h->cluster_size == QCOW2_ABSENT || h->cluster_bits > MAX_CLUSTER_BITS
+      || h->refcount_bits == QCOW2_ABSENT)
     return NULL;
 
   const guint64 bytes = h->refcount_table_clusters * h->cluster_size;

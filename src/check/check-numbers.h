@@ -19,7 +19,7 @@ typedef struct
   guint64 corruptions;
   guint64 leaks;
   guint64 check_errors;
-  gboolean is_incomplete; /* there was too much to examine */
+  gboolean is_incomplete; /* not all of the disk was examined */
 } Qcow2CheckNumbers;
 
 extern const Qcow2Field qcow2_check_number_fields[];

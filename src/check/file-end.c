@@ -143,3 +143,17 @@ qcow2_file_end_check (Qcow2FileEnd *end, const Qcow2Image *image,
     report (end, image, findings);
   return was_read;
 }
+
+/* Adds a finding to FINDINGS, before all others, that IMAGE refers to clusters
+ * up to host offset NEEDED, after the end of the file.  Does nothing if there
+ * is such a finding. */
+void
+qcow2_file_end_report (const Qcow2Image *image, guint64 needed,
+                       Qcow2Findings *findings)
+{
+  const Qcow2FileEnd end = { .needed = needed };
+
+  if (qcow2_findings_get_use (findings, QCOW2_FILE_09)->n == 0
+      && qcow2_findings_get_use (findings, QCOW2_FILE_09_WRITER)->n == 0)
+    report (&end, image, findings);
+}

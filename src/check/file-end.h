@@ -29,5 +29,7 @@ gboolean qcow2_file_end_note_refcounts (Qcow2FileEnd *end,
                                         GError **error);
 gboolean qcow2_file_end_check (Qcow2FileEnd *end, const Qcow2Image *image,
                                Qcow2Findings *findings, GError **error);
+void qcow2_file_end_report (const Qcow2Image *image, guint64 needed,
+                            Qcow2Findings *findings);
 
 G_END_DECLS

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "check/census.h"
+#include "check/file-end.h"
 #include "check/mapping-rules.h"
 #include "check/owners.h"
 #include "check/references.h"
@@ -64,8 +65,10 @@ typedef struct
   gboolean is_wrong;   /* the first pass has found something wrong */
   gboolean has_failed; /* a read error was reported */
   gboolean is_aborted; /* QEMU does not finish its check */
-  guint64 l2_bytes_left;   /* of MAX_L2_BYTES */
-  gboolean is_too_much;    /* these bytes ran out */
+  guint64 l2_bytes_left; /* of MAX_L2_BYTES */
+  gboolean is_too_much;  /* these bytes ran out */
+  guint64 needed;        /* host offset of the end of the last cluster that an
+                            entry refers to after the end of the file, or 0 */
   Qcow2CheckNumbers round; /* what this round adds */
   Qcow2CensusTotals totals;
 } Check;
@@ -80,6 +83,18 @@ fail (Check *check, GError *error)
   else
     check->failed (error, check->failed_data);
   check->has_failed = TRUE;
+}
+
+/* Counts N references to the SIZE bytes at host offset OFFSET, which are after
+ * the end of the file. */
+static void
+count_outside (Check *check, guint64 offset, guint64 size, guint64 n)
+{
+  check->needed
+      = MAX (check->needed,
+             qcow2_round_up (offset + size, check->header->cluster_size));
+  check->round.corruptions += n;
+  check->is_wrong = TRUE;
 }
 
 static void
@@ -289,7 +304,7 @@ count_mapping (Check *check, TableWalk *walk, const Qcow2Mapping *mapping,
     qcow2_census_add (check->census, mapping->offset, mapping->length,
                       walk->table->n);
   if (check->report == NULL && !*is_inside && check->is_first)
-    count_corruptions (check, walk->table->n);
+    count_outside (check, mapping->offset, mapping->length, walk->table->n);
 }
 
 /* Notes REFERENCE as an owner, if QEMU counts it. */
@@ -513,7 +528,7 @@ check_l2_table (const Qcow2L2Table *table, gpointer data,
   else if (!qcow2_census_add (check->census, table->offset, cluster_size,
                               table->n)
            && check->is_first)
-    count_corruptions (check, table->n);
+    count_outside (check, table->offset, cluster_size, table->n);
 
   check_table (check, &walk);
   return TRUE;
@@ -852,7 +867,10 @@ qcow2_whole_image_check (const Qcow2Image *image, Qcow2Findings *findings,
   *numbers = (Qcow2CheckNumbers){ 0 };
   qcow2_check_numbers_forget (numbers);
   if (census == NULL)
-    return;
+    {
+      numbers->is_incomplete = TRUE;
+      return;
+    }
   if (!qcow2_snapshot_table_check (image, &check.snapshots, ignored, &error))
     {
       fail (&check, error);
@@ -874,6 +892,8 @@ qcow2_whole_image_check (const Qcow2Image *image, Qcow2Findings *findings,
   *numbers = (Qcow2CheckNumbers){ 0 };
   check_snapshots (&check, numbers);
   check_parts (&check, numbers);
+  if (check.needed > 0)
+    qcow2_file_end_report (image, check.needed, findings);
   set_numbers (&check, numbers);
   qcow2_snapshot_table_clear (&check.snapshots);
 }

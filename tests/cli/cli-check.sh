@@ -249,7 +249,6 @@ the next entry is truncated|two-bitmaps|0x2c0032:ffff|--index 0|0|0 0 - \
 1 0 0 0 0
 the entry is cut|two-bitmaps|0x2c0032:ffff|--index 1|2|1 0 - 0 0 0 0 1
 the header is damaged|refcount-order-7|-|--name bm0|0|0 0 - 1 0 0 0 0
-the header is damaged, all|refcount-order-7|-|-|2|1 0 refuses 2 0 0 0 0
 the extension is damaged|reserved32-1|-|--name bm0|2|1 0 - 0 0 0 0 1
 an unknown feature|incompatible-bit-63|-|--name bm1|2|1 0 - 0 0 0 0 1
 two of one name|two-bitmaps-one-name|-|--name bm0|2|1 0 - 1 0 0 0 1
@@ -266,6 +265,12 @@ a refcount of 0 where it may be|refcount-data-0|0x4f:01|--ignore HDR-21|0|\
 0 1 opens 2 0 0 0 0
 as qemu-img is called|two-bitmaps|-|-U -f qcow2|0|0 0 opens 2 0 0 0 0
 END
+
+# The disk cannot be examined, and the summary says so.
+image refcount-order-7
+tool check "$image"
+expect_summary 'the header is damaged, all' 2 "$(summary 1 0 refuses 2 0 0 0 0
+); not looked at: the guest's clusters"
 
 # Both bitmaps with the name are examined: there is one error in each.
 base two-bitmaps-one-name both
