@@ -107,11 +107,16 @@ tool bitmap-table --at 0x7ffffffffffe0000 --count 0xffffffffffffffff \
 expect "--at, --start and --count: status" 3
 expect_out "--at, --start and --count: no output" < /dev/null
 
-# All other commands that read images; the image is too damaged for check.
+# All other commands that read images; the image is too damaged for check.  The
+# L1 table and the refcount table are zeroes.
 while read -r way; do
+  case $way in
+    'table l2 '* | 'table refcount-block '*) want=3 ;;
+    *) want=0 ;;
+  esac
   # shellcheck disable=SC2086 # words
   tool $way "$huge"
-  expect "$way" 0
+  expect "$way" $want
 done < <({ text_ways; json_ways | sed 's/$/ --output=json/'; } \
   | grep -v -e --at -e '^check')
 
