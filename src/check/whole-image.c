@@ -40,6 +40,14 @@
   qcow2_field_unpack (                                                        \
       QCOW2_FIELD (qcow2_l2_entry_record, Qcow2L2Entry, member), raw)
 
+/* How plain L2 entries change bytes of the map: see fill_steps (). */
+typedef struct
+{
+  guint64 n; /* references to the L2 table; 0: not filled in */
+  gboolean is_active;
+  guint8 next[2][G_MAXUINT8 + 1];
+} Steps;
+
 /* A check of an image.  In each round, which covers a part of the file, the
  * first pass counts.  If it finds anything wrong, the second pass adds the
  * findings. */
@@ -56,8 +64,9 @@ typedef struct
   Qcow2Owners *owners;
   Qcow2MappingReport *report; /* NULL in the first pass */
   ByteWindow *window;         /* on L2 tables */
-  gsize entry_size;           /* bytes, of an L2 entry */
-  guint64 table_covers;       /* bytes of the disk that an L2 table maps */
+  Steps steps;
+  gsize entry_size;     /* bytes, of an L2 entry */
+  guint64 table_covers; /* bytes of the disk that an L2 table maps */
   gboolean has_data_file;
   gboolean is_refused; /* by QEMU: what refers to a cluster may not be known */
   gboolean is_first;   /* the round covers the start of the file; it also
@@ -380,35 +389,93 @@ check_entry (Check *check, TableWalk *walk, guint64 index, const guint8 *bytes,
   return TRUE;
 }
 
-/* Counts the entry RAW if it is like nearly all of them: the cluster, which is
- * at host offset OFFSET, is in the file, and COPIED agrees with the refcount.
- * Returns FALSE if it is not, or if the count does not fit into the map. */
-static inline gboolean
-count_plain (Check *check, TableWalk *walk, guint64 raw, guint64 offset)
+/* Fills in STEPS for an L2 table with N references: what becomes of a byte of
+ * the map, by the COPIED flag of the entry.  The byte is 0 if its count does
+ * not fit, or if the flag is wrong, which it can be if the active L1 table has
+ * a reference (IS_ACTIVE). */
+static void
+fill_steps (Steps *steps, guint64 n, gboolean is_active)
 {
-  Qcow2Census *census = check->census;
-  const guint64 cluster = offset >> census->cluster_bits;
-  const guint64 index = cluster - census->low;
+  if (steps->n == n && steps->is_active == is_active)
+    return;
 
-  if (cluster == 0 || cluster >= census->n_clusters)
-    return FALSE;
-  if (index < census->n)
+  steps->n = n;
+  steps->is_active = is_active;
+  for (guint i = 0; i < G_N_ELEMENTS (steps->next[0]); i++)
     {
-      const guint8 byte = census->map[index];
-      const gboolean is_single = byte >> QCOW2_CENSUS_COUNT_BITS == 1;
-      const gboolean is_copied = raw != offset;
+      const guint64 counted = (i & QCOW2_CENSUS_COUNT_MASK) + n;
+      const gboolean is_single = i >> QCOW2_CENSUS_COUNT_BITS == 1;
+      const gboolean fits = counted < QCOW2_CENSUS_COUNT_MASK;
 
-      if ((is_single != is_copied && walk->n_active > 0)
-          || (byte & QCOW2_CENSUS_COUNT_MASK) + (guint64) walk->table->n
-                 >= QCOW2_CENSUS_COUNT_MASK)
-        return FALSE;
-      census->map[index] = (guint8) (byte + walk->table->n);
+      for (gint is_copied = 0; is_copied < 2; is_copied++)
+        steps->next[is_copied][i]
+            = fits && (is_single == is_copied || !is_active) ? (guint8) (i + n)
+                                                             : 0;
+    }
+}
+
+/* Counts entries from the start of the LEN bytes at BYTES as long as they are
+ * like nearly all of them: 0, or a cluster in the file whose COPIED flag
+ * agrees with the refcount, and whose count fits into the map.  Returns the
+ * number of their bytes.  There may be 2^29 entries: variables are local
+ * because a store to the map could change anything else in memory. */
+static gsize
+count_plain_entries (Check *check, TableWalk *walk, const guint8 *bytes,
+                     gsize len)
+{
+  const Qcow2Field *copied
+      = QCOW2_FIELD (qcow2_l2_entry_record, Qcow2L2Entry, copied);
+  const guint copied_bit = copied->first_bit;
+  const guint64 cluster_size = check->header->cluster_size;
+  const guint64 aligned = qcow2_field_get_mask (QCOW2_FIELD (
+                              qcow2_l2_entry_record, Qcow2L2Entry, offset))
+                          & ~(cluster_size - 1);
+  const guint64 odd = ~(aligned | qcow2_field_get_mask (copied));
+  const Qcow2Census *census = check->census;
+  const guint bits = census->cluster_bits;
+  /* Cluster 0 is never one of the disk's. */
+  const guint64 first = MAX (census->low, 1);
+  const guint64 n = MIN (census->low + census->n, census->n_clusters) - first;
+  guint8 *map = census->map + (first - census->low);
+  const guint8 *next[2] = { check->steps.next[0], check->steps.next[1] };
+  guint64 expected = walk->next;
+  guint64 n_allocated = 0;
+  guint64 n_fragmented = 0;
+  gsize at = 0;
+
+  for (; at < len; at += QCOW2_ENTRY_LENGTH)
+    {
+      const guint64 raw = qcow2_load_be64 (bytes + at);
+      const guint64 offset = raw & aligned;
+      const guint64 index = (offset >> bits) - first;
+
+      if (raw == 0)
+        continue;
+      if ((raw & odd) != 0)
+        break;
+      if (index < n)
+        {
+          const guint8 byte = next[raw >> copied_bit][map[index]];
+
+          if (byte == 0)
+            break;
+          map[index] = byte;
+        }
+      else if (offset == 0 || offset >> bits >= census->n_clusters)
+        break;
+
+      n_allocated++;
+      n_fragmented += offset != expected;
+      expected = offset + cluster_size;
     }
 
-  walk->allocated++;
-  walk->fragmented += walk->next != 0 && offset != walk->next;
-  walk->next = offset + census->cluster_size;
-  return TRUE;
+  /* The first cluster continues nothing. */
+  if (walk->next == 0 && n_allocated > 0)
+    n_fragmented--;
+  walk->next = expected;
+  walk->allocated += n_allocated;
+  walk->fragmented += n_fragmented;
+  return at;
 }
 
 /* Checks the entries in the LEN bytes at BYTES, of which entry INDEX is the
@@ -417,25 +484,16 @@ static gboolean
 check_entries (Check *check, TableWalk *walk, guint64 index,
                const guint8 *bytes, gsize len, GError **error)
 {
-  const guint64 copied = qcow2_field_get_mask (
-      QCOW2_FIELD (qcow2_l2_entry_record, Qcow2L2Entry, copied));
-  const guint64 aligned = qcow2_field_get_mask (QCOW2_FIELD (
-                              qcow2_l2_entry_record, Qcow2L2Entry, offset))
-                          & ~(check->header->cluster_size - 1);
+  const gsize size = check->entry_size;
   const gboolean is_plain = check->report == NULL && !check->has_data_file
-                            && check->entry_size == QCOW2_ENTRY_LENGTH;
+                            && size == QCOW2_ENTRY_LENGTH;
 
-  for (gsize at = 0; at < len; at += check->entry_size, index++)
+  for (gsize at = 0; at < len; at += size)
     {
-      const guint64 raw = qcow2_load_be64 (bytes + at);
-      const gboolean is_ordinary = (raw & ~(aligned | copied)) == 0;
-
-      if (raw == 0 && check->entry_size == QCOW2_ENTRY_LENGTH)
-        continue;
-      if (is_plain && is_ordinary
-          && count_plain (check, walk, raw, raw & aligned))
-        continue;
-      if (!check_entry (check, walk, index, bytes + at, error))
+      if (is_plain)
+        at += count_plain_entries (check, walk, bytes + at, len - at);
+      if (at < len
+          && !check_entry (check, walk, index + at / size, bytes + at, error))
         return FALSE;
     }
 
@@ -495,6 +553,7 @@ check_table (Check *check, TableWalk *walk)
     }
 
   check->l2_bytes_left -= check->header->cluster_size;
+  fill_steps (&check->steps, table->n, walk->n_active > 0);
   if (!read_table (check, walk, &error))
     fail (check, error);
   if (check->report != NULL || !check->is_first)

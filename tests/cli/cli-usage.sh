@@ -97,6 +97,7 @@ arguments_of ()
   case $command in
     header) key=--field=size ;;
     extensions) key='--index=0 --field=length' ;;
+    check) key=--field=leaks ;;
     *) key='--index=0 --field=state' ;;
   esac
   case $option in

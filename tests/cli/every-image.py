@@ -38,7 +38,7 @@ NOT_ASCII = bytes(range(0x80, 0x100))
 
 # The number of images for one run, and the command lines that take one image.
 BATCH = 16
-ONE_IMAGE = re.compile('bitmap-map|dump-header|bitmaps --names')
+ONE_IMAGE = re.compile('bitmap-map|map|dump-header|bitmaps --names')
 
 # Characters that may affect a terminal: controls, C1, bidirectional and
 # zero-width characters, tags.
@@ -270,6 +270,11 @@ class Run:
             error = answer['error']
             if error is not None:
                 status = STATUS_OF_ERROR[error['code']]
+                # What was not found may be missing because of the damage.
+                if error['code'] == 'not-found' and self.status == 2 \
+                        and any(problem['severity'] == 'error'
+                                for problem in answer['problems']):
+                    status = 2
             else:
                 status = 2 if any(problem['severity'] == 'error'
                                   for problem in answer['problems']) else 0
@@ -316,7 +321,7 @@ def check_image(path, text_ways, json_way):
 
 
 def worst_of(statuses):
-    return 1 if 1 in statuses else max(statuses, default=0)
+    return next((status for status in (1, 2, 3) if status in statuses), 0)
 
 
 def check_batch(paths, text_ways, json_ways):

@@ -260,7 +260,7 @@ class Damage:
             return self.put('refcount table: reserved', at, 8,
                             entry ^ self.reserved_bit(range(9)))
         if kind == 1:
-            other = self.rng.randrange(n_used)
+            other = self.rng.randrange(max(1, n_used))
             return self.put('refcount table: another entry', at, 8,
                             self.number(table + 8 * other))
         if kind == 2:
