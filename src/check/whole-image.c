@@ -433,6 +433,7 @@ count_plain_entries (Check *check, TableWalk *walk, const guint8 *bytes,
   const guint64 odd = ~(aligned | qcow2_field_get_mask (copied));
   const Qcow2Census *census = check->census;
   const guint bits = census->cluster_bits;
+  const guint64 n_clusters = census->n_clusters;
   /* Cluster 0 is never one of the disk's. */
   const guint64 first = MAX (census->low, 1);
   const guint64 n = MIN (census->low + census->n, census->n_clusters) - first;
@@ -447,21 +448,21 @@ count_plain_entries (Check *check, TableWalk *walk, const guint8 *bytes,
     {
       const guint64 raw = qcow2_load_be64 (bytes + at);
       const guint64 offset = raw & aligned;
-      const guint64 index = (offset >> bits) - first;
+      const guint64 cluster = offset >> bits;
 
       if (raw == 0)
         continue;
       if ((raw & odd) != 0)
         break;
-      if (index < n)
+      if (cluster >= first && cluster - first < n)
         {
-          const guint8 byte = next[raw >> copied_bit][map[index]];
+          guint8 *byte = &map[cluster - first];
 
-          if (byte == 0)
+          if (next[raw >> copied_bit][*byte] == 0)
             break;
-          map[index] = byte;
+          *byte = next[raw >> copied_bit][*byte];
         }
-      else if (offset == 0 || offset >> bits >= census->n_clusters)
+      else if (cluster == 0 || cluster >= n_clusters)
         break;
 
       n_allocated++;

@@ -158,7 +158,8 @@ can_merge (const Qcow2MapExtent *last, const Qcow2MapExtent *extent)
   return last->length > 0 && last->flags == extent->flags
          && last->damage == extent->damage
          && ((last->flags & QCOW2_MAP_OFFSET) == 0
-             || extent->offset - last->offset == last->length);
+             || (extent->offset >= last->offset
+                 && extent->offset - last->offset == last->length));
 }
 
 /* Adds EXTENT, which starts before the end of the requested range, or where
