@@ -482,7 +482,7 @@ qcow2_census_compare (Qcow2Census *census, Qcow2CensusFunc func, gpointer data,
 {
   static const guint64 all_single
       = G_MAXUINT64 / G_MAXUINT8 * (guint64) SINGLE;
-  const guint64 end = census->n_clusters + (census->is_extended ? 1 : 0);
+  const guint64 end = qcow2_census_get_end (census);
   const guint64 n = MIN (census->n, end - MIN (end, census->low));
   Comparison comparison
       = { .census = census, .func = func, .data = data, .totals = totals };
@@ -501,10 +501,12 @@ qcow2_census_compare (Qcow2Census *census, Qcow2CensusFunc func, gpointer data,
           continue;
         }
 
-      if (!is_right (census->map[i])
-          && !compare_cluster (&comparison, census->low + i, error))
-        return FALSE;
-      if (is_right (census->map[i]) && census->map[i] != 0)
+      if (!is_right (census->map[i]))
+        {
+          if (!compare_cluster (&comparison, census->low + i, error))
+            return FALSE;
+        }
+      else if (census->map[i] != 0)
         totals->end = census->low + i + 1;
       i++;
     }

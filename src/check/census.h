@@ -103,6 +103,14 @@ qcow2_census_covers (const Qcow2Census *census, guint64 cluster)
   return cluster >= census->low && cluster - census->low < census->n;
 }
 
+/* Returns the number of the cluster after those that QEMU counts: those of the
+ * file, and the next one if something refers to it. */
+static inline guint64
+qcow2_census_get_end (const Qcow2Census *census)
+{
+  return census->n_clusters + (census->is_extended ? 1 : 0);
+}
+
 /* Returns whether QEMU counts a reference to the SIZE bytes at host offset
  * OFFSET, which is below 2^63: the range ends less than a cluster after the
  * end of the file.  (QEMU, block/qcow2-refcount.c:

@@ -53,6 +53,20 @@ qcow2_image_get_excuse (const Qcow2Image *image, Qcow2RuleIndex rule,
   return QCOW2_EXCUSE_NONE;
 }
 
+/* Returns whether IMAGE breaks RULE, a row of qcow2_rules, and QEMU encounters
+ * that. */
+static gboolean
+is_encountered (const Qcow2Image *image, const Qcow2Findings *findings,
+                Qcow2RuleIndex rule)
+{
+  const Qcow2RuleUse *use = qcow2_findings_get_use (findings, rule);
+
+  return use->n > 0
+         && qcow2_image_get_excuse (image, rule, use->loaded,
+                                    use->last_extension)
+                == QCOW2_EXCUSE_NONE;
+}
+
 /* Updates VERDICT if FINDINGS of IMAGE contain a finding with a worse
  * effect. */
 void
@@ -61,14 +75,10 @@ qcow2_verdict_add (Qcow2Verdict *verdict, const Qcow2Image *image,
 {
   for (guint i = 0; i < QCOW2_N_RULES; i++)
     {
-      const Qcow2RuleUse *use = qcow2_findings_get_use (findings, i);
       const Qcow2Effect effect
           = MIN (qcow2_rules[i].effect, QCOW2_EFFECT_REFUSED);
 
-      if (use->n > 0 && effect > verdict->effect
-          && qcow2_image_get_excuse (image, i, use->loaded,
-                                     use->last_extension)
-                 == QCOW2_EXCUSE_NONE)
+      if (effect > verdict->effect && is_encountered (image, findings, i))
         *verdict = (Qcow2Verdict){ effect, i };
     }
 }
@@ -81,13 +91,8 @@ qcow2_image_is_refused (const Qcow2Image *image, const Qcow2Findings *findings,
 {
   for (guint i = 0; i < QCOW2_N_RULES; i++)
     {
-      const Qcow2RuleUse *use = qcow2_findings_get_use (findings, i);
-
-      if (use->n > 0 && i != ignored
-          && qcow2_rules[i].effect >= QCOW2_EFFECT_UNKNOWN
-          && qcow2_image_get_excuse (image, i, use->loaded,
-                                     use->last_extension)
-                 == QCOW2_EXCUSE_NONE)
+      if (i != ignored && qcow2_rules[i].effect >= QCOW2_EFFECT_UNKNOWN
+          && is_encountered (image, findings, i))
         return TRUE;
     }
 

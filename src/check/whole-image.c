@@ -94,6 +94,13 @@ fail (Check *check, GError *error)
   check->has_failed = TRUE;
 }
 
+static void
+count_corruptions (Check *check, guint64 n)
+{
+  check->round.corruptions += n;
+  check->is_wrong = TRUE;
+}
+
 /* Counts N references to the SIZE bytes at host offset OFFSET, which are after
  * the end of the file. */
 static void
@@ -102,15 +109,7 @@ count_outside (Check *check, guint64 offset, guint64 size, guint64 n)
   check->needed
       = MAX (check->needed,
              qcow2_round_up (offset + size, check->header->cluster_size));
-  check->round.corruptions += n;
-  check->is_wrong = TRUE;
-}
-
-static void
-count_corruptions (Check *check, guint64 n)
-{
-  check->round.corruptions += n;
-  check->is_wrong = TRUE;
+  count_corruptions (check, n);
 }
 
 /* A Qcow2ReferenceFunc. */
@@ -133,16 +132,6 @@ count_structure (const Qcow2Reference *reference, gpointer data,
   return TRUE;
 }
 
-/* Returns whether RAW, an entry of the refcount table, points to a cluster
- * after the end of the file. */
-static gboolean
-is_after_end (const Qcow2Census *census, guint64 raw)
-{
-  const guint64 n = census->n_clusters + (census->is_extended ? 1 : 0);
-
-  return raw / census->cluster_size >= n;
-}
-
 /* A Qcow2ReferenceFunc.  Other rules report an entry that is invalid.  (QEMU,
  * block/qcow2-refcount.c: check_refblocks.) */
 static gboolean
@@ -156,7 +145,6 @@ count_block (const Qcow2Reference *reference, gpointer data,
   const guint64 reserved = qcow2_field_unpack (
       QCOW2_FIELD (qcow2_refcount_entry_record, Qcow2RefcountEntry, reserved),
       raw);
-  const gboolean is_covered = qcow2_census_covers (census, cluster);
 
   if (reserved != 0 || raw % census->cluster_size != 0
       || cluster > census->n_clusters)
@@ -165,9 +153,9 @@ count_block (const Qcow2Reference *reference, gpointer data,
         count_corruptions (check, 1);
       return TRUE;
     }
-  if (!is_covered)
+  if (!qcow2_census_covers (census, cluster))
     return TRUE;
-  if (is_after_end (census, raw)
+  if (cluster >= qcow2_census_get_end (census)
       || !qcow2_census_add (census, raw, reference->size, 1))
     {
       count_corruptions (check, 1);
