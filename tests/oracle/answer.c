@@ -54,6 +54,8 @@ struct Answer
   guint n_digits;       /* in the current number or UTF-16 unit */
   gboolean is_zero;     /* the number begins with 0 */
   gboolean is_fraction; /* its point was taken */
+  gboolean is_power;    /* its e was taken */
+  gboolean may_be_sign; /* the last byte was that e */
   guint unit;
   gboolean want_low; /* a low surrogate must come next */
   const char *word;  /* rest of true, false or null */
@@ -234,6 +236,8 @@ begin_value (Answer *answer, char c, gsize at)
       answer->n_digits = 1;
       answer->is_zero = c == '0';
       answer->is_fraction = FALSE;
+      answer->is_power = FALSE;
+      answer->may_be_sign = FALSE;
     }
   else
     {
@@ -362,17 +366,31 @@ take_structure (Answer *answer, char c, gsize at)
 static void
 take_number (Answer *answer, char c, gsize at)
 {
-  if (c == '.' && !answer->is_fraction)
+  if (c == '.' && !answer->is_fraction && !answer->is_power)
     {
       answer->is_fraction = TRUE;
       answer->is_zero = FALSE;
       answer->n_digits = 0;
       return;
     }
+  if (c == 'e' && !answer->is_power && answer->n_digits > 0)
+    {
+      answer->is_power = TRUE;
+      answer->may_be_sign = TRUE;
+      answer->is_zero = FALSE;
+      answer->n_digits = 0;
+      return;
+    }
+  if ((c == '-' || c == '+') && answer->may_be_sign)
+    {
+      answer->may_be_sign = FALSE;
+      return;
+    }
+  answer->may_be_sign = FALSE;
   if (!g_ascii_isdigit (c))
     {
       if (answer->n_digits == 0)
-        complain (answer, at, "no digit after the point");
+        complain (answer, at, "no digit after the point or the e");
       end_value (answer);
       take_structure (answer, c, at);
       return;

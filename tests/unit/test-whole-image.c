@@ -71,7 +71,6 @@ check_patched (Checked *c, const char *image, const char *patch,
     g_string_append_printf (patches, " 0x%x:" L1_ENTRY, 0x600 + 8 * i);
   checked_open_source (
       c, open_source (image, patches->len > 0 ? patches->str : NULL));
-  c->failed = g_ptr_array_new_with_free_func (g_free);
   c->with_disk = TRUE;
   checked_run (c);
 }
@@ -116,7 +115,6 @@ test_unreadable (void)
   source->bad_start = 0x40000;
   source->bad_end = 0x50000;
   checked_open_source (&c, source);
-  c.failed = g_ptr_array_new_with_free_func (g_free);
   c.with_disk = TRUE;
   checked_run (&c);
   g_assert_cmpuint (c.failed->len, ==, 1);
