@@ -19,6 +19,8 @@ layers = \
 	%D%/qcow2/arithmetic.h \
 	%D%/qcow2/bit-walk.c \
 	%D%/qcow2/bit-walk.h \
+	%D%/qcow2/bitmap-union.c \
+	%D%/qcow2/bitmap-union.h \
 	%D%/qcow2/bitmap.c \
 	%D%/qcow2/bitmap.h \
 	%D%/qcow2/cluster-table.c \
@@ -50,10 +52,14 @@ layers = \
 	%D%/qcow2/header.h \
 	%D%/qcow2/image.c \
 	%D%/qcow2/image.h \
+	%D%/qcow2/json-name.c \
+	%D%/qcow2/json-name.h \
 	%D%/qcow2/l1-table.c \
 	%D%/qcow2/l1-table.h \
 	%D%/qcow2/l2-table.c \
 	%D%/qcow2/l2-table.h \
+	%D%/qcow2/layer-name.c \
+	%D%/qcow2/layer-name.h \
 	%D%/qcow2/luks.c \
 	%D%/qcow2/luks.h \
 	%D%/qcow2/map-extent.h \
@@ -78,12 +84,16 @@ layers = \
 %C%_libqcow2meta_a_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
 
 %C%_libcheck_a_SOURCES = \
+	%D%/check/bitmap-chain.c \
+	%D%/check/bitmap-chain.h \
 	%D%/check/bitmap-checker.c \
 	%D%/check/bitmap-checker.h \
 	%D%/check/bitmap-rules.c \
 	%D%/check/bitmap-rules.h \
 	%D%/check/census.c \
 	%D%/check/census.h \
+	%D%/check/chain.c \
+	%D%/check/chain.h \
 	%D%/check/check-clusters.c \
 	%D%/check/check-clusters.h \
 	%D%/check/check-numbers.c \

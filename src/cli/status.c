@@ -57,6 +57,8 @@ status_get_error_word (const GError *error)
     {
     case QCOW2_ERROR_OPEN:
       return "open";
+    case QCOW2_ERROR_REFUSED:
+      return "refused";
     case QCOW2_ERROR_NOT_QCOW2:
       return "not-qcow2";
     case QCOW2_ERROR_UNSUPPORTED:

@@ -15,6 +15,7 @@ typedef enum
 {
   QCOW2_ERROR_OPEN,        /* the file cannot be opened, or is of a kind that
                               cannot hold an image */
+  QCOW2_ERROR_REFUSED,     /* an option forbids to open the file */
   QCOW2_ERROR_NOT_QCOW2,   /* the magic number is wrong */
   QCOW2_ERROR_UNSUPPORTED, /* the qcow2 version is not supported */
   QCOW2_ERROR_TRUNCATED,   /* the file ends inside the mandatory header */

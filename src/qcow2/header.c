@@ -9,7 +9,6 @@
 #include "qcow2/arithmetic.h"
 #include "qcow2/error.h"
 
-#define MAGIC 0x514649fb /* "QFI\xfb" */
 #define WHAT "header"
 
 /* The usable range of cluster_bits.  The upper limit exceeds QEMU's clusters
@@ -163,13 +162,13 @@ check_magic (const guint8 *bytes, gsize len, GError **error)
     }
 
   const guint32 magic = (guint32) qcow2_load_be (bytes, 4);
-  if (magic == MAGIC)
+  if (magic == QCOW2_MAGIC)
     return TRUE;
 
   qcow2_set_rule_error (error, QCOW2_ERROR_NOT_QCOW2, "HDR-01",
                         "0x0: " WHAT ": not a qcow2 image: the magic is "
                         "0x%08x, not 0x%08x (%s)",
-                        magic, MAGIC, guess_format (bytes, len));
+                        magic, QCOW2_MAGIC, guess_format (bytes, len));
   return FALSE;
 }
 

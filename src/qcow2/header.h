@@ -8,6 +8,8 @@
 
 G_BEGIN_DECLS
 
+#define QCOW2_MAGIC 0x514649fb /* "QFI\xfb" */
+
 /* Sizes of the header on disk, in bytes: of version 2, at least of version 3,
  * and with all fields that this program knows. */
 #define QCOW2_V2_HEADER_LENGTH 72

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #ifdef __linux__
 #include <sys/vfs.h>
@@ -172,6 +173,17 @@ file_has_changed (ByteSource *source)
          || !is_same_time (&now.st_ctim, &self->st.st_ctim);
 }
 
+static ByteIdentity
+file_get_identity (const ByteSource *source)
+{
+  const struct stat *st = &((const FileSource *) source)->st;
+  const gboolean is_device = S_ISBLK (st->st_mode);
+
+  /* Several nodes may stand for the same device. */
+  return (ByteIdentity){ .device = is_device ? 0 : st->st_dev,
+                         .inode = is_device ? st->st_rdev : st->st_ino };
+}
+
 static void
 file_free (ByteSource *source)
 {
@@ -184,6 +196,7 @@ file_free (ByteSource *source)
 static const ByteSourceClass file_class = { .read = file_read,
                                             .probe_lock = file_probe_lock,
                                             .has_changed = file_has_changed,
+                                            .get_identity = file_get_identity,
                                             .free = file_free };
 
 /* Returns a description of a file type that cannot hold an image, or NULL if
@@ -230,6 +243,52 @@ accept_kind (mode_t mode, GError **error)
   return FALSE;
 }
 
+/* Returns a source that reads FD, which it owns. */
+static ByteSource *
+new_source (int fd, GError **error)
+{
+  FileSource *self = g_new0 (FileSource, 1);
+
+  self->base.klass = &file_class;
+  self->fd = fd;
+  g_autoptr (ByteSource) source = &self->base;
+
+  if (fstat (fd, &self->st) < 0)
+    {
+      cannot_open (error);
+      return NULL;
+    }
+  if (!accept_kind (self->st.st_mode, error))
+    return NULL;
+
+  /* st_size is 0 for a block device. */
+  const off_t end = lseek (fd, 0, SEEK_END);
+  if (end < 0)
+    {
+      cannot_open (error);
+      return NULL;
+    }
+
+  source->size = (guint64) end;
+  return g_steal_pointer (&source);
+}
+
+/* Opens PATH, whose kind was accepted.  Another file may have taken its place
+ * since then, so the call must not block. */
+static ByteSource *
+open_accepted (const char *path, GError **error)
+{
+  const int fd = open (path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+  if (fd < 0)
+    {
+      cannot_open (error);
+      return NULL;
+    }
+
+  return new_source (fd, error);
+}
+
 /* Opens the file or block device PATH for reading.  Other types of files are
  * refused before they are opened, because opening alone may block (a FIFO) or
  * have side effects (a device).  Takes no lock.  Fails with QCOW2_ERROR_OPEN;
@@ -244,40 +303,117 @@ byte_source_open_file (const char *path, GError **error)
       cannot_open (error);
       return NULL;
     }
+
+  return accept_kind (st.st_mode, error) ? open_accepted (path, error) : NULL;
+}
+
+#ifdef O_PATH
+
+/* Returns the path by which the kernel knows FD, or NULL if it tells none.
+ * The caller frees it. */
+static char *
+get_real_path (int fd)
+{
+  g_autofree char *link = g_strdup_printf ("/proc/self/fd/%d", fd);
+
+  return g_file_read_link (link, NULL);
+}
+
+/* Returns whether the open file FD lies in the open directory ROOT or in one
+ * below it. */
+static gboolean
+is_beneath (int fd, int root)
+{
+  g_autofree char *path = get_real_path (fd);
+  g_autofree char *directory = get_real_path (root);
+
+  if (path == NULL || directory == NULL || *path != '/' || *directory != '/')
+    return FALSE;
+
+  const gsize len = g_str_equal (directory, "/") ? 0 : strlen (directory);
+  return strncmp (path, directory, len) == 0 && path[len] == '/';
+}
+
+/* Opens the file of PLACE, which was opened only to look at it. */
+static ByteSource *
+open_place (int place, int root, GError **error)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/self/fd/%d", place);
+  struct stat st;
+
+  if (fstat (place, &st) < 0)
+    {
+      cannot_open (error);
+      return NULL;
+    }
   if (!accept_kind (st.st_mode, error))
     return NULL;
+  if (root >= 0 && !is_beneath (place, root))
+    {
+      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_REFUSED,
+                   "is not in the directory of --root");
+      return NULL;
+    }
 
-  /* Another file may have taken the place of PATH since stat (), so the call
-   * must not block. */
-  const int fd = open (path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-  if (fd < 0)
+  return open_accepted (path, error);
+}
+
+/* Opens the file or block device PATH, which an image may have named, like
+ * byte_source_open_file ().  The file is looked at by an open descriptor, so
+ * that no other one can take its place.  Unless ROOT is -1, it must lie in
+ * that open directory or below, wherever symbolic links lead; otherwise fails
+ * with QCOW2_ERROR_REFUSED. */
+ByteSource *
+byte_source_open_named (const char *path, int root, GError **error)
+{
+  const int place = open (path, O_PATH | O_CLOEXEC);
+
+  if (place < 0)
     {
       cannot_open (error);
       return NULL;
     }
 
-  FileSource *self = g_new0 (FileSource, 1);
-  self->base.klass = &file_class;
-  self->fd = fd;
-  g_autoptr (ByteSource) source = &self->base;
+  ByteSource *source = open_place (place, root, error);
+  close (place);
+  return source;
+}
 
-  if (fstat (fd, &st) < 0)
-    {
-      cannot_open (error);
-      return NULL;
-    }
-  if (!accept_kind (st.st_mode, error))
-    return NULL;
+/* Opens the directory PATH for byte_source_open_named ().  Returns a
+ * descriptor that the caller closes, or -1 with QCOW2_ERROR_OPEN. */
+int
+byte_source_open_root (const char *path, GError **error)
+{
+  const int root = open (path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-  /* st_size is 0 for a block device. */
-  const off_t end = lseek (fd, 0, SEEK_END);
-  if (end < 0)
-    {
-      cannot_open (error);
-      return NULL;
-    }
+  if (root < 0)
+    cannot_open (error);
+  return root;
+}
 
-  source->size = (guint64) end;
-  self->st = st;
-  return g_steal_pointer (&source);
+#else
+
+ByteSource *
+byte_source_open_named (const char *path, int root G_GNUC_UNUSED,
+                        GError **error)
+{
+  return byte_source_open_file (path, error);
+}
+
+int
+byte_source_open_root (const char *path G_GNUC_UNUSED, GError **error)
+{
+  errno = ENOSYS;
+  cannot_open (error);
+  return -1;
+}
+
+#endif
+
+/* Closes ROOT, unless it is -1. */
+void
+byte_source_close_root (int root)
+{
+  if (root >= 0)
+    close (root);
 }

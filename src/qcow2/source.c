@@ -107,6 +107,16 @@ byte_source_has_changed (ByteSource *source)
          && source->klass->has_changed (source);
 }
 
+/* Returns what tells SOURCE from sources of other files. */
+ByteIdentity
+byte_source_get_identity (const ByteSource *source)
+{
+  if (source->klass->get_identity != NULL)
+    return source->klass->get_identity (source);
+
+  return (ByteIdentity){ .inode = (guintptr) source };
+}
+
 void
 byte_source_free (ByteSource *source)
 {

@@ -18,6 +18,13 @@ typedef enum
   BYTE_SOURCE_LOCK_UNKNOWN
 } ByteSourceLock;
 
+/* What is equal for two sources of the same file or block device. */
+typedef struct
+{
+  guint64 device;
+  guint64 inode;
+} ByteIdentity;
+
 /* The functions that a kind of source implements. */
 typedef struct
 {
@@ -31,6 +38,8 @@ typedef struct
   /* Implements byte_source_has_changed ().  NULL if the bytes cannot
    * change. */
   gboolean (*has_changed) (ByteSource *source);
+  /* Implements byte_source_get_identity ().  NULL if a source has none. */
+  ByteIdentity (*get_identity) (const ByteSource *source);
   void (*free) (ByteSource *source);
 } ByteSourceClass;
 
@@ -41,12 +50,17 @@ struct ByteSource
 };
 
 ByteSource *byte_source_open_file (const char *path, GError **error);
+ByteSource *byte_source_open_named (const char *path, int root,
+                                    GError **error);
+int byte_source_open_root (const char *path, GError **error);
+void byte_source_close_root (int root);
 ByteSource *byte_source_new_memory (GBytes *bytes);
 guint64 byte_source_get_size (const ByteSource *source);
 gboolean byte_source_read (ByteSource *source, guint64 offset, void *buffer,
                            gsize len, const char *what, GError **error);
 ByteSourceLock byte_source_probe_lock (ByteSource *source, guint64 offset);
 gboolean byte_source_has_changed (ByteSource *source);
+ByteIdentity byte_source_get_identity (const ByteSource *source);
 void byte_source_free (ByteSource *source);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ByteSource, byte_source_free)

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "qcow2/layer-name.h"
+
+#include <string.h>
+
+#include "qcow2/json-name.h"
+
+#define FILE_PREFIX "file:"
+#define JSON_PREFIX "json:"
+
+/* Returns whether NAME begins with the name of a protocol. */
+static gboolean
+has_protocol (const char *name)
+{
+  return name[strcspn (name, ":/")] == ':';
+}
+
+/* Returns NAME relative to the directory of the file OVERLAY.  No part of the
+ * path is resolved.  The caller frees it. */
+static char *
+join (const char *overlay, const char *name)
+{
+  const char *slash = strrchr (overlay, '/');
+  const gsize len = slash != NULL ? (gsize) (slash - overlay) + 1 : 0;
+  g_autofree char *directory = g_strndup (overlay, len);
+
+  return g_strconcat (directory, name, NULL);
+}
+
+/* Sets the place of NAME, and its path, from FILENAME, which is relative to
+ * the process. */
+static void
+take_filename (Qcow2LayerName *name, const char *filename)
+{
+  const char *path = g_str_has_prefix (filename, FILE_PREFIX)
+                         ? filename + strlen (FILE_PREFIX)
+                         : filename;
+
+  if (path == filename && has_protocol (filename))
+    return;
+
+  name->place = QCOW2_LAYER_FILE;
+  name->path = g_strdup (path);
+}
+
+/* Sets the place of NAME, and what else is known, from TEXT: the options of a
+ * block device as JSON. */
+static void
+take_options (Qcow2LayerName *name, const char *text)
+{
+  g_auto (Qcow2JsonName) options = { 0 };
+
+  if (!qcow2_json_name_parse (&options, text))
+    return;
+
+  name->format = g_steal_pointer (&options.format);
+  if (!options.is_file)
+    take_filename (name, options.filename);
+  else
+    {
+      name->place = QCOW2_LAYER_FILE;
+      name->path = g_steal_pointer (&options.filename);
+    }
+}
+
+/* Stores in NAME, which must be all 0, where BACKING_FILE leads from the file
+ * that was opened as OVERLAY.  BACKING_FILE is the name in the header of that
+ * file, or NULL: qcow2 specification, section "Backing file name".  As in
+ * QEMU, it ends at its first NUL. */
+void
+qcow2_layer_name_resolve (Qcow2LayerName *name, const char *overlay,
+                          GBytes *backing_file)
+{
+  gsize len = 0;
+  const char *bytes
+      = backing_file != NULL ? g_bytes_get_data (backing_file, &len) : NULL;
+  g_autofree char *given = g_strndup (len > 0 ? bytes : "", len);
+
+  name->place = QCOW2_LAYER_NONE;
+  if (*given == '\0')
+    return;
+
+  const gboolean is_whole = *given == '/' || has_protocol (given);
+  name->place = QCOW2_LAYER_ELSEWHERE;
+  name->full = is_whole ? g_steal_pointer (&given) : join (overlay, given);
+  if (!is_whole)
+    {
+      name->place = QCOW2_LAYER_FILE;
+      name->path = g_strdup (name->full);
+    }
+  else if (g_str_has_prefix (name->full, JSON_PREFIX))
+    take_options (name, name->full + strlen (JSON_PREFIX));
+  else
+    take_filename (name, name->full);
+}
+
+void
+qcow2_layer_name_clear (Qcow2LayerName *name)
+{
+  g_clear_pointer (&name->full, g_free);
+  g_clear_pointer (&name->path, g_free);
+  g_clear_pointer (&name->format, g_free);
+}
