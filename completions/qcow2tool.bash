@@ -236,7 +236,7 @@ _qcow2tool_offer_values ()
       ;;
     NAME)
       _qcow2tool_offer_names "$@" ;;
-    FILE)
+    FILE | DIR)
       _qcow2tool_offer_files "$@" ;;
     RULE)
       _qcow2tool_offer_rules "$@" ;;

@@ -153,7 +153,7 @@ function __qcow2tool_complete
             case ''
             case NAME
                 __qcow2tool_names "$head" $image
-            case FILE
+            case FILE DIR
                 set -l value (string sub -s (math (string length -- "$head") \
                     + 1) -- $word)
                 for file in (__fish_complete_path "$value")

@@ -144,6 +144,8 @@ layers = \
 %C%_librender_a_SOURCES = \
 	%D%/render/advice.c \
 	%D%/render/advice.h \
+	%D%/render/bitmap-chain.c \
+	%D%/render/bitmap-chain.h \
 	%D%/render/bitmap-list.c \
 	%D%/render/bitmap-list.h \
 	%D%/render/bitmap-map.c \
@@ -199,6 +201,8 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/cli/help.h \
 	%D%/cli/image-list.c \
 	%D%/cli/image-list.h \
+	%D%/cli/layers.c \
+	%D%/cli/layers.h \
 	%D%/cli/number.c \
 	%D%/cli/number.h \
 	%D%/cli/options.c \

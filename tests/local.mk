@@ -91,6 +91,7 @@ shell_tests = \
 	%D%/cli/cli-images.sh \
 	%D%/cli/cli-instructions.sh \
 	%D%/cli/cli-list.sh \
+	%D%/cli/cli-layers.sh \
 	%D%/cli/cli-map.sh \
 	%D%/cli/cli-output.sh \
 	%D%/cli/cli-samples.sh \
@@ -101,6 +102,7 @@ shell_tests = \
 	%D%/interop/interop-check.sh \
 	%D%/interop/interop-crash.sh \
 	%D%/interop/interop-disk-map.sh \
+	%D%/interop/interop-layers.sh \
 	%D%/interop/interop-luks.sh \
 	%D%/interop/interop-table.sh \
 	%D%/source/check-docs.sh \
@@ -137,6 +139,7 @@ EXTRA_DIST += \
 	%D%/interop/interop-compare.py \
 	%D%/interop/interop-crash.py \
 	%D%/interop/interop-disk-map.py \
+	%D%/interop/interop-layers.py \
 	%D%/interop/interop-luks.py \
 	%D%/interop/interop-map.py \
 	%D%/interop/interop-table.py \

@@ -4,14 +4,18 @@
 
 #include "config.h"
 
+#include <string.h>
+
 #include "check/bitmap-rules.h"
 #include "cli/commands.h"
+#include "cli/layers.h"
 #include "cli/number.h"
 #include "cli/print-contents.h"
 #include "cli/print-guest-map.h"
 #include "cli/selection.h"
 #include "cli/usage.h"
 #include "qcow2/error.h"
+#include "render/bitmap-chain.h"
 #include "render/plot.h"
 #include "render/unusable.h"
 
@@ -21,6 +25,7 @@
 typedef struct
 {
   Selection selection;
+  LayerOptions layers;
   gboolean force;
   gboolean totals;
   gboolean want_plot;
@@ -41,6 +46,7 @@ static void
 request_clear (Request *request)
 {
   selection_clear (&request->selection);
+  layers_clear (&request->layers);
   g_free (request->contains_text);
   g_free (request->plot_size_text);
 }
@@ -131,10 +137,82 @@ show_bitmap (Tool *tool, Qcow2Image *image, Qcow2BitmapChecker *checker,
   return TRUE;
 }
 
+/* Adds the bitmap of LAYER to DIRTY, if its data is not too much to read. */
+static gboolean
+add_layer (Qcow2BitmapUnion *dirty, const Qcow2Layer *layer,
+           const Qcow2Bitmap *bitmap, GError **error)
+{
+  Qcow2ExtentQuery query = { .image = layer->image, .bitmap = bitmap };
+
+  qcow2_extent_query_set_range (&query, 0, G_MAXUINT64);
+  if (!qcow2_extent_query_verify_size (&query, error))
+    return FALSE;
+
+  qcow2_bitmap_union_add (dirty, layer->image, bitmap);
+  return TRUE;
+}
+
+/* Shows what the bitmaps of BITMAPS mark, in the layers of CHAIN that VERDICT
+ * has found. */
+static gboolean
+show_union (Tool *tool, const Qcow2Chain *chain,
+            const Qcow2BitmapChain *bitmaps,
+            const Qcow2BitmapChainVerdict *verdict, Request *request,
+            GError **error)
+{
+  const Qcow2Bitmap *top = qcow2_bitmap_chain_get (bitmaps, 0);
+  g_autoptr (Qcow2BitmapUnion) dirty
+      = qcow2_bitmap_union_new (top->granularity);
+  Qcow2ExtentQuery query
+      = { .image = qcow2_chain_get (chain, 0)->image, .bitmap = top };
+
+  for (guint i = 0; i < verdict->n; i++)
+    {
+      if (!add_layer (dirty, qcow2_chain_get (chain, i),
+                      qcow2_bitmap_chain_get (bitmaps, i), error))
+        return FALSE;
+    }
+
+  qcow2_extent_query_set_range (&query, request->start.value,
+                                request->max_length.value);
+  request->style.layers = dirty;
+  return contents_print (&request->style, tool, &query, error)
+         && layers_check_still (chain, error);
+}
+
+/* Shows what the selected bitmaps of IMAGE and the layers below mark.  Fails
+ * with QCOW2_ERROR_CORRUPT if they are no chain. */
+static gboolean
+show_chain (Tool *tool, Qcow2Image *image, Request *request, GError **error)
+{
+  const char *name = request->selection.name;
+  g_autoptr (Qcow2Chain) chain = layers_open (&request->layers, tool, image);
+  g_autoptr (Qcow2BitmapChain) bitmaps = qcow2_bitmap_chain_new (chain);
+  Qcow2BitmapChainVerdict verdict;
+
+  qcow2_bitmap_chain_judge (bitmaps, name, strlen (name), &verdict);
+  if (verdict.answer == QCOW2_BITMAP_CHAIN_VALID)
+    return show_union (tool, chain, bitmaps, &verdict, request, error);
+
+  g_autofree char *reason = bitmap_chain_explain (&verdict);
+  g_autofree char *escaped = usage_escape (name);
+  const Qcow2Error code = verdict.answer == QCOW2_BITMAP_CHAIN_UNKNOWN
+                              ? QCOW2_ERROR_READ
+                          : !verdict.is_found ? QCOW2_ERROR_NOT_FOUND
+                                              : QCOW2_ERROR_CORRUPT;
+  g_set_error (error, QCOW2_ERROR, code, "bitmap '%s': no chain: %s", escaped,
+               reason);
+  return FALSE;
+}
+
 static gboolean
 show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 {
   Request *request = data;
+
+  if (request->layers.wanted)
+    return show_chain (tool, image, request, error);
+
   const SelectionVisit visit
       = { .use = request->contains_text != NULL ? SELECTION_PREDICATE
                                                 : SELECTION_ONE,
@@ -222,6 +300,27 @@ get_form (const Request *request)
   return request->want_plot ? CONTENTS_PLOT : CONTENTS_MAP;
 }
 
+/* Fails with a usage error if --backing-chain does not go with the other
+ * options: a chain has one name in all layers, and only sound bitmaps. */
+static gboolean
+check_layers (const Request *request, GError **error)
+{
+  const char *const chain = request->layers.wanted ? "--backing-chain" : "";
+  const char *const forces[]
+      = { chain, request->force ? "--force" : "", NULL };
+  const char *const forms[]
+      = { chain, request->want_data ? "--data" : "", NULL };
+
+  if (!usage_check_exclusive (forces, error)
+      || !usage_check_exclusive (forms, error))
+    return FALSE;
+  if (!request->layers.wanted || request->selection.name != NULL)
+    return TRUE;
+
+  usage_error (error, "--backing-chain needs --name");
+  return FALSE;
+}
+
 /* Fails with a usage error if options that select the output exclude each
  * other, or if no bitmap is selected. */
 static gboolean
@@ -257,7 +356,8 @@ check_combinations (const Request *request, OptionsOutput output,
       || !usage_check_exclusive (splits, error)
       || !usage_check_exclusive (dirties, error)
       || !usage_check_exclusive (forms, error)
-      || !usage_check_exclusive (ranges, error))
+      || !usage_check_exclusive (ranges, error)
+      || !check_layers (request, error))
     return FALSE;
 
   if (selection_is_given (&request->selection))
@@ -302,6 +402,7 @@ run (Tool *tool, char **argv, GError **error)
   /* clang-format off */
   const GOptionEntry entries[] = {
     SELECTION_OPTIONS (&request.selection),
+    LAYER_OPTIONS (&request.layers),
     { "totals", 0, 0, G_OPTION_ARG_NONE, &request.totals,
       "Print the number of bytes of each type", NULL },
     { "dirty", 0, 0, G_OPTION_ARG_NONE, &request.style.map.only_dirty,
@@ -333,7 +434,8 @@ run (Tool *tool, char **argv, GError **error)
     return FALSE;
 
   const OptionsOutput output = tool_get_output (tool);
-  if (!check (&request, output, error))
+  if (!check (&request, output, error)
+      || !layers_prepare (&request.layers, tool, error))
     return FALSE;
   if (request.contains_text != NULL
       && !tool_want_text (tool, "--contains", error))

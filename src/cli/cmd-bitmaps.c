@@ -4,11 +4,16 @@
 
 #include "config.h"
 
+#include <string.h>
+
+#include "check/directory-rules.h"
 #include "cli/commands.h"
 #include "cli/fields.h"
+#include "cli/layers.h"
 #include "cli/print-bitmap.h"
 #include "cli/usage.h"
 #include "qcow2/error.h"
+#include "render/bitmap-chain.h"
 #include "render/bitmap-list.h"
 #include "render/describe.h"
 #include "render/format.h"
@@ -16,6 +21,7 @@
 typedef struct
 {
   Selection selection;
+  LayerOptions layers;
   FieldOptions fields;
   gboolean names;
   gboolean tables;
@@ -32,6 +38,7 @@ static void
 request_clear (Request *request)
 {
   selection_clear (&request->selection);
+  layers_clear (&request->layers);
   fields_clear (&request->fields);
   g_free (request->is);
   bitmap_list_free (request->rows);
@@ -161,14 +168,12 @@ asks_for_usable (const Request *request)
                                  "usable"));
 }
 
+/* Shows the selected bitmaps of IMAGE. */
 static gboolean
-show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
+show_bitmaps (Tool *tool, Qcow2Image *image, Request *request, GError **error)
 {
-  Request *request = data;
   SelectionVisit visit = get_visit (request);
 
-  if (request->list)
-    bitmap_list_begin_image (request->rows, tool_get_row_image (tool));
   visit.with_verdict
       = tool_get_emitter (tool)->machine_readable || asks_for_usable (request);
   request->n_checked = 0;
@@ -181,6 +186,180 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
    * in it. */
   g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
                "there are no bitmaps");
+  return FALSE;
+}
+
+/* Shows the selected bitmaps of IMAGE, a layer.  There may be none. */
+static gboolean
+show_layer (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+
+  if (show_bitmaps (tool, image, data, &local_error))
+    return TRUE;
+  if (!g_error_matches (local_error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND))
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+
+  emitter_begin (tool_get_emitter (tool), EMITTER_LIST, "bitmaps", NULL);
+  emitter_end (tool_get_emitter (tool));
+  return TRUE;
+}
+
+/* Shows the layers of CHAIN, those with an error included. */
+static gboolean
+show_layers (Tool *tool, const Qcow2Chain *chain, Request *request,
+             GError **error)
+{
+  Emitter *emitter = tool_get_emitter (tool);
+  const guint n = qcow2_chain_get_n (chain);
+
+  if (emitter->machine_readable)
+    emitter_begin (emitter, EMITTER_LIST, "layers", NULL);
+  for (guint i = 0; i < n; i++)
+    {
+      const Qcow2Layer *layer = qcow2_chain_get (chain, i);
+
+      if (request->list)
+        bitmap_list_begin_layer (request->rows, i);
+      if (!tool_show_layer (tool, layer, show_layer, request, error))
+        return FALSE;
+      if (request->list && layer->image == NULL)
+        bitmap_list_print_error (request->rows, tool_get_text (tool),
+                                 layer->filename, layer->error->message);
+    }
+  if (emitter->machine_readable)
+    emitter_end (emitter);
+  return TRUE;
+}
+
+/* Stores in *VERDICT whether the selected bitmaps are a chain.  Fails with
+ * QCOW2_ERROR_NOT_FOUND if no layer has any. */
+static gboolean
+judge_selected (const Request *request, Qcow2BitmapChain *bitmaps,
+                Qcow2BitmapChainVerdict *verdict, GError **error)
+{
+  const char *name = request->selection.name;
+
+  qcow2_bitmap_chain_judge (bitmaps, name, strlen (name), verdict);
+  if (verdict->is_found || verdict->answer == QCOW2_BITMAP_CHAIN_UNKNOWN)
+    return TRUE;
+
+  g_autofree char *escaped = usage_escape (name);
+  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
+               "no layer has a bitmap with the name '%s'", escaped);
+  return FALSE;
+}
+
+/* Answers --is valid through the exit status. */
+static gboolean
+answer_chain (Tool *tool, const Qcow2Chain *chain, const Request *request,
+              GError **error)
+{
+  g_autoptr (Qcow2BitmapChain) bitmaps = qcow2_bitmap_chain_new (chain);
+  Qcow2BitmapChainVerdict verdict;
+
+  if (!judge_selected (request, bitmaps, &verdict, error)
+      || !layers_check_still (chain, error))
+    return FALSE;
+  if (verdict.answer == QCOW2_BITMAP_CHAIN_VALID)
+    return TRUE;
+
+  g_autofree char *reason = bitmap_chain_explain (&verdict);
+  if (verdict.answer != QCOW2_BITMAP_CHAIN_UNKNOWN)
+    {
+      tool_set_status (tool, TOOL_DAMAGED);
+      return TRUE;
+    }
+
+  g_set_error_literal (error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT, reason);
+  return FALSE;
+}
+
+/* Shows, for each selected bitmap of the top of CHAIN, whether it and those
+ * below with its name are a chain. */
+static gboolean
+show_chains (Tool *tool, const Qcow2Chain *chain, const Request *request,
+             GError **error)
+{
+  Emitter *emitter = tool_get_emitter (tool);
+  g_autoptr (Qcow2BitmapChain) bitmaps = qcow2_bitmap_chain_new (chain);
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+  g_autoptr (Qcow2Directory) directory = qcow2_directory_open_checked (
+      qcow2_chain_get (chain, 0)->image, findings, error);
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+  Qcow2BitmapChainVerdict verdict;
+  Qcow2Next next;
+
+  if (directory == NULL
+      || (request->selection.name != NULL
+          && !judge_selected (request, bitmaps, &verdict, error)))
+    return FALSE;
+  if (request->list)
+    return TRUE;
+
+  emitter_begin (emitter, EMITTER_LIST, "chains", NULL);
+  while ((next = qcow2_directory_next (directory, &bitmap, error))
+         == QCOW2_NEXT_ITEM)
+    {
+      gsize len;
+
+      if (bitmap.name == NULL
+          || !selection_matches (&request->selection, &bitmap))
+        continue;
+
+      const char *name = g_bytes_get_data (bitmap.name, &len);
+      qcow2_bitmap_chain_judge (bitmaps, name, len, &verdict);
+      bitmap_chain_describe (emitter, bitmap.name, &verdict);
+      if (!tool_flush (tool, error))
+        return FALSE;
+    }
+  emitter_end (emitter);
+  return next == QCOW2_NEXT_END && layers_check_still (chain, error);
+}
+
+static gboolean
+show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
+{
+  Request *request = data;
+
+  if (request->list)
+    bitmap_list_begin_image (request->rows, tool_get_row_image (tool));
+  if (!request->layers.wanted)
+    return show_bitmaps (tool, image, request, error);
+
+  g_autoptr (Qcow2Chain) chain = layers_open (&request->layers, tool, image);
+  if (request->is != NULL)
+    return answer_chain (tool, chain, request, error);
+
+  return show_layers (tool, chain, request, error)
+         && show_chains (tool, chain, request, error);
+}
+
+/* Fails with a usage error if --backing-chain does not go with the other
+ * options. */
+static gboolean
+check_layers (const Request *request, GError **error)
+{
+  const gboolean is_valid = g_strcmp0 (request->is, "valid") == 0;
+  const char *other = request->names                     ? "--names"
+                      : request->fields.keys != NULL     ? "--field"
+                      : request->tables                  ? "--tables"
+                      : request->selection.index.given   ? "--index"
+                      : request->is != NULL && !is_valid ? "a state of --is"
+                                                         : NULL;
+
+  if (is_valid && !(request->layers.wanted && request->selection.name != NULL))
+    {
+      usage_error (error, "--is valid needs --backing-chain and --name");
+      return FALSE;
+    }
+  if (!request->layers.wanted || other == NULL)
+    return TRUE;
+
+  usage_error (error, "%s does not go with --backing-chain", other);
   return FALSE;
 }
 
@@ -224,9 +403,9 @@ check_combinations (const Request *request, GError **error)
 static gboolean
 check (Request *request, GError **error)
 {
-  static const char *const states[] = { "usable", "enabled", "disabled",
-                                        "in-use", "stale",   "damaged",
-                                        NULL };
+  static const char *const states[]
+      = { "usable", "enabled", "disabled", "in-use",
+          "stale",  "damaged", "valid",    NULL };
   const FieldSource sources[] = { { .fields = qcow2_bitmap_record.fields },
                                   { .fields = qcow2_bitmap_size_fields },
                                   { .fields = NULL } };
@@ -234,6 +413,7 @@ check (Request *request, GError **error)
   return selection_check (&request->selection, error)
          && usage_check_choice ("--is", request->is, states, error)
          && check_combinations (request, error)
+         && check_layers (request, error)
          && fields_check (&request->fields, sources, error);
 }
 
@@ -260,6 +440,7 @@ run (Tool *tool, char **argv, GError **error)
   /* clang-format off */
   const GOptionEntry entries[] = {
     SELECTION_OPTIONS (&request.selection),
+    LAYER_OPTIONS (&request.layers),
     { "tables", 0, 0, G_OPTION_ARG_NONE, &request.tables,
       "Print each bitmap's table under it", NULL },
     { "list", 0, 0, G_OPTION_ARG_NONE, &request.list,
@@ -275,7 +456,8 @@ run (Tool *tool, char **argv, GError **error)
       "Print nothing, but exit with 0 if every bitmap, or the selected one, "
       "is in STATE, and with 2 if not: usable, enabled, disabled, in-use, "
       "stale or damaged; for an incremental backup, use enabled: usable "
-      "includes disabled", "STATE" },
+      "includes disabled; with --backing-chain: valid, if the layers' bitmaps "
+      "of that name are a chain", "STATE" },
     FIELD_OPTIONS (&request.fields),
     { NULL }
   };
@@ -283,7 +465,8 @@ run (Tool *tool, char **argv, GError **error)
 
   if (!tool_parse (tool, &cmd_bitmaps, entries, argv, error))
     return FALSE;
-  if (!check (&request, error))
+  if (!check (&request, error)
+      || !layers_prepare (&request.layers, tool, error))
     return FALSE;
   const char *const only = request.names                 ? "--names"
                            : request.fields.keys != NULL ? "--field"

@@ -30,6 +30,41 @@ print_extent (const Qcow2Extent *extent, gpointer data, GError **error)
   return tool_flush (job->tool, error) ? QCOW2_NEXT_ITEM : QCOW2_NEXT_FAILED;
 }
 
+/* Calls FUNC with DATA for the extents of QUERY as STYLE wants them. */
+static gboolean
+walk (const ContentsStyle *style, const Qcow2ExtentQuery *query,
+      Qcow2ExtentFunc func, gpointer data, GError **error)
+{
+  if (style->layers != NULL)
+    return qcow2_bitmap_union_walk (style->layers, query->start, query->length,
+                                    func, data, error);
+  if (style->disk != NULL)
+    return qcow2_dirty_data_walk (query, style->disk, func, data, error);
+
+  return qcow2_extent_query_walk (query, func, data, error);
+}
+
+static Qcow2Next
+count_extent (const Qcow2Extent *extent, gpointer data,
+              GError **error G_GNUC_UNUSED)
+{
+  qcow2_extent_totals_add (data, extent->type, extent->length);
+  return QCOW2_NEXT_ITEM;
+}
+
+static gboolean
+count (const ContentsStyle *style, const Qcow2ExtentQuery *query,
+       Qcow2ExtentTotals *totals, GError **error)
+{
+  if (style->layers == NULL && style->disk != NULL)
+    return qcow2_dirty_data_count (query, style->disk, totals, error);
+  if (style->layers == NULL)
+    return qcow2_extent_query_count (query, totals, error);
+
+  *totals = (Qcow2ExtentTotals){ .dirty = 0 };
+  return walk (style, query, count_extent, totals, error);
+}
+
 static gboolean
 print_map (ContentsStyle *style, Tool *tool, const Qcow2ExtentQuery *query,
            GError **error)
@@ -38,11 +73,7 @@ print_map (ContentsStyle *style, Tool *tool, const Qcow2ExtentQuery *query,
   MapJob job = { .tool = tool, .map = &style->map };
 
   bitmap_map_begin (&style->map, out, query->start);
-  const gboolean printed
-      = style->disk != NULL
-            ? qcow2_dirty_data_walk (query, style->disk, print_extent, &job,
-                                     error)
-            : qcow2_extent_query_walk (query, print_extent, &job, error);
+  const gboolean printed = walk (style, query, print_extent, &job, error);
   bitmap_map_end (&style->map, out);
   return printed;
 }
@@ -53,12 +84,8 @@ print_totals (ContentsStyle *style, Tool *tool, const Qcow2ExtentQuery *query,
 {
   GString *out = tool_get_text (tool);
   Qcow2ExtentTotals totals;
-  const gboolean counted
-      = style->disk != NULL
-            ? qcow2_dirty_data_count (query, style->disk, &totals, error)
-            : qcow2_extent_query_count (query, &totals, error);
 
-  if (!counted)
+  if (!count (style, query, &totals, error))
     return FALSE;
 
   bitmap_map_begin (&style->map, out, query->start);
@@ -87,7 +114,7 @@ print_plot (const ContentsStyle *style, Tool *tool,
                             .granularity = query->bitmap->granularity };
   g_autoptr (Plot) plot = plot_new (&shape);
 
-  if (!qcow2_extent_query_walk (query, plot_extent, plot, error))
+  if (!walk (style, query, plot_extent, plot, error))
     return FALSE;
 
   plot_print (plot, tool_get_text (tool));
@@ -106,21 +133,21 @@ look_at_extent (const Qcow2Extent *extent, gpointer data,
   return *has_dirty ? QCOW2_NEXT_END : QCOW2_NEXT_ITEM;
 }
 
-/* Answers through the exit status whether any of LENGTH bytes is dirty.
+/* Answers through the exit status whether any of the bytes is dirty.
  * Unknown parts have to be copied, so they count as dirty. */
 static gboolean
-answer (guint64 length, Tool *tool, const Qcow2ExtentQuery *query,
+answer (const ContentsStyle *style, Tool *tool, const Qcow2ExtentQuery *query,
         GError **error)
 {
   const guint64 size = query->image->header.size;
   gboolean has_dirty = FALSE;
 
-  if (!qcow2_extent_query_walk (query, look_at_extent, &has_dirty, error))
+  if (!walk (style, query, look_at_extent, &has_dirty, error))
     return FALSE;
   if (has_dirty)
     return TRUE;
 
-  if (query->length < length)
+  if (query->length < style->length)
     {
       g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
                    "--contains: not all of that is on the disk, which "
@@ -149,7 +176,7 @@ contents_print (ContentsStyle *style, Tool *tool,
     case CONTENTS_PLOT:
       return print_plot (style, tool, query, error);
     case CONTENTS_ANSWER:
-      return answer (style->length, tool, query, error);
+      return answer (style, tool, query, error);
     }
 
   g_assert_not_reached ();

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cli/tool.h"
+#include "qcow2/bitmap-union.h"
 #include "qcow2/dirty-data.h"
 #include "render/bitmap-map.h"
 
@@ -28,6 +29,7 @@ typedef struct
                           disk may have fewer */
   Qcow2GuestMap *disk; /* for CONTENTS_MAP and CONTENTS_TOTALS: splits dirty
                           extents; or NULL */
+  Qcow2BitmapUnion *layers; /* takes the place of the bitmap; or NULL */
 } ContentsStyle;
 
 gboolean contents_print (ContentsStyle *style, Tool *tool,

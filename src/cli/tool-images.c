@@ -11,6 +11,9 @@
 #include "qcow2/error.h"
 #include "render/describe.h"
 
+/* JSON keys of an image that is shown as a list of its layers. */
+static const char *const layers_keys[] = { "layers", "chains", NULL };
+
 /* Maximum number of messages about failed reads per image; further ones are
  * only counted. */
 #define READ_ERRORS 10
@@ -19,7 +22,7 @@
 void
 tool_report (Tool *tool, ReportScope scope)
 {
-  report_findings (tool->report, scope);
+  report_findings (tool->current.report, scope);
 }
 
 /* Returns the name of the current image for its rows in a table, or NULL if it
@@ -27,21 +30,21 @@ tool_report (Tool *tool, ReportScope scope)
 const char *
 tool_get_row_image (const Tool *tool)
 {
-  return tool->row_image;
+  return tool->current.row_image;
 }
 
 /* Returns the report on the current image. */
 Report *
 tool_get_report (Tool *tool)
 {
-  return tool->report;
+  return tool->current.report;
 }
 
 /* Returns the findings about the current image. */
 Qcow2Findings *
 tool_get_findings (Tool *tool)
 {
-  return tool->findings;
+  return tool->current.findings;
 }
 
 /* Writes MESSAGE about the current image, and makes STATUS the exit status
@@ -50,7 +53,8 @@ void
 tool_warn (Tool *tool, ToolStatus status, const char *message)
 {
   tool_set_status (tool, status);
-  output_message (tool->output, report_get_path (tool->report), message);
+  output_message (tool->output, report_get_path (tool->current.report),
+                  message);
 }
 
 /* Returns the option that was probably meant by PATH, in words, if the image
@@ -96,20 +100,23 @@ tool_recover (Tool *tool, GError *read_error, GError **error)
       return FALSE;
     }
 
-  if (tool->n_read_errors++ < READ_ERRORS)
+  if (tool->current.n_read_errors++ < READ_ERRORS)
     tool_warn (tool, status_of_error (tool->purpose, read_error),
                read_error->message);
-  if (tool->read_error == NULL)
-    tool->read_error = read_error;
+  if (tool->current.read_error == NULL)
+    tool->current.read_error = read_error;
   else
     g_error_free (read_error);
   return TRUE;
 }
 
 static Qcow2Image *
-open_image (const char *path, Qcow2Findings *findings, GError **error)
+open_image (const Tool *tool, const char *path, Qcow2Findings *findings,
+            GError **error)
 {
-  ByteSource *source = byte_source_open_file (path, error);
+  ByteSource *source = tool->root < 0
+                           ? byte_source_open_file (path, error)
+                           : byte_source_open_named (path, tool->root, error);
 
   return source != NULL ? qcow2_image_open_checked (source, findings, error)
                         : NULL;
@@ -127,14 +134,15 @@ get_writer (const Qcow2Image *image)
                                           : lock == BYTE_SOURCE_LOCKED;
 }
 
-/* Ends the output for IMAGE, which is NULL if it could not be opened.  ERROR
- * is the error that occurred, or NULL. */
+/* Ends the output for IMAGE, which is NULL if it could not be opened and has
+ * KEYS in JSON.  ERROR is the error that occurred, or NULL. */
 static void
-end_image (Tool *tool, const Qcow2Image *image, const GError *error)
+end_image (Tool *tool, const Qcow2Image *image, const char *const *keys,
+           const GError *error)
 {
   DescribeEnd end = { .error_code = NULL };
 
-  emitter_end_groups (tool->emitter, tool->command->keys);
+  emitter_end_groups (tool->emitter, keys);
   if (tool->emitter->machine_readable)
     {
       end.writer = get_writer (image);
@@ -144,7 +152,7 @@ end_image (Tool *tool, const Qcow2Image *image, const GError *error)
           end.error_message = error->message;
         }
       describe_end (tool->emitter, &end);
-      report_describe (tool->report, tool->emitter);
+      report_describe (tool->current.report, tool->emitter);
     }
   emitter_end_image (tool->emitter);
 }
@@ -152,16 +160,14 @@ end_image (Tool *tool, const Qcow2Image *image, const GError *error)
 static void
 report_more_read_errors (Tool *tool, const char *path)
 {
-  if (tool->n_read_errors > READ_ERRORS)
+  if (tool->current.n_read_errors > READ_ERRORS)
     {
       g_autofree char *message
           = g_strdup_printf (QCOW2_U64_FORMAT " more reads failed",
-                             tool->n_read_errors - READ_ERRORS);
+                             tool->current.n_read_errors - READ_ERRORS);
 
       output_message (tool->output, path, message);
     }
-
-  tool->n_read_errors = 0;
 }
 
 /* Returns whether the result for the current image, with ERROR or NULL, is
@@ -177,7 +183,7 @@ needs_still_image (const Tool *tool, const GError *error)
     return FALSE;
 
   return tool->purpose != TOOL_SHOWS || tool->status == TOOL_DAMAGED
-         || report_has_errors (tool->report);
+         || report_has_errors (tool->current.report);
 }
 
 /* Shows IMAGE by calling SHOW with DATA.  If IMAGE has changed in the meantime
@@ -211,33 +217,24 @@ show_still (Tool *tool, Qcow2Image *image, ToolImageFunc show, gpointer data,
   return FALSE;
 }
 
-/* Shows the image at PATH, one of SEVERAL or the only one, without flushing
- * the output.  Fails only when the tool cannot go on with the next image. */
+/* Ends IMAGE, the current one, at PATH.  Takes ownership of *IMAGE_ERROR,
+ * which says why it could not be shown, unless it is NULL.  Fails only when
+ * the tool cannot go on. */
 static gboolean
-show_unflushed (Tool *tool, const char *path, gboolean several,
-                ToolImageFunc show, gpointer data, GError **error)
+finish_image (Tool *tool, const char *path, const Qcow2Image *image,
+              const char *const *keys, GError **image_error, GError **error)
 {
-  g_autoptr (GError) local_error = NULL;
-  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-  g_autoptr (Qcow2Image) image = open_image (path, findings, &local_error);
+  g_autoptr (GError) local_error = g_steal_pointer (image_error);
 
-  tool->row_image = several ? path : NULL;
-  tool->findings = findings;
-  tool->report = report_new (tool->output, path, image, findings);
-  if (image != NULL || tool->emitter->machine_readable)
-    emitter_begin_image (tool->emitter, path, several && !tool->one_table);
-  if (image != NULL)
-    show_still (tool, image, show, data, &local_error);
   if (local_error == NULL || local_error->domain == QCOW2_ERROR)
-    end_image (tool, image,
-               local_error != NULL ? local_error : tool->read_error);
+    end_image (tool, image, keys,
+               local_error != NULL ? local_error : tool->current.read_error);
 
-  if (!report_close (g_steal_pointer (&tool->report)))
+  if (!report_close (g_steal_pointer (&tool->current.report)))
     tool_set_status (tool, TOOL_DAMAGED);
-  tool->findings = NULL;
-  tool->row_image = NULL;
   report_more_read_errors (tool, path);
-  g_clear_error (&tool->read_error);
+  g_clear_error (&tool->current.read_error);
+  tool->current = (ToolImage){ .report = NULL };
 
   if (local_error != NULL && local_error->domain != QCOW2_ERROR)
     {
@@ -247,6 +244,78 @@ show_unflushed (Tool *tool, const char *path, gboolean several,
   if (local_error != NULL)
     report_error (tool, path, local_error);
   return TRUE;
+}
+
+/* Shows the image at PATH, one of SEVERAL or the only one, without flushing
+ * the output.  Fails only when the tool cannot go on with the next image. */
+static gboolean
+show_unflushed (Tool *tool, const char *path, gboolean several,
+                ToolImageFunc show, gpointer data, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+  g_autoptr (Qcow2Image) image
+      = open_image (tool, path, findings, &local_error);
+
+  tool->current = (ToolImage){ .row_image = several ? path : NULL,
+                               .findings = findings };
+  tool->current.report = report_new (tool->output, path, image, findings);
+  if (image != NULL || tool->emitter->machine_readable)
+    emitter_begin_image (tool->emitter, path,
+                         several && !tool->one_table && !tool->with_layers);
+  if (image != NULL)
+    show_still (tool, image, show, data, &local_error);
+  return finish_image (tool, path, image,
+                       tool->with_layers ? layers_keys : tool->command->keys,
+                       &local_error, error);
+}
+
+/* Writes a message about LAYER, the current image, and sets the exit status,
+ * if there is something wrong with its name or its file. */
+static void
+report_layer (Tool *tool, const Qcow2Layer *layer)
+{
+  if (layer->is_guessed)
+    tool_warn (tool, TOOL_DAMAGED,
+               "looks like qcow2, but its overlay states no format: to guess "
+               "it is unsafe, as a guest may have written that");
+  if (layer->error == NULL)
+    return;
+
+  tool_warn (tool,
+             g_error_matches (layer->error, QCOW2_ERROR, QCOW2_ERROR_REFUSED)
+                 ? TOOL_FAILED
+                 : TOOL_DAMAGED,
+             layer->error->message);
+}
+
+/* Shows LAYER of the current image by calling SHOW with DATA, unless it cannot
+ * be opened.  For programs it is an image within the current list.  Fails only
+ * when the tool cannot go on. */
+gboolean
+tool_show_layer (Tool *tool, const Qcow2Layer *layer, ToolImageFunc show,
+                 gpointer data, GError **error)
+{
+  const ToolImage outer = tool->current;
+  const char *path = layer->filename;
+  GError *local_error = NULL;
+
+  tool->current = (ToolImage){ .row_image = outer.row_image,
+                               .findings = layer->findings };
+  tool->current.report
+      = report_new (tool->output, path, layer->image, layer->findings);
+  emitter_begin_image (tool->emitter, path, !tool->one_table);
+  describe_layer (tool->emitter, layer);
+  report_layer (tool, layer);
+  if (layer->image != NULL)
+    show_still (tool, layer->image, show, data, &local_error);
+  else
+    tool->current.read_error = g_error_copy (layer->error);
+
+  const gboolean ended = finish_image (
+      tool, path, layer->image, tool->command->keys, &local_error, error);
+  tool->current = outer;
+  return ended;
 }
 
 /* Shows the image at PATH like show_unflushed (), and flushes the output.

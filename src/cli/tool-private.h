@@ -7,6 +7,16 @@
 
 G_BEGIN_DECLS
 
+/* The state of an image that is shown. */
+typedef struct
+{
+  const char *row_image; /* its name if it is one of several, or NULL */
+  Qcow2Findings *findings;
+  Report *report;
+  GError *read_error; /* first error after which reading went on */
+  guint64 n_read_errors;
+} ToolImage;
+
 struct Tool
 {
   Output *output;
@@ -21,12 +31,9 @@ struct Tool
   gboolean one_table;    /* one table for all images */
   gboolean lacks_name;   /* --name is an option here, and was not used */
 
-  /* State of the current image. */
-  const char *row_image; /* its name if it is one of several, or NULL */
-  Qcow2Findings *findings;
-  Report *report;
-  GError *read_error; /* first error after which reading went on */
-  guint64 n_read_errors;
+  int root;             /* open directory in which all images must be, or -1 */
+  gboolean with_layers; /* an image is shown as a list of its layers */
+  ToolImage current;
 };
 
 G_END_DECLS

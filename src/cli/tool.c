@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "cli/tool-private.h"
+
 #include "cli/usage.h"
 
 /* clang-format off */
@@ -16,6 +17,7 @@ tool_new (Output *output)
   Tool *tool = g_new0 (Tool, 1);
 
   tool->output = output;
+  tool->root = -1;
   return tool;
 }
 
@@ -25,6 +27,7 @@ tool_free (Tool *tool)
   if (tool == NULL)
     return;
 
+  byte_source_close_root (tool->root);
   emitter_free (tool->emitter);
   options_clear (&tool->options);
   g_free (tool);
@@ -132,6 +135,15 @@ void
 tool_want_one_table (Tool *tool)
 {
   tool->one_table = TRUE;
+}
+
+/* Shows each image as a list of its layers.  Unless ROOT, which TOOL closes,
+ * is -1, all of them must be in that open directory or below. */
+void
+tool_want_layers (Tool *tool, int root)
+{
+  tool->with_layers = TRUE;
+  tool->root = root;
 }
 
 /* Replaces the purpose of the command by PURPOSE. */

@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include "check/chain.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/report.h"
@@ -73,6 +74,7 @@ gboolean tool_parse (Tool *tool, const Command *command,
 void tool_want_one_image (Tool *tool, const char *user);
 void tool_set_purpose (Tool *tool, ToolPurpose purpose);
 void tool_want_one_table (Tool *tool);
+void tool_want_layers (Tool *tool, int root);
 gboolean tool_want_image (Tool *tool, GError **error);
 gboolean tool_want_no_image (Tool *tool, const char *user, GError **error);
 gboolean tool_want_text (Tool *tool, const char *user, GError **error);
@@ -84,6 +86,8 @@ void tool_show_help (Tool *tool, const char *help, GError **error);
 /* Iteration over images: tool-images.c. */
 gboolean tool_for_each_image (Tool *tool, ToolImageFunc show, gpointer data,
                               GError **error);
+gboolean tool_show_layer (Tool *tool, const Qcow2Layer *layer,
+                          ToolImageFunc show, gpointer data, GError **error);
 void tool_report (Tool *tool, ReportScope scope);
 void tool_warn (Tool *tool, ToolStatus status, const char *message);
 const char *tool_get_row_image (const Tool *tool);

@@ -15,6 +15,10 @@
 #define N_SHORT_COLUMNS 6
 
 #define IMAGE_HEADING "IMAGE"
+#define LAYER_HEADING "LAYER"
+
+/* What column STATE says of a layer whose bitmaps cannot be shown. */
+#define ERROR_STATE "error"
 
 /* Maximum width of column IMAGE.  A longer name moves only its own row. */
 #define IMAGE_MAX 64
@@ -58,6 +62,8 @@ typedef struct
 struct BitmapList
 {
   guint n_columns;
+  gboolean has_layers;    /* there is a column LAYER */
+  guint layer;            /* the current one, 0 for the image itself */
   gboolean has_headings;  /* they were printed */
   gsize width[N_COLUMNS]; /* characters */
   gsize image_width;      /* that of column IMAGE */
@@ -129,6 +135,13 @@ bitmap_list_make_room (BitmapList *list, const char *path)
   widen_image_column (list, escaped);
 }
 
+static void
+widen_for_several (BitmapList *list)
+{
+  for (guint i = 0; i < N_COLUMNS; i++)
+    list->width[i] = MAX (list->width[i], columns[i].several);
+}
+
 /* Drops the rows of the image before, and begins those of the image at PATH,
  * one of several, or NULL for the only one. */
 void
@@ -142,8 +155,19 @@ bitmap_list_begin_image (BitmapList *list, const char *path)
 
   list->image = escape_image (path);
   widen_image_column (list, list->image);
-  for (guint i = 0; i < N_COLUMNS; i++)
-    list->width[i] = MAX (list->width[i], columns[i].several);
+  widen_for_several (list);
+}
+
+/* Drops the rows of the layer before, and begins those of the layer at DEPTH:
+ * 0 is the image itself. */
+void
+bitmap_list_begin_layer (BitmapList *list, guint depth)
+{
+  g_array_set_size (list->rows, 0);
+  list->next = 0;
+  list->has_layers = TRUE;
+  list->layer = depth;
+  widen_for_several (list);
 }
 
 /* A disk of 0 bytes has no percentage.  A little is not nothing, and almost
@@ -253,9 +277,39 @@ static void
 append_headings (const BitmapList *list, GString *out)
 {
   append_image (list, out, IMAGE_HEADING);
+  if (list->has_layers)
+    g_string_append (out, LAYER_HEADING " ");
   for (guint i = 0; i < list->n_columns; i++)
     append_padded (list, out, i, columns[i].heading);
   g_string_append (out, "NAME\n");
+}
+
+/* Appends what precedes the cells of a row, and the headings before the first
+ * row. */
+static void
+begin_row (BitmapList *list, GString *out)
+{
+  if (!list->has_headings)
+    append_headings (list, out);
+  list->has_headings = TRUE;
+
+  append_image (list, out, list->image);
+  if (list->has_layers)
+    g_string_append_printf (out, "%-*u ", (int) strlen (LAYER_HEADING),
+                            list->layer);
+}
+
+/* Appends a row to OUT that says why the current layer, the file at PATH, has
+ * no rows. */
+void
+bitmap_list_print_error (BitmapList *list, GString *out, const char *path,
+                         const char *message)
+{
+  begin_row (list, out);
+  for (guint i = 0; i < list->n_columns; i++)
+    append_padded (list, out, i, columns[i].is_word ? ERROR_STATE : "-");
+  format_escaped (out, path, strlen (path));
+  g_string_append_printf (out, ": %s\n", message);
 }
 
 /* Appends the next row to OUT, with the name of BITMAP; the headings precede
@@ -271,11 +325,7 @@ bitmap_list_print_next (BitmapList *list, GString *out,
   const Row *row = &g_array_index (list->rows, Row, list->next);
   g_autoptr (GString) cell = g_string_new (NULL);
 
-  if (!list->has_headings)
-    append_headings (list, out);
-  list->has_headings = TRUE;
-
-  append_image (list, out, list->image);
+  begin_row (list, out);
   for (guint i = 0; i < list->n_columns; i++)
     {
       g_string_truncate (cell, 0);

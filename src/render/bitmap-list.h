@@ -20,10 +20,13 @@ typedef struct BitmapList BitmapList;
 BitmapList *bitmap_list_new (gboolean all_columns);
 void bitmap_list_make_room (BitmapList *list, const char *path);
 void bitmap_list_begin_image (BitmapList *list, const char *path);
+void bitmap_list_begin_layer (BitmapList *list, guint depth);
 void bitmap_list_add (BitmapList *list, const Qcow2Bitmap *bitmap,
                       guint64 disk_size);
 void bitmap_list_print_next (BitmapList *list, GString *out,
                              const Qcow2Bitmap *bitmap);
+void bitmap_list_print_error (BitmapList *list, GString *out, const char *path,
+                              const char *message);
 void bitmap_list_free (BitmapList *list);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (BitmapList, bitmap_list_free)

@@ -28,6 +28,20 @@ describe_fields (Emitter *emitter, const Qcow2Field *fields,
     }
 }
 
+/* Emits, for programs, the members of LAYER that only an image in a list of
+ * layers has. */
+void
+describe_layer (Emitter *emitter, const Qcow2Layer *layer)
+{
+  static const Qcow2Field fields[]
+      = { QCOW2_DERIVED (Qcow2Layer, "layer", depth, QCOW2_DEC),
+          QCOW2_DERIVED (Qcow2Layer, "format", format, QCOW2_WORD),
+          QCOW2_FIELD_END };
+
+  if (emitter->machine_readable)
+    describe_fields (emitter, fields, layer, G_MAXUINT);
+}
+
 /* Emits HEADER.  HEADING is the line above the fields, or NULL for none. */
 void
 describe_header (Emitter *emitter, const char *heading,

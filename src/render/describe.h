@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include "check/chain.h"
 #include "check/check-numbers.h"
 #include "check/verdict.h"
 #include "qcow2/bitmap.h"
@@ -55,6 +56,7 @@ typedef struct
   const char *error_message; /* NULL: no error */
 } DescribeEnd;
 
+void describe_layer (Emitter *emitter, const Qcow2Layer *layer);
 void describe_header (Emitter *emitter, const char *heading,
                       const Qcow2Header *header);
 void describe_extension (Emitter *emitter, const Qcow2Extension *extension);

@@ -116,6 +116,7 @@ arguments_of ()
     --max-length | --split) echo "$option=64k" ;;
     --plot-size) echo --plot-size=8x4 ;;
     --ignore) echo --ignore=REF-01 ;;
+    --root) echo --backing-chain --root=/ ;;
     --output) echo --output=text ;;
     --files-from | --files0-from) echo "$option=$tmp/no-more" ;;
     --format) echo --format=qcow2 ;;
@@ -185,6 +186,8 @@ for command in $commands; do
     case $command$option in
       check--rules) arguments=() ;;
       bitmap-map--name | bitmap-map--index) ;;
+      bitmap-map--backing-chain | bitmap-map--root)
+        arguments+=(--name=bm0) ;;
       bitmap-map*) arguments+=(--index=0) ;;
       table--index) arguments=(refcount-block "$image") ;;
       table*) arguments=(l1 "$image") ;;

@@ -16,11 +16,15 @@
 
 #include "cli/dispatch.h"
 #include "oracle/answer.h"
+#include "qcow2/error.h"
 
 #define IMAGE "image.qcow2"
 
 /* Bytes of output after which the command is stopped. */
 #define MAX_OUTPUT (48 * 1024)
+
+/* Number of backing files that exist. */
+#define MAX_NAMED 2
 
 #define MAX_ARGUMENTS 10
 
@@ -143,6 +147,13 @@ static const Line lines[] = {
   TEXT ("bitmap-map", "--index=0", "--force", "--data"),
   JSON ("bitmap-map", "--index=0", "--data", "--totals", "--force"),
   JSONL ("bitmap-map", "--name=b0", "--data", "--dirty"),
+  TEXT ("bitmaps", "--backing-chain"),
+  TEXT ("bitmaps", "--backing-chain", "--list"),
+  JSON ("bitmaps", "--backing-chain", "--stats"),
+  { PRINTS_NOTHING,
+    { "bitmaps", "--backing-chain", "--is=valid", "--name=b0", IMAGE } },
+  TEXT ("bitmap-map", "--backing-chain", "--name=b0"),
+  JSON ("bitmap-map", "--backing-chain", "--name=b0", "--totals"),
   TEXT ("map"),
   JSON ("map"),
   JSONL ("map", "--start-offset=70001", "--max-length=1G"),
@@ -173,6 +184,9 @@ typedef struct
  * byte_source_open_file () takes only a path. */
 static ByteSource *image;
 
+/* Number of backing files that it has opened. */
+static guint n_named;
+
 static gssize
 loan_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
 {
@@ -193,21 +207,56 @@ loan_free (ByteSource *source)
   g_free (source);
 }
 
-/* Replaces the program's function.  Returns a new source that reads from the
- * image of the current run.  PATH must be IMAGE. */
-ByteSource *
-byte_source_open_file (const char *path, GError **error G_GNUC_UNUSED)
+static ByteSource *
+open_loan (void)
 {
   static const ByteSourceClass loan_class = { .read = loan_read,
                                               .probe_lock = loan_probe_lock,
                                               .free = loan_free };
   Loan *loan = g_new0 (Loan, 1);
 
-  g_assert_cmpstr (path, ==, IMAGE);
   loan->base.klass = &loan_class;
   loan->base.size = byte_source_get_size (image);
   loan->behind = image;
   return &loan->base;
+}
+
+/* Replaces the program's function.  Returns a new source that reads from the
+ * image of the current run.  PATH must be IMAGE. */
+ByteSource *
+byte_source_open_file (const char *path, GError **error G_GNUC_UNUSED)
+{
+  g_assert_cmpstr (path, ==, IMAGE);
+  return open_loan ();
+}
+
+/* Replaces the program's function, so that no name in an image leads to a file
+ * of this machine.  The first backing files have the contents of the image,
+ * and the next one is missing. */
+ByteSource *
+byte_source_open_named (const char *path G_GNUC_UNUSED, int root,
+                        GError **error)
+{
+  g_assert_cmpint (root, ==, -1);
+  if (n_named++ < MAX_NAMED)
+    return open_loan ();
+
+  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_OPEN, "cannot open");
+  return NULL;
+}
+
+/* Replaces the program's function: no command line has --root. */
+int
+byte_source_open_root (const char *path G_GNUC_UNUSED,
+                       GError **error G_GNUC_UNUSED)
+{
+  g_assert_not_reached ();
+}
+
+void
+byte_source_close_root (int root)
+{
+  g_assert_cmpint (root, ==, -1);
 }
 
 static gboolean
@@ -330,6 +379,7 @@ command_run (ByteSource *source, guint number, const DriveOptions *options,
               .messages = answer_new (ANSWER_TEXT, "messages") };
 
   image = source;
+  n_named = 0;
   check_status (&run, dispatch (argv, write_output, &run), options, known);
   if (!run.was_cut)
     answer_end (run.output);

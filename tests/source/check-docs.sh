@@ -27,6 +27,8 @@ for name in "${samples[@]}"; do
   ln -s "$sample" .
 done
 ln -s "$tmp/iotest291-merged.qcow2" disk.qcow2
+ln -s "$tmp/iotest291-orig.qcow2" top.qcow2
+ln -s "$tmp/iotest291-merged.qcow2" t.base # the backing file of top.qcow2
 
 # shellcheck source=completions/qcow2tool.bash
 . "$srcdir/completions/qcow2tool.bash"
