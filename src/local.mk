@@ -128,6 +128,8 @@ layers = \
 	%D%/check/owners.h \
 	%D%/check/references.c \
 	%D%/check/references.h \
+	%D%/check/refusal.c \
+	%D%/check/refusal.h \
 	%D%/check/rule.c \
 	%D%/check/rule.h \
 	%D%/check/rules.def \

@@ -33,6 +33,27 @@ check_bitmaps (Qcow2Directory *directory, Qcow2Findings *findings,
          && qcow2_bitmap_checker_check_truncated_entry (checker, error);
 }
 
+/* Adds findings to FINDINGS about everything that QEMU examines when it opens
+ * the image of DIRECTORY, except the header, the extensions and the directory
+ * as a whole.  DIRECTORY is rewound.  Does nothing if the cluster size is
+ * unknown.  Fails with QCOW2_ERROR_READ. */
+gboolean
+qcow2_directory_find_obstacles (Qcow2Directory *directory,
+                                Qcow2Findings *findings, GError **error)
+{
+  const Qcow2Image *image = qcow2_directory_get_image (directory);
+  g_auto (Qcow2SnapshotTable) snapshots = { .size = 0 };
+
+  if (image->header.cluster_size == QCOW2_ABSENT)
+    return TRUE;
+
+  return qcow2_luks_check_all (image, findings, error)
+         && check_bitmaps (directory, findings, error)
+         && qcow2_snapshot_table_check (image, &snapshots, findings, error)
+         && (!qcow2_directory_is_rewritten (directory)
+             || qcow2_guard_check (image, &snapshots, findings, error));
+}
+
 /* Stores in *VERDICT what QEMU does when it opens the image of DIRECTORY,
  * which is rewound.  KNOWN has the findings about the header, the extensions
  * and the directory as a whole; those about everything else that QEMU examines
@@ -45,19 +66,12 @@ qcow2_directory_check_opening (Qcow2Directory *directory,
 {
   const Qcow2Image *image = qcow2_directory_get_image (directory);
   g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-  g_auto (Qcow2SnapshotTable) snapshots = { .size = 0 };
 
   *verdict = (Qcow2Verdict) QCOW2_VERDICT_INIT;
   qcow2_verdict_add (verdict, image, known);
-  if (image->header.cluster_size == QCOW2_ABSENT)
-    return TRUE;
 
   const gboolean checked
-      = qcow2_luks_check_all (image, findings, error)
-        && check_bitmaps (directory, findings, error)
-        && qcow2_snapshot_table_check (image, &snapshots, findings, error)
-        && (!qcow2_directory_is_rewritten (directory)
-            || qcow2_guard_check (image, &snapshots, findings, error));
+      = qcow2_directory_find_obstacles (directory, findings, error);
 
   qcow2_verdict_add (verdict, image, findings);
   if (!checked && verdict->effect < QCOW2_EFFECT_UNKNOWN)

@@ -8,6 +8,9 @@
 
 G_BEGIN_DECLS
 
+gboolean qcow2_directory_find_obstacles (Qcow2Directory *directory,
+                                         Qcow2Findings *findings,
+                                         GError **error);
 gboolean qcow2_directory_check_opening (Qcow2Directory *directory,
                                         const Qcow2Findings *known,
                                         Qcow2Verdict *verdict, GError **error);

@@ -94,3 +94,54 @@ qcow2_luks_read (ByteSource *source, guint64 offset, Qcow2Luks *luks,
     }
   return TRUE;
 }
+
+/* Returns the text in a field of SIZE bytes at BYTES, or NULL if it is not
+ * terminated by a NUL or is empty.  The caller frees it. */
+static char *
+get_word (const char *bytes, gsize size)
+{
+  const gsize len = strnlen (bytes, size);
+
+  return len > 0 && len < size ? g_strndup (bytes, len) : NULL;
+}
+
+/* Ends WORD, or NULL, at the first SEPARATOR.  Returns a copy of the part
+ * after it, which the caller frees, or NULL if there is none. */
+static char *
+split (char *word, char separator)
+{
+  char *at = word != NULL ? strchr (word, separator) : NULL;
+
+  if (at == NULL)
+    return NULL;
+
+  *at = '\0';
+  return g_strdup (at + 1);
+}
+
+/* Stores the words in LUKS in *WORDS, which the caller clears.  The field
+ * cipher_mode has the form MODE-IVGEN or MODE-IVGEN:HASH. */
+void
+qcow2_luks_get_words (const Qcow2Luks *luks, Qcow2LuksWords *words)
+{
+  Qcow2LuksWords w = { .cipher = NULL };
+
+  w.cipher = get_word (luks->cipher_name, sizeof luks->cipher_name);
+  w.mode = get_word (luks->cipher_mode, sizeof luks->cipher_mode);
+  w.ivgen = split (w.mode, '-');
+  w.ivgen_hash = split (w.ivgen, ':');
+  w.hash = get_word (luks->hash_spec, sizeof luks->hash_spec);
+  w.uuid = g_strndup (luks->uuid, sizeof luks->uuid);
+  *words = w;
+}
+
+void
+qcow2_luks_words_clear (Qcow2LuksWords *words)
+{
+  g_clear_pointer (&words->cipher, g_free);
+  g_clear_pointer (&words->mode, g_free);
+  g_clear_pointer (&words->ivgen, g_free);
+  g_clear_pointer (&words->ivgen_hash, g_free);
+  g_clear_pointer (&words->hash, g_free);
+  g_clear_pointer (&words->uuid, g_free);
+}

@@ -47,6 +47,18 @@ typedef struct
   Qcow2LuksSlot slots[QCOW2_LUKS_N_SLOTS]; /* follow on disk */
 } Qcow2Luks;
 
+/* The words in a LUKS header, one by one.  Each is NULL if the header does not
+ * have it. */
+typedef struct
+{
+  char *cipher;     /* such as "aes" */
+  char *mode;       /* such as "cbc" */
+  char *ivgen;      /* generator of initial vectors, such as "essiv" */
+  char *ivgen_hash; /* such as "sha256" */
+  char *hash;
+  char *uuid;
+} Qcow2LuksWords;
+
 extern const Qcow2Record qcow2_luks_record; /* without the slots */
 extern const Qcow2Record qcow2_luks_slot_record;
 
@@ -56,4 +68,9 @@ gboolean qcow2_luks_read (ByteSource *source, guint64 offset, Qcow2Luks *luks,
                           GError **error);
 
 guint qcow2_luks_get_slot_offset (guint slot);
+void qcow2_luks_get_words (const Qcow2Luks *luks, Qcow2LuksWords *words);
+void qcow2_luks_words_clear (Qcow2LuksWords *words);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Qcow2LuksWords, qcow2_luks_words_clear)
+
 G_END_DECLS

@@ -157,6 +157,23 @@ qcow2_snapshot_walk_next (Qcow2SnapshotWalk *walk, Qcow2Snapshot *snapshot,
   return QCOW2_NEXT_ITEM;
 }
 
+/* Returns the size of the VM state of SNAPSHOT in bytes: from the extra data,
+ * if they have it, because the field of the entry has only 32 bits. */
+guint64
+qcow2_snapshot_get_vm_state_size (const Qcow2Snapshot *snapshot)
+{
+  return snapshot->n_extra > 0 ? snapshot->extra.vm_state_size_large
+                               : snapshot->entry.vm_state_size;
+}
+
+/* Returns whether SNAPSHOT has a number of instructions, in its extra data.
+ * All bits set mean that it has none.  (QEMU, block/qcow2-snapshot.c.) */
+gboolean
+qcow2_snapshot_has_icount (const Qcow2Snapshot *snapshot)
+{
+  return snapshot->n_extra > 2 && snapshot->extra.icount != G_MAXUINT64;
+}
+
 void
 qcow2_snapshot_walk_free (Qcow2SnapshotWalk *walk)
 {

@@ -40,6 +40,8 @@ Qcow2Next qcow2_snapshot_walk_next (Qcow2SnapshotWalk *walk,
 guint64 qcow2_snapshot_walk_get_n (const Qcow2SnapshotWalk *walk);
 guint64 qcow2_snapshot_walk_get_offset (const Qcow2SnapshotWalk *walk);
 Qcow2SnapshotsEnd qcow2_snapshot_walk_get_end (const Qcow2SnapshotWalk *walk);
+guint64 qcow2_snapshot_get_vm_state_size (const Qcow2Snapshot *snapshot);
+gboolean qcow2_snapshot_has_icount (const Qcow2Snapshot *snapshot);
 void qcow2_snapshot_walk_free (Qcow2SnapshotWalk *walk);
 void qcow2_snapshot_clear (Qcow2Snapshot *snapshot);
 

@@ -184,6 +184,23 @@ file_get_identity (const ByteSource *source)
                          .inode = is_device ? st->st_rdev : st->st_ino };
 }
 
+/* st_blocks counts units of 512 bytes, whatever the block size. */
+static guint64
+file_get_disk_size (const ByteSource *source)
+{
+  const FileSource *self = (const FileSource *) source;
+
+  return (guint64) self->st.st_blocks * 512;
+}
+
+static gboolean
+file_is_device (const ByteSource *source)
+{
+  const FileSource *self = (const FileSource *) source;
+
+  return S_ISBLK (self->st.st_mode);
+}
+
 static void
 file_free (ByteSource *source)
 {
@@ -193,11 +210,14 @@ file_free (ByteSource *source)
   g_free (self);
 }
 
-static const ByteSourceClass file_class = { .read = file_read,
-                                            .probe_lock = file_probe_lock,
-                                            .has_changed = file_has_changed,
-                                            .get_identity = file_get_identity,
-                                            .free = file_free };
+static const ByteSourceClass file_class
+    = { .read = file_read,
+        .probe_lock = file_probe_lock,
+        .has_changed = file_has_changed,
+        .get_identity = file_get_identity,
+        .get_disk_size = file_get_disk_size,
+        .is_device = file_is_device,
+        .free = file_free };
 
 /* Returns a description of a file type that cannot hold an image, or NULL if
  * the type can. */

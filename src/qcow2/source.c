@@ -117,6 +117,23 @@ byte_source_get_identity (const ByteSource *source)
   return (ByteIdentity){ .inode = (guintptr) source };
 }
 
+/* Returns the number of bytes that SOURCE took on the disk when it was opened,
+ * or G_MAXUINT64 if it takes no room on a disk. */
+guint64
+byte_source_get_disk_size (const ByteSource *source)
+{
+  return source->klass->get_disk_size != NULL
+             ? source->klass->get_disk_size (source)
+             : G_MAXUINT64;
+}
+
+/* Returns whether SOURCE reads a block device. */
+gboolean
+byte_source_is_device (const ByteSource *source)
+{
+  return source->klass->is_device != NULL && source->klass->is_device (source);
+}
+
 void
 byte_source_free (ByteSource *source)
 {

@@ -40,6 +40,11 @@ typedef struct
   gboolean (*has_changed) (ByteSource *source);
   /* Implements byte_source_get_identity ().  NULL if a source has none. */
   ByteIdentity (*get_identity) (const ByteSource *source);
+  /* Implements byte_source_get_disk_size ().  NULL if the bytes take no room
+   * on a disk. */
+  guint64 (*get_disk_size) (const ByteSource *source);
+  /* Implements byte_source_is_device ().  NULL if it is none. */
+  gboolean (*is_device) (const ByteSource *source);
   void (*free) (ByteSource *source);
 } ByteSourceClass;
 
@@ -61,6 +66,8 @@ gboolean byte_source_read (ByteSource *source, guint64 offset, void *buffer,
 ByteSourceLock byte_source_probe_lock (ByteSource *source, guint64 offset);
 gboolean byte_source_has_changed (ByteSource *source);
 ByteIdentity byte_source_get_identity (const ByteSource *source);
+guint64 byte_source_get_disk_size (const ByteSource *source);
+gboolean byte_source_is_device (const ByteSource *source);
 void byte_source_free (ByteSource *source);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ByteSource, byte_source_free)

@@ -1,0 +1,625 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "check/refusal.h"
+
+#include <string.h>
+
+#include "check/verdict.h"
+#include "qcow2/directory.h"
+#include "qcow2/luks.h"
+#include "qcow2/snapshot.h"
+
+/* Subclusters of a cluster with extended L2 entries (qcow2 spec, section
+ * "Extended L2 Entries"). */
+#define N_SUBCLUSTERS 32
+
+/* The rules about the header in the order in which QEMU checks them
+ * (block/qcow2.c: qcow2_do_open), up to the extensions. */
+static const Qcow2RuleIndex early_rules[]
+    = { QCOW2_HDR_04_SMALL,   QCOW2_HDR_04_QEMU,   QCOW2_HDR_04_LARGE,
+        QCOW2_HDR_06,         QCOW2_HDR_08,        QCOW2_HDR_12_OUTSIDE,
+        QCOW2_HDR_23_UNKNOWN, QCOW2_HDR_23_SET,    QCOW2_HDR_23_CLEAR,
+        QCOW2_HDR_20,         QCOW2_HDR_05,        QCOW2_HDR_28,
+        QCOW2_HDR_16_UNKNOWN, QCOW2_HDR_18_EMPTY,  QCOW2_HDR_18_LARGE,
+        QCOW2_HDR_18_PLACE,   QCOW2_HDR_19_LARGE,  QCOW2_HDR_19_PLACE,
+        QCOW2_HDR_17_LARGE,   QCOW2_HDR_17_PLACE,  QCOW2_HDR_15_COUNT,
+        QCOW2_HDR_15_HUGE,    QCOW2_HDR_15_L1,     QCOW2_HDR_17_FAR,
+        QCOW2_HDR_18_FAR,     QCOW2_HDR_07_REFUSED };
+
+/* The rules that QEMU checks while it reads the extensions, except those with
+ * an id in extension_ids. */
+static const Qcow2RuleIndex extension_rules[]
+    = { QCOW2_BEXT_01, QCOW2_BEXT_02, QCOW2_BEXT_03, QCOW2_BEXT_04_LARGE,
+        QCOW2_BEXT_05_ALIGN };
+static const char *const extension_ids[] = { "EXT-", "CRYPT-" };
+
+/* Those after the extensions and before the bitmaps. */
+static const Qcow2RuleIndex late_rules[]
+    = { QCOW2_HDR_26_FILE, QCOW2_HDR_16_MISSING, QCOW2_HDR_12_END,
+        QCOW2_HDR_13_LONG, QCOW2_HDR_19_FAR,     QCOW2_HDR_19_EXTRA,
+        QCOW2_HDR_19_SIZE };
+
+/* The rules about an entry of the bitmap directory that QEMU checks before all
+ * others. */
+static const Qcow2RuleIndex entry_rules[]
+    = { QCOW2_BDIR_01, QCOW2_BDIR_02, QCOW2_BDIR_03_MORE, QCOW2_BDIR_14,
+        QCOW2_BDIR_14_COMPATIBLE };
+
+/* The steps in which QEMU opens an image. */
+typedef enum
+{
+  STEP_HEADER,
+  STEP_EXTENSIONS, /* one after the other */
+  STEP_NAMES,      /* and the snapshots */
+  STEP_DIRECTORY,  /* entry by entry */
+  STEP_BITMAPS     /* one after the other */
+} Step;
+
+/* How early QEMU encounters a finding: the members are compared in this
+ * order. */
+typedef struct
+{
+  Step step;
+  guint64 item; /* index of the extension or bitmap, or of the rule */
+  guint rule;   /* or its place among those about an entry */
+} Rank;
+
+/* A finding that makes QEMU refuse the image, and what its message needs. */
+typedef struct
+{
+  const Qcow2Image *image;
+  const Qcow2Finding *finding;
+  Qcow2Directory *directory;
+} Context;
+
+/* Returns the index of RULE in the N RULES, or N if it is not there. */
+static guint
+find_rule (const Qcow2RuleIndex *rules, guint n, Qcow2RuleIndex rule)
+{
+  guint i = 0;
+
+  while (i < n && rules[i] != rule)
+    i++;
+  return i;
+}
+
+static gboolean
+is_about_extension (Qcow2RuleIndex rule)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (extension_ids); i++)
+    {
+      if (g_str_has_prefix (qcow2_rules[rule].id, extension_ids[i]))
+        return TRUE;
+    }
+
+  return find_rule (extension_rules, G_N_ELEMENTS (extension_rules), rule)
+         < G_N_ELEMENTS (extension_rules);
+}
+
+/* Returns the index of the entry at which QEMU encounters FINDING in the
+ * directory of IMAGE. */
+static guint64
+get_entry (const Qcow2Image *image, const Qcow2Finding *finding)
+{
+  if (finding->index == QCOW2_BDIR_03_MORE)
+    return image->bitmaps.nb_bitmaps;
+  if (finding->index == QCOW2_BEXT_04_EMPTY
+      || finding->index == QCOW2_BEXT_06_FAR)
+    return 0;
+
+  return finding->subject.bitmap;
+}
+
+static Rank
+get_rank (const Qcow2Image *image, const Qcow2Finding *finding)
+{
+  const Qcow2RuleIndex rule = finding->index;
+  const guint early
+      = find_rule (early_rules, G_N_ELEMENTS (early_rules), rule);
+  const guint late = find_rule (late_rules, G_N_ELEMENTS (late_rules), rule);
+
+  if (early < G_N_ELEMENTS (early_rules))
+    return (Rank){ STEP_HEADER, early, rule };
+  if (is_about_extension (rule))
+    return (Rank){ STEP_EXTENSIONS, finding->subject.extension, rule };
+  if (late < G_N_ELEMENTS (late_rules))
+    return (Rank){ STEP_NAMES, late, rule };
+  if (qcow2_rules[rule].effect == QCOW2_EFFECT_AT_LOAD)
+    return (Rank){ STEP_BITMAPS, finding->subject.bitmap, rule };
+
+  const guint entry
+      = find_rule (entry_rules, G_N_ELEMENTS (entry_rules), rule);
+  return (Rank){ STEP_DIRECTORY, get_entry (image, finding),
+                 entry < G_N_ELEMENTS (entry_rules) ? entry : rule };
+}
+
+static gboolean
+is_earlier (Rank a, Rank b)
+{
+  if (a.step != b.step)
+    return a.step < b.step;
+
+  return a.item != b.item ? a.item < b.item : a.rule < b.rule;
+}
+
+/* Returns whether QEMU encounters FINDING and refuses IMAGE because of it. */
+static gboolean
+is_refused (const Qcow2Image *image, const Qcow2Finding *finding)
+{
+  return qcow2_rules[finding->index].effect >= QCOW2_EFFECT_REFUSED
+         && qcow2_image_get_excuse (image, finding->index,
+                                    !finding->subject.in_use,
+                                    finding->subject.extension)
+                == QCOW2_EXCUSE_NONE;
+}
+
+/* Returns the finding in FINDINGS that makes QEMU refuse IMAGE first, or FIRST
+ * if none is earlier than that. */
+static const Qcow2Finding *
+find_first (const Qcow2Image *image, const Qcow2Findings *findings,
+            const Qcow2Finding *first)
+{
+  for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
+    {
+      const Qcow2Finding *finding = qcow2_findings_get (findings, i);
+
+      if (is_refused (image, finding)
+          && (first == NULL
+              || is_earlier (get_rank (image, finding),
+                             get_rank (image, first))))
+        first = finding;
+    }
+
+  return first;
+}
+
+static void
+append_value (GString *out, const Context *c)
+{
+  g_string_append_printf (out, QCOW2_U64_FORMAT, c->finding->value);
+}
+
+static void
+append_signed_value (GString *out, const Context *c)
+{
+  g_string_append_printf (out, "%d", (gint32) c->finding->value);
+}
+
+static void
+append_name (GString *out, const Context *c)
+{
+  GBytes *string = c->finding->subject.name;
+  gsize len = 0;
+  const char *name = string != NULL ? g_bytes_get_data (string, &len) : NULL;
+
+  if (len > 0)
+    g_string_append_len (out, name, (gssize) strnlen (name, len));
+}
+
+static void
+append_cluster_size (GString *out, const Context *c)
+{
+  g_string_append_printf (out, QCOW2_U64_FORMAT,
+                          c->image->header.cluster_size);
+}
+
+static void
+append_subcluster_size (GString *out, const Context *c)
+{
+  g_string_append_printf (out, QCOW2_U64_FORMAT,
+                          c->image->header.cluster_size / N_SUBCLUSTERS);
+}
+
+/* Appends the unknown incompatible features: the names of those that have one
+ * in the image, and a mask of the others. */
+static void
+append_features (GString *out, const Context *c)
+{
+  const Qcow2Header *h = &c->image->header;
+  guint64 rest = h->incompatible_features & ~QCOW2_INCOMPATIBLE_KNOWN;
+  const char *separator = "";
+
+  for (guint bit = 0; bit < QCOW2_MASK_BITS; bit++)
+    {
+      const guint64 mask = G_GUINT64_CONSTANT (1) << bit;
+
+      if ((rest & mask) == 0 || h->feature_names[0][bit] == NULL)
+        continue;
+
+      g_string_append_printf (out, "%s%s", separator,
+                              h->feature_names[0][bit]);
+      separator = ", ";
+      rest &= ~mask;
+    }
+
+  if (rest != 0)
+    g_string_append_printf (out,
+                            "%sUnknown incompatible feature: "
+                            "%" G_GINT64_MODIFIER "x",
+                            separator, rest);
+}
+
+/* Appends the index of the snapshot with too much extra data. */
+static void
+append_snapshot (GString *out, const Context *c)
+{
+  g_auto (Qcow2SnapshotTable) table = { .bad = QCOW2_NO_INDEX };
+
+  qcow2_snapshot_table_measure (c->image, &table, NULL);
+  g_string_append_printf (out, QCOW2_U64_FORMAT,
+                          table.bad != QCOW2_NO_INDEX ? table.bad : 0);
+}
+
+/* Appends the index of the key slot at the offset of the finding. */
+static void
+append_slot (GString *out, const Context *c)
+{
+  const guint64 offset
+      = c->finding->offset
+        - MIN (c->finding->offset, c->image->crypto.crypto_header_offset);
+  guint slot = 0;
+
+  while (slot + 1 < QCOW2_LUKS_N_SLOTS
+         && qcow2_luks_get_slot_offset (slot + 1) <= offset)
+    slot++;
+  g_string_append_printf (out, "%u", slot);
+}
+
+/* Reads the LUKS header into *LUKS and its words into *WORDS.  If the header
+ * cannot be read, there are none. */
+static void
+get_words (const Context *c, Qcow2Luks *luks, Qcow2LuksWords *words)
+{
+  if (qcow2_luks_read (c->image->source, c->image->crypto.crypto_header_offset,
+                       luks, NULL))
+    qcow2_luks_get_words (luks, words);
+}
+
+static void
+append_cipher (GString *out, const Context *c)
+{
+  Qcow2Luks luks = { .key_bytes = 0 };
+  g_auto (Qcow2LuksWords) words = { 0 };
+
+  get_words (c, &luks, &words);
+  if (words.cipher != NULL)
+    g_string_append (out, words.cipher);
+}
+
+/* Appends the number of bytes of one key; XTS has two. */
+static void
+append_key_size (GString *out, const Context *c)
+{
+  Qcow2Luks luks = { .key_bytes = 0 };
+  g_auto (Qcow2LuksWords) words = { 0 };
+
+  get_words (c, &luks, &words);
+  g_string_append_printf (out, "%u",
+                          g_strcmp0 (words.mode, "xts") == 0
+                              ? luks.key_bytes / 2
+                              : luks.key_bytes);
+}
+
+static void
+append_mode (GString *out, const Context *c)
+{
+  Qcow2Luks luks = { .key_bytes = 0 };
+  g_auto (Qcow2LuksWords) words = { 0 };
+
+  get_words (c, &luks, &words);
+  if (words.mode != NULL)
+    g_string_append (out, words.mode);
+}
+
+static void
+append_ivgen (GString *out, const Context *c)
+{
+  Qcow2Luks luks = { .key_bytes = 0 };
+  g_auto (Qcow2LuksWords) words = { 0 };
+
+  get_words (c, &luks, &words);
+  if (words.ivgen != NULL)
+    g_string_append (out, words.ivgen);
+}
+
+static void
+append_ivgen_hash (GString *out, const Context *c)
+{
+  Qcow2Luks luks = { .key_bytes = 0 };
+  g_auto (Qcow2LuksWords) words = { 0 };
+
+  get_words (c, &luks, &words);
+  if (words.ivgen_hash != NULL)
+    g_string_append (out, words.ivgen_hash);
+}
+
+static void
+append_hash (GString *out, const Context *c)
+{
+  Qcow2Luks luks = { .key_bytes = 0 };
+  g_auto (Qcow2LuksWords) words = { 0 };
+
+  get_words (c, &luks, &words);
+  if (words.hash != NULL)
+    g_string_append (out, words.hash);
+}
+
+/* The words in braces that stand for something from the image. */
+static const struct
+{
+  const char *word;
+  void (*append) (GString *out, const Context *c);
+} placeholders[] = {
+  { "{value}", append_value },
+  { "{signed value}", append_signed_value },
+  { "{name}", append_name },
+  { "{cluster size}", append_cluster_size },
+  { "{subcluster size}", append_subcluster_size },
+  { "{features}", append_features },
+  { "{snapshot}", append_snapshot },
+  { "{slot}", append_slot },
+  { "{cipher}", append_cipher },
+  { "{key size}", append_key_size },
+  { "{mode}", append_mode },
+  { "{ivgen}", append_ivgen },
+  { "{ivgen hash}", append_ivgen_hash },
+  { "{hash}", append_hash },
+};
+
+#define EMPTY_ENTRY "Bitmap '' doesn't satisfy the constraints"
+#define EXTRA_DATA "Bitmap extra data is not supported"
+#define BROKEN "Broken bitmap directory"
+#define LESS "Less bitmaps found than specified in header extension"
+#define MORE "More bitmaps found than specified in header extension"
+
+/* EXT-13: QEMU takes offset 0 for the LUKS header, and finds the magic of
+ * qcow2 there. */
+static const char *
+choose_crypto_offset (const Context *c)
+{
+  return c->finding->value == 0 ? "Volume is not in LUKS format"
+                                : "Encryption header offset '{value}' is not "
+                                  "a multiple of cluster size "
+                                  "'{cluster size}'";
+}
+
+/* Returns what QEMU says about an entry with names and extra data of these
+ * sizes, when LEFT bytes of the directory are left for it, or NULL if it says
+ * nothing about them.  QEMU adds up the sizes in 32 bits with a sign, so that
+ * a huge entry may seem to fit. */
+static const char *
+judge_sizes (guint16 name_size, guint32 extra_data_size, guint64 left)
+{
+  const guint64 size
+      = QCOW2_BITMAP_HEAD_LENGTH + (guint64) name_size + extra_data_size + 7;
+  const guint32 in_qemu = (guint32) (size & G_MAXUINT32) & ~7u;
+
+  if (in_qemu <= G_MAXINT32 && in_qemu > left)
+    return BROKEN;
+
+  return extra_data_size != 0 ? EXTRA_DATA : NULL;
+}
+
+/* Reads the entry INDEX of the directory into *BITMAP. */
+static gboolean
+read_entry (const Context *c, guint64 index, Qcow2Bitmap *bitmap)
+{
+  qcow2_directory_rewind (c->directory);
+  return qcow2_directory_skip_to_index (c->directory, index)
+         && qcow2_directory_next (c->directory, bitmap, NULL)
+                == QCOW2_NEXT_ITEM;
+}
+
+/* Returns what QEMU says about the sizes in BITMAP, an entry, or NULL. */
+static const char *
+judge_entry (const Context *c, const Qcow2Bitmap *bitmap)
+{
+  const guint64 end = qcow2_directory_get_facts (c->directory)->declared_end;
+
+  return judge_sizes (bitmap->name_size, bitmap->extra_data_size,
+                      end - MIN (end, bitmap->file_offset));
+}
+
+/* BDIR-02. */
+static const char *
+choose_truncated_entry (const Context *c)
+{
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+  return read_entry (c, c->finding->subject.bitmap, &bitmap)
+             ? judge_entry (c, &bitmap)
+             : NULL;
+}
+
+/* BEXT-05: QEMU reads the header as the first entry. */
+static const char *
+choose_no_offset (const Context *c)
+{
+  const Qcow2Header *h = &c->image->header;
+
+  return judge_sizes ((guint16) (h->backing_file_size & G_MAXUINT16),
+                      h->cluster_bits,
+                      c->image->bitmaps.bitmap_directory_size);
+}
+
+/* BEXT-06: after the end of the file, QEMU reads entries of zeroes. */
+static const char *
+choose_truncated_directory (const Context *c)
+{
+  return qcow2_directory_get_n (c->directory) < c->image->bitmaps.nb_bitmaps
+             ? EMPTY_ENTRY
+             : MORE;
+}
+
+/* BDIR-21: returns what QEMU says about the first entry of what is no
+ * directory, or NULL if it cannot be read. */
+static const char *
+choose_first_entry (const Context *c)
+{
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+
+  if (!read_entry (c, 0, &bitmap))
+    return NULL;
+
+  const char *text = judge_entry (c, &bitmap);
+  return text != NULL || bitmap.name_size != 0 ? text : EMPTY_ENTRY;
+}
+
+/* QEMU's messages where those in the table of rules are only what all versions
+ * of QEMU have in common, or there are none.  They are those of version 7.2.
+ * CHOOSE returns the message if it is not always the same.  NULL: it is not
+ * known. */
+static const struct
+{
+  Qcow2RuleIndex rule;
+  const char *text;
+  const char *(*choose) (const Context *c);
+} messages[] = {
+  { QCOW2_HDR_05, "Unsupported subcluster size: {subcluster size}", NULL },
+  { QCOW2_HDR_16_UNKNOWN, "Unsupported encryption method {signed value}",
+    NULL },
+  { QCOW2_HDR_19_EXTRA,
+    "Too much extra metadata in snapshot table entry {snapshot}", NULL },
+  { QCOW2_HDR_20, "Unsupported qcow2 feature(s): {features}", NULL },
+  { QCOW2_HDR_23_UNKNOWN, "qcow2: unknown compression type: {value}", NULL },
+  { QCOW2_HDR_23_SET,
+    "qcow2: Compression type incompatible feature bit must not be set", NULL },
+  { QCOW2_HDR_23_CLEAR,
+    "qcow2: Compression type incompatible feature bit must be set", NULL },
+  { QCOW2_EXT_10_LONG,
+    "ERROR: ext_backing_format: len={value} too large (>=16)", NULL },
+  { QCOW2_EXT_13_PLACE, NULL, choose_crypto_offset },
+  { QCOW2_BEXT_02,
+    "bitmaps_ext: Image has {value} bitmaps, exceeding the QEMU supported "
+    "maximum of 65535",
+    NULL },
+  { QCOW2_BEXT_04_LARGE,
+    "bitmaps_ext: bitmap directory size ({value}) exceeds the maximum "
+    "supported size (67107840)",
+    NULL },
+  { QCOW2_BEXT_05_ALIGN, "bitmaps_ext: invalid bitmap directory offset",
+    NULL },
+  { QCOW2_BEXT_04_ALIGN, BROKEN, NULL },
+  { QCOW2_BEXT_04_SMALL, LESS, NULL },
+  { QCOW2_BEXT_05_ZERO, NULL, choose_no_offset },
+  { QCOW2_BEXT_06_REFUSED, NULL, choose_truncated_directory },
+  { QCOW2_BDIR_02, NULL, choose_truncated_entry },
+  { QCOW2_BDIR_03_LESS, LESS, NULL },
+  { QCOW2_BDIR_15_NUL, "Bitmap already exists: {name}", NULL },
+  { QCOW2_BDIR_21, NULL, choose_first_entry },
+  { QCOW2_CRYPT_04,
+    "Algorithm '{cipher}' with key size {key size} bytes not supported",
+    NULL },
+  { QCOW2_CRYPT_05_FORM, "Unexpected cipher mode string format '{mode}'",
+    NULL },
+  { QCOW2_CRYPT_05_HASH, "Hash algorithm '{ivgen hash}' not supported", NULL },
+  { QCOW2_CRYPT_05_MODE, "Cipher mode '{mode}' not supported", NULL },
+  { QCOW2_CRYPT_05_IVGEN, "IV generator '{ivgen}' not supported", NULL },
+  { QCOW2_CRYPT_06, "Hash algorithm '{hash}' not supported", NULL },
+  { QCOW2_CRYPT_08,
+    "Algorithm '{cipher}' with key size {key size} bytes not supported",
+    NULL },
+  { QCOW2_CRYPT_08_CAST5,
+    "Algorithm '{cipher}' with key size {key size} bytes not supported",
+    NULL },
+  { QCOW2_CRYPT_10, "Keyslot {slot} is corrupted (stripes {value} != 4000)",
+    NULL },
+  { QCOW2_CRYPT_11, "Keyslot {slot} state (active/disable) is corrupted",
+    NULL },
+  { QCOW2_CRYPT_12, "Keyslot {slot} iteration count is zero", NULL },
+  { QCOW2_CRYPT_13_HEADER,
+    "Keyslot {slot} is overlapping with the LUKS header", NULL },
+  { QCOW2_CRYPT_13_PAYLOAD,
+    "Keyslot {slot} is overlapping with the encrypted payload", NULL },
+  { QCOW2_CRYPT_14, NULL, NULL },
+};
+
+/* Returns the message about the finding of C with its placeholders, or NULL if
+ * it is not known. */
+static const char *
+get_message (const Context *c)
+{
+  const Qcow2RuleIndex rule = c->finding->index;
+
+  for (guint i = 0; i < G_N_ELEMENTS (messages); i++)
+    {
+      if (messages[i].rule == rule)
+        return messages[i].choose != NULL ? messages[i].choose (c)
+                                          : messages[i].text;
+    }
+
+  return qcow2_rules[rule].qemu_error;
+}
+
+/* Appends TEXT with its placeholders filled in. */
+static void
+append_filled_in (GString *out, const char *text, const Context *c)
+{
+  while (*text != '\0')
+    {
+      guint i = 0;
+
+      while (i < G_N_ELEMENTS (placeholders)
+             && !g_str_has_prefix (text, placeholders[i].word))
+        i++;
+
+      if (i == G_N_ELEMENTS (placeholders))
+        {
+          g_string_append_c (out, *text++);
+          continue;
+        }
+
+      placeholders[i].append (out, c);
+      text += strlen (placeholders[i].word);
+    }
+}
+
+/* Returns QEMU's message about the finding of C, with bytes from the image as
+ * they are, or what this program says about it if that is not known. */
+static GBytes *
+make_message (const Context *c)
+{
+  const Qcow2Finding *finding = c->finding;
+  const char *text = get_message (c);
+  GString *out = g_string_new (NULL);
+
+  if (text == NULL)
+    g_string_printf (out, "%s [%s]", finding->message, finding->rule);
+  else
+    append_filled_in (out, text, c);
+
+  return g_string_free_to_bytes (out);
+}
+
+/* Returns the message of QEMU when it refuses to open the image of DIRECTORY,
+ * for the first of its reasons, or NULL if it does not refuse.  FINDINGS are
+ * those about the header, the extensions and the directory as a whole,
+ * OBSTACLES those of qcow2_directory_find_obstacles ().  The message may
+ * contain any bytes from the image.  If QEMU's words are not known, the
+ * message ends with the id of a rule in brackets.  DIRECTORY is rewound. */
+GBytes *
+qcow2_directory_get_refusal (Qcow2Directory *directory,
+                             const Qcow2Findings *findings,
+                             const Qcow2Findings *obstacles)
+{
+  const Qcow2Image *image = qcow2_directory_get_image (directory);
+  const Qcow2Finding *first = find_first (image, findings, NULL);
+  Qcow2Verdict verdict = QCOW2_VERDICT_INIT;
+
+  first = find_first (image, obstacles, first);
+  if (first != NULL)
+    return make_message (&(const Context){ image, first, directory });
+
+  /* There may be a reason among the findings that were only counted. */
+  qcow2_verdict_add (&verdict, image, findings);
+  qcow2_verdict_add (&verdict, image, obstacles);
+  if (verdict.effect != QCOW2_EFFECT_REFUSED)
+    return NULL;
+
+  const Qcow2Rule *rule = &qcow2_rules[verdict.rule];
+  g_autofree char *message
+      = g_strdup_printf ("not true: %s [%s]", rule->condition, rule->id);
+  return g_bytes_new (message, strlen (message));
+}

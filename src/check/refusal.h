@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The message of QEMU when it refuses to open an image. */
+
+#pragma once
+
+#include "check/finding.h"
+#include "qcow2/directory.h"
+
+G_BEGIN_DECLS
+
+GBytes *qcow2_directory_get_refusal (Qcow2Directory *directory,
+                                     const Qcow2Findings *findings,
+                                     const Qcow2Findings *obstacles);
+
+G_END_DECLS
