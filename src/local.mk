@@ -164,6 +164,12 @@ layers = \
 	%D%/render/format.h \
 	%D%/render/guest-map.c \
 	%D%/render/guest-map.h \
+	%D%/render/info-encryption.c \
+	%D%/render/info-encryption.h \
+	%D%/render/info-snapshot.c \
+	%D%/render/info-snapshot.h \
+	%D%/render/info.c \
+	%D%/render/info.h \
 	%D%/render/json.c \
 	%D%/render/percent.c \
 	%D%/render/percent.h \
@@ -171,6 +177,8 @@ layers = \
 	%D%/render/plot.h \
 	%D%/render/qemu-dump.c \
 	%D%/render/qemu-dump.h \
+	%D%/render/qemu-tree.c \
+	%D%/render/qemu-tree.h \
 	%D%/render/text.c \
 	%D%/render/unusable.c \
 	%D%/render/unusable.h
@@ -191,6 +199,7 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/cli/cmd-dump.c \
 	%D%/cli/cmd-extensions.c \
 	%D%/cli/cmd-header.c \
+	%D%/cli/cmd-info.c \
 	%D%/cli/cmd-map.c \
 	%D%/cli/cmd-table.c \
 	%D%/cli/commands.c \
@@ -221,6 +230,8 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/cli/print-extensions.h \
 	%D%/cli/print-guest-map.c \
 	%D%/cli/print-guest-map.h \
+	%D%/cli/print-info.c \
+	%D%/cli/print-info.h \
 	%D%/cli/print-table.c \
 	%D%/cli/print-table.h \
 	%D%/cli/report.c \

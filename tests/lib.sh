@@ -316,6 +316,7 @@ names ()
 command_names ()
 {
   cat << 'END'
+info
 header
 extensions
 bitmaps
@@ -363,6 +364,8 @@ bitmaps --names
 bitmap-map --index 0 --force
 table snapshots --at 0x200 --count 99
 map --output json
+info
+info --output=json
 dump-header
 dump-header -j
 dump-header-exts
@@ -383,6 +386,8 @@ bitmap-map --index 0 --data --totals --force
 map
 map --output jsonl
 map --totals
+info --children
+info --children --output=jsonl
 END
   fi
 }

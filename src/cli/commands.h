@@ -10,6 +10,7 @@ G_BEGIN_DECLS
 /* Expands DO (NAME) for the Command cmd_NAME of each command, in the order in
  * which the help lists them. */
 #define COMMANDS(DO)                                                          \
+  DO (info)                                                                   \
   DO (header)                                                                 \
   DO (extensions)                                                             \
   DO (bitmaps)                                                                \

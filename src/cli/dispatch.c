@@ -30,19 +30,11 @@ typedef struct
   const char *ours;
 } Foreign;
 
-static const Foreign foreign[] = { { "amend", NULL },
-                                   { "bench", NULL },
-                                   { "bitmap", "'bitmaps'" },
-                                   { "commit", NULL },
-                                   { "compare", NULL },
-                                   { "convert", NULL },
-                                   { "create", NULL },
-                                   { "dd", NULL },
-                                   { "info", "'header' or 'bitmaps'" },
-                                   { "measure", NULL },
-                                   { "rebase", NULL },
-                                   { "resize", NULL },
-                                   { "snapshot", NULL } };
+static const Foreign foreign[]
+    = { { "amend", NULL },  { "bench", NULL },   { "bitmap", "'bitmaps'" },
+        { "commit", NULL }, { "compare", NULL }, { "convert", NULL },
+        { "create", NULL }, { "dd", NULL },      { "measure", NULL },
+        { "rebase", NULL }, { "resize", NULL },  { "snapshot", "'info'" } };
 
 /* Fails with a usage error and a hint if NAME is a command of qemu-img. */
 static gboolean
@@ -90,7 +82,7 @@ suggest_for_image (const char *name, const char *next, GError **error)
                  escaped, next, escaped);
   else
     usage_error (error,
-                 "unknown command '%s', did you mean 'qcow2tool header %s' or "
+                 "unknown command '%s', did you mean 'qcow2tool info %s' or "
                  "'qcow2tool check %s'?",
                  escaped, escaped, escaped);
 }

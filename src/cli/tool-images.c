@@ -217,6 +217,29 @@ show_still (Tool *tool, Qcow2Image *image, ToolImageFunc show, gpointer data,
   return FALSE;
 }
 
+/* Returns whether the command prints a line per image for programs. */
+static gboolean
+has_lines (const Tool *tool)
+{
+  return tool->options.output == OPTIONS_OUTPUT_JSONL
+         && (tool->emitter->machine_readable || tool->command->own_object);
+}
+
+/* Prints a line about the image at PATH, which could not be opened because of
+ * ERROR, for a command whose objects are its own. */
+static void
+describe_unopened (Tool *tool, const char *path, const GError *error)
+{
+  g_autoptr (Emitter) emitter
+      = emitter_new_json (output_get_text (tool->output), FALSE);
+  const DescribeEnd end = { .error_code = status_get_error_word (error),
+                            .error_message = error->message };
+
+  emitter_begin_image (emitter, path, TRUE);
+  describe_error (emitter, &end);
+  emitter_end_image (emitter);
+}
+
 /* Ends IMAGE, the current one, at PATH.  Takes ownership of *IMAGE_ERROR,
  * which says why it could not be shown, unless it is NULL.  Fails only when
  * the tool cannot go on. */
@@ -229,6 +252,8 @@ finish_image (Tool *tool, const char *path, const Qcow2Image *image,
   if (local_error == NULL || local_error->domain == QCOW2_ERROR)
     end_image (tool, image, keys,
                local_error != NULL ? local_error : tool->current.read_error);
+  if (image == NULL && tool->command->own_object && has_lines (tool))
+    describe_unopened (tool, path, local_error);
 
   if (!report_close (g_steal_pointer (&tool->current.report)))
     tool_set_status (tool, TOOL_DAMAGED);
@@ -325,8 +350,7 @@ static gboolean
 show_image (Tool *tool, const char *path, gboolean several, ToolImageFunc show,
             gpointer data, GError **error)
 {
-  const gboolean is_line = tool->emitter->machine_readable
-                           && tool->options.output == OPTIONS_OUTPUT_JSONL;
+  const gboolean is_line = has_lines (tool);
 
   if (is_line)
     output_hold (tool->output);

@@ -41,6 +41,9 @@ typedef struct
   const char *extra_output;
   /* It prints no object per image, and interprets --output itself. */
   gboolean own_output;
+  /* Of those, it prints an object per image in one piece, and none for an
+   * image that cannot be read. */
+  gboolean own_object;
   /* Values of a first operand KIND, or NULL if all operands are images. */
   const char *const *kinds;
   gboolean may_lack_image; /* an option works without an image */

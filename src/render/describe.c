@@ -394,12 +394,10 @@ describe_rule (Emitter *emitter, const Qcow2Rule *rule)
   emitter_end (emitter);
 }
 
-/* Emits END, the last members of an image before the list of its findings. */
+/* Emits the error of END, or null if there is none. */
 void
-describe_end (Emitter *emitter, const DescribeEnd *end)
+describe_error (Emitter *emitter, const DescribeEnd *end)
 {
-  static const Qcow2Field writer = QCOW2_DERIVED (
-      DescribeEnd, "writer", writer, QCOW2_BOOL, .text = NULL);
   static const Qcow2Field error_fields[]
       = { QCOW2_DERIVED (DescribeEnd, "code", error_code, QCOW2_WORD,
                          .text = NULL),
@@ -407,7 +405,6 @@ describe_end (Emitter *emitter, const DescribeEnd *end)
                          .text = NULL),
           QCOW2_FIELD_END };
 
-  emitter_field (emitter, &writer, end);
   if (end->error_code == NULL)
     {
       emitter_null (emitter, "error");
@@ -417,4 +414,15 @@ describe_end (Emitter *emitter, const DescribeEnd *end)
   emitter_begin (emitter, EMITTER_ROW, "error", NULL);
   describe_fields (emitter, error_fields, end, G_MAXUINT);
   emitter_end (emitter);
+}
+
+/* Emits END, the last members of an image before the list of its findings. */
+void
+describe_end (Emitter *emitter, const DescribeEnd *end)
+{
+  static const Qcow2Field writer = QCOW2_DERIVED (
+      DescribeEnd, "writer", writer, QCOW2_BOOL, .text = NULL);
+
+  emitter_field (emitter, &writer, end);
+  describe_error (emitter, end);
 }

@@ -79,6 +79,7 @@ void describe_summary (Emitter *emitter, const DescribeSummary *summary);
 void describe_verdict (Emitter *emitter, const Qcow2Verdict *verdict);
 const char *describe_not_examined (const char *word);
 void describe_rule (Emitter *emitter, const Qcow2Rule *rule);
+void describe_error (Emitter *emitter, const DescribeEnd *end);
 void describe_end (Emitter *emitter, const DescribeEnd *end);
 
 G_END_DECLS

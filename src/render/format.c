@@ -125,6 +125,53 @@ format_size (GString *out, guint64 bytes)
     g_string_append_c (out, units[unit]);
 }
 
+/* Appends BYTES as qemu-img does, with three digits: 512 B, 1.5 GiB.  From
+ * 1000 of a unit on, the next one is used. */
+void
+format_rounded_size (GString *out, guint64 bytes)
+{
+  static const char *const units[]
+      = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+  char digits[G_ASCII_DTOSTR_BUF_SIZE];
+  double size = (double) bytes;
+  guint unit = 0;
+
+  /* Divisions by powers of 2 are exact. */
+  while (unit + 1 < G_N_ELEMENTS (units) && size >= 1000)
+    {
+      size /= 1024;
+      unit++;
+    }
+
+  g_string_append (out, g_ascii_formatd (digits, sizeof digits, "%.3g", size));
+  g_string_append_printf (out, " %s", units[unit]);
+}
+
+/* Appends the local date and time of SECONDS after the start of 1970. */
+void
+format_local_time (GString *out, gint64 seconds)
+{
+  g_autoptr (GDateTime) time = g_date_time_new_from_unix_local (seconds);
+  g_autofree char *text
+      = time != NULL ? g_date_time_format (time, "%Y-%m-%d %H:%M:%S") : NULL;
+
+  g_string_append (out, text != NULL ? text : CELL_ABSENT);
+}
+
+/* Appends NANOSECONDS as hours, minutes, seconds and milliseconds, rounded
+ * down. */
+void
+format_clock (GString *out, guint64 nanoseconds)
+{
+  const guint64 milliseconds = nanoseconds / 1000000;
+  const guint64 seconds = milliseconds / 1000;
+
+  g_string_append_printf (out, "%02" G_GINT64_MODIFIER "u:%02u:%02u.%03u",
+                          seconds / 3600, (guint) (seconds / 60 % 60),
+                          (guint) (seconds % 60),
+                          (guint) (milliseconds % 1000));
+}
+
 /* Appends the name of bit BIT: our own in single quotes, one from the image in
  * double quotes. */
 static void

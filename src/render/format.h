@@ -14,6 +14,9 @@ void format_escaped_bytes (GString *out, GBytes *string);
 void format_name (GString *out, GBytes *name);
 void format_count (GString *out, guint64 count);
 void format_size (GString *out, guint64 bytes);
+void format_rounded_size (GString *out, guint64 bytes);
+void format_local_time (GString *out, gint64 seconds);
+void format_clock (GString *out, guint64 nanoseconds);
 void format_value (GString *out, const Qcow2Field *field,
                    gconstpointer record);
 void format_line (GString *out, const char *name, const Qcow2Field *field,

@@ -28,11 +28,12 @@ for ((i = 0; i < ${#images[@]}; i += every)); do
 done
 
 # Every command must be among those that are tried, and its JSON as well.  The
-# JSON of bitmap-map and map is not the object of an image; text_ways has it.
+# JSON of bitmap-map, map and info is not the usual object of an image;
+# text_ways has it.
 for command in $(command_names); do
   check "$command is tried" grep -qE "^$command( |$)" <(text_ways)
   tool "$command" --help
-  if grep -q -e '--output=' "$out" && [[ $command != *map ]]; then
+  if grep -q -e '--output=' "$out" && [[ $command != @(*map|info) ]]; then
     check "$command is tried with JSON" grep -qE "^$command( |$)" <(json_ways)
   fi
 done

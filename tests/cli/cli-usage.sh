@@ -59,6 +59,7 @@ group_of ()
 while read -r command heading; do
   check "the group of $command" test "$(group_of "$command")" = "$heading"
 done << 'END'
+info Commands that show what is in an image:
 header Commands that show what is in an image:
 extensions Commands that show what is in an image:
 bitmaps Commands that show what is in an image:
@@ -245,10 +246,10 @@ for command in $commands; do
     tool "${words[@]}" "${needs[@]}" -- "$long"
     expect_refusal "$command -- $long is an image" 1 "$long: *"
     (cd "$tmp" && cp --sparse=always "$image" "./$long")
-    (cd "$tmp" && tool "${words[@]}" "${needs[@]}" "$image" && sed "s|^$image: ||" "$out" \
+    (cd "$tmp" && tool "${words[@]}" "${needs[@]}" "$image" && sed "s|^$image: ||; s|^image: $image$||" "$out" \
       > "$tmp/plain")
     (cd "$tmp" && tool "${words[@]}" "${needs[@]}" -- "$long" \
-      && sed "s|^$long: ||" "$out" | cmp -s - "$tmp/plain")
+      && sed "s|^$long: ||; s|^image: $long$||" "$out" | cmp -s - "$tmp/plain")
     check "$command -- $long reads that file" test $? = 0
     rm -f "$tmp/$long"
   done < <(sed -n 's/^  \(-., \)\?\(--[a-z0-9-]*\(=[A-Za-z0-9]*\)\?\).*/\2/p' \
@@ -345,9 +346,9 @@ unknown heder heder "*did you mean 'header'*"
 unknown hedaer hedaer "*did you mean 'header'*"
 unknown headers headers "*did you mean 'header'*"
 unknown bitmap bitmap "*did you mean 'bitmaps'*"
-unknown info info "*did you mean 'header' or 'bitmaps'?"
+unknown snapshot snapshot "*did you mean 'info'?"
 for name in amend bench commit compare convert create dd measure rebase \
-    resize snapshot; do
+    resize; do
   unknown $name $name "*qemu-img does that"
 done
 unknown bitmap-tables bitmap-tables "*did you mean 'bitmap-table'*"
@@ -359,9 +360,9 @@ unknown dump-header-ext dump-header-ext "*did you mean 'dump-header-exts'*"
 # that looks like an image.
 : > "$tmp/disk"
 unknown "$tmp/disk" "$tmp/disk" \
-  ", did you mean 'qcow2tool header $tmp/disk' or 'qcow2tool check $tmp/disk'?"
+  ", did you mean 'qcow2tool info $tmp/disk' or 'qcow2tool check $tmp/disk'?"
 unknown no.qcow2 no.qcow2 \
-  "*'qcow2tool header no.qcow2' or 'qcow2tool check no.qcow2'?"
+  "*'qcow2tool info no.qcow2' or 'qcow2tool check no.qcow2'?"
 unknown "$tmp/disks" "$tmp/disks" ''
 mkdir "$tmp/folder"
 unknown "$tmp/folder" "$tmp/folder" ''
@@ -372,7 +373,7 @@ unknown '' '' ''
 unknown "x${escape}[2Jyyyyyyyyyy" 'x\\x1b\[2Jyyyyyyyyyy' ''
 unknown $'\xff\xfe\xfd\xfc' '\\xff\\xfe\\xfd\\xfc' ''
 unknown "$image" "$image" \
-  ", did you mean 'qcow2tool header $image' or 'qcow2tool check $image'?"
+  ", did you mean 'qcow2tool info $image' or 'qcow2tool check $image'?"
 unknown "$(printf '%100000s' '' | tr ' ' h)" '*' ''
 # The image before the command.
 tool "$image" bitmaps
@@ -383,7 +384,7 @@ expect_usage 'a command after a missing image' '' \
   "*did you mean 'qcow2tool bitmap-map no.qcow2'[?]"
 tool "$image" --help
 expect_usage 'an option after the image' '' \
-  "*did you mean 'qcow2tool header *' or 'qcow2tool check *'[?]"
+  "*did you mean 'qcow2tool info *' or 'qcow2tool check *'[?]"
 
 # The name of a bitmap as an operand: a hint, with the status of a missing file.
 cd "$tmp" || exit 1

@@ -75,6 +75,18 @@ FORGED_DISK_MAP = re.compile(
     r'|(data|zero|unallocated|compressed|damaged) +[0-9]+$'
     r'|\[|\]|( {4})?\{").+$', re.MULTILINE)
 
+# Lines of info are those of qemu-img info.  Those of snapshots begin with text
+# from the image, but end in a form of their own.
+FORGED_INFO = re.compile(
+    r'^(?!(image|file format|virtual size|disk size|encrypted|cluster_size'
+    r'|cleanly shut down|backing file|backing file format|qemu refuses): '
+    r'|Snapshot list:$|ID +TAG +VM SIZE +DATE +VM CLOCK +ICOUNT$'
+    r'|.{9,} .{16,} +[0-9.e+]+ ([KMGTPE]i)?B'
+    r' *[0-9-]{10} [0-9:]{8} *[0-9]+:[0-9]{2}:[0-9]{2}\.[0-9]{3} *-?[0-9]*$'
+    r"|Format specific information:$|Child node '/file':$"
+    r'|( {4})+(\[[0-9]+\]|[a-z0-9 ]+):( .*)?$|{$|}$|( {4})+[]["{}]).+$',
+    re.MULTILINE)
+
 # dump prints what these commands print.
 PARTS = ('header', 'extensions', 'bitmaps')
 
@@ -200,7 +212,8 @@ class Run:
     def check_lines(self, text):
         command = self.way.split()[0]
         forged = {'check': FORGED_CHECK, 'bitmap-map': FORGED_MAP,
-                  'map': FORGED_DISK_MAP}.get(command, FORGED).search(text)
+                  'map': FORGED_DISK_MAP,
+                  'info': FORGED_INFO}.get(command, FORGED).search(text)
         if forged:
             self.complain('a forged line', forged.group())
         if self.is_cut:

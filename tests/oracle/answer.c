@@ -230,10 +230,10 @@ begin_value (Answer *answer, char c, gsize at)
     begin_level (answer, c == '{' ? '}' : ']', at);
   else if (c == '"')
     begin_string (answer, FALSE);
-  else if (g_ascii_isdigit (c))
+  else if (g_ascii_isdigit (c) || c == '-')
     {
       answer->state = IN_NUMBER;
-      answer->n_digits = 1;
+      answer->n_digits = c == '-' ? 0 : 1;
       answer->is_zero = c == '0';
       answer->is_fraction = FALSE;
       answer->is_power = FALSE;
@@ -366,7 +366,8 @@ take_structure (Answer *answer, char c, gsize at)
 static void
 take_number (Answer *answer, char c, gsize at)
 {
-  if (c == '.' && !answer->is_fraction && !answer->is_power)
+  if (c == '.' && !answer->is_fraction && !answer->is_power
+      && answer->n_digits > 0)
     {
       answer->is_fraction = TRUE;
       answer->is_zero = FALSE;
@@ -390,7 +391,7 @@ take_number (Answer *answer, char c, gsize at)
   if (!g_ascii_isdigit (c))
     {
       if (answer->n_digits == 0)
-        complain (answer, at, "no digit after the point or the e");
+        complain (answer, at, "no digit after the sign, the point or the e");
       end_value (answer);
       take_structure (answer, c, at);
       return;
@@ -398,6 +399,10 @@ take_number (Answer *answer, char c, gsize at)
 
   if (answer->is_zero || ++answer->n_digits > MAX_DIGITS)
     complain (answer, at, "no number of ours");
+
+  /* The first digit may follow a sign. */
+  answer->is_zero = c == '0' && answer->n_digits == 1 && !answer->is_fraction
+                    && !answer->is_power;
 }
 
 static void

@@ -6,6 +6,7 @@
 
 pod=$srcdir/doc/qcow2tool.pod
 bitmaps_pod=$srcdir/doc/qcow2tool-bitmaps.pod
+info_pod=$srcdir/doc/qcow2tool-info.pod
 json_pod=$srcdir/doc/qcow2tool-json.pod
 rules_pod=$srcdir/doc/qcow2tool-rules.pod
 pods=("$srcdir"/doc/*.pod)
@@ -336,7 +337,7 @@ if command -v jq > /dev/null; then
   check "the schema has all keys except: '$missing'" [ -z "$missing" ]
   missing=
   while read -r key; do
-    grep -qF "B<$key>" "$json_pod" || [[ $key == *_hex ]] \
+    grep -qF "B<$key>" "$json_pod" "$info_pod" || [[ $key == *_hex ]] \
       || missing+=" $key"
   done < <(sort -u "$tmp/keys" "$tmp/schema-keys")
   check "the man page has all keys except: '$missing'" [ -z "$missing" ]

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Prints what qemu-img info prints about a qcow2 image, as JSON or text. */
+
+#pragma once
+
+#include "qcow2/bitmap.h"
+#include "qcow2/header.h"
+#include "qcow2/luks.h"
+#include "qcow2/snapshot-walk.h"
+#include "render/qemu-tree.h"
+
+G_BEGIN_DECLS
+
+/* The image, except for its snapshots and bitmaps. */
+typedef struct
+{
+  const char *filename; /* as it was opened */
+  const Qcow2Header *header;
+  gboolean extensions_ignored; /* QEMU reads no header extension */
+  const Qcow2Luks *luks;       /* or NULL */
+  guint64 file_size;           /* bytes */
+  guint64 disk_size;           /* bytes of the disk that the file takes, or
+                                  QCOW2_ABSENT */
+  gboolean is_device;          /* the file is a block device */
+  gboolean with_children;      /* print the file as a child of the image */
+  GBytes *refusal; /* QEMU's message if it refuses to open the image,
+                      or NULL */
+} InfoFacts;
+
+/* The output for an image.  Snapshots and bitmaps are added one by one, in
+ * this order, between info_begin () and info_end (). */
+typedef struct Info Info;
+
+Info *info_begin (const InfoFacts *facts, QemuTree *tree, GString *out);
+void info_add_snapshot (Info *info, const Qcow2Snapshot *snapshot);
+void info_begin_data (Info *info);
+void info_add_bitmap (Info *info, const Qcow2Bitmap *bitmap);
+void info_end (Info *info);
+
+G_END_DECLS
