@@ -5,30 +5,99 @@
 #include "config.h"
 
 #include "cli/commands.h"
+#include "cli/layers.h"
 #include "cli/print-info.h"
+#include "render/info.h"
 
 typedef struct
 {
+  LayerOptions layers;
   gboolean children;
   QemuTreeForm form;
   gboolean begun; /* an image was printed */
+  QemuTree *tree; /* the current one */
 } Request;
 
+static void
+request_clear (Request *request)
+{
+  layers_clear (&request->layers);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Request, request_clear)
+
+/* Begins an image or a layer: in text, a blank line separates them. */
+static void
+begin (Request *request, Tool *tool)
+{
+  if (request->begun && request->form == QEMU_TREE_TEXT)
+    g_string_append_c (tool_get_text (tool), '\n');
+  request->begun = TRUE;
+}
+
 static gboolean
-show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
+show_image (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 {
   Request *request = data;
   const InfoJob job = { .filename = report_get_path (tool_get_report (tool)),
                         .image = image,
                         .findings = tool_get_findings (tool),
                         .with_children = request->children };
+
+  begin (request, tool);
+  return print_info (tool, &job, request->tree, error);
+}
+
+static void
+show_unshown (Tool *tool, const Qcow2Layer *layer, Request *request)
+{
+  const ByteSource *source = layer->source;
+  const InfoUnshown unshown
+      = { .filename = layer->filename,
+          .format = layer->format,
+          .is_raw = layer->is_raw,
+          .file_size = source != NULL ? byte_source_get_size (source) : 0,
+          .disk_size
+          = source != NULL ? byte_source_get_disk_size (source) : QCOW2_ABSENT,
+          .error = layer->error->message };
+
+  begin (request, tool);
+  info_print_unshown (&unshown, request->tree, tool_get_text (tool));
+}
+
+/* Shows IMAGE and the layers below it, in a list. */
+static gboolean
+show_layers (Tool *tool, Qcow2Image *image, Request *request, GError **error)
+{
+  g_autoptr (Qcow2Chain) chain = layers_open (&request->layers, tool, image);
+  const gboolean is_text = request->form == QEMU_TREE_TEXT;
+
+  if (!is_text)
+    qemu_tree_begin_list (request->tree, NULL);
+  for (guint i = 0; i < qcow2_chain_get_n (chain); i++)
+    {
+      const Qcow2Layer *layer = qcow2_chain_get (chain, i);
+
+      if (!tool_show_layer (tool, layer, show_image, request, error))
+        return FALSE;
+      if (layer->image == NULL)
+        show_unshown (tool, layer, request);
+    }
+  if (!is_text)
+    qemu_tree_end (request->tree);
+  return TRUE;
+}
+
+static gboolean
+show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
+{
+  Request *request = data;
   g_autoptr (QemuTree) tree
       = qemu_tree_new (tool_get_text (tool), request->form);
 
-  if (request->begun && request->form == QEMU_TREE_TEXT)
-    g_string_append_c (tool_get_text (tool), '\n');
-  request->begun = TRUE;
-  return print_info (tool, &job, tree, error);
+  request->tree = tree;
+  return request->layers.wanted ? show_layers (tool, image, request, error)
+                                : show_image (tool, image, request, error);
 }
 
 static QemuTreeForm
@@ -51,13 +120,18 @@ get_form (OptionsOutput output)
 static gboolean
 run (Tool *tool, char **argv, GError **error)
 {
-  Request request = { .form = QEMU_TREE_TEXT };
-  const GOptionEntry entries[]
-      = { { "children", 0, 0, G_OPTION_ARG_NONE, &request.children,
-            "Print the file itself, too, as QEMU 8.0 and later do", NULL },
-          { NULL } };
+  g_auto (Request) request = { .form = QEMU_TREE_TEXT };
+  /* clang-format off */
+  const GOptionEntry entries[] = {
+    LAYER_OPTIONS (&request.layers),
+    { "children", 0, 0, G_OPTION_ARG_NONE, &request.children,
+      "Print the file itself, too, as QEMU 8.0 and later do", NULL },
+    { NULL }
+  };
+  /* clang-format on */
 
-  if (!tool_parse (tool, &cmd_info, entries, argv, error))
+  if (!tool_parse (tool, &cmd_info, entries, argv, error)
+      || !layers_prepare (&request.layers, tool, error))
     return FALSE;
 
   request.form = get_form (tool_get_output (tool));

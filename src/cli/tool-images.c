@@ -252,8 +252,6 @@ finish_image (Tool *tool, const char *path, const Qcow2Image *image,
   if (local_error == NULL || local_error->domain == QCOW2_ERROR)
     end_image (tool, image, keys,
                local_error != NULL ? local_error : tool->current.read_error);
-  if (image == NULL && tool->command->own_object && has_lines (tool))
-    describe_unopened (tool, path, local_error);
 
   if (!report_close (g_steal_pointer (&tool->current.report)))
     tool_set_status (tool, TOOL_DAMAGED);
@@ -290,6 +288,8 @@ show_unflushed (Tool *tool, const char *path, gboolean several,
                          several && !tool->one_table && !tool->with_layers);
   if (image != NULL)
     show_still (tool, image, show, data, &local_error);
+  if (image == NULL && tool->command->own_object && has_lines (tool))
+    describe_unopened (tool, path, local_error);
   return finish_image (tool, path, image,
                        tool->with_layers ? layers_keys : tool->command->keys,
                        &local_error, error);

@@ -256,17 +256,13 @@ qcow2_json_name_parse (Qcow2JsonName *name, const char *text)
   const gboolean parsed
       = parse_object (&parser, "", 0) && *parser.at == '\0' && !parser.is_more;
 
-  if (parsed && is_file_driver (parser.driver) && parser.filename != NULL)
-    {
-      name->filename = g_steal_pointer (&parser.filename);
-      name->is_file = TRUE;
-    }
-  else if (parsed && parser.filename == NULL && parser.file_filename != NULL
+  if (parsed && is_file_driver (parser.driver))
+    name->filename = g_steal_pointer (&parser.filename);
+  else if (parsed && parser.filename == NULL
            && (parser.file_driver == NULL
                || is_file_driver (parser.file_driver)))
     {
       name->filename = g_steal_pointer (&parser.file_filename);
-      name->is_file = parser.file_driver != NULL;
       name->format = g_steal_pointer (&parser.driver);
     }
 

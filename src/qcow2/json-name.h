@@ -10,9 +10,9 @@ G_BEGIN_DECLS
 
 typedef struct
 {
-  char *filename;   /* of the file that holds the layer */
-  gboolean is_file; /* FILENAME is a path; if not, it may have a protocol */
-  char *format;     /* of the layer, or NULL if it is not stated */
+  char *filename; /* path of the file that holds the layer; it has no protocol,
+                     even if there is a colon in it */
+  char *format;   /* of the layer, or NULL if it is not stated */
 } Qcow2JsonName;
 
 gboolean qcow2_json_name_parse (Qcow2JsonName *name, const char *text);

@@ -56,14 +56,9 @@ take_options (Qcow2LayerName *name, const char *text)
   if (!qcow2_json_name_parse (&options, text))
     return;
 
+  name->place = QCOW2_LAYER_FILE;
+  name->path = g_steal_pointer (&options.filename);
   name->format = g_steal_pointer (&options.format);
-  if (!options.is_file)
-    take_filename (name, options.filename);
-  else
-    {
-      name->place = QCOW2_LAYER_FILE;
-      name->path = g_steal_pointer (&options.filename);
-    }
 }
 
 /* Stores in NAME, which must be all 0, where BACKING_FILE leads from the file
@@ -86,12 +81,7 @@ qcow2_layer_name_resolve (Qcow2LayerName *name, const char *overlay,
   const gboolean is_whole = *given == '/' || has_protocol (given);
   name->place = QCOW2_LAYER_ELSEWHERE;
   name->full = is_whole ? g_steal_pointer (&given) : join (overlay, given);
-  if (!is_whole)
-    {
-      name->place = QCOW2_LAYER_FILE;
-      name->path = g_strdup (name->full);
-    }
-  else if (g_str_has_prefix (name->full, JSON_PREFIX))
+  if (is_whole && g_str_has_prefix (name->full, JSON_PREFIX))
     take_options (name, name->full + strlen (JSON_PREFIX));
   else
     take_filename (name, name->full);

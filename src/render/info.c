@@ -393,3 +393,57 @@ info_end (Info *info)
   qemu_tree_end (tree);
   g_free (info);
 }
+
+/* Returns the size of the disk of LAYER, which is raw: QEMU fills up the last
+ * sector. */
+static guint64
+get_raw_size (const InfoUnshown *layer)
+{
+  const guint64 rest = layer->file_size % SECTOR_SIZE;
+
+  return layer->file_size + (rest > 0 ? SECTOR_SIZE - rest : 0);
+}
+
+static void
+append_unshown (const InfoUnshown *layer, GString *out)
+{
+  g_string_append (out, "image: ");
+  format_escaped (out, layer->filename, strlen (layer->filename));
+  g_string_append_c (out, '\n');
+  if (layer->format != NULL)
+    {
+      g_string_append (out, "file format: ");
+      format_escaped (out, layer->format, strlen (layer->format));
+      g_string_append_c (out, '\n');
+    }
+  if (layer->is_raw)
+    {
+      append_size (out, "virtual size: ", get_raw_size (layer), TRUE);
+      append_size (out, "disk size: ", layer->disk_size, FALSE);
+    }
+  g_string_append_printf (out, "error: %s\n", layer->error);
+}
+
+/* Prints LAYER to TREE, which appends to OUT. */
+void
+info_print_unshown (const InfoUnshown *layer, QemuTree *tree, GString *out)
+{
+  if (qemu_tree_is_text (tree))
+    {
+      append_unshown (layer, out);
+      return;
+    }
+
+  qemu_tree_begin_object (tree, NULL);
+  if (layer->is_raw)
+    qemu_tree_add_number (tree, "virtual-size", get_raw_size (layer));
+  qemu_tree_add_word (tree, "filename", layer->filename);
+  if (layer->format != NULL)
+    qemu_tree_add_word (tree, "format", layer->format);
+  if (layer->is_raw && layer->disk_size != QCOW2_ABSENT)
+    qemu_tree_add_number (tree, "actual-size", layer->disk_size);
+  if (layer->is_raw)
+    qemu_tree_add_boolean (tree, "dirty-flag", FALSE);
+  qemu_tree_add_word (tree, "error", layer->error);
+  qemu_tree_end (tree);
+}

@@ -27,6 +27,18 @@ typedef struct
                       or NULL */
 } InfoFacts;
 
+/* A layer of a chain about which only the file is known. */
+typedef struct
+{
+  const char *filename; /* as it was opened */
+  const char *format;   /* that its overlay states, or NULL */
+  gboolean is_raw;      /* the next two are those of the disk */
+  guint64 file_size;    /* bytes */
+  guint64 disk_size;    /* bytes of the disk that the file takes, or
+                           QCOW2_ABSENT */
+  const char *error;    /* why nothing else is known */
+} InfoUnshown;
+
 /* The output for an image.  Snapshots and bitmaps are added one by one, in
  * this order, between info_begin () and info_end (). */
 typedef struct Info Info;
@@ -36,5 +48,7 @@ void info_add_snapshot (Info *info, const Qcow2Snapshot *snapshot);
 void info_begin_data (Info *info);
 void info_add_bitmap (Info *info, const Qcow2Bitmap *bitmap);
 void info_end (Info *info);
+void info_print_unshown (const InfoUnshown *layer, QemuTree *tree,
+                         GString *out);
 
 G_END_DECLS

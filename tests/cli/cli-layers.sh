@@ -117,11 +117,9 @@ json:{'driver':'qcow2','file.filename':'sub/mid.qcow2'}|yes
 json:{"driver":"file","filename":"sub/mid.qcow2"}|yes
 json:{"driver":"qcow2","read-only":true,"node-name":"x","file.filename":"sub/mid.qcow2"}|yes
 json:{"file.filename":"sub\/\u006did.qcow2"}|yes
-json:{"file.filename":"file:sub/mid.qcow2"}|yes
 json:{"driver":"qcow2","file":{"driver":"host_device","filename":"sub/mid.qcow2"}}|yes
 json:{"file.driver":"file","file.filename":"sub/deep/base.qcow2"}|base
 json:{"driver":"qcow2","file":{"driver":"nbd","path":"/nosuch"}}|no
-json:{"driver":"qcow2","file.filename":"nbd:unix:/nosuch"}|no
 json:{"driver":"qcow2","file":{"driver":"raw","file":{"driver":"file","filename":"sub/mid.qcow2"}}}|no
 json:{"driver":"qcow2","backing":null,"file.filename":"sub/mid.qcow2"}|no
 json:{"driver":"qcow2","data-file":{"filename":"x"},"file.filename":"sub/mid.qcow2"}|no
@@ -137,6 +135,22 @@ json:{"a":{"a":{"a":{"a":{"a":{"a":1}}}}},"file.filename":"sub/mid.qcow2"}|no
 json:[]|no
 json:|no
 END
+
+# Joined with the folder of its overlay, a name may have a protocol after all.
+mkdir c:d
+layer c:d/top.qcow2 base.qcow2 qcow2
+layer c:d/base.qcow2 '' ''
+tool bitmaps --backing-chain --output=json c:d/top.qcow2
+expect_layers 'name: a colon in the folder' c:d/top.qcow2 -c:d/base.qcow2
+tool bitmaps --backing-chain --output=json ./c:d/top.qcow2
+expect_layers 'name: a colon in a folder after a slash' ./c:d/top.qcow2 \
+  ./c:d/base.qcow2
+
+# A file name within JSON has no protocol.
+names_lead 'name: a colon within json:' \
+  'json:{"file.filename":"sub/../sub/a:b.qcow2"}' 'sub/../sub/a:b.qcow2'
+names_lead 'name: no protocol within json:' \
+  'json:{"file.filename":"file:sub/mid.qcow2"}' '-file:sub/mid.qcow2'
 
 # A backing file name that is a NUL is empty, as in QEMU.
 layer sub/top.qcow2 x qcow2
@@ -211,6 +225,27 @@ for name in fifo folder; do
   status=$?
   expect "not a file: $name" 2
 done
+
+# info prints them as qemu-img prints other layers.
+layer sub/top.qcow2 raw.img raw
+tool info --backing-chain --output=json sub/top.qcow2
+expect 'info: another format' 2
+check 'info: another format' jq -e 'length == 2 and .[1]["virtual-size"] == 4096
+  and .[1].format == "raw" and .[1].error != null and .[0].error == null' "$out"
+tool info --backing-chain sub/top.qcow2
+check 'info: another format, in text' test "$(tail -n 6 "$out" \
+  | grep -v '^disk size')" = "
+image: sub/raw.img
+file format: raw
+virtual size: 4 KiB (4096 bytes)
+error: its overlay states another format than qcow2"
+layer sub/top.qcow2 nosuch.qcow2 qcow2
+tool info --backing-chain --output=jsonl sub/top.qcow2
+check 'info: missing' jq -e '.[1] == {filename: "sub/nosuch.qcow2",
+  format: "qcow2", error: "cannot open: No such file or directory"}' "$out"
+tool info --backing-chain --root=sub/deep sub/top.qcow2
+expect_refusal 'info: root' 1 \
+  'sub/top.qcow2: is not in the directory of --root'
 
 # Loops: by name, and by a link to the same file.
 

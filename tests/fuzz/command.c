@@ -158,6 +158,8 @@ static const Line lines[] = {
   TEXT ("info", "--children"),
   JSON ("info"),
   JSONL ("info", "--children"),
+  TEXT ("info", "--backing-chain"),
+  JSON ("info", "--backing-chain"),
   TEXT ("map"),
   JSON ("map"),
   JSONL ("map", "--start-offset=70001", "--max-length=1G"),

@@ -7,6 +7,8 @@
                  granule by granule
   qemu SEED N    compares it with the bitmap that qemu-storage-daemon, or else
                  qemu-img, merges, in N chains made by QEMU's programs
+  names SEED N   compares info --backing-chain with qemu-img for N chains, of up
+                 to 50 layers, whose names have every form that leads to a file
 
 The layers and command lines depend only on SEED.
 """
@@ -338,11 +340,84 @@ def qemu(n):
             return
 
 
+# ---- Names of backing files ----
+
+def dump(options):
+    """Returns OPTIONS as JSON without a backslash, which text output would
+    escape."""
+    return json.dumps(options, ensure_ascii=False)
+
+
+def name_of(path, overlay):
+    """Returns a name, in a random form, that leads from OVERLAY to PATH, both
+    relative to the current directory."""
+    relative = os.path.relpath(path, os.path.dirname(overlay) or '.')
+    kind = random.randrange(11)
+    if kind < 4:
+        # A colon before any slash would make it a protocol.
+        colon = ':' in relative.split('/')[0]
+        return './' + relative if kind == 3 or colon else relative
+    if kind == 4:
+        return os.path.join(os.getcwd(), path)
+    if kind == 5:
+        return 'file:' + path
+    if kind == 6 and '/' not in relative:
+        # A link, whose folder is that of the names in the file it leads to.
+        link = 'link-%d' % random.getrandbits(40)
+        os.symlink(relative, os.path.join(os.path.dirname(overlay), link))
+        return link
+    protocol = {'driver': 'file', 'filename': path}
+    if kind == 7:
+        return 'json:' + dump({'driver': 'qcow2', 'file': protocol})
+    if kind == 8:
+        return 'json:' + dump({'file.driver': 'file', 'driver': 'qcow2',
+                                     'file.filename': path})
+    if kind == 9:
+        return "json:{'driver':'qcow2','file.filename':'%s'}" % path
+    return 'json:' + dump({'file': {'filename': path}})
+
+
+def names(n):
+    folders = ['.', 'a', 'a/b', 'c:d', 'e f']
+    for folder in folders[1:]:
+        os.makedirs(folder, exist_ok=True)
+    for number in range(n):
+        n_layers = random.choice((1, 2, 3, 5, 50))
+        below = ''
+        for i in range(n_layers):
+            # Without the dot, a colon would make it a protocol for QEMU.
+            path = './' + os.path.join(random.choice(folders), '%d-%d%s.qcow2' % (
+                number, i, random.choice(('', ' x', ':y', '\u00e4'))))
+            words = []
+            if below:
+                words = ['-u', '-b', name_of(below, path), '-F', 'qcow2']
+            if random.random() < 0.2:
+                words += ['-o', 'compat=0.10']
+            demand('qemu-img', 'create', '-q', '-f', 'qcow2', *words,
+                   os.path.abspath(path), '%dM' % random.randint(1, 9))
+            below = path
+        differs = ''
+        for words in (['--output=json'], []):
+            wanted = demand('qemu-img', 'info', '--backing-chain', *words,
+                            below)
+            status, output, messages = tool('info', '--backing-chain', *words,
+                                            below)
+            if status != 0:
+                differs = 'status %d: %s' % (status, messages.strip())
+            elif (json.loads(output) != json.loads(wanted) if words
+                  else output != wanted):
+                differs = '%s: %s, not %s' % (below, output[:900],
+                                              wanted[:900])
+        report('names %d: %d layers' % (number, n_layers), differs)
+        if differs:
+            return
+
+
 def main():
     what, seed, n = sys.argv[1:]
     random.seed('%s %s' % (what, seed))
     began = time.monotonic()
-    (naive if what == 'naive' else qemu)(int(n))
+    {'naive': naive, 'qemu': qemu, 'names': names}[what](int(n))
     print('# %s: %.0f s' % (what, time.monotonic() - began))
 
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # bitmap-map --backing-chain agrees about random chains with a naive union, and
-# with the bitmap that QEMU merges.
+# with the bitmap that QEMU merges; info --backing-chain agrees with qemu-img.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -31,5 +31,6 @@ for program in qemu-img qemu-io qemu-nbd nbdinfo; do
   fi
 done
 random_layers qemu 15
+random_layers names 12
 
 done_testing
