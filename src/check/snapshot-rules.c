@@ -4,6 +4,11 @@
 
 #include "check/snapshot-rules.h"
 
+/* The specification's minimum of extra data of a snapshot, in version 3. */
+#define MIN_EXTRA_DATA 16
+
+#define AT(member) QCOW2_AT (qcow2_snapshot_record, Qcow2SnapshotEntry, member)
+
 /* Fills in TABLE as qcow2_snapshot_table_measure () does, and adds findings
  * about the table (HDR-19) to FINDINGS, beyond those about the header fields.
  * Does nothing if IMAGE has no snapshots or the table is not at the start of a
@@ -48,4 +53,78 @@ qcow2_snapshot_table_check (const Qcow2Image *image, Qcow2SnapshotTable *table,
         "than 1024",
         table->bad, table->bad_entry.extra_data_size);
   return TRUE;
+}
+
+/* Adds a finding if the L1 table L1 of snapshot INDEX is not where and as long
+ * as it must be in a file of FILE_SIZE bytes (SNAP-02 to SNAP-04).  Returns
+ * whether QEMU counts that as a corruption. */
+static gboolean
+check_l1_table (const Qcow2Header *header, guint64 file_size,
+                const Qcow2SnapshotL1 *l1, guint64 index,
+                Qcow2Findings *findings)
+{
+  const Qcow2Subject subject
+      = QCOW2_SUBJECT (QCOW2_PART_HEADER, qcow2_snapshot_record.name);
+  const guint64 bytes = (guint64) l1->size * QCOW2_ENTRY_LENGTH;
+  /* QEMU accepts a table that ends less than a cluster after the end of the
+   * file. */
+  const guint64 limit = file_size + header->cluster_size;
+
+  if (l1->offset % header->cluster_size != 0)
+    {
+      qcow2_findings_add (
+          findings, &subject, QCOW2_SNAP_02, l1->pointer, l1->offset,
+          "the L1 table of entry " QCOW2_U64_FORMAT " is at " QCOW2_HEX_FORMAT
+          ", not the start of a cluster",
+          index, l1->offset);
+      return TRUE;
+    }
+  if (bytes > QCOW2_MAX_L1_BYTES)
+    {
+      qcow2_findings_add (findings, &subject, QCOW2_SNAP_03,
+                          l1->pointer + AT (l1_size), l1->size,
+                          "the L1 table of entry " QCOW2_U64_FORMAT
+                          " has %u entries, more than 32 MiB",
+                          index, l1->size);
+      return TRUE;
+    }
+
+  if (bytes > 0 && (l1->offset >= limit || bytes >= limit - l1->offset))
+    qcow2_findings_add (
+        findings, &subject, QCOW2_SNAP_04, l1->pointer, l1->offset,
+        "the L1 table of entry " QCOW2_U64_FORMAT
+        ", %u entries at " QCOW2_HEX_FORMAT ", does not end in the file",
+        index, l1->size, l1->offset);
+  return FALSE;
+}
+
+/* Adds findings about the table entry of snapshot INDEX, whose L1 table is L1,
+ * to FINDINGS (SNAP-01 to SNAP-04).  HEADER, whose cluster size is known, is
+ * that of an image in a file of FILE_SIZE bytes.  Returns the number of
+ * corruptions that QEMU counts.  (QEMU, block/qcow2-snapshot.c:
+ * qcow2_check_read_snapshot_table, and block/qcow2-refcount.c:
+ * calculate_refcounts.) */
+guint
+qcow2_snapshot_check (const Qcow2Header *header, guint64 file_size,
+                      const Qcow2SnapshotL1 *l1, guint64 index,
+                      Qcow2Findings *findings)
+{
+  const Qcow2Subject subject
+      = QCOW2_SUBJECT (QCOW2_PART_HEADER, qcow2_snapshot_record.name);
+  guint n_corruptions = 0;
+
+  if (header->version >= 3 && l1->extra_data_size < MIN_EXTRA_DATA)
+    {
+      n_corruptions++;
+      qcow2_findings_add (findings, &subject, QCOW2_SNAP_01,
+                          l1->pointer + AT (extra_data_size),
+                          l1->extra_data_size,
+                          "entry " QCOW2_U64_FORMAT
+                          " has %u bytes of extra data, less than 16",
+                          index, l1->extra_data_size);
+    }
+  if (check_l1_table (header, file_size, l1, index, findings))
+    n_corruptions++;
+
+  return n_corruptions;
 }

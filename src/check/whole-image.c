@@ -30,9 +30,6 @@
 /* The largest size of an L2 entry. */
 #define MAX_ENTRY_SIZE 16
 
-/* The specification's minimum of extra data of a snapshot, in version 3. */
-#define MIN_EXTRA_DATA 16
-
 #define L1(member, raw)                                                       \
   qcow2_field_unpack (                                                        \
       QCOW2_FIELD (qcow2_l1_entry_record, Qcow2L1Entry, member), raw)
@@ -768,8 +765,6 @@ check_snapshots (Check *check, Qcow2CheckNumbers *numbers)
   const GArray *l1_tables = check->snapshots.l1_tables;
   const guint n_read = l1_tables != NULL ? l1_tables->len : 0;
   const guint32 n = MIN (h->nb_snapshots, QCOW2_MAX_SNAPSHOTS);
-  const Qcow2Subject subject
-      = QCOW2_SUBJECT (QCOW2_PART_HEADER, qcow2_snapshot_record.name);
 
   if (check->has_data_file && n > 0)
     numbers->corruptions++;
@@ -778,54 +773,9 @@ check_snapshots (Check *check, Qcow2CheckNumbers *numbers)
     numbers->corruptions += n - MIN (n_read, n);
 
   for (guint i = 0; i < n_read; i++)
-    {
-      const Qcow2SnapshotL1 *l1
-          = &g_array_index (l1_tables, Qcow2SnapshotL1, i);
-
-      if (h->version >= 3 && l1->extra_data_size < MIN_EXTRA_DATA)
-        {
-          numbers->corruptions++;
-          qcow2_findings_add (
-              check->findings, &subject, QCOW2_SNAP_01,
-              l1->pointer
-                  + QCOW2_AT (qcow2_snapshot_record, Qcow2SnapshotEntry,
-                              extra_data_size),
-              l1->extra_data_size,
-              "entry %u has %u bytes of extra data, less than 16", i,
-              l1->extra_data_size);
-        }
-      if (l1->offset % h->cluster_size != 0)
-        {
-          numbers->corruptions++;
-          qcow2_findings_add (
-              check->findings, &subject, QCOW2_SNAP_02, l1->pointer,
-              l1->offset,
-              "the L1 table of entry %u is at " QCOW2_HEX_FORMAT
-              ", not the start of a cluster",
-              i, l1->offset);
-        }
-      else if ((guint64) l1->size * QCOW2_ENTRY_LENGTH > QCOW2_MAX_L1_BYTES)
-        {
-          numbers->corruptions++;
-          qcow2_findings_add (
-              check->findings, &subject, QCOW2_SNAP_03,
-              l1->pointer
-                  + QCOW2_AT (qcow2_snapshot_record, Qcow2SnapshotEntry,
-                              l1_size),
-              l1->size,
-              "the L1 table of entry %u has %u entries, more than 32 MiB", i,
-              l1->size);
-        }
-      else if (l1->size > 0
-               && !qcow2_census_is_inside (check->census, l1->offset,
-                                           (guint64) l1->size
-                                               * QCOW2_ENTRY_LENGTH))
-        qcow2_findings_add (
-            check->findings, &subject, QCOW2_SNAP_04, l1->pointer, l1->offset,
-            "the L1 table of entry %u, %u entries at " QCOW2_HEX_FORMAT
-            ", does not end in the file",
-            i, l1->size, l1->offset);
-    }
+    numbers->corruptions += qcow2_snapshot_check (
+        h, check->census->file_size,
+        &g_array_index (l1_tables, Qcow2SnapshotL1, i), i, check->findings);
 }
 
 static void
