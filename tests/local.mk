@@ -41,6 +41,7 @@ unit_tests = \
 	%D%/unit/test-huge \
 	%D%/unit/test-image \
 	%D%/unit/test-image-list \
+	%D%/unit/test-info-snapshot \
 	%D%/unit/test-json \
 	%D%/unit/test-luks \
 	%D%/unit/test-message \

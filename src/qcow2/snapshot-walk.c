@@ -11,8 +11,11 @@
 /* QEMU, block/qcow2.h: QCOW_MAX_SNAPSHOTS_SIZE. */
 #define MAX_BYTES (1024 * 65536)
 
-/* The size of the extra data that are known. */
+/* The size of the extra data that are known, and of each field of them. */
 #define EXTRA_LENGTH 24
+#define EXTRA_FIELD_LENGTH 8
+
+#define UNREADABLE "<unreadable>"
 
 #define D(member, ...)                                                        \
   QCOW2_DERIVED (Qcow2Snapshot, #member, member, __VA_ARGS__)
@@ -20,8 +23,10 @@
 const Qcow2Field qcow2_snapshot_place_fields[]
     = { D (index, QCOW2_DEC), D (file_offset, QCOW2_HEX), QCOW2_FIELD_END };
 
-const Qcow2Field qcow2_snapshot_name_fields[]
-    = { D (id, QCOW2_STRING), D (name, QCOW2_STRING), QCOW2_FIELD_END };
+const Qcow2Field qcow2_snapshot_rest_fields[]
+    = { D (unknown_extra_data_size, QCOW2_DEC),
+        D (id, QCOW2_STRING, .absent = UNREADABLE),
+        D (name, QCOW2_STRING, .absent = UNREADABLE), QCOW2_FIELD_END };
 
 struct Qcow2SnapshotWalk
 {
@@ -81,30 +86,20 @@ read_bytes (Qcow2SnapshotWalk *walk, guint64 offset, gsize len, GError **error)
   return bytes != NULL ? g_bytes_new (bytes, len) : NULL;
 }
 
-/* Reads the extra data, the id and the name of SNAPSHOT, whose fixed part is
- * known.  All of them are in the file. */
-static gboolean
-read_rest (Qcow2SnapshotWalk *walk, Qcow2Snapshot *snapshot, GError **error)
+/* Decodes EXTRA, the first extra data of SNAPSHOT. */
+static void
+set_extra (Qcow2Snapshot *snapshot, GBytes *extra)
 {
-  const Qcow2SnapshotEntry *entry = &snapshot->entry;
-  const guint64 start = snapshot->file_offset + QCOW2_SNAPSHOT_HEAD;
-  const guint64 id = start + entry->extra_data_size;
-  g_autoptr (GBytes) extra = read_bytes (
-      walk, start, MIN (entry->extra_data_size, EXTRA_LENGTH), error);
+  gsize len;
+  const guint8 *bytes = g_bytes_get_data (extra, &len);
 
-  if (extra == NULL)
-    return FALSE;
+  snapshot->n_extra = qcow2_record_decode (&qcow2_snapshot_extra_record, bytes,
+                                           len, &snapshot->extra);
 
-  snapshot->n_extra = qcow2_record_decode (
-      &qcow2_snapshot_extra_record, g_bytes_get_data (extra, NULL),
-      g_bytes_get_size (extra), &snapshot->extra);
-  snapshot->id = read_bytes (walk, id, entry->id_str_size, error);
-  if (snapshot->id == NULL)
-    return FALSE;
-
-  snapshot->name
-      = read_bytes (walk, id + entry->id_str_size, entry->name_size, error);
-  return snapshot->name != NULL;
+  const guint32 known = snapshot->n_extra * EXTRA_FIELD_LENGTH;
+  if (snapshot->entry.extra_data_size > known)
+    snapshot->unknown_extra_data_size
+        = snapshot->entry.extra_data_size - known;
 }
 
 /* Ends WALK because of END. */
@@ -115,13 +110,13 @@ end_walk (Qcow2SnapshotWalk *walk, Qcow2SnapshotsEnd end)
   return QCOW2_NEXT_END;
 }
 
-/* Stores the next entry in SNAPSHOT, which the caller has initialized and
- * clears.  Only entries that lie entirely in the file are returned, and no
- * more than QEMU accepts: 65536, and those that begin in the first 64 MiB.
- * Fails with QCOW2_ERROR_READ; SNAPSHOT is then incomplete, and the walk
- * cannot continue. */
+/* Stores the place and the fixed part of the next entry in SNAPSHOT, which the
+ * caller has initialized and clears, and nothing else of it.  Only entries
+ * that lie entirely in the file are returned, and no more than QEMU accepts:
+ * 65536, and those that begin in the first 64 MiB.  Fails with
+ * QCOW2_ERROR_READ; the walk cannot continue then. */
 Qcow2Next
-qcow2_snapshot_walk_next (Qcow2SnapshotWalk *walk, Qcow2Snapshot *snapshot,
+qcow2_snapshot_walk_step (Qcow2SnapshotWalk *walk, Qcow2Snapshot *snapshot,
                           GError **error)
 {
   const guint64 file_size = byte_window_get_end (walk->window);
@@ -136,7 +131,8 @@ qcow2_snapshot_walk_next (Qcow2SnapshotWalk *walk, Qcow2Snapshot *snapshot,
     return end_walk (walk, QCOW2_SNAPSHOTS_TRUNCATED);
 
   *snapshot = (Qcow2Snapshot){ .index = walk->n,
-                               .file_offset = walk->start + walk->pos };
+                               .file_offset = walk->start + walk->pos,
+                               .unknown_extra_data_size = QCOW2_ABSENT };
   const guint8 *head = byte_window_get (walk->window, snapshot->file_offset,
                                         QCOW2_SNAPSHOT_HEAD, WHAT, error);
   if (head == NULL)
@@ -149,12 +145,57 @@ qcow2_snapshot_walk_next (Qcow2SnapshotWalk *walk, Qcow2Snapshot *snapshot,
         + snapshot->entry.id_str_size + snapshot->entry.name_size;
   if (len > in_file - walk->pos)
     return end_walk (walk, QCOW2_SNAPSHOTS_TRUNCATED);
-  if (!read_rest (walk, snapshot, error))
-    return QCOW2_NEXT_FAILED;
 
   walk->n++;
   walk->pos += qcow2_round_up (len, 8);
   return QCOW2_NEXT_ITEM;
+}
+
+/* Reads the extra data, the id and the name of SNAPSHOT, an entry that WALK
+ * returned by qcow2_snapshot_walk_step ().  Fails with QCOW2_ERROR_READ.  Id
+ * and name are absent then, and the walk can continue. */
+gboolean
+qcow2_snapshot_walk_read (Qcow2SnapshotWalk *walk, Qcow2Snapshot *snapshot,
+                          GError **error)
+{
+  const Qcow2SnapshotEntry *entry = &snapshot->entry;
+  const guint64 start = snapshot->file_offset + QCOW2_SNAPSHOT_HEAD;
+  const guint64 id_start = start + entry->extra_data_size;
+  g_autoptr (GBytes) extra = read_bytes (
+      walk, start, MIN (entry->extra_data_size, EXTRA_LENGTH), error);
+
+  if (extra == NULL)
+    return FALSE;
+
+  g_autoptr (GBytes) id
+      = read_bytes (walk, id_start, entry->id_str_size, error);
+  if (id == NULL)
+    return FALSE;
+
+  snapshot->name = read_bytes (walk, id_start + entry->id_str_size,
+                               entry->name_size, error);
+  if (snapshot->name == NULL)
+    return FALSE;
+
+  snapshot->id = g_steal_pointer (&id);
+  set_extra (snapshot, extra);
+  return TRUE;
+}
+
+/* Stores the next entry in SNAPSHOT like qcow2_snapshot_walk_step (), with its
+ * extra data, id and name.  Fails with QCOW2_ERROR_READ; SNAPSHOT is then
+ * incomplete. */
+Qcow2Next
+qcow2_snapshot_walk_next (Qcow2SnapshotWalk *walk, Qcow2Snapshot *snapshot,
+                          GError **error)
+{
+  const Qcow2Next next = qcow2_snapshot_walk_step (walk, snapshot, error);
+
+  if (next != QCOW2_NEXT_ITEM)
+    return next;
+
+  return qcow2_snapshot_walk_read (walk, snapshot, error) ? QCOW2_NEXT_ITEM
+                                                          : QCOW2_NEXT_FAILED;
 }
 
 /* Returns the size of the VM state of SNAPSHOT in bytes: from the extra data,

@@ -15,13 +15,15 @@ typedef struct
   guint64 file_offset; /* host */
   Qcow2SnapshotEntry entry;
   Qcow2SnapshotExtra extra;
-  guint n_extra; /* fields of EXTRA that the entry has */
-  GBytes *id;    /* raw */
-  GBytes *name;  /* raw */
+  guint n_extra;                   /* fields of EXTRA that the entry has */
+  guint64 unknown_extra_data_size; /* bytes after these fields, or
+                                      QCOW2_ABSENT */
+  GBytes *id;                      /* raw, or NULL: not read */
+  GBytes *name;                    /* raw, or NULL: not read */
 } Qcow2Snapshot;
 
 extern const Qcow2Field qcow2_snapshot_place_fields[];
-extern const Qcow2Field qcow2_snapshot_name_fields[];
+extern const Qcow2Field qcow2_snapshot_rest_fields[];
 
 /* Why there are no further entries. */
 typedef enum
@@ -35,6 +37,10 @@ typedef struct Qcow2SnapshotWalk Qcow2SnapshotWalk;
 
 Qcow2SnapshotWalk *qcow2_snapshot_walk_new (const Qcow2Image *image,
                                             guint64 offset, guint64 n_entries);
+Qcow2Next qcow2_snapshot_walk_step (Qcow2SnapshotWalk *walk,
+                                    Qcow2Snapshot *snapshot, GError **error);
+gboolean qcow2_snapshot_walk_read (Qcow2SnapshotWalk *walk,
+                                   Qcow2Snapshot *snapshot, GError **error);
 Qcow2Next qcow2_snapshot_walk_next (Qcow2SnapshotWalk *walk,
                                     Qcow2Snapshot *snapshot, GError **error);
 guint64 qcow2_snapshot_walk_get_n (const Qcow2SnapshotWalk *walk);

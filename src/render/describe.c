@@ -208,7 +208,7 @@ describe_snapshot (Emitter *emitter, const Qcow2Snapshot *snapshot)
                    G_MAXUINT);
   describe_fields (emitter, qcow2_snapshot_extra_record.fields,
                    &snapshot->extra, snapshot->n_extra);
-  describe_fields (emitter, qcow2_snapshot_name_fields, snapshot, G_MAXUINT);
+  describe_fields (emitter, qcow2_snapshot_rest_fields, snapshot, G_MAXUINT);
   emitter_end (emitter);
 }
 

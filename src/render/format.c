@@ -76,8 +76,8 @@ format_escaped_bytes (GString *out, GBytes *string)
   format_escaped (out, bytes, len);
 }
 
-/* Appends NAME, the name of a bitmap, escaped.  NULL means that the name
- * cannot be read. */
+/* Appends NAME, the name of a bitmap or a snapshot, escaped.  NULL means that
+ * the name cannot be read. */
 void
 format_name (GString *out, GBytes *name)
 {

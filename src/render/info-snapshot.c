@@ -21,11 +21,21 @@
 #define CLOCK_WIDTH 13
 #define ICOUNT_WIDTH 11
 
-/* Appends TEXT, padded with spaces to WIDTH bytes on the right. */
+/* Appends STRING, an id or a name, as QEMU has it, escaped and padded with
+ * spaces to WIDTH bytes on the right.  MAX is the size of the string in QEMU,
+ * NUL included. */
 static void
-append_left (GString *out, const GString *text, gsize width)
+append_string (GString *out, GBytes *string, gsize max, gsize width)
 {
-  g_string_append_printf (out, "%-*s", (int) width, text->str);
+  const QemuString cut = qemu_string_cut (string, max);
+  const gsize start = out->len;
+
+  if (string == NULL)
+    format_name (out, NULL);
+  else
+    format_escaped (out, cut.bytes, cut.len);
+  while (out->len - start < width)
+    g_string_append_c (out, ' ');
 }
 
 /* Appends the heading of the list of snapshots. */
@@ -38,23 +48,22 @@ info_snapshot_heading (GString *out)
                           "VM CLOCK", ICOUNT_WIDTH, "ICOUNT");
 }
 
-/* Appends the row of SNAPSHOT in the list of snapshots. */
+/* Appends the row of SNAPSHOT in the list of snapshots.  If its strings cannot
+ * be read, neither can the extra data, which may have the size of the VM
+ * state. */
 void
 info_snapshot_row (GString *out, const Qcow2Snapshot *snapshot)
 {
-  const QemuString id = qemu_string_cut (snapshot->id, MAX_ID);
-  const QemuString name = qemu_string_cut (snapshot->name, MAX_NAME);
   GString *cell = g_string_new (NULL);
 
-  format_escaped (cell, id.bytes, id.len);
-  append_left (out, cell, ID_WIDTH);
+  append_string (out, snapshot->id, MAX_ID, ID_WIDTH);
   g_string_append_c (out, ' ');
-  g_string_truncate (cell, 0);
-  format_escaped (cell, name.bytes, name.len);
-  append_left (out, cell, NAME_WIDTH);
+  append_string (out, snapshot->name, MAX_NAME, NAME_WIDTH);
   g_string_append_c (out, ' ');
-  g_string_truncate (cell, 0);
-  format_rounded_size (cell, qcow2_snapshot_get_vm_state_size (snapshot));
+  if (snapshot->name != NULL)
+    format_rounded_size (cell, qcow2_snapshot_get_vm_state_size (snapshot));
+  else
+    format_count (cell, QCOW2_ABSENT);
   g_string_append_printf (out, "%*s", SIZE_WIDTH, cell->str);
   g_string_truncate (cell, 0);
   format_local_time (cell, snapshot->entry.date_sec);

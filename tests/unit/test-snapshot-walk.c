@@ -79,6 +79,10 @@ test_two (void)
                    G_GUINT64_CONSTANT (0x100000000));
   g_assert_cmphex (snapshot.extra.disk_size, ==, 0x400000);
   g_assert_cmphex (snapshot.extra.icount, ==, 7);
+  g_assert_cmpuint (snapshot.unknown_extra_data_size, ==, 2);
+  g_assert_cmphex (qcow2_snapshot_get_vm_state_size (&snapshot), ==,
+                   G_GUINT64_CONSTANT (0x100000000));
+  g_assert_true (qcow2_snapshot_has_icount (&snapshot));
   assert_bytes (snapshot.id, "12", 2);
   assert_bytes (snapshot.name, "\xc3\xa4x", 3);
 
@@ -88,6 +92,9 @@ test_two (void)
   g_assert_cmpuint (snapshot.n_extra, ==, 1);
   g_assert_cmphex (snapshot.extra.vm_state_size_large, ==, 5);
   g_assert_cmphex (snapshot.extra.disk_size, ==, 0);
+  g_assert_cmpuint (snapshot.unknown_extra_data_size, ==, QCOW2_ABSENT);
+  g_assert_cmphex (qcow2_snapshot_get_vm_state_size (&snapshot), ==, 5);
+  g_assert_false (qcow2_snapshot_has_icount (&snapshot));
   assert_bytes (snapshot.id, "", 0);
   assert_bytes (snapshot.name, "y", 1);
 
@@ -183,6 +190,56 @@ test_read_error (void)
     }
 }
 
+/* An entry without whole fields of extra data. */
+static void
+test_little_extra (void)
+{
+  g_auto (Qcow2Snapshot) snapshot = { 0 };
+  Qcow2Image image = { 0 };
+  g_autoptr (Qcow2SnapshotWalk) walk
+      = new_walk (&image, "0x120:0000002200000007", 0x200, 1);
+
+  assert_next (walk, &snapshot);
+  g_assert_cmpuint (snapshot.n_extra, ==, 0);
+  g_assert_cmpuint (snapshot.unknown_extra_data_size, ==, 7);
+  g_assert_cmphex (qcow2_snapshot_get_vm_state_size (&snapshot), ==, 0x22);
+  assert_end (walk, QCOW2_SNAPSHOTS_COMPLETE);
+  byte_source_free (image.source);
+}
+
+/* If the strings of an entry cannot be read, its fixed part is known, and the
+ * walk goes on.  The strings have 131070 bytes. */
+static void
+test_unreadable_strings (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_auto (Qcow2Snapshot) snapshot = { 0 };
+  Qcow2Image image = { 0 };
+  g_autoptr (Qcow2SnapshotWalk) walk
+      = new_walk (&image, "0x10c:ffffffff", 0x100000, 2);
+  FakeSource *source = (FakeSource *) image.source;
+
+  image_put_be (&(Image){ .bytes = source->bytes }, 0x124, 4, 8);
+  source->bad_start = 0x20000;
+  source->bad_end = 0x20001;
+  g_assert_cmpint (qcow2_snapshot_walk_step (walk, &snapshot, &error), ==,
+                   QCOW2_NEXT_ITEM);
+  g_assert_false (qcow2_snapshot_walk_read (walk, &snapshot, &error));
+  g_assert_error (error, QCOW2_ERROR, QCOW2_ERROR_READ);
+  g_clear_error (&error);
+  g_assert_cmpuint (snapshot.entry.name_size, ==, 0xffff);
+  g_assert_cmpuint (snapshot.n_extra, ==, 0);
+  g_assert_null (snapshot.id);
+  g_assert_null (snapshot.name);
+
+  assert_next (walk, &snapshot);
+  g_assert_cmpuint (snapshot.index, ==, 1);
+  g_assert_cmphex (snapshot.file_offset, ==, 0x100 + 40 + 8 + 131072);
+  assert_bytes (snapshot.name, "", 0);
+  assert_end (walk, QCOW2_SNAPSHOTS_COMPLETE);
+  byte_source_free (image.source);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -196,6 +253,9 @@ main (int argc, char **argv)
 
       g_test_add_data_func (path, &ends[i], test_end);
     }
+  g_test_add_func ("/snapshot-walk/little-extra", test_little_extra);
+  g_test_add_func ("/snapshot-walk/unreadable-strings",
+                   test_unreadable_strings);
   g_test_add_func ("/snapshot-walk/read-error", test_read_error);
   return g_test_run ();
 }
