@@ -236,6 +236,8 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/cli/print-table.h \
 	%D%/cli/report.c \
 	%D%/cli/report.h \
+	%D%/cli/search.c \
+	%D%/cli/search.h \
 	%D%/cli/selection.c \
 	%D%/cli/selection.h \
 	%D%/cli/status.c \

@@ -8,19 +8,11 @@
 
 #include "check/directory-rules.h"
 #include "check/opening.h"
+#include "cli/search.h"
 #include "cli/usage.h"
 #include "qcow2/error.h"
 #include "render/describe.h"
 #include "render/format.h"
-
-/* Result of a search of the directory. */
-typedef struct
-{
-  guint64 n_matches;
-  guint64 last;      /* index of the last match */
-  guint64 lookalike; /* index of a bitmap whose escaped name is the requested
-                        one, or QCOW2_NO_INDEX */
-} Search;
 
 /* Fails with a usage error if the options of SELECTION exclude each other. */
 gboolean
@@ -39,24 +31,12 @@ selection_is_given (const Selection *selection)
   return selection->name != NULL || selection->index.given;
 }
 
-static gboolean
-is_named (const Qcow2Bitmap *bitmap, const char *name)
-{
-  gsize len;
-
-  if (bitmap->name == NULL)
-    return FALSE;
-
-  const char *bytes = g_bytes_get_data (bitmap->name, &len);
-  return len == strlen (name) && (len == 0 || memcmp (bytes, name, len) == 0);
-}
-
 /* Returns whether BITMAP is selected.  Without an option, all bitmaps are. */
 gboolean
 selection_matches (const Selection *selection, const Qcow2Bitmap *bitmap)
 {
   if (selection->name != NULL)
-    return is_named (bitmap, selection->name);
+    return search_is_equal (selection->name, bitmap->name);
 
   return !selection->index.given || selection->index.value == bitmap->index;
 }
@@ -72,18 +52,6 @@ skip_others (const Selection *selection, Qcow2Directory *directory)
 
   return !selection->index.given
          || qcow2_directory_skip_to_index (directory, selection->index.value);
-}
-
-static gboolean
-looks_like (const Qcow2Bitmap *bitmap, const char *name)
-{
-  g_autoptr (GString) shown = g_string_new (NULL);
-
-  if (bitmap->name == NULL)
-    return FALSE;
-
-  format_escaped_bytes (shown, bitmap->name);
-  return g_str_equal (shown->str, name);
 }
 
 /* Returns a hint, possibly empty, at where else to find a bitmap that IMAGE
@@ -102,34 +70,11 @@ hint_elsewhere (const Qcow2Image *image)
 }
 
 static gboolean
-not_found (const Selection *selection, const Qcow2Image *image,
-           const Search *search, GError **error)
+not_found (const Qcow2Image *image, const Search *search, GError **error)
 {
-  g_autofree char *name = NULL;
+  g_autofree char *hint = hint_elsewhere (image);
 
-  if (selection->name == NULL)
-    {
-      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
-                   "no bitmap has the index " QCOW2_U64_FORMAT,
-                   selection->index.value);
-      return FALSE;
-    }
-
-  name = usage_escape (selection->name);
-  /* If there is a lookalike, the requested name is in escaped form already. */
-  if (search->lookalike == QCOW2_NO_INDEX)
-    {
-      g_autofree char *hint = hint_elsewhere (image);
-
-      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
-                   "no bitmap has the name '%s'%s", name, hint);
-    }
-  else
-    g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
-                 "no bitmap has the name '%s', but bitmap " QCOW2_U64_FORMAT
-                 " is shown that way: use --index " QCOW2_U64_FORMAT,
-                 selection->name, search->lookalike, search->lookalike);
-  return FALSE;
+  return search_fail_not_found (search, hint, error);
 }
 
 /* Stores the next selected bitmap of DIRECTORY in *BITMAP, as
@@ -179,15 +124,14 @@ find_lookalike (const Selection *selection, Qcow2Directory *directory,
   g_auto (Qcow2Bitmap) bitmap = { 0 };
   Qcow2Next next = QCOW2_NEXT_END;
 
-  /* Only a name with an escape in it can look like another name. */
-  if (selection->name == NULL || strchr (selection->name, '\\') == NULL)
+  if (selection->name == NULL || !search_may_look_like (selection->name))
     return TRUE;
 
   while (search->lookalike == QCOW2_NO_INDEX
          && (next = qcow2_directory_next (directory, &bitmap, error))
                 == QCOW2_NEXT_ITEM)
     {
-      if (looks_like (&bitmap, selection->name))
+      if (search_looks_like (selection->name, bitmap.name))
         search->lookalike = bitmap.index;
     }
 
@@ -203,24 +147,20 @@ gboolean
 selection_find (const Selection *selection, SelectionUse use,
                 Qcow2Directory *directory, guint64 *last, GError **error)
 {
-  Search search = { .lookalike = QCOW2_NO_INDEX };
+  Search search = { .noun = "bitmap",
+                    .key = "name",
+                    .wanted = selection->name,
+                    .wanted_index = selection->index.value,
+                    .lookalike = QCOW2_NO_INDEX };
 
   if (!find_matches (selection, directory, &search, error))
     return FALSE;
   if (search.n_matches == 0)
     return find_lookalike (selection, directory, &search, error)
-           && not_found (selection, qcow2_directory_get_image (directory),
-                         &search, error);
-
+           && not_found (qcow2_directory_get_image (directory), &search,
+                         error);
   if (use != SELECTION_ALL && search.n_matches > 1)
-    {
-      g_autofree char *name = usage_escape (selection->name);
-
-      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_AMBIGUOUS,
-                   QCOW2_U64_FORMAT " bitmaps have the name '%s': use --index",
-                   search.n_matches, name);
-      return FALSE;
-    }
+    return search_fail_ambiguous (&search, error);
 
   *last = search.last;
   return TRUE;
