@@ -5,8 +5,9 @@
 # The commands, their options and the values of these come from the program:
 # from --help, and from the message about a wrong value.
 #
-# Bitmap names come from an image and may be anything, $(...) included.  They
-# are data here: compared in the shell, quoted by printf %q, never expanded.
+# The names of bitmaps and snapshots come from an image and may be anything,
+# $(...) included.  They are data here: compared in the shell, quoted by
+# printf %q, never expanded.
 
 # Decodes $1, which was typed between $' and '.  Sets unescaped for the caller.
 _qcow2tool_unescape ()
@@ -184,10 +185,11 @@ _qcow2tool_offer_files ()
   compopt -o filenames 2> /dev/null
 }
 
-# Offers the names of the bitmaps in the image on the command line.
+# Offers the names of the bitmaps in the image on the command line, or of the
+# snapshots if the command is about these.
 _qcow2tool_offer_names ()
 {
-  local image=$image names
+  local image=$image items=bitmaps names
 
   if [[ ! $image ]]; then
     return
@@ -196,7 +198,10 @@ _qcow2tool_offer_names ()
   if [[ $image == '~/'* ]]; then
     image=$HOME/${image:2}
   fi
-  mapfile -d '' -t names < <(command qcow2tool bitmaps --names -0 \
+  if [[ $command == snapshots ]]; then
+    items=$command
+  fi
+  mapfile -d '' -t names < <(command qcow2tool "$items" --names -0 \
     -- "$image" 2> /dev/null < /dev/null)
   _qcow2tool_offer "$1" "$2" "${names[@]}"
 }

@@ -4,8 +4,9 @@
 # The commands, their options and the values of these come from the program:
 # from --help, and from the message about a wrong value.
 #
-# Bitmap names come from an image and may be anything, (...) included.  They
-# are data here: fish escapes them, and expands nothing in them.
+# The names of bitmaps and snapshots come from an image and may be anything,
+# (...) included.  They are data here: fish escapes them, and expands nothing
+# in them.
 
 # Prints the commands, each with its summary after a tab.
 function __qcow2tool_commands
@@ -75,15 +76,19 @@ function __qcow2tool_kinds
     end
 end
 
-# Prints the names of the bitmaps in the image $argv[2], each after $argv[1].
-# fish takes the text after a tab for a description, so a name with a tab
+# Prints the names of the bitmaps in the image $argv[2], or of the snapshots if
+# the command $argv[3] is about these, each after $argv[1].  fish takes the text after a tab for a description, so a name with a tab
 # cannot be offered.
 function __qcow2tool_names
     set -l image (string replace -r '^~/' $HOME/ -- $argv[2])
     if test -z "$image"
         return
     end
-    for name in (command qcow2tool bitmaps --names -0 -- $image 2>/dev/null \
+    set -l items bitmaps
+    if test "$argv[3]" = snapshots
+        set items snapshots
+    end
+    for name in (command qcow2tool $items --names -0 -- $image 2>/dev/null \
             </dev/null | string split0)
         if not string match -q -- \*\t\* $name
             printf '%s\0' $argv[1]$name
@@ -152,7 +157,7 @@ function __qcow2tool_complete
         switch "$(__qcow2tool_kind $wanted $options)"
             case ''
             case NAME
-                __qcow2tool_names "$head" $image
+                __qcow2tool_names "$head" "$image" $command
             case FILE DIR
                 set -l value (string sub -s (math (string length -- "$head") \
                     + 1) -- $word)

@@ -9,7 +9,8 @@ dist_man1_MANS = \
 	%D%/qcow2tool-bitmap-map.1 \
 	%D%/qcow2tool-bitmaps.1 \
 	%D%/qcow2tool-check.1 \
-	%D%/qcow2tool-info.1
+	%D%/qcow2tool-info.1 \
+	%D%/qcow2tool-snapshots.1
 dist_man5_MANS = %D%/qcow2tool-json.5
 dist_man7_MANS = %D%/qcow2tool-rules.7
 man_pages = $(dist_man1_MANS) $(dist_man5_MANS) $(dist_man7_MANS)
@@ -22,7 +23,8 @@ EXTRA_DIST += \
 	%D%/qcow2tool-check.pod \
 	%D%/qcow2tool-info.pod \
 	%D%/qcow2tool-json.pod \
-	%D%/qcow2tool-rules.pod
+	%D%/qcow2tool-rules.pod \
+	%D%/qcow2tool-snapshots.pod
 MAINTAINERCLEANFILES = $(man_pages)
 
 $(man_pages): NEWS configure.ac

@@ -201,6 +201,7 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/cli/cmd-header.c \
 	%D%/cli/cmd-info.c \
 	%D%/cli/cmd-map.c \
+	%D%/cli/cmd-snapshots.c \
 	%D%/cli/cmd-table.c \
 	%D%/cli/commands.c \
 	%D%/cli/commands.h \
@@ -240,6 +241,8 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/cli/search.h \
 	%D%/cli/selection.c \
 	%D%/cli/selection.h \
+	%D%/cli/snapshot-selection.c \
+	%D%/cli/snapshot-selection.h \
 	%D%/cli/status.c \
 	%D%/cli/status.h \
 	%D%/cli/suggest.c \

@@ -323,6 +323,7 @@ bitmaps
 bitmap-table
 bitmap-map
 map
+snapshots
 dump
 table
 check
@@ -345,6 +346,7 @@ bitmap-table
 bitmap-table --long
 bitmap-table --at 0x200 --count 99
 check
+snapshots
 dump
 table l1 --count 999
 table l2 --index 0 --used
@@ -363,6 +365,8 @@ bitmaps --stats
 bitmaps --names
 bitmap-map --index 0 --force
 table snapshots --at 0x200 --count 99
+snapshots --list
+snapshots --names
 map --output json
 info
 info --output=json

@@ -96,6 +96,7 @@ shell_tests = \
 	%D%/cli/cli-map.sh \
 	%D%/cli/cli-output.sh \
 	%D%/cli/cli-samples.sh \
+	%D%/cli/cli-snapshots.sh \
 	%D%/cli/cli-table.sh \
 	%D%/cli/cli-trust.sh \
 	%D%/cli/cli-writer.sh \
@@ -105,6 +106,7 @@ shell_tests = \
 	%D%/interop/interop-disk-map.sh \
 	%D%/interop/interop-layers.sh \
 	%D%/interop/interop-luks.sh \
+	%D%/interop/interop-snapshots.sh \
 	%D%/interop/interop-table.sh \
 	%D%/source/check-docs.sh \
 	%D%/source/check-format.sh \
@@ -143,6 +145,7 @@ EXTRA_DIST += \
 	%D%/interop/interop-layers.py \
 	%D%/interop/interop-luks.py \
 	%D%/interop/interop-map.py \
+	%D%/interop/interop-snapshots.py \
 	%D%/interop/interop-table.py \
 	%D%/interop/interop-verdict.py \
 	%D%/interop/kill-shim.c \

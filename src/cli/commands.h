@@ -17,6 +17,7 @@ G_BEGIN_DECLS
   DO (bitmap_table)                                                           \
   DO (bitmap_map)                                                             \
   DO (map)                                                                    \
+  DO (snapshots)                                                              \
   DO (dump)                                                                   \
   DO (table)                                                                  \
   DO (check)                                                                  \

@@ -30,11 +30,12 @@ typedef struct
   const char *ours;
 } Foreign;
 
-static const Foreign foreign[]
-    = { { "amend", NULL },  { "bench", NULL },   { "bitmap", "'bitmaps'" },
-        { "commit", NULL }, { "compare", NULL }, { "convert", NULL },
-        { "create", NULL }, { "dd", NULL },      { "measure", NULL },
-        { "rebase", NULL }, { "resize", NULL },  { "snapshot", "'info'" } };
+static const Foreign foreign[] = {
+  { "amend", NULL },  { "bench", NULL },   { "bitmap", "'bitmaps'" },
+  { "commit", NULL }, { "compare", NULL }, { "convert", NULL },
+  { "create", NULL }, { "dd", NULL },      { "measure", NULL },
+  { "rebase", NULL }, { "resize", NULL },  { "snapshot", "'snapshots'" }
+};
 
 /* Fails with a usage error and a hint if NAME is a command of qemu-img. */
 static gboolean

@@ -86,8 +86,8 @@ suggest_is_image (const char *name)
   return g_str_has_suffix (name, ".qcow2") || is_file (name);
 }
 
-/* Returns whether NAME is more likely a bitmap in the image OTHER than another
- * image. */
+/* Returns whether NAME is more likely a bitmap or a snapshot in the image
+ * OTHER than another image. */
 gboolean
 suggest_is_bitmap (const char *name, const char *other)
 {

@@ -58,7 +58,7 @@ tool_warn (Tool *tool, ToolStatus status, const char *message)
 }
 
 /* Returns the option that was probably meant by PATH, in words, if the image
- * cannot be opened because of ERROR and is the name of a bitmap, beside an
+ * cannot be opened because of ERROR and is the name of an item, beside an
  * image.  The caller frees it.  Returns NULL otherwise. */
 static char *
 suggest_option (const Tool *tool, const char *path, const GError *error)
@@ -74,7 +74,9 @@ suggest_option (const Tool *tool, const char *path, const GError *error)
     return NULL;
 
   g_autofree char *escaped = usage_escape (path);
-  return g_strdup_printf (" (to select a bitmap, use --name=%s)", escaped);
+  return g_strdup_printf (
+      " (to select a %s, use --name=%s)",
+      tool->command->item != NULL ? tool->command->item : "bitmap", escaped);
 }
 
 static void

@@ -36,6 +36,7 @@ typedef struct
   const char *statuses; /* meanings of its exit statuses, or NULL */
   const char *example;  /* arguments after its name, for the help */
   const char *page;     /* its man page, or NULL: that of the program */
+  const char *item;     /* what --name selects, or NULL: a bitmap */
   const char *keys[6];  /* JSON keys of an image; NULL-terminated */
   /* A further value of --output, or NULL. */
   const char *extra_output;

@@ -161,6 +161,10 @@ HOME=$tmp
 complete_at "qcow2tool bitmaps ~/${sample##*/} --name " ''
 expect_replies 'names of an image in the home directory' b1 b2 b0
 
+image two-snapshots
+complete_at "qcow2tool snapshots $image --name " ''
+expect_replies 'names of snapshots' snap1 snap2
+
 image name-command
 complete_at "qcow2tool bitmaps $image --name " ''
 expect_replies 'a command substitution' '\$\(touch\ oops\)' bm1

@@ -66,6 +66,7 @@ bitmaps Commands that show what is in an image:
 bitmap-table Commands that show what is in an image:
 bitmap-map Commands that show what is in an image:
 map Commands that show what is in an image:
+snapshots Commands that show what is in an image:
 dump Commands that show what is in an image:
 table Commands that show what is in an image:
 check Commands that check an image:
@@ -99,9 +100,11 @@ arguments_of ()
     header) key=--field=size ;;
     extensions) key='--index=0 --field=length' ;;
     check) key=--field=leaks ;;
+    snapshots) key='--index=0 --field=id' ;;
     *) key='--index=0 --field=state' ;;
   esac
   case $option in
+    --id) echo --id=1 ;;
     --name) echo --name=bm0 ;;
     --index) echo --index=0 ;;
     --magic) echo --magic=Bitmaps ;;
@@ -136,9 +139,11 @@ for locale in C C.UTF-8 $(locale -a | grep -E '^(de|fr|ja)_' | head -n 3); do
     'unknown option --nope'
 done
 
-mkdir "$tmp/examples"
+mkdir "$tmp/examples" "$tmp/examples/snapshots"
 sample iotest291-merged
 cp --sparse=always "$sample" "$tmp/examples/disk.qcow2"
+# For the command of this name.
+"$MKIMAGE" two-snapshots "$tmp/examples/snapshots/disk.qcow2"
 
 for command in $commands; do
   check_help "$command --help" "$command" --help
@@ -175,7 +180,11 @@ for command in $commands; do
   # The example works as it is printed.
   example=$(sed -n '/^Example:$/{n;s/^  qcow2tool //p}' "$tmp/help")
   check "the help of $command has an example" test "${example%% *}" = "$command"
-  (cd "$tmp/examples" && eval "tool $example"
+  folder=$tmp/examples
+  if [ -d "$folder/$command" ]; then
+    folder+=/$command
+  fi
+  (cd "$folder" && eval "tool $example"
    test "$status.$(wc -c < "$err")" = 0.0 && test -s "$out")
   check "the example of $command works: $example" test $? = 0
 
@@ -346,7 +355,7 @@ unknown heder heder "*did you mean 'header'*"
 unknown hedaer hedaer "*did you mean 'header'*"
 unknown headers headers "*did you mean 'header'*"
 unknown bitmap bitmap "*did you mean 'bitmaps'*"
-unknown snapshot snapshot "*did you mean 'info'?"
+unknown snapshot snapshot "*did you mean 'snapshots'?"
 for name in amend bench commit compare convert create dd measure rebase \
     resize; do
   unknown $name $name "*qemu-img does that"

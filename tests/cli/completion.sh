@@ -141,6 +141,9 @@ test_completion ()
 
   sample iotest291-merged
   expect_candidates 'names' "qcow2tool bitmaps $sample --name " b0 b1 b2
+  image two-snapshots
+  expect_candidates 'names of snapshots' \
+    "qcow2tool snapshots $image --name " snap1 snap2
   expect_candidates 'names after =' "qcow2tool check $sample --name=b" b0 b1 b2
   expect_candidates 'names of an image in quotes' \
     "qcow2tool bitmaps --field state '$sample' --name " b0 b1 b2

@@ -38,7 +38,8 @@ NOT_ASCII = bytes(range(0x80, 0x100))
 
 # The number of images for one run, and the command lines that take one image.
 BATCH = 16
-ONE_IMAGE = re.compile('bitmap-map|map|dump-header|bitmaps --names')
+ONE_IMAGE = re.compile('bitmap-map|map|dump-header'
+                       '|(bitmaps|snapshots) --names')
 
 # Characters that may affect a terminal: controls, C1, bidirectional and
 # zero-width characters, tags.
@@ -85,6 +86,14 @@ FORGED_INFO = re.compile(
     r' *[0-9-]{10} [0-9:]{8} *[0-9]+:[0-9]{2}:[0-9]{2}\.[0-9]{3} *-?[0-9]*$'
     r"|Format specific information:$|Child node '/file':$"
     r'|( {4})+(\[[0-9]+\]|[a-z0-9 ]+):( .*)?$|{$|}$|( {4})+[]["{}]).+$',
+    re.MULTILINE)
+
+# Lines of snapshots --list are headings or end with a size, a date and clocks.
+FORGED_LIST = re.compile(
+    r'^(?!Snapshot list:$|ID +TAG +VM SIZE +DATE +VM CLOCK +ICOUNT$'
+    r'|.*([0-9] ([KMGTPE]i)?B|-) +[0-9]{4}-[0-9]{2}-[0-9]{2}'
+    r' [0-9]{2}:[0-9]{2}:[0-9]{2}'
+    r' *[0-9]{2,}:[0-9]{2}:[0-9]{2}\.[0-9]{3} *(-?[0-9]+)?$).+$',
     re.MULTILINE)
 
 # dump prints what these commands print.
@@ -213,7 +222,10 @@ class Run:
         command = self.way.split()[0]
         forged = {'check': FORGED_CHECK, 'bitmap-map': FORGED_MAP,
                   'map': FORGED_DISK_MAP,
-                  'info': FORGED_INFO}.get(command, FORGED).search(text)
+                  'info': FORGED_INFO}.get(command, FORGED)
+        if self.way == 'snapshots --list':
+            forged = FORGED_LIST
+        forged = forged.search(text)
         if forged:
             self.complain('a forged line', forged.group())
         if self.is_cut:

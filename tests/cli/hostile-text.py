@@ -583,6 +583,70 @@ def write_image(text, damaged=False):
     return extensions
 
 
+# An image with a snapshot whose id and name are the text.
+
+
+def write_snapshots(text):
+    """Writes the image named shot, whose snapshot table is at 0x40000, and
+    returns the lines of the block before the strings."""
+    entry = (('l1_table_offset', 0x50000), ('l1_size', 1),
+             ('id_str_size', len(text)), ('name_size', len(text)),
+             ('date_sec', 0), ('date_nsec', 0), ('vm_clock_nsec', 0),
+             ('vm_state_size', 0), ('extra_data_size', 24))
+    extra = (('vm_state_size_large', 5), ('disk_size', 64 << 20),
+             ('icount', 7))
+    header = struct.pack(
+        '>4sIQIIQIIQQIIQQQQIIB7x', b'QFI\xfb', 3, 0, 0, 16, 64 << 20, 0, 1,
+        0x30000, 0x10000, 1, 1, 0x40000, 0, 0, 0, 4, 112, 0)
+    with open('shot', 'wb') as file:
+        file.write(header)
+        file.seek(0x40000)
+        file.write(struct.pack('>QIHHIIQII', *(value for _, value in entry))
+                   + struct.pack('>QQQ', *(value for _, value in extra))
+                   + text + text + FILL)
+        file.truncate(0x60000)
+    rows = (('index', 0), ('file_offset', 0x40000)) + entry + extra
+    return ''.join(line(key, '0x%x' % value if 'offset' in key else value)
+                   for key, value in rows)
+
+
+def check_snapshots(text, shown):
+    block = write_snapshots(text)
+    # For QEMU, whose list this is, a string ends at a NUL.
+    row = shown.split(r'\x00')[0] if b'\0' in text else shown
+    texts = {
+        'snapshots': block + line('id', shown) + line('name', shown),
+        'snapshots --list': 'Snapshot list:\n%-10s%-17s%8s%20s%13s%11s\n' % (
+            'ID', 'TAG', 'VM SIZE', 'DATE', 'VM CLOCK', 'ICOUNT')
+        + (row.encode().ljust(9) + b' ' + row.encode().ljust(16)).decode()
+        + '      5 B 1970-01-01 00:00:00 00:00:00.000          7\n',
+        'snapshots --names': shown + '\n',
+        'snapshots --index=0 --field=id': shown + '\n'}
+    for way, expected in texts.items():
+        status, output, messages = run(*way.split(), 'shot')
+        same(way, (status, messages, output.decode('utf-8', 'replace')),
+             (0, b'', expected))
+        check_harmless(way, output)
+    for way in 'snapshots --names -0', 'snapshots --index=0 --field=id -0':
+        same(way, run(*way.split(), 'shot'), (0, text + b'\0', b''))
+    answer = parse('snapshots', run('snapshots', '--output=json', 'shot')[1])
+    for key in 'id', 'name':
+        check_string('snapshots: ' + key, answer['snapshots'][0], key, text)
+        if b'\0' not in text:
+            same('--' + key, run('snapshots', '--names', b'--%s=%s' % (
+                key.encode(), text), 'shot'),
+                 (0, shown.encode() + b'\n', b''))
+        if shown.encode() != text:
+            what = '--%s as it is shown' % key
+            status, output, messages = run(
+                'snapshots', '--%s=%s' % (key, shown), 'shot')
+            same(what, (status, output), (3, b''))
+            check_messages(what, messages, 1)
+            same(what + ': a hint',
+                 b'snapshot 0 is shown that way: use --index 0' in messages,
+                 True)
+
+
 def check_good_order(path, ways):
     for way in ways:
         status, output, messages = run(*way.split(), path)
@@ -602,6 +666,7 @@ def check_image(text, shown, ways):
                 'bitmap-table', 'dump'))
     check_dumper_json('it', text)
     check_selection('it', text, shown)
+    check_snapshots(text, shown)
     write_image(text, True)
     check_damage('it', text, shown)
     check_good_order('it', ways)
@@ -734,6 +799,7 @@ def check_words(text, shown, _):
 
 def main():
     what, step, *rest = sys.argv[1:]
+    os.environ['TZ'] = 'UTC0'
     ways = rest[0].split('\n') if rest else []
     checks = {'image': check_image, 'path': check_path, 'words': check_words}
     with open('image', 'wb') as file:

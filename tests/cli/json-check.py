@@ -351,9 +351,12 @@ def table_row(row):
 def snapshot_lines(snapshot):
     text = ''
     for key, value in snapshot.items():
-        if key.endswith('_hex') or value is None:
+        if key.endswith('_hex') \
+                or value is None and key not in ('id', 'name'):
             continue
-        if key in ('id', 'name'):
+        if value is None:
+            value = '<unreadable>'
+        elif key in ('id', 'name'):
             value = interop.escape(bytes_of(snapshot, key))
         elif key in ('file_offset', 'l1_table_offset'):
             value = '0x%x' % value
@@ -387,6 +390,7 @@ def text_of(answer, own):
     blocks += [bitmap_lines(bitmap) for bitmap in answer.get('bitmaps') or []]
     blocks += [name_line(bitmap) + shown_table(bitmap)
                for bitmap in answer.get('bitmap_tables') or []]
+    blocks += map(snapshot_lines, answer.get('snapshots') or [])
     return '\n'.join(blocks)
 
 
@@ -651,7 +655,7 @@ def check_null(what, answer, size):
     """null stands for unknown values, and for nothing else."""
     known = answer['error'] is None and expected_status(answer) == 0
     for key in ('header', 'extensions', 'bitmaps', 'bitmap_tables', 'table',
-                'summary'):
+                'snapshots', 'summary'):
         if known and key in answer and answer[key] is None:
             differ(what + ': null without a reason', key)
     for bitmap in answer.get('bitmaps') or answer.get('bitmap_tables') or []:

@@ -30,6 +30,12 @@ done
 ln -s "$tmp/iotest291-merged.qcow2" disk.qcow2
 ln -s "$tmp/iotest291-orig.qcow2" top.qcow2
 ln -s "$tmp/iotest291-merged.qcow2" t.base # the backing file of top.qcow2
+# In this one, instructions are counted: no line ends with blanks.
+copy two-snapshots snapshots
+patch 0x60038 0000000000000000
+patch 0x60080 0000000000000000
+ln -s "$image" .
+export TZ=UTC0
 
 # shellcheck source=completions/qcow2tool.bash
 . "$srcdir/completions/qcow2tool.bash"
@@ -173,7 +179,7 @@ for command in "${commands[@]}"; do
     esac
     index=()
     case $command$option in
-      bitmaps--is|bitmaps--field|extensions--field) index=(--index=0) ;;
+      bitmaps--is|bitmaps--field|extensions--field|snapshots--field) index=(--index=0) ;;
     esac
     tool "$command" "${index[@]}" "$option=nosuch" image
     listed_values > "$tmp/values"
@@ -259,7 +265,7 @@ if command -v jq > /dev/null; then
     "$MKIMAGE" "$name" "$tmp/$name.qcow2" 2> /dev/null || continue
     for arguments in dump 'bitmap-table --long' 'table l2 --index=0' \
         'table refcount-table' 'table refcount-block --index=0' \
-        'table snapshots --at=0 --count=2'; do
+        'table snapshots --at=0 --count=2' snapshots; do
       # shellcheck disable=SC2086
       tool $arguments --output=jsonl "$tmp/$name.qcow2"
       jq -r '[paths | .[] | strings] | unique[]' "$out"
@@ -315,6 +321,7 @@ if command -v jq > /dev/null; then
   same_object two-bitmaps 'table refcount-block --index=0' '.table.entries[]' \
     refcount-block-entry
   same_object two-snapshots 'table snapshots' '.table.entries[]' snapshot
+  same_object two-snapshots snapshots '.snapshots[]' snapshot
 
   # The extensions that the source knows, whether or not an image has them.
   # refs: the definitions in the schema that an extension can have.
