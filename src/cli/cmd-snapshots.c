@@ -74,7 +74,8 @@ show_fields (Tool *tool, const Qcow2Snapshot *snapshot, gpointer data,
 {
   const Request *request = data;
   const FieldSource sources[]
-      = { { qcow2_snapshot_place_fields, snapshot, G_MAXUINT },
+      = { { qcow2_snapshot_index_fields, snapshot, G_MAXUINT },
+          { qcow2_snapshot_place_fields, snapshot, G_MAXUINT },
           { qcow2_snapshot_record.fields, &snapshot->entry, G_MAXUINT },
           { qcow2_snapshot_extra_record.fields, &snapshot->extra,
             snapshot->n_extra },
@@ -123,7 +124,8 @@ check (const Request *request, GError **error)
       = { request->names ? "--names" : "", fields ? "--field" : "",
           request->list ? "--list" : "", NULL };
   const FieldSource sources[]
-      = { { .fields = qcow2_snapshot_place_fields },
+      = { { .fields = qcow2_snapshot_index_fields },
+          { .fields = qcow2_snapshot_place_fields },
           { .fields = qcow2_snapshot_record.fields },
           { .fields = qcow2_snapshot_extra_record.fields },
           { .fields = qcow2_snapshot_rest_fields },

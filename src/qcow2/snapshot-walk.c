@@ -20,8 +20,11 @@
 #define D(member, ...)                                                        \
   QCOW2_DERIVED (Qcow2Snapshot, #member, member, __VA_ARGS__)
 
+const Qcow2Field qcow2_snapshot_index_fields[]
+    = { D (index, QCOW2_DEC), QCOW2_FIELD_END };
+
 const Qcow2Field qcow2_snapshot_place_fields[]
-    = { D (index, QCOW2_DEC), D (file_offset, QCOW2_HEX), QCOW2_FIELD_END };
+    = { D (file_offset, QCOW2_HEX), QCOW2_FIELD_END };
 
 const Qcow2Field qcow2_snapshot_rest_fields[]
     = { D (unknown_extra_data_size, QCOW2_DEC),

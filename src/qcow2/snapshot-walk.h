@@ -22,6 +22,7 @@ typedef struct
   GBytes *name;                    /* raw, or NULL: not read */
 } Qcow2Snapshot;
 
+extern const Qcow2Field qcow2_snapshot_index_fields[];
 extern const Qcow2Field qcow2_snapshot_place_fields[];
 extern const Qcow2Field qcow2_snapshot_rest_fields[];
 

@@ -203,9 +203,10 @@ void
 describe_snapshot (Emitter *emitter, const Qcow2Snapshot *snapshot)
 {
   emitter_begin (emitter, EMITTER_BLOCK, NULL, NULL);
-  describe_fields (emitter, qcow2_snapshot_place_fields, snapshot, G_MAXUINT);
+  describe_fields (emitter, qcow2_snapshot_index_fields, snapshot, G_MAXUINT);
   describe_fields (emitter, qcow2_snapshot_record.fields, &snapshot->entry,
                    G_MAXUINT);
+  describe_fields (emitter, qcow2_snapshot_place_fields, snapshot, G_MAXUINT);
   describe_fields (emitter, qcow2_snapshot_extra_record.fields,
                    &snapshot->extra, snapshot->n_extra);
   describe_fields (emitter, qcow2_snapshot_rest_fields, snapshot, G_MAXUINT);

@@ -18,7 +18,6 @@ good=$image
 tool snapshots "$good"
 expect_answer 'blocks' << 'END'
 index                     0
-file_offset               0x60000
 l1_table_offset           0x40000
 l1_size                   1
 id_str_size               1
@@ -28,6 +27,7 @@ date_nsec                 0
 vm_clock_nsec             0
 vm_state_size             0
 extra_data_size           24
+file_offset               0x60000
 vm_state_size_large       0
 disk_size                 67108864
 icount                    18446744073709551615
@@ -35,7 +35,6 @@ id                        1
 name                      snap1
 
 index                     1
-file_offset               0x60048
 l1_table_offset           0x50000
 l1_size                   1
 id_str_size               1
@@ -45,6 +44,7 @@ date_nsec                 0
 vm_clock_nsec             0
 vm_state_size             0
 extra_data_size           24
+file_offset               0x60048
 vm_state_size_large       0
 disk_size                 67108864
 icount                    18446744073709551615
@@ -56,7 +56,7 @@ tool table snapshots "$good"
 expect_answer 'as table prints them' < "$tmp/both"
 tool snapshots --output=jsonl "$good"
 expect_answer 'JSON' << END
-{"filename":"$good","snapshots":[{"index":0,"file_offset":393216,"l1_table_offset":262144,"l1_size":1,"id_str_size":1,"name_size":5,"date_sec":1700000000,"date_nsec":0,"vm_clock_nsec":0,"vm_state_size":0,"extra_data_size":24,"vm_state_size_large":0,"disk_size":67108864,"icount":18446744073709551615,"unknown_extra_data_size":null,"id":"1","name":"snap1"},{"index":1,"file_offset":393288,"l1_table_offset":327680,"l1_size":1,"id_str_size":1,"name_size":5,"date_sec":1700000000,"date_nsec":0,"vm_clock_nsec":0,"vm_state_size":0,"extra_data_size":24,"vm_state_size_large":0,"disk_size":67108864,"icount":18446744073709551615,"unknown_extra_data_size":null,"id":"2","name":"snap2"}],"writer":false,"error":null,"problems":[]}
+{"filename":"$good","snapshots":[{"index":0,"l1_table_offset":262144,"l1_size":1,"id_str_size":1,"name_size":5,"date_sec":1700000000,"date_nsec":0,"vm_clock_nsec":0,"vm_state_size":0,"extra_data_size":24,"file_offset":393216,"vm_state_size_large":0,"disk_size":67108864,"icount":18446744073709551615,"unknown_extra_data_size":null,"id":"1","name":"snap1"},{"index":1,"l1_table_offset":327680,"l1_size":1,"id_str_size":1,"name_size":5,"date_sec":1700000000,"date_nsec":0,"vm_clock_nsec":0,"vm_state_size":0,"extra_data_size":24,"file_offset":393288,"vm_state_size_large":0,"disk_size":67108864,"icount":18446744073709551615,"unknown_extra_data_size":null,"id":"2","name":"snap2"}],"writer":false,"error":null,"problems":[]}
 END
 list='ID        TAG               VM SIZE                DATE     VM CLOCK'
 list+='     ICOUNT'
@@ -192,7 +192,6 @@ value_rows ()
 {
   cat << 'END'
 0 index 0
-0 file_offset 393216
 0 l1_table_offset 262144
 0 l1_size 1
 0 id_str_size 1
@@ -202,6 +201,7 @@ value_rows ()
 0 vm_clock_nsec 43730922965
 0 vm_state_size 5
 0 extra_data_size 32
+0 file_offset 393216
 0 vm_state_size_large 4294967296
 0 disk_size 1048576
 0 icount 7
@@ -398,7 +398,6 @@ else
   done
   expect_out 'unreadable strings: the block' << 'END'
 index                     0
-file_offset               0x100000
 l1_table_offset           0x30000
 l1_size                   1
 id_str_size               65535
@@ -408,6 +407,7 @@ date_nsec                 0
 vm_clock_nsec             0
 vm_state_size             0
 extra_data_size           16
+file_offset               0x100000
 id                        <unreadable>
 name                      <unreadable>
 END

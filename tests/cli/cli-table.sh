@@ -204,7 +204,6 @@ patch 0x60041 1b5b6d0aff
 tool table snapshots "$image"
 expect_answer 'snapshots, with a hostile name' << 'END'
 index                     0
-file_offset               0x60000
 l1_table_offset           0x40000
 l1_size                   1
 id_str_size               1
@@ -214,6 +213,7 @@ date_nsec                 0
 vm_clock_nsec             0
 vm_state_size             0
 extra_data_size           24
+file_offset               0x60000
 vm_state_size_large       0
 disk_size                 67108864
 icount                    18446744073709551615
@@ -221,7 +221,6 @@ id                        1
 name                      \x1b[m\n\xff
 
 index                     1
-file_offset               0x60048
 l1_table_offset           0x50000
 l1_size                   1
 id_str_size               1
@@ -231,6 +230,7 @@ date_nsec                 0
 vm_clock_nsec             0
 vm_state_size             0
 extra_data_size           24
+file_offset               0x60048
 vm_state_size_large       0
 disk_size                 67108864
 icount                    18446744073709551615
@@ -258,7 +258,6 @@ patch 0x60030 31 736e617031
 tool table snapshots --count=1 "$image"
 expect_answer 'extra data that an entry lacks are not printed' << 'END'
 index                     0
-file_offset               0x60000
 l1_table_offset           0x40000
 l1_size                   1
 id_str_size               1
@@ -268,6 +267,7 @@ date_nsec                 0
 vm_clock_nsec             0
 vm_state_size             0
 extra_data_size           8
+file_offset               0x60000
 vm_state_size_large       0
 id                        1
 name                      snap1

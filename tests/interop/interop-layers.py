@@ -26,6 +26,7 @@ TOOL = os.environ.get('QCOW2TOOL', '').split()
 TIMEOUT = 300
 NAME = 'b0'
 CLUSTER_BITS = 9
+MAX_GRANULARITY_BITS = 20
 CLUSTER = 1 << CLUSTER_BITS
 
 
@@ -289,7 +290,7 @@ def make_chain(n_layers, sizes):
         demand('qemu-img', 'create', '-q', '-f', 'qcow2', '-o',
                'cluster_size=%d' % random.choice((512, 4096, 65536)), *below,
                path, str(sizes[i]))
-        granularity = 1 << random.randint(9, 20)
+        granularity = 1 << random.randint(9, MAX_GRANULARITY_BITS)
         granularities.insert(0, granularity)
         demand('qemu-img', 'bitmap', '--add', '-g', str(granularity), path,
                NAME)
@@ -309,10 +310,12 @@ def qemu(n):
         n_layers = random.randint(1, 5)
         size = random.randint(1, 64) * 131072 + random.choice((0, 512, 4096))
         equal = random.random() < 0.6
-        # A layer is as large as the one below it, or larger.
+        # A layer is as large as the one below it, or larger.  Where it is, the
+        # lower one ends with a granule: once it is resized, the last granule
+        # covers more.
         sizes = [size] * n_layers
         if not equal:
-            sizes = sorted((size + 512 * random.randrange(4096)
+            sizes = sorted((random.randint(1, 9) << MAX_GRANULARITY_BITS
                             for _ in range(n_layers)), reverse=True)
         granularities = make_chain(n_layers, sizes)
         status, output, messages = tool(
