@@ -63,6 +63,8 @@ layers = \
 	%D%/qcow2/luks.c \
 	%D%/qcow2/luks.h \
 	%D%/qcow2/map-extent.h \
+	%D%/qcow2/memory.c \
+	%D%/qcow2/memory.h \
 	%D%/qcow2/next.h \
 	%D%/qcow2/printable.c \
 	%D%/qcow2/printable.h \

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "qcow2/arithmetic.h"
+#include "qcow2/memory.h"
 #include "qcow2/refcount.h"
 
 #define BLOCK "refcount block"
@@ -240,7 +241,7 @@ qcow2_census_start (Qcow2Census *census, guint64 low, guint64 n,
   /* The first part is the largest one.  Pages of memory that are there already
    * are cleared faster than new ones appear. */
   if (census->map == NULL)
-    census->map = g_malloc0 (census->n);
+    census->map = qcow2_memory_new0 (census->n, &census->map_block);
   else
     memset (census->map, 0, census->n);
   census->pages
@@ -522,7 +523,7 @@ qcow2_census_free (Qcow2Census *census)
     return;
 
   clear_pages (census);
-  g_free (census->map);
+  g_free (census->map_block);
   byte_window_free (census->on_table);
   byte_window_free (census->on_block);
   g_free (census);

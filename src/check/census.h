@@ -39,9 +39,10 @@ typedef struct
                            part of an unaligned range */
 
   /* The part that is covered. */
-  guint64 low; /* the first cluster */
-  guint64 n;   /* clusters */
-  guint8 *map; /* of N bytes */
+  guint64 low;        /* the first cluster */
+  guint64 n;          /* clusters */
+  guint8 *map;        /* of N bytes */
+  gpointer map_block; /* of memory, with MAP in it */
 
   guint32 **pages; /* of counts that do not fit into MAP, by cluster; each is
                       NULL or an array of QCOW2_CENSUS_PAGE */

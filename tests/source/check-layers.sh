@@ -180,13 +180,17 @@ includes 'sources include no qcow2 structure' \
   'qcow2/source*'
 includes 'the rest of the reader includes only the reader' \
   '"config\.h"|"qcow2/[a-z0-9-]+\.h"|<(glib|string)\.h>' \
-  'qcow2/*' but 'qcow2/source*'
+  'qcow2/*' but 'qcow2/source*' 'qcow2/memory.c'
+includes 'memory includes nothing of the reader' \
+  '"config\.h"|"qcow2/memory\.h"|<sys/mman\.h>' \
+  'qcow2/memory.c'
 includes 'the check includes the reader and itself' \
   '"config\.h"|"(check|qcow2)/[a-z0-9-]+\.h"|"check/rules\.def"|<(glib|string)\.h>' \
   'check/*'
 includes 'only the file source includes headers for opening and reading' \
   '"[^"]*"|<(glib|string|errno|stdio|stdlib)\.h>' \
-  '*/*.[ch]' but 'qcow2/source-file.c' 'cli/main.c' 'cli/charset.c'
+  '*/*.[ch]' but 'qcow2/source-file.c' 'qcow2/memory.c' 'cli/main.c' \
+  'cli/charset.c'
 includes 'the renderer includes types, but no reader' \
   '"config\.h"|"render/[a-z-]+\.h"|"qcow2/(arithmetic|bitmap|extension|extent|header|image|luks|map-extent|printable|record|snapshot-walk|table)\.h"|"check/(bitmap-chain|chain|check-numbers|finding|rule|verdict)\.h"|<(glib|string)\.h>' \
   'render/*'
