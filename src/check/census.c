@@ -26,8 +26,9 @@
 /* The largest size of a refcount, and of an entry of the refcount table. */
 #define MAX_NUMBER_SIZE 8
 
-/* The state of a cluster with one reference and the refcount 1. */
-#define SINGLE ((1 << QCOW2_CENSUS_COUNT_BITS) | 1)
+/* The number of clusters that are examined at a time while they are alike, a
+ * multiple of 8. */
+#define CLUSTERS_AT_A_TIME 128
 
 /* Returns a new census of IMAGE, which must outlive it, or NULL if QEMU does
  * not open the image because of its cluster size, refcount width or refcount
@@ -129,44 +130,49 @@ get_block (Qcow2Census *census, guint64 index, guint64 *offset, GError **error)
   return TRUE;
 }
 
-/* Notes in MAP the N refcounts of 16 bits at BYTES.  Nearly all are 1. */
-static void
-note_refcounts_16 (guint8 *map, const guint8 *bytes, guint64 n)
+/* Returns the byte of the map for REFCOUNT and no references. */
+static guint8
+get_byte (guint64 refcount)
 {
-  static const guint8 ones[8] = { 0, 1, 0, 1, 0, 1, 0, 1 };
-  guint64 i = 0;
+  return (guint8) (MIN (refcount, QCOW2_CENSUS_MANY)
+                   << QCOW2_CENSUS_COUNT_BITS);
+}
 
-  while (i < n)
+/* Returns whether the CLUSTERS_AT_A_TIME refcounts at BYTES, of BITS bits
+ * each, are equal. */
+static gboolean
+are_equal (const guint8 *bytes, guint bits)
+{
+  const gsize unit = MAX (bits / 8, 1);
+  const gsize len = (gsize) CLUSTERS_AT_A_TIME * bits / 8;
+
+  for (guint i = 1; i < 8 / bits; i++)
     {
-      if (n - i >= 4 && memcmp (bytes + 2 * i, ones, sizeof ones) == 0)
-        {
-          memset (map + i, 1 << QCOW2_CENSUS_COUNT_BITS, 4);
-          i += 4;
-          continue;
-        }
-
-      const guint refcount = qcow2_load_be16 (bytes + 2 * i);
-      map[i++] = (guint8) (MIN (refcount, QCOW2_CENSUS_MANY)
-                           << QCOW2_CENSUS_COUNT_BITS);
+      if (qcow2_refcount_load (bytes, i, bits)
+          != qcow2_refcount_load (bytes, 0, bits))
+        return FALSE;
     }
+
+  return memcmp (bytes, bytes + unit, len - unit) == 0;
 }
 
 /* Notes in MAP the N refcounts of BITS bits each from refcount FIRST of BYTES
- * on. */
+ * on.  Long runs of refcounts are equal. */
 static void
 note_refcounts (guint8 *map, const guint8 *bytes, guint64 first, guint64 n,
                 guint bits)
 {
-  if (bits == 16)
+  for (guint64 i = 0; i < n;)
     {
-      note_refcounts_16 (map, bytes + 2 * first, n);
-      return;
-    }
+      const guint64 at = first + i;
+      const gboolean is_run = at % CLUSTERS_AT_A_TIME == 0
+                              && n - i >= CLUSTERS_AT_A_TIME
+                              && are_equal (bytes + at * bits / 8, bits);
+      const gsize some = is_run ? CLUSTERS_AT_A_TIME : 1;
 
-  for (guint64 i = 0; i < n; i++)
-    map[i] = (guint8) (MIN (qcow2_refcount_load (bytes, first + i, bits),
-                            QCOW2_CENSUS_MANY)
-                       << QCOW2_CENSUS_COUNT_BITS);
+      memset (map + i, get_byte (qcow2_refcount_load (bytes, at, bits)), some);
+      i += some;
+    }
 }
 
 /* Notes refcount INDEX of the block at host offset BLOCK if the file truncates
@@ -481,8 +487,6 @@ gboolean
 qcow2_census_compare (Qcow2Census *census, Qcow2CensusFunc func, gpointer data,
                       Qcow2CensusTotals *totals, GError **error)
 {
-  static const guint64 all_single
-      = G_MAXUINT64 / G_MAXUINT8 * (guint64) SINGLE;
   const guint64 end = qcow2_census_get_end (census);
   const guint64 n = MIN (census->n, end - MIN (end, census->low));
   Comparison comparison
@@ -490,26 +494,23 @@ qcow2_census_compare (Qcow2Census *census, Qcow2CensusFunc func, gpointer data,
 
   for (guint64 i = 0; i < n;)
     {
-      guint64 word = G_MAXUINT64;
+      const guint8 *bytes = census->map + i;
+      const gboolean is_run
+          = i % CLUSTERS_AT_A_TIME == 0 && n - i >= CLUSTERS_AT_A_TIME
+            && memcmp (bytes, bytes + 1, CLUSTERS_AT_A_TIME - 1) == 0;
+      guint64 some = 1;
 
-      if (n - i >= sizeof word)
-        memcpy (&word, census->map + i, sizeof word);
-      if (word == 0 || word == all_single)
-        {
-          totals->end
-              = word != 0 ? census->low + i + sizeof word : totals->end;
-          i += sizeof word;
-          continue;
-        }
-
-      if (!is_right (census->map[i]))
+      if (!is_right (*bytes))
         {
           if (!compare_cluster (&comparison, census->low + i, error))
             return FALSE;
         }
-      else if (census->map[i] != 0)
-        totals->end = census->low + i + 1;
-      i++;
+      else
+        {
+          some = is_run ? CLUSTERS_AT_A_TIME : 1;
+          totals->end = *bytes != 0 ? census->low + i + some : totals->end;
+        }
+      i += some;
     }
 
   end_run (&comparison);
