@@ -30,6 +30,10 @@
 /* The largest size of an L2 entry. */
 #define MAX_ENTRY_SIZE 16
 
+/* The most bytes of L2 entries that are examined one by one before trying to
+ * count many at a time. */
+#define MAX_SINGLE_BYTES 128
+
 #define L1(member, raw)                                                       \
   qcow2_field_unpack (                                                        \
       QCOW2_FIELD (qcow2_l1_entry_record, Qcow2L1Entry, member), raw)
@@ -63,6 +67,8 @@ typedef struct
   ByteWindow *window;         /* on L2 tables */
   Steps steps;
   gsize entry_size;     /* bytes, of an L2 entry */
+  guint64 copied_bit;   /* the COPIED flag of an L2 entry */
+  guint64 odd_bits;     /* all bits but this one and an aligned host offset */
   guint64 table_covers; /* bytes of the disk that an L2 table maps */
   gboolean has_data_file;
   gboolean is_refused; /* by QEMU: what refers to a cluster may not be known */
@@ -257,21 +263,15 @@ typedef struct
   guint64 compressed;
 } TableWalk;
 
-/* Notes the cluster of MAPPING for the numbers of fragments. */
+/* Notes N clusters of LENGTH bytes that follow each other from host offset
+ * OFFSET on, for the numbers of fragments. */
 static void
-count_fragment (TableWalk *walk, const Qcow2Mapping *mapping)
+count_fragments (TableWalk *walk, guint64 offset, guint64 n, guint64 length)
 {
-  walk->allocated++;
-  if (mapping->type == QCOW2_CLUSTER_COMPRESSED)
-    {
-      walk->compressed++;
-      walk->fragmented++;
-      return;
-    }
-
-  if (walk->next != 0 && mapping->offset != walk->next)
+  walk->allocated += n;
+  if (walk->next != 0 && offset != walk->next)
     walk->fragmented++;
-  walk->next = mapping->offset + mapping->length;
+  walk->next = offset + n * length;
 }
 
 /* Counts the cluster of MAPPING, whose entry has PROBLEMS.  Stores in
@@ -288,7 +288,14 @@ count_mapping (Check *check, TableWalk *walk, const Qcow2Mapping *mapping,
   if (mapping->length == 0 || (problems & unusable) != 0)
     return;
 
-  count_fragment (walk, mapping);
+  if (mapping->type == QCOW2_CLUSTER_COMPRESSED)
+    {
+      walk->allocated++;
+      walk->compressed++;
+      walk->fragmented++;
+    }
+  else
+    count_fragments (walk, mapping->offset, 1, mapping->length);
   if (check->has_data_file)
     return;
 
@@ -399,6 +406,43 @@ fill_steps (Steps *steps, guint64 n, gboolean is_active)
     }
 }
 
+/* The bits in which entry I of those at BYTES is not WANTED + I * STEP. */
+#define DIFFERENCE(i)                                                         \
+  (qcow2_load_be64 (bytes + QCOW2_ENTRY_LENGTH * (i)) ^ (wanted + step * (i)))
+
+/* Counts entries from the start of the N entries at BYTES, eight at a time, as
+ * long as their clusters follow each other: the entries are WANTED, WANTED +
+ * STEP and so on.  The bytes of the map for these clusters begin at MAP.  They
+ * are replaced by those of NEXT, as long as they are like the first one.
+ * Returns the number of entries. */
+static gsize
+count_consecutive_entries (guint8 *map, const guint8 *next,
+                           const guint8 *bytes, gsize n, guint64 wanted,
+                           guint64 step)
+{
+  static const guint64 ones = G_MAXUINT64 / G_MAXUINT8;
+  const guint64 from = ones * map[0];
+  const guint64 to = ones * next[map[0]];
+  gsize n_left = n;
+
+  /* The last one first: short runs end here.  Then there are no branches, so
+   * that the processor compares in parallel. */
+  while (n_left >= 8 && to != 0 && DIFFERENCE (7) == 0
+         && (DIFFERENCE (0) | DIFFERENCE (1) | DIFFERENCE (2) | DIFFERENCE (3)
+             | DIFFERENCE (4) | DIFFERENCE (5) | DIFFERENCE (6))
+                == 0
+         && memcmp (map, &from, sizeof from) == 0)
+    {
+      memcpy (map, &to, sizeof to);
+      map += 8;
+      bytes += 8 * QCOW2_ENTRY_LENGTH;
+      wanted += 8 * step;
+      n_left -= 8;
+    }
+
+  return n - n_left;
+}
+
 /* Counts entries from the start of the LEN bytes at BYTES as long as they are
  * like nearly all of them: 0, or a cluster in the file whose COPIED flag
  * agrees with the refcount, and whose count fits into the map.  Returns the
@@ -408,14 +452,11 @@ static gsize
 count_plain_entries (Check *check, TableWalk *walk, const guint8 *bytes,
                      gsize len)
 {
-  const Qcow2Field *copied
-      = QCOW2_FIELD (qcow2_l2_entry_record, Qcow2L2Entry, copied);
-  const guint copied_bit = copied->first_bit;
+  const guint copied_bit
+      = QCOW2_FIELD (qcow2_l2_entry_record, Qcow2L2Entry, copied)->first_bit;
   const guint64 cluster_size = check->header->cluster_size;
-  const guint64 aligned = qcow2_field_get_mask (QCOW2_FIELD (
-                              qcow2_l2_entry_record, Qcow2L2Entry, offset))
-                          & ~(cluster_size - 1);
-  const guint64 odd = ~(aligned | qcow2_field_get_mask (copied));
+  const guint64 odd = check->odd_bits;
+  const guint64 aligned = ~(odd | check->copied_bit);
   const Qcow2Census *census = check->census;
   const guint bits = census->cluster_bits;
   const guint64 n_clusters = census->n_clusters;
@@ -464,6 +505,36 @@ count_plain_entries (Check *check, TableWalk *walk, const guint8 *bytes,
   return at;
 }
 
+/* Counts the entries from the start of the LEN bytes at BYTES that are plain,
+ * see count_plain_entries (), as long as they are all 0 or their clusters
+ * follow each other, as those of most disks do.  Returns the number of their
+ * bytes. */
+static gsize
+count_run (Check *check, TableWalk *walk, const guint8 *bytes, gsize len)
+{
+  const Qcow2Census *census = check->census;
+  const guint64 raw = qcow2_load_be64 (bytes);
+  const guint64 offset = raw & ~check->odd_bits & ~check->copied_bit;
+  const guint64 cluster = offset >> census->cluster_bits;
+  const guint64 end = MIN (census->low + census->n, census->n_clusters);
+
+  if (raw == 0)
+    return qcow2_count_zeroes (bytes, len) / QCOW2_ENTRY_LENGTH
+           * QCOW2_ENTRY_LENGTH;
+  if ((raw & check->odd_bits) != 0 || cluster < MAX (census->low, 1)
+      || cluster >= end)
+    return 0;
+
+  const gsize n = count_consecutive_entries (
+      census->map + (cluster - census->low),
+      check->steps.next[(raw & check->copied_bit) != 0], bytes,
+      (gsize) MIN (len / QCOW2_ENTRY_LENGTH, end - cluster), raw,
+      census->cluster_size);
+  if (n > 0)
+    count_fragments (walk, offset, n, census->cluster_size);
+  return n * QCOW2_ENTRY_LENGTH;
+}
+
 /* Checks the entries in the LEN bytes at BYTES, of which entry INDEX is the
  * first. */
 static gboolean
@@ -474,13 +545,22 @@ check_entries (Check *check, TableWalk *walk, guint64 index,
   const gboolean is_plain = check->report == NULL && !check->has_data_file
                             && size == QCOW2_ENTRY_LENGTH;
 
-  for (gsize at = 0; at < len; at += size)
+  for (gsize at = 0; at < len;)
     {
       if (is_plain)
-        at += count_plain_entries (check, walk, bytes + at, len - at);
-      if (at < len
-          && !check_entry (check, walk, index + at / size, bytes + at, error))
+        {
+          at += count_run (check, walk, bytes + at, len - at);
+
+          const gsize some = MIN (len - at, MAX_SINGLE_BYTES);
+          const gsize n = count_plain_entries (check, walk, bytes + at, some);
+
+          at += n;
+          if (n == some)
+            continue;
+        }
+      if (!check_entry (check, walk, index + at / size, bytes + at, error))
         return FALSE;
+      at += size;
     }
 
   return TRUE;
@@ -883,6 +963,12 @@ qcow2_whole_image_check (const Qcow2Image *image, Qcow2Findings *findings,
   check.owners = owners;
   check.window = window;
   check.entry_size = qcow2_l2_get_entry_size (h);
+  check.copied_bit = qcow2_field_get_mask (
+      QCOW2_FIELD (qcow2_l2_entry_record, Qcow2L2Entry, copied));
+  check.odd_bits = ~check.copied_bit
+                   & ~(qcow2_field_get_mask (QCOW2_FIELD (
+                           qcow2_l2_entry_record, Qcow2L2Entry, offset))
+                       & ~(h->cluster_size - 1));
   check.table_covers = qcow2_l2_get_n_entries (h) * h->cluster_size;
   check.has_data_file
       = (h->incompatible_features & QCOW2_INCOMPATIBLE_DATA_FILE) != 0;

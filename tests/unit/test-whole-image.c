@@ -76,20 +76,161 @@ check_patched (Checked *c, const char *image, const char *patch,
 }
 
 static void
+assert_numbers (const Checked *c, const Qcow2CheckNumbers *want)
+{
+  for (const Qcow2Field *it = qcow2_check_number_fields; it->name != NULL;
+       it++)
+    {
+      g_test_message ("%s", it->name);
+      g_assert_cmpuint (qcow2_field_get_number (it, &c->numbers), ==,
+                        qcow2_field_get_number (it, want));
+    }
+  g_assert_false (c->numbers.is_incomplete);
+}
+
+static void
 test_numbers (gconstpointer data)
 {
   const NumbersRow *row = data;
   g_auto (Checked) c = { 0 };
 
   check_patched (&c, row->image, row->patch, row->n_entries);
-  for (const Qcow2Field *it = qcow2_check_number_fields; it->name != NULL;
-       it++)
+  assert_numbers (&c, &row->numbers);
+}
+
+/* A table whose 64 entries refer to the clusters after it, in order, except
+ * for entry or cluster I, and what that changes. */
+typedef struct
+{
+  const char *path;
+  guint64 entry;           /* instead of 0; PREVIOUS: that of I - 1 */
+  guint64 flipped;         /* bits of the entry */
+  guint refcount;          /* of the cluster */
+  Qcow2CheckNumbers delta; /* between the first entry and the last one */
+} RunRow;
+
+#define N_RUN 64
+#define PREVIOUS 1
+#define COPIED (G_GUINT64_CONSTANT (1) << 63)
+
+/* clang-format off */
+static const RunRow run_rows[] = {
+  { "sound", 0, 0, 1, { 0, 0, 0, 0, 0, 0, 0, 0, FALSE } },
+  { "no-flag", 0, COPIED, 1, { 0, 0, 0, 0, 0, 1, 0, 0, FALSE } },
+  { "refcount-0", 0, 0, 0, { 0, 0, 0, 0, 0, 2, 0, 0, FALSE } },
+  { "refcount-2", 0, 0, 2, { 0, 0, 0, 0, 0, 1, 1, 0, FALSE } },
+  { "refcount-2-no-flag", 0, COPIED, 2, { 0, 0, 0, 0, 0, 0, 1, 0, FALSE } },
+  { "refcount-300", 0, COPIED, 300, { 0, 0, 0, 0, 0, 0, 1, 0, FALSE } },
+  { "reserved", 0, 2, 1, { 0, 0, 0, 0, 0, 1, 0, 0, FALSE } },
+  { "previous", PREVIOUS, 0, 1, { 0, 0, 0, 2, 0, 1, 1, 0, FALSE } },
+};
+/* clang-format on */
+
+static void
+test_run (gconstpointer data)
+{
+  const RunRow *row = data;
+
+  for (guint i = 1; i < N_RUN - 1; i++)
     {
-      g_test_message ("%s", it->name);
-      g_assert_cmpuint (qcow2_field_get_number (it, &c.numbers), ==,
-                        qcow2_field_get_number (it, &row->numbers));
+      g_autoptr (GString) patch
+          = g_string_new ("size=0x9200 0x600:8000000000001000 0x410:0001");
+      Qcow2CheckNumbers want = { 0x9200, 2048, N_RUN, 0, 0, 0, 0, 0, FALSE };
+      g_auto (Checked) c = { 0 };
+
+      for (guint k = 0; k < N_RUN; k++)
+        {
+          const gboolean is_odd = k == i;
+          const guint cluster
+              = 9 + k - (is_odd && row->entry == PREVIOUS ? 1 : 0);
+
+          g_string_append_printf (
+              patch, " 0x%x:%016" G_GINT64_MODIFIER "x 0x%x:%04x",
+              0x1000 + 8 * k,
+              (COPIED | (guint64) cluster << 9) ^ (is_odd ? row->flipped : 0),
+              0x400 + 2 * (9 + k), is_odd ? row->refcount : 1);
+        }
+      want.fragmented_clusters += row->delta.fragmented_clusters;
+      want.corruptions += row->delta.corruptions;
+      want.leaks += row->delta.leaks;
+      check_patched (&c, "cluster-512", patch->str, 0);
+      assert_numbers (&c, &want);
     }
-  g_assert_false (c.numbers.is_incomplete);
+}
+
+/* The last N clusters of the same run are after the end of the file. */
+static void
+test_run_after_end (void)
+{
+  for (guint n = 1; n < 17; n++)
+    {
+      const guint64 size = 0x9200 - n * 512;
+      const Qcow2CheckNumbers want
+          = { size, 2048, N_RUN, 0, 0, n, 0, 0, FALSE };
+      g_autoptr (GString) patch = g_string_new (NULL);
+      g_auto (Checked) c = { 0 };
+
+      g_string_printf (patch,
+                       "size=0x%" G_GINT64_MODIFIER
+                       "x 0x600:8000000000001000 0x410:0001",
+                       size);
+      for (guint k = 0; k < N_RUN; k++)
+        g_string_append_printf (
+            patch, " 0x%x:%016" G_GINT64_MODIFIER "x 0x%x:0001",
+            0x1000 + 8 * k, COPIED | (9 + k) * 512, 0x400 + 2 * (9 + k));
+      check_patched (&c, "cluster-512", patch->str, 0);
+      assert_numbers (&c, &want);
+    }
+}
+
+/* Refcounts of clusters that nothing refers to, at the borders of what is
+ * compared at a time. */
+static void
+test_leak (void)
+{
+  static const guint clusters[] = { 7, 8, 126, 127, 128, 129, 191, 254, 255 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (clusters); i++)
+    {
+      const Qcow2CheckNumbers want
+          = { (clusters[i] + 1) * 512, 2048, 0, 0, 0, 0, 1, 0, FALSE };
+      g_autofree char *patch = g_strdup_printf ("size=0x20000 0x%x:0001",
+                                                0x400 + 2 * clusters[i]);
+      g_auto (Checked) c = { 0 };
+
+      check_patched (&c, "cluster-512", patch, 0);
+      assert_numbers (&c, &want);
+    }
+}
+
+/* Every second refcount of the clusters 128 to 255 is 1, in bytes that are
+ * equal. */
+static void
+test_leak_in_byte (void)
+{
+  static const struct
+  {
+    guint order;      /* of the refcounts */
+    const char *used; /* refcounts of the clusters 0 to 6 */
+    const char *leak; /* byte of the others */
+  } widths[]
+      = { { 0, "7f", "55" }, { 1, "5515", "11" }, { 2, "11111101", "01" } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (widths); i++)
+    {
+      const guint n_bytes = 16u << widths[i].order; /* of 128 refcounts */
+      const Qcow2CheckNumbers want
+          = { 255 * 512, 2048, 0, 0, 0, 0, 64, 0, FALSE };
+      g_autoptr (GString) patch = g_string_new (NULL);
+      g_auto (Checked) c = { 0 };
+
+      g_string_printf (patch, "size=0x20000 0x60:%08x 0x400:%s",
+                       widths[i].order, widths[i].used);
+      for (guint k = (guint) strlen (widths[i].used) / 2; k < 2 * n_bytes; k++)
+        g_string_append (patch, k < n_bytes ? "00" : widths[i].leak);
+      check_patched (&c, "cluster-512", patch->str, 0);
+      assert_numbers (&c, &want);
+    }
 }
 
 /* RES-08: one cluster more than 16 rounds cover. */
@@ -135,6 +276,16 @@ main (int argc, char **argv)
       if (!RUNNING_SLOWLY || !g_str_has_prefix (rows[i].path, "clusters/"))
         g_test_add_data_func (path, &rows[i], test_numbers);
     }
+  for (guint i = 0; i < G_N_ELEMENTS (run_rows); i++)
+    {
+      g_autofree char *path
+          = g_strdup_printf ("/whole-image/run/%s", run_rows[i].path);
+
+      g_test_add_data_func (path, &run_rows[i], test_run);
+    }
+  g_test_add_func ("/whole-image/run/after-end", test_run_after_end);
+  g_test_add_func ("/whole-image/leak-in-block", test_leak);
+  g_test_add_func ("/whole-image/leak-in-byte", test_leak_in_byte);
   if (!RUNNING_SLOWLY)
     g_test_add_func ("/whole-image/too-many-clusters", test_too_many_clusters);
   g_test_add_func ("/whole-image/unreadable", test_unreadable);
