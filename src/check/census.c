@@ -23,8 +23,8 @@
 /* QEMU rounds the size of a file up to sectors. */
 #define SECTOR_SIZE 512
 
-/* The largest size of a refcount, and of an entry of the refcount table. */
-#define MAX_NUMBER_SIZE 8
+/* The largest size of a refcount, in bytes. */
+#define MAX_REFCOUNT_SIZE 8
 
 /* The number of clusters that are examined at a time while they are alike, a
  * multiple of 8. */
@@ -80,28 +80,6 @@ clear_pages (Qcow2Census *census)
   census->n_pages = 0;
 }
 
-/* Reads a number of LEN bytes at host offset OFFSET, at most 8, into NUMBER.
- * Bytes after the end of the file are zeroes, as for QEMU.  WINDOW is on the
- * structure WHAT. */
-static gboolean
-read_number (const Qcow2Census *census, ByteWindow *window, guint64 offset,
-             gsize len, const char *what, guint8 *number, GError **error)
-{
-  const gsize n
-      = (gsize) MIN ((guint64) len, census->size - MIN (offset, census->size));
-
-  memset (number, 0, MAX_NUMBER_SIZE);
-  if (n == 0)
-    return TRUE;
-
-  const guint8 *bytes = byte_window_get (window, offset, n, what, error);
-  if (bytes == NULL)
-    return FALSE;
-
-  memcpy (number, bytes, n);
-  return TRUE;
-}
-
 /* The number of clusters whose refcounts a block holds. */
 static guint64
 get_block_clusters (const Qcow2Census *census)
@@ -118,10 +96,10 @@ get_block (Qcow2Census *census, guint64 index, guint64 *offset, GError **error)
   if (index >= census->n_entries)
     return TRUE;
 
-  guint8 entry[MAX_NUMBER_SIZE];
-  if (!read_number (
-          census, census->on_table, census->table + index * QCOW2_ENTRY_LENGTH,
-          QCOW2_ENTRY_LENGTH, qcow2_refcount_entry_record.name, entry, error))
+  guint8 entry[QCOW2_ENTRY_LENGTH];
+  if (!byte_window_copy (
+          census->on_table, census->table + index * QCOW2_ENTRY_LENGTH, entry,
+          sizeof entry, qcow2_refcount_entry_record.name, error))
     return FALSE;
 
   *offset = qcow2_load_be64 (entry)
@@ -182,12 +160,12 @@ load_truncated (Qcow2Census *census, guint64 block, guint64 index,
                 guint64 first, guint64 end, guint8 *map, GError **error)
 {
   const guint bits = census->refcount_bits;
-  guint8 number[MAX_NUMBER_SIZE];
+  guint8 number[MAX_REFCOUNT_SIZE];
 
   if (index < first || index >= end || bits <= 8)
     return TRUE;
-  if (!read_number (census, census->on_block, block + index * (bits / 8),
-                    bits / 8, BLOCK, number, error))
+  if (!byte_window_copy (census->on_block, block + index * (bits / 8), number,
+                         bits / 8, BLOCK, error))
     return FALSE;
 
   note_refcounts (map + (index - first), number, 0, 1, bits);
@@ -390,9 +368,9 @@ qcow2_census_get_refcount (Qcow2Census *census, guint64 cluster,
     return TRUE;
 
   const guint64 index = cluster % per_block;
-  guint8 number[MAX_NUMBER_SIZE];
-  if (!read_number (census, census->on_block, block + index * bits / 8,
-                    MAX (bits / 8, 1), BLOCK, number, error))
+  guint8 number[MAX_REFCOUNT_SIZE];
+  if (!byte_window_copy (census->on_block, block + index * bits / 8, number,
+                         MAX (bits / 8, 1), BLOCK, error))
     return FALSE;
 
   *refcount

@@ -575,7 +575,7 @@ read_table (Check *check, TableWalk *walk, GError **error)
   const guint64 left = check->census->size - MIN (start, check->census->size);
   const guint64 bytes = MIN (check->header->cluster_size, left);
   const guint64 whole = bytes / check->entry_size * check->entry_size;
-  guint8 last[MAX_ENTRY_SIZE] = { 0 };
+  guint8 last[MAX_ENTRY_SIZE];
 
   byte_window_set_end (check->window, start + bytes);
   for (guint64 done = 0; done < whole;)
@@ -594,14 +594,10 @@ read_table (Check *check, TableWalk *walk, GError **error)
   if (whole == bytes)
     return TRUE;
 
-  const guint8 *entry
-      = byte_window_get (check->window, start + whole, (gsize) (bytes - whole),
-                         qcow2_l2_entry_record.name, error);
-  if (entry == NULL)
-    return FALSE;
-
-  memcpy (last, entry, (gsize) (bytes - whole));
-  return check_entry (check, walk, whole / check->entry_size, last, error);
+  return byte_window_copy (check->window, start + whole, last,
+                           check->entry_size, qcow2_l2_entry_record.name,
+                           error)
+         && check_entry (check, walk, whole / check->entry_size, last, error);
 }
 
 /* Reads the L2 table of WALK and adds what was counted. */

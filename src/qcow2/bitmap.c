@@ -85,24 +85,19 @@ const Qcow2Field qcow2_bitmap_summary_fields[] = {
 const Qcow2Record qcow2_bitmap_record
     = { .name = "bitmap directory", .fields = fields };
 
-/* Decodes the fields of BITMAP at its file_offset, which must be before the
- * end of WINDOW.  Fields after that end are decoded as zeroes.  Fails with
+/* Decodes the fields of BITMAP at its file_offset.  Fields after the end of
+ * WINDOW are decoded as zeroes.  Fails with
  * QCOW2_ERROR_READ.  (qcow2 spec, bitmap directory.) */
 gboolean
 qcow2_bitmap_read_head (Qcow2Bitmap *bitmap, ByteWindow *window,
                         GError **error)
 {
-  guint8 head[QCOW2_BITMAP_HEAD_LENGTH] = { 0 };
-  const gsize len
-      = (gsize) MIN (byte_window_get_end (window) - bitmap->file_offset,
-                     (guint64) sizeof head);
-  const guint8 *bytes = byte_window_get (window, bitmap->file_offset, len,
-                                         qcow2_bitmap_record.name, error);
+  guint8 head[QCOW2_BITMAP_HEAD_LENGTH];
 
-  if (bytes == NULL)
+  if (!byte_window_copy (window, bitmap->file_offset, head, sizeof head,
+                         qcow2_bitmap_record.name, error))
     return FALSE;
 
-  memcpy (head, bytes, len);
   qcow2_record_decode (&qcow2_bitmap_record, head, sizeof head, bitmap);
   bitmap->granularity = bitmap->granularity_bits < 64
                             ? G_GUINT64_CONSTANT (1)

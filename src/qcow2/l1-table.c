@@ -45,19 +45,15 @@ skip_zeroes (const guint8 *entries, gsize at, gsize len)
   return at - at % QCOW2_ENTRY_LENGTH;
 }
 
-/* Passes the entry that the file truncates at host offset POINTER, if it has
- * some bytes there, as qcow2_offsets_walk () does. */
+/* Passes the entry at host offset POINTER, which the file truncates or does
+ * not have, as qcow2_offsets_walk () does. */
 static gboolean
-walk_truncated (ByteSource *source, guint64 pointer, guint64 mask,
+walk_truncated (ByteWindow *window, guint64 pointer, guint64 mask,
                 Qcow2OffsetFunc func, gpointer data, GError **error)
 {
-  const guint64 size = byte_source_get_size (source);
-  guint8 entry[QCOW2_ENTRY_LENGTH] = { 0 };
+  guint8 entry[QCOW2_ENTRY_LENGTH];
 
-  if (pointer >= size || size - pointer >= sizeof entry)
-    return TRUE;
-  if (!byte_source_read (source, pointer, entry, (gsize) (size - pointer),
-                         TABLE, error))
+  if (!byte_window_copy (window, pointer, entry, sizeof entry, TABLE, error))
     return FALSE;
 
   const guint64 offset = qcow2_load_be64 (entry) & mask;
@@ -75,9 +71,9 @@ qcow2_offsets_walk (ByteSource *source, guint64 start, guint64 bytes,
                     GError **error)
 {
   const guint64 size = byte_source_get_size (source);
-  const guint64 n = MIN (bytes, size - MIN (start, size)) / QCOW2_ENTRY_LENGTH;
-  g_autoptr (ByteWindow) window
-      = byte_window_new (source, start + n * QCOW2_ENTRY_LENGTH);
+  const guint64 in_file = MIN (bytes, size - MIN (start, size));
+  const guint64 n = in_file / QCOW2_ENTRY_LENGTH;
+  g_autoptr (ByteWindow) window = byte_window_new (source, start + in_file);
 
   for (guint64 i = 0; i < n;)
     {
@@ -106,7 +102,7 @@ qcow2_offsets_walk (ByteSource *source, guint64 start, guint64 bytes,
     }
 
   return n == bytes / QCOW2_ENTRY_LENGTH
-         || walk_truncated (source, start + n * QCOW2_ENTRY_LENGTH, mask, func,
+         || walk_truncated (window, start + n * QCOW2_ENTRY_LENGTH, mask, func,
                             data, error);
 }
 

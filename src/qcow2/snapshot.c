@@ -4,8 +4,6 @@
 
 #include "qcow2/snapshot.h"
 
-#include <string.h>
-
 #include "qcow2/arithmetic.h"
 
 #define WHAT "snapshot table"
@@ -50,15 +48,11 @@ static gboolean
 read_entry (ByteWindow *window, guint64 offset, Qcow2SnapshotEntry *entry,
             GError **error)
 {
-  guint8 head[QCOW2_SNAPSHOT_HEAD] = { 0 };
-  const gsize len = (gsize) MIN (byte_window_get_end (window) - offset,
-                                 (guint64) sizeof head);
-  const guint8 *bytes = byte_window_get (window, offset, len, WHAT, error);
+  guint8 head[QCOW2_SNAPSHOT_HEAD];
 
-  if (bytes == NULL)
+  if (!byte_window_copy (window, offset, head, sizeof head, WHAT, error))
     return FALSE;
 
-  memcpy (head, bytes, len);
   qcow2_record_decode (&qcow2_snapshot_record, head, sizeof head, entry);
   return TRUE;
 }

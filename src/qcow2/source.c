@@ -5,6 +5,7 @@
 #include "qcow2/source.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "qcow2/error.h"
 
@@ -225,6 +226,28 @@ byte_window_get_available (ByteWindow *window, guint64 offset, gsize unit,
   const gsize at_hand = window->len - (gsize) (offset - window->start);
   *n = MIN (len, at_hand - at_hand % unit);
   return bytes;
+}
+
+/* Stores the LEN bytes at host offset OFFSET in BUFFER.  Bytes after the end
+ * of WINDOW are zeroes, as those after the end of a file are for QEMU.
+ * Otherwise like byte_window_get (). */
+gboolean
+byte_window_copy (ByteWindow *window, guint64 offset, guint8 *buffer,
+                  gsize len, const char *what, GError **error)
+{
+  const gsize n
+      = (gsize) MIN ((guint64) len, window->end - MIN (offset, window->end));
+
+  memset (buffer + n, 0, len - n);
+  if (n == 0)
+    return TRUE;
+
+  const guint8 *bytes = byte_window_get (window, offset, n, what, error);
+  if (bytes == NULL)
+    return FALSE;
+
+  memcpy (buffer, bytes, n);
+  return TRUE;
 }
 
 void

@@ -92,6 +92,8 @@ const guint8 *byte_window_get (ByteWindow *window, guint64 offset, gsize len,
 const guint8 *byte_window_get_available (ByteWindow *window, guint64 offset,
                                          gsize unit, gsize len, gsize *n,
                                          const char *what, GError **error);
+gboolean byte_window_copy (ByteWindow *window, guint64 offset, guint8 *buffer,
+                           gsize len, const char *what, GError **error);
 void byte_window_free (ByteWindow *window);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ByteWindow, byte_window_free)

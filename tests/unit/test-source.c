@@ -787,6 +787,34 @@ test_window_moves (void)
   g_assert_cmpuint (fake.n_reads, ==, 4);
 }
 
+/* A copy continues with zeroes after the end of the window, which may be
+ * before the end of the source. */
+static void
+test_window_copy (void)
+{
+  static const struct
+  {
+    guint64 offset;
+    gsize n; /* bytes of 16 that are not zeroes */
+  } rows[] = { { 800, 16 }, { 884, 16 }, { 885, 15 }, { 899, 1 },
+               { 900, 0 },  { 901, 0 },  { 2000, 0 }, { G_MAXUINT64, 0 } };
+  Fake fake = FAKE (1000);
+  g_autoptr (ByteWindow) window = byte_window_new (&fake.base, 900);
+
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      static const guint8 zeroes[16];
+      guint8 buffer[sizeof zeroes];
+
+      memset (buffer, 0xff, sizeof buffer);
+      g_assert_true (byte_window_copy (window, rows[i].offset, buffer,
+                                       sizeof buffer, "thing", NULL));
+      assert_bytes_at (buffer, rows[i].offset, rows[i].n);
+      g_assert_cmpmem (buffer + rows[i].n, sizeof buffer - rows[i].n, zeroes,
+                       sizeof buffer - rows[i].n);
+    }
+}
+
 static void
 test_window_stops_at_end (void)
 {
@@ -1007,6 +1035,7 @@ add_windows (void)
   g_test_add_func ("/window/neighbours", test_window_neighbours);
   g_test_add_func ("/window/some", test_window_some);
   g_test_add_func ("/window/moves", test_window_moves);
+  g_test_add_func ("/window/copy", test_window_copy);
   g_test_add_func ("/window/stops-at-end", test_window_stops_at_end);
   g_test_add_func ("/window/end-grows", test_window_end_grows);
   g_test_add_func ("/window/last-bytes", test_window_last_bytes);
