@@ -59,6 +59,7 @@ struct Qcow2ClusterCheck
   gboolean gave_up_refcounts;
   gboolean l1_failed;        /* a read error of the L1 table was reported */
   gboolean refcounts_failed; /* a read error of the refcounts was reported */
+  gboolean snapshots_failed; /* a read error of their table was reported */
 };
 
 /* Returns a new check of IMAGE that adds findings to FINDINGS, or NULL when
@@ -325,9 +326,10 @@ add_structures (Qcow2ClusterCheck *check)
                        bitmap_directory_offset));
 
   add_refcount_structures (check);
-  if (check->rounds == 0
-      && !qcow2_snapshot_table_check (check->image, &check->snapshots,
-                                      check->findings, &error))
+  if (check->rounds == 0)
+    check->snapshots_failed = !qcow2_snapshot_table_check (
+        image, &check->snapshots, check->findings, &error);
+  if (check->rounds == 0 && check->snapshots_failed)
     tell (check, error);
   add_snapshot_structures (check);
 }
@@ -750,6 +752,14 @@ qcow2_cluster_check_finish_round (Qcow2ClusterCheck *check,
 
   qcow2_cluster_map_start (check->map, high);
   return TRUE;
+}
+
+/* Returns the snapshot table, which the first round reads, or NULL if it could
+ * not be read.  Its size is 0 if there are no snapshots. */
+const Qcow2SnapshotTable *
+qcow2_cluster_check_get_snapshots (const Qcow2ClusterCheck *check)
+{
+  return check->snapshots_failed ? NULL : &check->snapshots;
 }
 
 void

@@ -6,6 +6,7 @@
 
 #include "check/bitmap-checker.h"
 #include "qcow2/bitmap.h"
+#include "qcow2/snapshot.h"
 
 G_BEGIN_DECLS
 
@@ -33,6 +34,8 @@ void qcow2_cluster_check_add_entries (Qcow2ClusterCheck *check,
 void qcow2_cluster_check_set_cost (Qcow2ClusterCheck *check, guint64 bytes);
 gboolean qcow2_cluster_check_finish_round (Qcow2ClusterCheck *check,
                                            Qcow2Directory *directory);
+const Qcow2SnapshotTable *
+qcow2_cluster_check_get_snapshots (const Qcow2ClusterCheck *check);
 void qcow2_cluster_check_free (Qcow2ClusterCheck *check);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2ClusterCheck, qcow2_cluster_check_free)

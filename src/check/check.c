@@ -513,7 +513,12 @@ check_disk (Check *check, Qcow2Directory *directory,
         || qcow2_image_is_refused (check->image, check->findings,
                                    QCOW2_HDR_18_EMPTY);
 
-  qcow2_whole_image_check (check->image, check->findings, directory,
+  const Qcow2SnapshotTable *snapshots
+      = check->clusters != NULL
+            ? qcow2_cluster_check_get_snapshots (check->clusters)
+            : NULL;
+
+  qcow2_whole_image_check (check->image, check->findings, directory, snapshots,
                            is_refused, fail, check, numbers);
   if (is_refused)
     qcow2_check_numbers_forget (numbers);

@@ -59,7 +59,7 @@ typedef struct
   Qcow2Findings *findings;
   Qcow2CheckFailed failed;
   gpointer failed_data;
-  Qcow2SnapshotTable snapshots;
+  const Qcow2SnapshotTable *snapshots;
   Qcow2Census *census;
   Qcow2References *references;
   Qcow2Owners *owners;
@@ -838,7 +838,7 @@ static void
 check_snapshots (Check *check, Qcow2CheckNumbers *numbers)
 {
   const Qcow2Header *h = check->header;
-  const GArray *l1_tables = check->snapshots.l1_tables;
+  const GArray *l1_tables = check->snapshots->l1_tables;
   const guint n_read = l1_tables != NULL ? l1_tables->len : 0;
   const guint32 n = MIN (h->nb_snapshots, QCOW2_MAX_SNAPSHOTS);
 
@@ -914,27 +914,28 @@ set_numbers (const Check *check, Qcow2CheckNumbers *numbers)
 
 /* Checks the tables that map the disk of IMAGE and the refcounts of all
  * clusters, and adds findings to FINDINGS.  DIRECTORY is the bitmap directory,
- * or NULL if it cannot be read; it is rewound.  Stores in NUMBERS what
- * qemu-img check counts.  IS_REFUSED says that QEMU does not open the image:
- * then a refcount that is too high means nothing, since this program may not
- * know all that refers to a cluster.  Passes the first read error
- * (QCOW2_ERROR_READ) to FAILED, along with DATA, and continues.  Needs at most
- * 64 MiB. */
+ * or NULL if it cannot be read; it is rewound.  SNAPSHOTS describes the
+ * snapshot table; if it is NULL, the table cannot be read, and nothing is
+ * checked.  Stores in NUMBERS what qemu-img check counts.  IS_REFUSED says
+ * that QEMU does not open the image: then a refcount that is too high means
+ * nothing, since this program may not know all that refers to a cluster.
+ * Passes the first read error (QCOW2_ERROR_READ) to FAILED, along with DATA,
+ * and continues.  Needs at most 64 MiB. */
 void
 qcow2_whole_image_check (const Qcow2Image *image, Qcow2Findings *findings,
-                         Qcow2Directory *directory, gboolean is_refused,
-                         Qcow2CheckFailed failed, gpointer data,
-                         Qcow2CheckNumbers *numbers)
+                         Qcow2Directory *directory,
+                         const Qcow2SnapshotTable *snapshots,
+                         gboolean is_refused, Qcow2CheckFailed failed,
+                         gpointer data, Qcow2CheckNumbers *numbers)
 {
   const Qcow2Header *h = &image->header;
   g_autoptr (Qcow2Census) census = qcow2_census_new (image);
-  g_autoptr (Qcow2Findings) ignored = qcow2_findings_new ();
-  GError *error = NULL;
   Check check = { .image = image,
                   .header = h,
                   .findings = findings,
                   .failed = failed,
                   .failed_data = data,
+                  .snapshots = snapshots,
                   .is_refused = is_refused,
                   .census = census };
 
@@ -945,14 +946,11 @@ qcow2_whole_image_check (const Qcow2Image *image, Qcow2Findings *findings,
       numbers->is_incomplete = TRUE;
       return;
     }
-  if (!qcow2_snapshot_table_check (image, &check.snapshots, ignored, &error))
-    {
-      fail (&check, error);
-      return;
-    }
+  if (snapshots == NULL)
+    return;
 
   g_autoptr (Qcow2References) references
-      = qcow2_references_new (image, directory, &check.snapshots);
+      = qcow2_references_new (image, directory, snapshots);
   g_autoptr (Qcow2Owners) owners = qcow2_owners_new (image, findings);
   g_autoptr (ByteWindow) window = byte_window_new (image->source, 0);
   check.references = references;
@@ -975,5 +973,4 @@ qcow2_whole_image_check (const Qcow2Image *image, Qcow2Findings *findings,
   if (check.needed > 0)
     qcow2_file_end_report (image, check.needed, findings);
   set_numbers (&check, numbers);
-  qcow2_snapshot_table_clear (&check.snapshots);
 }

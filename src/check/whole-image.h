@@ -13,8 +13,9 @@
 G_BEGIN_DECLS
 
 void qcow2_whole_image_check (const Qcow2Image *image, Qcow2Findings *findings,
-                              Qcow2Directory *directory, gboolean is_refused,
-                              Qcow2CheckFailed failed, gpointer data,
-                              Qcow2CheckNumbers *numbers);
+                              Qcow2Directory *directory,
+                              const Qcow2SnapshotTable *snapshots,
+                              gboolean is_refused, Qcow2CheckFailed failed,
+                              gpointer data, Qcow2CheckNumbers *numbers);
 
 G_END_DECLS

@@ -264,6 +264,23 @@ test_unreadable (void)
   g_assert_false (c.numbers.is_incomplete);
 }
 
+/* The snapshot table is read once, and its error reported once. */
+static void
+test_unreadable_snapshots (void)
+{
+  FakeSource *source = open_source ("two-snapshots", NULL);
+  g_auto (Checked) c = { 0 };
+
+  checked_open_source (&c, source);
+  const guint64 start = c.image->header.snapshot_offset;
+  checked_set_bad (&c, start, start + 512);
+  c.with_disk = TRUE;
+  checked_run (&c);
+  g_assert_cmpuint (c.failed->len, ==, 1);
+  g_assert_nonnull (strstr (g_ptr_array_index (c.failed, 0), "snapshot"));
+  g_assert_cmpuint (c.numbers.corruptions, ==, QCOW2_ABSENT);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -289,5 +306,7 @@ main (int argc, char **argv)
   if (!RUNNING_SLOWLY)
     g_test_add_func ("/whole-image/too-many-clusters", test_too_many_clusters);
   g_test_add_func ("/whole-image/unreadable", test_unreadable);
+  g_test_add_func ("/whole-image/unreadable-snapshots",
+                   test_unreadable_snapshots);
   return g_test_run ();
 }
