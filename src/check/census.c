@@ -10,8 +10,6 @@
 #include "qcow2/memory.h"
 #include "qcow2/refcount.h"
 
-#define BLOCK "refcount block"
-
 /* The number of clusters whose larger counts are kept together, and the most
  * such pages: 16 MiB. */
 #define PAGE_CLUSTERS 4096
@@ -23,11 +21,7 @@
 /* QEMU rounds the size of a file up to sectors. */
 #define SECTOR_SIZE 512
 
-/* The largest size of a refcount, in bytes. */
-#define MAX_REFCOUNT_SIZE 8
-
-/* The number of clusters that are examined at a time while they are alike, a
- * multiple of 8. */
+/* The number of clusters that are compared at a time. */
 #define CLUSTERS_AT_A_TIME 128
 
 /* Returns a new census of IMAGE, which must outlive it, or NULL if QEMU does
@@ -38,13 +32,11 @@ qcow2_census_new (const Qcow2Image *image)
 {
   const Qcow2Header *h = &image->header;
 
-  if (h->cluster_size == QCOW2_ABSENT || h->cluster_bits > MAX_CLUSTER_BITS
-      || h->refcount_bits == QCOW2_ABSENT)
+  if (h->cluster_bits > MAX_CLUSTER_BITS)
     return NULL;
 
-  const guint64 bytes = h->refcount_table_clusters * h->cluster_size;
-  if (h->refcount_table_offset % h->cluster_size != 0
-      || bytes > QCOW2_MAX_REFTABLE_BYTES)
+  Qcow2Refcounts *refcounts = qcow2_refcounts_new (image);
+  if (refcounts == NULL)
     return NULL;
 
   Qcow2Census *census = g_new0 (Qcow2Census, 1);
@@ -55,17 +47,11 @@ qcow2_census_new (const Qcow2Image *image)
   census->file_size = qcow2_round_up (census->size, SECTOR_SIZE);
   census->n_clusters
       = qcow2_divide_up (census->file_size, census->cluster_size);
-  census->refcount_bits = (guint) h->refcount_bits;
+  census->refcounts = refcounts;
   census->refcount_max
       = h->refcount_bits == 64
             ? G_MAXINT64
             : (G_GUINT64_CONSTANT (1) << h->refcount_bits) - 1;
-  census->table = h->refcount_table_offset;
-
-  const guint64 left = census->size - MIN (census->table, census->size);
-  census->n_entries = qcow2_divide_up (MIN (bytes, left), QCOW2_ENTRY_LENGTH);
-  census->on_table = byte_window_new (image->source, census->size);
-  census->on_block = byte_window_new (image->source, census->size);
   return census;
 }
 
@@ -80,134 +66,6 @@ clear_pages (Qcow2Census *census)
   census->n_pages = 0;
 }
 
-/* The number of clusters whose refcounts a block holds. */
-static guint64
-get_block_clusters (const Qcow2Census *census)
-{
-  return census->cluster_size * 8 / census->refcount_bits;
-}
-
-/* Stores in *OFFSET the host offset of refcount block INDEX, or 0 if there is
- * none.  Reserved bits are ignored, as in QEMU. */
-static gboolean
-get_block (Qcow2Census *census, guint64 index, guint64 *offset, GError **error)
-{
-  *offset = 0;
-  if (index >= census->n_entries)
-    return TRUE;
-
-  guint8 entry[QCOW2_ENTRY_LENGTH];
-  if (!byte_window_copy (
-          census->on_table, census->table + index * QCOW2_ENTRY_LENGTH, entry,
-          sizeof entry, qcow2_refcount_entry_record.name, error))
-    return FALSE;
-
-  *offset = qcow2_load_be64 (entry)
-            & qcow2_field_get_mask (QCOW2_FIELD (qcow2_refcount_entry_record,
-                                                 Qcow2RefcountEntry, offset));
-  return TRUE;
-}
-
-/* Returns the byte of the map for REFCOUNT and no references. */
-static guint8
-get_byte (guint64 refcount)
-{
-  return (guint8) (MIN (refcount, QCOW2_CENSUS_MANY)
-                   << QCOW2_CENSUS_COUNT_BITS);
-}
-
-/* Returns whether the CLUSTERS_AT_A_TIME refcounts at BYTES, of BITS bits
- * each, are equal. */
-static gboolean
-are_equal (const guint8 *bytes, guint bits)
-{
-  const gsize unit = MAX (bits / 8, 1);
-  const gsize len = (gsize) CLUSTERS_AT_A_TIME * bits / 8;
-
-  for (guint i = 1; i < 8 / bits; i++)
-    {
-      if (qcow2_refcount_load (bytes, i, bits)
-          != qcow2_refcount_load (bytes, 0, bits))
-        return FALSE;
-    }
-
-  return memcmp (bytes, bytes + unit, len - unit) == 0;
-}
-
-/* Notes in MAP the N refcounts of BITS bits each from refcount FIRST of BYTES
- * on.  Long runs of refcounts are equal. */
-static void
-note_refcounts (guint8 *map, const guint8 *bytes, guint64 first, guint64 n,
-                guint bits)
-{
-  for (guint64 i = 0; i < n;)
-    {
-      const guint64 at = first + i;
-      const gboolean is_run = at % CLUSTERS_AT_A_TIME == 0
-                              && n - i >= CLUSTERS_AT_A_TIME
-                              && are_equal (bytes + at * bits / 8, bits);
-      const gsize some = is_run ? CLUSTERS_AT_A_TIME : 1;
-
-      memset (map + i, get_byte (qcow2_refcount_load (bytes, at, bits)), some);
-      i += some;
-    }
-}
-
-/* Notes refcount INDEX of the block at host offset BLOCK if the file truncates
- * it, and it is one of those from FIRST to before END, which are in MAP. */
-static gboolean
-load_truncated (Qcow2Census *census, guint64 block, guint64 index,
-                guint64 first, guint64 end, guint8 *map, GError **error)
-{
-  const guint bits = census->refcount_bits;
-  guint8 number[MAX_REFCOUNT_SIZE];
-
-  if (index < first || index >= end || bits <= 8)
-    return TRUE;
-  if (!byte_window_copy (census->on_block, block + index * (bits / 8), number,
-                         bits / 8, BLOCK, error))
-    return FALSE;
-
-  note_refcounts (map + (index - first), number, 0, 1, bits);
-  return TRUE;
-}
-
-/* Notes the refcounts of the N clusters from CLUSTER on, all of which are in
- * the block at host offset BLOCK.  Bytes after the end of the file are
- * zeroes. */
-static gboolean
-load_block (Qcow2Census *census, guint64 block, guint64 cluster, guint64 n,
-            GError **error)
-{
-  const guint bits = census->refcount_bits;
-  guint8 *map = census->map + (cluster - census->low);
-  const guint64 left = census->size - MIN (block, census->size);
-  const guint64 n_readable = MIN (census->cluster_size, left) * 8 / bits;
-  const guint64 first = cluster % get_block_clusters (census);
-  const guint64 end = MIN (first + n, n_readable);
-
-  for (guint64 at = first; at < end;)
-    {
-      /* From a whole byte on. */
-      const guint64 byte = at * bits / 8;
-      const guint64 in_byte = at - byte * 8 / bits;
-      const guint64 per_read = (guint64) BYTE_WINDOW_SIZE / 8 * 8 * 8 / bits;
-      const guint64 some = MIN (end - at, per_read - in_byte);
-      const gsize len = (gsize) (qcow2_divide_up ((in_byte + some) * bits, 8));
-      const guint8 *bytes = byte_window_get (census->on_block, block + byte,
-                                             len, BLOCK, error);
-
-      if (bytes == NULL)
-        return FALSE;
-
-      note_refcounts (map + (at - first), bytes, in_byte, some, bits);
-      at += some;
-    }
-
-  return load_truncated (census, block, n_readable, first, first + n, map,
-                         error);
-}
-
 /* Makes CENSUS cover up to N clusters from LOW on, none of them counted yet,
  * and reads their refcounts.  N is reduced to what can be covered.  The census
  * ends one cluster after the file.  Fails with QCOW2_ERROR_READ. */
@@ -215,8 +73,6 @@ gboolean
 qcow2_census_start (Qcow2Census *census, guint64 low, guint64 n,
                     GError **error)
 {
-  const guint64 per_block = get_block_clusters (census);
-
   clear_pages (census);
   census->is_crowded = FALSE;
   census->low = low;
@@ -231,20 +87,24 @@ qcow2_census_start (Qcow2Census *census, guint64 low, guint64 n,
   census->pages
       = g_new0 (guint32 *, qcow2_divide_up (census->n, PAGE_CLUSTERS));
 
-  for (guint64 at = low; at < low + census->n;)
+  for (guint64 i = 0; i < census->n;)
     {
-      const guint64 some
-          = MIN (low + census->n - at, per_block - at % per_block);
-      guint64 block;
+      guint64 refcount;
+      guint64 some;
+      gboolean is_readable;
 
-      if (!get_block (census, at / per_block, &block, error))
+      if (!qcow2_refcounts_get (census->refcounts, low + i, census->n - i,
+                                &refcount, &some, &is_readable, error))
         return FALSE;
-      if (block % census->cluster_size != 0)
-        memset (census->map + (at - low),
-                QCOW2_CENSUS_UNREADABLE << QCOW2_CENSUS_COUNT_BITS, some);
-      else if (block != 0 && !load_block (census, block, at, some, error))
-        return FALSE;
-      at += some;
+
+      /* Pages of memory for which there is nothing are not touched. */
+      if (!is_readable || refcount > 0)
+        memset (census->map + i,
+                (gint) (is_readable ? MIN (refcount, QCOW2_CENSUS_MANY)
+                                    : QCOW2_CENSUS_UNREADABLE)
+                    << QCOW2_CENSUS_COUNT_BITS,
+                some);
+      i += some;
     }
 
   return TRUE;
@@ -343,12 +203,9 @@ qcow2_census_get_refcount (Qcow2Census *census, guint64 cluster,
                            guint64 *refcount, gboolean *unreadable,
                            GError **error)
 {
-  const guint64 per_block = get_block_clusters (census);
-  const guint bits = census->refcount_bits;
-  guint64 block;
+  guint64 n_alike;
+  gboolean is_readable;
 
-  *refcount = 0;
-  *unreadable = FALSE;
   if (qcow2_census_covers (census, cluster))
     {
       const guint known
@@ -359,22 +216,11 @@ qcow2_census_get_refcount (Qcow2Census *census, guint64 cluster,
       if (known != QCOW2_CENSUS_MANY)
         return TRUE;
     }
-  if (!get_block (census, cluster / per_block, &block, error))
+  if (!qcow2_refcounts_get (census->refcounts, cluster, 1, refcount, &n_alike,
+                            &is_readable, error))
     return FALSE;
 
-  *refcount = 0;
-  *unreadable = block % census->cluster_size != 0;
-  if (block == 0 || *unreadable)
-    return TRUE;
-
-  const guint64 index = cluster % per_block;
-  guint8 number[MAX_REFCOUNT_SIZE];
-  if (!byte_window_copy (census->on_block, block + index * bits / 8, number,
-                         MAX (bits / 8, 1), BLOCK, error))
-    return FALSE;
-
-  *refcount
-      = qcow2_refcount_load (number, bits < 8 ? index % (8 / bits) : 0, bits);
+  *unreadable = !is_readable;
   return TRUE;
 }
 
@@ -503,7 +349,6 @@ qcow2_census_free (Qcow2Census *census)
 
   clear_pages (census);
   g_free (census->map_block);
-  byte_window_free (census->on_table);
-  byte_window_free (census->on_block);
+  qcow2_refcounts_free (census->refcounts);
   g_free (census);
 }

@@ -5,7 +5,7 @@
 
 #pragma once
 
-#include "qcow2/image.h"
+#include "qcow2/refcount.h"
 
 G_BEGIN_DECLS
 
@@ -51,12 +51,8 @@ typedef struct
                             fewer clusters */
   gboolean is_overflown; /* a count is too large even for a page */
 
-  guint refcount_bits;
+  Qcow2Refcounts *refcounts;
   guint64 refcount_max; /* QEMU's limit */
-  guint64 table;        /* host offset of the refcount table */
-  guint64 n_entries;    /* of the table, in the file */
-  ByteWindow *on_table;
-  ByteWindow *on_block;
 } Qcow2Census;
 
 /* A run of clusters with the same wrong refcount. */

@@ -62,6 +62,14 @@ struct Qcow2ClusterCheck
   gboolean snapshots_failed; /* a read error of their table was reported */
 };
 
+static gboolean
+has_refcount_table (const Qcow2Header *header, guint64 file_size)
+{
+  return header->refcount_table_offset != 0
+         && header->refcount_table_offset < file_size
+         && header->refcount_table_clusters != 0;
+}
+
 /* Returns a new check of IMAGE that adds findings to FINDINGS, or NULL when
  * the cluster size of IMAGE is unknown.  Both must outlive the check.  The
  * check passes each read error (QCOW2_ERROR_READ) to FAILED, along with DATA,
@@ -81,7 +89,9 @@ qcow2_cluster_check_new (const Qcow2Image *image, Qcow2Findings *findings,
   check->cluster_size = image->header.cluster_size;
   check->file_size = byte_source_get_size (image->source);
   check->map = qcow2_cluster_map_new ();
-  check->refcounts = qcow2_refcounts_new (image);
+  /* Other rules report that there is no refcount table. */
+  if (has_refcount_table (&image->header, check->file_size))
+    check->refcounts = qcow2_refcounts_new (image);
   if (check->refcounts != NULL)
     check->n_blocks = qcow2_refcounts_get_n_blocks (check->refcounts);
   check->n_counted = G_MAXUINT64;
@@ -567,7 +577,7 @@ get_refcount (Qcow2ClusterCheck *check, guint64 at, guint64 end,
 {
   GError *error = NULL;
 
-  if (qcow2_refcounts_get (check->refcounts, at, end - at, refcount, n,
+  if (qcow2_refcounts_get (check->refcounts, at, end - at, refcount, n, NULL,
                            &error))
     return;
 

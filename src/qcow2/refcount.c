@@ -4,12 +4,22 @@
 
 #include "qcow2/refcount.h"
 
+#include <string.h>
+
+#include "qcow2/arithmetic.h"
+
 #define TABLE "refcount table"
 #define BLOCK "refcount block"
 
 /* The number of table entries that are read at a time in a search that starts
  * at the end of the table. */
 #define ENTRIES_BACKWARDS 4096
+
+/* The number of refcounts that are compared at a time, a multiple of 8. */
+#define REFCOUNTS_AT_A_TIME 128
+
+/* The largest size of a refcount, in bytes. */
+#define MAX_REFCOUNT_SIZE 8
 
 #define F(member, format, first, n)                                           \
   QCOW2_PACKED (Qcow2RefcountEntry, member, format, first, n, .in_place = TRUE)
@@ -33,6 +43,7 @@ struct Qcow2Refcounts
   guint bits;           /* of a refcount */
   guint64 table;        /* host offset */
   guint64 n_blocks;     /* entries of the table in the file */
+  guint64 n_entries;    /* the same, with one that the file truncates */
   guint64 block_covers; /* clusters */
   ByteWindow *on_table;
   ByteWindow *on_block;
@@ -41,8 +52,10 @@ struct Qcow2Refcounts
 };
 
 /* Returns the refcounts of IMAGE, which must outlive them.  Returns NULL if
- * the header does not say where they are: HDR-04, HDR-18 or HDR-28.  Entries
- * of the refcount table after the end of the file count as 0, as for QEMU. */
+ * QEMU does not open the image because of its cluster size, refcount width or
+ * refcount table: HDR-04, HDR-18 or HDR-28.  Like QEMU, takes the header for
+ * the table if the table is at offset 0, and bytes after the end of the file
+ * for zeroes. */
 Qcow2Refcounts *
 qcow2_refcounts_new (const Qcow2Image *image)
 {
@@ -53,23 +66,23 @@ qcow2_refcounts_new (const Qcow2Image *image)
     return NULL;
 
   const guint64 bytes = h->refcount_table_clusters * h->cluster_size;
-  if (h->refcount_table_offset == 0
-      || h->refcount_table_offset % h->cluster_size != 0 || bytes == 0
-      || bytes > QCOW2_MAX_REFTABLE_BYTES
-      || h->refcount_table_offset >= file_size)
+  if (h->refcount_table_offset % h->cluster_size != 0
+      || bytes > QCOW2_MAX_REFTABLE_BYTES)
     return NULL;
 
-  const guint64 in_file = file_size - h->refcount_table_offset;
+  const guint64 left = file_size - MIN (h->refcount_table_offset, file_size);
+  const guint64 in_file = MIN (bytes, left);
 
   Qcow2Refcounts *refcounts = g_new0 (Qcow2Refcounts, 1);
   refcounts->source = image->source;
   refcounts->cluster_size = h->cluster_size;
   refcounts->bits = (guint) h->refcount_bits;
   refcounts->table = h->refcount_table_offset;
-  refcounts->n_blocks = MIN (bytes, in_file) / QCOW2_ENTRY_LENGTH;
+  refcounts->n_blocks = in_file / QCOW2_ENTRY_LENGTH;
+  refcounts->n_entries = qcow2_divide_up (in_file, QCOW2_ENTRY_LENGTH);
   refcounts->block_covers = h->cluster_size * 8 / h->refcount_bits;
   refcounts->on_table
-      = byte_window_new (image->source, refcounts->table + bytes);
+      = byte_window_new (image->source, refcounts->table + in_file);
   refcounts->on_block = byte_window_new (image->source, 0);
   return refcounts;
 }
@@ -123,6 +136,24 @@ qcow2_refcounts_skip_unused (Qcow2Refcounts *refcounts, guint64 *index,
   return TRUE;
 }
 
+/* Stores entry INDEX of the table, which is in the file or truncated by it, in
+ * *ENTRY.  Fails with QCOW2_ERROR_READ. */
+static gboolean
+read_entry (Qcow2Refcounts *refcounts, guint64 index,
+            Qcow2RefcountEntry *entry, GError **error)
+{
+  guint8 bytes[QCOW2_ENTRY_LENGTH];
+
+  if (!byte_window_copy (refcounts->on_table,
+                         refcounts->table + index * QCOW2_ENTRY_LENGTH, bytes,
+                         sizeof bytes, TABLE, error))
+    return FALSE;
+
+  qcow2_record_decode (&qcow2_refcount_entry_record, bytes, sizeof bytes,
+                       entry);
+  return TRUE;
+}
+
 /* Stores in *OFFSET the host offset of refcount block INDEX, or 0 if there is
  * no such block or the file does not hold the whole cluster.  Stores in *RAW,
  * unless RAW is NULL, the table entry as it is on disk.  Fails with
@@ -132,16 +163,11 @@ qcow2_refcounts_get_block (Qcow2Refcounts *refcounts, guint64 index,
                            guint64 *offset, guint64 *raw, GError **error)
 {
   const guint64 size = byte_source_get_size (refcounts->source);
-  const guint8 *bytes = byte_window_get (
-      refcounts->on_table, refcounts->table + index * QCOW2_ENTRY_LENGTH,
-      QCOW2_ENTRY_LENGTH, TABLE, error);
+  Qcow2RefcountEntry entry;
 
-  if (bytes == NULL)
+  if (!read_entry (refcounts, index, &entry, error))
     return FALSE;
 
-  Qcow2RefcountEntry entry;
-  qcow2_record_decode (&qcow2_refcount_entry_record, bytes, QCOW2_ENTRY_LENGTH,
-                       &entry);
   const guint64 block = entry.offset;
   const gboolean whole = block % refcounts->cluster_size == 0 && block < size
                          && refcounts->cluster_size <= size - block;
@@ -149,6 +175,45 @@ qcow2_refcounts_get_block (Qcow2Refcounts *refcounts, guint64 index,
   if (raw != NULL)
     *raw = entry.offset | entry.reserved;
   return TRUE;
+}
+
+/* Returns whether the REFCOUNTS_AT_A_TIME refcounts at BYTES, of BITS bits
+ * each, are equal. */
+static gboolean
+are_equal (const guint8 *bytes, guint bits)
+{
+  const gsize unit = MAX (bits / 8, 1);
+  const gsize len = (gsize) REFCOUNTS_AT_A_TIME * bits / 8;
+
+  for (guint i = 1; i < 8 / bits; i++)
+    {
+      if (qcow2_refcount_load (bytes, i, bits)
+          != qcow2_refcount_load (bytes, 0, bits))
+        return FALSE;
+    }
+
+  return memcmp (bytes, bytes + unit, len - unit) == 0;
+}
+
+/* Returns how many of the N refcounts from refcount FIRST of BYTES on are
+ * equal to it.  They have BITS bits each. */
+static guint64
+count_alike (const guint8 *bytes, guint64 first, guint64 n, guint bits)
+{
+  const guint64 refcount = qcow2_refcount_load (bytes, first, bits);
+  guint64 alike = 1;
+
+  while (alike < n
+         && qcow2_refcount_load (bytes, first + alike, bits) == refcount)
+    {
+      const guint64 next = first + alike;
+      const gboolean is_run = next % 8 == 0 && n - alike >= REFCOUNTS_AT_A_TIME
+                              && are_equal (bytes + next * bits / 8, bits);
+
+      alike += is_run ? REFCOUNTS_AT_A_TIME : 1;
+    }
+
+  return alike;
 }
 
 /* Stores in *REFCOUNT refcount INDEX of the block at host offset BLOCK.
@@ -159,57 +224,77 @@ read_alike (Qcow2Refcounts *refcounts, guint64 block, guint64 index, guint64 n,
             guint64 *refcount, guint64 *n_alike, GError **error)
 {
   const guint bits = refcounts->bits;
-  const guint64 per_read = BYTE_WINDOW_SIZE / 2 * 8 / bits;
-  const guint64 first_byte = index * bits / 8;
-  const guint64 last_byte = ((index + MIN (n, per_read)) * bits - 1) / 8;
-  const guint64 skipped = first_byte * 8 / bits;
+  const guint64 size = byte_source_get_size (refcounts->source);
+  const guint64 len = MIN (refcounts->cluster_size, size - MIN (block, size));
+  const guint64 at = index * bits / 8;
+  const guint64 skipped = index - at * 8 / bits;
+  const guint64 n_bytes
+      = MIN (len - MIN (at, len), (guint64) BYTE_WINDOW_SIZE / 2);
+  const guint64 n_there = n_bytes * 8 / bits;
+  const guint64 n_whole = MIN (n, n_there - MIN (skipped, n_there));
 
-  byte_window_set_end (refcounts->on_block, block + refcounts->cluster_size);
-  const guint8 *bytes
-      = byte_window_get (refcounts->on_block, block + first_byte,
-                         (gsize) (last_byte - first_byte + 1), BLOCK, error);
+  byte_window_set_end (refcounts->on_block, block + len);
+  if (n_whole == 0)
+    {
+      /* The file truncates this refcount, or has none from here on. */
+      guint8 number[MAX_REFCOUNT_SIZE];
+
+      if (!byte_window_copy (refcounts->on_block, block + at, number,
+                             sizeof number, BLOCK, error))
+        return FALSE;
+
+      *refcount = qcow2_refcount_load (number, 0, bits);
+      *n_alike = n_bytes == 0 ? n : 1;
+      return TRUE;
+    }
+
+  const guint8 *bytes = byte_window_get (
+      refcounts->on_block, block + at,
+      (gsize) qcow2_divide_up ((skipped + n_whole) * bits, 8), BLOCK, error);
   if (bytes == NULL)
     return FALSE;
 
-  guint64 alike = 1;
-  *refcount = qcow2_refcount_load (bytes, index - skipped, bits);
-  while (alike < MIN (n, per_read)
-         && qcow2_refcount_load (bytes, index - skipped + alike, bits)
-                == *refcount)
-    alike++;
-
-  refcounts->work += alike + (block != refcounts->block ? 1024 : 0);
+  *refcount = qcow2_refcount_load (bytes, skipped, bits);
+  *n_alike = count_alike (bytes, skipped, n_whole, bits);
+  refcounts->work += *n_alike + (block != refcounts->block ? 1024 : 0);
   refcounts->block = block;
-  *n_alike = alike;
   return TRUE;
 }
 
 /* Stores in *REFCOUNT the refcount of CLUSTER, a cluster number.  Stores in
  * *N_ALIKE how many of the N_CLUSTERS clusters from CLUSTER on are known to
  * have the same refcount; more of them may have it.  Clusters without a
- * refcount block have the refcount 0.  Fails with QCOW2_ERROR_READ. */
+ * refcount block have the refcount 0.  So have those whose block is not at the
+ * start of a cluster; unless IS_READABLE is NULL, stores FALSE there for them,
+ * and TRUE for others.  Fails with QCOW2_ERROR_READ. */
 gboolean
 qcow2_refcounts_get (Qcow2Refcounts *refcounts, guint64 cluster,
                      guint64 n_clusters, guint64 *refcount, guint64 *n_alike,
-                     GError **error)
+                     gboolean *is_readable, GError **error)
 {
   const guint64 covers = refcounts->block_covers;
   const guint64 index = cluster / covers;
   const guint64 n = MIN (n_clusters, covers - cluster % covers);
-  guint64 block = 0;
+  Qcow2RefcountEntry entry = { .offset = 0 };
 
-  if (index >= refcounts->n_blocks)
+  if (is_readable != NULL)
+    *is_readable = TRUE;
+  if (index >= refcounts->n_entries)
     {
       *refcount = 0;
       *n_alike = n_clusters;
       return TRUE;
     }
-  if (!qcow2_refcounts_get_block (refcounts, index, &block, NULL, error))
+  if (!read_entry (refcounts, index, &entry, error))
     return FALSE;
-  if (block != 0)
-    return read_alike (refcounts, block, cluster % covers, n, refcount,
+
+  const gboolean is_aligned = entry.offset % refcounts->cluster_size == 0;
+  if (entry.offset != 0 && is_aligned)
+    return read_alike (refcounts, entry.offset, cluster % covers, n, refcount,
                        n_alike, error);
 
+  if (is_readable != NULL)
+    *is_readable = is_aligned;
   *refcount = 0;
   *n_alike = n;
   return TRUE;

@@ -34,7 +34,8 @@ typedef struct Qcow2Refcounts Qcow2Refcounts;
 Qcow2Refcounts *qcow2_refcounts_new (const Qcow2Image *image);
 gboolean qcow2_refcounts_get (Qcow2Refcounts *refcounts, guint64 cluster,
                               guint64 n_clusters, guint64 *refcount,
-                              guint64 *n_alike, GError **error);
+                              guint64 *n_alike, gboolean *is_readable,
+                              GError **error);
 gboolean qcow2_refcounts_skip_unused (Qcow2Refcounts *refcounts,
                                       guint64 *index, GError **error);
 gboolean qcow2_refcounts_get_block (Qcow2Refcounts *refcounts, guint64 index,

@@ -617,6 +617,19 @@ get_block (const Opinion *o, guint64 index)
                                                                       : 0;
 }
 
+/* Returns the number of WIDTH bytes at OFFSET.  Bytes after the end of the
+ * file are zeroes. */
+static guint64
+get_padded (const Opinion *o, guint64 offset, guint width)
+{
+  guint64 value = 0;
+
+  for (guint64 at = offset; at < offset + width; at++)
+    value = value << 8 | (at < o->image->size ? get (o, at, 1) : 0);
+  return value;
+}
+
+/* The block counts even if the file truncates it. */
 static guint64
 get_refcount (const Opinion *o, guint64 cluster)
 {
@@ -628,14 +641,16 @@ get_refcount (const Opinion *o, guint64 cluster)
   if (cluster / per_block >= CLUSTER / 8)
     return 0;
 
-  const guint64 block = get_block (o, cluster / per_block);
+  const guint64 entry = get (o, 0x30, 8) + cluster / per_block * 8;
+  const guint64 block = get_padded (o, entry, 8) & ~(guint64) 0x1ff;
   if (block == 0)
     return 0;
   if (bits >= 8)
-    return get (o, block + at / 8, (guint) bits / 8);
+    return get_padded (o, block + at / 8, (guint) bits / 8);
 
   for (guint i = 0; i < bits; i++)
-    value |= (get (o, block + (at + i) / 8, 1) >> ((at + i) % 8) & 1) << i;
+    value |= (get_padded (o, block + (at + i) / 8, 1) >> ((at + i) % 8) & 1)
+             << i;
   return value;
 }
 

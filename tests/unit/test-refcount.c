@@ -48,7 +48,7 @@ assert_get (Fixture *f, guint64 cluster, guint64 n, guint64 refcount,
   guint64 found_alike = 77;
 
   g_assert_true (qcow2_refcounts_get (f->refcounts, cluster, n, &found,
-                                      &found_alike, &error));
+                                      &found_alike, NULL, &error));
   g_assert_no_error (error);
   g_assert_cmpuint (found, ==, refcount);
   g_assert_cmpuint (found_alike, ==, n_alike);
@@ -154,13 +154,12 @@ test_wide_runs (void)
   assert_get (&f, 5, 64, 0, 59);
 }
 
-/* Adjacent blocks, a missing one, a truncated one, and one outside the file.
- */
+/* Adjacent blocks, a missing one, and one outside the file. */
 static void
 test_blocks (void)
 {
   static const guint64 blocks[]
-      = { 0x400, 0x600, 0, 0x800, 0x12800, 0x12a00, 0x12600 };
+      = { 0x400, 0x600, 0, 0x800, 0, 0x12a00, 0x12600 };
   static const guint64 expected[] = { 1, 2, 0, 3, 0, 0, 4 };
   g_auto (Fixture) f = { 0 };
   guint64 offset = 77;
@@ -168,12 +167,10 @@ test_blocks (void)
   fixture_open (&f, "four-entries",
                 "0x200:0000000000000400 0x208:0000000000000600"
                 " 0x210:0000000000000000 0x218:0000000000000800"
-                " 0x220:0000000000012800 0x228:0000000000012a00"
+                " 0x228:0000000000012a00"
                 " 0x230:0000000000012600"
                 " 0x400:0001*256 0x600:0002*256 0x800:0003*256"
-                " 0x12600:0004*256 0x12800:0005*100");
-  /* The file ends inside the cluster at 0x12800, so that this block is
-   * truncated. */
+                " 0x12600:0004*256");
   for (guint i = 0; i < G_N_ELEMENTS (blocks); i++)
     {
       assert_get (&f, i * 256, 1, expected[i], 1);
@@ -183,6 +180,62 @@ test_blocks (void)
           qcow2_refcounts_get_block (f.refcounts, i, &offset, NULL, NULL));
       g_assert_cmphex (offset, ==, expected[i] != 0 ? blocks[i] : 0);
     }
+}
+
+/* The file ends inside a block, after 16 refcounts and a byte: the other bytes
+ * are zeroes. */
+static void
+test_truncated_block (void)
+{
+  g_auto (Fixture) f = { 0 };
+  guint64 offset = 77;
+
+  fixture_open (&f, "four-entries",
+                "size=0x12821 0x208:0000000000012800 0x12800:0506*16"
+                " 0x12820:07");
+  assert_get (&f, 256, 1000, 0x506, 16);
+  assert_get (&f, 256 + 15, 1000, 0x506, 1);
+  assert_get (&f, 256 + 16, 1000, 0x700, 1);
+  assert_get (&f, 256 + 17, 1000, 0, 239);
+  g_assert_true (
+      qcow2_refcounts_get_block (f.refcounts, 1, &offset, NULL, NULL));
+  g_assert_cmphex (offset, ==, 0);
+}
+
+/* The file ends inside an entry of the table, after its first 7 bytes. */
+static void
+test_truncated_entry (void)
+{
+  g_auto (Fixture) f = { 0 };
+
+  fixture_open (&f, "four-entries",
+                "size=0x1280f 0x30:0000000000012800"
+                " 0x12800:000000000000060000000000000006 0x600:0009*256");
+  g_assert_cmpuint (qcow2_refcounts_get_n_blocks (f.refcounts), ==, 1);
+  assert_get (&f, 256, 1, 9, 1);
+  assert_get (&f, 512, 1, 0, 1);
+}
+
+/* QEMU does not read a block that is not at the start of a cluster. */
+static void
+test_unreadable_block (void)
+{
+  g_auto (Fixture) f = { 0 };
+  guint64 refcount;
+  guint64 n_alike;
+  gboolean is_readable;
+
+  fixture_open (&f, "four-entries",
+                "0x14:0000000a 0x30:0000000000000400 0x400:0000000000000600"
+                " 0x408:0000000000000800");
+  g_assert_true (qcow2_refcounts_get (f.refcounts, 5, 1000, &refcount,
+                                      &n_alike, &is_readable, NULL));
+  g_assert_false (is_readable);
+  g_assert_cmpuint (refcount, ==, 0);
+  g_assert_cmpuint (n_alike, ==, 507);
+  g_assert_true (qcow2_refcounts_get (f.refcounts, 512, 1, &refcount, &n_alike,
+                                      &is_readable, NULL));
+  g_assert_true (is_readable);
 }
 
 /* An entry is in use if any of its bits is set. */
@@ -276,13 +329,15 @@ typedef struct
 {
   const char *path;
   const char *patch; /* of two-bitmaps, which has 45 clusters of 64 KiB */
-  guint64 n_blocks;  /* 0: no refcounts */
+  guint64 n_blocks;  /* NONE: no refcounts */
 } PlaceRow;
+
+#define NONE G_MAXUINT64
 
 static const PlaceRow places[] = {
   { "sound", "", 8192 },
-  { "offset-0", "0x30:0000000000000000", 0 },
-  { "unaligned", "0x30:0000000000010200", 0 },
+  { "offset-0", "0x30:0000000000000000", 8192 },
+  { "unaligned", "0x30:0000000000010200", NONE },
   { "no-clusters", "0x38:00000000", 0 },
   { "last-cluster", "0x30:0000000000020000 size=0x30000", 8192 },
   { "byte-missing", "0x30:0000000000020000 size=0x2ffff", 8191 },
@@ -291,12 +346,12 @@ static const PlaceRow places[] = {
   { "after-end", "0x30:0000000000040000 size=0x30000", 0 },
   { "wraps", "0x30:ffffffffffff0000 0x38:00000002", 0 },
   { "8-mib", "0x38:00000080 size=0x10000000", 1 << 20 },
-  { "more-than-8-mib", "0x38:00000081 size=0x10000000", 0 },
-  { "all-ones", "0x38:ffffffff size=0x10000000", 0 },
-  { "order-7", "0x60:00000007", 0 },
-  { "order-all-ones", "0x60:ffffffff", 0 },
-  { "cluster-bits-8", "0x14:00000008", 0 },
-  { "cluster-bits-63", "0x14:0000003f", 0 },
+  { "more-than-8-mib", "0x38:00000081 size=0x10000000", NONE },
+  { "all-ones", "0x38:ffffffff size=0x10000000", NONE },
+  { "order-7", "0x60:00000007", NONE },
+  { "order-all-ones", "0x60:ffffffff", NONE },
+  { "cluster-bits-8", "0x14:00000008", NONE },
+  { "cluster-bits-63", "0x14:0000003f", NONE },
 };
 
 static void
@@ -306,7 +361,7 @@ test_place (gconstpointer data)
   g_autoptr (Qcow2Image) image = open_image ("two-bitmaps", row->patch);
   g_autoptr (Qcow2Refcounts) refcounts = qcow2_refcounts_new (image);
 
-  if (row->n_blocks == 0)
+  if (row->n_blocks == NONE)
     g_assert_null (refcounts);
   else
     g_assert_cmpuint (qcow2_refcounts_get_n_blocks (refcounts), ==,
@@ -340,7 +395,7 @@ test_large_block (void)
       guint64 n;
 
       g_assert_true (qcow2_refcounts_get (f.refcounts, done, covered,
-                                          &refcount, &n, NULL));
+                                          &refcount, &n, NULL, NULL));
       g_assert_cmpuint (refcount, ==, 1);
       g_assert_cmpuint (n, >, 10000);
       done += n;
@@ -420,8 +475,8 @@ test_random (void)
           guint64 refcount;
           guint64 n;
 
-          g_assert_true (
-              qcow2_refcounts_get (refcounts, i, wanted, &refcount, &n, NULL));
+          g_assert_true (qcow2_refcounts_get (refcounts, i, wanted, &refcount,
+                                              &n, NULL, NULL));
           g_assert_cmpuint (n, >=, 1);
           g_assert_cmpuint (n, <=, wanted);
           for (guint64 k = 0; k < n; k++)
@@ -464,7 +519,7 @@ test_few_reads (void)
       guint64 n;
 
       g_assert_true (
-          qcow2_refcounts_get (f.refcounts, i, 1, &refcount, &n, NULL));
+          qcow2_refcounts_get (f.refcounts, i, 1, &refcount, &n, NULL, NULL));
     }
   g_assert_cmpuint (((FakeSource *) f.image->source)->n_reads - before, <=, 4);
 }
@@ -487,7 +542,7 @@ test_bad_table (void)
   fixture_open (&f, "four-entries", NULL);
   set_bad (&f, 0x208, 0x209);
   g_assert_false (
-      qcow2_refcounts_get (f.refcounts, 256, 1, &refcount, &n, &error));
+      qcow2_refcounts_get (f.refcounts, 256, 1, &refcount, &n, NULL, &error));
   assert_fatal (error, QCOW2_ERROR_READ, "0x208", "FILE-04");
   g_assert_cmpuint (refcount, ==, 77);
   g_assert_cmpuint (n, ==, 77);
@@ -508,7 +563,7 @@ test_bad_block (void)
   fixture_open (&f, "four-entries", "0x208:0000000000000600 0x600:0007*256");
   set_bad (&f, 0x500, 0x501);
   g_assert_false (
-      qcow2_refcounts_get (f.refcounts, 128, 1, &refcount, &n, &error));
+      qcow2_refcounts_get (f.refcounts, 128, 1, &refcount, &n, NULL, &error));
   assert_fatal (error, QCOW2_ERROR_READ, "0x500", "FILE-04");
   g_assert_cmpuint (refcount, ==, 77);
   assert_get (&f, 127, 1, 1, 1);
@@ -555,6 +610,9 @@ main (int argc, char **argv)
   g_test_add_func ("/refcount/runs/wide", test_wide_runs);
   g_test_add_func ("/refcount/blocks", test_blocks);
   ADD_ROWS ("block", block_rows, test_block);
+  g_test_add_func ("/refcount/truncated-block", test_truncated_block);
+  g_test_add_func ("/refcount/truncated-entry", test_truncated_entry);
+  g_test_add_func ("/refcount/unreadable-block", test_unreadable_block);
   g_test_add_func ("/refcount/skip-unused", test_skip_unused);
   g_test_add_func ("/refcount/after-table", test_behind_table);
   g_test_add_func ("/refcount/two-clusters", test_two_clusters);
