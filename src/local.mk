@@ -217,6 +217,8 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/cli/image-list.h \
 	%D%/cli/layers.c \
 	%D%/cli/layers.h \
+	%D%/cli/magic.c \
+	%D%/cli/magic.h \
 	%D%/cli/number.c \
 	%D%/cli/number.h \
 	%D%/cli/options.c \

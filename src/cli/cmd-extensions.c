@@ -5,14 +5,11 @@
 
 #include "cli/commands.h"
 #include "cli/fields.h"
-#include "cli/number.h"
+#include "cli/magic.h"
 #include "cli/print-extensions.h"
 #include "cli/usage.h"
 #include "qcow2/error.h"
 #include "render/describe.h"
-
-/* Selects the extensions whose magic has no name. */
-#define UNKNOWN_MAGIC "<unknown>"
 
 typedef struct
 {
@@ -180,53 +177,6 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   return FALSE;
 }
 
-/* Sets ERROR to a usage error, since TEXT is no magic. */
-static void
-unknown_magic (const char *text, GError **error)
-{
-  g_autoptr (GPtrArray) names = g_ptr_array_new ();
-
-  for (const Qcow2ExtensionType *it = qcow2_extension_types; it->name != NULL;
-       it++)
-    g_ptr_array_add (names, (gpointer) it->name);
-  g_ptr_array_add (names, (gpointer) UNKNOWN_MAGIC);
-  g_ptr_array_add (names, NULL);
-
-  g_autofree char *escaped = usage_escape (text);
-  g_autofree char *list = g_strjoinv ("', '", (char **) names->pdata);
-  g_autofree char *hint
-      = usage_suggest (text, (const char *const *) names->pdata);
-  usage_error (error,
-               "--magic: '%s' is neither a number below 2^32 nor one of '%s'"
-               "%s",
-               escaped, list, hint);
-}
-
-static gboolean
-parse_magic (Request *request, GError **error)
-{
-  const char *text = request->magic_text;
-
-  for (const Qcow2ExtensionType *it = qcow2_extension_types; it->name != NULL;
-       it++)
-    {
-      if (g_ascii_strcasecmp (it->name, text) == 0)
-        {
-          request->magic = it->magic;
-          return TRUE;
-        }
-    }
-
-  request->unknown = g_ascii_strcasecmp (text, UNKNOWN_MAGIC) == 0;
-  if (request->unknown)
-    return TRUE;
-  if (number_parse (text, &request->magic) && request->magic <= G_MAXUINT32)
-    return TRUE;
-
-  unknown_magic (text, error);
-  return FALSE;
-}
-
 static gboolean
 check (Request *request, GError **error)
 {
@@ -236,7 +186,9 @@ check (Request *request, GError **error)
 
   if (!usage_check_exclusive (given, error))
     return FALSE;
-  if (request->magic_text != NULL && !parse_magic (request, error))
+  if (request->magic_text != NULL
+      && !magic_parse ("--magic", request->magic_text, &request->magic,
+                       &request->unknown, error))
     return FALSE;
   if (request->index_text != NULL
       && !usage_parse_number ("--index", request->index_text, &request->index,

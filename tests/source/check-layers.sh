@@ -195,7 +195,7 @@ includes 'the renderer includes types, but no reader' \
   '"config\.h"|"render/[a-z-]+\.h"|"qcow2/(arithmetic|bitmap|extension|extent|header|image|luks|map-extent|printable|record|snapshot-walk|table)\.h"|"check/(bitmap-chain|chain|check-numbers|finding|rule|verdict)\.h"|<(glib|string)\.h>' \
   'render/*'
 includes 'commands include public headers only' \
-  '"config\.h"|"cli/(charset|commands|fields|layers|number|print-(bitmap|contents|entries|extensions|guest-map|info|table)|(snapshot-)?selection|tool|usage)\.h"|"(check|qcow2)/[a-z0-9-]+\.h"|"render/[a-z-]+\.h"|<string\.h>' \
+  '"config\.h"|"cli/(charset|commands|fields|layers|magic|number|print-(bitmap|contents|entries|extensions|guest-map|info|table)|(snapshot-)?selection|tool|usage)\.h"|"(check|qcow2)/[a-z0-9-]+\.h"|"render/[a-z-]+\.h"|<string\.h>' \
   'cli/cmd-*'
 forbid 'only the contents include the walk over bits' \
   'include[ 	]+"qcow2/bit-walk\.h"' \
