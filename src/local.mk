@@ -77,6 +77,8 @@ layers = \
 	%D%/qcow2/snapshot.c \
 	%D%/qcow2/snapshot.h \
 	%D%/qcow2/source-file.c \
+	%D%/qcow2/source-locks.c \
+	%D%/qcow2/source-locks.h \
 	%D%/qcow2/source-memory.c \
 	%D%/qcow2/source.c \
 	%D%/qcow2/source.h \

@@ -12,8 +12,10 @@ member (const Qcow2Field *field, gconstpointer structure)
   return (const guint8 *) structure + field->offset;
 }
 
-static void
-store (const Qcow2Field *field, gpointer structure, guint64 value)
+/* Stores VALUE in the member of FIELD, a number, in STRUCTURE.  VALUE must fit
+ * into the member. */
+void
+qcow2_field_store (const Qcow2Field *field, gpointer structure, guint64 value)
 {
   guint8 *to = (guint8 *) structure + field->offset;
   const guint16 value16 = (guint16) value;
@@ -93,7 +95,7 @@ unpack (const Qcow2Record *record, guint64 entry, gpointer structure)
       if (!field->stored)
         continue;
 
-      store (field, structure, qcow2_field_unpack (field, entry));
+      qcow2_field_store (field, structure, qcow2_field_unpack (field, entry));
       n_decoded++;
     }
 
@@ -147,7 +149,8 @@ qcow2_record_decode (const Qcow2Record *record, const guint8 *bytes, gsize len,
       if (field->format == QCOW2_BYTES)
         memcpy ((guint8 *) structure + field->offset, bytes, field->size);
       else
-        store (field, structure, qcow2_load_be (bytes, field->size));
+        qcow2_field_store (field, structure,
+                           qcow2_load_be (bytes, field->size));
       bytes += field->size;
       len -= field->size;
       n_decoded++;

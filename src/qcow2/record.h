@@ -169,6 +169,8 @@ qcow2_field_load (const Qcow2Field *field, gconstpointer structure)
     }
 }
 
+void qcow2_field_store (const Qcow2Field *field, gpointer structure,
+                        guint64 value);
 guint64 qcow2_load_be (const guint8 *bytes, gsize size);
 
 /* Returns the 2 bytes at BYTES as a big-endian number. */

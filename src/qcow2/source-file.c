@@ -4,15 +4,12 @@
 
 #include "config.h"
 
-#include "qcow2/source.h"
+#include "qcow2/source-locks.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#ifdef __linux__
-#include <sys/vfs.h>
-#endif
 #include <unistd.h>
 
 #include "qcow2/error.h"
@@ -32,97 +29,6 @@ file_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
   return pread (self->fd, buffer, len, (off_t) offset);
 }
 
-#ifdef F_OFD_GETLK
-
-/* File systems on which another host or another mount may hold a lock that is
- * invisible here.  The numbers are from statfs (2). */
-static const guint32 shared_file_systems[] = {
-  0x65735546, /* FUSE, including virtiofs */
-  0x6969,     /* NFS */
-  0x517b,     /* SMB */
-  0xff534d42, /* CIFS */
-  0xfe534d42, /* SMB2 */
-  0x01021997, /* 9P */
-  0x00c36400, /* Ceph */
-  0x5346414f, /* AFS */
-  0x6b414653, /* AFS in the kernel */
-  0x73757245, /* Coda */
-  0x786f4256, /* VirtualBox shared folders */
-  0x01161970, /* GFS2 */
-  0x7461636f, /* OCFS2 */
-  0x0bd00bd0, /* Lustre */
-  0x47504653, /* GPFS */
-  0x19830326, /* BeeGFS */
-  0x20030528  /* OrangeFS */
-};
-
-static gboolean
-is_shared (int fd)
-{
-#ifdef __linux__
-  struct statfs fs;
-
-  if (fstatfs (fd, &fs) < 0)
-    return TRUE;
-
-  for (guint i = 0; i < G_N_ELEMENTS (shared_file_systems); i++)
-    {
-      if ((guint32) fs.f_type == shared_file_systems[i])
-        return TRUE;
-    }
-#else
-  (void) fd;
-#endif
-
-  return FALSE;
-}
-
-/* Returns whether NAME is a loop device that is backed by the file ST. */
-static gboolean
-is_loop_on (const char *name, const struct stat *st)
-{
-  g_autofree char *file
-      = g_strdup_printf ("/sys/block/%s/loop/backing_file", name);
-  g_autofree char *path = NULL;
-  struct stat below;
-
-  if (!g_str_has_prefix (name, "loop")
-      || !g_file_get_contents (file, &path, NULL, NULL))
-    return FALSE;
-
-  g_strchomp (path);
-  return stat (path, &below) == 0 && below.st_dev == st->st_dev
-         && below.st_ino == st->st_ino;
-}
-
-/* Returns whether a loop device is backed by the file ST.  Programs that write
- * to the device lock the device, not the file. */
-static gboolean
-is_below_loop (const struct stat *st)
-{
-  g_autoptr (GDir) devices = g_dir_open ("/sys/block", 0, NULL);
-  const char *name;
-
-  while (devices != NULL && (name = g_dir_read_name (devices)) != NULL)
-    {
-      if (is_loop_on (name, st))
-        return TRUE;
-    }
-
-  return FALSE;
-}
-
-/* Returns whether every lock on SELF is visible here.  A block device may have
- * several nodes, each with its own locks. */
-static gboolean
-sees_all_locks (const FileSource *self)
-{
-  return S_ISREG (self->st.st_mode) && !is_shared (self->fd)
-         && !is_below_loop (&self->st);
-}
-
-#endif
-
 /* Probes for open file description locks.  These belong to the open file
  * rather than the process, so locks that this process holds by another
  * descriptor are found as well.  The kernel reports only the first conflicting
@@ -140,8 +46,8 @@ file_probe_lock (ByteSource *source, guint64 offset)
   if (fcntl (self->fd, F_OFD_GETLK, &lock) != 0)
     return BYTE_SOURCE_LOCK_UNKNOWN;
   if (lock.l_type == F_UNLCK)
-    return sees_all_locks (self) ? BYTE_SOURCE_UNLOCKED
-                                 : BYTE_SOURCE_LOCK_UNKNOWN;
+    return byte_source_sees_all_locks (self->fd) ? BYTE_SOURCE_UNLOCKED
+                                                 : BYTE_SOURCE_LOCK_UNKNOWN;
   if (lock.l_type == F_RDLCK && (lock.l_start == 0 || lock.l_len == 0))
     return BYTE_SOURCE_LOCK_UNKNOWN;
 

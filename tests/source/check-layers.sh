@@ -176,7 +176,7 @@ cd "$tmp/src" || exit 1
 posix='<(errno|fcntl|string|unistd|sys/stat|sys/types|sys/vfs)\.h>'
 
 includes 'sources include no qcow2 structure' \
-  "\"config\.h\"|\"qcow2/(error|source)\.h\"|<glib\.h>|$posix" \
+  "\"config\.h\"|\"qcow2/(error|source|source-locks)\.h\"|<glib\.h>|$posix" \
   'qcow2/source*'
 includes 'the rest of the reader includes only the reader' \
   '"config\.h"|"qcow2/[a-z0-9-]+\.h"|<(glib|string)\.h>' \
@@ -189,8 +189,8 @@ includes 'the check includes the reader and itself' \
   'check/*'
 includes 'only the file source includes headers for opening and reading' \
   '"[^"]*"|<(glib|string|errno|stdio|stdlib)\.h>' \
-  '*/*.[ch]' but 'qcow2/source-file.c' 'qcow2/memory.c' 'cli/main.c' \
-  'cli/charset.c'
+  '*/*.[ch]' but 'qcow2/source-file.c' 'qcow2/source-locks.c' \
+    'qcow2/memory.c' 'cli/main.c' 'cli/charset.c'
 includes 'the renderer includes types, but no reader' \
   '"config\.h"|"render/[a-z-]+\.h"|"qcow2/(arithmetic|bitmap|extension|extent|header|image|luks|map-extent|printable|record|snapshot-walk|table)\.h"|"check/(bitmap-chain|chain|check-numbers|finding|rule|verdict)\.h"|<(glib|string)\.h>' \
   'render/*'
@@ -234,7 +234,7 @@ forbid 'only the file source reads files' \
   "$(calls open openat creat close dup dup2 pread read readv preadv lseek \
     stat fstat lstat ioctl mmap 'g_(open|close|stat|fopen)' \
     'g_file_(get|open|read|new)[a-z_]*')" \
-  '*/*.[ch]' but 'qcow2/source-file.c'
+  '*/*.[ch]' but 'qcow2/source-file.c' 'qcow2/source-locks.c'
 forbid 'only the hints for mistakes test whether a file exists' \
   "$(calls 'g_file_test')" '*/*.[ch]' but 'cli/suggest.c'
 forbid 'only the file source and main examine descriptors' \
