@@ -9,6 +9,7 @@ dist_man1_MANS = \
 	%D%/qcow2tool-bitmap-map.1 \
 	%D%/qcow2tool-bitmaps.1 \
 	%D%/qcow2tool-check.1 \
+	%D%/qcow2tool-edit.1 \
 	%D%/qcow2tool-info.1 \
 	%D%/qcow2tool-snapshots.1
 dist_man5_MANS = %D%/qcow2tool-json.5
@@ -21,6 +22,7 @@ EXTRA_DIST += \
 	%D%/qcow2tool-bitmap-map.pod \
 	%D%/qcow2tool-bitmaps.pod \
 	%D%/qcow2tool-check.pod \
+	%D%/qcow2tool-edit.pod \
 	%D%/qcow2tool-info.pod \
 	%D%/qcow2tool-json.pod \
 	%D%/qcow2tool-rules.pod \

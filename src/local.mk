@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Four layers: reading images, checking them, rendering text, and the program.
+# Five layers: reading images, checking them, editing them, rendering text, and
+# the program.
 
 noinst_LIBRARIES += \
 	%D%/libcheck.a \
+	%D%/libedit.a \
 	%D%/libqcow2meta.a \
 	%D%/librender.a
 bin_PROGRAMS += %D%/qcow2tool
@@ -11,6 +13,7 @@ bin_PROGRAMS += %D%/qcow2tool
 layers = \
 	%D%/libcli.a \
 	%D%/librender.a \
+	%D%/libedit.a \
 	%D%/libcheck.a \
 	%D%/libqcow2meta.a \
 	$(GLIB_LIBS)
@@ -147,6 +150,41 @@ layers = \
 	%D%/check/whole-image.h
 %C%_libcheck_a_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
 
+%C%_libedit_a_SOURCES = \
+	%D%/edit/apply.c \
+	%D%/edit/apply.h \
+	%D%/edit/area.c \
+	%D%/edit/area.h \
+	%D%/edit/bitmap-edit.c \
+	%D%/edit/bitmap-edit.h \
+	%D%/edit/error.c \
+	%D%/edit/error.h \
+	%D%/edit/header-edit.c \
+	%D%/edit/header-edit.h \
+	%D%/edit/judge.c \
+	%D%/edit/judge.h \
+	%D%/edit/lock.c \
+	%D%/edit/lock.h \
+	%D%/edit/order.c \
+	%D%/edit/order.h \
+	%D%/edit/overlay.c \
+	%D%/edit/overlay.h \
+	%D%/edit/plan-file.c \
+	%D%/edit/plan-file.h \
+	%D%/edit/plan-parse.c \
+	%D%/edit/plan-parse.h \
+	%D%/edit/plan.c \
+	%D%/edit/plan.h \
+	%D%/edit/refusal.c \
+	%D%/edit/refusal.h \
+	%D%/edit/sharing.c \
+	%D%/edit/sharing.h \
+	%D%/edit/target.c \
+	%D%/edit/target.h \
+	%D%/edit/work.c \
+	%D%/edit/work.h
+%C%_libedit_a_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
+
 %C%_librender_a_SOURCES = \
 	%D%/render/advice.c \
 	%D%/render/advice.h \
@@ -177,6 +215,8 @@ layers = \
 	%D%/render/json.c \
 	%D%/render/percent.c \
 	%D%/render/percent.h \
+	%D%/render/plan.c \
+	%D%/render/plan.h \
 	%D%/render/plot.c \
 	%D%/render/plot.h \
 	%D%/render/qemu-dump.c \
@@ -195,6 +235,7 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/cli/arguments.h \
 	%D%/cli/charset.c \
 	%D%/cli/charset.h \
+	%D%/cli/cmd-apply.c \
 	%D%/cli/cmd-bitmap-map.c \
 	%D%/cli/cmd-bitmap-table.c \
 	%D%/cli/cmd-bitmaps.c \
@@ -202,15 +243,20 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/cli/cmd-dump-header.c \
 	%D%/cli/cmd-dump.c \
 	%D%/cli/cmd-extensions.c \
+	%D%/cli/cmd-header-ext.c \
 	%D%/cli/cmd-header.c \
 	%D%/cli/cmd-info.c \
 	%D%/cli/cmd-map.c \
+	%D%/cli/cmd-remove-bitmap.c \
+	%D%/cli/cmd-set-header.c \
 	%D%/cli/cmd-snapshots.c \
 	%D%/cli/cmd-table.c \
 	%D%/cli/commands.c \
 	%D%/cli/commands.h \
 	%D%/cli/dispatch.c \
 	%D%/cli/dispatch.h \
+	%D%/cli/edit-run.c \
+	%D%/cli/edit-run.h \
 	%D%/cli/fields.c \
 	%D%/cli/fields.h \
 	%D%/cli/help.c \

@@ -33,6 +33,9 @@
 #                           line
 #   command_names           prints the names of all commands, one per line, in
 #                           the order of --help
+#   edit_names, reading_names
+#                           print those of the commands that write, and of the
+#                           others
 #   text_ways, json_ways    print command lines that read an image, one per
 #                           line: those with text output, and those that take
 #                           --output=json
@@ -327,12 +330,31 @@ snapshots
 dump
 table
 check
+set-header
+set-feature-bit
+clear-feature-bit
+add-header-ext
+add-header-ext-stdio
+del-header-ext
+remove-bitmap
+apply
 dump-header
 dump-header-exts
 END
 }
 
-# Everything that must hold for all commands is tested with these command
+# Prints the names of the commands that write, and of all others.
+edit_names ()
+{
+  command_names | sed -n '/^set-header$/,/^apply$/p'
+}
+
+reading_names ()
+{
+  command_names | sed '/^set-header$/,/^apply$/d'
+}
+
+# Everything that must hold for all commands that read is tested with these command
 # lines.  Add those of a new command here: cli-damaged.sh fails when a command
 # has none.
 json_ways ()

@@ -47,6 +47,7 @@ unit_tests = \
 	%D%/unit/test-message \
 	%D%/unit/test-directory-index \
 	%D%/unit/test-number \
+	%D%/unit/test-plan \
 	%D%/unit/test-plot \
 	%D%/unit/test-finding \
 	%D%/unit/test-record \
@@ -86,6 +87,7 @@ shell_tests = \
 	%D%/cli/cli-completion.sh \
 	%D%/cli/cli-dump-header.sh \
 	%D%/cli/cli-dump.sh \
+	%D%/cli/cli-edit.sh \
 	%D%/cli/cli-extensions.sh \
 	%D%/cli/cli-header.sh \
 	%D%/cli/cli-huge.sh \
@@ -128,6 +130,8 @@ EXTRA_DIST += \
 	%D%/cli/check-findings.py \
 	%D%/cli/complete.zsh \
 	%D%/cli/completion.sh \
+	%D%/cli/edit-cases.py \
+	%D%/cli/edit_model.py \
 	%D%/cli/every-image.py \
 	%D%/cli/fault-shim.c \
 	%D%/cli/faults.py \

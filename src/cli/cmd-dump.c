@@ -57,7 +57,7 @@ const Command cmd_dump = {
   .name = "dump",
   .operands = "IMAGE...",
   .group = COMMAND_SHOWS,
-  .summary = "Print header, extensions and bitmaps with tables in one go",
+  .summary = "Print header, extensions and bitmaps with their tables",
   .example = "--output=json disk.qcow2",
   .keys = { "header", "extensions", "bitmaps", "qemu", "qemu_rule" },
   .run = run,

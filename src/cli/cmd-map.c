@@ -168,7 +168,7 @@ const Command cmd_map = {
   .name = "map",
   .operands = "IMAGE",
   .group = COMMAND_SHOWS,
-  .summary = "Print which parts of the disk are in the image, and where",
+  .summary = "Print which parts of the disk an image has, and where",
   .statuses = "0 done, 1 cannot read, 2 damaged",
   .example = "--output=json disk.qcow2",
   .own_output = TRUE,

@@ -349,7 +349,7 @@ const Command cmd_table = {
   .name = "table",
   .operands = "KIND IMAGE...",
   .group = COMMAND_SHOWS,
-  .summary = "Print entries of L1, L2 and refcount tables, or snapshots",
+  .summary = "Print entries of L1, L2, refcount or snapshot tables",
   .example = "l2 --index=0 --used disk.qcow2",
   .keys = { "table" },
   .kinds = kinds,

@@ -21,6 +21,14 @@ G_BEGIN_DECLS
   DO (dump)                                                                   \
   DO (table)                                                                  \
   DO (check)                                                                  \
+  DO (set_header)                                                             \
+  DO (set_feature_bit)                                                        \
+  DO (clear_feature_bit)                                                      \
+  DO (add_header_ext)                                                         \
+  DO (add_header_ext_stdio)                                                   \
+  DO (del_header_ext)                                                         \
+  DO (remove_bitmap)                                                          \
+  DO (apply)                                                                  \
   DO (dump_header)                                                            \
   DO (dump_header_exts)
 

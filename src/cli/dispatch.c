@@ -10,7 +10,7 @@
 #include "cli/usage.h"
 
 /* Column of the summaries in the list of commands. */
-#define COMMANDS_INDENT 20
+#define COMMANDS_INDENT 24
 
 /* Scripts read the first line; the lines below it are the ones that GNU tools
  * print. */
@@ -151,6 +151,7 @@ get_help (const GOptionEntry *entries)
   static const char *const headings[N_COMMAND_GROUPS]
       = { [COMMAND_SHOWS] = "Commands that show what is in an image",
           [COMMAND_CHECKS] = "Commands that check an image",
+          [COMMAND_EDITS] = "Commands that change an image",
           [COMMAND_OF_QEMU] = "Commands of QEMU's qcow2.py" };
   GString *out = g_string_new (
       "Usage:\n  qcow2tool [--help] [--version] COMMAND [OPTION...] "

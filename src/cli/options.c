@@ -159,6 +159,10 @@ get_output_help (const Options *options)
     return "Print text, which is the default, json, jsonl: a line per extent, "
            "or ddrescue: a map file for GNU ddrescue";
 
+  if (options->writes)
+    return "Print nothing, or with --dry-run the plan, which is the default; "
+           "json prints the plan, and jsonl the same on one line";
+
   return options->one_image ? "Print text, which is the default, json, or "
                               "jsonl: a line per extent"
                             : "Print text, which is the default, json for one "
@@ -181,7 +185,9 @@ options_parse (Options *options, const HelpText *text,
   g_autofree char *outputs
       = g_strjoin ("|", "text|json|jsonl", options->extra_output, NULL);
   /* The help omits options that are always refused or have no use. */
-  const int lists = options->one_image ? G_OPTION_FLAG_HIDDEN : 0;
+  const int lists
+      = options->one_image || options->writes ? G_OPTION_FLAG_HIDDEN : 0;
+  const int shares = options->writes ? G_OPTION_FLAG_HIDDEN : 0;
   const int forms = options->text_only ? G_OPTION_FLAG_HIDDEN : 0;
   /* clang-format off */
   const GOptionEntry common[] = {
@@ -196,7 +202,7 @@ options_parse (Options *options, const HelpText *text,
       "The same, each name ended by a NUL byte", "FILE" },
     { "format", 'f', 0, G_OPTION_ARG_FILENAME, &format,
       "Accepted as in qemu-img; the format can only be qcow2", "qcow2" },
-    { "force-share", 'U', 0, G_OPTION_ARG_NONE, &force_share,
+    { "force-share", 'U', shares, G_OPTION_ARG_NONE, &force_share,
       "Accepted as in qemu-img; images are never locked", NULL },
     { "help", 'h', 0, G_OPTION_ARG_NONE, &want_help, "Show this help", NULL },
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY,
@@ -216,6 +222,14 @@ options_parse (Options *options, const HelpText *text,
     {
       *help = help_format (text, entries, common);
       return TRUE;
+    }
+
+  if (options->writes
+      && (force_share || options->line_files != NULL
+          || options->nul_files != NULL))
+    {
+      usage_error (error, "%s takes one image, and locks it", text->command);
+      return FALSE;
     }
 
   return check (options, output, format, error)

@@ -40,6 +40,7 @@ typedef struct
   guint kind;               /* index of the one that was given */
   gboolean may_lack_image;
   gboolean one_image; /* lists of images are not offered */
+  gboolean writes;    /* there is one image, which is locked */
   gboolean text_only; /* output other than text is not offered */
 } Options;
 

@@ -4,6 +4,7 @@
 
 #include "cli/status.h"
 
+#include "edit/error.h"
 #include "qcow2/error.h"
 
 /* Returns the rank of STATUS: 1 is worse than 2, 2 than 3, and 3 than 0.  For
@@ -40,6 +41,8 @@ status_of_error (ToolPurpose purpose, const GError *error)
 {
   if (g_error_matches (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND))
     return TOOL_NOT_FOUND;
+  if (g_error_matches (error, EDIT_ERROR, EDIT_ERROR_REFUSED))
+    return TOOL_DAMAGED;
   if (purpose != TOOL_DECIDES
       && (g_error_matches (error, QCOW2_ERROR, QCOW2_ERROR_AMBIGUOUS)
           || g_error_matches (error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT)))

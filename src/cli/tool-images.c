@@ -47,6 +47,13 @@ tool_get_findings (Tool *tool)
   return tool->current.findings;
 }
 
+/* Writes MESSAGE about the image PATH. */
+void
+tool_tell (Tool *tool, const char *path, const char *message)
+{
+  output_message (tool->output, path, message);
+}
+
 /* Writes MESSAGE about the current image, and makes STATUS the exit status
  * unless there is a worse one already. */
 void

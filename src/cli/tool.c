@@ -217,6 +217,7 @@ tool_parse (Tool *tool, const Command *command, const GOptionEntry *entries,
   tool->options.may_lack_image = command->may_lack_image;
   tool->options.one_image = command->one_image;
   tool->options.text_only = command->text_only;
+  tool->options.writes = command->writes;
   tool->options.extra_output = command->extra_output;
   tool->options.kinds = command->kinds;
   if (!options_parse (&tool->options, &text, entries, argv, &help, error))
@@ -233,7 +234,7 @@ tool_parse (Tool *tool, const Command *command, const GOptionEntry *entries,
   tool->emitter = new_emitter (tool);
   if (command->one_image)
     tool_want_one_image (tool, command->name);
-  else if (tool->options.output == OPTIONS_OUTPUT_JSON)
+  else if (tool->options.output == OPTIONS_OUTPUT_JSON && !command->writes)
     tool_want_one_image (tool, "--output=json (unlike jsonl)");
 
   return !command->text_only || tool_want_text (tool, command->name, error);

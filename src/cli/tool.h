@@ -21,6 +21,7 @@ typedef enum
 {
   COMMAND_SHOWS,
   COMMAND_CHECKS,
+  COMMAND_EDITS,
   COMMAND_OF_QEMU, /* has the name of a command of QEMU's qcow2.py */
   N_COMMAND_GROUPS
 } CommandGroup;
@@ -50,6 +51,7 @@ typedef struct
   gboolean may_lack_image; /* an option works without an image */
   gboolean one_image;      /* it takes exactly one image */
   gboolean text_only;      /* it has no output other than text */
+  gboolean writes;         /* it changes its image, the only one */
   ToolPurpose purpose;     /* default, which an option may change */
   gboolean (*run) (Tool *tool, char **argv, GError **error);
 } Command;
@@ -93,6 +95,7 @@ gboolean tool_for_each_image (Tool *tool, ToolImageFunc show, gpointer data,
 gboolean tool_show_layer (Tool *tool, const Qcow2Layer *layer,
                           ToolImageFunc show, gpointer data, GError **error);
 void tool_report (Tool *tool, ReportScope scope);
+void tool_tell (Tool *tool, const char *path, const char *message);
 void tool_warn (Tool *tool, ToolStatus status, const char *message);
 const char *tool_get_row_image (const Tool *tool);
 Report *tool_get_report (Tool *tool);

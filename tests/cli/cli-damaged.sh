@@ -30,7 +30,7 @@ done
 # Every command must be among those that are tried, and its JSON as well.  The
 # JSON of bitmap-map, map and info is not the usual object of an image;
 # text_ways has it.
-for command in $(command_names); do
+for command in $(reading_names); do
   check "$command is tried" grep -qE "^$command( |$)" <(text_ways)
   tool "$command" --help
   if grep -q -e '--output=' "$out" && [[ $command != @(*map|info) ]]; then

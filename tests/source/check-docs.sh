@@ -9,6 +9,7 @@ bitmaps_pod=$srcdir/doc/qcow2tool-bitmaps.pod
 info_pod=$srcdir/doc/qcow2tool-info.pod
 json_pod=$srcdir/doc/qcow2tool-json.pod
 rules_pod=$srcdir/doc/qcow2tool-rules.pod
+edit_pod=$srcdir/doc/qcow2tool-edit.pod
 pods=("$srcdir"/doc/*.pod)
 samples=(extl2 iotest291-merged iotest291-orig multi-entry unknown-ext version2
   zstd-4k)
@@ -76,10 +77,13 @@ pod_section ()
 }
 
 # about COMMAND: prints the text about the command, which may have a page of
-# its own.
+# its own.  Those that write share one.
 about ()
 {
-  if [ -e "$srcdir/doc/qcow2tool-$1.pod" ]; then
+  if edit_names | grep -qxF -e "$1"; then
+    pod_section 2 "$1" "$edit_pod"
+    pod_section 1 OPTIONS "$edit_pod"
+  elif [ -e "$srcdir/doc/qcow2tool-$1.pod" ]; then
     cat "$srcdir/doc/qcow2tool-$1.pod"
   else
     pod_section 2 "$1"
@@ -149,6 +153,10 @@ completions 'qcow2tool -' |
 # that its help omits.
 hidden ()
 {
+  if edit_names | grep -qxF -e "$1"; then
+    echo '^(--files0?-from|--force-share|-U)$'
+    return
+  fi
   case $1 in
     dump-header*) echo '^--(output|files0?-from)$' ;;
     bitmap-map | map) echo '^--files0?-from$' ;;
@@ -414,7 +422,7 @@ format_page ()
 
 # A longer page is not read to its end: a command that needs more room gets a
 # page of its own.
-max_lines=700
+max_lines=720
 if command -v groff > /dev/null || command -v man > /dev/null; then
   for page in "${pages[@]}"; do
     file=$builddir/doc/$page
@@ -521,6 +529,12 @@ if command -v parallel > /dev/null && command -v jq > /dev/null; then
     = './damaged.qcow2 ./merged.qcow2 ./multi.qcow2 '
 fi
 cd "$tmp/cwd" || exit 1
+# The image of the section RESCUE in qcow2tool-edit(1): the table offset and
+# the name of bitmap 0 are lost.
+cp --sparse=always "$tmp/iotest291-merged.qcow2" vm.qcow2
+image=vm.qcow2
+patch 0x520000 0000000000000000
+patch 0x520018 0000
 for page in "${pods[@]}"; do
   run_examples "$page"
   case ${page##*/} in
@@ -530,6 +544,8 @@ for page in "${pods[@]}"; do
   esac
   check "${page##*/} has examples" [ "$n_examples" -ge "$minimum" ]
 done
+
+rm -f vm.* copy.qcow2
 
 # Runs the scripts in the man pages, one per paragraph, on an image with bitmap
 # big.  A paragraph that begins with "$ " is an example, which was run above.

@@ -187,15 +187,19 @@ includes 'memory includes nothing of the reader' \
 includes 'the check includes the reader and itself' \
   '"config\.h"|"(check|qcow2)/[a-z0-9-]+\.h"|"check/rules\.def"|<(glib|string)\.h>' \
   'check/*'
-includes 'only the file source includes headers for opening and reading' \
+includes 'edits include the reader, the check and themselves' \
+  "\"config\.h\"|\"(check|edit|qcow2)/[a-z0-9-]+\.h\"|<(signal|time)\.h>|<glib\.h>|$posix" \
+  'edit/*'
+includes 'only files that open others include headers for that' \
   '"[^"]*"|<(glib|string|errno|stdio|stdlib)\.h>' \
   '*/*.[ch]' but 'qcow2/source-file.c' 'qcow2/source-locks.c' \
-    'qcow2/memory.c' 'cli/main.c' 'cli/charset.c'
+    'qcow2/memory.c' 'edit/lock.c' 'edit/plan-file.c' 'edit/target.c' \
+    'cli/main.c' 'cli/charset.c'
 includes 'the renderer includes types, but no reader' \
-  '"config\.h"|"render/[a-z-]+\.h"|"qcow2/(arithmetic|bitmap|extension|extent|header|image|luks|map-extent|printable|record|snapshot-walk|table)\.h"|"check/(bitmap-chain|chain|check-numbers|finding|rule|verdict)\.h"|<(glib|string)\.h>' \
+  '"config\.h"|"render/[a-z-]+\.h"|"qcow2/(arithmetic|bitmap|extension|extent|header|image|luks|map-extent|printable|record|snapshot-walk|table)\.h"|"check/(bitmap-chain|chain|check-numbers|finding|rule|verdict)\.h"|"edit/plan(-parse)?\.h"|<(glib|string)\.h>' \
   'render/*'
 includes 'commands include public headers only' \
-  '"config\.h"|"cli/(charset|commands|fields|layers|magic|number|print-(bitmap|contents|entries|extensions|guest-map|info|table)|(snapshot-)?selection|tool|usage)\.h"|"(check|qcow2)/[a-z0-9-]+\.h"|"render/[a-z-]+\.h"|<string\.h>' \
+  '"config\.h"|"cli/(charset|commands|edit-run|fields|layers|magic|number|print-(bitmap|contents|entries|extensions|guest-map|info|table)|(snapshot-)?selection|tool|usage)\.h"|"(check|edit|qcow2)/[a-z0-9-]+\.h"|"render/[a-z-]+\.h"|<string\.h>' \
   'cli/cmd-*'
 forbid 'only the contents include the walk over bits' \
   'include[ 	]+"qcow2/bit-walk\.h"' \
@@ -208,7 +212,7 @@ forbid 'commands do not include the byte source' \
 includes 'the process includes only what runs a command line' \
   '"config\.h"|"cli/dispatch\.h"|<[a-z/]+\.h>' 'cli/main.c'
 includes 'only the list of images includes stdio' \
-  '"[^"]*"|<(errno|fcntl|glib|string|sys/[a-z]+|unistd)\.h>' \
+  '"[^"]*"|<(errno|fcntl|glib|signal|string|sys/[a-z]+|time|unistd)\.h>' \
   '*/*.[ch]' but 'cli/image-list.c' 'cli/charset.c'
 
 # Access to the outside world.
@@ -230,26 +234,40 @@ forbid 'only the list of images uses stdio' \
 forbid 'only main names standard output and standard error' \
   '(^|[^A-Za-z0-9_])(stdout|stderr|STDOUT_FILENO|STDERR_FILENO)([^A-Za-z0-9_]|$)' \
   '*/*.[ch]' but 'cli/main.c'
-forbid 'only the file source reads files' \
+forbid 'only the file source and edits read files' \
   "$(calls open openat creat close dup dup2 pread read readv preadv lseek \
     stat fstat lstat ioctl mmap 'g_(open|close|stat|fopen)' \
     'g_file_(get|open|read|new)[a-z_]*')" \
-  '*/*.[ch]' but 'qcow2/source-file.c' 'qcow2/source-locks.c'
+  '*/*.[ch]' but 'qcow2/source-file.c' 'qcow2/source-locks.c' \
+  'edit/target.c' 'edit/plan-file.c'
+forbid 'only the target of an edit opens a file for reading and writing' \
+  '(^|[^A-Za-z0-9_])O_RDWR([^A-Za-z0-9_]|$)' '*/*.[ch]' but 'edit/target.c'
+forbid 'only the file of a plan is created' \
+  '(^|[^A-Za-z0-9_])(O_WRONLY|O_CREAT|O_APPEND|O_TRUNC)([^A-Za-z0-9_]|$)' \
+  '*/*.[ch]' but 'edit/plan-file.c'
+forbid 'only the target of an edit writes to an image' \
+  "$(calls pwrite pwritev fallocate posix_fallocate fdatasync)" \
+  '*/*.[ch]' but 'edit/target.c'
+forbid 'only the file of a plan is removed' \
+  "$(calls unlink unlinkat remove rename truncate)" '*/*.[ch]' \
+  but 'edit/plan-file.c'
 forbid 'only the hints for mistakes test whether a file exists' \
   "$(calls 'g_file_test')" '*/*.[ch]' but 'cli/suggest.c'
-forbid 'only the file source and main examine descriptors' \
-  "$(calls fcntl)" '*/*.[ch]' but 'qcow2/source-file.c' 'cli/main.c'
-forbid 'only main writes' "$(calls write pwrite writev send ftruncate)" \
-  '*/*.[ch]' but 'cli/main.c'
+forbid 'only files that open others, and main, examine descriptors' \
+  "$(calls fcntl)" '*/*.[ch]' but 'qcow2/source-file.c' 'edit/lock.c' \
+  'cli/main.c'
+forbid 'only main and edits write' \
+  "$(calls write pwrite writev send ftruncate)" \
+  '*/*.[ch]' but 'cli/main.c' 'edit/target.c' 'edit/plan-file.c'
 
 # The knowledge of each layer.
 
 forbid 'the reader does not judge' \
   '(^|[^A-Za-z0-9_])(Qcow2(Finding|Rule|Subject|Verdict)|qcow2_(finding|rule)s?_|qcow2_[a-z0-9_]*_check[_ ])' \
   'qcow2/*'
-forbid 'the reader and the check do not render' \
+forbid 'the reader, the check and edits do not render' \
   '(^|[^A-Za-z0-9_])(Emitter|emitter_|describe_|format_[a-z]+ *\()' \
-  'qcow2/*' 'check/*'
+  'qcow2/*' 'check/*' 'edit/*'
 forbid 'the renderer cannot fail' \
   '(^|[^A-Za-z0-9_])(GError|g_set_error|g_propagate_error|QCOW2_ERROR)' \
   'render/*'

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "edit/apply.h"
+
+#include <string.h>
+
+#include "edit/error.h"
+#include "edit/overlay.h"
+#include "edit/sharing.h"
+#include "qcow2/directory.h"
+
+/* How far a plan was carried out. */
+typedef struct
+{
+  gboolean is_begun; /* a byte is not as before the plan */
+  gboolean is_ended; /* all bytes are as after it */
+} Progress;
+
+/* Marks in MATCHES those of the SIZE bytes at FOUND, at host offset OFFSET,
+ * that RUN has as old or new bytes. */
+static void
+match_run (const EditRun *run, guint64 offset, const guint8 *found, gsize size,
+           guint8 *matches)
+{
+  const guint64 run_end = run->offset + edit_run_get_size (run);
+  const guint64 start = MAX (run->offset, offset);
+  const guint64 end = MIN (run_end, offset + size);
+  const guint8 *old = edit_run_get_bytes (run, TRUE);
+  const guint8 *new = edit_run_get_bytes (run, FALSE);
+
+  for (guint64 at = start; at < end; at++)
+    {
+      const guint8 byte = found[at - offset];
+
+      if (byte == old[at - run->offset] || byte == new[at - run->offset])
+        matches[at - offset] = 1;
+    }
+}
+
+/* Fails with EDIT_ERROR_CHANGED unless each of the SIZE bytes at FOUND, at
+ * host offset OFFSET, is one that a step of PLAN leaves there. */
+static gboolean
+check_values (const EditPlan *plan, guint64 offset, const guint8 *found,
+              gsize size, GError **error)
+{
+  g_autofree guint8 *matches = g_malloc0 (size);
+
+  for (guint i = 0; i < edit_plan_get_n_steps (plan); i++)
+    {
+      const GPtrArray *step = edit_plan_get_step (plan, i);
+
+      for (guint k = 0; k < step->len; k++)
+        match_run (edit_step_get_run (step, k), offset, found, size, matches);
+    }
+
+  const guint8 *wrong = memchr (matches, 0, size);
+  if (wrong == NULL)
+    return TRUE;
+
+  const gsize at = (gsize) (wrong - matches);
+  g_set_error (error, EDIT_ERROR, EDIT_ERROR_CHANGED,
+               QCOW2_HEX_FORMAT
+               ": there is 0x%02x, which the plan neither expects nor leaves "
+               "there: it is not the plan of this image, or the image was "
+               "changed since; nothing was written",
+               offset + at, found[at]);
+  return FALSE;
+}
+
+/* Compares the bytes of RUN with those of the image, and updates PROGRESS of
+ * PLAN, which RUN is of. */
+static gboolean
+compare_run (EditWork *work, const EditPlan *plan, const EditRun *run,
+             Progress *progress, GError **error)
+{
+  const gsize size = edit_run_get_size (run);
+  const guint64 file_size = byte_source_get_size (work->source);
+
+  if (run->offset > file_size || size > file_size - run->offset)
+    {
+      g_set_error (error, EDIT_ERROR, EDIT_ERROR_CHANGED,
+                   QCOW2_HEX_FORMAT
+                   ": the file ends before the bytes of the plan; nothing was "
+                   "written",
+                   run->offset);
+      return FALSE;
+    }
+
+  g_autofree guint8 *found = g_malloc (size);
+  g_autofree guint8 *wanted = g_malloc (size);
+  if (!byte_source_read (work->source, run->offset, found, size, "plan", error)
+      || !check_values (plan, run->offset, found, size, error))
+    return FALSE;
+
+  memcpy (wanted, found, size);
+  edit_plan_overlay (plan, TRUE, run->offset, wanted, size);
+  progress->is_begun |= memcmp (wanted, found, size) != 0;
+  edit_plan_overlay (plan, FALSE, run->offset, wanted, size);
+  progress->is_ended &= memcmp (wanted, found, size) == 0;
+  return TRUE;
+}
+
+static gboolean
+compare (EditWork *work, const EditPlan *plan, Progress *progress,
+         GError **error)
+{
+  *progress = (Progress){ .is_begun = FALSE, .is_ended = TRUE };
+  for (guint i = 0; i < edit_plan_get_n_steps (plan); i++)
+    {
+      const GPtrArray *step = edit_plan_get_step (plan, i);
+
+      for (guint k = 0; k < step->len; k++)
+        {
+          if (!compare_run (work, plan, edit_step_get_run (step, k), progress,
+                            error))
+            return FALSE;
+        }
+    }
+
+  return TRUE;
+}
+
+/* Plans those steps of PLAN that are left, from the first one on: a step that
+ * changes nothing now is left out. */
+static gboolean
+plan_rest (EditWork *work, const EditPlan *plan, GError **error)
+{
+  for (guint i = 0; i < edit_plan_get_n_steps (plan); i++)
+    {
+      const GPtrArray *step = edit_plan_get_step (plan, i);
+      g_autoptr (EditPlan) rest = edit_plan_new ();
+
+      edit_plan_begin_step (rest);
+      for (guint k = 0; k < step->len; k++)
+        {
+          const EditRun *run = edit_step_get_run (step, k);
+          const gsize size = edit_run_get_size (run);
+          g_autofree guint8 *now = g_malloc (size);
+
+          if (!byte_source_read (work->source, run->offset, now, size, "plan",
+                                 error))
+            return FALSE;
+
+          edit_plan_overlay (work->plan, FALSE, run->offset, now, size);
+          edit_plan_add_changes (rest, run->offset, now,
+                                 edit_run_get_bytes (run, FALSE), size,
+                                 run->note);
+        }
+
+      const GPtrArray *left = edit_plan_get_step (rest, 0);
+      if (left->len > 0)
+        edit_plan_begin_step (work->plan);
+      for (guint k = 0; k < left->len; k++)
+        {
+          const EditRun *run = edit_step_get_run (left, k);
+
+          edit_plan_add (work->plan, run->offset,
+                         edit_run_get_bytes (run, TRUE),
+                         edit_run_get_bytes (run, FALSE),
+                         edit_run_get_size (run), run->field, run->note);
+        }
+    }
+
+  return TRUE;
+}
+
+/* A range of the file. */
+typedef struct
+{
+  guint64 start;
+  guint64 end;
+} Region;
+
+/* Refuses PLAN unless it writes only to the first cluster, of CLUSTER_SIZE
+ * bytes, and to the DIRECTORY.  Stores in *TOUCHES whether it writes to the
+ * latter. */
+static void
+judge_regions (EditWork *work, const EditPlan *plan, guint64 cluster_size,
+               Region directory, gboolean *touches)
+{
+  *touches = FALSE;
+  for (guint i = 0; i < edit_plan_get_n_steps (plan); i++)
+    {
+      const GPtrArray *step = edit_plan_get_step (plan, i);
+
+      for (guint k = 0; k < step->len; k++)
+        {
+          const EditRun *run = edit_step_get_run (step, k);
+          const guint64 end = run->offset + edit_run_get_size (run);
+
+          if (end <= cluster_size)
+            continue;
+          if (run->offset < directory.start || end > directory.end)
+            edit_refuse_always (&work->refusals,
+                                QCOW2_HEX_FORMAT
+                                ": the plan writes outside of the first "
+                                "cluster and the bitmap directory",
+                                run->offset);
+          *touches = TRUE;
+        }
+    }
+}
+
+/* Refuses a plan that does more to the directory than to take entries out or
+ * to put them back: flags of bitmaps, above all, say what only QEMU knows. */
+static void
+judge_entries (EditWork *work, const EditJudgement *before,
+               const EditJudgement *after)
+{
+  g_autoptr (GPtrArray) old = edit_judgement_list_bitmaps (before);
+  g_autoptr (GPtrArray) new = edit_judgement_list_bitmaps (after);
+
+  if (!edit_bitmaps_are_some_of (old, new)
+      && !edit_bitmaps_are_some_of (new, old))
+    edit_refuse_always (&work->refusals,
+                        "bitmap directory: the plan changes an entry other "
+                        "than by taking it out or putting it back");
+}
+
+/* Judges PLAN as the command that made it did.  REVERSE says that it undoes
+ * what that command did. */
+static gboolean
+judge_plan (EditWork *work, const EditPlan *plan, gboolean reverse,
+            GError **error)
+{
+  g_autoptr (EditJudgement) before
+      = edit_judge (edit_overlay_new (work->source, plan, TRUE), FALSE);
+  g_autoptr (EditJudgement) after
+      = edit_judge (edit_overlay_new (work->source, plan, FALSE), FALSE);
+  EditJudgement *original = reverse ? after : before;
+  gboolean touches;
+
+  if (original->image == NULL)
+    {
+      g_set_error (error, EDIT_ERROR, EDIT_ERROR_PLAN,
+                   "without the plan, the image could not be opened: %s",
+                   original->open_error);
+      return FALSE;
+    }
+
+  const Qcow2Image *image = original->image;
+  const guint64 start = image->bitmaps.bitmap_directory_offset;
+  const guint64 size
+      = MIN (image->bitmaps.bitmap_directory_size, QCOW2_MAX_DIRECTORY_SIZE);
+  const guint64 cluster_size = image->header.cluster_size != QCOW2_ABSENT
+                                   ? image->header.cluster_size
+                                   : QCOW2_KNOWN_HEADER_LENGTH;
+  const Region directory = { start, start + MIN (size, G_MAXUINT64 - start) };
+
+  judge_regions (work, plan, cluster_size, directory, &touches);
+  if (work->refusals.final != NULL)
+    return TRUE;
+
+  if (before->image != NULL && after->image != NULL)
+    edit_work_compare_headers (work, &before->image->header,
+                               &after->image->header);
+  if (image->has_bitmaps)
+    judge_entries (work, before, after);
+  if (touches)
+    edit_judge_sharing (original, directory.start,
+                        directory.end - directory.start, &work->refusals);
+  work->is_whole |= before->image == NULL || after->image == NULL;
+  return TRUE;
+}
+
+/* Plans to carry out SAVED, a plan, or with REVERSE to undo it.  Stores in
+ * *INTERRUPTED whether it was carried out in part before.  Fails with
+ * EDIT_ERROR_CHANGED if the image has other bytes than the plan, with
+ * EDIT_ERROR_PLAN or with QCOW2_ERROR_READ. */
+gboolean
+edit_apply (EditWork *work, const EditPlan *saved, gboolean reverse,
+            gboolean *interrupted, GError **error)
+{
+  g_autoptr (EditPlan) plan = edit_plan_copy (saved, reverse);
+  Progress progress;
+  EditStamp now;
+
+  *interrupted = FALSE;
+  if (!compare (work, plan, &progress, error))
+    return FALSE;
+  if (progress.is_ended)
+    return TRUE;
+
+  *interrupted = progress.is_begun;
+  if (!judge_plan (work, plan, reverse, error)
+      || !plan_rest (work, plan, error))
+    return FALSE;
+
+  work->may_vouch = reverse && saved->is_done
+                    && edit_target_get_stamp (work->target, &now)
+                    && memcmp (&now, &saved->stamp, sizeof now) == 0;
+  work->whole_plan = g_steal_pointer (&plan);
+  return TRUE;
+}

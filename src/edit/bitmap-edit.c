@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "config.h"
+
+#include "edit/bitmap-edit.h"
+
+#include <string.h>
+
+#include "edit/area.h"
+#include "edit/error.h"
+#include "edit/header-edit.h"
+#include "edit/overlay.h"
+#include "edit/sharing.h"
+
+/* The number of remaining bitmaps whose names are kept. */
+#define MAX_NAMES 20
+
+#define HIDE "'qcow2tool clear-feature-bit IMAGE autoclear bitmaps'"
+
+/* The entry to remove, and its directory. */
+typedef struct
+{
+  guint64 start; /* host offset of the directory */
+  guint64 end;   /* host offset after it */
+  guint64 entry; /* host offset of the entry */
+  guint64 next;  /* host offset of the next one, or END */
+} Place;
+
+static void
+bytes_free (gpointer data)
+{
+  g_bytes_unref (data);
+}
+
+void
+edit_removal_clear (EditRemoval *removal)
+{
+  g_clear_pointer (&removal->name, g_bytes_unref);
+  g_clear_pointer (&removal->remaining, g_ptr_array_unref);
+}
+
+/* Refuses to remove a bitmap whose entry, or one before it, has no end. */
+static void
+refuse_framing (EditWork *work, guint64 offset)
+{
+  edit_refuse_always (&work->refusals,
+                      QCOW2_HEX_FORMAT
+                      ": bitmap directory: where this entry ends is unknown: "
+                      "the bitmap cannot be taken out; to open the image "
+                      "without its bitmaps, use " HIDE,
+                      offset);
+}
+
+/* Returns whether a directory has bytes that are not an entry. */
+static gboolean
+is_unframed (const Qcow2DirectoryFacts *facts)
+{
+  return facts->end == QCOW2_DIRECTORY_HEAD_TRUNCATED
+         || facts->end == QCOW2_DIRECTORY_ENTRY_TRUNCATED;
+}
+
+/* Stores in *PLACE where entry INDEX of DIRECTORY is, and its name and those
+ * of the others in REMOVAL.  Adds a reason to refuse if that is unknown. Fails
+ * with QCOW2_ERROR_NOT_FOUND or QCOW2_ERROR_READ. */
+static gboolean
+find_place (EditWork *work, Qcow2Directory *directory, guint64 index,
+            Place *place, EditRemoval *removal, GError **error)
+{
+  const Qcow2DirectoryFacts *facts = qcow2_directory_get_facts (directory);
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+  gboolean is_found = FALSE;
+  Qcow2Next next;
+
+  place->start = facts->start;
+  place->end = facts->declared_end;
+  place->next = facts->declared_end;
+  qcow2_directory_rewind (directory);
+  while ((next = qcow2_directory_next (directory, &bitmap, error))
+         == QCOW2_NEXT_ITEM)
+    {
+      if (bitmap.index == index + 1)
+        place->next = bitmap.file_offset;
+      if (bitmap.index <= index && bitmap.name == NULL)
+        {
+          refuse_framing (work, bitmap.file_offset);
+          return TRUE;
+        }
+      if (bitmap.index != index)
+        {
+          removal->n_remaining++;
+          if (removal->remaining->len < MAX_NAMES)
+            g_ptr_array_add (removal->remaining,
+                             bitmap.name != NULL ? g_bytes_ref (bitmap.name)
+                                                 : g_bytes_new (NULL, 0));
+          continue;
+        }
+
+      is_found = TRUE;
+      place->entry = bitmap.file_offset;
+      removal->name = g_bytes_ref (bitmap.name);
+    }
+  if (next == QCOW2_NEXT_FAILED)
+    return FALSE;
+
+  if (!is_found && is_unframed (facts))
+    {
+      refuse_framing (work, facts->pos);
+      return TRUE;
+    }
+  if (!is_found)
+    {
+      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
+                   "no bitmap has the index " QCOW2_U64_FORMAT, index);
+      return FALSE;
+    }
+
+  /* After an entry that cannot be framed, its bytes follow all the same. */
+  if (place->next == facts->declared_end && is_unframed (facts)
+      && facts->pos > place->entry)
+    place->next = facts->pos;
+  return TRUE;
+}
+
+/* Plans to delete the bitmaps extension, of which the last bitmap was
+ * removed. */
+static gboolean
+plan_extension (EditWork *work, GError **error)
+{
+  g_autoptr (EditArea) area
+      = edit_area_read (work->image, &work->refusals, error);
+
+  if (area == NULL)
+    return FALSE;
+  if (work->refusals.final != NULL)
+    return TRUE;
+
+  edit_area_remove (area, FALSE, QCOW2_EXTENSION_BITMAPS);
+  if (!edit_area_plan (area, FALSE, work->plan, &work->refusals))
+    edit_refuse_order (work);
+  return TRUE;
+}
+
+/* Plans to count one bitmap less, and a directory that is SIZE bytes
+ * shorter. */
+static gboolean
+plan_count (EditWork *work, guint64 size, GError **error)
+{
+  const Qcow2BitmapsExtension *before = &work->image->bitmaps;
+  const guint64 at = work->image->bitmaps_offset;
+  Qcow2BitmapsExtension after = *before;
+
+  after.nb_bitmaps--;
+  after.bitmap_directory_size -= size;
+  for (const Qcow2Field *field = qcow2_bitmaps_extension_record.fields;
+       field->name != NULL; field++)
+    {
+      const guint offset
+          = qcow2_record_get_offset (&qcow2_bitmaps_extension_record, field);
+      guint8 old[sizeof after];
+      guint8 new[sizeof after];
+
+      if (qcow2_field_get_number (field, before)
+          == qcow2_field_get_number (field, &after))
+        continue;
+      if (!byte_source_read (work->source, at + offset, old, field->size,
+                             qcow2_bitmaps_extension_record.name, error))
+        return FALSE;
+
+      g_assert (qcow2_record_get_size (&qcow2_bitmaps_extension_record)
+                <= sizeof new);
+      qcow2_record_encode (&qcow2_bitmaps_extension_record, &after, new,
+                           sizeof new);
+      edit_plan_add (work->plan, at + offset, old, new + offset, field->size,
+                     field->name, NULL);
+    }
+
+  return TRUE;
+}
+
+/* Plans to move the entries after the one at PLACE over it, and to zero what
+ * is free then. */
+static gboolean
+plan_directory (EditWork *work, const Place *place, GError **error)
+{
+  const gsize len = (gsize) (place->end - place->entry);
+  const gsize removed = (gsize) (place->next - place->entry);
+  g_autofree guint8 *old = g_malloc (len);
+  g_autofree guint8 *new = g_malloc0 (len);
+
+  if (!byte_source_read (work->source, place->entry, old, len,
+                         "bitmap directory", error))
+    return FALSE;
+
+  memcpy (new, old + removed, len - removed);
+
+  gsize first = 0;
+  gsize end = len;
+  while (first < end && old[first] == new[first])
+    first++;
+  while (end > first && old[end - 1] == new[end - 1])
+    end--;
+  if (end > first)
+    edit_plan_add (work->plan, place->entry + first, old + first, new + first,
+                   end - first, NULL, "bitmap directory");
+  return TRUE;
+}
+
+/* Plans all steps of the removal of the entry at PLACE. */
+static gboolean
+plan_steps (EditWork *work, const Place *place, EditRemoval *removal,
+            GError **error)
+{
+  const Qcow2Header *h = &work->image->header;
+  const guint8 bit = (guint8) (h->autoclear_features & 0xff);
+  const gboolean is_vouched = qcow2_header_bitmaps_are_consistent (h);
+  const guint64 size = place->next - place->entry;
+  const gboolean is_last = place->end - place->start == size;
+
+  removal->is_vouched = is_vouched && !is_last;
+  if (is_last)
+    {
+      if (!plan_extension (work, error))
+        return FALSE;
+
+      edit_plan_begin_step (work->plan);
+      return plan_directory (work, place, error);
+    }
+
+  if (is_vouched)
+    {
+      edit_plan_begin_step (work->plan);
+      edit_plan_add_bitmaps_bit (work->plan, bit, FALSE);
+    }
+  edit_plan_begin_step (work->plan);
+  if (!plan_directory (work, place, error) || !plan_count (work, size, error))
+    return FALSE;
+  if (is_vouched)
+    {
+      edit_plan_begin_step (work->plan);
+      edit_plan_add_bitmaps_bit (work->plan, bit, TRUE);
+    }
+  return TRUE;
+}
+
+/* Refuses an image whose bitmap directory cannot be edited at all. */
+static void
+check_directory (EditWork *work, const Qcow2Directory *directory)
+{
+  const Qcow2Image *image = work->image;
+  const Qcow2DirectoryFacts *facts = qcow2_directory_get_facts (directory);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (EditArea) area = edit_area_read (image, &work->refusals, &error);
+
+  if (area == NULL)
+    edit_refuse_always (&work->refusals, "%s", error->message);
+  else if (area->n_bitmaps > 1)
+    edit_refuse_always (&work->refusals,
+                        "header extensions: there are several bitmaps "
+                        "extensions: delete the others first, with "
+                        "'qcow2tool del-header-ext --index N IMAGE'");
+  else if (image->header.cluster_size == QCOW2_ABSENT
+           || image->bitmaps.nb_bitmaps == 0
+           || facts->file_end < facts->declared_end)
+    edit_refuse_always (&work->refusals,
+                        QCOW2_HEX_FORMAT
+                        ": bitmaps extension: the bitmap directory is not all "
+                        "in the file, or counts no bitmap; to open the image "
+                        "without its bitmaps, use " HIDE,
+                        image->bitmaps_offset);
+}
+
+/* Plans to remove entry INDEX of DIRECTORY, which is that of the image. Stores
+ * what is left in *REMOVAL, which the caller clears.  Fails with
+ * QCOW2_ERROR_NOT_FOUND or QCOW2_ERROR_READ. */
+gboolean
+edit_remove_bitmap (EditWork *work, Qcow2Directory *directory, guint64 index,
+                    EditRemoval *removal, GError **error)
+{
+  Place place = { 0 };
+
+  removal->index = index;
+  removal->remaining = g_ptr_array_new_with_free_func (bytes_free);
+  if (!find_place (work, directory, index, &place, removal, error))
+    return FALSE;
+  if (work->refusals.final == NULL)
+    check_directory (work, directory);
+  if (work->refusals.final != NULL)
+    return TRUE;
+
+  g_autoptr (EditJudgement) judgement
+      = edit_judge (edit_overlay_new (work->source, NULL, FALSE), FALSE);
+  if (judgement->image != NULL)
+    edit_judge_sharing (judgement, place.start, place.end - place.start,
+                        &work->refusals);
+  return plan_steps (work, &place, removal, error);
+}

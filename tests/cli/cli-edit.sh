@@ -1,0 +1,365 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The commands that write: what they change, what they refuse, plans, statuses.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+require python3
+export QCOW2TOOL
+
+# byte OFFSET N: prints N bytes of $image in hexadecimal.
+bytes ()
+{
+  od -An -v -tx1 -j $(($1)) -N "$2" "$image" | tr -d ' \n'
+}
+
+# expect_done NAME: the last run ended with 0 and printed no output.
+expect_done ()
+{
+  if [ "$status" = 0 ] && [ ! -s "$out" ]; then
+    pass "$1"
+  else
+    fail "$1" "status $status; $(cat "$out" "$err")"
+  fi
+}
+
+# expect_unchanged NAME: $image equals $image.before, and its times are those.
+expect_unchanged ()
+{
+  if cmp -s "$image" "$image.before" \
+      && [ "$(stat -c %y "$image")" = "$(stat -c %y "$image.before")" ]; then
+    pass "$1"
+  else
+    fail "$1" "$(cmp -l "$image" "$image.before" 2>&1 | head -n 5)"
+  fi
+}
+
+# fresh NAME: sets $image to a new copy of the builder's image, of which
+# $image.before is another.
+fresh ()
+{
+  copy "$1" edited
+  touch -d '2020-01-01 12:00:00.5' "$image"
+  cp -p --sparse=always "$image" "$image.before"
+  rm -f "$tmp/plan"
+}
+
+# Without options, nothing that could do harm is done.
+
+fresh two-bitmaps
+tool set-header "$image" size 64M
+expect_done 'a field that has the value'
+expect_unchanged 'a field that has the value: nothing is written'
+tool set-feature-bit "$image" compatible lazy-refcounts
+expect_done 'set a bit'
+check 'the bit is set' [ "$(bytes 80 8)" = 0000000000000001 ]
+expect_silence 'no messages'
+tool clear-feature-bit "$image" compatible 0
+expect_done 'clear a bit'
+check 'all bytes are as before' cmp -s "$image" "$image.before"
+
+fresh two-bitmaps
+while IFS='|' read -r wanted message words; do
+  # shellcheck disable=SC2086
+  eval "set -- $words"
+  tool "$@"
+  expect_refusal "refused: $words" "$wanted" "*$message*"
+  expect_unchanged "refused, and nothing is written: $words"
+  if [ "$wanted" = 2 ]; then
+    tool "$1" --dry-run "${@:2}"
+    expect_refusal "refused, as a dry run: $words" 2 "*$message*"
+  fi
+done << 'END'
+2|[HDR-20]*--force|set-feature-bit "$image" incompatible 63
+2|incompatible_features would change|set-feature-bit "$image" incompatible dirty
+2|incompatible_features would change|set-header "$image" incompatible_features 2
+2|[HDR-15]|set-header "$image" size 1E
+2|size would shrink|set-header "$image" size 1M
+2|version would change|set-header "$image" version 2
+2|cluster_bits would change|set-header "$image" cluster_bits 17
+2|header_length would change|set-header "$image" header_length 104
+2|refcount_order would change|set-header "$image" refcount_order 5
+2|crypt_method would change|set-header "$image" crypt_method 1
+2|magic would change|set-header "$image" magic 1
+2|l1_size would change|set-header "$image" l1_size 2
+2|l1_table_offset would change|set-header "$image" l1_table_offset 0x10000
+2|nb_snapshots would change|set-header "$image" nb_snapshots 1
+2|snapshot_offset would change|set-header "$image" snapshot_offset 0x10000
+2|refcount_table_offset would change|set-header "$image" refcount_table_offset 0
+2|refcount_table_clusters would change|set-header "$image" refcount_table_clusters 2
+2|[HDR-23]|set-header "$image" compression_type 1
+2|[HDR-25]|del-header-ext "$image" Bitmaps
+3|no such header field|set-header "$image" nosuch 1
+3|no such header field|set-header "$image" cluster_size 1
+3|no such bit|set-feature-bit "$image" autoclear nosuch
+3|no such bit|set-feature-bit "$image" autoclear dirty
+3|no such bit|clear-feature-bit "$image" autoclear 64
+3|no such header extension|del-header-ext "$image" 0x12345678
+3|no such header extension|del-header-ext "$image" --index=9
+3|no bitmap has the index 2|remove-bitmap "$image" --index=2
+3|no bitmap has the name 'nosuch'|remove-bitmap "$image" --name=nosuch
+1|does not fit into version|set-header "$image" version 4294967296
+1|cannot open|apply "$tmp/nosuch" "$image"
+1|cannot open|set-header "$tmp/nosuch" size 1M
+1|is a directory|set-header "$tmp" size 1M
+END
+
+for words in 'set-header "$image" size' 'set-header "$image" size 1 2' \
+    'set-header "$image" size one' 'set-feature-bit "$image" nosuch 1' \
+    'add-header-ext "$image" 0 data' 'add-header-ext "$image" 0x100000000 data' \
+    'add-header-ext "$image" nosuch data' 'del-header-ext "$image"' \
+    'del-header-ext "$image" 1 --index=0' 'remove-bitmap "$image"' \
+    'remove-bitmap "$image" --name=a --index=0' 'apply "$image"' \
+    'set-header -U "$image" size 1' 'set-header "$image" size 1 --nosuch' \
+    'set-header --files-from=x "$image" size 1' 'set-header' \
+    'set-header --output=xml "$image" size 1'; do
+  eval "set -- $words"
+  tool "$@"
+  expect_usage "usage: $words" "$1" '*'
+done
+expect_unchanged 'a usage error writes nothing'
+
+# Version 2 has no feature bits.
+fresh version-2-bitmaps 2> /dev/null || fresh version-2
+for words in 'set-feature-bit "$image" autoclear 0' \
+    'set-header "$image" autoclear_features 1' \
+    'set-header "$image" compression_type 1'; do
+  eval "tool $words"
+  expect_refusal "version 2: $words" 3 '*the header has no *'
+done
+
+# A stale bitmap stays stale.
+fresh two-bitmaps
+tool clear-feature-bit --save-plan="$tmp/plan" "$image" autoclear bitmaps
+expect_done 'hide the bitmaps'
+cp "$image" "$tmp/hidden"
+tool apply --reverse "$tmp/plan" "$image"
+expect_done 'and show them again, as nothing has changed'
+check 'all bytes are as before' cmp -s "$image" "$image.before"
+for change in 'touch "$image"' 'cp "$tmp/hidden" "$image"'; do
+  cp "$tmp/hidden" "$image"
+  rm -f "$tmp/plan"
+  fresh two-bitmaps
+  tool clear-feature-bit --save-plan="$tmp/plan" "$image" autoclear bitmaps
+  eval "$change"
+  for words in '' '--dry-run'; do
+    # shellcheck disable=SC2086
+    tool apply --reverse $words "$tmp/plan" "$image"
+    expect_refusal "stale after $change: apply --reverse $words" 2 \
+      '*bitmaps bit*was clear when this command began*--force*'
+  done
+  tool set-feature-bit "$image" autoclear 0
+  expect_refusal "stale after $change: set-feature-bit" 2 '*was clear when*'
+  tool set-header "$image" autoclear_features 1
+  expect_refusal "stale after $change: set-header" 2 '*was clear when*'
+  check "stale after $change" cmp -s "$image" "$tmp/hidden"
+  tool apply --reverse --force "$tmp/plan" "$image"
+  expect_done "stale after $change: with --force"
+  check "stale after $change: a message says so" grep -q 'because of --force' \
+    "$err"
+done
+# The line in the plan is about the file, not about any copy.
+fresh two-bitmaps
+tool remove-bitmap --index=0 --save-plan="$tmp/plan" "$image"
+cp "$image" "$tmp/other"
+tool apply --reverse "$tmp/plan" "$tmp/other"
+expect_refusal 'a bitmap that was removed does not come back' 2 \
+  '*a bitmap would be valid that was not*'
+
+# remove-bitmap.
+fresh two-bitmaps
+tool remove-bitmap --index=0 --save-plan="$tmp/plan" "$image"
+expect_done 'remove a bitmap'
+check 'the other one is named' grep -q "remain, by their indexes now: 0 'bm1'" \
+  "$err"
+check 'the leak is named' grep -q 'qemu-img check -r leaks' "$err"
+tool bitmaps --names "$image"
+expect_answer 'the other one is left' <<< bm1
+tool apply --reverse "$tmp/plan" "$image"
+expect_done 'put it back'
+check 'all bytes are as before' cmp -s "$image" "$image.before"
+rm "$tmp/plan"
+tool clear-feature-bit "$image" autoclear bitmaps
+tool remove-bitmap --index=1 "$image"
+expect_done 'remove a stale bitmap'
+check 'it stays stale' [ "$(bytes 95 1)" = 00 ]
+check 'no leak is named while the others count as leaks' \
+  [ "$(grep -c leaks "$err")" = 0 ]
+tool remove-bitmap --name=bm0 "$image"
+expect_done 'remove the last bitmap'
+check 'the leak is named' grep -q leaks "$err"
+tool extensions --magic=Bitmaps "$image"
+expect 'the extension is gone' 3
+
+# Entries without an end.
+while read -r name index; do
+  fresh "$name"
+  tool remove-bitmap --force --index="$index" "$image"
+  expect_refusal "$name: bitmap $index" 2 \
+    '*: bitmap* directory*clear-feature-bit IMAGE autoclear bitmaps*'
+  expect_unchanged "$name: nothing is written"
+  tool clear-feature-bit "$image" autoclear bitmaps
+  expect_done "$name: what the message names"
+done << 'END'
+last-name-past-directory 1
+name-size-1023-misframed 1
+directory-size-8 0
+file-ends-in-name 1
+END
+fresh last-name-past-directory
+tool remove-bitmap --index=0 "$image"
+check 'an entry before one without an end' [ "$status" -le 2 ]
+
+# Plans.
+fresh two-bitmaps
+tool remove-bitmap --dry-run --index=0 "$image"
+cp "$out" "$tmp/dry"
+expect_unchanged 'a dry run writes nothing'
+tool remove-bitmap --save-plan="$tmp/plan" --index=0 "$image"
+check 'the saved plan is the one of the dry run' \
+  test "$(grep -v '^# done' "$tmp/plan")" = "$(cat "$tmp/dry")"
+check 'the saved plan says that it is done' \
+  test "$(tail -n 1 "$tmp/plan")" = "# done $(stat -c %s "$image") \
+$(date -d "$(stat -c %y "$image")" +%s%N) \
+$(date -d "$(stat -c %z "$image")" +%s%N)"
+cp "$image" "$tmp/after"
+tool apply "$tmp/plan" "$image"
+expect_done 'a plan that is done already'
+tool set-header --save-plan="$tmp/plan" "$image" size 64M
+expect_refusal 'a plan is not overwritten' 1 '*was not saved*exists*'
+cmp -s "$image" "$tmp/after"
+check 'and then nothing is done' test $? = 0
+cp "$image.before" "$image"
+tool apply "$tmp/dry" "$image"
+expect_done 'apply a plan'
+check 'the result is the same' cmp -s "$image" "$tmp/after"
+
+# Interrupted after each step, and at each byte of it.
+python3 - "$tmp/dry" "$image.before" "$tmp/cut" << 'END'
+import re
+import sys
+
+steps = [[]]
+for line in open(sys.argv[1]):
+    match = re.match('0x([0-9a-f]+): ([0-9a-f]+) -> ([0-9a-f]+)', line)
+    if match:
+        steps[-1].append((int(match[1], 16), bytes.fromhex(match[3])))
+    elif line.startswith('sync'):
+        steps.append([])
+data = bytearray(open(sys.argv[2], 'rb').read())
+n = 0
+for step in steps:
+    for offset, new in step:
+        data[offset:offset + len(new)] = new
+        open(sys.argv[3] + '.%d' % n, 'wb').write(data)
+        n += 1
+END
+for cut in "$tmp"/cut.*; do
+  cp "$cut" "$image"
+  tool apply --force "$tmp/dry" "$image"
+  expect_done "completed: ${cut##*/}"
+  check "${cut##*/}: the image is as after the plan" \
+    cmp -s "$image" "$tmp/after"
+  if ! cmp -s "$cut" "$tmp/after"; then
+    check "${cut##*/}: a message says so" grep -q 'was completed' "$err"
+  fi
+  cp "$cut" "$image"
+  tool apply --reverse --force "$tmp/dry" "$image"
+  expect_done "undone: ${cut##*/}"
+  check "${cut##*/}: the image is as before the plan" \
+    cmp -s "$image" "$image.before"
+done
+
+# A plan of something else.
+fresh two-bitmaps
+patch 0x20f 41
+cp "$image" "$image.before"
+tool apply --force "$tmp/dry" "$image"
+expect_refusal 'other bytes than those of the plan' 1 \
+  '*neither expects nor leaves there*nothing was written'
+check 'nothing was written' cmp -s "$image" "$image.before"
+while IFS='|' read -r name wanted message line; do
+  printf '# qcow2tool plan 1: test\n%s\nsync\n' "$line" > "$tmp/bad"
+  tool apply --force "$tmp/bad" "$image"
+  expect_refusal "plan: $name" "$wanted" "*$message*"
+done << 'END'
+outside of its regions|2|outside of the first cluster|0x30000: 8000000000040000 -> 0000000000040000
+after the end of the file|1|ends before|0xffffffffff: 00 -> 01
+a flag of a bitmap|2|changes an entry other than|0x2c000f: 02 -> 03
+no hexadecimal number|1|line 2|0x5g: 00 -> 01
+no new bytes|1|line 2|0x50: 00 ->
+another length|1|line 2|0x50: 0000 -> 01
+something else|1|line 2|hello
+END
+printf '0x50: 00 -> 01\nsync\n' > "$tmp/bad"
+tool apply "$tmp/bad" "$image"
+expect_refusal 'a plan without its first line' 1 '*does not begin with*'
+
+# The plan as JSON.
+fresh two-bitmaps
+tool clear-feature-bit --output=json --dry-run "$image" autoclear bitmaps
+expect_answer 'JSON' << END
+{
+    "filename": "$image",
+    "command": "clear-feature-bit autoclear bitmaps",
+    "size": $(stat -c %s "$image"),
+    "changes": [
+        {"step": 0, "offset": 95, "old": "01", "new": "00", "field": "autoclear_features", "note": "bitmaps is cleared"}
+    ]
+}
+END
+tool clear-feature-bit --output=jsonl "$image" autoclear bitmaps
+expect_answer 'JSON on one line, of what was done' << END
+{"filename":"$image","command":"clear-feature-bit autoclear bitmaps","size":$(stat -c %s "$image"),"changes":[{"step":0,"offset":95,"old":"01","new":"00","field":"autoclear_features","note":"bitmaps is cleared"}]}
+END
+
+# Standard input, with any bytes.
+fresh two-bitmaps
+printf 'a\0b\xff' > "$tmp/data"
+# shellcheck disable=SC2086
+$QCOW2TOOL add-header-ext-stdio "$image" 0x1234 < "$tmp/data" \
+  > "$out" 2> "$err"
+status=$?
+expect_done 'data from standard input'
+tool extensions --magic=0x1234 --field=data_hex "$image"
+expect_answer 'its bytes' <<< 610062ff
+
+# The help of all commands.
+for command in $(edit_names); do
+  tool "$command" --help
+  expect "$command --help" 0
+  check "$command --help: at most 80 columns" \
+    test "$(awk 'length ($0) > 80' "$out" | wc -l)" = 0
+  check "$command --help names its page" \
+    grep -qx 'See qcow2tool-edit(1)\.' "$out"
+  tool "$command"
+  expect_usage "$command without operands" "$command" '*'
+done
+
+# The cases of QEMU's qcow2.py.
+if command -v qemu-img > /dev/null; then
+  mkdir "$tmp/cases"
+  (
+    cd "$tmp/cases" || exit 1
+    qemu-img create -q -f qcow2 v3.qcow2 64M
+    qemu-img create -q -f qcow2 -o compat=0.10 v2.qcow2 64M
+    qemu-img create -q -f raw base.raw 64M
+    qemu-img create -q -f qcow2 -b base.raw -F raw bk.qcow2
+    qemu-img create -q -f qcow2 -o compression_type=zstd zstd.qcow2 64M
+    qemu-img create -q -f qcow2 -o cluster_size=512 c512.qcow2 1M
+    cp v3.qcow2 bm.qcow2
+    qemu-img bitmap --add bm.qcow2 b0
+    qemu-img bitmap --add --disable bm.qcow2 b1
+    cp c512.qcow2 full.qcow2
+    { printf '\0\0\0\xaa\0\0\1\x88'; head -c 392 /dev/zero | tr '\0' z; } \
+      | dd of=full.qcow2 bs=1 seek=112 conv=notrunc status=none
+  ) > "$tmp/log" 2>&1
+  results python3 "$srcdir/tests/cli/edit-cases.py" "$tmp/cases" \
+    "$srcdir/tests/expected/cli-edit"
+  check 'there are 21 cases' [ "$n_results" = 21 ]
+else
+  skip 'the cases of qcow2.py' 'qemu-img is not installed'
+fi
+
+done_testing
