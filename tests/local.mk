@@ -87,6 +87,7 @@ shell_tests = \
 	%D%/cli/cli-completion.sh \
 	%D%/cli/cli-dump-header.sh \
 	%D%/cli/cli-dump.sh \
+	%D%/cli/cli-edit-random.sh \
 	%D%/cli/cli-edit.sh \
 	%D%/cli/cli-extensions.sh \
 	%D%/cli/cli-header.sh \
@@ -106,6 +107,7 @@ shell_tests = \
 	%D%/interop/interop-check.sh \
 	%D%/interop/interop-crash.sh \
 	%D%/interop/interop-disk-map.sh \
+	%D%/interop/interop-edit.sh \
 	%D%/interop/interop-layers.sh \
 	%D%/interop/interop-luks.sh \
 	%D%/interop/interop-snapshots.sh \
@@ -131,6 +133,7 @@ EXTRA_DIST += \
 	%D%/cli/complete.zsh \
 	%D%/cli/completion.sh \
 	%D%/cli/edit-cases.py \
+	%D%/cli/edit-random.py \
 	%D%/cli/edit_model.py \
 	%D%/cli/every-image.py \
 	%D%/cli/fault-shim.c \

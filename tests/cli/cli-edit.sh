@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The commands that write: what they change, what they refuse, plans, statuses.
 
+# shellcheck disable=SC2016,SC2034 # words for eval; lib.sh uses image
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 

@@ -1,0 +1,284 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Edits images at random, and compares each result with edit_model.py.
+
+  edit-random.py [--seed N] [--sequences N] FOLDER
+
+Makes the images with qemu-img in FOLDER.  Prints a line for each sequence: its
+name and, after a tab, the reason if it is wrong.  For every edit:
+
+* The file is as the model says, or, if the edit is refused, as before.
+* The plan, in JSON and as text, says what changed, and nothing else changes.
+* In each state in which a power failure can leave the image, a reader finds
+  the old or the new extensions and name, and bitmaps only where they are
+  valid.  A write within a sector of 512 bytes is done or not done; of several
+  sectors that are not synced, any may be.
+* From each of these states, apply and apply --reverse complete the plan."""
+
+import argparse
+import itertools
+import json
+import os
+import random
+import re
+import shlex
+import struct
+import subprocess
+import sys
+
+import edit_model as model
+
+TOOL = shlex.split(os.environ['QCOW2TOOL'])
+SECTOR = 512
+
+
+class Wrong(Exception):
+    pass
+
+
+def make_images(folder):
+    """Makes the images that sequences begin with, and returns their bytes."""
+    made = {}
+
+    def make(name, *words, bitmaps=0):
+        path = os.path.join(folder, name)
+        subprocess.run(['qemu-img', 'create', '-q', '-f', 'qcow2', *words,
+                        path, '64M'], check=True, cwd=folder)
+        for i in range(bitmaps):
+            words = ['--disable'] if i % 2 else []
+            subprocess.run(['qemu-img', 'bitmap', '--add', *words, path,
+                            'bitmap-%d' % i], check=True)
+        with open(path, 'rb') as file:
+            made[name] = file.read()
+
+    subprocess.run(['qemu-img', 'create', '-q', '-f', 'raw', 'base.raw',
+                    '64M'], check=True, cwd=folder)
+    backing = ['-b', 'base.raw', '-F', 'raw']
+    make('v3')
+    make('v2', '-o', 'compat=0.10')
+    make('bitmaps', bitmaps=3)
+    make('backing', *backing)
+    make('backing-v2', '-o', 'compat=0.10', *backing)
+    make('backing-bitmaps', *backing, bitmaps=3)
+    make('small', '-o', 'cluster_size=512')
+    make('small-bitmaps', '-o', 'cluster_size=4k', bitmaps=2)
+    make('small-backing', '-o', 'cluster_size=1k', *backing, bitmaps=2)
+    make('data-file', '-o', 'data_file=' + os.path.join(folder, 'data'))
+    return made
+
+
+def choose(rng, data):
+    """Returns a command, without its image."""
+    magics = [e[1] for e in model.extensions(data)[0]]
+    kind = rng.choice(['field', 'bit', 'add', 'add', 'delete', 'delete',
+                       'index', 'bitmap', 'bitmap'])
+    if kind == 'field':
+        name = rng.choice(['compatible_features', 'autoclear_features',
+                           'nb_snapshots', 'snapshot_offset', 'size',
+                           'l1_size', 'crypt_method', 'compression_type'])
+        limit = 256 ** model.FIELDS[name][1]
+        return ['set-header', name,
+                hex(rng.choice([0, 1, rng.randrange(limit)]))]
+    if kind == 'bit':
+        bit = rng.choice(['0', '1', '42', '63', 'bitmaps'])
+        group = 'autoclear' if bit == 'bitmaps' else rng.choice(model.GROUPS)
+        return [rng.choice(['set-feature-bit', 'clear-feature-bit']), group,
+                bit]
+    if kind == 'add':
+        length = rng.choice([0, 1, 7, 8, 9, 31, rng.randrange(600)])
+        return ['add-header-ext', hex(rng.choice([0x12345678, 0xcc, 0xabcd])),
+                'x' * length]
+    if kind == 'delete':
+        return ['del-header-ext', hex(rng.choice(magics + [0x12345678, 0xcc]))]
+    if kind == 'index':
+        return ['del-header-ext', '--index=%d' % rng.randrange(5)]
+    return ['remove-bitmap', '--index=%d' % rng.randrange(4)]
+
+
+def tool(*words):
+    result = subprocess.run(TOOL + list(words), stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, check=False)
+    if result.returncode not in (0, 1, 2, 3):
+        raise Wrong('status %d' % result.returncode)
+    return result
+
+
+def read(path):
+    with open(path, 'rb') as file:
+        return file.read()
+
+
+def write(path, data):
+    with open(path, 'wb') as file:
+        file.write(data)
+
+
+def steps_of(changes):
+    steps = {}
+    for change in changes:
+        steps.setdefault(change['step'], []).append(
+            (change['offset'], bytes.fromhex(change['old']),
+             bytes.fromhex(change['new'])))
+    return [steps[i] for i in sorted(steps)]
+
+
+def sectors_of(step):
+    """Returns the changes of a step by sector: lists of (offset, bytes)."""
+    sectors = {}
+    for offset, _, new in step:
+        at = 0
+        while at < len(new):
+            here = offset + at
+            size = min(SECTOR - here % SECTOR, len(new) - at)
+            sectors.setdefault(here // SECTOR, []).append(
+                (here, new[at:at + size]))
+            at += size
+    return list(sectors.values())
+
+
+def states(rng, data, steps):
+    """Yields the number of complete steps, and the bytes that a power failure
+    can leave after them."""
+    data = bytearray(data)
+    for i, step in enumerate(steps):
+        sectors = sectors_of(step)
+        subsets = list(itertools.islice(itertools.chain.from_iterable(
+            itertools.combinations(range(len(sectors)), n)
+            for n in range(len(sectors) + 1)), 1 << 12))
+        if len(subsets) > 24:
+            subsets = subsets[:1] + rng.sample(subsets, 23)
+        for subset in subsets:
+            torn = bytearray(data)
+            for k in subset:
+                for offset, new in sectors[k]:
+                    torn[offset:offset + len(new)] = new
+            yield i, bytes(torn)
+        for offset, old, new in step:
+            if data[offset:offset + len(old)] != old:
+                raise Wrong('step %d does not begin with the old bytes' % i)
+            data[offset:offset + len(new)] = new
+    yield len(steps), bytes(data)
+
+
+def view(data):
+    """Returns what a reader finds: fields, extensions, name and bitmaps."""
+    vouches = (model.field(data, 'version') == 3
+               and model.field(data, 'autoclear_features') & 1)
+    found = model.extensions(data)[0]
+    name_at = model.field(data, 'backing_file_offset')
+    name = data[name_at:name_at + model.field(data, 'backing_file_size')]
+    fields = [model.field(data, n) for n in model.FIELDS
+              if n not in ('backing_file_offset', 'autoclear_features')
+              and model.FIELDS[n][0] < model.header_length(data)]
+    others = [e[2] for e in found if e[1] != model.BITMAPS]
+    bitmaps = None
+    if vouches:
+        bitmaps = [bytes(data[e[0]:e[0] + e[1]])
+                   for e in model.directory(data)]
+    return fields, others, name if name_at else None, bitmaps
+
+
+def check_state(data, old, new):
+    """Fails unless a reader finds DATA to be the image OLD or NEW, or one of
+    these without bitmaps."""
+    found = view(data)
+    for other in (old, new):
+        expected = view(other)
+        if found[:3] == expected[:3] and found[3] in (None, expected[3]):
+            return
+    raise Wrong('a power failure leaves neither the old nor the new image')
+
+
+def edit(rng, folder, data, words, with_cuts):
+    """Does the edit WORDS, checks everything, and returns the bytes after
+    it."""
+    path = os.path.join(folder, 'image')
+    plan = os.path.join(folder, 'plan')
+    write(path, data)
+    if os.path.exists(plan):
+        os.remove(plan)
+    line = words[:1] + ['--force', '--save-plan=' + plan, '--output=json',
+                        path] + words[1:]
+    try:
+        expected, status = model.run(data, words), 0
+    except model.NotFound:
+        expected, status = data, 3
+    except model.NoRoom:
+        expected, status = data, 2
+    result = tool(*line)
+    after = read(path)
+    if result.returncode != 0 and after != data:
+        raise Wrong('it failed, and changed the image')
+    if len(after) != len(data):
+        raise Wrong('the file has another size')
+    if (words[0] == 'remove-bitmap' and result.returncode == 2
+            and b'shares a cluster' in result.stderr):
+        # A field that was changed before makes another structure overlap.
+        return after
+    if result.returncode != status:
+        raise Wrong('status %d, not %d: %r'
+                    % (result.returncode, status, result.stderr[:300]))
+    if after != expected:
+        raise Wrong('other bytes at %s' % ' '.join(
+            hex(i) for i in range(len(after)) if after[i] != expected[i])[:99])
+    if status != 0 or after == data:
+        return after
+
+    changes = json.loads(result.stdout)['changes']
+    steps = steps_of(changes)
+    unsafe = any('in no safe order' in (c['note'] or '') for c in changes)
+    for i, torn in states(rng, data, steps):
+        if not unsafe:
+            check_state(torn, data, after)
+        if not with_cuts and rng.random() > 0.05:
+            continue
+        for option, target in (([], after), (['--reverse'], data)):
+            write(path, torn)
+            result = tool('apply', '--force', *option, plan, path)
+            if result.returncode != 0 or read(path) != target:
+                raise Wrong('after step %d, apply %s: status %d %r'
+                            % (i, option, result.returncode,
+                               result.stderr[:300]))
+    return after
+
+
+def sequence(seed, folder, images):
+    rng = random.Random(seed)
+    name = rng.choice(sorted(images))
+    data = images[name]
+    done = []
+    try:
+        for _ in range(rng.randrange(1, 8)):
+            words = choose(rng, data)
+            done.append(' '.join(words)[:40])
+            after = edit(rng, folder, data, words, False)
+            # Where the extensions cannot be found, the sequence ends.
+            data = after
+            if (model.field(data, 'crypt_method') > 2
+                    or model.field(data, 'version') == 2
+                    and model.field(data, 'snapshot_offset') % 512):
+                break
+    except Wrong as error:
+        return '%s: %s: %s' % (name, '; '.join(done), error)
+    except (struct.error, IndexError) as error:
+        return '%s: %s: the model fails: %s' % (name, '; '.join(done), error)
+    return ''
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--seed', type=int, default=1)
+    parser.add_argument('--sequences', type=int, default=40)
+    parser.add_argument('folder')
+    options = parser.parse_args()
+    options.folder = os.path.abspath(options.folder)
+    images = make_images(options.folder)
+    for i in range(options.sequences):
+        wrong = sequence(options.seed + i, options.folder, images)
+        print('sequence %d%s' % (options.seed + i,
+                                 '\t' + re.sub(r'\s+', ' ', wrong)
+                                 if wrong else ''))
+        sys.stdout.flush()
+
+
+main()

@@ -1,0 +1,188 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Edits and QEMU exclude each other: each sees the lock of the other.  And an
+# edit that fails in the middle leaves the image as it was.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+require python3 qemu-img qemu-io
+image=$tmp/img.qcow2
+qemu-img create -q -f qcow2 "$image" 64M
+qemu-img bitmap --add "$image" b0
+qemu-img bitmap --add --disable "$image" b1
+cp "$image" "$tmp/before"
+
+# A lock that the file system does not have is not seen.
+if ! python3 - "$image" << 'END'
+import fcntl
+import os
+import struct
+import sys
+
+lock = struct.pack('hhqqhh', fcntl.F_RDLCK, 0, 100, 1, 0, 0)
+fcntl.fcntl(os.open(sys.argv[1], os.O_RDWR), 37, lock)
+END
+then
+  skip_all 'the file system of the temporary folder has no locks'
+fi
+
+# with_lock SECONDS TYPE START LENGTH... COMMAND: runs COMMAND while another
+# process holds locks.
+cat > "$tmp/lock.py" << 'END'
+import fcntl
+import os
+import struct
+import subprocess
+import sys
+
+image, locks, *command = sys.argv[1:]
+fd = os.open(image, os.O_RDWR)
+for lock in locks.split():
+    kind, start, length = lock.split(',')
+    kind = fcntl.F_WRLCK if kind == 'w' else fcntl.F_RDLCK
+    fcntl.fcntl(fd, 37, struct.pack('hhqqhh', kind, 0, int(start),
+                                    int(length), 0, 0))
+sys.exit(subprocess.run(command, pass_fds=()).returncode)
+END
+
+# locked LOCKS ARGUMENT...: runs the program while another one holds LOCKS.
+locked ()
+{
+  # shellcheck disable=SC2086
+  python3 "$tmp/lock.py" "$image" "$1" $QCOW2TOOL "${@:2}" > "$out" 2> "$err"
+  status=$?
+}
+
+# Locks as QEMU takes them.  A writer holds 101 103 201 203, a reader that
+# shares nothing 201 203; each alone is a conflict, too.
+for locks in 'r,101,1' 'r,103,1' 'r,200,1' 'r,201,1' 'r,203,1' 'w,101,1' \
+    'w,100,1' 'w,201,1' 'w,0,0' 'w,50,200' 'r,101,1 r,103,1 r,201,1 r,203,1'; do
+  for force in '' --force; do
+    # shellcheck disable=SC2086
+    locked "$locks" clear-feature-bit $force "$image" autoclear bitmaps
+    expect_refusal "a lock $locks $force" 1 '*another program*'
+    check "a lock $locks $force: nothing is written" \
+      cmp -s "$image" "$tmp/before"
+  done
+  locked "$locks" clear-feature-bit --dry-run "$image" autoclear bitmaps
+  expect "a dry run with a lock $locks" 0
+done
+# These are no conflict: a reader that shares everything, bytes that no one
+# asks for, and a program that locks the whole file to read it.
+for locks in 'r,100,1' 'r,102,1' 'r,202,1' 'r,99,1' 'r,0,0' 'w,300,9'; do
+  locked "$locks" clear-feature-bit "$image" autoclear bitmaps
+  expect "no conflict: $locks" 0
+  cp "$tmp/before" "$image"
+done
+
+# Programs of QEMU.  qemu_io OPTION...: starts qemu-io, which has the image
+# open when this returns; stop_qemu_io ends it.
+qemu_io ()
+{
+  local line
+
+  coproc QEMU { exec qemu-io "$@" "$image" 2>&1; }
+  # shellcheck disable=SC2153 # coproc sets it
+  qemu=$QEMU_PID
+  printf 'length\n' >&"${QEMU[1]}"
+  IFS= read -r -t 20 line <&"${QEMU[0]}"
+}
+
+stop_qemu_io ()
+{
+  printf 'quit\n' >&"${QEMU[1]}"
+  wait "$qemu"
+}
+
+qemu_io
+tool clear-feature-bit "$image" autoclear bitmaps
+expect_refusal 'qemu-io writes' 1 '*another program*'
+stop_qemu_io
+cp "$tmp/before" "$image"
+qemu_io -r
+tool clear-feature-bit "$image" autoclear bitmaps
+expect_refusal 'qemu-io reads, and lets no one write' 1 '*another program*'
+stop_qemu_io
+qemu_io -r -U
+tool clear-feature-bit "$image" autoclear bitmaps
+expect 'qemu-io reads with -U' 0
+stop_qemu_io
+cp "$tmp/before" "$image"
+
+# An edit that is stopped while it holds its lock.
+if command -v strace > /dev/null \
+    && strace -o /dev/null true 2> /dev/null \
+    && [ -z "${QCOW2TOOL_SANITIZED-}${QCOW2TOOL_SLOW-}" ]; then
+  # shellcheck disable=SC2086
+  strace -f -o /dev/null -e trace=pwrite64 \
+    -e inject=pwrite64:delay_enter=3000000:when=1 \
+    $QCOW2TOOL clear-feature-bit "$image" autoclear bitmaps &
+  editor=$!
+  for ((i = 0; i < 200; i++)); do
+    qemu-img info "$image" > "$out" 2>&1 || break
+    sleep 0.01
+  done
+  check 'qemu-img info sees the lock of an edit' \
+    grep -q 'Failed to get shared "write" lock' "$out"
+  check 'qemu-img info -U reads' qemu-img info -U "$image" > /dev/null
+  check 'qemu-io does not write meanwhile' \
+    test "$(qemu-io -c quit "$image" 2>&1 | grep -c 'Failed to get')" = 1
+  tool set-feature-bit "$image" compatible 5
+  expect_refusal 'a second edit' 1 '*another program*'
+  wait "$editor"
+  cp "$tmp/before" "$image"
+
+  # Each system call that writes fails once, or ends the process.
+  tool remove-bitmap --index=0 "$image"
+  cp "$image" "$tmp/after"
+  for call in pwrite64 fdatasync pread64 fallocate; do
+    for failure in error=ENOSPC error=EIO; do
+      for when in 1 2 3 4 5 6 7 8 9; do
+        cp "$tmp/before" "$image"
+        rm -f "$tmp/plan"
+        # shellcheck disable=SC2086
+        strace -f -o /dev/null -e trace=$call \
+          -e inject=$call:$failure:when=$when \
+          $QCOW2TOOL remove-bitmap --save-plan="$tmp/plan" --index=0 "$image" \
+          > "$out" 2> "$err"
+        status=$?
+        name="$call $when: $failure"
+        if [ "$status" = 0 ]; then
+          check "$name: done" cmp -s "$image" "$tmp/after"
+        elif ! cmp -s "$image" "$tmp/before"; then
+          fail "$name: status $status, and the image has changed" \
+            "$(cat "$err")"
+        else
+          check "$name: status $status, a message, and the image is as before" \
+            [ -s "$err" ]
+        fi
+      done
+    done
+  done
+  for call in pwrite64 fdatasync; do
+    for when in 1 2 3 4 5 6; do
+      cp "$tmp/before" "$image"
+      rm -f "$tmp/plan"
+      # shellcheck disable=SC2086
+      strace -f -o /dev/null -e trace=$call \
+        -e inject=$call:signal=KILL:when=$when \
+        $QCOW2TOOL remove-bitmap --save-plan="$tmp/plan" --index=0 "$image" \
+        > "$out" 2> "$err"
+      cp "$image" "$tmp/cut"
+      qemu-img info "$image" > "$out" 2>&1
+      check "killed at $call $when: the image opens" test $? = 0
+      tool apply --force "$tmp/plan" "$image"
+      expect "killed at $call $when: apply" 0
+      check "killed at $call $when: it is done" cmp -s "$image" "$tmp/after"
+      cp "$tmp/cut" "$image"
+      tool apply --reverse --force "$tmp/plan" "$image"
+      expect "killed at $call $when: apply --reverse" 0
+      check "killed at $call $when: it is undone" cmp -s "$image" "$tmp/before"
+    done
+  done
+else
+  skip 'an edit that is stopped or fails' 'strace cannot be used'
+fi
+
+done_testing
