@@ -98,6 +98,7 @@ shell_tests = \
 	%D%/cli/cli-layers.sh \
 	%D%/cli/cli-map.sh \
 	%D%/cli/cli-output.sh \
+	%D%/cli/cli-qcow2-py.sh \
 	%D%/cli/cli-samples.sh \
 	%D%/cli/cli-snapshots.sh \
 	%D%/cli/cli-table.sh \
@@ -272,6 +273,7 @@ sanitizer_tests = $(process_tests) \
 	%D%/cli/cli-huge.sh \
 	%D%/cli/cli-images.sh \
 	%D%/cli/cli-output.sh \
+	%D%/cli/cli-qcow2-py.sh \
 	%D%/cli/cli-samples.sh \
 	%D%/cli/cli-usage.sh \
 	%D%/cli/cli-writer.sh
@@ -281,6 +283,7 @@ dist_tests = \
 	%D%/source/check-docs.sh \
 	%D%/source/check-layers.sh \
 	%D%/source/check-packaging.sh \
+	%D%/cli/cli-qcow2-py.sh \
 	%D%/cli/cli-samples.sh \
 	%D%/fuzz/replay-image \
 	%D%/unit/test-findings

@@ -1,0 +1,115 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# contrib/qcow2.py edits images in place of QEMU's program, and as a module.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+require python3
+export QCOW2TOOL
+export PYTHONDONTWRITEBYTECODE=1
+
+qcow2py ()
+{
+  python3 "$srcdir/contrib/qcow2.py" "$image" "$@" > "$out" 2> "$err"
+  status=$?
+}
+
+copy two-bitmaps edited
+qcow2py set-feature-bit incompatible 63
+check 'an unknown bit: status 0, no output' \
+  test "$status.$(wc -c < "$out").$(wc -c < "$err")" = 0.0.0
+check 'the bit is set' \
+  test "$(od -An -tx1 -j 72 -N 8 "$image" | tr -d ' ')" = 8000000000000000
+qcow2py set-header incompatible_features 0
+expect 'a mask' 0
+image two-bitmaps
+cmp -s "$image" "$tmp/edited.qcow2"
+check 'all bytes are as before' test $? = 0
+image=$tmp/edited.qcow2
+for value in 0x4000000 0o400000000 0b100000000000000000000000000 67_108_864 \
+    ' 67108864 '; do
+  qcow2py set-header size "$value"
+  expect "a number: '$value'" 0
+done
+for words in 'set-header size 064' 'set-header size 64M' 'set-header size -1' \
+    'set-header size 18446744073709551616' 'set-header version 4294967296' \
+    'set-header nosuch 1' 'set-header compression_type 1' \
+    'set-feature-bit nosuch 1' 'set-feature-bit autoclear 64' \
+    'set-feature-bit autoclear bitmaps' 'add-header-ext name data' \
+    'add-header-ext 0x1234 dät' 'del-header-ext Bitmaps' 'del-header-ext' \
+    'set-header size' 'add-header-ext 0 data'; do
+  # shellcheck disable=SC2086 # words
+  qcow2py $words
+  expect "qcow2.py IMAGE $words" 1
+  check "qcow2.py IMAGE $words: a message" [ -s "$err" ]
+  cmp -s "$image" "$tmp/two-bitmaps.qcow2"
+  check "qcow2.py IMAGE $words: nothing is written" test $? = 0
+done
+qcow2py del-header-ext 0x12345678
+expect_answer 'an extension that does not exist' <<< 'No such header extension'
+qcow2py nosuch
+expect_answer 'an unknown command' <<< "Unknown command 'nosuch'"
+qcow2py add-header-ext 0x12345678 'some data'
+expect 'add an extension' 0
+tool extensions --magic=0x12345678 --field=data "$image"
+expect_answer 'its data' <<< 'some data'
+qcow2py del-header-ext 0x12345678
+cmp -s "$image" "$tmp/two-bitmaps.qcow2"
+check 'and delete it' test $? = 0
+printf '\0\77%s' 'Test feature' \
+  | python3 "$srcdir/contrib/qcow2.py" "$image" add-header-ext-stdio 0x1234
+tool extensions --magic=0x1234 --field=data_hex "$image"
+expect_answer 'data with NUL bytes' <<< 003f546573742066656174757265
+cp "$tmp/two-bitmaps.qcow2" "$image"
+
+# As a module.
+cat > "$tmp/module.py" << 'END'
+import sys
+
+sys.path.insert(0, sys.argv[1] + '/contrib')
+import qcow2
+from qcow2 import QcowHeader, QcowHeaderExtension
+
+with open(sys.argv[2], 'r+b') as fd:
+    before = fd.read()
+    h = QcowHeader(fd)
+    assert h.size == 64 << 20 and h.cluster_bits == 16, vars(h)
+    assert h.cluster_size == 65536 and h.header_length == 112
+    assert [hex(e.magic) for e in h.extensions] == ['0x6803f857', '0x23852875']
+    h.update(fd)
+    fd.seek(0)
+    assert fd.read() == before
+    h.l1_table_offset = 0x123456789a
+    h.l1_size = 7
+    h.update(fd)
+    fd.seek(0)
+    after = fd.read()
+    assert after[36:48].hex() == '00000007000000123456789a', after[36:48]
+    assert after[:36] == before[:36] and after[48:] == before[48:]
+    h = QcowHeader(fd)
+    h.extensions.append(QcowHeaderExtension(0x12345678, 5, b'hello'))
+    h.update(fd)
+    h.extensions.pop()
+    h.update(fd)
+    fd.seek(0)
+    assert fd.read() == after
+    h.extensions.append(QcowHeaderExtension(1, 70000, bytes(70000)))
+    try:
+        h.update(fd)
+        assert False
+    except ValueError:
+        pass
+    fd.seek(0)
+    assert fd.read() == after
+with open(sys.argv[3], 'rb') as fd:
+    h = qcow2.QcowHeader(fd)
+    assert h.version == 2 and h.refcount_order == 4
+    assert h.incompatible_features == 0
+END
+sample version2
+python3 "$tmp/module.py" "$srcdir" "$image" "$sample" > "$out" 2> "$err"
+status=$?
+expect_answer 'the module' < /dev/null
+
+done_testing
