@@ -228,21 +228,26 @@ report_describe (const Report *report, Emitter *emitter)
   emitter_end (emitter);
 }
 
-/* Appends LINES, indented, unless they are NULL or were SAID before.  SAID
- * takes ownership of LINES. */
+/* Appends those of the LINES that were not SAID before, indented.  Takes
+ * ownership of LINES, which may be NULL. */
 static void
 print_comment (GString *out, GHashTable *said, char *lines)
 {
-  if (lines == NULL || !g_hash_table_add (said, lines))
+  g_autofree char *owned = lines;
+
+  if (lines == NULL)
     return;
 
   g_auto (GStrv) each = g_strsplit (lines, "\n", -1);
   for (char **line = each; *line != NULL; line++)
-    g_string_append_printf (out, "    %s\n", *line);
+    {
+      if (g_hash_table_add (said, g_strdup (*line)))
+        g_string_append_printf (out, "    %s\n", *line);
+    }
 }
 
-/* Appends the findings in scope to OUT, for people.  Each consequence and each
- * remedy is printed only once. */
+/* Appends the findings in scope to OUT, for people.  Each line about a
+ * consequence or a remedy is printed only once. */
 void
 report_print (const Report *report, GString *out)
 {

@@ -134,10 +134,21 @@ edit_bitmaps_are_some_of (const GPtrArray *some, const GPtrArray *all)
   return found == some->len;
 }
 
+/* Returns the number of errors by the rule that the row RULE is of.  Which row
+ * of a rule is broken may depend on a bit that an edit changes. */
 static guint64
-count (const EditJudgement *judgement, Qcow2RuleIndex rule)
+count_errors (const EditJudgement *judgement, Qcow2RuleIndex rule)
 {
-  return qcow2_findings_get_use (judgement->findings, rule)->n;
+  guint64 n = 0;
+
+  for (guint i = 0; i < QCOW2_N_RULES; i++)
+    {
+      if (qcow2_rules[i].severity == QCOW2_SEVERITY_ERROR
+          && g_str_equal (qcow2_rules[i].id, qcow2_rules[rule].id))
+        n += qcow2_findings_get_use (judgement->findings, i)->n;
+    }
+
+  return n;
 }
 
 /* Returns the first finding of the row RULE, or NULL if none was kept. */
@@ -174,7 +185,8 @@ edit_judgement_compare (const EditJudgement *before,
   for (guint i = 0; i < QCOW2_N_RULES; i++)
     {
       if (qcow2_rules[i].severity != QCOW2_SEVERITY_ERROR
-          || count (after, i) <= count (before, i))
+          || qcow2_findings_get_use (after->findings, i)->n == 0
+          || count_errors (after, i) <= count_errors (before, i))
         continue;
 
       const Qcow2Finding *finding = find (after, i);

@@ -108,26 +108,45 @@ advice_get_consequence (const Qcow2Finding *finding, const Qcow2Image *image,
   return g_string_free (g_steal_pointer (&out), FALSE);
 }
 
-/* Returns shell commands that clear the bitmaps bit and that restore it.
- * Clearing the bit loses nothing that is not lost already, as long as it can
- * be restored before a program opens the image for writing. */
-static char *
-hide_bitmaps (const Qcow2Header *header)
-{
-  const Qcow2Field *field
-      = QCOW2_FIELD (qcow2_header_record, Qcow2Header, autoclear_features);
-  /* The last byte, whose lowest bit marks the bitmaps as consistent. */
-  const guint at = qcow2_record_get_offset (&qcow2_header_record, field)
-                   + field->size - 1;
-  const guint8 now = (guint8) (header->autoclear_features & 0xff);
-  const guint8 then = now & (guint8) ~QCOW2_AUTOCLEAR_BITMAPS;
+/* The rules that say that the end of an entry of the bitmap directory, or of
+ * the directory, is not known: no bitmap can be taken out. */
+static const char *const framing_rules[]
+    = { "BDIR-01", "BDIR-02", "BDIR-04", "BDIR-21", NULL };
 
-  return g_strdup_printf (
-      "to open it without its bitmaps, on a copy: "
-      "printf '\\%03o' | dd of=COPY bs=1 seek=%u conv=notrunc\n"
-      "undo, before anything opened it read-write: "
-      "printf '\\%03o' | dd of=COPY bs=1 seek=%u conv=notrunc",
-      then, at, now, at);
+/* Returns whether the directory in FINDINGS can be edited as far as the bitmap
+ * of FINDING. */
+static gboolean
+is_removable (const Qcow2Finding *finding, const Qcow2Findings *findings)
+{
+  return finding->subject.bitmap != QCOW2_NO_INDEX
+         && !g_strv_contains (framing_rules, finding->rule)
+         && qcow2_findings_get_use (findings, QCOW2_BEXT_06_REFUSED)->n == 0
+         && qcow2_findings_get_use (findings, QCOW2_BEXT_06_FAR)->n == 0
+         && qcow2_findings_get_use (findings, QCOW2_BEXT_06)->n == 0;
+}
+
+/* Returns commands that take the bitmap of FINDING out of the directory, that
+ * hide all bitmaps, and that undo either of them.  Hiding bitmaps loses
+ * nothing that is not lost already, as long as it can be undone before a
+ * program opens the image for writing. */
+static char *
+remove_or_hide (const Qcow2Finding *finding, const Qcow2Findings *findings)
+{
+  GString *out = g_string_new (NULL);
+
+  if (is_removable (finding, findings))
+    g_string_append_printf (
+        out,
+        "to take it out, and keep the other bitmaps: qcow2tool "
+        "remove-bitmap --index=" QCOW2_U64_FORMAT " --save-plan=PLAN IMAGE\n",
+        finding->subject.bitmap);
+  g_string_append (
+      out,
+      "to open the image without its bitmaps: qcow2tool clear-feature-bit "
+      "--save-plan=PLAN IMAGE autoclear bitmaps\n"
+      "undo, before anything opened it read-write: qcow2tool apply --reverse "
+      "PLAN IMAGE");
+  return g_string_free (out, FALSE);
 }
 
 /* qemu-img arguments that name an image that needs a key to be opened. */
@@ -147,7 +166,7 @@ make_command (const Qcow2Header *header, const char *before, const char *file,
   return g_strdup_printf ("qemu-img %s " WITH_KEY "%s", before, file, after);
 }
 
-/* A remedy: its short description and, unless hide_bitmaps () makes them, what
+/* A remedy: its short description and, unless remove_or_hide () makes it, what
  * its command is for and the arguments of make_command (). */
 typedef struct
 {
@@ -161,8 +180,9 @@ typedef struct
 static const Remedy remedies[] = {
   [QCOW2_REMEDY_NONE] = { NULL, NULL, NULL, NULL, NULL },
   [QCOW2_REMEDY_CLEAR_BITMAPS_BIT]
-  = { "on a copy, clear the bitmaps bit of autoclear_features", NULL, NULL,
-      NULL, NULL },
+  = { "qcow2tool remove-bitmap for one bitmap, clear-feature-bit for all of "
+      "them",
+      NULL, NULL, NULL, NULL },
   [QCOW2_REMEDY_REMOVE]
   = { "after a full backup, qemu-img bitmap --remove",
       "to get rid of the bitmap, when nothing has the image open and after a "
@@ -203,7 +223,7 @@ advice_get_remedy (const Qcow2Finding *finding, const Qcow2Image *image,
       || get_excuse (finding, image) != QCOW2_EXCUSE_NONE)
     return NULL;
   if (kind == QCOW2_REMEDY_CLEAR_BITMAPS_BIT)
-    return hide_bitmaps (h);
+    return remove_or_hide (finding, findings);
 
   const gboolean decrypts
       = kind == QCOW2_REMEDY_CONVERT && h->crypt_method != 0;

@@ -207,6 +207,7 @@ last-name-past-directory 1
 name-size-1023-misframed 1
 directory-size-8 0
 file-ends-in-name 1
+file-ends-after-entry-head 1
 END
 fresh last-name-past-directory
 tool remove-bitmap --index=0 "$image"

@@ -134,6 +134,16 @@ class Image:
             names.append(name.split(b'\0')[0])
         return names
 
+    @staticmethod
+    def states_in(path):
+        """Returns the name and the state of each bitmap of the image PATH."""
+        done = run(*findings.TOOL, 'bitmaps', '--output=json', path)
+        return [(bitmap['name'], bitmap['state'])
+                for bitmap in json.loads(done.stdout)['bitmaps'] or []]
+
+    def bitmap_states(self):
+        return self.states_in(self.path)
+
     def listed_bitmaps(self):
         data = self.info['format-specific']['data']
         return data.get('bitmaps', [])
@@ -382,8 +392,19 @@ def judge_sentences(image, seen):
 # Remedies.
 
 
-def run_printed(command, copy):
-    run('sh', '-c', command.replace('COPY', shlex.quote(copy)))
+PLAN = os.path.join(findings.IMAGES, 'plan')
+
+
+def run_printed(command, copy, *more):
+    """Runs a command as it was printed, on COPY."""
+    words = [{'IMAGE': copy}.get(word, word).replace('PLAN', PLAN)
+             for word in shlex.split(command)]
+    return run(*findings.TOOL, *words[1:], *more)
+
+
+def forget_plan():
+    if os.path.exists(PLAN):
+        os.remove(PLAN)
 
 
 def read(path):
@@ -391,25 +412,69 @@ def read(path):
         return file.read()
 
 
-def try_hiding(image):
-    """Runs the two commands of the remedy exactly as they are printed."""
-    problems = image.with_remedy("printf '")
-    remedies = {problem['remedy'] for problem in problems}
-    if len(remedies) != 1:
-        return ['there is more than one: ' + ' / '.join(remedies)]
+def commands_of(problems, name):
+    """Returns the commands called NAME in the remedies of PROBLEMS."""
+    return {command for problem in problems for command
+            in re.findall('qcow2tool %s .*' % name, problem['remedy'])}
 
-    there, back = re.findall(r"printf '.*conv=notrunc", remedies.pop())
+
+def try_hiding(image):
+    """Runs the command that hides all bitmaps, and the one that undoes it,
+    exactly as they are printed."""
+    problems = image.with_remedy('qcow2tool clear-feature-bit')
+    there, = commands_of(problems, 'clear-feature-bit')
+    back, = commands_of(problems, 'apply')
     copy = image.copy()
-    run_printed(there, copy)
+    forget_plan()
+    done = run_printed(there, copy)
+    if done.returncode != 0:
+        return [text_of(done)]
     differences = []
     if all(problem in problems for problem
            in image.refusing + image.either_way) and not qemu_opens(copy):
         differences.append('QEMU does not open it after ' + there)
     if read(copy) == read(image.path):
         differences.append('the image is unchanged after ' + there)
-    run_printed(back, copy)
+    done = run_printed(back, copy)
+    if done.returncode != 0:
+        return differences + [text_of(done)]
     if read(copy) != read(image.path):
         differences.append('the image is not as before after ' + back)
+    return differences
+
+
+def try_taking_out(image):
+    """Runs each command that removes one bitmap, and undoes it."""
+    problems = image.with_remedy('qcow2tool remove-bitmap')
+    before = image.bitmap_states()
+    differences = []
+    for there in sorted(commands_of(problems, 'remove-bitmap')):
+        index = int(re.search('--index=([0-9]+)', there)[1])
+        copy = image.copy()
+        forget_plan()
+        done = run_printed(there, copy)
+        if done.returncode == 2 and 'shares a cluster' in text_of(done):
+            continue
+        # What is wrong after the bitmap may become another error.
+        if done.returncode == 2 and 'would be damaged' in text_of(done) \
+                and len(image.refusing) > 1:
+            continue
+        if done.returncode != 0:
+            differences.append(text_of(done))
+            continue
+        after = Image.states_in(copy)
+        if [name for name, _ in after] \
+                != [name for name, _ in before[:index] + before[index + 1:]]:
+            differences.append('other bitmaps are left after ' + there)
+        own = [problem for problem in image.answer.problems
+               if problem['bitmap'] == index]
+        if all(problem in own for problem
+               in image.refusing + image.either_way) and not qemu_opens(copy):
+            differences.append('QEMU does not open it after ' + there)
+        back, = commands_of(problems, 'apply')
+        done = run_printed(back, copy, '--force')
+        if done.returncode != 0 or read(copy) != read(image.path):
+            differences.append('the image is not as before: ' + text_of(done))
     return differences
 
 
@@ -473,7 +538,10 @@ def judge_remedies(tap, image, seen):
     """Tries the remedies to which no other damage is an obstacle."""
     uncertain = image.refusing + image.either_way
     repairable = image.with_remedy('qemu-img check -r all')
-    wanted = [('bytes', try_hiding, image.with_remedy("printf '")),
+    wanted = [('hide', try_hiding,
+               image.with_remedy('qcow2tool clear-feature-bit')),
+              ('take out', try_taking_out,
+               image.with_remedy('qcow2tool remove-bitmap')),
               ('in vain', try_in_vain,
                [problem for problem in image.refusing
                 if problem['rule'].startswith('EXT-')
@@ -552,7 +620,7 @@ def judge_encrypted(tap):
 
 # Everything here must occur, or some of the tests above test nothing.
 NEEDED = list(VISIBLE) + [
-    ('bytes', 'BEXT-03'), ('bytes', 'BDIR-05'), ('bytes', 'BTAB-01'),
+    ('hide', 'BEXT-03'), ('hide', 'BDIR-05'), ('take out', 'BTAB-01'),
     ('in vain', 'EXT-12'), ('remove', 'BDIR-07'), ('remove', 'BDIR-09'),
     ('remove', 'BTAB-05'), ('convert', 'OVL-01'), ('convert', 'OVL-02'),
     ('convert', 'HDR-18'), ('repair', 'HDR-18'), ('repair', 'HDR-19'),
