@@ -93,6 +93,7 @@ shell_tests = \
 	%D%/cli/cli-header.sh \
 	%D%/cli/cli-huge.sh \
 	%D%/cli/cli-images.sh \
+	%D%/cli/cli-info.sh \
 	%D%/cli/cli-instructions.sh \
 	%D%/cli/cli-list.sh \
 	%D%/cli/cli-layers.sh \
@@ -109,6 +110,7 @@ shell_tests = \
 	%D%/interop/interop-crash.sh \
 	%D%/interop/interop-disk-map.sh \
 	%D%/interop/interop-edit.sh \
+	%D%/interop/interop-info.sh \
 	%D%/interop/interop-layers.sh \
 	%D%/interop/interop-luks.sh \
 	%D%/interop/interop-snapshots.sh \
@@ -150,6 +152,7 @@ EXTRA_DIST += \
 	%D%/interop/interop-compare.py \
 	%D%/interop/interop-crash.py \
 	%D%/interop/interop-disk-map.py \
+	%D%/interop/interop-info.py \
 	%D%/interop/interop-layers.py \
 	%D%/interop/interop-luks.py \
 	%D%/interop/interop-map.py \

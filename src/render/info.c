@@ -191,6 +191,15 @@ append_children (const InfoFacts *facts, GString *out)
   append_size (out, "    disk size: ", facts->disk_size, FALSE);
 }
 
+static void
+add_backing_format (const InfoFacts *facts, QemuTree *tree)
+{
+  const QemuString format = get_backing_format (facts);
+
+  if (get_backing_file (facts).len > 0 && format.len > 0)
+    qemu_tree_add_cut (tree, "backing-filename-format", format);
+}
+
 /* Begins the output for the image with FACTS.  It is appended to TREE, which
  * appends to OUT.  FACTS, TREE and OUT must outlive the returned Info, which
  * info_end () frees. */
@@ -212,6 +221,7 @@ info_begin (const InfoFacts *facts, QemuTree *tree, GString *out)
   qemu_tree_begin_object (tree, NULL);
   if (facts->with_children)
     add_children (facts, tree);
+  add_backing_format (facts, tree);
   return info;
 }
 
@@ -234,10 +244,6 @@ info_add_snapshot (Info *info, const Qcow2Snapshot *snapshot)
 static void
 add_sizes (const InfoFacts *facts, QemuTree *tree)
 {
-  const QemuString format = get_backing_format (facts);
-
-  if (get_backing_file (facts).len > 0 && format.len > 0)
-    qemu_tree_add_cut (tree, "backing-filename-format", format);
   qemu_tree_add_number (tree, "virtual-size", get_virtual_size (facts));
   qemu_tree_add_word (tree, "filename", facts->filename);
   if (facts->header->cluster_size != QCOW2_ABSENT)

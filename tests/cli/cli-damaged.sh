@@ -117,7 +117,7 @@ if command -v strace > /dev/null && [ -z "${QCOW2TOOL_SANITIZED-}" ] \
       backing-file-with-format backing-name-json; do
     image $name
     : > "$tmp/trace"
-    for command in header extensions bitmaps bitmap-table; do
+    for command in info header extensions bitmaps bitmap-table; do
       # shellcheck disable=SC2086 # it may be several words
       (cd "$tmp" && strace -f -o "$tmp/trace-$command" \
         -e trace=openat,open,connect,execve $QCOW2TOOL $command "$image") \

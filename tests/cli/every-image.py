@@ -39,7 +39,7 @@ NOT_ASCII = bytes(range(0x80, 0x100))
 # The number of images for one run, and the command lines that take one image.
 BATCH = 16
 ONE_IMAGE = re.compile('bitmap-map|map|dump-header'
-                       '|(bitmaps|snapshots) --names')
+                       '|(bitmaps|snapshots) --names|info --output=json$')
 
 # Characters that may affect a terminal: controls, C1, bidirectional and
 # zero-width characters, tags.

@@ -9,6 +9,7 @@
                                   lines for results () of lib.sh
   rules SCHEMA                    standard input is a list of rules
   map SCHEMA KIND                 standard input is a map, or a line of one
+  info SCHEMA                     each line of standard input is one from info
   corpus SCHEMA COMMAND IMAGE...  --output=json, --output=jsonl, the text, the
                                   exit status and the bytes of each image
                                   agree; COMMAND is one word
@@ -806,6 +807,15 @@ def check_map(schema_path, kind):
     Schema(schema_path, kind).validate('map', document)
 
 
+def check_info(schema_path):
+    schemas = {kind: Schema(schema_path, kind)
+               for kind in ('info', 'unread-info')}
+    for line in sys.stdin.buffer:
+        answer = parse('info', line)
+        kind = 'unread-info' if 'error' in answer else 'info'
+        schemas[kind].validate(answer['filename'], answer)
+
+
 def check_stream(*paths):
     patience = 60 if SLOW else 10
     with subprocess.Popen(TOOL + ['header', '--output=jsonl',
@@ -1099,7 +1109,7 @@ def check_qemu_dump(*paths):
 
 COMMANDS = {'lines': check_lines, 'answers': check_answers,
             'refusals': check_refusals, 'rules': check_rules,
-            'map': check_map, 'corpus': check_corpus,
+            'map': check_map, 'info': check_info, 'corpus': check_corpus,
             'stream': check_stream, 'memory': check_memory,
             'qemu-dump': check_qemu_dump}
 

@@ -1,0 +1,433 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# info.  What is printed about images of the builder is written here by hand,
+# and compared with qemu-img info where that is installed.
+# interop-info.sh compares random images.
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+export TZ=UTC
+
+# info NAME ARGUMENT...: runs info on an image of the builder.
+info ()
+{
+  image "$1"
+  tool info "${@:2}" "$image"
+}
+
+# Prints the room that a file takes on its disk, in bytes.
+disk_bytes ()
+{
+  stat -c '%b %B' "$1" | { read -r n size; echo $((n * size)); }
+}
+
+# Prints the output without that room, which depends on the file system.
+without_room ()
+{
+  sed '/^disk size: /d; /^    disk size: /d; /"actual-size": /d' "$out"
+}
+
+# expect_info NAME STATUS: the last run ended with STATUS, and its output,
+# without the room, equals standard input.
+expect_info ()
+{
+  expect "$1" "$2"
+  without_room > "$tmp/found"
+  expect_same "$1: output" - "$tmp/found"
+}
+
+# Text.
+
+info two-snapshots
+expect_info 'text' 0 << END
+image: $image
+file format: qcow2
+virtual size: 64 MiB (67108864 bytes)
+cluster_size: 65536
+Snapshot list:
+ID        TAG               VM SIZE                DATE     VM CLOCK     ICOUNT
+1         snap1                 0 B 2023-11-14 22:13:20 00:00:00.000           
+2         snap2                 0 B 2023-11-14 22:13:20 00:00:00.000           
+Format specific information:
+    compat: 1.1
+    compression type: zlib
+    lazy refcounts: false
+    bitmaps:
+        [0]:
+            flags:
+                [0]: auto
+            name: bm0
+            granularity: 65536
+        [1]:
+            flags:
+                [0]: auto
+            name: bm1
+            granularity: 32768
+    refcount bits: 16
+    corrupt: false
+    extended l2: false
+END
+check 'text: no messages' test ! -s "$err"
+check 'text: the room on the disk' grep -qE \
+  '^disk size: [0-9.]+ ([KMGTPE]i)?B$' "$out"
+cp "$out" "$tmp/text"
+tool info --output=human "$image"
+check '--output=human is text' cmp -s "$tmp/text" "$out"
+tool info -U -f qcow2 "$image"
+check '-U and -f qcow2 change nothing' cmp -s "$tmp/text" "$out"
+TZ=XYZ-5:30 tool info "$image"
+check 'dates are in local time' test \
+  "$(grep -c ' 0 B 2023-11-15 03:43:20 ' "$out")" = 2
+
+info version-2-backing-file
+expect_info 'version 2' 0 << END
+image: $image
+file format: qcow2
+virtual size: 64 MiB (67108864 bytes)
+cluster_size: 65536
+backing file: base.raw (actual path: $tmp/base.raw)
+backing file format: raw
+Format specific information:
+    compat: 0.10
+    compression type: zlib
+    refcount bits: 16
+END
+
+info data-file
+expect_info 'data file' 0 << END
+image: $image
+file format: qcow2
+virtual size: 64 MiB (67108864 bytes)
+cluster_size: 65536
+Format specific information:
+    compat: 1.1
+    compression type: zlib
+    lazy refcounts: false
+    refcount bits: 16
+    data file: DF.data
+    data file raw: false
+    corrupt: false
+    extended l2: false
+END
+
+# JSON.
+
+info two-snapshots --output=json
+expect_info 'JSON' 0 << END
+{
+    "snapshots": [
+        {
+            "vm-clock-nsec": 0,
+            "name": "snap1",
+            "date-sec": 1700000000,
+            "date-nsec": 0,
+            "vm-clock-sec": 0,
+            "id": "1",
+            "vm-state-size": 0
+        },
+        {
+            "vm-clock-nsec": 0,
+            "name": "snap2",
+            "date-sec": 1700000000,
+            "date-nsec": 0,
+            "vm-clock-sec": 0,
+            "id": "2",
+            "vm-state-size": 0
+        }
+    ],
+    "virtual-size": 67108864,
+    "filename": "$image",
+    "cluster-size": 65536,
+    "format": "qcow2",
+    "format-specific": {
+        "type": "qcow2",
+        "data": {
+            "compat": "1.1",
+            "compression-type": "zlib",
+            "lazy-refcounts": false,
+            "bitmaps": [
+                {
+                    "flags": [
+                        "auto"
+                    ],
+                    "name": "bm0",
+                    "granularity": 65536
+                },
+                {
+                    "flags": [
+                        "auto"
+                    ],
+                    "name": "bm1",
+                    "granularity": 32768
+                }
+            ],
+            "refcount-bits": 16,
+            "corrupt": false,
+            "extended-l2": false
+        }
+    },
+    "dirty-flag": false
+}
+END
+check 'JSON: the room on the disk' grep -qx \
+  "    \"actual-size\": $(disk_bytes "$image")," "$out"
+
+# --children: the form of QEMU 8.0.
+
+info version-2 --children --output=json
+size=$(stat -c %s "$image")
+room=$(disk_bytes "$image")
+expect_answer '--children: JSON' << END
+{
+    "children": [
+        {
+            "name": "file",
+            "info": {
+                "children": [
+                ],
+                "virtual-size": $size,
+                "filename": "$image",
+                "format": "file",
+                "actual-size": $room,
+                "format-specific": {
+                    "type": "file",
+                    "data": {
+                    }
+                },
+                "dirty-flag": false
+            }
+        }
+    ],
+    "virtual-size": 67108864,
+    "filename": "$image",
+    "cluster-size": 65536,
+    "format": "qcow2",
+    "actual-size": $room,
+    "format-specific": {
+        "type": "qcow2",
+        "data": {
+            "compat": "0.10",
+            "compression-type": "zlib",
+            "refcount-bits": 16
+        }
+    },
+    "dirty-flag": false
+}
+END
+tool info --children "$image"
+tail -n 5 "$out" > "$tmp/found"
+expect_same '--children: text' - "$tmp/found" << END
+Child node '/file':
+    filename: $image
+    protocol type: file
+    file length: $((size / 1024)) KiB ($size bytes)
+    disk size: $(sed -n 's/^disk size: //p' "$out")
+END
+
+# Sizes, with three digits.
+
+copy version-2 size
+while read -r hex shown; do
+  patch 24 "$hex"
+  tool info "$image"
+  check "size 0x$hex" grep -qxF "virtual size: $shown" "$out"
+done << 'END'
+0000000000000000 0 B (0 bytes)
+0000000000000200 512 B (512 bytes)
+00000000000003ff 512 B (512 bytes)
+0000000000000400 1 KiB (1024 bytes)
+0000000000000600 1.5 KiB (1536 bytes)
+00000000000f9c00 999 KiB (1022976 bytes)
+00000000000fa000 0.977 MiB (1024000 bytes)
+0000000000123400 1.14 MiB (1192960 bytes)
+0000000012c00000 300 MiB (314572800 bytes)
+END
+
+# Backing files: by which names QEMU opens them.
+
+# A name of 8 bytes replaces base.raw.
+copy backing-file-with-format backing
+offset=$(($(tool header --field=backing_file_offset "$image"; cat "$out")))
+while read -r name full; do
+  printf %s "$name" | dd of="$image" bs=1 seek="$offset" conv=notrunc \
+    status=none
+  tool info --output=json "$image"
+  check "backing file $name" grep -qxF \
+    "    \"full-backing-filename\": \"${full:-$name}\"," "$out"
+  tool info "$image"
+  line="backing file: $name"
+  [ -z "$full" ] || line+=" (actual path: $full)"
+  check "backing file $name in text" grep -qxF "$line" "$out"
+done << END
+base.raw $tmp/base.raw
+../x.raw $tmp/../x.raw
+/abs/raw
+nbd:host
+a/b:c.ra $tmp/a/b:c.ra
+:/.:/.:/
+END
+(cd "$tmp" && tool info backing.qcow2)
+check 'a backing file in the same folder' grep -qxF 'backing file: :/.:/.:/' \
+  "$out"
+
+# Refused images: QEMU's words.  The header and the extensions are patched.
+
+# refused NAME OFFSET HEX MESSAGE: info prints what it can, and MESSAGE.
+refused ()
+{
+  copy two-bitmaps "$1"
+  patch "$2" "$3"
+  tool info --output=json "$image"
+  expect "$1: status" 2
+  check "$1: JSON" test \
+    "$(python3 -c 'import json, sys
+print(json.load(sys.stdin)["qemu-refuses"])' < "$out")" = "$4"
+  check "$1: the last message" test "$(tail -n 1 "$err")" \
+    = "qcow2tool: $image: QEMU refuses to open this image: $4"
+  tool info "$image"
+  expect "$1: status of text" 2
+  check "$1: the last line" test "$(tail -n 1 "$out")" = "qemu refuses: $4"
+  check "$1: the rest is printed" test "$(head -n 2 "$out")" \
+    = "image: $image"$'\nfile format: qcow2'
+  if [ -n "$qemu" ]; then
+    qemu-img info -f qcow2 "$image" > "$tmp/qemu.out" 2>&1
+    check "$1: qemu-img says so" test "$(head -n 1 "$tmp/qemu.out")" \
+      = "qemu-img: Could not open '$image': $4"
+  fi
+}
+
+qemu=
+if command -v qemu-img > /dev/null && qemu_is_known; then
+  qemu=$qemu_version
+fi
+if command -v python3 > /dev/null; then
+  refused cluster-size 0x14 00000008 'Unsupported cluster size: 2^8'
+  refused feature 0x48 0000000000000020 \
+    'Unsupported qcow2 feature(s): Unknown incompatible feature: 20'
+  refused compression 0x68 02 'qcow2: unknown compression type: 2'
+  refused encryption 0x20 00000003 'Unsupported encryption method 3'
+  refused refcount-order 0x60 00000007 \
+    'Reference count entry width too large; may not exceed 64 bits'
+  refused l1-size 0x24 00000000 'L1 table is too small'
+  refused snapshots 0x3c ffffffff 'Snapshot table too large'
+  # Several reasons: QEMU gives the one that it finds first.
+  refused both-sizes 0x14 0000000800000000000000000000000300000000 \
+    'Unsupported cluster size: 2^8'
+  copy two-bitmaps bitmap
+  tool bitmaps --index=1 --field=file_offset "$image"
+  entry=$(cat "$out")
+  refused second-bitmap $((entry + 16)) 02 \
+    "Bitmap 'bm1' doesn't satisfy the constraints"
+  refused entry $((entry + 20)) 00000001 'Bitmap extra data is not supported'
+else
+  skip 'refused images' 'python3 is not installed'
+fi
+
+# What cannot be known is left out; the rest has its usual form.
+info cluster-bits-64 --output=json
+check 'no cluster size' test "$(grep -c '"cluster-size"' "$out")" = 0
+info refcount-order-7
+check 'no refcount bits' test "$(grep -c 'refcount bits' "$out")" = 0
+info compression-type-255
+check 'no compression type' test "$(grep -c '^    compression type' \
+  "$out")" = 0
+
+# The message is ours if it ends with a rule.
+info header-length-108
+check 'a message of this program' test "$(tail -n 1 "$out")" \
+  = 'qemu refuses: header_length 108 is not a multiple of 8 [HDR-07]'
+
+# A truncated copy.
+copy two-bitmaps truncated
+truncate -s 64k "$image"
+tool info "$image"
+expect 'a truncated copy' 2
+check 'a truncated copy: QEMU reads entries of zeroes' test \
+  "$(tail -n 1 "$out")" \
+  = "qemu refuses: Bitmap '' doesn't satisfy the constraints"
+check 'a truncated copy: no bitmaps are printed' \
+  test "$(grep -c bitmaps "$out")" = 0
+
+# QEMU opens these, but they are damaged.
+info snapshot-table-cut
+expect_damage 'a truncated snapshot table' "$image: 0x40: *HDR-19*"
+check 'a truncated snapshot table: the rest is printed' \
+  grep -qx 'Format specific information:' "$out"
+
+# Not qcow2.
+for name in raw-text version-4 looks-like-vmdk file-0-bytes; do
+  info $name --output=json
+  expect_refusal "$name" 1 "$image: *"
+done
+tool info "$tmp/missing"
+expect_refusal 'no file' 1 "$tmp/missing: cannot open: *"
+image two-bitmaps
+tool info -f raw "$image"
+expect_usage 'another format' info "*--format*'raw'*"
+tool info --backing-chains "$image"
+expect_usage 'an unknown option' info '*--backing-chains*'
+
+# Several images.
+
+image version-2
+first=$image
+image two-bitmaps
+tool info "$first" "$image"
+expect 'two images' 0
+check 'two images: a blank line' test "$(grep -c '^$' "$out").$(grep -A 1 '^$' \
+  "$out" | tail -n 1)" = "1.image: $image"
+tool info --output=json "$first" "$image"
+expect_usage 'two images as one document' info '*--output=json*one image*'
+tool info --output=jsonl "$first" "$tmp/missing" "$image"
+expect 'jsonl' 1
+check 'jsonl: a line per image' test "$(wc -l < "$out")" = 3
+check 'jsonl: an image that cannot be read' test "$(sed -n 2p "$out")" \
+  = "{\"filename\":\"$tmp/missing\",\"error\":{\"code\":\"open\",\"message\":\"cannot open: No such file or directory\"}}"
+check 'jsonl: the object' test "$(sed -n 1p "$out")" \
+  = "{\"virtual-size\":67108864,\"filename\":\"$first\",\"cluster-size\":65536,\"format\":\"qcow2\",\"actual-size\":$(disk_bytes "$first"),\"format-specific\":{\"type\":\"qcow2\",\"data\":{\"compat\":\"0.10\",\"compression-type\":\"zlib\",\"refcount-bits\":16}},\"dirty-flag\":false}"
+printf '%s\n' "$first" "$image" > "$tmp/list"
+tool info --output=jsonl --files-from="$tmp/list"
+check 'a list' test "$status.$(wc -l < "$out")" = 0.2
+
+# All JSON is valid, and has the keys in the schema.
+
+if python3 -c 'import jsonschema' 2> /dev/null; then
+  schema=$srcdir/doc/qcow2tool.schema.json
+  all_images '^(luks|crypt|snapshot|back|data-file|name|ver|incomp|ext)'
+  for option in '' --children; do
+    # shellcheck disable=SC2086 # no word or one
+    tool info --output=jsonl $option "${images[@]}"
+    check "valid JSON ${option:-without options}" \
+      python3 "$srcdir/tests/cli/json-check.py" info "$schema" < "$out"
+  done
+else
+  skip 'valid JSON' 'jsonschema is not installed'
+fi
+
+# qemu-img prints the same.
+
+if [ -z "$qemu" ] || ! command -v jq > /dev/null; then
+  skip 'qemu-img prints the same' 'qemu-img or jq is not installed'
+else
+  for name in two-snapshots version-2-backing-file backing-file-no-format luks \
+      crypt-method-1 data-file data-file-with-snapshots lazy-refcounts \
+      incompatible-dirty incompatible-corrupt incompatible-dirty-corrupt \
+      version-2-bitmaps backing-name-json backing-name-nul backing-size-1023 \
+      backing-offset-in-header autoclear-raw-with-backing crypto-twice \
+      snapshot-name-65535 snapshot-extra-data-8 snapshot-extra-data-1024 \
+      luks-ivgen-hash-idle size-1-sector name-nul; do
+    "$MKIMAGE" "$name" "$tmp/$name.qcow2" 2> /dev/null || continue
+    info "$name" --output=json
+    jq -S . "$out" > "$tmp/found"
+    qemu-img info -U -f qcow2 --output=json "$image" 2> /dev/null |
+      jq -S 'del(.children, .limits)' |
+      expect_same "$name: JSON of qemu-img" - "$tmp/found"
+    [[ $qemu == 7.* ]] || continue
+    tool info "$image"
+    qemu-img info -U -f qcow2 "$image" > "$tmp/qemu.out" 2> /dev/null
+    expect_same "$name: text of qemu-img" "$tmp/qemu.out" "$out"
+  done
+fi
+
+done_testing
