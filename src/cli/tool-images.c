@@ -234,10 +234,10 @@ has_lines (const Tool *tool)
          && (tool->emitter->machine_readable || tool->command->own_object);
 }
 
-/* Prints a line about the image at PATH, which could not be opened because of
+/* Prints a line about the image at PATH, which could not be read because of
  * ERROR, for a command whose objects are its own. */
 static void
-describe_unopened (Tool *tool, const char *path, const GError *error)
+describe_unread (Tool *tool, const char *path, const GError *error)
 {
   g_autoptr (Emitter) emitter
       = emitter_new_json (output_get_text (tool->output), FALSE);
@@ -284,6 +284,7 @@ static gboolean
 show_unflushed (Tool *tool, const char *path, gboolean several,
                 ToolImageFunc show, gpointer data, GError **error)
 {
+  const gsize printed_before = output_get_text (tool->output)->len;
   g_autoptr (GError) local_error = NULL;
   g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   g_autoptr (Qcow2Image) image
@@ -297,8 +298,10 @@ show_unflushed (Tool *tool, const char *path, gboolean several,
                          several && !tool->one_table && !tool->with_layers);
   if (image != NULL)
     show_still (tool, image, show, data, &local_error);
-  if (image == NULL && tool->command->own_object && has_lines (tool))
-    describe_unopened (tool, path, local_error);
+  if (local_error != NULL && local_error->domain == QCOW2_ERROR
+      && tool->command->own_object && has_lines (tool)
+      && output_get_text (tool->output)->len == printed_before)
+    describe_unread (tool, path, local_error);
   return finish_image (tool, path, image,
                        tool->with_layers ? layers_keys : tool->command->keys,
                        &local_error, error);
