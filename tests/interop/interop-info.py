@@ -238,7 +238,9 @@ class Image:
                                               (1 << 64) - 1,
                                               rng.randrange(1 << 64)]))
                 for _ in range(rng.choice([0, 1, 2, 3, 3, 3, 5])))
-            name = self.random_name(300)
+            # QEMU cuts names after 255 bytes, and ids after 127.
+            name = (b'n' * rng.randint(250, 290) if rng.random() < 0.3
+                    else self.random_name(300))
             number = rng.choice([b'%d' % (i + 1), b'0123456789', b'x' * 150])
             table += struct.pack(
                 '>QIHHIIQII', 0, 0, len(number), len(name),
