@@ -233,8 +233,6 @@ report_describe (const Report *report, Emitter *emitter)
 static void
 print_comment (GString *out, GHashTable *said, char *lines)
 {
-  g_autofree char *owned = lines;
-
   if (lines == NULL)
     return;
 
@@ -244,6 +242,7 @@ print_comment (GString *out, GHashTable *said, char *lines)
       if (g_hash_table_add (said, g_strdup (*line)))
         g_string_append_printf (out, "    %s\n", *line);
     }
+  g_free (lines);
 }
 
 /* Appends the findings in scope to OUT, for people.  Each line about a
