@@ -9,6 +9,7 @@
 #include "check/opening.h"
 #include "check/refusal.h"
 #include "check/snapshot-rules.h"
+#include "qcow2/layer-name.h"
 #include "qcow2/luks.h"
 #include "qcow2/snapshot-walk.h"
 #include "render/format.h"
@@ -158,9 +159,13 @@ print_info (Tool *tool, const InfoJob *job, QemuTree *tree, GError **error)
   if (directory == NULL)
     return FALSE;
 
+  g_auto (Qcow2LayerName) backing = { .full = NULL };
+  qcow2_layer_name_resolve (&backing, job->filename,
+                            image->header.backing_file);
   g_autoptr (GBytes) refusal = get_refusal (tool, job, directory);
   const InfoFacts facts
       = { .filename = job->filename,
+          .full_name = backing.full,
           .header = &image->header,
           .extensions_ignored = image->extensions_ignored,
           .luks = read_luks (tool, image, &luks) ? &luks : NULL,

@@ -38,31 +38,6 @@ get_backing_format (const InfoFacts *facts)
       G_MAXSIZE);
 }
 
-/* Returns whether NAME begins with the name of a protocol, as QEMU understands
- * it: with a colon before any slash. */
-static gboolean
-has_protocol (QemuString name)
-{
-  const char *colon = memchr (name.bytes, ':', name.len);
-  const char *slash = memchr (name.bytes, '/', name.len);
-
-  return colon != NULL && (slash == NULL || colon < slash);
-}
-
-/* Returns the name of the backing file NAME for QEMU: a relative one is
- * relative to the folder of the image at PATH.  The caller frees it. */
-static GString *
-get_full_name (const char *path, QemuString name)
-{
-  GString *full = g_string_new (NULL);
-  const char *slash = strrchr (path, '/');
-
-  if (name.bytes[0] != '/' && !has_protocol (name) && slash != NULL)
-    g_string_append_len (full, path, slash + 1 - path);
-  g_string_append_len (full, name.bytes, (gssize) name.len);
-  return full;
-}
-
 static guint64
 get_virtual_size (const InfoFacts *facts)
 {
@@ -106,17 +81,16 @@ append_backing_file (const InfoFacts *facts, GString *out)
   if (name.len == 0)
     return;
 
-  GString *full = get_full_name (facts->filename, name);
+  const gsize full_len = strlen (facts->full_name);
   g_string_append (out, "backing file: ");
   format_escaped (out, name.bytes, name.len);
-  if (full->len != name.len)
+  if (full_len != name.len)
     {
       g_string_append (out, " (actual path: ");
-      format_escaped (out, full->str, full->len);
+      format_escaped (out, facts->full_name, full_len);
       g_string_append_c (out, ')');
     }
   g_string_append_c (out, '\n');
-  g_string_free (full, TRUE);
 
   if (format.len == 0)
     return;
@@ -352,13 +326,7 @@ add_backing_file (const InfoFacts *facts, QemuTree *tree)
   const QemuString name = get_backing_file (facts);
 
   if (name.len > 0)
-    {
-      GString *full = get_full_name (facts->filename, name);
-
-      qemu_tree_add_string (tree, "full-backing-filename", full->str,
-                            full->len);
-      g_string_free (full, TRUE);
-    }
+    qemu_tree_add_word (tree, "full-backing-filename", facts->full_name);
   if (is_encrypted (facts))
     qemu_tree_add_boolean (tree, "encrypted", TRUE);
   if (name.len > 0)

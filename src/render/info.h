@@ -14,7 +14,8 @@ G_BEGIN_DECLS
 /* The image, except for its snapshots and bitmaps. */
 typedef struct
 {
-  const char *filename; /* as it was opened */
+  const char *filename;  /* as it was opened */
+  const char *full_name; /* by which the backing file is opened, or NULL */
   const Qcow2Header *header;
   gboolean extensions_ignored; /* QEMU reads no header extension */
   const Qcow2Luks *luks;       /* or NULL */
