@@ -110,6 +110,23 @@ expect 'qemu-io reads with -U' 0
 stop_qemu_io
 cp "$tmp/before" "$image"
 
+# qemu-nbd, which has the image open until its only client is gone.
+if command -v qemu-nbd > /dev/null; then
+  qemu-nbd -f qcow2 -k "$tmp/socket" "$image" &
+  server=$!
+  for ((i = 0; i < 200; i++)); do
+    [ -S "$tmp/socket" ] && break
+    sleep 0.01
+  done
+  tool clear-feature-bit "$image" autoclear bitmaps
+  expect_refusal 'qemu-nbd serves the image' 1 '*another program*'
+  kill "$server"
+  wait "$server"
+  cp "$tmp/before" "$image"
+else
+  skip 'qemu-nbd serves the image' 'qemu-nbd is not installed'
+fi
+
 # An edit that is stopped while it holds its lock.
 if command -v strace > /dev/null \
     && strace -o /dev/null true 2> /dev/null \
@@ -125,7 +142,8 @@ if command -v strace > /dev/null \
   done
   check 'qemu-img info sees the lock of an edit' \
     grep -q 'Failed to get shared "write" lock' "$out"
-  check 'qemu-img info -U reads' qemu-img info -U "$image" > /dev/null
+  qemu-img info -U "$image" > "$out" 2>&1
+  check 'qemu-img info -U reads' test $? = 0
   check 'qemu-io does not write meanwhile' \
     test "$(qemu-io -c quit "$image" 2>&1 | grep -c 'Failed to get')" = 1
   tool set-feature-bit "$image" compatible 5
