@@ -11,6 +11,9 @@
 #include "edit/sharing.h"
 #include "qcow2/directory.h"
 
+/* QEMU's largest cluster in bytes. */
+#define MAX_FIRST_CLUSTER (2 * 1024 * 1024)
+
 /* How far a plan was carried out. */
 typedef struct
 {
@@ -244,9 +247,10 @@ judge_plan (EditWork *work, const EditPlan *plan, gboolean reverse,
   const guint64 start = image->bitmaps.bitmap_directory_offset;
   const guint64 size
       = MIN (image->bitmaps.bitmap_directory_size, QCOW2_MAX_DIRECTORY_SIZE);
-  const guint64 cluster_size = image->header.cluster_size != QCOW2_ABSENT
-                                   ? image->header.cluster_size
-                                   : QCOW2_KNOWN_HEADER_LENGTH;
+  const guint64 cluster_size
+      = image->header.cluster_size != QCOW2_ABSENT
+            ? MIN (image->header.cluster_size, MAX_FIRST_CLUSTER)
+            : QCOW2_KNOWN_HEADER_LENGTH;
   const Region directory = { start, start + MIN (size, G_MAXUINT64 - start) };
 
   judge_regions (work, plan, cluster_size, directory, &touches);

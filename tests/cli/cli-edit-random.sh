@@ -8,7 +8,7 @@
 
 require python3 qemu-img
 export QCOW2TOOL
-sequences=40
+sequences=30
 [ -z "$few" ] || sequences=4
 
 mkdir "$tmp/images"

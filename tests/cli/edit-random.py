@@ -13,7 +13,10 @@ name and, after a tab, the reason if it is wrong.  For every edit:
   the old or the new extensions and name, and bitmaps only where they are
   valid.  A write within a sector of 512 bytes is done or not done; of several
   sectors that are not synced, any may be.
-* From each of these states, apply and apply --reverse complete the plan."""
+* From each of these states, apply and apply --reverse complete the plan, and
+  qemu-img opens some of them if it opens the old and the new image.
+* A plan that was changed at random does nothing, or changes only bytes of the
+  first cluster and the bitmap directory.  The file never grows."""
 
 import argparse
 import itertools
@@ -189,6 +192,60 @@ def check_state(data, old, new):
     raise Wrong('a power failure leaves neither the old nor the new image')
 
 
+def qemu_opens(path):
+    return subprocess.run(['qemu-img', 'info', path], check=False,
+                          stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL).returncode == 0
+
+
+def mutate(rng, text):
+    """Returns the text of a plan with a random change."""
+    lines = text.splitlines(keepends=True)
+    i = rng.randrange(len(lines))
+    kind = rng.randrange(6)
+    if kind == 0:
+        lines.insert(rng.randrange(len(lines) + 1), lines[i])
+    elif kind == 1:
+        del lines[i]
+    elif kind == 2:
+        lines[i] = re.sub('0x[0-9a-f]+', hex(rng.choice(
+            [0, 1 << 16, 0x50000, 1 << 62, rng.randrange(1 << 20)])),
+                          lines[i], count=1)
+    elif kind == 3:
+        other = rng.randrange(len(lines))
+        lines[i], lines[other] = lines[other], lines[i]
+    else:
+        at = rng.randrange(len(lines[i]))
+        lines[i] = (lines[i][:at] + rng.choice('0123456789abcdef#\n \0>s')
+                    + lines[i][at + (kind == 4):])
+    return ''.join(lines)
+
+
+def try_plan(rng, path, plan, data):
+    """Applies a plan that was changed to the image DATA."""
+    text = mutate(rng, read(plan).decode())
+    write(plan + '.changed', text.encode())
+    write(path, data)
+    options = rng.choice([[], ['--force'], ['--reverse', '--force']])
+    result = tool('apply', *options, plan + '.changed', path)
+    after = read(path)
+    if len(after) != len(data):
+        raise Wrong('a changed plan changes the size: ' + text)
+    if result.returncode != 0 and after != data:
+        raise Wrong('a changed plan fails, and writes: ' + text)
+    cluster = 1 << model.field(data, 'cluster_bits')
+    allowed = [(0, cluster)]
+    extension = model.bitmaps_extension(data)
+    if extension is not None:
+        size, start = struct.unpack_from('>QQ', data, extension + 8)
+        allowed.append((start, start + size))
+    rest = bytearray(after)
+    for start, end in allowed:
+        rest[start:end] = data[start:end]
+    if rest != data:
+        raise Wrong('a changed plan writes elsewhere: ' + text)
+
+
 def edit(rng, folder, data, words, with_cuts):
     """Does the edit WORDS, checks everything, and returns the bytes after
     it."""
@@ -226,10 +283,18 @@ def edit(rng, folder, data, words, with_cuts):
 
     changes = json.loads(result.stdout)['changes']
     steps = steps_of(changes)
+    write(path, data)
+    opens = qemu_opens(path)
+    write(path, after)
+    opens = opens and qemu_opens(path)
     unsafe = any('in no safe order' in (c['note'] or '') for c in changes)
     for i, torn in states(rng, data, steps):
         if not unsafe:
             check_state(torn, data, after)
+            if opens and rng.random() < 0.03:
+                write(path, torn)
+                if not qemu_opens(path):
+                    raise Wrong('QEMU does not open it after step %d' % i)
         if not with_cuts and rng.random() > 0.05:
             continue
         for option, target in (([], after), (['--reverse'], data)):
@@ -239,6 +304,8 @@ def edit(rng, folder, data, words, with_cuts):
                 raise Wrong('after step %d, apply %s: status %d %r'
                             % (i, option, result.returncode,
                                result.stderr[:300]))
+    for _ in range(3):
+        try_plan(rng, path, plan, data)
     return after
 
 
