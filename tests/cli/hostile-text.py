@@ -605,7 +605,7 @@ def write_snapshots(text):
                    + struct.pack('>QQQ', *(value for _, value in extra))
                    + text + text + FILL)
         file.truncate(0x60000)
-    rows = (('index', 0), ('file_offset', 0x40000)) + entry + extra
+    rows = (('index', 0),) + entry + (('file_offset', 0x40000),) + extra
     return ''.join(line(key, '0x%x' % value if 'offset' in key else value)
                    for key, value in rows)
 
