@@ -161,9 +161,11 @@ describe_table (Emitter *emitter, const DescribeTable *table)
 {
 #define D(member, format)                                                     \
   QCOW2_DERIVED (DescribeTable, #member, member, format, .text = "")
+  /* The offset may be any number: it is stored in the image. */
   static const Qcow2Field fields[]
       = { D (kind, QCOW2_WORD), D (index, QCOW2_DEC),
-          D (file_offset, QCOW2_DEC), D (size, QCOW2_DEC), QCOW2_FIELD_END };
+          QCOW2_STORED (DescribeTable, file_offset, QCOW2_DEC, .text = ""),
+          D (size, QCOW2_DEC), QCOW2_FIELD_END };
 #undef D
 
   describe_fields (emitter, fields, table, G_MAXUINT);

@@ -90,7 +90,8 @@ FORGED_INFO = re.compile(
 
 # Lines of snapshots --list are headings or end with a size, a date and clocks.
 FORGED_LIST = re.compile(
-    r'^(?!Snapshot list:$|ID +TAG +VM SIZE +DATE +VM CLOCK +ICOUNT$'
+    r'^(?!image: /\S+$|Snapshot list:$'
+    r'|ID +TAG +VM SIZE +DATE +VM CLOCK +ICOUNT$'
     r'|.*([0-9] ([KMGTPE]i)?B|-) +[0-9]{4}-[0-9]{2}-[0-9]{2}'
     r' [0-9]{2}:[0-9]{2}:[0-9]{2}'
     r' *[0-9]{2,}:[0-9]{2}:[0-9]{2}\.[0-9]{3} *(-?[0-9]+)?$).+$',

@@ -419,9 +419,9 @@ def check_lines_of(answer):
             continue
         yield finding_pattern(problem)
         for comment in (problem['consequence'], problem['remedy']):
-            if comment is not None and comment not in said:
-                said.add(comment)
-                for line in comment.split('\n'):
+            for line in comment.split('\n') if comment is not None else ():
+                if line not in said:
+                    said.add(line)
                     yield '    ' + re.escape(line) + '$'
         n = rest.pop((problem['rule'], problem['severity']), 0)
         if n:
