@@ -725,8 +725,10 @@ def is_dirty(path):
     return int.from_bytes(header[4:8], 'big') >= 3 and bool(header[79] & 1)
 
 
-def right_verdicts(path, qemu, error):
-    """Returns the verdicts that agree with QEMU's answer."""
+def right_verdicts(path, qemu, ours):
+    """Returns the verdicts that agree with QEMU's answer, for the answer OURS
+    of check."""
+    error = ours.get('error')
     if qemu.verdict == 'refuses':
         # An image that cannot be read at all has an error instead of a
         # verdict.
@@ -735,23 +737,30 @@ def right_verdicts(path, qemu, error):
     if error and error.get('code') == 'truncated':
         return (None,)
     if is_dirty(path):
-        # A repair may fail.  It is not tried if the corrupt bit is set.
-        return (None, 'read-only') if qemu.verdict == 'read-only' else (None,)
+        # A repair may fail if there is anything to repair.  It is not tried if
+        # the corrupt bit is set.
+        if any(problem['severity'] == 'error'
+               for problem in ours.get('problems') or ()):
+            return ((None, 'read-only') if qemu.verdict == 'read-only'
+                    else (None,))
     return (qemu.verdict,)
 
 
-def judge_bitmaps(qemu, ours, listing):
+def judge_bitmaps(path, qemu, ours, listing):
     """Returns the errors in "usable"."""
     if listing is None:
         return ['bitmaps gives no answer']
     wrong = []
-    if listing.get('qemu', 'missing') != ours.get('qemu', 'missing'):
+    # bitmaps does not look for what has to be repaired.
+    if listing.get('qemu', 'missing') != ours.get('qemu', 'missing') and not (
+            listing.get('qemu', '') is None and ours.get('qemu') == 'opens'
+            and is_dirty(path)):
         wrong.append('bitmaps says of QEMU: %s'
                      % listing.get('qemu', 'no key "qemu"'))
     for bitmap in listing.get('bitmaps') or ():
         usable = (qemu.verdict != 'refuses'
                   and bitmap['state'] in ('enabled', 'disabled'))
-        if ours.get('qemu') is None and qemu.verdict != 'refuses':
+        if listing.get('qemu') is None and qemu.verdict != 'refuses':
             continue
         if bitmap['usable'] != usable:
             wrong.append('bitmap %d: usable is %s, state %s, QEMU: %s' % (
@@ -856,7 +865,7 @@ def judge_image(path, image, ours, listing, how, result):
     n, mutant, qemu = image
     if ours is None:
         ours = {'error': {'message': 'no answer; ' + how}}
-    right = right_verdicts(path, qemu, ours.get('error'))
+    right = right_verdicts(path, qemu, ours)
     if 'qemu' not in ours and 'filename' in ours:
         result.no_key += 1
         return
@@ -867,7 +876,7 @@ def judge_image(path, image, ours, listing, how, result):
         result.wrong['verdict'] += lines
         result.disagreements[
             str(verdict), '/'.join(map(str, right)), qemu.message()] += 1
-    wrong = judge_bitmaps(qemu, ours, listing)
+    wrong = judge_bitmaps(path, qemu, ours, listing)
     if wrong and 'qemu' in ours:
         result.wrong['usable'] += (
             (lines or describe(mutant, n, qemu, ours))
@@ -971,10 +980,10 @@ def main_replay(arguments, folder):
     listed, _ = answers('bitmaps', [path])
     verdict = ours.get('qemu', 'missing')
     wrong = []
-    if verdict not in right_verdicts(path, qemu, ours.get('error')):
+    if verdict not in right_verdicts(path, qemu, ours):
         wrong.append('QEMU: %s, not %s' % (qemu.verdict, verdict))
     if 'qemu' in ours:
-        wrong += judge_bitmaps(qemu, ours, listed.get(path))
+        wrong += judge_bitmaps(path, qemu, ours, listed.get(path))
         wrong += judge_predicates(
             path, verdict, ours.get('qemu_rule') == 'HDR-21')
     print('\n'.join(describe(mutant, n, qemu, ours) + wrong))
