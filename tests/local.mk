@@ -43,6 +43,7 @@ unit_tests = \
 	%D%/unit/test-image-list \
 	%D%/unit/test-info-snapshot \
 	%D%/unit/test-json \
+	%D%/unit/test-layer-name \
 	%D%/unit/test-luks \
 	%D%/unit/test-message \
 	%D%/unit/test-directory-index \
@@ -291,7 +292,16 @@ dist_tests = \
 	%D%/fuzz/replay-image \
 	%D%/unit/test-findings
 
-.PHONY: check-dist check-unit check-sanitizers check-valgrind
+# Those that run most of the lines, few of which need a program of their own.
+coverage_tests = $(process_tests) \
+	%D%/cli/cli-edit.sh \
+	%D%/cli/cli-info.sh \
+	%D%/cli/cli-layers.sh \
+	%D%/cli/cli-snapshots.sh
+
+.PHONY: check-coverage check-dist check-unit check-sanitizers check-valgrind
+check-coverage:
+	$(MAKE) check TESTS='$(coverage_tests)'
 check-unit:
 	$(MAKE) check TESTS='$(process_tests)'
 check-sanitizers:

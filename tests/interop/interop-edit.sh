@@ -80,13 +80,13 @@ done
 # open when this returns; stop_qemu_io ends it.
 qemu_io ()
 {
-  local line
+  local _
 
   coproc QEMU { exec qemu-io "$@" "$image" 2>&1; }
   # shellcheck disable=SC2153 # coproc sets it
   qemu=$QEMU_PID
   printf 'length\n' >&"${QEMU[1]}"
-  IFS= read -r -t 20 line <&"${QEMU[0]}"
+  IFS= read -r -t 20 _ <&"${QEMU[0]}"
 }
 
 stop_qemu_io ()
