@@ -455,9 +455,9 @@ KINDS = (Plain, Snapshots, Zlib, ManySnapshots, ExtendedL2, DataFile, Luks,
          Backing, Version2, Zstd, DataFileRaw)
 
 
-def make_base(folder, words):
-    """Makes the base of WORDS in FOLDER and returns it."""
+def make_base(folder, words, kinds=KINDS):
+    """Makes the base of WORDS, of one of KINDS, in FOLDER and returns it."""
     shift = Base(folder, words).turn
-    base = KINDS[shift % len(KINDS)](folder, words)
+    base = kinds[shift % len(kinds)](folder, words)
     base.make()
     return base
