@@ -223,7 +223,9 @@ class Image:
             self.write(95, bytes([self.read(95, 1)[0] & ~1]))
             return
         head = self.read(0, self.cluster)
-        at = head.index(struct.pack('>II', 0x23852875, 24)) + 8
+        at = head.find(struct.pack('>II', 0x23852875, 24)) + 8
+        if at < 8:
+            return # QEMU stores no bitmap of a disk without bytes
         directory = struct.unpack('>Q', head[at + 16:at + 24])[0]
         self.set_bits(directory + 15, 1)
 
