@@ -152,6 +152,8 @@ class Image:
                    'vm_state_size': state, 'extra_data_size': extra,
                    'vm_state_size_large': known[0], 'disk_size': known[1],
                    'icount': known[2]}
+            unknown = extra - 8 * min(extra // 8, 3)
+            row['unknown_extra_data_size'] = unknown or None
             row['id'] = self.data[end:end + id_size].decode()
             end += id_size
             row['name'] = self.data[end:end + name_size].decode()
