@@ -277,17 +277,6 @@ get_words (const Context *c, Qcow2Luks *luks, Qcow2LuksWords *words)
     qcow2_luks_get_words (luks, words);
 }
 
-static void
-append_cipher (GString *out, const Context *c)
-{
-  Qcow2Luks luks = { .key_bytes = 0 };
-  g_auto (Qcow2LuksWords) words = { 0 };
-
-  get_words (c, &luks, &words);
-  if (words.cipher != NULL)
-    g_string_append (out, words.cipher);
-}
-
 /* Appends the number of bytes of one key; XTS has two. */
 static void
 append_key_size (GString *out, const Context *c)
@@ -302,48 +291,18 @@ append_key_size (GString *out, const Context *c)
                               : luks.key_bytes);
 }
 
+/* Appends the member of Qcow2LuksWords at OFFSET, if it can be read. */
 static void
-append_mode (GString *out, const Context *c)
+append_luks_word (GString *out, const Context *c, gsize offset)
 {
   Qcow2Luks luks = { .key_bytes = 0 };
   g_auto (Qcow2LuksWords) words = { 0 };
 
   get_words (c, &luks, &words);
-  if (words.mode != NULL)
-    g_string_append (out, words.mode);
-}
 
-static void
-append_ivgen (GString *out, const Context *c)
-{
-  Qcow2Luks luks = { .key_bytes = 0 };
-  g_auto (Qcow2LuksWords) words = { 0 };
-
-  get_words (c, &luks, &words);
-  if (words.ivgen != NULL)
-    g_string_append (out, words.ivgen);
-}
-
-static void
-append_ivgen_hash (GString *out, const Context *c)
-{
-  Qcow2Luks luks = { .key_bytes = 0 };
-  g_auto (Qcow2LuksWords) words = { 0 };
-
-  get_words (c, &luks, &words);
-  if (words.ivgen_hash != NULL)
-    g_string_append (out, words.ivgen_hash);
-}
-
-static void
-append_hash (GString *out, const Context *c)
-{
-  Qcow2Luks luks = { .key_bytes = 0 };
-  g_auto (Qcow2LuksWords) words = { 0 };
-
-  get_words (c, &luks, &words);
-  if (words.hash != NULL)
-    g_string_append (out, words.hash);
+  const char *word = G_STRUCT_MEMBER (char *, &words, offset);
+  if (word != NULL)
+    g_string_append (out, word);
 }
 
 /* The words in braces that stand for something from the image. */
@@ -351,21 +310,22 @@ static const struct
 {
   const char *word;
   void (*append) (GString *out, const Context *c);
+  gsize luks_word; /* in Qcow2LuksWords, if APPEND is NULL */
 } placeholders[] = {
-  { "{value}", append_value },
-  { "{signed value}", append_signed_value },
-  { "{name}", append_name },
-  { "{cluster size}", append_cluster_size },
-  { "{subcluster size}", append_subcluster_size },
-  { "{features}", append_features },
-  { "{snapshot}", append_snapshot },
-  { "{slot}", append_slot },
-  { "{cipher}", append_cipher },
-  { "{key size}", append_key_size },
-  { "{mode}", append_mode },
-  { "{ivgen}", append_ivgen },
-  { "{ivgen hash}", append_ivgen_hash },
-  { "{hash}", append_hash },
+  { "{value}", append_value, 0 },
+  { "{signed value}", append_signed_value, 0 },
+  { "{name}", append_name, 0 },
+  { "{cluster size}", append_cluster_size, 0 },
+  { "{subcluster size}", append_subcluster_size, 0 },
+  { "{features}", append_features, 0 },
+  { "{snapshot}", append_snapshot, 0 },
+  { "{slot}", append_slot, 0 },
+  { "{cipher}", NULL, offsetof (Qcow2LuksWords, cipher) },
+  { "{key size}", append_key_size, 0 },
+  { "{mode}", NULL, offsetof (Qcow2LuksWords, mode) },
+  { "{ivgen}", NULL, offsetof (Qcow2LuksWords, ivgen) },
+  { "{ivgen hash}", NULL, offsetof (Qcow2LuksWords, ivgen_hash) },
+  { "{hash}", NULL, offsetof (Qcow2LuksWords, hash) },
 };
 
 #define EMPTY_ENTRY "Bitmap '' doesn't satisfy the constraints"
@@ -453,8 +413,8 @@ choose_truncated_directory (const Context *c)
              : MORE;
 }
 
-/* BDIR-21: returns what QEMU says about the first entry of what is no
- * directory, or NULL if it cannot be read. */
+/* BDIR-21: there is no directory.  Returns what QEMU says about its first
+ * entry, or NULL if that cannot be read. */
 static const char *
 choose_first_entry (const Context *c)
 {
@@ -571,7 +531,10 @@ append_filled_in (GString *out, const char *text, const Context *c)
           continue;
         }
 
-      placeholders[i].append (out, c);
+      if (placeholders[i].append != NULL)
+        placeholders[i].append (out, c);
+      else
+        append_luks_word (out, c, placeholders[i].luks_word);
       text += strlen (placeholders[i].word);
     }
 }
