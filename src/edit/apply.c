@@ -152,18 +152,7 @@ plan_rest (EditWork *work, const EditPlan *plan, GError **error)
                                  run->note);
         }
 
-      const GPtrArray *left = edit_plan_get_step (rest, 0);
-      if (left->len > 0)
-        edit_plan_begin_step (work->plan);
-      for (guint k = 0; k < left->len; k++)
-        {
-          const EditRun *run = edit_step_get_run (left, k);
-
-          edit_plan_add (work->plan, run->offset,
-                         edit_run_get_bytes (run, TRUE),
-                         edit_run_get_bytes (run, FALSE),
-                         edit_run_get_size (run), run->field, run->note);
-        }
+      edit_plan_add_step (work->plan, edit_plan_get_step (rest, 0), FALSE);
     }
 
   return TRUE;

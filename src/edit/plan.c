@@ -197,6 +197,17 @@ copy_run (EditPlan *to, const EditRun *run, gboolean reversed)
                  run->field, run->note);
 }
 
+/* Adds a step to PLAN with the runs of STEP, which is of another plan, or,
+ * with REVERSED, runs that undo them.  Adds nothing if STEP has none. */
+void
+edit_plan_add_step (EditPlan *plan, const GPtrArray *step, gboolean reversed)
+{
+  if (step->len > 0)
+    edit_plan_begin_step (plan);
+  for (guint i = 0; i < step->len; i++)
+    copy_run (plan, edit_step_get_run (step, i), reversed);
+}
+
 /* Returns a copy of PLAN or, with REVERSED, a plan that undoes it. */
 EditPlan *
 edit_plan_copy (const EditPlan *plan, gboolean reversed)
@@ -205,14 +216,8 @@ edit_plan_copy (const EditPlan *plan, gboolean reversed)
   const guint n = edit_plan_get_n_steps (plan);
 
   for (guint i = 0; i < n; i++)
-    {
-      const GPtrArray *step
-          = edit_plan_get_step (plan, reversed ? n - 1 - i : i);
-
-      edit_plan_begin_step (copy);
-      for (guint k = 0; k < step->len; k++)
-        copy_run (copy, edit_step_get_run (step, k), reversed);
-    }
+    edit_plan_add_step (
+        copy, edit_plan_get_step (plan, reversed ? n - 1 - i : i), reversed);
 
   copy->is_done = plan->is_done;
   copy->stamp = plan->stamp;
@@ -340,9 +345,7 @@ edit_plan_check (const EditPlan *plan, GError **error)
       if (!check_step (step, before, error))
         return FALSE;
 
-      edit_plan_begin_step (before);
-      for (guint k = 0; k < step->len; k++)
-        copy_run (before, edit_step_get_run (step, k), FALSE);
+      edit_plan_add_step (before, step, FALSE);
     }
 
   return TRUE;

@@ -41,6 +41,8 @@ typedef struct
 EditPlan *edit_plan_new (void);
 void edit_plan_free (EditPlan *plan);
 void edit_plan_begin_step (EditPlan *plan);
+void edit_plan_add_step (EditPlan *plan, const GPtrArray *step,
+                         gboolean reversed);
 void edit_plan_add (EditPlan *plan, guint64 offset, const guint8 *old_bytes,
                     const guint8 *new_bytes, gsize len, const char *field,
                     const char *note);
