@@ -8,9 +8,6 @@
 #include "qcow2/error.h"
 #include "qcow2/layer-name.h"
 
-/* qcow2 spec: the maximum length of the backing file name in bytes. */
-#define MAX_BACKING_FILE_NAME 1023
-
 #define FORMAT_QCOW2 "qcow2"
 #define FORMAT_RAW "raw"
 
@@ -69,7 +66,7 @@ hides_backing_file (const Qcow2Header *header)
 {
   return header->backing_file_offset != 0 && header->backing_file_size != 0
          && (header->backing_file == NULL
-             || header->backing_file_size > MAX_BACKING_FILE_NAME);
+             || header->backing_file_size > QCOW2_MAX_BACKING_FILE_NAME);
 }
 
 /* Returns the layer of CHAIN that is the same file as LAYER, which is the last

@@ -14,9 +14,6 @@
 /* QEMU, block/qcow2.h: MAX_CLUSTER_BITS. */
 #define QEMU_MAX_CLUSTER_BITS 21
 
-/* qcow2 spec, header: the backing file name has at most 1023 bytes. */
-#define MAX_BACKING_FILE_NAME 1023
-
 /* qcow2 spec, extended L2 entries: 32 subclusters of at least 512 bytes. */
 #define MIN_EXTENDED_L2_CLUSTER_BITS 14
 
@@ -131,10 +128,10 @@ check_backing_file_name (const Context *c)
   const guint64 offset = h->backing_file_offset;
   const guint32 size = h->backing_file_size;
 
-  if (size > MAX_BACKING_FILE_NAME)
+  if (size > QCOW2_MAX_BACKING_FILE_NAME)
     ADD (header_alone, HDR_13_LONG, backing_file_size,
          "backing_file_size 0x%x is greater than 0x%x", size,
-         MAX_BACKING_FILE_NAME);
+         QCOW2_MAX_BACKING_FILE_NAME);
   else if (size > h->cluster_size - offset)
     ADD (
         header_alone, HDR_12_END, backing_file_size,

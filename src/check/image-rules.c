@@ -15,9 +15,6 @@
 #define N_WRITTEN_FEATURES 8
 #define MAX_CLUSTER_WITHOUT_FEATURES 4096
 
-/* qcow2 spec: the maximum length of the backing file name in bytes. */
-#define MAX_BACKING_FILE_NAME 1023
-
 /* Adds a finding about the header field MEMBER. */
 #define ADD(subject, rule, member, ...)                                       \
   qcow2_findings_add_at (findings, &(subject), QCOW2_##rule,                  \
@@ -46,7 +43,7 @@ measure_backing_file_name (const Qcow2Image *image, gsize *len, GError **error)
 {
   const Qcow2Header *h = &image->header;
   const guint64 end = byte_source_get_size (image->source);
-  char name[MAX_BACKING_FILE_NAME];
+  char name[QCOW2_MAX_BACKING_FILE_NAME];
 
   *len = 0;
   if (h->backing_file_offset == 0 || h->backing_file_offset >= end)

@@ -18,9 +18,6 @@
  * zeroes. */
 #define HEAD QCOW2_EXTENSION_HEAD_LENGTH
 
-/* qcow2 spec: the maximum length of the backing file name in bytes. */
-#define MAX_NAME 1023
-
 #define HOW_TO_HIDE                                                           \
   "to open the image without its bitmaps, use "                               \
   "'qcow2tool clear-feature-bit IMAGE autoclear bitmaps'"
@@ -112,7 +109,7 @@ note_name (EditArea *area, const Qcow2Image *image, EditRefusals *refusals)
 
   if (area->name_offset < area->start || area->name_offset > area->len
       || area->name_size > area->len - area->name_offset
-      || area->name_size > MAX_NAME)
+      || area->name_size > QCOW2_MAX_BACKING_FILE_NAME)
     edit_refuse_always (refusals,
                         QCOW2_HEX_FORMAT
                         ": header: the backing file name, " QCOW2_U64_FORMAT

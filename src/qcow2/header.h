@@ -26,6 +26,9 @@ G_BEGIN_DECLS
  * that the block layer reads, in bytes. */
 #define QCOW2_QEMU_MAX_LENGTH (G_GUINT64_CONSTANT (0x7fffffffc0000000))
 
+/* qcow2 spec: the maximum length of the backing file name in bytes. */
+#define QCOW2_MAX_BACKING_FILE_NAME 1023
+
 /* qcow2 spec, snapshot table: the fixed part of an entry, in bytes. */
 #define QCOW2_SNAPSHOT_HEAD 40
 
