@@ -334,8 +334,13 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   if (request->is != NULL)
     return answer_chain (tool, chain, request, error);
 
-  return show_layers (tool, chain, request, error)
-         && show_chains (tool, chain, request, error);
+  if (!show_layers (tool, chain, request, error))
+    return FALSE;
+
+  /* A table has no place for them, but a name must be found somewhere. */
+  const gboolean needs_chains
+      = !request->list || request->selection.name != NULL;
+  return !needs_chains || show_chains (tool, chain, request, error);
 }
 
 /* Fails with a usage error if --backing-chain does not go with the other
