@@ -36,7 +36,7 @@ layers_prepare (LayerOptions *options, Tool *tool, GError **error)
 }
 
 /* Opens the layers below IMAGE, the current image of TOOL.  The caller frees
- * the chain before TOOL goes on to another image. */
+ * the chain before TOOL shows another image. */
 Qcow2Chain *
 layers_open (const LayerOptions *options, Tool *tool, Qcow2Image *image)
 {

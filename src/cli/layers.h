@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* --backing-chain and --root: a command goes on to the backing files. */
+/* --backing-chain and --root: a command follows the backing files. */
 
 #pragma once
 

@@ -208,7 +208,7 @@ test_little_extra (void)
 }
 
 /* If the strings of an entry cannot be read, its fixed part is known, and the
- * walk goes on.  The strings have 131070 bytes. */
+ * walk continues.  The strings have 131070 bytes. */
 static void
 test_unreadable_strings (void)
 {
