@@ -35,8 +35,9 @@ unknown_field (GError **error)
   return FALSE;
 }
 
-/* Returns the field of the header of IMAGE with NAME, or NULL with
- * QCOW2_ERROR_NOT_FOUND. */
+/* Returns the field of the header of IMAGE with NAME.  Fails with
+ * QCOW2_ERROR_NOT_FOUND if the header does not have it, and with
+ * QCOW2_ERROR_TRUNCATED if the file ends before it. */
 static const Qcow2Field *
 find_field (const Qcow2Image *image, const char *name, GError **error)
 {
@@ -56,15 +57,27 @@ find_field (const Qcow2Image *image, const char *name, GError **error)
                         : qcow2_header_has_compression_type (h)
                             ? h->header_length
                             : QCOW2_V3_HEADER_LENGTH;
-  if (end <= known)
-    return field;
+  const guint64 file_size = byte_source_get_size (image->source);
 
-  g_set_error (
-      error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
-      "the header has no %s: its version is %u, and its header_length "
-      "%u",
-      field->name, h->version, h->header_length);
-  return NULL;
+  if (end > known)
+    {
+      g_set_error (
+          error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
+          "the header has no %s: its version is %u, and its header_length "
+          "%u",
+          field->name, h->version, h->header_length);
+      return NULL;
+    }
+  if (end > file_size)
+    {
+      g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_TRUNCATED,
+                   "the file ends at " QCOW2_HEX_FORMAT
+                   ", in the header, before the end of %s",
+                   file_size, field->name);
+      return NULL;
+    }
+
+  return field;
 }
 
 /* Returns the first and the last changed byte of FIELD, as offsets in the
@@ -115,8 +128,9 @@ change_field (EditWork *work, const Qcow2Field *field, guint64 value,
 }
 
 /* Plans to set the header field NAME to VALUE.  Fails with
- * QCOW2_ERROR_NOT_FOUND if the header does not have it, and with
- * EDIT_ERROR_VALUE if VALUE does not fit. */
+ * QCOW2_ERROR_NOT_FOUND if the header does not have it, with
+ * QCOW2_ERROR_TRUNCATED if the file ends before it, and with EDIT_ERROR_VALUE
+ * if VALUE does not fit. */
 gboolean
 edit_set_field (EditWork *work, const char *name, guint64 value,
                 GError **error)

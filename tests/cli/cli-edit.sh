@@ -130,6 +130,16 @@ for words in 'set-feature-bit "$image" autoclear 0' \
   expect_refusal "version 2: $words" 3 '*the header has no *'
 done
 
+# A header that its file cuts off after the mandatory bytes.
+fresh no-extensions
+printf '\160' | dd of="$image" bs=1 seek=103 conv=notrunc status=none
+truncate -s 104 "$image"
+cp -p "$image" "$image.before"
+tool set-header "$image" compression_type 1
+expect_refusal 'a field after the end of the file' 1 \
+  '*the file ends at 0x68*before the end of compression_type'
+expect_unchanged 'a field after the end of the file: nothing is written'
+
 # A stale bitmap stays stale.
 fresh two-bitmaps
 tool clear-feature-bit --save-plan="$tmp/plan" "$image" autoclear bitmaps
