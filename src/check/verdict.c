@@ -99,6 +99,65 @@ qcow2_image_is_refused (const Qcow2Image *image, const Qcow2Findings *findings,
   return FALSE;
 }
 
+static gboolean
+is_repair (Qcow2Remedy remedy)
+{
+  return remedy == QCOW2_REMEDY_REPAIR
+         || remedy == QCOW2_REMEDY_REPAIR_DROPS_SNAPSHOTS;
+}
+
+/* Returns whether REMEDY can be used although RULE is broken. */
+static gboolean
+overcomes (Qcow2Remedy remedy, const Qcow2Rule *rule)
+{
+  if (remedy == QCOW2_REMEDY_CLEAR_BITMAPS_BIT)
+    return is_about_bitmaps (rule);
+
+  return is_repair (remedy) && is_repair (rule->remedy);
+}
+
+/* Returns the worst effect of those FINDINGS of IMAGE that REMEDY does not
+ * overcome. */
+Qcow2Effect
+qcow2_image_get_obstacle (const Qcow2Image *image,
+                          const Qcow2Findings *findings, Qcow2Remedy remedy)
+{
+  Qcow2Effect worst = QCOW2_EFFECT_NONE;
+
+  for (guint i = 0; i < QCOW2_N_RULES; i++)
+    {
+      const Qcow2Effect effect
+          = MIN (qcow2_rules[i].effect, QCOW2_EFFECT_REFUSED);
+
+      if (effect > worst && !overcomes (remedy, &qcow2_rules[i])
+          && is_encountered (image, findings, i))
+        worst = effect;
+    }
+
+  return worst;
+}
+
+/* Returns whether FINDINGS of IMAGE contain damage for which QEMU would refuse
+ * to load a bitmap that is not in use.  QEMU opens the image, but cannot count
+ * the references of its bitmaps. */
+gboolean
+qcow2_image_has_damage_in_use (const Qcow2Image *image,
+                               const Qcow2Findings *findings)
+{
+  for (guint i = 0; i < QCOW2_N_RULES; i++)
+    {
+      const Qcow2RuleUse *use = qcow2_findings_get_use (findings, i);
+
+      if (use->n > 0
+          && qcow2_image_get_excuse (image, i, use->loaded,
+                                     use->last_extension)
+                 == QCOW2_EXCUSE_IN_USE)
+        return TRUE;
+    }
+
+  return FALSE;
+}
+
 /* Returns whether FINDINGS says that clusters are missing at the end of the
  * file (FILE-09), and that no writer is about to add them. */
 gboolean

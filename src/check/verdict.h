@@ -38,6 +38,11 @@ void qcow2_verdict_add (Qcow2Verdict *verdict, const Qcow2Image *image,
 gboolean qcow2_image_is_refused (const Qcow2Image *image,
                                  const Qcow2Findings *findings,
                                  Qcow2RuleIndex ignored);
+Qcow2Effect qcow2_image_get_obstacle (const Qcow2Image *image,
+                                      const Qcow2Findings *findings,
+                                      Qcow2Remedy remedy);
+gboolean qcow2_image_has_damage_in_use (const Qcow2Image *image,
+                                        const Qcow2Findings *findings);
 gboolean qcow2_file_is_truncated (const Qcow2Findings *findings);
 
 G_END_DECLS

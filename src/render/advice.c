@@ -125,13 +125,16 @@ is_removable (const Qcow2Finding *finding, const Qcow2Findings *findings)
          && qcow2_findings_get_use (findings, QCOW2_BEXT_06)->n == 0;
 }
 
-/* Returns commands that take the bitmap of FINDING out of the directory, that
- * hide all bitmaps, and that undo either of them.  Hiding bitmaps loses
- * nothing that is not lost already, as long as it can be undone before a
- * program opens the image for writing. */
+/* Returns commands that take the bitmap of FINDING, one of the FINDINGS of
+ * IMAGE, out of the directory, that hide all bitmaps, and that undo either of
+ * them.  Hiding bitmaps loses nothing that is not lost already, as long as it
+ * can be undone before a program opens the image for writing. */
 static char *
-remove_or_hide (const Qcow2Finding *finding, const Qcow2Findings *findings)
+remove_or_hide (const Qcow2Finding *finding, const Qcow2Image *image,
+                const Qcow2Findings *findings)
 {
+  const Qcow2Effect obstacle = qcow2_image_get_obstacle (
+      image, findings, QCOW2_REMEDY_CLEAR_BITMAPS_BIT);
   GString *out = g_string_new (NULL);
 
   if (is_removable (finding, findings))
@@ -140,30 +143,37 @@ remove_or_hide (const Qcow2Finding *finding, const Qcow2Findings *findings)
         "to take it out, and keep the other bitmaps: qcow2tool "
         "remove-bitmap --index=" QCOW2_U64_FORMAT " --save-plan=PLAN IMAGE\n",
         finding->subject.bitmap);
-  g_string_append (
+  g_string_append_printf (
       out,
-      "to open the image without its bitmaps: qcow2tool clear-feature-bit "
+      "to open the image without its bitmaps%s: qcow2tool clear-feature-bit "
       "--save-plan=PLAN IMAGE autoclear bitmaps\n"
       "undo, before anything opened it read-write: qcow2tool apply --reverse "
-      "PLAN IMAGE");
+      "PLAN IMAGE",
+      obstacle == QCOW2_EFFECT_REFUSED ? ", once no other damage prevents it"
+                                       : "");
   return g_string_free (out, FALSE);
 }
 
-/* qemu-img arguments that name an image that needs a key to be opened. */
-#define WITH_KEY                                                              \
-  "--object secret,id=key,file=KEYFILE --image-opts "                         \
-  "driver=qcow2,file.filename=%s,encrypt.key-secret=key"
-
 /* Returns a qemu-img command line: BEFORE, the image FILE and AFTER.  HEADER,
- * that of the image, tells whether qemu-img needs a key. */
+ * that of the image, tells whether qemu-img needs a key or the name of a data
+ * file. */
 static char *
 make_command (const Qcow2Header *header, const char *before, const char *file,
               const char *after)
 {
-  if (header->crypt_method == 0)
+  const gboolean needs_key = header->crypt_method != 0;
+  const gboolean needs_name
+      = (header->incompatible_features & QCOW2_INCOMPATIBLE_DATA_FILE) != 0
+        && header->external_data_file == NULL;
+
+  if (!needs_key && !needs_name)
     return g_strdup_printf ("qemu-img %s %s%s", before, file, after);
 
-  return g_strdup_printf ("qemu-img %s " WITH_KEY "%s", before, file, after);
+  return g_strdup_printf (
+      "qemu-img %s %s--image-opts driver=qcow2,file.filename=%s%s%s%s", before,
+      needs_key ? "--object secret,id=key,file=KEYFILE " : "", file,
+      needs_key ? ",encrypt.key-secret=key" : "",
+      needs_name ? ",data-file.filename=DATAFILE" : "", after);
 }
 
 /* A remedy: its short description and, unless remove_or_hide () makes it, what
@@ -208,6 +218,30 @@ loses_data (Qcow2Remedy remedy, const Qcow2Findings *findings)
   return remedy == QCOW2_REMEDY_CONVERT && qcow2_file_is_truncated (findings);
 }
 
+/* Returns what has to be done before REMEDY, a command of qemu-img, works, as
+ * the end of a phrase, or "".  FINDINGS are those of IMAGE. */
+static const char *
+get_precondition (Qcow2Remedy remedy, const Qcow2Image *image,
+                  const Qcow2Findings *findings)
+{
+  const Qcow2Effect obstacle
+      = qcow2_image_get_obstacle (image, findings, remedy);
+
+  if (obstacle == QCOW2_EFFECT_REFUSED)
+    return ", once QEMU opens the image";
+  /* Without the snapshots, nothing overlaps their table. */
+  if (remedy == QCOW2_REMEDY_CONVERT
+      || remedy == QCOW2_REMEDY_REPAIR_DROPS_SNAPSHOTS)
+    return "";
+  if (obstacle == QCOW2_EFFECT_READ_ONLY)
+    return ", once QEMU opens the image for writing";
+  if (remedy != QCOW2_REMEDY_REMOVE
+      && qcow2_image_has_damage_in_use (image, findings))
+    return ", once the damaged bitmaps in use are removed";
+
+  return "";
+}
+
 /* Returns the remedy for FINDING, one of the FINDINGS of IMAGE: one or more
  * lines without the last newline, or NULL when there is none.  The caller
  * frees the string. */
@@ -222,15 +256,18 @@ advice_get_remedy (const Qcow2Finding *finding, const Qcow2Image *image,
   if (kind == QCOW2_REMEDY_NONE || loses_data (kind, findings)
       || get_excuse (finding, image) != QCOW2_EXCUSE_NONE)
     return NULL;
-  if (kind == QCOW2_REMEDY_CLEAR_BITMAPS_BIT)
-    return remove_or_hide (finding, findings);
+
+  const char *precondition = get_precondition (kind, image, findings);
+  if (kind == QCOW2_REMEDY_CLEAR_BITMAPS_BIT
+      || (kind == QCOW2_REMEDY_REMOVE && precondition[0] != '\0'))
+    return remove_or_hide (finding, image, findings);
 
   const gboolean decrypts
       = kind == QCOW2_REMEDY_CONVERT && h->crypt_method != 0;
   g_autofree char *command
       = make_command (h, remedy->before, remedy->file, remedy->after);
   return g_strconcat (remedy->purpose, decrypts ? " and not encrypted" : "",
-                      ": ", command, NULL);
+                      precondition, ": ", command, NULL);
 }
 
 /* Returns a description of QEMU's reaction to an image that breaks RULE, or

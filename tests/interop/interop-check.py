@@ -108,8 +108,11 @@ class Image:
                            self.path))
 
     def with_remedy(self, words):
+        """Returns the problems with a line of a remedy that has WORDS, and
+        says of nothing that it has to be done before."""
         return [problem for problem in self.answer.problems
-                if words in (problem['remedy'] or '')]
+                if any(words in line and ', once ' not in line
+                       for line in (problem['remedy'] or '').split('\n'))]
 
     def copy(self):
         """Makes a copy in the same folder, because the image may contain
@@ -430,8 +433,7 @@ def try_hiding(image):
     if done.returncode != 0:
         return [text_of(done)]
     differences = []
-    if all(problem in problems for problem
-           in image.refusing + image.either_way) and not qemu_opens(copy):
+    if not image.either_way and not qemu_opens(copy):
         differences.append('QEMU does not open it after ' + there)
     if read(copy) == read(image.path):
         differences.append('the image is unchanged after ' + there)
@@ -534,31 +536,60 @@ def try_copying(image):
     return findings.Answer(new).findings()
 
 
+def repairs(path):
+    return run('qemu-img', 'check', '-r', 'all', '-f', 'qcow2',
+               path).returncode == 0
+
+
+# What is said to be needed before a remedy works, and what fails until then.
+PRECONDITIONS = {
+    'once QEMU opens the image:': qemu_opens,
+    'once QEMU opens the image for writing:': repairs,
+    'once the damaged bitmaps in use are removed:': repairs,
+    'once no other damage prevents it:': qemu_opens,
+}
+
+
+def judge_preconditions(tap, image, seen):
+    early = []
+    for words, works in PRECONDITIONS.items():
+        if not any(words in (problem['remedy'] or '')
+                   for problem in image.answer.problems):
+            continue
+        seen.add(words)
+        if works == repairs and image.with_remedy('qemu-img check -r all'):
+            continue # this one removes what is in the way
+        copy = image.copy()
+        if 'no other damage' in words:
+            run(*findings.TOOL, 'clear-feature-bit', copy, 'autoclear',
+                'bitmaps')
+        if works(copy):
+            early.append(words)
+    if early:
+        tap.ok('%s: preconditions' % image.name, early)
+
+
 def judge_remedies(tap, image, seen):
-    """Tries the remedies to which no other damage is an obstacle."""
-    uncertain = image.refusing + image.either_way
-    repairable = image.with_remedy('qemu-img check -r all')
+    """Tries the remedies that are said to work at once."""
     wanted = [('hide', try_hiding,
                image.with_remedy('qcow2tool clear-feature-bit')),
               ('take out', try_taking_out,
                image.with_remedy('qcow2tool remove-bitmap')),
+              ('remove', try_removing,
+               image.with_remedy('qemu-img bitmap --remove')),
               ('in vain', try_in_vain,
                [problem for problem in image.refusing
                 if problem['rule'].startswith('EXT-')
                 # The missing part of an extension may concern bitmaps.
                 and problem['rule'] != 'EXT-15'])]
-    if image.opens:
-        wanted.append(('remove', try_removing,
-                       image.with_remedy('qemu-img bitmap --remove')))
-        # Without the key of an encrypted image, or a backing file, nothing can
-        # be tried.
-        if image.fields('crypt_method') != ['2'] \
-                and 'backing-filename' not in image.info:
+    # Without the key of an encrypted image, or a backing file, nothing can be
+    # tried.
+    if image.fields('crypt_method') != ['2']:
+        wanted.append(('repair', try_repairing,
+                       image.with_remedy('qemu-img check -r all')))
+        if 'backing-filename' not in (image.info or {}):
             wanted.append(('convert', try_copying,
                            image.with_remedy('qemu-img convert')))
-    if (image.opens or all(problem in repairable for problem in uncertain)) \
-            and image.fields('crypt_method') != ['2']:
-        wanted.append(('repair', try_repairing, repairable))
 
     for what, attempt, problems in wanted:
         if not problems:
@@ -590,6 +621,7 @@ def judge(tap, image, seen):
                               for problem in image.answer.problems):
             tap.ok('%s: consequences' % image.name, differences)
     judge_remedies(tap, image, seen)
+    judge_preconditions(tap, image, seen)
 
 
 def judge_encrypted(tap):
@@ -619,7 +651,7 @@ def judge_encrypted(tap):
 
 
 # Everything here must occur, or some of the tests above test nothing.
-NEEDED = list(VISIBLE) + [
+NEEDED = list(VISIBLE) + list(PRECONDITIONS) + [
     ('hide', 'BEXT-03'), ('hide', 'BDIR-05'), ('take out', 'BTAB-01'),
     ('in vain', 'EXT-12'), ('remove', 'BDIR-07'), ('remove', 'BDIR-09'),
     ('remove', 'BTAB-05'), ('convert', 'OVL-01'), ('convert', 'OVL-02'),
