@@ -127,17 +127,19 @@ is_removable (const Qcow2Finding *finding, const Qcow2Findings *findings)
 
 /* Returns commands that take the bitmap of FINDING, one of the FINDINGS of
  * IMAGE, out of the directory, that hide all bitmaps, and that undo either of
- * them.  Hiding bitmaps loses nothing that is not lost already, as long as it
- * can be undone before a program opens the image for writing. */
+ * them.  Undoing the first brings the error back, which apply refuses without
+ * --force.  Hiding bitmaps loses nothing that is not lost already, as long as
+ * it can be undone before a program opens the image for writing. */
 static char *
 remove_or_hide (const Qcow2Finding *finding, const Qcow2Image *image,
                 const Qcow2Findings *findings)
 {
   const Qcow2Effect obstacle = qcow2_image_get_obstacle (
       image, findings, QCOW2_REMEDY_CLEAR_BITMAPS_BIT);
+  const gboolean removable = is_removable (finding, findings);
   GString *out = g_string_new (NULL);
 
-  if (is_removable (finding, findings))
+  if (removable)
     g_string_append_printf (
         out,
         "to take it out, and keep the other bitmaps: qcow2tool "
@@ -147,10 +149,11 @@ remove_or_hide (const Qcow2Finding *finding, const Qcow2Image *image,
       out,
       "to open the image without its bitmaps%s: qcow2tool clear-feature-bit "
       "--save-plan=PLAN IMAGE autoclear bitmaps\n"
-      "undo, before anything opened it read-write: qcow2tool apply --reverse "
-      "PLAN IMAGE",
+      "to undo that, before any program opens it for writing%s: qcow2tool "
+      "apply --reverse PLAN IMAGE",
       obstacle == QCOW2_EFFECT_REFUSED ? ", once no other damage prevents it"
-                                       : "");
+                                       : "",
+      removable ? " (after remove-bitmap, add --force)" : "");
   return g_string_free (out, FALSE);
 }
 

@@ -105,8 +105,8 @@ constraints"
 --index=1 --save-plan=PLAN IMAGE
     to open the image without its bitmaps: qcow2tool clear-feature-bit \
 --save-plan=PLAN IMAGE autoclear bitmaps
-    undo, before anything opened it read-write: qcow2tool apply --reverse PLAN \
-IMAGE
+    to undo that, before any program opens it for writing (after \
+remove-bitmap, add --force): qcow2tool apply --reverse PLAN IMAGE
 one.qcow2: $(summary 1 0 refuses 1 0 0 0 1)
 END
 
@@ -125,6 +125,9 @@ tool check COPY
 check 'the first command takes the bitmap out' \
   grep -q ' 0 errors.* QEMU opens it.* 1 enabled, 0 disabled.* 0 damaged' \
   <<< "$(tail -n 1 "$out")"
+# shellcheck disable=SC2046 # words
+tool $(sed -n '3s/PLAN/plan/; 3s/IMAGE/COPY/p' commands)
+expect 'the third command after the first needs --force' 2
 do_command 3 --force
 check 'the third command undoes it' cmp -s one.qcow2 COPY
 rm plan
