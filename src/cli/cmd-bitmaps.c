@@ -462,7 +462,7 @@ run (Tool *tool, char **argv, GError **error)
       "is in STATE, and with 2 if not: usable, enabled, disabled, in-use, "
       "stale or damaged; for an incremental backup, use enabled: usable "
       "includes disabled; with --backing-chain: valid, if the layers' bitmaps "
-      "of that name are a chain", "STATE" },
+      "of that name form a chain", "STATE" },
     FIELD_OPTIONS (&request.fields),
     { NULL }
   };

@@ -344,8 +344,8 @@ run (Tool *tool, char **argv, GError **error)
   const GOptionEntry entries[] = {
     SELECTION_OPTIONS (&request.selection),
     { "metadata", 0, 0, G_OPTION_ARG_NONE, &request.metadata,
-      "Leave out the L2 tables and the refcounts of the disk's clusters, which "
-      "is fast", NULL },
+      "Leave out the L2 tables and the refcounts of the disk's clusters, to "
+      "take the same short time for any disk", NULL },
     { "is", 0, 0, G_OPTION_ARG_FILENAME, &request.is,
       "Print nothing, but exit with 0 if QEMU opens every IMAGE (opens), or "
       "opens it for writing (opens-rw), and with 2 if not", "VERDICT" },
@@ -359,7 +359,8 @@ run (Tool *tool, char **argv, GError **error)
       "again", "RULE" },
     FIELD_OPTIONS (&request.fields),
     { "rules", 0, 0, G_OPTION_ARG_NONE, &request.rules,
-      "List all rules, and the consequences of breaking them", NULL },
+      "List all rules, and the consequences of breaking them; takes no IMAGE",
+      NULL },
     { NULL }
   };
   /* clang-format on */
@@ -383,7 +384,7 @@ const Command cmd_check = {
   .name = "check",
   .operands = "IMAGE...",
   .group = COMMAND_CHECKS,
-  .summary = "Say what is wrong, and whether QEMU opens the image",
+  .summary = "Say what is wrong, what helps, and if QEMU opens it",
   .statuses = "0 no errors, 1 cannot check, 2 errors, 3 not in the image; "
               "with --is, 0 is yes and 2 is no",
   .example = "--strict disk.qcow2",

@@ -11,7 +11,7 @@ G_BEGIN_DECLS
 
 /* The meanings of the exit statuses of these commands. */
 #define EDIT_STATUSES                                                         \
-  "0 done, or nothing to do, 1 could not, 2 refused, 3 no such field, bit, "  \
+  "0 done, or nothing to do, 1 failed, 2 refused, 3 no such field, bit, "     \
   "extension or bitmap"
 
 typedef struct
@@ -41,8 +41,8 @@ typedef struct
         "FILE" },                                                             \
   {                                                                           \
     "force", 0, 0, G_OPTION_ARG_NONE, &(options)->force,                      \
-        "Do what would damage the image, or what could hide that a bitmap "   \
-        "is out of date",                                                     \
+        "Make the edit even if it damages the image, or could hide that a "   \
+        "bitmap is out of date",                                              \
         NULL                                                                  \
   }
 

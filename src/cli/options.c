@@ -160,8 +160,8 @@ get_output_help (const Options *options)
            "or ddrescue: a map file for GNU ddrescue";
 
   if (options->writes)
-    return "Print nothing, or with --dry-run the plan, which is the default; "
-           "json prints the plan, and jsonl the same on one line";
+    return "Print the plan as json, or as jsonl: on one line; text, which is "
+           "the default, is printed only with --dry-run";
 
   return options->one_image ? "Print text, which is the default, json, or "
                               "jsonl: a line per extent"

@@ -337,7 +337,12 @@ expect_done 'data from standard input'
 tool extensions --magic=0x1234 --field=data_hex "$image"
 expect_answer 'its bytes' <<< 610062ff
 
-# The help of all commands.
+# The help of all commands.  Their examples work as they are printed: that of
+# apply undoes that of clear-feature-bit.
+mkdir "$tmp/examples"
+sample iotest291-merged
+cp --sparse=always "$sample" "$tmp/examples/disk.qcow2"
+echo data > "$tmp/examples/data"
 for command in $(edit_names); do
   tool "$command" --help
   expect "$command --help" 0
@@ -345,6 +350,10 @@ for command in $(edit_names); do
     test "$(awk 'length ($0) > 80' "$out" | wc -l)" = 0
   check "$command --help names its page" \
     grep -qx 'See qcow2tool-edit(1)\.' "$out"
+  example=$(sed -n '/^Example:$/{n;s/^  qcow2tool //p}' "$out")
+  (cd "$tmp/examples" && eval "tool $example" &&
+   test "${example%% *}.$status.$(wc -c < "$err")" = "$command.0.0")
+  check "the example of $command works: $example" test $? = 0
   tool "$command"
   expect_usage "$command without operands" "$command" '*'
 done

@@ -153,7 +153,7 @@ cp --sparse=always "$sample" "$tmp/examples/disk.qcow2"
 # For the command of this name.
 "$MKIMAGE" two-snapshots "$tmp/examples/snapshots/disk.qcow2"
 
-# cli-edit-usage.sh tests the commands that write.
+# cli-edit.sh tests the commands that write.
 for command in $(reading_names); do
   check_help "$command --help" "$command" --help
   cp "$out" "$tmp/help"
