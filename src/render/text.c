@@ -18,7 +18,7 @@ typedef struct
   EmitterGroup groups[MAX_DEPTH];
   guint depth;
   gboolean after_image; /* the "image: " line was printed */
-  gboolean after_block; /* a block of the image was printed */
+  gboolean after_block; /* a blank line comes before the next block */
   gboolean has_heading; /* the current table's heading was printed */
 } TextEmitter;
 
@@ -48,9 +48,14 @@ text_end_groups (Emitter *emitter, const char *const *keys G_GNUC_UNUSED)
   self->depth = 0;
 }
 
+/* A block that follows belongs to no single image, so a blank line separates
+ * it from the last image, even if that has no block. */
 static void
-text_end_image (Emitter *emitter G_GNUC_UNUSED)
+text_end_image (Emitter *emitter)
 {
+  TextEmitter *self = (TextEmitter *) emitter;
+
+  self->after_block = self->after_image;
 }
 
 static void

@@ -351,6 +351,10 @@ chain 'layers 0 to 4' 0 "b0:$on:1" "b0:$on:2" "b0:$on:3" "b0:$on:" "b0:$on:5" -
 tool bitmaps --backing-chain --name b0 --output=json l0.qcow2
 check 'chain: JSON of a valid one' jq -e '.chains == [{
   name: "b0", valid: true, layers: 5, layer: null, reason: null}]' "$out"
+tool bitmaps --backing-chain --name b0 l0.qcow2
+tail -n 5 "$out" | expect_same 'chain: a block of its own after the layers' - \
+  <(printf '%s\n' 'image: l5.qcow2' '' "chain of bitmap           'b0'" \
+    'valid                     true' 'layers                    5')
 tool bitmap-map --backing-chain --name b0 l0.qcow2
 expect_answer 'union' << 'END'
          0       65536    0  clean
