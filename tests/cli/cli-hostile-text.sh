@@ -10,6 +10,9 @@
 require python3
 export QCOW2TOOL
 
+# HOSTILE_TURNS=1 tries each command line with each text.
+turns=${HOSTILE_TURNS:-4}
+
 # Under valgrind a run takes a second, so only two texts are tried.
 step=1
 if [ -n "$few" ]; then
@@ -21,7 +24,7 @@ fi
 oracle ()
 {
   results python3 "$srcdir/tests/cli/hostile-text.py" \
-    "$1" "$step" "$(text_ways)"
+    "$1" "$step" "$turns" "$(text_ways)"
 }
 
 mkdir "$tmp/files"

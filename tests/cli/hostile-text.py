@@ -1,18 +1,20 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The oracle of cli-hostile-text.sh: wherever a text appears, it cannot control
-a terminal, forge a line or break JSON.
+"""The oracle of cli-hostile-text.sh: wherever a text appears, it cannot
+control a terminal, forge a line or break JSON.
 
-  image STEP LINES    in an image: names of bitmaps and features, the backing
-                      file, its format, the data file, extension data
-  path STEP           in the name of an image or a list, and in lists
-  words STEP          on the command line
+  image STEP TURNS LINES  in an image: names of bitmaps, snapshots and
+                          features, the backing file, its format, the data
+                          file, extension data
+  path STEP TURNS LINES   in the name of an image or a list, and in lists
+  words STEP TURNS        on the command line
 
 Every STEP-th text is tried.  LINES are command lines, one per line, whose
-output must only be harmless.  Every fourth of them is tried, with a different
-first one for each text.  The program is $QCOW2TOOL, and files are made in the
-current folder.  Prints a line for each text: its description and, after a tab,
-the errors.
+output must only be harmless.  A command line that takes several images is run
+once, for all texts.  Of the others, every TURNS-th is tried with a text, with
+a different first one for each text.  The program is $QCOW2TOOL, and files are
+made in the current folder.  Prints a line for each text: its description and,
+after a tab, the errors.
 """
 
 import json
@@ -24,7 +26,10 @@ import subprocess
 import sys
 
 TOOL = shlex.split(os.environ.get('QCOW2TOOL', 'qcow2tool'))
-TURNS = 4
+
+# The command lines that take one image.
+ONE_IMAGE = re.compile('bitmap-map|map|dump-header'
+                       '|(bitmaps|snapshots) --names|info --output=json$')
 
 # The description of each text, its bytes in hexadecimal, and its escaped form,
 # which is worked out by hand from the documentation.  \xHH stands for a byte;
@@ -151,12 +156,32 @@ FORMATS = re.compile('[\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff'
 DUMPED = re.compile(rb'[\x20-\x7e\t\n\r\x0b\x0c]*')
 PLAIN = re.compile(rb'[\x20-\x7e]*')
 
-wrong = []
+
+class Text:
+    """A text that is tried.  WRONG contains the errors."""
+
+    def __init__(self, index, name, data, shown):
+        self.index = index
+        self.name = name
+        self.bytes = bytes.fromhex(data)
+        self.shown = shown
+        self.wrong = []
+
+
+# The text whose output is examined.
+current = None
 
 
 def complain(what, value, rest='', other=''):
-    wrong.append(' '.join(filter(None, (what, repr(value)[:300], rest,
-                                        other and repr(other)[:300]))))
+    current.wrong.append(' '.join(filter(None, (
+        what, repr(value)[:300], rest, other and repr(other)[:300]))))
+
+
+def each(texts):
+    """Yields each of TEXTS, to which the errors then belong."""
+    global current
+    for current in texts:
+        yield current
 
 
 def run(*words, locale=None, stdin=b''):
@@ -206,6 +231,7 @@ PLACES = {'backing_format': 0xe2792aca, 'external_data_file': 0x44415441,
 KNOWN = {0xe2792aca: 'Backing format', 0x44415441: 'Data file',
          0x6803f857: 'Feature table', 0xaeaeaeae: '<unknown>',
          0x23852875: 'Bitmaps'}
+V3_HEADER = '>4sIQIIQIIQQIIQQQQIIB7x'
 TABLES = [0x40000, 0x50000]
 DIRECTORY = 0x60000
 # Follows every text: the last byte of U+202E, which would complete two
@@ -250,7 +276,7 @@ def make_image(text, damaged=False):
         area += struct.pack('>II', magic, len(data)) + pad(data)
     area += bytes(8)
     header = struct.pack(
-        '>4sIQIIQIIQQIIQQQQIIB7x', b'QFI\xfb', 3, 112 + len(area), len(text),
+        V3_HEADER, b'QFI\xfb', 3, 112 + len(area), len(text),
         16, 64 << 20, 0, 1, 0x30000, 0x10000, 1, 0, 0, 1 << 2, 1 << 5, 1, 4,
         112, 0)
     image = bytearray(DIRECTORY)
@@ -305,13 +331,11 @@ def header_text(text, shown, shown_feature, extensions, dumped=False):
         ('backing_format', shown), ('external_data_file', shown)))
 
 
-def bitmaps_extension_lines():
+def bitmaps_extension_lines(data):
+    size, = struct.unpack('>Q', data[8:16])
     return (line('nb_bitmaps', 2) + line('reserved32', 0)
-            + line('bitmap_directory_size', '0x%x' % BITMAPS_SIZE)
+            + line('bitmap_directory_size', '0x%x' % size)
             + line('bitmap_directory_offset', '0x60000'))
-
-
-BITMAPS_SIZE = 0
 
 
 def extension_text(extension, shown, shown_features):
@@ -321,7 +345,7 @@ def extension_text(extension, shown, shown_features):
     result += line('file_offset', '0x%x' % offset)
     result += line('length', len(data))
     if magic == 0x23852875:
-        return result + bitmaps_extension_lines()
+        return result + bitmaps_extension_lines(data)
     if magic == PLACES['feature']:
         return (result
                 + line('feature', "compatible 5 '%s'" % shown_features[0])
@@ -356,7 +380,7 @@ def dump_text(extensions, text, shown):
         result += line('magic', '0x%x (%s)' % (magic, KNOWN[magic]))
         result += line('length', len(data))
         if magic == 0x23852875:
-            result += bitmaps_extension_lines()
+            result += bitmaps_extension_lines(data)
             # The dumper does not escape a backslash in a name.
             name = text.decode() if PLAIN.fullmatch(text) else shown
             for index, row in enumerate(((len(text), name), (5, 'other'))):
@@ -373,7 +397,8 @@ def dump_text(extensions, text, shown):
 
 
 def expected_texts(text, shown, extensions):
-    """Returns the expected output of each command line."""
+    """Returns the expected output of each command line that takes several
+    images, and of each of the others."""
     # The name that fills its field begins with letters.
     feature = shown.split(r'\x00')[0] if b'\0' in text else shown
     features = [feature, 'f' * (46 - len(text)) + feature]
@@ -393,12 +418,13 @@ def expected_texts(text, shown, extensions):
         'bitmaps': '\n'.join(bitmaps),
         'bitmaps --tables': '\n'.join(block + table_text()
                                       for block in bitmaps),
-        'bitmaps --list': columns % (0, shown, 1, 'other'),
-        'bitmaps --names': shown + '\nother\n',
         'bitmap-table': '\n'.join(line('Bitmap name', name) + table_text()
                                   for name in (shown, 'other')),
         'dump': '\n'.join(['Header:\n' + header] + blocks
                           + [block + table_text() for block in bitmaps]),
+    }, {
+        'bitmaps --list': columns % (0, shown, 1, 'other'),
+        'bitmaps --names': shown + '\nother\n',
         'header --field backing_file --field backing_format '
         '--field external_data_file': (shown + '\n') * 3,
         'bitmaps --index 0 --field name': shown + '\n',
@@ -408,28 +434,67 @@ def expected_texts(text, shown, extensions):
     }
 
 
-def check_text(path, text, shown, extensions, some=None):
-    for way, expected in expected_texts(text, shown, extensions).items():
-        if some is not None and way not in some:
-            continue
-        status, output, messages = run(*way.split(), path)
-        same(way, output.decode('utf-8', 'surrogateescape'), expected)
-        # QEMU's own dumper stops at a name that is not plain ASCII.
-        stops = way.startswith('dump-header') and not PLAIN.fullmatch(text)
-        same(way + ': status', status, 2 if stops else 0)
-        check_messages(way, messages, 1 if stops else 0)
+def decode(output):
+    return output.decode('utf-8', 'surrogateescape')
 
 
-def check_raw(path, text):
-    # Raw bytes are printed only on request, each name followed by a NUL.
-    for way, expected in (
-            ('bitmaps --names -0', text + b'\0other\0'),
-            ('bitmaps --index 0 --field name -0', text + b'\0'),
-            ('header --field backing_file -0', text + b'\0')):
-        same(way, run(*way.split(), path), (0, expected, b''))
-    for way in ('dump', 'bitmaps --names'):
-        same(way + ' in the C locale', run(*way.split(), path, locale='C'),
-             run(*way.split(), path))
+def parts_of(what, output, names, texts):
+    """Returns the parts of OUTPUT after the headings for the images NAMES, one
+    for each of TEXTS."""
+    parts = []
+    heading = 'image: %s\n' % names[0]
+    same(what + ': start', output[:len(heading)], heading)
+    at = len(heading)
+    for index, _ in enumerate(each(texts)):
+        end = len(output)
+        after = end
+        if index + 1 < len(names):
+            heading = '\nimage: %s\n' % names[index + 1]
+            end = output.find(heading, at)
+            if end < 0:
+                complain(what + ' has no', heading)
+                end = at
+            after = end + len(heading)
+        parts.append(output[at:end])
+        at = after
+    return parts
+
+
+def check_texts(names, texts, expected):
+    """Compares the output for the images NAMES, in one run of each command
+    line.  EXPECTED has the output of the command lines for each text."""
+    for way in expected[0]:
+        status, output, messages = run(*way.split(), *names)
+        parts = parts_of(way, decode(output), names, texts)
+        for part, outputs, _ in zip(parts, expected, each(texts)):
+            same(way, part, outputs[way])
+        same(way + ': status and messages', (status, messages), (0, b''))
+    same('dump in the C locale', run('dump', *names, locale='C'),
+         run('dump', *names))
+
+
+def check_list(names, texts):
+    """Compares the output of bitmaps --list for the images NAMES."""
+    status, output, messages = run('bitmaps', '--list', *names)
+    rows = decode(output).split('\n')
+    heading = 'INDEX STATE   GRANULARITY DIRTY DIRTY% DISK NAME'
+    same('--list: heading', ' '.join(rows[0].split()),
+         ' '.join(('IMAGE ' + heading).split()))
+    same('--list: rows', len(rows), 2 * len(names) + 2)
+    for name, text, *two in zip(names, each(texts), rows[1::2], rows[2::2]):
+        same('--list', two, [
+            '%-5s %5d enabled          64K      0   0.0%%    64K %s' % row
+            for row in ((name, 0, text.shown), (name, 1, 'other'))])
+    same('--list: status and messages', (status, messages), (0, b''))
+
+
+def check_one(way, path, text, expected):
+    status, output, messages = run(*way.split(), path)
+    same(way, decode(output), expected)
+    # QEMU's own dumper stops at a name that is not plain ASCII.
+    stops = way.startswith('dump-header') and not PLAIN.fullmatch(text)
+    same(way + ': status', status, 2 if stops else 0)
+    check_messages(way, messages, 1 if stops else 0)
 
 
 # JSON.
@@ -509,53 +574,90 @@ def check_answer(what, answer, path, text, shown, extensions):
             check_string(what + ': name', answer[key][1], 'name', b'other')
 
 
-def check_json(path, text, shown, extensions, ways):
+def answers_of(what, output, texts):
+    """Yields the answer for each of TEXTS, from a line of OUTPUT."""
+    lines = output.splitlines(True)
+    same(what + ': lines', len(lines), len(texts))
+    for answer, _ in zip(lines, each(texts)):
+        yield parse(what, answer, 1)
+
+
+def check_answers(names, texts, areas, ways):
+    """Compares the answers about the images NAMES, in one run of each of WAYS.
+    AREAS has the extensions of each image."""
     for way in ways:
-        for output, n_lines in ('json', None), ('jsonl', 1):
-            what = '%s --output=%s' % (way, output)
-            status, out, messages = run(*what.split(), path)
-            same(what + ': status and messages', (status, messages), (0, b''))
-            answer = parse(what, out, n_lines)
+        what = way + ' --output=jsonl'
+        status, output, messages = run(*what.split(), *names)
+        same(what + ': status and messages', (status, messages), (0, b''))
+        for answer, name, area in zip(answers_of(what, output, texts), names,
+                                      areas):
             if answer is not None:
-                check_answer(what, answer, path, text, shown, extensions)
+                check_answer(what, answer, name, current.bytes, current.shown,
+                             area)
 
 
-def check_dumper_json(path, text):
-    for way in 'dump-header -j', 'dump-header-exts -j':
-        status, output, messages = run(*way.split(), path)
-        same(way + ': status', status, 0 if text.isascii() else 2)
-        check_messages(way, messages)
-        if not re.fullmatch(rb'[\x20-\x7e\n]*', output):
-            complain(way + ' is not ASCII:', output)
-        value = parse(way, output[output.index(b'\n\n') + 2:]
-                      if way == 'dump-header -j' else output)
-        data = text.decode() if DUMPED.fullmatch(text) else None
-        same(way + ': data_str', value and value[3]['data_str'],
-             "'%s'" % data if data is not None else '<binary>')
+def check_document(way, path, text, shown, extensions):
+    what = way + ' --output=json'
+    status, out, messages = run(*what.split(), path)
+    same(what + ': status and messages', (status, messages), (0, b''))
+    answer = parse(what, out)
+    if answer is not None:
+        check_answer(what, answer, path, text, shown, extensions)
+
+
+def check_dumper_json(way, path, text):
+    status, output, messages = run(*way.split(), path)
+    same(way + ': status', status, 0 if text.isascii() else 2)
+    check_messages(way, messages)
+    if not re.fullmatch(rb'[\x20-\x7e\n]*', output):
+        complain(way + ' is not ASCII:', output)
+    value = parse(way, output[output.index(b'\n\n') + 2:]
+                  if way == 'dump-header -j' else output)
+    data = text.decode() if DUMPED.fullmatch(text) else None
+    same(way + ': data_str', value and value[3]['data_str'],
+         "'%s'" % data if data is not None else '<binary>')
 
 
 # Messages.
 
+# The tables whose entries are damaged, and the bitmaps.
+DAMAGE = [(0, 0x40000), (1, 0x50000)]
 
-def check_damage(path, text, shown):
-    # The text before the name, and the rule after it.
-    begin = 'qcow2tool: %s: 0x40000: bitmap 0 \'%s\': ' % (path, shown)
+
+def damage_in(answer):
+    return [(problem['bitmap'], problem['offset'])
+            for problem in (answer or {}).get('problems', [])
+            if problem['rule'] == 'BTAB-01']
+
+
+def check_damage(names, texts):
+    """Compares the messages about the damaged images NAMES, in one run of each
+    command line."""
     for way in ('bitmaps', 'bitmaps --list', 'bitmap-table', 'dump',
-                'bitmaps --output=json', 'dump --output=jsonl'):
-        status, output, messages = run(*way.split(), path)
+                'dump --output=jsonl'):
+        status, output, messages = run(*way.split(), *names)
         what = way + ' of damage'
         check_harmless(what, output)
-        check_messages(what, messages, 2)
+        check_messages(what, messages, 2 * len(names))
         same(what + ': status', status, 2)
-        first = messages.decode('utf-8', 'replace').split('\n')[0]
-        if not first.startswith(begin) or not first.endswith('[BTAB-01]'):
-            complain(what + ' is reported as', first, 'and not', begin)
-        if 'json' in way:
-            problems = (parse(what, output) or {}).get('problems')
-            same(what + ': JSON',
-                 problems and [(p['bitmap'], p['offset']) for p in problems
-                               if p['rule'] == 'BTAB-01'],
-                 [(0, 0x40000), (1, 0x50000)])
+        lines = messages.decode('utf-8', 'replace').split('\n')
+        for name, first, text in zip(names, lines[::2], each(texts)):
+            # The text before the name, and the rule after it.
+            begin = 'qcow2tool: %s: 0x40000: bitmap 0 \'%s\': ' % (
+                name, text.shown)
+            if not first.startswith(begin) or not first.endswith('[BTAB-01]'):
+                complain(what + ' is reported as', first, 'and not', begin)
+        if 'jsonl' in way:
+            for answer in answers_of(what, output, texts):
+                same(what + ': JSON', damage_in(answer), DAMAGE)
+
+
+def check_damage_json(path):
+    what = 'bitmaps --output=json'
+    status, output, messages = run(*what.split(), path)
+    same(what + ': status', status, 2)
+    check_messages(what, messages, 2)
+    same(what + ': JSON', damage_in(parse(what, output)), DAMAGE)
 
 
 def check_selection(path, text, shown):
@@ -573,109 +675,233 @@ def check_selection(path, text, shown):
             complain('--name with the escaped form has no hint:', messages)
 
 
-def write_image(text, damaged=False):
-    """Writes the image named it, and returns its extensions."""
-    global BITMAPS_SIZE
-    BITMAPS_SIZE = len(make_directory(text))
+def write_image(name, text, damaged=False):
+    """Writes the image NAME, and returns its extensions."""
     image, extensions = make_image(text, damaged)
-    with open('it', 'wb') as file:
+    with open(name, 'wb') as file:
         file.write(image)
     return extensions
+
+
+# An image with a bitmap for each text, and a snapshot whose id and name are
+# the text.
+
+MANY_TABLES = 0x100000
+
+
+def write_many(path, texts):
+    directory = b''
+    shots = b''
+    for text in texts:
+        directory += pad(struct.pack(
+            '>QIIBBHI', MANY_TABLES + text.index * 0x10000, 1, 2, 1, 16,
+            len(text.bytes), 0) + text.bytes)
+        shots += pad(snapshot_entry(text.bytes)[0])
+    with open(path, 'wb') as file:
+        file.write(struct.pack(
+            V3_HEADER, b'QFI\xfb', 3, 0, 0, 16, 64 << 20, 0, 1, 0x30000,
+            0x10000, 1, len(texts), 0x40000, 0, 0, 1, 4, 112, 0)
+            + struct.pack('>IIIIQQ', 0x23852875, 24, len(texts), 0,
+                          len(directory), DIRECTORY) + bytes(8))
+        file.seek(0x40000)
+        file.write(shots)
+        file.seek(DIRECTORY)
+        file.write(directory)
+        file.truncate(MANY_TABLES + 0x10000 * (texts[-1].index + 1))
+
+
+def check_many(texts):
+    """Names alone, one per line or raw.  Raw bytes are printed only on
+    request, each name followed by a NUL."""
+    write_many('many', texts)
+    raw = b''.join(text.bytes + b'\0' for text in texts)
+    for way in 'bitmaps --names', 'snapshots --names':
+        status, output, messages = run(*way.split(), 'many')
+        lines = decode(output).split('\n')
+        for ours, text in zip(lines, each(texts)):
+            same(way + ': many', ours, text.shown)
+        same(way + ': many', (status, messages, len(lines)),
+             (0, b'', len(texts) + 1))
+        same(way + ' -0: many', run(*way.split(), '-0', 'many'), (0, raw, b''))
+        same(way + ' in the C locale', run(*way.split(), 'many', locale='C'),
+             (status, output, messages))
 
 
 # An image with a snapshot whose id and name are the text.
 
 
-def write_snapshots(text):
-    """Writes the image named shot, whose snapshot table is at 0x40000, and
-    returns the lines of the block before the strings."""
+def snapshot_entry(text):
+    """Returns an entry of the snapshot table, and the lines of the block
+    before the strings."""
     entry = (('l1_table_offset', 0x50000), ('l1_size', 1),
              ('id_str_size', len(text)), ('name_size', len(text)),
              ('date_sec', 0), ('date_nsec', 0), ('vm_clock_nsec', 0),
              ('vm_state_size', 0), ('extra_data_size', 24))
     extra = (('vm_state_size_large', 5), ('disk_size', 64 << 20),
              ('icount', 7))
+    data = (struct.pack('>QIHHIIQII', *(value for _, value in entry))
+            + struct.pack('>QQQ', *(value for _, value in extra))
+            + text + text)
+    rows = (('index', 0),) + entry + (('file_offset', 0x40000),) + extra
+    return data, ''.join(
+        line(key, '0x%x' % value if 'offset' in key else value)
+        for key, value in rows)
+
+
+def write_snapshot(path, text):
+    """Writes the image PATH, whose snapshot table is at 0x40000, and returns
+    the lines of the block before the strings."""
     header = struct.pack(
-        '>4sIQIIQIIQQIIQQQQIIB7x', b'QFI\xfb', 3, 0, 0, 16, 64 << 20, 0, 1,
-        0x30000, 0x10000, 1, 1, 0x40000, 0, 0, 0, 4, 112, 0)
-    with open('shot', 'wb') as file:
+        V3_HEADER, b'QFI\xfb', 3, 0, 0, 16, 64 << 20, 0, 1, 0x30000, 0x10000,
+        1, 1, 0x40000, 0, 0, 0, 4, 112, 0)
+    entry, block = snapshot_entry(text)
+    with open(path, 'wb') as file:
         file.write(header)
         file.seek(0x40000)
-        file.write(struct.pack('>QIHHIIQII', *(value for _, value in entry))
-                   + struct.pack('>QQQ', *(value for _, value in extra))
-                   + text + text + FILL)
+        file.write(entry + FILL)
         file.truncate(0x60000)
-    rows = (('index', 0),) + entry + (('file_offset', 0x40000),) + extra
-    return ''.join(line(key, '0x%x' % value if 'offset' in key else value)
-                   for key, value in rows)
+    return block
 
 
-def check_snapshots(text, shown):
-    block = write_snapshots(text)
-    # For QEMU, whose list this is, a string ends at a NUL.
-    row = shown.split(r'\x00')[0] if b'\0' in text else shown
-    texts = {
-        'snapshots': block + line('id', shown) + line('name', shown),
-        'snapshots --list': 'Snapshot list:\n%-10s%-17s%8s%20s%13s%11s\n' % (
-            'ID', 'TAG', 'VM SIZE', 'DATE', 'VM CLOCK', 'ICOUNT')
-        + (row.encode().ljust(9) + b' ' + row.encode().ljust(16)).decode()
-        + '      5 B 1970-01-01 00:00:00 00:00:00.000          7\n',
-        'snapshots --names': shown + '\n',
-        'snapshots --index=0 --field=id': shown + '\n'}
-    for way, expected in texts.items():
-        status, output, messages = run(*way.split(), 'shot')
-        same(way, (status, messages, output.decode('utf-8', 'replace')),
-             (0, b'', expected))
+def check_snapshots(names, texts):
+    blocks = [write_snapshot(name, text.bytes)
+              for name, text in zip(names, texts)]
+    for way in 'snapshots', 'snapshots --list':
+        status, output, messages = run(*way.split(), *names)
+        same(way, (status, messages), (0, b''))
         check_harmless(way, output)
-    for way in 'snapshots --names -0', 'snapshots --index=0 --field=id -0':
-        same(way, run(*way.split(), 'shot'), (0, text + b'\0', b''))
-    answer = parse('snapshots', run('snapshots', '--output=json', 'shot')[1])
-    for key in 'id', 'name':
-        check_string('snapshots: ' + key, answer['snapshots'][0], key, text)
-        if b'\0' not in text:
-            same('--' + key, run('snapshots', '--names', b'--%s=%s' % (
-                key.encode(), text), 'shot'),
-                 (0, shown.encode() + b'\n', b''))
-        if shown.encode() != text:
-            what = '--%s as it is shown' % key
-            status, output, messages = run(
-                'snapshots', '--%s=%s' % (key, shown), 'shot')
-            same(what, (status, output), (3, b''))
-            check_messages(what, messages, 1)
-            same(what + ': a hint',
-                 b'snapshot 0 is shown that way: use --index 0' in messages,
-                 True)
+        parts = parts_of(way, output.decode('utf-8', 'replace'), names, texts)
+        for part, block, text in zip(parts, blocks, each(texts)):
+            shown = text.shown
+            if way == 'snapshots':
+                expected = block + line('id', shown) + line('name', shown)
+            else:
+                # For QEMU, whose list this is, a string ends at a NUL.
+                row = shown.split(r'\x00')[0] if b'\0' in text.bytes else shown
+                expected = (
+                    'Snapshot list:\n%-10s%-17s%8s%20s%13s%11s\n' % (
+                        'ID', 'TAG', 'VM SIZE', 'DATE', 'VM CLOCK', 'ICOUNT')
+                    + (row.encode().ljust(9) + b' '
+                       + row.encode().ljust(16)).decode()
+                    + '      5 B 1970-01-01 00:00:00 00:00:00.000'
+                    + '          7\n')
+            same(way, part, expected)
+    what = 'snapshots --output=jsonl'
+    for answer in answers_of(what, run(*what.split(), *names)[1], texts):
+        for key in 'id', 'name':
+            check_string('snapshots: ' + key, answer['snapshots'][0], key,
+                         current.bytes)
 
 
-def check_good_order(path, ways):
+def check_snapshot_selection(path, key, text, shown):
+    if b'\0' not in text:
+        same('--' + key, run('snapshots', '--names', b'--%s=%s' % (
+            key.encode(), text), path), (0, shown.encode() + b'\n', b''))
+    if shown.encode() != text:
+        what = '--%s as it is shown' % key
+        status, output, messages = run(
+            'snapshots', '--%s=%s' % (key, shown), path)
+        same(what, (status, output), (3, b''))
+        check_messages(what, messages, 1)
+        same(what + ': a hint',
+             b'snapshot 0 is shown that way: use --index 0' in messages,
+             True)
+
+
+def check_good_order(way, *paths):
+    status, output, messages = run(*way.split(), *paths)
+    same(way + ': status is known', status in (0, 1, 2, 3), True)
+    check_messages(way, messages)
+    # See DUMPED above.
+    if not way.startswith('dump-header'):
+        check_harmless(way, output)
+
+
+def checks_of_ways(ways, path):
+    """Returns checks of PATH by those of WAYS that take one image."""
+    return [(check_good_order, way, path) for way in ways
+            if ONE_IMAGE.match(way)]
+
+
+def check_ways(ways, paths):
+    """Checks that the output about several images is harmless."""
     for way in ways:
-        status, output, messages = run(*way.split(), path)
-        same(way + ': status is known', status in (0, 1, 2, 3), True)
-        check_messages(way, messages)
-        # See DUMPED above.
-        if not way.startswith('dump-header'):
-            check_harmless(way, output)
+        if not ONE_IMAGE.match(way):
+            check_good_order(way, *paths)
 
 
-def check_image(text, shown, ways):
-    extensions = write_image(text)
-    check_text('it', text, shown, extensions)
-    check_raw('it', text)
-    check_json('it', text, shown, extensions,
-               ('header', 'extensions', 'bitmaps', 'bitmaps --tables',
-                'bitmap-table', 'dump'))
-    check_dumper_json('it', text)
-    check_selection('it', text, shown)
-    check_snapshots(text, shown)
-    write_image(text, True)
-    check_damage('it', text, shown)
-    check_good_order('it', ways)
+def take_turns(checks, turns):
+    """Runs every TURNS-th of CHECKS, which are functions with arguments."""
+    for function, *arguments in checks[current.index % turns::turns]:
+        function(*arguments)
+
+
+def checks_of_image(text, extensions, one):
+    """Returns the checks of TEXT in images of its own.  ONE has the command
+    lines that take one image, with their output."""
+    it, shot, bad = ('%s%02d' % (kind, text.index)
+                     for kind in ('it', 'shot', 'bad'))
+    raw = text.bytes + b'\0'
+    checks = [(check_one, way, it, text.bytes, expected)
+              for way, expected in one.items()]
+    checks += [(check_dumper_json, way, it, text.bytes)
+               for way in ('dump-header -j', 'dump-header-exts -j')]
+    checks += [(check_document, way, it, text.bytes, text.shown, extensions)
+               for way in ('header', 'extensions', 'bitmaps',
+                           'bitmaps --tables', 'bitmap-table', 'dump')]
+    checks += [(check_raw, way, path, expected) for way, path, expected in (
+        ('bitmaps --names -0', it, text.bytes + b'\0other\0'),
+        ('bitmaps --index 0 --field name -0', it, raw),
+        ('header --field backing_file -0', it, raw),
+        ('snapshots --index=0 --field=id', shot, text.shown.encode() + b'\n'),
+        ('snapshots --index=0 --field=id -0', shot, raw))]
+    return checks + [
+        (check_selection, it, text.bytes, text.shown),
+        (check_snapshot_selection, shot, 'id', text.bytes, text.shown),
+        (check_snapshot_selection, shot, 'name', text.bytes, text.shown),
+        (check_damage_json, bad)]
+
+
+def check_raw(way, path, expected):
+    same(way, run(*way.split(), path), (0, expected, b''))
+
+
+def names_of(kind, texts):
+    return ['%s%02d' % (kind, text.index) for text in texts]
+
+
+def check_images(texts, turns, ways):
+    names = names_of('it', texts)
+    areas = [write_image(name, text.bytes)
+             for name, text in zip(names, texts)]
+    several, one = zip(*(expected_texts(text.bytes, text.shown, area)
+                         for text, area in zip(texts, areas)))
+    check_texts(names, texts, several)
+    check_list(names, texts)
+    check_answers(names, texts, areas,
+                  ('header', 'extensions', 'bitmaps', 'bitmaps --tables',
+                   'bitmap-table', 'dump'))
+    check_many(texts)
+    check_snapshots(names_of('shot', texts), texts)
+    for name, text in zip(names_of('bad', texts), texts):
+        write_image(name, text.bytes, True)
+    check_damage(names_of('bad', texts), texts)
+    check_ways(ways, names_of('bad', texts))
+    for text, area, expected in zip(each(texts), areas, one):
+        take_turns(checks_of_image(text, area, expected), turns)
+        take_turns(checks_of_ways(ways, 'bad%02d' % text.index), turns)
+
     # At first the text was followed by a byte of the image that may complete
     # it.  Now letters surround the text.
-    text, shown = b'<' + text + b'>', '<' + shown + '>'
-    extensions = write_image(text)
-    check_text('it', text, shown, extensions, ['dump'])
-    check_json('it', text, shown, extensions, ['dump'])
+    names = names_of('in', texts)
+    for text in texts:
+        text.bytes, text.shown = b'<' + text.bytes + b'>', '<%s>' % text.shown
+    areas = [write_image(name, text.bytes)
+             for name, text in zip(names, texts)]
+    check_texts(names, texts, [
+        {'dump': expected_texts(text.bytes, text.shown, area)[0]['dump']}
+        for text, area in zip(texts, areas)])
+    check_answers(names, texts, areas, ('dump',))
 
 
 # Names of files.
@@ -686,68 +912,123 @@ def write_list(name, *entries, end=b'\n'):
         file.write(b''.join(entry + end for entry in entries))
 
 
-def check_lists(path, begins, good):
-    """Tries a list that contains the name, and a missing list with the
-    name."""
-    lists = [('files0-from', b'\0')]
-    if b'\n' not in path:
-        lists.append(('files-from', b'\n'))
-    for option, end in lists:
-        write_list('list', path, path, end=end)
-        what = '--' + option
-        same(what, run('bitmap-table', '--%s=list' % option), good)
-        same(what + '=-', run('bitmap-table', '--%s=-' % option,
-                              stdin=(path + end) * 2), good)
-        status, output, messages = run(
-            'header', b'--%s=%s' % (option.encode(), path + b'.no'))
-        same(what + ' that is missing', (status, output), (1, b''))
-        check_messages(what + ' that is missing', messages, 1)
-        if not messages.startswith(begins + b'.no: '):
-            complain(what + ' is missing as', messages)
-
-
-def check_path(text, shown, ways):
-    if b'\0' in text or b'/' in text:
-        return
+def is_path(text):
+    """Links a file with the name, if that is possible."""
     # These are neither options nor names with a special meaning.
-    path = b'./' + text
-    escaped = ('./' + shown).encode()
-    with open('image', 'wb') as file:
-        file.write(make_image(b'name', True)[0])
+    text.path = b'./' + text.bytes
+    text.escaped = './' + text.shown
+    if b'\0' in text.bytes or b'/' in text.bytes:
+        return False
     try:
-        os.link('image', path)
+        os.link('image', text.path)
     except OSError:
-        return
+        return False
+    return True
+
+
+def begins_with(messages, *names):
+    """Returns whether each of MESSAGES begins with the name of its image."""
+    return [message.startswith(('qcow2tool: %s: ' % name).encode())
+            for name, message in zip(names, messages.splitlines())]
+
+
+def check_lists(texts):
+    """Tries paths on the command line and in lists, in one run of each."""
     block = '\n'.join(line('Bitmap name', name) + table_text()
                       for name in ('name', 'other'))
-    status, output, messages = run('bitmap-table', path, path)
-    same('two of it', (status, output.decode('utf-8', 'surrogateescape')),
-         (2, '\n'.join(['image: %s\n' % escaped.decode() + block] * 2)))
-    check_messages('two of it', messages, 4)
-    begins = b'qcow2tool: ' + escaped
-    same('messages begin', [row.startswith(begins + b': 0x')
-                            for row in messages.splitlines()], [True] * 4)
-    check_lists(path, begins, (status, output, messages))
+    paths = [path for text in texts for path in (text.path, text.path)]
+    names = [name for text in texts for name in (text.escaped, text.escaped)]
+    twice = [text for text in texts for _ in range(2)]
+    done = run('bitmap-table', *paths)
+    for part, _ in zip(parts_of('paths', decode(done[1]), names, twice),
+                       each(twice)):
+        same('paths', part, block)
+    same('paths: status', done[0], 2)
+    check_messages('paths', done[2], 2 * len(paths))
+    two = [name + ': 0x%x' % table for name in names for table in TABLES]
+    for told, _ in zip(begins_with(done[2], *two),
+                       each([text for text in twice for _ in range(2)])):
+        same('messages begin with the path', told, True)
 
+    write_list('list', *paths, end=b'\0')
+    same('--files0-from', run('bitmap-table', '--files0-from=list'), done)
+    same('--files0-from=-', run('bitmap-table', '--files0-from=-',
+                                stdin=b'\0'.join(paths)), done)
+    paths = [path for path in paths if b'\n' not in path]
+    done = run('bitmap-table', *paths)
+    write_list('list', *paths)
+    same('--files-from', run('bitmap-table', '--files-from=list'), done)
+    same('--files-from=-', run('bitmap-table', '--files-from=-',
+                               stdin=b'\n'.join(paths)), done)
+
+
+def check_missing_list(option, text):
+    what = '--' + option
+    status, output, messages = run(
+        'header', b'--%s=%s.no' % (option.encode(), text.path))
+    same(what + ' that is missing', (status, output), (1, b''))
+    check_messages(what + ' that is missing', messages, 1)
+    same(what + ' that is missing: the message',
+         begins_with(messages, text.escaped + '.no'), [True])
+
+
+def check_path_json(way, text):
+    what = way + ' --output=json'
+    _, out, messages = run(*what.split(), text.path)
+    check_messages(what, messages)
+    check_string(what + ': filename', parse(what, out) or {'filename': ''},
+                 'filename', text.path)
+
+
+def check_missing(text, end):
+    name = text.path + end
+    status, output, messages = run('header', '--output=json', name)
+    same('missing', status, 1)
+    check_messages('missing', messages, 1)
+    same('missing: the message names it', begins_with(
+        messages, text.escaped + end.decode()), [True])
+    check_missing_answer(parse('missing', output), name)
+
+
+def check_missing_answer(answer, name):
+    answer = answer or {'filename': '', 'error': {}}
+    check_string('missing: filename', answer, 'filename', name)
+    same('missing: code', answer['error'].get('code'), 'open')
+
+
+def check_paths(texts, turns, ways):
+    write_image('image', b'name', True)
+    texts = [text for text in each(texts) if is_path(text)]
+    paths = [text.path for text in texts]
+    check_lists(texts)
     for way in 'header', 'bitmaps', 'dump':
-        for output in 'json', 'jsonl':
-            what = '%s --output=%s' % (way, output)
-            _, out, messages = run(*what.split(), path)
-            answer = parse(what, out, 1 if output == 'jsonl' else None)
-            check_messages(what, messages)
+        what = way + ' --output=jsonl'
+        _, output, messages = run(*what.split(), *paths)
+        check_messages(what, messages)
+        for answer in answers_of(what, output, texts):
             check_string(what + ': filename', answer or {'filename': ''},
-                         'filename', path)
-    for name, code in (path + b'.no', 'open'), (path + b'/', 'open'):
-        status, output, messages = run('header', '--output=json', name)
+                         'filename', current.path)
+    for end in b'.no', b'/':
+        status, output, messages = run('header', '--output=jsonl',
+                                       *(path + end for path in paths))
         same('missing', status, 1)
-        check_messages('missing', messages, 1)
-        same('missing: the message names it',
-             messages.startswith(begins + name[len(path):] + b': '), True)
-        answer = parse('missing', output) or {'filename': '', 'error': {}}
-        check_string('missing: filename', answer, 'filename', name)
-        same('missing: code', answer['error'].get('code'), code)
-    check_good_order(path, ways)
-    os.unlink(path)
+        check_messages('missing', messages, len(paths))
+        names = [text.escaped + end.decode() for text in texts]
+        for told, _ in zip(begins_with(messages, *names), each(texts)):
+            same('missing: the message names it', told, True)
+        for answer in answers_of('missing', output, texts):
+            check_missing_answer(answer, current.path + end)
+    check_ways(ways, paths)
+
+    for text in each(texts):
+        take_turns([(check_missing_list, 'files0-from', text),
+                    (check_missing_list, 'files-from', text),
+                    (check_path_json, 'header', text),
+                    (check_path_json, 'bitmaps', text),
+                    (check_path_json, 'dump', text),
+                    (check_missing, text, b'.no'),
+                    (check_missing, text, b'/')], turns)
+        take_turns(checks_of_ways(ways, text.path), turns)
 
 
 # The command line.
@@ -778,41 +1059,44 @@ LINES = [
 ]
 
 
-def check_words(text, shown, _):
-    if b'\0' in text:
-        return
-    # Texts that cannot be mistaken for the end of an option, a number or a
-    # name.
-    text = b'.' + text
-    shown = '.' + shown
-    for words, is_repeated in LINES:
-        status, output, messages = run(
-            *[word.encode().replace(b'TEXT', text) for word in words])
-        what = ' '.join(words)
-        same(what + ': status', status,
-             3 if '--name' in words else 1)
-        same(what + ': output', output, b'')
-        check_messages(what, messages, 1 if '--name' in words else 2)
-        if is_repeated and shown.encode() not in messages:
-            complain(what + ' does not show it:', messages)
+def check_line(words, is_repeated, text, shown):
+    status, output, messages = run(
+        *[word.encode().replace(b'TEXT', text) for word in words])
+    what = ' '.join(words)
+    same(what + ': status', status, 3 if '--name' in words else 1)
+    same(what + ': output', output, b'')
+    check_messages(what, messages, 1 if '--name' in words else 2)
+    if is_repeated and shown.encode() not in messages:
+        complain(what + ' does not show it:', messages)
+
+
+def check_words(texts, turns, _):
+    write_image('image', b'name')
+    for text in each(texts):
+        # Texts that cannot be mistaken for the end of an option, a number or a
+        # name.
+        if b'\0' not in text.bytes:
+            take_turns([(check_line, *row, b'.' + text.bytes, '.' + text.shown)
+                        for row in LINES], turns)
 
 
 def main():
-    what, step, *rest = sys.argv[1:]
+    what, step, turns, *rest = sys.argv[1:]
     os.environ['TZ'] = 'UTC0'
     ways = rest[0].split('\n') if rest else []
-    checks = {'image': check_image, 'path': check_path, 'words': check_words}
-    with open('image', 'wb') as file:
-        file.write(make_image(b'name')[0])
+    checks = {'image': check_images, 'path': check_paths, 'words': check_words}
     step = int(step)
-    for index, (name, data, shown) in enumerate(TEXTS[step // 2::step]):
-        try:
-            checks[what](bytes.fromhex(data), shown,
-                         ways[index % TURNS::TURNS])
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            complain('exception:', error)
-        print('%s: %s' % (what, name), '; '.join(wrong[:5]), sep='\t')
-        wrong.clear()
+    texts = [Text(index, *row)
+             for index, row in enumerate(TEXTS[step // 2::step])]
+    # Errors of a run with all texts belong to the last one.
+    list(each(texts))
+    try:
+        checks[what](texts, int(turns), ways)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        complain('exception:', error)
+    for text in texts:
+        print('%s: %s' % (what, text.name), '; '.join(text.wrong[:5]),
+              sep='\t')
 
 
 if __name__ == '__main__':
