@@ -38,11 +38,11 @@ for command in $(reading_names); do
   fi
 done
 
-# Alone, an image is read by every eleventh command line; test-drive runs each of
+# Alone, an image is read by every 22nd command line; test-drive runs each of
 # them with each image, in process.
 limit_memory
 results python3 "$srcdir/tests/cli/every-image.py" \
-  "$limit" "$memory" 11 "$(text_ways)" "$(json_ways)" "${selected[@]}"
+  "$limit" "$memory" 22 "$(text_ways)" "$(json_ways)" "${selected[@]}"
 check "all images were tried" test "$n_results" = "${#selected[@]}"
 
 # The other tests use single images.

@@ -32,12 +32,12 @@ TOOL = shlex.split(os.environ.get('QCOW2TOOL', 'qcow2tool'))
 
 # A run ends after this much output, and only its start is examined.
 MUCH = 64 << 20
-LONG = 4 << 20
+LONG = 1 << 20
 
 NOT_ASCII = bytes(range(0x80, 0x100))
 
 # The number of images for one run, and the command lines that take one image.
-BATCH = 16
+BATCH = 64
 ONE_IMAGE = re.compile('bitmap-map|map|dump-header'
                        '|(bitmaps|snapshots) --names|info --output=json$')
 
