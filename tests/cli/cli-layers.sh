@@ -14,50 +14,63 @@ mkdir -p sub/deep elsewhere
 
 # layer FILE BACKING FORMAT BITMAP...: writes an image of 1 MiB with clusters of
 # 64 KiB.  BACKING and FORMAT may be empty.  A bitmap is NAME:FLAGS:GRANULES:
-# the bits of these granules, of 64 KiB, are set.
+# the bits of these granules, of 64 KiB, are set.  After + follows another
+# image.
 layer ()
 {
   python3 - "$@" << 'END'
 import struct
 import sys
 
-path, backing, form, *bitmaps = sys.argv[1:]
 KIB64 = 1 << 16
-clusters = 4 + 2 * len(bitmaps) + 1
-data = bytearray(clusters * KIB64)
-extensions = b''
-if form:
-    form = form.encode()
-    extensions += struct.pack('>II', 0xe2792aca, len(form))
-    extensions += form + bytes(-len(form) % 8)
-directory = b''
-for i, bitmap in enumerate(bitmaps):
-    name, flags, granules = bitmap.rsplit(':', 2)
-    table = (4 + 2 * i) * KIB64
-    bits = sum(1 << int(n) for n in granules.split(',') if n)
-    data[table:table + 8] = struct.pack('>Q', table + KIB64)
-    data[table + KIB64:table + KIB64 + 2] = struct.pack('<H', bits)
-    entry = struct.pack('>QIIBBHI', table, 1, int(flags), 1, 16, len(name), 0)
-    entry += name.encode()
-    directory += entry + bytes(-len(entry) % 8)
-if bitmaps:
-    start = (clusters - 1) * KIB64
-    data[start:start + len(directory)] = directory
-    extensions += struct.pack('>IIIIQQ', 0x23852875, 24, len(bitmaps), 0,
-                              len(directory), start)
-extensions += bytes(8)
-backing = backing.encode('utf-8', 'surrogateescape')
-offset = 104 + len(extensions) if backing else 0
-header = struct.pack('>4sIQIIQIIQQIIQQQQII', b'QFI\xfb', 3, offset,
-                     len(backing), 16, 1 << 20, 0, 1, 3 * KIB64, KIB64, 1, 0,
-                     0, 0, 0, 1 if bitmaps else 0, 4, 104)
-head = header + extensions + backing
-data[:len(head)] = head
-data[KIB64:KIB64 + 8] = struct.pack('>Q', 2 * KIB64)
-for i in range(clusters):
-    data[2 * KIB64 + 2 * i:2 * KIB64 + 2 * i + 2] = b'\0\1'
-with open(path, 'wb') as file:
-    file.write(data)
+
+
+def write(path, backing, form, *bitmaps):
+    clusters = 4 + 2 * len(bitmaps) + 1
+    data = bytearray(clusters * KIB64)
+    extensions = b''
+    if form:
+        form = form.encode()
+        extensions += struct.pack('>II', 0xe2792aca, len(form))
+        extensions += form + bytes(-len(form) % 8)
+    directory = b''
+    for i, bitmap in enumerate(bitmaps):
+        name, flags, granules = bitmap.rsplit(':', 2)
+        table = (4 + 2 * i) * KIB64
+        bits = sum(1 << int(n) for n in granules.split(',') if n)
+        data[table:table + 8] = struct.pack('>Q', table + KIB64)
+        data[table + KIB64:table + KIB64 + 2] = struct.pack('<H', bits)
+        entry = struct.pack('>QIIBBHI', table, 1, int(flags), 1, 16,
+                            len(name), 0)
+        entry += name.encode()
+        directory += entry + bytes(-len(entry) % 8)
+    if bitmaps:
+        start = (clusters - 1) * KIB64
+        data[start:start + len(directory)] = directory
+        extensions += struct.pack('>IIIIQQ', 0x23852875, 24, len(bitmaps), 0,
+                                  len(directory), start)
+    extensions += bytes(8)
+    backing = backing.encode('utf-8', 'surrogateescape')
+    offset = 104 + len(extensions) if backing else 0
+    header = struct.pack('>4sIQIIQIIQQIIQQQQII', b'QFI\xfb', 3, offset,
+                         len(backing), 16, 1 << 20, 0, 1, 3 * KIB64, KIB64, 1,
+                         0, 0, 0, 0, 1 if bitmaps else 0, 4, 104)
+    head = header + extensions + backing
+    data[:len(head)] = head
+    data[KIB64:KIB64 + 8] = struct.pack('>Q', 2 * KIB64)
+    for i in range(clusters):
+        data[2 * KIB64 + 2 * i:2 * KIB64 + 2 * i + 2] = b'\0\1'
+    with open(path, 'wb') as file:
+        file.write(data)
+
+
+words = []
+for word in sys.argv[1:] + ['+']:
+    if word != '+':
+        words.append(word)
+    else:
+        write(*words)
+        words = []
 END
 }
 
@@ -74,15 +87,31 @@ expect_layers ()
 }
 
 # names_lead NAME BACKING FILE...: a file with this backing file name is the
-# overlay of these layers.
+# overlay of these layers.  The results come with compare_names: one process
+# reads all answers.
 names_lead ()
 {
-  local name=$1 backing=$2
+  local backing=$2
 
-  shift 2
+  printf '%s\n' "$1" >> names
   layer sub/top.qcow2 "$backing" qcow2
-  tool bitmaps --backing-chain --output=json sub/top.qcow2
-  expect_layers "$name" sub/top.qcow2 "$@"
+  tool bitmaps --backing-chain --output=jsonl sub/top.qcow2
+  cat "$out" >> answers
+  shift 2
+  printf ' %s' sub/top.qcow2 "$@" >> expected
+  echo >> expected
+}
+
+compare_names ()
+{
+  local name ours theirs
+
+  jq -r '[.layers[] | " " + (if .error then "-" else "" end) + .filename]
+    | add' answers > found
+  paste -d '\n' names expected found \
+    | while IFS= read -r name && IFS= read -r theirs && IFS= read -r ours; do
+      check "$name" test "$ours" = "$theirs"
+    done
 }
 
 layer sub/deep/base.qcow2 '' ''
@@ -151,6 +180,8 @@ names_lead 'name: a colon within json:' \
   'json:{"file.filename":"sub/../sub/a:b.qcow2"}' 'sub/../sub/a:b.qcow2'
 names_lead 'name: no protocol within json:' \
   'json:{"file.filename":"file:sub/mid.qcow2"}' '-file:sub/mid.qcow2'
+
+compare_names
 
 # A backing file name that is a NUL is empty, as in QEMU.
 layer sub/top.qcow2 x qcow2
@@ -261,10 +292,11 @@ expect_damage 'loop: through a link' \
   'sub/link.qcow2: not opened: the chain is a loop, as this is the file of layer 0'
 
 mkdir many
-layer many/0.qcow2 '' ''
+many=(many/0.qcow2 '' '')
 for ((i = 1; i <= 200; i++)); do
-  layer "many/$i.qcow2" "$((i - 1)).qcow2" qcow2
+  many+=(+ "many/$i.qcow2" "$((i - 1)).qcow2" qcow2)
 done
+layer "${many[@]}"
 tool bitmaps --backing-chain --output=json many/199.qcow2
 expect '200 layers' 0
 check '200 layers: all are shown' jq -e '.layers | length == 200' "$out"
@@ -323,17 +355,15 @@ on=2 off=0 use=3
 # none where BITMAP is a minus.
 chain ()
 {
-  local name=$1 expected=$2 i below='' form=''
+  local name=$1 expected=$2 i below='' form='' words=()
 
   shift 2
   for ((i = $#; i > 0; i--)); do
-    if [ "${!i}" = - ]; then
-      layer "l$((i - 1)).qcow2" "$below" "$form"
-    else
-      layer "l$((i - 1)).qcow2" "$below" "$form" "${!i}"
-    fi
+    words+=(${below:++} "l$((i - 1)).qcow2" "$below" "$form")
+    [ "${!i}" = - ] || words+=("${!i}")
     below=l$((i - 1)).qcow2 form=qcow2
   done
+  layer "${words[@]}"
   tool bitmaps --backing-chain --name b0 --is valid l0.qcow2
   expect "chain: $name" "$expected"
 }
