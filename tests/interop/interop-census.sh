@@ -10,9 +10,6 @@ require python3
 require_known_qemu
 
 export QCOW2TOOL
-n_images=400
-if [ -n "${QCOW2TOOL_SLOW:-}" ]; then
-  n_images=100
-fi
+n_images=${CENSUS_IMAGES:-150}
 python3 "$srcdir/tests/interop/interop-census.py" --images "$n_images" \
-  --batch 40
+  --batch 25

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# info prints what qemu-img info prints about random images of every kind.  The
-# argument is a number of images.
+# info prints what qemu-img info prints about random images of every kind.
+# QCOW2TOOL_IMAGES is the number of images.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -12,10 +12,7 @@ require python3 timeout
 export QCOW2TOOL
 # The seed makes the same images again.
 seed=${QCOW2TOOL_SEED:-$RANDOM$RANDOM}
-n_images=${1:-108}
-if [ -n "${QCOW2TOOL_SLOW-}" ]; then
-  n_images=54
-fi
+n_images=${QCOW2TOOL_IMAGES:-54}
 
 # The images have names without a folder.
 cd "$tmp" || exit 1

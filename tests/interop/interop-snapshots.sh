@@ -16,7 +16,7 @@ echo "# seed $seed"
 
 cd "$tmp" || exit 1
 results python3 "$srcdir/tests/interop/interop-snapshots.py" "$seed" \
-  "${QCOW2TOOL_IMAGES:-30}"
+  "${QCOW2TOOL_IMAGES:-15}"
 check 'images were compared' [ "$n_results" -ge 10 ]
 
 done_testing

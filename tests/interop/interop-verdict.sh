@@ -10,8 +10,6 @@ require python3
 require_known_qemu
 
 export QCOW2TOOL VERDICT_DIR=$tmp
-n_images=400
-if [ -n "${QCOW2TOOL_SLOW:-}" ]; then
-  n_images=100
-fi
-python3 "$srcdir/tests/interop/interop-verdict.py" --images "$n_images"
+n_images=${VERDICT_IMAGES:-150}
+python3 "$srcdir/tests/interop/interop-verdict.py" --images "$n_images" \
+  --batch 50
