@@ -18,15 +18,21 @@ timely ()
 commands="header extensions bitmaps bitmap-table"
 
 # refused NAME FILE PATTERN: every command refuses FILE with a message that
-# matches PATTERN.
+# matches PATTERN.  With a sanitizer, one command is tried, in rotation.
+turn=0
 refused ()
 {
   local name=$1
   local file=$2
   local pattern=$3
-  local command
+  local command tried
 
-  for command in $commands; do
+  read -r -a tried <<< "$commands"
+  if [ -n "$few" ]; then
+    tried=("${tried[turn % ${#tried[@]}]}")
+    turn=$((turn + 1))
+  fi
+  for command in "${tried[@]}"; do
     timely "$command" "$file"
     expect_refusal "$command of $name" 1 "$file: $pattern"
   done
@@ -184,8 +190,9 @@ cut_of ()
   fi
 }
 
-# Under valgrind, only every eighth length.
-step=${QCOW2TOOL_SLOW:+8}
+# Each length with one of two commands; test-cut tries all, in process.  With a
+# sanitizer, only every seventh length.
+step=${few:+7}
 step=${step:-1}
 for row in 3:two-bitmaps:104 2:version-2:72; do
   IFS=: read -r version name mandatory <<< "$row"
@@ -193,11 +200,11 @@ for row in 3:two-bitmaps:104 2:version-2:72; do
   whole=$image
   for ((length = 0; length < mandatory; length += step)); do
     head -c "$length" "$whole" > "$tmp/cut"
-    for command in header bitmaps; do
-      tool "$command" "$tmp/cut"
-      expect_refusal "$command of version $version cut to $length bytes" 1 \
-        "$tmp/cut: $(cut_of "$length")"
-    done
+    command=header
+    ((length % 2)) || command=bitmaps
+    tool "$command" "$tmp/cut"
+    expect_refusal "$command of version $version cut to $length bytes" 1 \
+      "$tmp/cut: $(cut_of "$length")"
   done
 done
 
