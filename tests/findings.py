@@ -5,6 +5,7 @@ The programs are $QCOW2TOOL and $MKIMAGE.  Images are made in the folder
 $IMAGES, which the caller removes.
 """
 
+import functools
 import json
 import os
 import re
@@ -94,14 +95,24 @@ def make_image(name):
     return path
 
 
+@functools.lru_cache(maxsize=None)
+def folder_of_all():
+    """Makes all images of the builder in one process, except for those that
+    are too large for the file system, and returns their folder."""
+    folder = os.path.join(IMAGES, 'all')
+    os.mkdir(folder)
+    subprocess.run([MKIMAGE, '--all', folder], check=False,
+                   stderr=subprocess.DEVNULL)
+    return folder
+
+
 def check_image(name, *options):
-    """Returns the answer of check with OPTIONS about an image of the builder,
-    without keeping the image."""
-    path = make_image(name)
-    try:
-        return Answer(path, *options)
-    finally:
-        os.unlink(path)
+    """Returns the answer of check with OPTIONS about an image of the
+    builder."""
+    path = os.path.join(folder_of_all(), name + '.qcow2')
+    if not os.path.exists(path):
+        subprocess.run([MKIMAGE, name, path], check=True)
+    return Answer(path, *options)
 
 
 def make_encrypted(path, size, secret, options=''):
