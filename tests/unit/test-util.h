@@ -18,6 +18,9 @@
 /* Set under valgrind, or by hand: time limits do not apply. */
 #define RUNNING_SLOWLY (g_getenv ("QCOW2TOOL_SLOW") != NULL)
 
+/* Set by make check-sanitizers: a part of many values is enough. */
+#define RUNNING_SANITIZED (g_getenv ("QCOW2TOOL_SANITIZED") != NULL)
+
 /* A source that holds BYTES, followed by zeroes up to the source's size. */
 typedef struct
 {
