@@ -8,11 +8,11 @@ SHIM is fault-shim.c as a shared object.  LINES are command lines.  All of them
 read the first image, and a few of them read the others.  Each read in turn is
 interrupted or returns less, and fails, until the command line has no such
 read; if there are many reads, only the first ones fail.  Only every STEP-th
-read is tried.  Two of the four kinds of failure are tried with a read of the
-first image, and one with a read of the others, in a rotation that brings all
-kinds to each read of a few command lines.  If STEP is not 1, all kinds are
-tried.  The replay of fuzz-faults tries all of them with all images, in
-process.
+read is tried.  One of the four kinds of failure is tried with a read of the
+first image, and with every second read of the others, in a rotation that
+brings all kinds to each read of a few command lines.  If STEP is not 1, all
+kinds are tried.  The replay of fuzz-faults tries all of them with all images,
+in process.
 The program is $QCOW2TOOL, and files are made in the current folder.  Prints a
 line for each command line: its name and, after a tab, the errors.
 """
@@ -308,7 +308,7 @@ def main():
     shim, step, lines, *paths = sys.argv[1:]
     ways = lines.split('\n')
     for index, path in enumerate(paths):
-        turns = 1 if int(step) > 1 else 2 if index == 0 else 4
+        turns = 1 if int(step) > 1 else 4 if index == 0 else 8
         check_image(path, FEW if index > 0 else ways, shim, int(step),
                     paths[index - 1], turns)
 
