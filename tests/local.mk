@@ -61,18 +61,21 @@ unit_tests = \
 	%D%/unit/test-verdict \
 	%D%/unit/test-whole-image
 
-# Those that take longest.  They start first, so that no processor is idle at
-# the end.
+# Those that take longest.  They start first, and the unit tests last, of which
+# each takes a few seconds, so that no processor is idle at the end.  The other
+# lists have the same order.
 slow_tests = \
 	%D%/cli/cli-faults.sh \
-	%D%/cli/cli-hostile-text.sh \
-	%D%/cli/cli-json.sh \
 	%D%/cli/cli-damaged.sh \
+	%D%/cli/cli-json.sh \
+	%D%/interop/interop-check.sh \
+	%D%/interop/interop-qemu.sh \
+	%D%/interop/interop-map.sh \
 	%D%/cli/cli-bombs.sh \
 	%D%/cli/cli-usage.sh \
-	%D%/interop/interop-verdict.sh \
-	%D%/interop/interop-qemu.sh \
-	%D%/interop/interop-map.sh
+	%D%/cli/cli-hostile-text.sh \
+	%D%/cli/cli-dump-header.sh \
+	%D%/interop/interop-verdict.sh
 
 shell_tests = \
 	%D%/cli/cli-bad-input.sh \
@@ -86,7 +89,6 @@ shell_tests = \
 	%D%/cli/cli-completion-fish.sh \
 	%D%/cli/cli-completion-zsh.sh \
 	%D%/cli/cli-completion.sh \
-	%D%/cli/cli-dump-header.sh \
 	%D%/cli/cli-dump.sh \
 	%D%/cli/cli-edit-random.sh \
 	%D%/cli/cli-edit.sh \
@@ -107,7 +109,6 @@ shell_tests = \
 	%D%/cli/cli-trust.sh \
 	%D%/cli/cli-writer.sh \
 	%D%/interop/interop-census.sh \
-	%D%/interop/interop-check.sh \
 	%D%/interop/interop-crash.sh \
 	%D%/interop/interop-disk-map.sh \
 	%D%/interop/interop-edit.sh \
@@ -125,7 +126,7 @@ shell_tests = \
 	%D%/source/check-quickstart.sh
 
 check_PROGRAMS += $(unit_tests) %D%/builder/mkimage
-TESTS = $(slow_tests) $(unit_tests) $(shell_tests)
+TESTS = $(slow_tests) $(shell_tests) $(unit_tests)
 EXTRA_DIST += \
 	$(shell_tests) \
 	$(slow_tests) \
@@ -268,19 +269,20 @@ VALGRIND_FLAGS = -q --error-exitcode=99 --leak-check=full \
 process_tests = $(unit_tests) $(replay_programs)
 
 # Each start under valgrind takes half a second.
-valgrind_tests = $(process_tests) %D%/cli/cli-faults.sh
+valgrind_tests = %D%/cli/cli-faults.sh $(process_tests)
 
 # These run what the tests in process do not reach: main (), signals, locks,
 # lists of images and the parser of options.
-sanitizer_tests = $(process_tests) \
-	%D%/cli/cli-bad-input.sh \
-	%D%/cli/cli-huge.sh \
-	%D%/cli/cli-images.sh \
-	%D%/cli/cli-output.sh \
-	%D%/cli/cli-qcow2-py.sh \
-	%D%/cli/cli-samples.sh \
+sanitizer_tests = \
 	%D%/cli/cli-usage.sh \
-	%D%/cli/cli-writer.sh
+	%D%/cli/cli-writer.sh \
+	%D%/cli/cli-images.sh \
+	%D%/cli/cli-bad-input.sh \
+	%D%/cli/cli-output.sh \
+	%D%/cli/cli-samples.sh \
+	%D%/cli/cli-huge.sh \
+	%D%/cli/cli-qcow2-py.sh \
+	$(process_tests)
 
 # The tests that need files of the tarball other than those of the build.
 dist_tests = \
@@ -293,11 +295,12 @@ dist_tests = \
 	%D%/unit/test-findings
 
 # Those that run most of the lines, few of which need a program of their own.
-coverage_tests = $(process_tests) \
+coverage_tests = \
 	%D%/cli/cli-edit.sh \
 	%D%/cli/cli-info.sh \
 	%D%/cli/cli-layers.sh \
-	%D%/cli/cli-snapshots.sh
+	%D%/cli/cli-snapshots.sh \
+	$(process_tests)
 
 .PHONY: check-coverage check-dist check-unit check-sanitizers check-valgrind
 check-coverage:
