@@ -284,13 +284,18 @@ sanitizer_tests = \
 	%D%/cli/cli-qcow2-py.sh \
 	$(process_tests)
 
-# The tests that need files of the tarball other than those of the build.
+# The tests that need files of the tarball other than those of the build, and
+# the programs that these need.
 dist_tests = \
 	%D%/source/check-docs.sh \
 	%D%/source/check-layers.sh \
 	%D%/source/check-packaging.sh \
 	%D%/cli/cli-qcow2-py.sh \
 	%D%/cli/cli-samples.sh \
+	%D%/fuzz/replay-image \
+	%D%/unit/test-findings
+dist_programs = \
+	%D%/builder/mkimage \
 	%D%/fuzz/replay-image \
 	%D%/unit/test-findings
 
@@ -309,8 +314,9 @@ check-unit:
 	$(MAKE) check TESTS='$(process_tests)'
 check-sanitizers:
 	$(MAKE) check QCOW2TOOL_SANITIZED=1 TESTS='$(sanitizer_tests)'
+# The other test programs are built by any other suite.
 check-dist:
-	$(MAKE) distcheck TESTS='$(dist_tests)'
+	$(MAKE) distcheck TESTS='$(dist_tests)' check_PROGRAMS='$(dist_programs)'
 check-valgrind:
 	$(MAKE) check QCOW2TOOL_SLOW=1 MALLOC_PERTURB_= \
 		TESTS='$(valgrind_tests)' \
