@@ -222,6 +222,17 @@ parse_line (Parser *parser, const char *start, const char *end,
   return parse_run (parser, start, end, error);
 }
 
+/* Returns whether the text from START to END is the start of the line that
+ * says that the plan was carried out.  That line is written last, so a full
+ * disk or a power failure may have cut it; the plan is complete without. */
+static gboolean
+is_cut_done (const char *start, const char *end)
+{
+  const gsize size = MIN ((gsize) (end - start), strlen (EDIT_PLAN_DONE));
+
+  return memcmp (start, EDIT_PLAN_DONE, size) == 0;
+}
+
 /* Returns the plan in the LEN bytes at TEXT.  Each line is a run of bytes,
  * "sync", which ends a step, or a comment.  Fails with EDIT_ERROR_PLAN if TEXT
  * is anything else, is not complete, or contradicts itself. */
@@ -244,6 +255,8 @@ edit_plan_parse (const char *text, gsize len, GError **error)
       const char *end
           = memchr (parser.at, '\n', (gsize) (parser.end - parser.at));
 
+      if (end == NULL && !in_step && is_cut_done (parser.at, parser.end))
+        break;
       if (end == NULL)
         {
           fail (&parser, "the last line is not complete", error);

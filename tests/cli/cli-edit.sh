@@ -283,6 +283,30 @@ for cut in "$tmp"/cut.*; do
     cmp -s "$image" "$image.before"
 done
 
+# The disk is full when the last line of a plan is written.
+fresh two-bitmaps
+tool clear-feature-bit --dry-run "$image" autoclear bitmaps
+cp "$out" "$tmp/hide"
+size=$(wc -c < "$tmp/hide")
+# shellcheck disable=SC2086
+python3 -c '
+import os
+import resource
+import sys
+
+# Python ignores SIGXFSZ.
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+os.execvp(sys.argv[2], sys.argv[2:])' $((size + 9)) \
+  $QCOW2TOOL clear-feature-bit --save-plan="$tmp/plan" "$image" \
+  autoclear bitmaps > "$out" 2> "$err"
+status=$?
+expect_done 'an edit whose plan is cut'
+check 'a message says so' grep -q 'the edit is done, but the plan' "$err"
+check 'the plan is cut' [ "$(wc -c < "$tmp/plan")" = $((size + 9)) ]
+tool apply --reverse --force "$tmp/plan" "$image"
+expect_done 'undo an edit whose plan is cut'
+check 'all bytes are as before' cmp -s "$image" "$image.before"
+
 # A plan of something else.
 fresh two-bitmaps
 patch 0x20f 41

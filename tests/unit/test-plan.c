@@ -86,6 +86,9 @@ static const Bad bad[] = {
   { TITLE "0x7fffffffffffffff: 01 -> 00\nsync\n", 2 },
   { TITLE "0x10000000000000000: 01 -> 00\nsync\n", 2 },
   { TITLE "0x5f: 01 -> 00\nsyncs\n", 3 },
+  { TITLE "0x5f: 01 -> 00\n# done 1 2", 3 },
+  { TITLE "0x5f: 01 -> 00\nsync\n# note", 4 },
+  { TITLE "# done 1 2 3\n# note", 3 },
   { TITLE "# done 1 2\n", 2 },
   { TITLE "# done 1 2 3 4\n", 2 },
   { TITLE "# done 1 2 9223372036854775808\n", 2 },
@@ -112,6 +115,25 @@ test_bad (void)
       g_assert_error (error, EDIT_ERROR, EDIT_ERROR_PLAN);
       if (bad[i].line > 0)
         g_assert_true (g_str_has_prefix (error->message, line));
+    }
+}
+
+/* The line that is written after the edit may be cut anywhere. */
+static void
+test_cut_done (void)
+{
+  static const char text[] = TITLE "0x5f: 01 -> 00\nsync\n# done 65536 17 18";
+  const gsize len = strlen (text);
+  const gsize whole = len - strlen ("# done 65536 17 18");
+
+  for (gsize i = whole; i <= len; i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (EditPlan) plan = edit_plan_parse (text, i, &error);
+
+      g_assert_no_error (error);
+      g_assert_cmpuint (edit_plan_get_n_runs (plan), ==, 1);
+      g_assert_false (plan->is_done);
     }
 }
 
@@ -241,6 +263,7 @@ main (int argc, char **argv)
   g_test_add_func ("/plan/steps", test_steps);
   g_test_add_func ("/plan/empty", test_empty);
   g_test_add_func ("/plan/bad", test_bad);
+  g_test_add_func ("/plan/cut-done", test_cut_done);
   g_test_add_func ("/plan/nul", test_nul);
   g_test_add_func ("/plan/too-long", test_too_long);
   g_test_add_func ("/plan/overlay", test_overlay);
