@@ -38,6 +38,7 @@ unit_tests = \
 	%D%/unit/test-grid \
 	%D%/unit/test-guest-map \
 	%D%/unit/test-header \
+	%D%/unit/test-header-edit \
 	%D%/unit/test-huge \
 	%D%/unit/test-image \
 	%D%/unit/test-image-list \

@@ -275,7 +275,8 @@ edit_plan_add_bitmaps_bit (EditPlan *plan, guint8 byte, gboolean set)
                  field->name, set ? "bitmaps is set" : "bitmaps is cleared");
 }
 
-/* Returns the byte that holds the bitmaps bit. */
+/* Returns the byte that holds the bitmaps bit, which is set: a header without
+ * the bit may lack the byte. */
 static guint8
 get_bitmaps_byte (const EditArea *area)
 {
@@ -354,7 +355,7 @@ edit_area_plan (EditArea *area, gboolean keeps_bit, EditPlan *plan,
   g_autofree guint8 *bytes = g_malloc (area->len);
   memcpy (bytes, area->bytes, area->len);
   lay_out (area, bytes, area->start + size);
-  const guint8 bit = get_bitmaps_byte (area);
+  const guint8 bit = hides ? get_bitmaps_byte (area) : 0;
   if (hides)
     {
       edit_plan_begin_step (plan);
