@@ -249,6 +249,12 @@ judge_plan (EditWork *work, const EditPlan *plan, gboolean reverse,
   if (before->image != NULL && after->image != NULL)
     edit_work_compare_headers (work, &before->image->header,
                                &after->image->header);
+  else
+    edit_refuse (&work->refusals,
+                 "no program can open the image before or after this, so "
+                 "that its header fields cannot be compared: %s",
+                 before->image == NULL ? before->open_error
+                                       : after->open_error);
   if (image->has_bitmaps)
     judge_entries (work, before, after);
   if (touches)

@@ -289,8 +289,7 @@ edit_remove_bitmap (EditWork *work, Qcow2Directory *directory, guint64 index,
 
   g_autoptr (EditJudgement) judgement
       = edit_judge (edit_overlay_new (work->source, NULL, FALSE), FALSE);
-  if (judgement->image != NULL)
-    edit_judge_sharing (judgement, place.start, place.end - place.start,
-                        &work->refusals);
+  edit_judge_sharing (judgement, place.start, place.end - place.start,
+                      &work->refusals);
   return plan_steps (work, &place, removal, error);
 }

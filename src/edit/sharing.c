@@ -157,6 +157,15 @@ edit_judge_sharing (EditJudgement *judgement, guint64 start, guint64 size,
                     EditRefusals *refusals)
 {
   Qcow2Image *image = judgement->image;
+
+  if (image == NULL || judgement->directory == NULL)
+    {
+      edit_refuse_always (refusals,
+                          "the image could not be read again to tell whether "
+                          "the bitmap directory is only that");
+      return;
+    }
+
   const guint64 cluster_size = image->header.cluster_size;
   g_autoptr (ByteWindow) window = byte_window_new (image->source, 0);
   g_autoptr (GError) error = NULL;

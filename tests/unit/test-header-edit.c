@@ -6,9 +6,11 @@
 
 #include <string.h>
 
+#include "edit/apply.h"
 #include "edit/bitmap-edit.h"
 #include "edit/error.h"
 #include "edit/header-edit.h"
+#include "edit/plan-parse.h"
 #include "test-util.h"
 
 /* A header of 112 bytes, an extension of 16 bytes at 0x70, its terminator at
@@ -481,6 +483,116 @@ test_move_bitmaps (void)
   g_assert_cmphex (*edit_run_get_bytes (last, FALSE), ==, 1);
 }
 
+/* A source of which the read with number N fails. */
+typedef struct
+{
+  ByteSource base;
+  ByteSource *below;
+  guint n;
+} FlakySource;
+
+static gssize
+flaky_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
+{
+  FlakySource *self = (FlakySource *) source;
+
+  if (self->n-- == 0)
+    {
+      errno = EIO;
+      return -1;
+    }
+
+  return self->below->klass->read (self->below, offset, buffer, len);
+}
+
+/* An edit that is refused without --force, and also if any read fails. */
+typedef gboolean (*RefusedFunc) (EditWork *work, GError **error);
+
+static void
+assert_always_refused (Edit *edit, RefusedFunc func)
+{
+  static const ByteSourceClass flaky_class = { .read = flaky_read };
+  ByteSource *sound = edit->work->source;
+
+  for (guint n = 0;; n++)
+    {
+      FlakySource flaky
+          = { .base = { .klass = &flaky_class, .size = sound->size },
+              .below = sound,
+              .n = n };
+      g_autoptr (GError) error = NULL;
+
+      edit_refusals_clear (&edit->work->refusals);
+      edit_refusals_init (&edit->work->refusals);
+      edit_plan_free (edit->work->plan);
+      edit->work->plan = edit_plan_new ();
+      edit_judgement_free (g_steal_pointer (&edit->work->after));
+      edit_plan_free (g_steal_pointer (&edit->work->whole_plan));
+      edit->work->source = &flaky.base;
+      g_test_message ("read %u", n);
+      g_assert_false (func (edit->work, &error)
+                      && edit_work_judge (edit->work, &error));
+      edit->work->source = sound;
+      if (flaky.n < n)
+        return;
+    }
+}
+
+static gboolean
+apply_version (EditWork *work, GError **error)
+{
+  static const char text[] = EDIT_PLAN_MAGIC "test\n0x7: 03 -> 02\nsync\n";
+  g_autoptr (EditPlan) plan = edit_plan_parse (text, strlen (text), error);
+  gboolean interrupted;
+
+  return edit_apply (work, plan, FALSE, &interrupted, error);
+}
+
+/* A plan that changes the version is refused whatever cannot be read. */
+static void
+test_apply_unreadable (void)
+{
+  g_auto (Edit) edit = { 0 };
+
+  edit_open (&edit, &plain);
+  assert_always_refused (&edit, apply_version);
+}
+
+static gboolean
+remove_shared (EditWork *work, GError **error)
+{
+  g_auto (EditRemoval) removal = { 0 };
+  g_autoptr (Qcow2Directory) directory
+      = qcow2_directory_open_checked (work->image, work->findings, error);
+
+  return directory != NULL
+         && edit_remove_bitmap (work, directory, 0, &removal, error);
+}
+
+/* A directory in a cluster that is the guest's, too. */
+static void
+test_remove_unreadable (void)
+{
+  static const GuestRange guest[] = { { 0, 1 } };
+  const ImageSpec spec = { .cluster_bits = 9,
+                           .size = 0x100000,
+                           .bitmaps = pair,
+                           .n_bitmaps = 2,
+                           .guest = guest,
+                           .n_guest = 1 };
+  g_auto (Edit) edit = { 0 };
+
+  edit_open (&edit, &spec);
+  const guint64 directory = image_get_be (edit.image, 0x88, 8);
+  const guint64 l1 = image_get_be (edit.image, 0x28, 8);
+  const guint64 l2 = image_get_be (edit.image, l1, 8)
+                     & G_GUINT64_CONSTANT (0x00fffffffffffe00);
+  image_put_be (edit.image, l2, 8,
+                directory | G_GUINT64_CONSTANT (0x8000000000000000));
+  edit.work->mode.force = TRUE;
+  assert_always_refused (&edit, remove_shared);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -498,6 +610,8 @@ main (int argc, char **argv)
   g_test_add_func ("/header-edit/move-bitmaps", test_move_bitmaps);
   g_test_add_func ("/bitmap-edit/first", test_remove_first);
   g_test_add_func ("/bitmap-edit/last", test_remove_last);
+  g_test_add_func ("/bitmap-edit/unreadable", test_remove_unreadable);
+  g_test_add_func ("/apply/unreadable", test_apply_unreadable);
 
   return g_test_run ();
 }
