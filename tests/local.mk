@@ -261,6 +261,17 @@ fuzz-crash: src/qcow2tool
 		$(srcdir)/%D%/interop/interop-crash.py \
 		--images '$(CRASH_IMAGES)' $(CRASH_FLAGS)
 
+# Tries more sequences of edits than tests/cli/cli-edit-random.sh, and more
+# power failures, with the same program.
+EDIT_SEQUENCES = 2000
+EDIT_FLAGS =
+
+.PHONY: fuzz-edit
+fuzz-edit: src/qcow2tool
+	LC_ALL=C.UTF-8 QCOW2TOOL='$(abs_top_builddir)/src/qcow2tool' \
+		$(srcdir)/%D%/cli/edit-random.py --all-cuts \
+		--sequences '$(EDIT_SEQUENCES)' $(EDIT_FLAGS)
+
 VALGRIND_FLAGS = -q --error-exitcode=99 --leak-check=full \
 	--show-leak-kinds=definite --errors-for-leak-kinds=definite \
 	--num-callers=30

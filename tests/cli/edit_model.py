@@ -160,6 +160,34 @@ def remove_bitmap(data, index):
     data[extension + 8:extension + 16] = (size - length).to_bytes(8, 'big')
 
 
+def view(data):
+    """Returns what a reader finds: fields, extensions, name and bitmaps."""
+    vouches = field(data, 'version') == 3 and field(data,
+                                                    'autoclear_features') & 1
+    found = extensions(data)[0]
+    name_at = field(data, 'backing_file_offset')
+    name = data[name_at:name_at + field(data, 'backing_file_size')]
+    fields = [field(data, n) for n in FIELDS
+              if n not in ('backing_file_offset', 'autoclear_features')
+              and FIELDS[n][0] < header_length(data)]
+    others = [e[2] for e in found if e[1] != BITMAPS]
+    bitmaps = None
+    if vouches:
+        bitmaps = [bytes(data[e[0]:e[0] + e[1]]) for e in directory(data)]
+    return fields, others, name if name_at else None, bitmaps
+
+
+def is_either(data, old, new):
+    """Returns whether a reader finds DATA to be the image OLD or NEW, or one
+    of these without bitmaps."""
+    found = view(data)
+    for other in (old, new):
+        expected = view(other)
+        if found[:3] == expected[:3] and found[3] in (None, expected[3]):
+            return True
+    return False
+
+
 def run(data, words):
     """Returns the bytes after the command WORDS, without the image."""
     data = bytearray(data)
