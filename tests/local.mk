@@ -112,6 +112,8 @@ shell_tests = \
 	%D%/interop/interop-census.sh \
 	%D%/interop/interop-crash.sh \
 	%D%/interop/interop-disk-map.sh \
+	%D%/interop/interop-edit-faults.sh \
+	%D%/interop/interop-edit-race.sh \
 	%D%/interop/interop-edit.sh \
 	%D%/interop/interop-info.sh \
 	%D%/interop/interop-layers.sh \
@@ -150,6 +152,8 @@ EXTRA_DIST += \
 	%D%/findings.py \
 	%D%/interop/census_bases.py \
 	%D%/interop/census_changes.py \
+	%D%/interop/edit-faults.py \
+	%D%/interop/edit-race.py \
 	%D%/interop/interop-census.py \
 	%D%/interop/interop-check.py \
 	%D%/interop/interop-compare.py \
@@ -261,15 +265,21 @@ fuzz-crash: src/qcow2tool
 		$(srcdir)/%D%/interop/interop-crash.py \
 		--images '$(CRASH_IMAGES)' $(CRASH_FLAGS)
 
-# Tries more sequences of edits than tests/cli/cli-edit-random.sh, and more
-# power failures, with the same program.
+# Makes every system call of every edit fail, and tries more sequences of edits
+# and more rounds of two programs than tests/cli/cli-edit-random.sh and
+# tests/interop/interop-edit-race.sh, with the same programs.  EDIT_FLAGS are
+# for all three, such as '--seed 7'.
 EDIT_SEQUENCES = 2000
+EDIT_ROUNDS = 200
 EDIT_FLAGS =
+edit_environment = LC_ALL=C.UTF-8 QCOW2TOOL='$(abs_top_builddir)/src/qcow2tool'
 
 .PHONY: fuzz-edit
 fuzz-edit: src/qcow2tool
-	LC_ALL=C.UTF-8 QCOW2TOOL='$(abs_top_builddir)/src/qcow2tool' \
-		$(srcdir)/%D%/cli/edit-random.py --all-cuts \
+	$(edit_environment) $(srcdir)/%D%/interop/edit-faults.py $(EDIT_FLAGS)
+	$(edit_environment) $(srcdir)/%D%/interop/edit-race.py \
+		--rounds '$(EDIT_ROUNDS)' $(EDIT_FLAGS)
+	$(edit_environment) $(srcdir)/%D%/cli/edit-random.py --all-cuts \
 		--sequences '$(EDIT_SEQUENCES)' $(EDIT_FLAGS)
 
 VALGRIND_FLAGS = -q --error-exitcode=99 --leak-check=full \
