@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Fuzz targets, and programs that run them over stored inputs.
 
-fuzz_names = image sparse faults
+fuzz_names = image sparse faults plan
 fuzz_targets = \
 	%D%/fuzz-faults \
 	%D%/fuzz-image \
+	%D%/fuzz-plan \
 	%D%/fuzz-sparse
 replay_programs = \
 	%D%/replay-faults \
 	%D%/replay-image \
+	%D%/replay-plan \
 	%D%/replay-sparse
 
 check_PROGRAMS += $(replay_programs)
@@ -34,6 +36,8 @@ replay_ldadd = %D%/libreplay.a $(LDADD)
 %C%_replay_faults_LDADD = $(replay_ldadd)
 %C%_replay_image_SOURCES = %D%/fuzz-image.c
 %C%_replay_image_LDADD = $(replay_ldadd)
+%C%_replay_plan_SOURCES = %D%/fuzz-plan.c
+%C%_replay_plan_LDADD = $(replay_ldadd)
 %C%_replay_sparse_SOURCES = %D%/fuzz-sparse.c
 %C%_replay_sparse_LDADD = $(replay_ldadd)
 
@@ -67,6 +71,9 @@ target_ldadd = %D%/libtarget.a $(layers)
 %C%_fuzz_image_CFLAGS = $(fuzz_cflags)
 %C%_fuzz_image_LDFLAGS = $(fuzz_ldflags)
 %C%_fuzz_image_LDADD = $(target_ldadd)
+%C%_fuzz_plan_CFLAGS = $(fuzz_cflags)
+%C%_fuzz_plan_LDFLAGS = $(fuzz_ldflags)
+%C%_fuzz_plan_LDADD = $(target_ldadd)
 %C%_fuzz_sparse_CFLAGS = $(fuzz_cflags)
 %C%_fuzz_sparse_LDFLAGS = $(fuzz_ldflags)
 %C%_fuzz_sparse_LDADD = $(target_ldadd)
