@@ -240,7 +240,9 @@ judge_plan (EditWork *work, const EditPlan *plan, gboolean reverse,
       = image->header.cluster_size != QCOW2_ABSENT
             ? MIN (image->header.cluster_size, MAX_FIRST_CLUSTER)
             : QCOW2_KNOWN_HEADER_LENGTH;
-  const Region directory = { start, start + MIN (size, G_MAXUINT64 - start) };
+  Region directory = { 0, 0 };
+  if (image->has_bitmaps && start != 0)
+    directory = (Region){ start, start + MIN (size, G_MAXUINT64 - start) };
 
   judge_regions (work, plan, cluster_size, directory, &touches);
   if (work->refusals.final != NULL)

@@ -259,7 +259,8 @@ check_directory (EditWork *work, const Qcow2Directory *directory)
                         "extensions: delete the others first, with "
                         "'qcow2tool del-header-ext --index N IMAGE'");
   else if (image->header.cluster_size == QCOW2_ABSENT
-           || image->bitmaps.nb_bitmaps == 0
+           || image->bitmaps.nb_bitmaps == 0 || !image->has_bitmaps
+           || image->bitmaps.bitmap_directory_offset == 0
            || facts->file_end < facts->declared_end)
     edit_refuse_always (&work->refusals,
                         QCOW2_HEX_FORMAT

@@ -558,6 +558,38 @@ test_apply_unreadable (void)
   assert_always_refused (&edit, apply_version);
 }
 
+/* Without an offset of the directory, or with 0, only the first cluster may be
+ * written to. */
+static void
+test_apply_regions (void)
+{
+  static const guint8 data[24] = { [3] = 1, [13] = 0x20 };
+  static const guint32 lengths[] = { 16, 24 };
+  static const char text[] = EDIT_PLAN_MAGIC "test\n0x600: 00 -> 01\nsync\n";
+  g_autoptr (EditPlan) plan = edit_plan_parse (text, strlen (text), NULL);
+
+  for (guint i = 0; i < G_N_ELEMENTS (lengths); i++)
+    {
+      const ExtensionSpec extension = { 0x23852875, lengths[i], data };
+      const ImageSpec spec = { .cluster_bits = 9,
+                               .size = 0x100000,
+                               .extensions = &extension,
+                               .n_extensions = 1 };
+      Image *image = image_build_spec (&spec);
+      g_auto (Edit) edit = { 0 };
+      g_autoptr (GError) error = NULL;
+      gboolean interrupted;
+
+      image_put_be (image, 0x600, 8, 0);
+      edit_open_image (&edit, image);
+      edit_apply (edit.work, plan, FALSE, &interrupted, &error);
+      g_assert_no_error (error);
+      g_assert_cmpstr (edit.work->refusals.final, ==,
+                       "0x600: the plan writes outside of the first cluster "
+                       "and the bitmap directory");
+    }
+}
+
 static gboolean
 remove_shared (EditWork *work, GError **error)
 {
@@ -611,6 +643,7 @@ main (int argc, char **argv)
   g_test_add_func ("/bitmap-edit/first", test_remove_first);
   g_test_add_func ("/bitmap-edit/last", test_remove_last);
   g_test_add_func ("/bitmap-edit/unreadable", test_remove_unreadable);
+  g_test_add_func ("/apply/regions", test_apply_regions);
   g_test_add_func ("/apply/unreadable", test_apply_unreadable);
 
   return g_test_run ();
