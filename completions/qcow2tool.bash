@@ -269,6 +269,35 @@ _qcow2tool_offer_kinds ()
   _qcow2tool_offer "$@" "${values[@]}"
 }
 
+# Prints the name that the help gives the operand at the cursor, such as FIELD.
+_qcow2tool_operand ()
+{
+  command qcow2tool "$command" --help 2> /dev/null < /dev/null |
+    sed -nE '2s/^  qcow2tool [^ ]+ \[OPTION\.\.\.\] //p' |
+    cut -s -d ' ' -f "$((${#operands[@]} + 1))"
+}
+
+# Offers values of the operand NAME, $1, after the image: those in the message
+# about a wrong one.  A dry run writes nothing.  The other arguments are those
+# of _qcow2tool_offer.
+_qcow2tool_offer_operands ()
+{
+  local values image=$image wrong=(nosuch 0) list='(not one of|fields are):'
+
+  # shellcheck disable=SC2088 # the user typed this tilde
+  if [[ $image == '~/'* ]]; then
+    image=$HOME/${image:2}
+  fi
+  if [[ $1 == BIT ]]; then
+    wrong=(nosuch) list='(bits are): 0 to 63,'
+  fi
+  shift
+  mapfile -t values < <(command qcow2tool "$command" --dry-run -- "$image" \
+    "${operands[@]:1}" "${wrong[@]}" 2>&1 > /dev/null < /dev/null |
+    sed -nE "1s/.* $list //p" | sed 's/, /\n/g')
+  _qcow2tool_offer "$@" "${values[@]}"
+}
+
 # Reads the options of the command $1, or of the program, from the help.  Sets
 # for the caller: options, as they are offered; and kinds, which has the name
 # of the value of each option that takes one.
@@ -309,13 +338,14 @@ _qcow2tool_offer_commands ()
 }
 
 # Examines the words around the cursor.  Sets for the caller: command; image,
-# the first one that is named; wanted, the option whose value is at the cursor;
-# ended, if -- has ended the options; and what _qcow2tool_read_options sets.
+# the first one that is named; operands, those before the cursor; wanted, the
+# option whose value is at the cursor; ended, if -- has ended the options; and
+# what _qcow2tool_read_options sets.
 _qcow2tool_survey ()
 {
   local i option='' over=''
 
-  command='' image='' wanted='' ended=''
+  command='' image='' wanted='' ended='' operands=()
   _qcow2tool_read_options
   for ((i = 1; i < ${#words[@]}; i++)); do
     if ((i == cword)); then
@@ -337,8 +367,11 @@ _qcow2tool_survey ()
       if [[ $command != help ]]; then
         _qcow2tool_read_options "$command"
       fi
-    elif [[ ! $image ]]; then
-      image=${words[i]}
+    else
+      image=${image:-${words[i]}}
+      if ((i < cword)); then
+        operands+=("${words[i]}")
+      fi
     fi
   done
 }
@@ -348,6 +381,7 @@ _qcow2tool ()
 {
   local IFS=$' \t\n' text=${2-}
   local words cword raw typed open before command image wanted ended options
+  local operands name
   local -A kinds
 
   COMPREPLY=()
@@ -368,7 +402,15 @@ _qcow2tool ()
   elif [[ ! $image ]] && _qcow2tool_takes_kind; then
     _qcow2tool_offer_kinds '' "$text"
   else
-    _qcow2tool_offer_files '' "$text"
+    name=$(_qcow2tool_operand)
+    case $name in
+      FIELD | GROUP | BIT)
+        _qcow2tool_offer_operands "$name" '' "$text" ;;
+      VALUE | MAGIC | DATA)
+        ;;
+      *)
+        _qcow2tool_offer_files '' "$text" ;;
+    esac
   fi
 }
 

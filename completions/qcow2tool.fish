@@ -76,9 +76,33 @@ function __qcow2tool_kinds
     end
 end
 
+# Prints the name that the help of the command $argv[1] gives its operand with
+# the number $argv[2], such as FIELD.
+function __qcow2tool_operand
+    set -l names (command qcow2tool $argv[1] --help 2>/dev/null </dev/null |
+        string replace -rf '^  qcow2tool \S+ \[OPTION\.\.\.\] ' '')
+    set -q names[1]; and string split ' ' -- $names[1] | sed -n $argv[2]p
+end
+
+# Prints the values of the operand NAME, $argv[1], of the command $argv[2],
+# after the operands in the other arguments: those in the message about a wrong
+# one.  A dry run writes nothing.
+function __qcow2tool_operand_values
+    set -l image (string replace -r '^~/' $HOME/ -- $argv[3])
+    set -l wrong nosuch 0
+    set -l list '(?:not one of|fields are):'
+    if test $argv[1] = BIT
+        set wrong nosuch
+        set list 'bits are: 0 to 63,'
+    end
+    command qcow2tool $argv[2] --dry-run -- $image $argv[4..-1] $wrong \
+        2>&1 >/dev/null </dev/null | string replace -rf "^.* $list " '' |
+        string split ', '
+end
+
 # Prints the names of the bitmaps in the image $argv[2], or of the snapshots if
-# the command $argv[3] is about these, each after $argv[1].  fish takes the text after a tab for a description, so a name with a tab
-# cannot be offered.
+# the command $argv[3] is about these, each after $argv[1].  fish takes the
+# text after a tab for a description, so a name with a tab cannot be offered.
 function __qcow2tool_names
     set -l image (string replace -r '^~/' $HOME/ -- $argv[2])
     if test -z "$image"
@@ -113,11 +137,13 @@ function __qcow2tool_complete
         set -a words $all[$cursor..-1]
     end
 
-    # command; image, the first one that is named; wanted, the option whose
-    # value is at the cursor; and ended, if -- has ended the options.
+    # command; image, the first one that is named; operands, those before the
+    # cursor; wanted, the option whose value is at the cursor; and ended, if --
+    # has ended the options.
     set -l options (__qcow2tool_options)
     set -l command ''
     set -l image ''
+    set -l operands
     set -l wanted ''
     set -l ended ''
     set -l option ''
@@ -142,8 +168,9 @@ function __qcow2tool_complete
             if test "$command" != help
                 set options (__qcow2tool_options $command)
             end
-        else if test -z "$image"
-            set image $words[$i]
+        else
+            test -z "$image"; and set image $words[$i]
+            test $i -lt $cursor; and set -a operands $words[$i]
         end
     end
 
@@ -198,10 +225,20 @@ function __qcow2tool_complete
         end
         if set -q kinds[1]
             printf '%s\0' $kinds
-        else
-            for file in (__fish_complete_path "$word")
-                printf '%s\0' $file
-            end
+            return
+        end
+        set -l name (__qcow2tool_operand $command \
+            (math (count $operands) + 1))
+        switch "$name"
+            case FIELD GROUP BIT
+                set -l values (__qcow2tool_operand_values $name $command \
+                    $operands)
+                set -q values[1]; and printf '%s\0' $values
+            case VALUE MAGIC DATA
+            case '*'
+                for file in (__fish_complete_path "$word")
+                    printf '%s\0' $file
+                end
         end
     end
 end

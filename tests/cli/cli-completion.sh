@@ -122,6 +122,25 @@ expect_replies 'magics, quoted' 'Backing\ format' 'Feature\ table' \
 complete_at 'qcow2tool bitmaps --index ' ''
 expect_no_replies 'nothing for a number'
 
+image two-bitmaps
+complete_at "qcow2tool set-header --force $image re" re
+expect_replies 'fields' refcount_table_offset refcount_table_clusters \
+  refcount_order
+complete_at "qcow2tool set-feature-bit $image " ''
+expect_replies 'groups' incompatible compatible autoclear
+complete_at "qcow2tool clear-feature-bit -n -- $image in" in
+expect_replies 'groups after --' incompatible
+complete_at "qcow2tool set-feature-bit '$image' autoclear " ''
+expect_replies 'bits' bitmaps raw-external-data
+complete_at 'qcow2tool set-feature-bit ' '' " $image"
+check 'no groups where the image belongs' [ "${COMPREPLY[0]-}" != incompatible ]
+complete_at "qcow2tool set-feature-bit $image nosuch " ''
+expect_no_replies 'no bits of an unknown group'
+complete_at "qcow2tool set-header $image size " ''
+expect_no_replies 'no values of a field'
+complete_at "qcow2tool set-header $tmp/nosuch " ''
+expect_no_replies 'no fields without an image'
+
 complete_at "qcow2tool header $tmp/files/disk.q" "$tmp/files/disk.q"
 expect_replies 'files' "$tmp/files/disk.qcow2"
 complete_at "qcow2tool header '$tmp/files/disk t" "$tmp/files/disk t"

@@ -127,11 +127,31 @@ test_completion ()
   expect_candidates 'rules after =' 'qcow2tool check --ignore=BTAB' \
     "${rules[@]}"
 
+  image two-bitmaps
+  expect_candidates 'fields' "qcow2tool set-header --force $image re" \
+    refcount_table_offset refcount_table_clusters refcount_order
+  expect_candidates 'groups' "qcow2tool set-feature-bit $image " incompatible \
+    compatible autoclear
+  expect_candidates 'groups with this prefix' \
+    "qcow2tool clear-feature-bit -n -- $image in" incompatible
+  expect_candidates 'bits' "qcow2tool set-feature-bit $image autoclear " \
+    bitmaps raw-external-data
+  expect_candidates 'bits of another group' \
+    "qcow2tool clear-feature-bit $image compatible " lazy-refcounts
+  expect_none 'no bits of an unknown group' \
+    "qcow2tool set-feature-bit $image nosuch "
+  expect_none 'no values of a field' "qcow2tool set-header $image size "
+  expect_none 'no magic' "qcow2tool del-header-ext $image "
+  expect_none 'no fields without an image' \
+    "qcow2tool set-header $tmp/nosuch "
+
   cd "$tmp/files" || exit 1
   expect_candidates 'files' 'qcow2tool header dis' disk.qcow2 'disk two.qcow2'
   expect_candidates 'files after an option' 'qcow2tool dump --list disk.' \
     disk.qcow2
   expect_candidates 'files after --' 'qcow2tool header -- disk.' disk.qcow2
+  expect_candidates 'the image after a plan' 'qcow2tool apply plan disk.' \
+    disk.qcow2
   expect_candidates 'files after a kind' 'qcow2tool table l1 disk.' disk.qcow2
   expect_candidates 'files as a value' 'qcow2tool header --files-from disk.' \
     disk.qcow2
