@@ -144,6 +144,8 @@ layers = \
 	%D%/check/snapshot-rules.h \
 	%D%/check/table-rules.c \
 	%D%/check/table-rules.h \
+	%D%/check/unknown-features.c \
+	%D%/check/unknown-features.h \
 	%D%/check/verdict.c \
 	%D%/check/verdict.h \
 	%D%/check/whole-image.c \

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "check/unknown-features.h"
 #include "check/verdict.h"
 #include "qcow2/directory.h"
 #include "qcow2/luks.h"
@@ -72,6 +73,7 @@ typedef struct
   const Qcow2Image *image;
   const Qcow2Finding *finding;
   Qcow2Directory *directory;
+  const Qcow2Findings *findings; /* about the header and the extensions */
 } Context;
 
 /* Returns the index of RULE in the N RULES, or N if it is not there. */
@@ -212,33 +214,23 @@ append_subcluster_size (GString *out, const Context *c)
                           c->image->header.cluster_size / N_SUBCLUSTERS);
 }
 
-/* Appends the unknown incompatible features: the names of those that have one
- * in the image, and a mask of the others. */
+/* Appends the unknown incompatible features, as QEMU names them.  To find the
+ * names, QEMU reads the extensions up to the first one that is wrong. */
 static void
 append_features (GString *out, const Context *c)
 {
-  const Qcow2Header *h = &c->image->header;
-  guint64 rest = h->incompatible_features & ~QCOW2_INCOMPATIBLE_KNOWN;
-  const char *separator = "";
+  guint64 n_read = G_MAXUINT64;
 
-  for (guint bit = 0; bit < QCOW2_MASK_BITS; bit++)
+  for (guint i = 0; i < qcow2_findings_get_n (c->findings); i++)
     {
-      const guint64 mask = G_GUINT64_CONSTANT (1) << bit;
+      const Qcow2Finding *finding = qcow2_findings_get (c->findings, i);
 
-      if ((rest & mask) == 0 || h->feature_names[0][bit] == NULL)
-        continue;
-
-      g_string_append_printf (out, "%s%s", separator,
-                              h->feature_names[0][bit]);
-      separator = ", ";
-      rest &= ~mask;
+      if (is_about_extension (finding->index)
+          && is_refused (c->image, finding))
+        n_read = MIN (n_read, finding->subject.extension);
     }
 
-  if (rest != 0)
-    g_string_append_printf (out,
-                            "%sUnknown incompatible feature: "
-                            "%" G_GINT64_MODIFIER "x",
-                            separator, rest);
+  qcow2_image_append_unknown_features (c->image, n_read, out);
 }
 
 /* Appends the index of the snapshot with too much extra data. */
@@ -573,7 +565,8 @@ qcow2_directory_get_refusal (Qcow2Directory *directory,
 
   first = find_first (image, obstacles, first);
   if (first != NULL)
-    return make_message (&(const Context){ image, first, directory });
+    return make_message (
+        &(const Context){ image, first, directory, findings });
 
   /* There may be a reason among the findings that were only counted. */
   qcow2_verdict_add (&verdict, image, findings);

@@ -297,6 +297,39 @@ print(json.load(sys.stdin)["qemu-refuses"])' < "$out")" = "$4"
   fi
 }
 
+# Prints the header extension MAGIC with the data HEX.
+extension ()
+{
+  local padding=$((-${#2} & 15))
+
+  printf '%s%08x%s%s' "$1" $((${#2} / 2)) "$2" "${zeroes:0:padding}"
+}
+
+# feature TYPE BIT NAME: prints a row of the feature name table.
+feature ()
+{
+  local row
+
+  row=$(printf '%02x%02x' "$1" "$2"; printf '%s' "$3" | od -An -v -tx1)
+  row=${row//[[:space:]]/}
+  printf '%s%s' "$row" "${zeroes:0:96 - ${#row}}"
+}
+
+# unknown NAME EXTENSIONS MESSAGE: bits 61 to 63 are set, and the extensions
+# are EXTENSIONS, in hex.  MESSAGE has the names that QEMU finds.
+unknown ()
+{
+  local header=e000000000000000${zeroes:0:32}0000000400000070${zeroes:0:16}
+
+  refused "$1" 0x48 "$header$2${zeroes:0:16}" \
+    "Unsupported qcow2 feature(s): $3"
+}
+
+zeroes=$(printf '%096d' 0)
+table=6803f857
+one=$(feature 0 63 one)
+two=$(feature 0 61 two)
+
 qemu=
 if command -v qemu-img > /dev/null && qemu_is_known; then
   qemu=$qemu_version
@@ -305,6 +338,36 @@ if command -v python3 > /dev/null; then
   refused cluster-size 0x14 00000008 'Unsupported cluster size: 2^8'
   refused feature 0x48 0000000000000020 \
     'Unsupported qcow2 feature(s): Unknown incompatible feature: 20'
+  mask='Unknown incompatible feature:'
+  unknown no-table '' "$mask e000000000000000"
+  unknown order-of-table "$(extension $table "$one$two")" \
+    "one, two, $mask 4000000000000000"
+  unknown first-row-counts \
+    "$(extension $table "$(feature 0 63 a)$(feature 1 61 b)$one")" \
+    "a, $mask 6000000000000000"
+  unknown row-without-name \
+    "$(extension $table "$one$(feature 1 0 '')$two")" \
+    "one, $mask 6000000000000000"
+  unknown part-of-row "$(extension $table "$one${two:0:8}")" \
+    "one, tw, $mask 4000000000000000"
+  unknown row-ends-before-name "$(extension $table "${one:0:4}")" \
+    "$mask e000000000000000"
+  unknown all-named \
+    "$(extension $table "$one$two$(feature 0 62 "$(printf '%046d' 0)")")" \
+    "one, two, $(printf '%046d' 0)"
+  unknown last-table-counts \
+    "$(extension $table "$one")$(extension $table "$two")" \
+    "two, $mask c000000000000000"
+  unknown last-table-empty \
+    "$(extension $table "$one")$(extension $table '')" \
+    "$mask e000000000000000"
+  # An extension that is wrong ends what QEMU reads.
+  unknown wrong-before-table \
+    "$(extension 0537be77 "${zeroes:0:32}")$(extension $table "$one")" \
+    "$mask e000000000000000"
+  unknown wrong-after-table \
+    "$(extension $table "$one")$(extension 23852875 00)$(
+      extension $table "$two")" "one, $mask 6000000000000000"
   refused compression 0x68 02 'qcow2: unknown compression type: 2'
   refused encryption 0x20 00000003 'Unsupported encryption method 3'
   refused refcount-order 0x60 00000007 \
