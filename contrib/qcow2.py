@@ -11,7 +11,8 @@
   qcow2.py IMAGE set-feature-bit GROUP BIT
 
 -j may be anywhere.  Runs $QCOW2TOOL, or the qcow2tool in PATH, with --force:
-images for tests are broken on purpose.
+images for tests are broken on purpose.  An edit that is interrupted may leave
+IMAGE.*.plan behind, which "qcow2tool apply" can complete or undo.
 
 The module has the class QcowHeader, which reads the header of an image that is
 open, and writes it with update ().
@@ -35,6 +36,10 @@ V3_FIELDS = (('incompatible_features', 'Q'), ('compatible_features', 'Q'),
 FIELDS = V2_FIELDS + V3_FIELDS
 V2_SIZE = 72
 V3_SIZE = 104
+
+# Exit statuses of an edit.
+REFUSED = 2
+NOT_FOUND = 3
 
 # The terminator of the extensions: magic and length are 0.
 TERMINATOR = bytes(8)
@@ -172,16 +177,29 @@ def get_tool():
     return shlex.split(os.environ.get('QCOW2TOOL', 'qcow2tool'))
 
 
-def edit(command, image, *operands, data=None):
-    """Runs an edit, and returns its status, after its messages if it
-    failed."""
+def run(command, options, operands, data):
     try:
-        result = subprocess.run(
-            get_tool() + [command, '--force', '--', image, *operands],
+        return subprocess.run(
+            get_tool() + [command, '--force', *options, '--', *operands],
             input=data, stderr=subprocess.PIPE, check=False)
     except OSError as error:
         fail('%s: %s' % (get_tool()[0], error.strerror))
-    if result.returncode not in (0, 3):
+
+
+def edit(command, image, *operands, data=None):
+    """Runs an edit, and returns its status, after its messages if it failed.
+
+    An edit that a power failure could leave half done needs a saved plan.
+    The plan is deleted when the edit is done."""
+    result = run(command, [], [image, *operands], data)
+    if result.returncode == REFUSED:
+        plan = '%s.%d.plan' % (image, os.getpid())
+        result = run(command, ['--save-plan=' + plan], [image, *operands],
+                     data)
+        if result.returncode == 0:
+            os.unlink(plan)
+    if (result.returncode != 0
+            and (command, result.returncode) != ('del-header-ext', NOT_FOUND)):
         sys.stderr.buffer.write(result.stderr)
     return result.returncode
 
@@ -216,7 +234,7 @@ def add_header_ext_stdio(image, magic):
 
 def del_header_ext(image, magic):
     status = edit('del-header-ext', image, number(magic, 1 << 32))
-    if status == 3:
+    if status == NOT_FOUND:
         print('No such header extension')
         return 0
     return status

@@ -63,6 +63,57 @@ tool extensions --magic=0x1234 --field=data_hex "$image"
 expect_answer 'data with NUL bytes' <<< 003f546573742066656174757265
 cp "$tmp/two-bitmaps.qcow2" "$image"
 
+# A version 2 image has no features.
+sample version2
+image=$tmp/no-features.qcow2
+cp "$sample" "$image"
+qcow2py set-feature-bit incompatible 63
+expect 'a bit of version 2' 1
+check 'a bit of version 2: a message' [ -s "$err" ]
+check 'a bit of version 2: nothing is written' cmp -s "$image" "$sample"
+
+# The backing file name moves over its old place, and the cluster has no room
+# for a copy: the edit needs a saved plan.
+cat > "$tmp/full.py" << 'END'
+import struct
+import sys
+
+NAME = b'n' * 300
+FORMAT = struct.pack('>II8s', 0xe2792aca, 5, b'qcow2')
+ADDED = struct.pack('>II16s', 0x12345678, 16, b'0123456789abcdef')
+
+
+def image(extensions):
+    area = extensions + bytes(8)
+    header = struct.pack('>4sIQIIQIIQQIIQQQQIIQ', b'QFI\xfb', 3,
+                         112 + len(area), len(NAME), 9, 1 << 20, 0, 32, 0x600,
+                         0x200, 1, 0, 0, 0, 0, 0, 4, 112, 0)
+    first = (header + area + NAME).ljust(512, b'\0')
+    table = struct.pack('>Q504x', 0x400)
+    block = struct.pack('>4H504x', 1, 1, 1, 1)
+    return first + table + block + bytes(512)
+
+
+for path, extensions in zip(sys.argv[1:], (FORMAT, FORMAT + ADDED)):
+    with open(path, 'wb') as file:
+        file.write(image(extensions))
+END
+mkdir "$tmp/full"
+image=$tmp/full/full.qcow2
+python3 "$tmp/full.py" "$image" "$tmp/expected.qcow2"
+tool add-header-ext --force "$image" 0x12345678 0123456789abcdef
+expect 'an edit without a safe order' 2
+qcow2py add-header-ext 0x12345678 0123456789abcdef
+expect 'an edit with a plan' 0
+check 'an edit with a plan: no output' \
+  test "$(wc -c < "$out").$(wc -c < "$err")" = 0.0
+check 'an edit with a plan: the bytes' cmp "$image" "$tmp/expected.qcow2"
+check 'an edit with a plan: it is deleted' \
+  test "$(ls "$tmp/full")" = full.qcow2
+qcow2py del-header-ext 0x12345678
+python3 "$tmp/full.py" "$tmp/expected.qcow2"
+check 'an edit with a plan: and back' cmp "$image" "$tmp/expected.qcow2"
+
 # As a module.
 cat > "$tmp/module.py" << 'END'
 import sys
@@ -107,7 +158,7 @@ with open(sys.argv[3], 'rb') as fd:
     assert h.version == 2 and h.refcount_order == 4
     assert h.incompatible_features == 0
 END
-sample version2
+image=$tmp/edited.qcow2
 python3 "$tmp/module.py" "$srcdir" "$image" "$sample" > "$out" 2> "$err"
 status=$?
 expect_answer 'the module' < /dev/null
