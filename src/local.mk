@@ -26,6 +26,8 @@ layers = \
 	%D%/qcow2/bitmap-union.h \
 	%D%/qcow2/bitmap.c \
 	%D%/qcow2/bitmap.h \
+	%D%/qcow2/c-string.c \
+	%D%/qcow2/c-string.h \
 	%D%/qcow2/cluster-table.c \
 	%D%/qcow2/cluster-table.h \
 	%D%/qcow2/compiler.h \

@@ -5,6 +5,7 @@
 #include "check/chain.h"
 
 #include "check/image-rules.h"
+#include "qcow2/c-string.h"
 #include "qcow2/error.h"
 #include "qcow2/layer-name.h"
 
@@ -45,18 +46,6 @@ add_layer (Qcow2Chain *chain, const char *filename)
   layer->filename = g_strdup (filename);
   g_ptr_array_add (chain->layers, layer);
   return layer;
-}
-
-/* Returns STRING, which may be NULL, up to its first NUL, or NULL if nothing
- * precedes that.  The caller frees it. */
-static char *
-to_c_string (GBytes *string)
-{
-  gsize len = 0;
-  const char *bytes = string != NULL ? g_bytes_get_data (string, &len) : NULL;
-  g_autofree char *copy = g_strndup (len > 0 ? bytes : "", len);
-
-  return *copy != '\0' ? g_steal_pointer (&copy) : NULL;
 }
 
 /* Returns whether HEADER says that there is a backing file, but not which
@@ -176,7 +165,7 @@ add_next (Qcow2Chain *chain, const Qcow2Layer *overlay)
 {
   const Qcow2Header *header = &overlay->image->header;
   g_auto (Qcow2LayerName) name = { .full = NULL };
-  g_autofree char *format = to_c_string (header->backing_format);
+  g_autofree char *format = qcow2_c_string_dup (header->backing_format);
 
   if (hides_backing_file (header))
     {

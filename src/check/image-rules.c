@@ -8,6 +8,7 @@
 
 #include "check/extension-rules.h"
 #include "check/header-rules.h"
+#include "qcow2/c-string.h"
 
 /* The feature name table that QEMU writes (block/qcow2.c:
  * qcow2_update_header): its rows, and the largest clusters in bytes for which
@@ -24,17 +25,6 @@
 
 static const Qcow2Subject header_alone
     = QCOW2_SUBJECT (QCOW2_PART_HEADER, "header");
-
-/* Returns the length in bytes of STRING, which may be NULL, up to its first
- * NUL. */
-static gsize
-get_c_length (GBytes *string)
-{
-  gsize len = 0;
-  const char *bytes = string != NULL ? g_bytes_get_data (string, &len) : NULL;
-
-  return len > 0 ? strnlen (bytes, len) : 0;
-}
 
 /* Stores in *LEN the length in bytes of the backing file name in QEMU: up to
  * the first NUL, with zeroes after the end of the file. */
@@ -83,10 +73,10 @@ measure_written_header (const Qcow2Image *image, guint64 *size, GError **error)
     {
       if (h->backing_format != NULL)
         sum += qcow2_extension_get_stored_size (
-            get_c_length (h->backing_format));
+            qcow2_c_string_get_length (h->backing_format));
       if (h->external_data_file != NULL && has_data_file)
         sum += qcow2_extension_get_stored_size (
-            get_c_length (h->external_data_file));
+            qcow2_c_string_get_length (h->external_data_file));
       if (image->crypto_located)
         sum += qcow2_extension_get_stored_size (
             qcow2_record_get_size (&qcow2_crypto_extension_record));

@@ -8,6 +8,7 @@
 
 #include "check/unknown-features.h"
 #include "check/verdict.h"
+#include "qcow2/c-string.h"
 #include "qcow2/directory.h"
 #include "qcow2/luks.h"
 #include "qcow2/snapshot.h"
@@ -193,11 +194,10 @@ static void
 append_name (GString *out, const Context *c)
 {
   GBytes *string = c->finding->subject.name;
-  gsize len = 0;
-  const char *name = string != NULL ? g_bytes_get_data (string, &len) : NULL;
+  const gsize len = qcow2_c_string_get_length (string);
 
   if (len > 0)
-    g_string_append_len (out, name, (gssize) strnlen (name, len));
+    g_string_append_len (out, g_bytes_get_data (string, NULL), (gssize) len);
 }
 
 static void

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "qcow2/c-string.h"
 #include "qcow2/json-name.h"
 
 #define FILE_PREFIX "file:"
@@ -69,13 +70,10 @@ void
 qcow2_layer_name_resolve (Qcow2LayerName *name, const char *overlay,
                           GBytes *backing_file)
 {
-  gsize len = 0;
-  const char *bytes
-      = backing_file != NULL ? g_bytes_get_data (backing_file, &len) : NULL;
-  g_autofree char *given = g_strndup (len > 0 ? bytes : "", len);
+  g_autofree char *given = qcow2_c_string_dup (backing_file);
 
   name->place = QCOW2_LAYER_NONE;
-  if (*given == '\0')
+  if (given == NULL)
     return;
 
   const gboolean is_whole = *given == '/' || has_protocol (given);

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "qcow2/c-string.h"
 #include "qcow2/printable.h"
 #include "render/digits.h"
 #include "render/format.h"
@@ -42,11 +43,10 @@ struct QemuTree
 QemuString
 qemu_string_cut (GBytes *string, gsize max)
 {
-  gsize len = 0;
-  const char *bytes = string != NULL ? g_bytes_get_data (string, &len) : NULL;
+  const gsize len = qcow2_c_string_get_length (string);
 
-  return (QemuString){ bytes,
-                       len > 0 ? strnlen (bytes, MIN (len, max - 1)) : 0 };
+  return (QemuString){ len > 0 ? g_bytes_get_data (string, NULL) : NULL,
+                       MIN (len, max - 1) };
 }
 
 /* Returns a tree that is appended to OUT, which must outlive it, in FORM. */

@@ -196,7 +196,7 @@ includes 'only files that open others include headers for that' \
     'qcow2/memory.c' 'edit/lock.c' 'edit/plan-file.c' 'edit/target.c' \
     'cli/main.c' 'cli/charset.c'
 includes 'the renderer includes types, but no reader' \
-  '"config\.h"|"render/[a-z-]+\.h"|"qcow2/(arithmetic|bitmap|extension|extent|header|image|luks|map-extent|printable|record|snapshot-walk|table)\.h"|"check/(bitmap-chain|chain|check-numbers|finding|rule|verdict)\.h"|"edit/plan(-parse)?\.h"|<(glib|string)\.h>' \
+  '"config\.h"|"render/[a-z-]+\.h"|"qcow2/(arithmetic|bitmap|c-string|extension|extent|header|image|luks|map-extent|printable|record|snapshot-walk|table)\.h"|"check/(bitmap-chain|chain|check-numbers|finding|rule|verdict)\.h"|"edit/plan(-parse)?\.h"|<(glib|string)\.h>' \
   'render/*'
 includes 'commands include public headers only' \
   '"config\.h"|"cli/(charset|commands|edit-run|fields|layers|magic|number|print-(bitmap|contents|entries|extensions|guest-map|info|table)|(snapshot-)?selection|tool|usage)\.h"|"(check|edit|qcow2)/[a-z0-9-]+\.h"|"render/[a-z-]+\.h"|<string\.h>' \
