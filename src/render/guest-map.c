@@ -4,6 +4,7 @@
 
 #include "render/guest-map.h"
 
+#include "qcow2/c-string.h"
 #include "render/digits.h"
 #include "render/format.h"
 
@@ -16,30 +17,21 @@
 #define NO_VALUE "-"
 
 /* Returns the name of the file with the data of the image at PATH, escaped.
- * The name of an external data file is relative to the folder of the image.
- * The caller frees the string. */
+ * As in QEMU, the name of an external data file is used as it is, relative to
+ * the process.  The caller frees the string. */
 GString *
 guest_map_get_file (const char *path, const Qcow2Header *header)
 {
   GString *file = g_string_new (NULL);
-  gsize len = 0;
+  const gsize len = qcow2_c_string_get_length (header->external_data_file);
 
   if ((header->incompatible_features & QCOW2_INCOMPATIBLE_DATA_FILE) == 0)
-    {
-      format_escaped (file, path, strlen (path));
-      return file;
-    }
-
-  const char *name = header->external_data_file != NULL
-                         ? g_bytes_get_data (header->external_data_file, &len)
-                         : NULL;
-  const char *slash = strrchr (path, '/');
-
-  if (len == 0)
+    format_escaped (file, path, strlen (path));
+  else if (len > 0)
+    format_escaped (file, g_bytes_get_data (header->external_data_file, NULL),
+                    len);
+  else
     g_string_append (file, NO_VALUE);
-  else if (name[0] != '/' && slash != NULL)
-    format_escaped (file, path, (gsize) (slash + 1 - path));
-  format_escaped (file, name, len);
   return file;
 }
 

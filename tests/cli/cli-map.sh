@@ -204,15 +204,19 @@ done
 map incompatible-bit-63 --totals
 expect_damage 'an unknown feature' "$image: 0x48: *HDR-20*"
 
-# The external data file is named, relative to the folder of the image.
+# The external data file is named as in the image: QEMU opens it relative to
+# the folder of the process.  The name ends at a NUL.
 copy data-file damaged-data-file
 patch 0x24 00000000
 tool map "$image"
-check 'data file: its name' \
-  test "$(sed -n '2s/.* //p' "$out")" = "$tmp/DF.data"
+check 'data file: its name' test "$(sed -n '2s/.* //p' "$out")" = DF.data
 (cd "$tmp" && tool map damaged-data-file.qcow2)
 check 'data file: its name in the same folder' \
   test "$(sed -n '2s/.* //p' "$out")" = DF.data
+patch 0x7a 00
+tool map "$image"
+check 'data file: its name ends at a NUL' \
+  test "$(sed -n '2s/.* //p' "$out")" = DF
 
 # File names are escaped.
 cp --sparse=always "$tmp/two-bitmaps.qcow2" "$tmp/"$'a\nb'
