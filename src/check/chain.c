@@ -165,7 +165,9 @@ add_next (Qcow2Chain *chain, const Qcow2Layer *overlay)
 {
   const Qcow2Header *header = &overlay->image->header;
   g_auto (Qcow2LayerName) name = { .full = NULL };
-  g_autofree char *format = qcow2_c_string_dup (header->backing_format);
+  g_autofree char *format = overlay->image->extensions_ignored
+                                ? NULL
+                                : qcow2_c_string_dup (header->backing_format);
 
   if (hides_backing_file (header))
     {
