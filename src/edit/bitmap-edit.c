@@ -140,16 +140,17 @@ plan_extension (EditWork *work, GError **error)
   return TRUE;
 }
 
-/* Plans to count one bitmap less, and a directory that is SIZE bytes
- * shorter. */
+/* Plans a directory that is SIZE bytes shorter, without entry INDEX.  An entry
+ * after those that nb_bitmaps counts is not one of them. */
 static gboolean
-plan_count (EditWork *work, guint64 size, GError **error)
+plan_count (EditWork *work, guint64 index, guint64 size, GError **error)
 {
   const Qcow2BitmapsExtension *before = &work->image->bitmaps;
   const guint64 at = work->image->bitmaps_offset;
   Qcow2BitmapsExtension after = *before;
 
-  after.nb_bitmaps--;
+  if (index < before->nb_bitmaps)
+    after.nb_bitmaps--;
   after.bitmap_directory_size -= size;
   for (const Qcow2Field *field = qcow2_bitmaps_extension_record.fields;
        field->name != NULL; field++)
@@ -232,7 +233,8 @@ plan_steps (EditWork *work, const Place *place, EditRemoval *removal,
       edit_plan_add_bitmaps_bit (work->plan, bit, FALSE);
     }
   edit_plan_begin_step (work->plan);
-  if (!plan_directory (work, place, error) || !plan_count (work, size, error))
+  if (!plan_directory (work, place, error)
+      || !plan_count (work, removal->index, size, error))
     return FALSE;
   if (is_vouched)
     {

@@ -223,6 +223,14 @@ fresh last-name-past-directory
 tool remove-bitmap --index=0 "$image"
 check 'an entry before one without an end' [ "$status" -le 2 ]
 
+# An entry that nb_bitmaps does not count is taken out: the rest is sound.
+fresh nb-bitmaps-1-of-2
+tool remove-bitmap --index=1 "$image"
+expect_done 'remove a bitmap that is not counted'
+check 'nb_bitmaps is as before' [ "$(bytes 0x200 4)" = 00000001 ]
+tool check --metadata "$image"
+expect 'the bitmap that is counted is left' 0
+
 # Plans.
 fresh two-bitmaps
 tool remove-bitmap --dry-run --index=0 "$image"

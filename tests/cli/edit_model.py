@@ -156,7 +156,9 @@ def remove_bitmap(data, index):
             set_bit(data, 'autoclear', 'bitmaps', False)
         delete_extensions(data, lambda i, magic: magic != BITMAPS)
         return
-    data[extension:extension + 4] = (count - 1).to_bytes(4, 'big')
+    if index < count:
+        count -= 1
+    data[extension:extension + 4] = count.to_bytes(4, 'big')
     data[extension + 8:extension + 16] = (size - length).to_bytes(8, 'big')
 
 
