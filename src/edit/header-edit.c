@@ -97,34 +97,30 @@ trim (const Qcow2Field *field, const guint8 *old, const guint8 *new,
     (*end)--;
 }
 
-/* Plans the change of FIELD to VALUE, with NOTE. */
-static gboolean
+/* Plans the change of FIELD to VALUE, with NOTE.  The old bytes are those that
+ * were read with the header: the file may have changed since. */
+static void
 change_field (EditWork *work, const Qcow2Field *field, guint64 value,
-              const char *note, GError **error)
+              const char *note)
 {
   const Qcow2Header *before = &work->image->header;
   Qcow2Header after = *before;
-  const guint offset = qcow2_record_get_offset (&qcow2_header_record, field);
   guint8 old[QCOW2_KNOWN_HEADER_LENGTH] = { 0 };
   guint8 new[QCOW2_KNOWN_HEADER_LENGTH] = { 0 };
   guint start;
   guint end;
 
   if (value == qcow2_field_get_number (field, before))
-    return TRUE;
+    return;
 
   qcow2_field_store (field, &after, value);
+  qcow2_record_encode (&qcow2_header_record, before, old, sizeof old);
   qcow2_record_encode (&qcow2_header_record, &after, new, sizeof new);
-  if (!byte_source_read (work->source, offset, old + offset, field->size,
-                         qcow2_header_record.name, error))
-    return FALSE;
-
   trim (field, old, new, &start, &end);
   edit_plan_begin_step (work->plan);
   edit_plan_add (work->plan, start, old + start, new + start, end - start,
                  field->name, note);
   edit_work_compare_headers (work, before, &after);
-  return TRUE;
 }
 
 /* Plans to set the header field NAME to VALUE.  Fails with
@@ -147,7 +143,8 @@ edit_set_field (EditWork *work, const char *name, guint64 value,
       return FALSE;
     }
 
-  return change_field (work, field, value, NULL, error);
+  change_field (work, field, value, NULL);
+  return TRUE;
 }
 
 /* Finds the bit of FIELD that is called NAME, or is BIT if IS_NUMBER.  Fails
@@ -197,8 +194,8 @@ edit_set_bit (EditWork *work, const char *group, const char *name,
   g_autofree char *note = g_strdup_printf (
       "%s is %s", label != NULL ? label : number, set ? "set" : "cleared");
 
-  return change_field (work, field, set ? now | mask : now & ~mask, note,
-                       error);
+  change_field (work, field, set ? now | mask : now & ~mask, note);
+  return TRUE;
 }
 
 /* Refuses the plan because there is no order of its writes in which a power

@@ -4,8 +4,12 @@
 #include "config.h"
 
 #include <string.h>
+#include <unistd.h>
+
+#include <glib/gstdio.h>
 
 #include "edit/error.h"
+#include "edit/header-edit.h"
 #include "edit/plan-parse.h"
 #include "render/plan.h"
 
@@ -256,6 +260,38 @@ test_changes (void)
   g_assert_cmpuint (edit_run_get_size (edit_step_get_run (step, 1)), ==, 8);
 }
 
+/* Without a lock, as for a dry run, the header may change after it was
+ * read. */
+static void
+test_changed_header (void)
+{
+  static const guint8 header[512]
+      = { 'Q', 'F', 'I', 0xfb, [7] = 3, [23] = 16, [99] = 4, [103] = 104 };
+  const EditMode mode = { .dry_run = TRUE };
+  g_autofree char *path = NULL;
+  g_autoptr (GError) error = NULL;
+  const int fd = g_file_open_tmp (NULL, &path, &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpint (pwrite (fd, header, sizeof header, 0), ==, sizeof header);
+
+  g_autoptr (EditWork) work = edit_work_open (path, &mode, &error);
+  g_assert_no_error (error);
+  g_assert_true (edit_work_read (work, &error));
+  g_assert_cmpint (pwrite (fd, "\1", 1, 87), ==, 1);
+  g_assert_true (
+      edit_set_bit (work, "compatible", NULL, TRUE, 0, TRUE, &error));
+
+  const EditRun *run
+      = edit_step_get_run (edit_plan_get_step (work->plan, 0), 0);
+  g_assert_cmphex (run->offset, ==, 87);
+  g_assert_cmpuint (edit_run_get_size (run), ==, 1);
+  g_assert_cmphex (edit_run_get_bytes (run, TRUE)[0], ==, 0);
+  g_assert_cmphex (edit_run_get_bytes (run, FALSE)[0], ==, 1);
+  close (fd);
+  g_unlink (path);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -271,6 +307,7 @@ main (int argc, char **argv)
   g_test_add_func ("/plan/text", test_text);
   g_test_add_func ("/plan/title", test_title);
   g_test_add_func ("/plan/changes", test_changes);
+  g_test_add_func ("/plan/changed-header", test_changed_header);
 
   return g_test_run ();
 }
