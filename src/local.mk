@@ -135,6 +135,8 @@ layers = \
 	%D%/check/opening.h \
 	%D%/check/owners.c \
 	%D%/check/owners.h \
+	%D%/check/reference.c \
+	%D%/check/reference.h \
 	%D%/check/references.c \
 	%D%/check/references.h \
 	%D%/check/refusal.c \

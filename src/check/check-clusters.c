@@ -8,30 +8,15 @@
 #include "check/directory-rules.h"
 #include "check/file-end.h"
 #include "check/guard.h"
+#include "check/references.h"
 #include "check/snapshot-rules.h"
 #include "qcow2/refcount.h"
-
-/* The host offset of the header field MEMBER. */
-#define HEADER_AT(member) QCOW2_AT (qcow2_header_record, Qcow2Header, member)
 
 /* Limits on the work: the number of rounds, the bytes of tables read again in
  * rounds after the first, and the units of qcow2_refcounts_get_work (). */
 #define MAX_ROUNDS 16
 #define MAX_REPEATED_BYTES (1024 * 1024 * 1024)
 #define MAX_REFCOUNT_WORK (1 << 26)
-
-static const char *const kind_names[] = {
-  [QCOW2_RUN_HEADER] = "header",
-  [QCOW2_RUN_L1_TABLE] = "L1 table",
-  [QCOW2_RUN_REFCOUNT_TABLE] = "refcount table",
-  [QCOW2_RUN_REFCOUNT_BLOCK] = "refcount block",
-  [QCOW2_RUN_SNAPSHOT_TABLE] = "snapshot table",
-  [QCOW2_RUN_SNAPSHOT_L1_TABLE] = "L1 table of a snapshot",
-  [QCOW2_RUN_CRYPTO_HEADER] = "crypto header",
-  [QCOW2_RUN_DIRECTORY] = "bitmap directory",
-  [QCOW2_RUN_TABLE] = "table",
-  [QCOW2_RUN_DATA] = "data",
-};
 
 struct Qcow2ClusterCheck
 {
@@ -52,6 +37,7 @@ struct Qcow2ClusterCheck
                                 selected */
 
   Qcow2SnapshotTable snapshots; /* size 0 when there are none */
+  Qcow2References *references;  /* without those of bitmaps */
   Qcow2FileEnd file_end;
 
   guint rounds; /* finished so far */
@@ -89,6 +75,7 @@ qcow2_cluster_check_new (const Qcow2Image *image, Qcow2Findings *findings,
   check->cluster_size = image->header.cluster_size;
   check->file_size = byte_source_get_size (image->source);
   check->map = qcow2_cluster_map_new ();
+  check->references = qcow2_references_new (image, NULL, &check->snapshots);
   /* Other rules report that there is no refcount table. */
   if (has_refcount_table (&image->header, check->file_size))
     check->refcounts = qcow2_refcounts_new (image);
@@ -103,16 +90,17 @@ qcow2_cluster_check_new (const Qcow2Image *image, Qcow2Findings *findings,
  * file.  POINTER is the host offset of the field that holds OFFSET, and BITMAP
  * the index of the owning bitmap or QCOW2_NO_INDEX.  An OFFSET of 0 means that
  * there is no structure; other rules report an OFFSET that is not the start of
- * a cluster.  Neither is added. */
+ * a cluster.  Neither is added.  All of the first cluster belongs to the
+ * header. */
 static void
-add (Qcow2ClusterCheck *check, Qcow2RunKind kind, guint64 bitmap,
-     guint64 offset, guint64 size, guint64 pointer)
+add (Qcow2ClusterCheck *check, Qcow2Owner kind, guint64 bitmap, guint64 offset,
+     guint64 size, guint64 pointer)
 {
   /* These two may have unneeded entries: see note_header_tables (). */
-  if (kind != QCOW2_RUN_L1_TABLE && kind != QCOW2_RUN_REFCOUNT_TABLE)
+  if (kind != QCOW2_OWNER_L1_TABLE && kind != QCOW2_OWNER_REFCOUNT_TABLE)
     qcow2_file_end_note_needed (&check->file_end, check->image, offset, size);
-  if (offset == 0 || offset % check->cluster_size != 0
-      || offset >= check->file_size)
+  if ((offset == 0 && kind != QCOW2_OWNER_HEADER)
+      || offset % check->cluster_size != 0 || offset >= check->file_size)
     return;
 
   const guint64 bytes = MIN (size, check->file_size - offset);
@@ -140,7 +128,7 @@ qcow2_cluster_check_add_bitmap (Qcow2ClusterCheck *check,
     g_array_index (check->wanted, guint64, bitmap->index)
         = bitmap->file_offset;
   if (bitmap->name != NULL)
-    add (check, QCOW2_RUN_TABLE, bitmap->index, bitmap->bitmap_table_offset,
+    add (check, QCOW2_OWNER_TABLE, bitmap->index, bitmap->bitmap_table_offset,
          (guint64) bitmap->bitmap_table_size * QCOW2_ENTRY_LENGTH,
          bitmap->file_offset);
 }
@@ -161,7 +149,7 @@ qcow2_cluster_check_add_entries (Qcow2ClusterCheck *check,
                                     entries[i].offset, check->cluster_size);
       if (entries[i].type == QCOW2_ENTRY_SERIALIZED
           && broken[i] == QCOW2_NO_RULE)
-        add (check, QCOW2_RUN_DATA, bitmap->index, entries[i].offset,
+        add (check, QCOW2_OWNER_BITS, bitmap->index, entries[i].offset,
              check->cluster_size,
              bitmap->bitmap_table_offset
                  + entries[i].index * QCOW2_ENTRY_LENGTH);
@@ -239,19 +227,13 @@ tell_of_refcounts (Qcow2ClusterCheck *check, GError *error)
   check->refcounts_failed = TRUE;
 }
 
-/* Adds the refcount table and its blocks, up to the first entry of the table
- * that cannot be read. */
+/* Adds the refcount blocks, up to the first entry of the refcount table that
+ * cannot be read. */
 static void
-add_refcount_structures (Qcow2ClusterCheck *check)
+add_refcount_blocks (Qcow2ClusterCheck *check)
 {
-  const Qcow2Header *h = &check->image->header;
   GError *error = NULL;
 
-  add (check, QCOW2_RUN_REFCOUNT_TABLE, QCOW2_NO_INDEX,
-       h->refcount_table_offset,
-       MIN (h->refcount_table_clusters * check->cluster_size,
-            QCOW2_MAX_REFTABLE_BYTES),
-       HEADER_AT (refcount_table_offset));
   if (check->refcounts == NULL)
     return;
 
@@ -273,75 +255,64 @@ add_refcount_structures (Qcow2ClusterCheck *check)
           return;
         }
       if (offset != 0)
-        add (check, QCOW2_RUN_REFCOUNT_BLOCK, QCOW2_NO_INDEX, offset,
+        add (check, QCOW2_OWNER_REFCOUNT_BLOCK, QCOW2_NO_INDEX, offset,
              check->cluster_size,
-             h->refcount_table_offset + i * QCOW2_ENTRY_LENGTH);
+             check->image->header.refcount_table_offset
+                 + i * QCOW2_ENTRY_LENGTH);
       if (raw != offset && check->rounds == 0)
         report_bad_block (check, i, raw, offset);
     }
 }
 
-static void
-add_snapshot_structures (Qcow2ClusterCheck *check)
+/* Returns the number of bytes that are read of the structure at REFERENCE. */
+static guint64
+get_read_size (const Qcow2ClusterCheck *check, const Qcow2Reference *reference)
 {
-  const GArray *l1_tables = check->snapshots.l1_tables;
+  if (reference->owner == QCOW2_OWNER_L1_TABLE)
+    return reference->size <= QCOW2_MAX_L1_BYTES ? reference->size : 0;
+  if (reference->owner == QCOW2_OWNER_REFCOUNT_TABLE)
+    return MIN (reference->size, QCOW2_MAX_REFTABLE_BYTES);
+  if (reference->owner == QCOW2_OWNER_SNAPSHOT_TABLE)
+    return check->snapshots.size;
 
-  add (check, QCOW2_RUN_SNAPSHOT_TABLE, QCOW2_NO_INDEX,
-       check->image->header.snapshot_offset, check->snapshots.size,
-       HEADER_AT (snapshot_offset));
-  for (guint i = 0; l1_tables != NULL && i < l1_tables->len; i++)
-    {
-      const Qcow2SnapshotL1 *l1
-          = &g_array_index (l1_tables, Qcow2SnapshotL1, i);
-
-      if ((guint64) l1->size * QCOW2_ENTRY_LENGTH <= QCOW2_MAX_L1_BYTES)
-        add (check, QCOW2_RUN_SNAPSHOT_L1_TABLE, QCOW2_NO_INDEX, l1->offset,
-             (guint64) l1->size * QCOW2_ENTRY_LENGTH, l1->pointer);
-    }
+  return reference->size;
 }
 
-/* Adds the first cluster: all of it belongs to the header. */
-static void
-add_header (Qcow2ClusterCheck *check)
+/* A Qcow2ReferenceFunc. */
+static gboolean
+add_structure (const Qcow2Reference *reference, gpointer data,
+               GError **error G_GNUC_UNUSED)
 {
-  const Qcow2Run run = {
-    .start = 0, .n = 1, .bitmap = QCOW2_RUN_NO_BITMAP, .kind = QCOW2_RUN_HEADER
-  };
+  Qcow2ClusterCheck *check = data;
 
-  qcow2_cluster_map_add (check->map, run);
+  add (check, reference->owner, QCOW2_NO_INDEX, reference->offset,
+       get_read_size (check, reference), reference->pointer);
+  return TRUE;
 }
 
-/* Adds all structures except the tables and data of bitmaps. */
+/* Adds all structures except the tables and data of bitmaps, which the caller
+ * adds as it examines them. */
 static void
 add_structures (Qcow2ClusterCheck *check)
 {
   const Qcow2Image *image = check->image;
-  const Qcow2Header *h = &image->header;
   GError *error = NULL;
 
-  add_header (check);
-  if ((guint64) h->l1_size * QCOW2_ENTRY_LENGTH <= QCOW2_MAX_L1_BYTES)
-    add (check, QCOW2_RUN_L1_TABLE, QCOW2_NO_INDEX, h->l1_table_offset,
-         (guint64) h->l1_size * QCOW2_ENTRY_LENGTH,
-         HEADER_AT (l1_table_offset));
-  if (image->crypto_offset != 0)
-    add (check, QCOW2_RUN_CRYPTO_HEADER, QCOW2_NO_INDEX,
-         image->crypto.crypto_header_offset,
-         image->crypto.crypto_header_length, image->crypto_offset);
-  add (check, QCOW2_RUN_DIRECTORY, QCOW2_NO_INDEX,
-       image->bitmaps.bitmap_directory_offset,
-       MIN (image->bitmaps.bitmap_directory_size, QCOW2_MAX_DIRECTORY_SIZE),
-       image->bitmaps_offset
-           + QCOW2_AT (qcow2_bitmaps_extension_record, Qcow2BitmapsExtension,
-                       bitmap_directory_offset));
-
-  add_refcount_structures (check);
+  add_refcount_blocks (check);
   if (check->rounds == 0)
     check->snapshots_failed = !qcow2_snapshot_table_check (
         image, &check->snapshots, check->findings, &error);
   if (check->rounds == 0 && check->snapshots_failed)
     tell (check, error);
-  add_snapshot_structures (check);
+
+  qcow2_references_walk_structures (check->references, add_structure, check,
+                                    NULL);
+  add (check, QCOW2_OWNER_DIRECTORY, QCOW2_NO_INDEX,
+       image->bitmaps.bitmap_directory_offset,
+       MIN (image->bitmaps.bitmap_directory_size, QCOW2_MAX_DIRECTORY_SIZE),
+       image->bitmaps_offset
+           + QCOW2_AT (qcow2_bitmaps_extension_record, Qcow2BitmapsExtension,
+                       bitmap_directory_offset));
 }
 
 /* Returns whether RUN belongs to a selected bitmap. */
@@ -364,9 +335,10 @@ fill_subject (const Qcow2ClusterCheck *check, const Qcow2Run *run,
     return FALSE;
 
   *subject = (Qcow2Subject){
-    .parts = is_bitmap || run->kind == QCOW2_RUN_DIRECTORY ? QCOW2_PART_BITMAPS
-                                                           : QCOW2_PART_HEADER,
-    .structure = is_bitmap ? "bitmap" : kind_names[run->kind],
+    .parts = is_bitmap || run->kind == QCOW2_OWNER_DIRECTORY
+                 ? QCOW2_PART_BITMAPS
+                 : QCOW2_PART_HEADER,
+    .structure = is_bitmap ? "bitmap" : qcow2_owner_get_name (run->kind),
     .extension = QCOW2_NO_INDEX,
     .bitmap = is_bitmap ? run->bitmap : QCOW2_NO_INDEX,
   };
@@ -403,7 +375,7 @@ choose_subject (const Qcow2ClusterCheck *check, const Qcow2Run *one,
 {
   const gboolean other_first
       = !is_wanted (check, one)
-        && (is_wanted (check, other) || other->kind == QCOW2_RUN_DIRECTORY);
+        && (is_wanted (check, other) || other->kind == QCOW2_OWNER_DIRECTORY);
 
   return fill_subject (check, other_first ? other : one, subject);
 }
@@ -413,17 +385,15 @@ choose_subject (const Qcow2ClusterCheck *check, const Qcow2Run *one,
 static char *
 name_run (const Qcow2Run *run, guint64 cluster)
 {
-  const guint64 pointer = run->pointer
-                          + (run->kind == QCOW2_RUN_DATA
-                                 ? (cluster - run->start) * QCOW2_ENTRY_LENGTH
-                                 : 0);
+  const guint64 n_before
+      = run->kind == QCOW2_OWNER_BITS ? cluster - run->start : 0;
+  const Qcow2Reference reference
+      = { .owner = run->kind,
+          .pointer = run->pointer + n_before * QCOW2_ENTRY_LENGTH,
+          .index = run->bitmap != QCOW2_RUN_NO_BITMAP ? run->bitmap
+                                                      : QCOW2_NO_INDEX };
 
-  if (run->bitmap == QCOW2_RUN_NO_BITMAP)
-    return g_strdup_printf ("the %s (by " QCOW2_HEX_FORMAT ")",
-                            kind_names[run->kind], pointer);
-
-  return g_strdup_printf ("the %s of bitmap %u (by " QCOW2_HEX_FORMAT ")",
-                          kind_names[run->kind], run->bitmap, pointer);
+  return qcow2_reference_describe (&reference);
 }
 
 /* Returns whether the overlap of ONE and OTHER keeps QEMU from rewriting the
@@ -432,12 +402,12 @@ static gboolean
 is_guarded_overlap (const Qcow2ClusterCheck *check, const Qcow2Run *one,
                     const Qcow2Run *other)
 {
-  const Qcow2RunKind kind
-      = one->kind == QCOW2_RUN_DIRECTORY ? other->kind : one->kind;
+  const Qcow2Owner kind
+      = one->kind == QCOW2_OWNER_DIRECTORY ? other->kind : one->kind;
 
-  return (one->kind == QCOW2_RUN_DIRECTORY
-          || other->kind == QCOW2_RUN_DIRECTORY)
-         && kind < QCOW2_RUN_CRYPTO_HEADER && check->directory != NULL
+  return (one->kind == QCOW2_OWNER_DIRECTORY
+          || other->kind == QCOW2_OWNER_DIRECTORY)
+         && kind < QCOW2_OWNER_CRYPTO_HEADER && check->directory != NULL
          && qcow2_directory_is_rewritten (check->directory);
 }
 
@@ -446,11 +416,11 @@ static void
 report_overlap (const Qcow2ClusterCheck *check, const Qcow2Run *owner,
                 const Qcow2Run *run)
 {
-  const gboolean one_table = owner->kind == QCOW2_RUN_TABLE
-                             && run->kind == QCOW2_RUN_TABLE
+  const gboolean one_table = owner->kind == QCOW2_OWNER_TABLE
+                             && run->kind == QCOW2_OWNER_TABLE
                              && owner->start == run->start;
-  const gboolean two_bitmaps = owner->kind == QCOW2_RUN_DATA
-                               && run->kind == QCOW2_RUN_DATA
+  const gboolean two_bitmaps = owner->kind == QCOW2_OWNER_BITS
+                               && run->kind == QCOW2_OWNER_BITS
                                && owner->bitmap != run->bitmap;
   const Qcow2RuleIndex rule = one_table     ? QCOW2_OVL_02_TABLE
                               : two_bitmaps ? QCOW2_OVL_02_DATA
@@ -530,8 +500,8 @@ find_overlaps (const Qcow2ClusterCheck *check)
 static gboolean
 are_refcounts_doubtful (const Qcow2Image *image, const Qcow2Run *run)
 {
-  const gboolean is_of_bitmaps
-      = run->kind == QCOW2_RUN_DIRECTORY || run->bitmap != QCOW2_RUN_NO_BITMAP;
+  const gboolean is_of_bitmaps = run->kind == QCOW2_OWNER_DIRECTORY
+                                 || run->bitmap != QCOW2_RUN_NO_BITMAP;
 
   return (image->header.incompatible_features & QCOW2_INCOMPATIBLE_DIRTY) != 0
          || (is_of_bitmaps
@@ -779,6 +749,7 @@ qcow2_cluster_check_free (Qcow2ClusterCheck *check)
     return;
 
   qcow2_cluster_map_free (check->map);
+  qcow2_references_free (check->references);
   qcow2_refcounts_free (check->refcounts);
   g_array_unref (check->wanted);
   qcow2_snapshot_table_clear (&check->snapshots);

@@ -96,7 +96,7 @@ make_room (Qcow2ClusterMap *map)
 static gboolean
 continues (const Qcow2Run *last, const Qcow2Run *run)
 {
-  return run->kind == QCOW2_RUN_DATA && last->kind == QCOW2_RUN_DATA
+  return run->kind == QCOW2_OWNER_BITS && last->kind == QCOW2_OWNER_BITS
          && run->bitmap == last->bitmap && run->start == end_of (last)
          && run->pointer
                 == last->pointer + (guint64) last->n * QCOW2_ENTRY_LENGTH
@@ -117,7 +117,8 @@ qcow2_cluster_map_add (Qcow2ClusterMap *map, Qcow2Run run)
     {
       const guint64 cut = map->low - run.start;
 
-      run.pointer += run.kind == QCOW2_RUN_DATA ? cut * QCOW2_ENTRY_LENGTH : 0;
+      run.pointer
+          += run.kind == QCOW2_OWNER_BITS ? cut * QCOW2_ENTRY_LENGTH : 0;
       run.n -= (guint32) cut;
       run.start = map->low;
       run.clipped = 1;

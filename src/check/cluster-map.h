@@ -5,24 +5,9 @@
 
 #pragma once
 
-#include <glib.h>
+#include "check/reference.h"
 
 G_BEGIN_DECLS
-
-/* What a run of clusters holds. */
-typedef enum
-{
-  QCOW2_RUN_HEADER,
-  QCOW2_RUN_L1_TABLE,
-  QCOW2_RUN_REFCOUNT_TABLE,
-  QCOW2_RUN_REFCOUNT_BLOCK,
-  QCOW2_RUN_SNAPSHOT_TABLE,
-  QCOW2_RUN_SNAPSHOT_L1_TABLE,
-  QCOW2_RUN_CRYPTO_HEADER,
-  QCOW2_RUN_DIRECTORY,
-  QCOW2_RUN_TABLE, /* of a bitmap, as is the next one */
-  QCOW2_RUN_DATA
-} Qcow2RunKind;
 
 #define QCOW2_RUN_NO_BITMAP 0xffffff
 
@@ -34,7 +19,7 @@ typedef struct
                           those to the next clusters follow it */
   guint32 n;           /* clusters */
   guint32 bitmap : 24; /* index, or QCOW2_RUN_NO_BITMAP */
-  guint32 kind : 7;    /* Qcow2RunKind */
+  guint32 kind : 7;    /* Qcow2Owner, of the file itself */
   guint32 clipped : 1; /* START is not its first cluster: see LOW of
                           qcow2_cluster_map_start () */
 } Qcow2Run;

@@ -9,21 +9,6 @@
 /* The most runs whose owners are looked for. */
 #define MAX_RUNS 1000
 
-static const char *const owner_names[] = {
-  [QCOW2_OWNER_HEADER] = "the header",
-  [QCOW2_OWNER_L1_TABLE] = "the L1 table",
-  [QCOW2_OWNER_SNAPSHOT_L1_TABLE] = "the L1 table of snapshot",
-  [QCOW2_OWNER_SNAPSHOT_TABLE] = "the snapshot table",
-  [QCOW2_OWNER_REFCOUNT_TABLE] = "the refcount table",
-  [QCOW2_OWNER_REFCOUNT_BLOCK] = "a refcount block",
-  [QCOW2_OWNER_CRYPTO_HEADER] = "the crypto header",
-  [QCOW2_OWNER_DIRECTORY] = "the bitmap directory",
-  [QCOW2_OWNER_TABLE] = "the table of bitmap",
-  [QCOW2_OWNER_BITS] = "the data of bitmap",
-  [QCOW2_OWNER_L2_TABLE] = "the L2 table of guest offset",
-  [QCOW2_OWNER_GUEST] = "guest offset",
-};
-
 /* A run of clusters, and the first two references to its first cluster. */
 typedef struct
 {
@@ -79,34 +64,13 @@ is_unique (const Qcow2Reference *reference)
   return reference->owner != QCOW2_OWNER_GUEST;
 }
 
-/* Returns a description of REFERENCE.  The caller frees it. */
-static char *
-describe (const Qcow2Reference *reference)
-{
-  const char *name = owner_names[reference->owner];
-
-  if (reference->owner == QCOW2_OWNER_HEADER)
-    return g_strdup (name);
-  if (reference->owner >= QCOW2_OWNER_L2_TABLE)
-    return g_strdup_printf ("%s " QCOW2_HEX_FORMAT " (by " QCOW2_HEX_FORMAT
-                            ")",
-                            name, reference->guest, reference->pointer);
-  if (reference->index != QCOW2_NO_INDEX)
-    return g_strdup_printf ("%s " QCOW2_U64_FORMAT " (by " QCOW2_HEX_FORMAT
-                            ")",
-                            name, reference->index, reference->pointer);
-
-  return g_strdup_printf ("%s (by " QCOW2_HEX_FORMAT ")", name,
-                          reference->pointer);
-}
-
 static void
 report_overlap (const Qcow2Owners *owners, const OwnedRun *owned,
                 guint64 offset, guint64 size)
 {
   const Qcow2Subject subject = QCOW2_SUBJECT (QCOW2_PART_HEADER, "cluster");
-  g_autofree char *one = describe (&owned->owners[0]);
-  g_autofree char *other = describe (&owned->owners[1]);
+  g_autofree char *one = qcow2_reference_describe (&owned->owners[0]);
+  g_autofree char *other = qcow2_reference_describe (&owned->owners[1]);
 
   qcow2_findings_add (owners->findings, &subject, QCOW2_OVL_03, offset, 0,
                       QCOW2_HEX_FORMAT " bytes at " QCOW2_HEX_FORMAT
@@ -123,10 +87,12 @@ report_refcount (const Qcow2Owners *owners, const OwnedRun *owned,
   const Qcow2RuleIndex rule = run->refcount > run->references ? QCOW2_RC_02
                               : is_dirty (owners) ? QCOW2_RC_01_DIRTY
                                                   : QCOW2_RC_01;
-  g_autofree char *one
-      = owned->n_owners > 0 ? describe (&owned->owners[0]) : NULL;
-  g_autofree char *other
-      = owned->n_owners > 1 ? describe (&owned->owners[1]) : NULL;
+  g_autofree char *one = owned->n_owners > 0
+                             ? qcow2_reference_describe (&owned->owners[0])
+                             : NULL;
+  g_autofree char *other = owned->n_owners > 1
+                               ? qcow2_reference_describe (&owned->owners[1])
+                               : NULL;
 
   qcow2_findings_add (owners->findings, &subject, rule, offset, run->refcount,
                       "the refcount of " QCOW2_HEX_FORMAT

@@ -5,37 +5,11 @@
 
 #pragma once
 
+#include "check/reference.h"
 #include "check/snapshot-rules.h"
 #include "qcow2/directory.h"
 
 G_BEGIN_DECLS
-
-typedef enum
-{
-  QCOW2_OWNER_HEADER,
-  QCOW2_OWNER_L1_TABLE,
-  QCOW2_OWNER_SNAPSHOT_L1_TABLE,
-  QCOW2_OWNER_SNAPSHOT_TABLE,
-  QCOW2_OWNER_REFCOUNT_TABLE,
-  QCOW2_OWNER_REFCOUNT_BLOCK,
-  QCOW2_OWNER_CRYPTO_HEADER,
-  QCOW2_OWNER_DIRECTORY,
-  QCOW2_OWNER_TABLE, /* of a bitmap, as is the next one */
-  QCOW2_OWNER_BITS,
-  QCOW2_OWNER_L2_TABLE,
-  QCOW2_OWNER_GUEST /* data of the guest's disk */
-} Qcow2Owner;
-
-/* A reference to a range of the file. */
-typedef struct
-{
-  Qcow2Owner owner;
-  guint64 offset;  /* host, bytes */
-  guint64 size;    /* bytes */
-  guint64 pointer; /* host offset of the field or entry that refers to it */
-  guint64 index;   /* of the bitmap or the snapshot, or QCOW2_NO_INDEX */
-  guint64 guest;   /* guest offset of an L2 table or of data */
-} Qcow2Reference;
 
 /* An entry of an L1 table that is not 0. */
 typedef struct

@@ -9,7 +9,7 @@
 #include "test-util.h"
 
 static Qcow2Run
-make_run (Qcow2RunKind kind, guint32 bitmap, guint64 start, guint32 n,
+make_run (Qcow2Owner kind, guint32 bitmap, guint64 start, guint32 n,
           guint64 pointer)
 {
   const Qcow2Run run = { .start = start,
@@ -22,7 +22,7 @@ make_run (Qcow2RunKind kind, guint32 bitmap, guint64 start, guint32 n,
 }
 
 static void
-add (Qcow2ClusterMap *map, Qcow2RunKind kind, guint32 bitmap, guint64 start,
+add (Qcow2ClusterMap *map, Qcow2Owner kind, guint32 bitmap, guint64 start,
      guint32 n, guint64 pointer)
 {
   qcow2_cluster_map_add (map, make_run (kind, bitmap, start, n, pointer));
@@ -68,7 +68,7 @@ test_empty (void)
   g_assert_false (qcow2_cluster_map_is_crowded (map));
 
   /* A range of no clusters adds no run. */
-  add (map, QCOW2_RUN_TABLE, 0, 5, 0, 1);
+  add (map, QCOW2_OWNER_TABLE, 0, 5, 0, 1);
   assert_runs (map, "");
 }
 
@@ -78,19 +78,19 @@ test_order (void)
 {
   g_autoptr (Qcow2ClusterMap) map = qcow2_cluster_map_new ();
 
-  add (map, QCOW2_RUN_DATA, 1, 7, 1, 900);
-  add (map, QCOW2_RUN_DATA, 0, 7, 1, 800);
-  add (map, QCOW2_RUN_TABLE, 0, 7, 2, 1000);
-  add (map, QCOW2_RUN_L1_TABLE, QCOW2_RUN_NO_BITMAP, 7, 3, 2000);
-  add (map, QCOW2_RUN_DATA, 5, 3, 9, 70);
-  add (map, QCOW2_RUN_L1_TABLE, QCOW2_RUN_NO_BITMAP,
+  add (map, QCOW2_OWNER_BITS, 1, 7, 1, 900);
+  add (map, QCOW2_OWNER_BITS, 0, 7, 1, 800);
+  add (map, QCOW2_OWNER_TABLE, 0, 7, 2, 1000);
+  add (map, QCOW2_OWNER_L1_TABLE, QCOW2_RUN_NO_BITMAP, 7, 3, 2000);
+  add (map, QCOW2_OWNER_BITS, 5, 3, 9, 70);
+  add (map, QCOW2_OWNER_L1_TABLE, QCOW2_RUN_NO_BITMAP,
        G_GUINT64_CONSTANT (0x100000001), 1, 5);
-  add (map, QCOW2_RUN_DATA, 2, 1, 1, 5000);
+  add (map, QCOW2_OWNER_BITS, 2, 1, 1, 5000);
   assert_runs (map, "1+1@5000 3+9@70 7+3@2000 7+2@1000 7+1@800 7+1@900 "
                     "4294967297+1@5");
 
   /* A run that is added later is sorted in, too. */
-  add (map, QCOW2_RUN_TABLE, 3, 2, 1, 4);
+  add (map, QCOW2_OWNER_TABLE, 3, 2, 1, 4);
   assert_runs (map, "1+1@5000 2+1@4 3+9@70 7+3@2000 7+2@1000 7+1@800 "
                     "7+1@900 4294967297+1@5");
 }
@@ -100,15 +100,16 @@ test_fields (void)
 {
   g_autoptr (Qcow2ClusterMap) map = qcow2_cluster_map_new ();
 
-  add (map, QCOW2_RUN_DATA, 65534, 2, 1, 8);
-  add (map, QCOW2_RUN_DIRECTORY, QCOW2_RUN_NO_BITMAP, 3, 4, 9);
+  add (map, QCOW2_OWNER_BITS, 65534, 2, 1, 8);
+  add (map, QCOW2_OWNER_DIRECTORY, QCOW2_RUN_NO_BITMAP, 3, 4, 9);
   qcow2_cluster_map_sort (map);
   g_assert_cmpuint (qcow2_cluster_map_get (map, 0)->bitmap, ==, 65534);
-  g_assert_cmpuint (qcow2_cluster_map_get (map, 0)->kind, ==, QCOW2_RUN_DATA);
+  g_assert_cmpuint (qcow2_cluster_map_get (map, 0)->kind, ==,
+                    QCOW2_OWNER_BITS);
   g_assert_cmpuint (qcow2_cluster_map_get (map, 1)->bitmap, ==,
                     QCOW2_RUN_NO_BITMAP);
   g_assert_cmpuint (qcow2_cluster_map_get (map, 1)->kind, ==,
-                    QCOW2_RUN_DIRECTORY);
+                    QCOW2_OWNER_DIRECTORY);
 }
 
 /* Data runs are merged when the table entries are adjacent and the clusters
@@ -118,17 +119,17 @@ test_merge (void)
 {
   g_autoptr (Qcow2ClusterMap) map = qcow2_cluster_map_new ();
 
-  add (map, QCOW2_RUN_DATA, 4, 10, 1, 800);
-  add (map, QCOW2_RUN_DATA, 4, 11, 1, 808);
-  add (map, QCOW2_RUN_DATA, 4, 12, 3, 816);
-  add (map, QCOW2_RUN_DATA, 4, 15, 1, 840);
+  add (map, QCOW2_OWNER_BITS, 4, 10, 1, 800);
+  add (map, QCOW2_OWNER_BITS, 4, 11, 1, 808);
+  add (map, QCOW2_OWNER_BITS, 4, 12, 3, 816);
+  add (map, QCOW2_OWNER_BITS, 4, 15, 1, 840);
   assert_runs (map, "10+6@800");
 }
 
 typedef struct
 {
   const char *path;
-  Qcow2RunKind kind;
+  Qcow2Owner kind;
   guint32 bitmap;
   guint64 start;
   guint32 n;
@@ -139,17 +140,18 @@ typedef struct
 /* A second run, added after two data clusters of bitmap 4 from 10 on, whose
  * pointer is 800. */
 static const MergeRow merge_rows[] = {
-  { "same", QCOW2_RUN_DATA, 4, 12, 1, 816, "10+3@800" },
-  { "other-bitmap", QCOW2_RUN_DATA, 5, 12, 1, 816, "10+2@800 12+1@816" },
-  { "table", QCOW2_RUN_TABLE, 4, 12, 1, 816, "10+2@800 12+1@816" },
-  { "gap", QCOW2_RUN_DATA, 4, 13, 1, 816, "10+2@800 13+1@816" },
-  { "inside", QCOW2_RUN_DATA, 4, 11, 1, 816, "10+2@800 11+1@816" },
-  { "same-cluster", QCOW2_RUN_DATA, 4, 10, 1, 816, "10+2@800 10+1@816" },
-  { "before", QCOW2_RUN_DATA, 4, 9, 1, 792, "9+1@792 10+2@800" },
-  { "gap-in-table", QCOW2_RUN_DATA, 4, 12, 1, 824, "10+2@800 12+1@824" },
-  { "same-entry", QCOW2_RUN_DATA, 4, 12, 1, 800, "10+2@800 12+1@800" },
-  { "long", QCOW2_RUN_DATA, 4, 12, G_MAXUINT32 - 2, 816, "10+4294967295@800" },
-  { "too-long", QCOW2_RUN_DATA, 4, 12, G_MAXUINT32 - 1, 816,
+  { "same", QCOW2_OWNER_BITS, 4, 12, 1, 816, "10+3@800" },
+  { "other-bitmap", QCOW2_OWNER_BITS, 5, 12, 1, 816, "10+2@800 12+1@816" },
+  { "table", QCOW2_OWNER_TABLE, 4, 12, 1, 816, "10+2@800 12+1@816" },
+  { "gap", QCOW2_OWNER_BITS, 4, 13, 1, 816, "10+2@800 13+1@816" },
+  { "inside", QCOW2_OWNER_BITS, 4, 11, 1, 816, "10+2@800 11+1@816" },
+  { "same-cluster", QCOW2_OWNER_BITS, 4, 10, 1, 816, "10+2@800 10+1@816" },
+  { "before", QCOW2_OWNER_BITS, 4, 9, 1, 792, "9+1@792 10+2@800" },
+  { "gap-in-table", QCOW2_OWNER_BITS, 4, 12, 1, 824, "10+2@800 12+1@824" },
+  { "same-entry", QCOW2_OWNER_BITS, 4, 12, 1, 800, "10+2@800 12+1@800" },
+  { "long", QCOW2_OWNER_BITS, 4, 12, G_MAXUINT32 - 2, 816,
+    "10+4294967295@800" },
+  { "too-long", QCOW2_OWNER_BITS, 4, 12, G_MAXUINT32 - 1, 816,
     "10+2@800 12+4294967294@816" },
 };
 
@@ -159,7 +161,7 @@ test_merge_row (gconstpointer data)
   const MergeRow *row = data;
   g_autoptr (Qcow2ClusterMap) map = qcow2_cluster_map_new ();
 
-  add (map, QCOW2_RUN_DATA, 4, 10, 2, 800);
+  add (map, QCOW2_OWNER_BITS, 4, 10, 2, 800);
   add (map, row->kind, row->bitmap, row->start, row->n, row->pointer);
   assert_runs (map, row->runs);
 }
@@ -170,9 +172,9 @@ test_merge_no_tables (void)
 {
   g_autoptr (Qcow2ClusterMap) map = qcow2_cluster_map_new ();
 
-  add (map, QCOW2_RUN_TABLE, 4, 10, 1, 800);
-  add (map, QCOW2_RUN_TABLE, 4, 11, 1, 808);
-  add (map, QCOW2_RUN_DATA, 4, 12, 1, 816);
+  add (map, QCOW2_OWNER_TABLE, 4, 10, 1, 800);
+  add (map, QCOW2_OWNER_TABLE, 4, 11, 1, 808);
+  add (map, QCOW2_OWNER_BITS, 4, 12, 1, 816);
   assert_runs (map, "10+1@800 11+1@808 12+1@816");
 }
 
@@ -181,16 +183,16 @@ test_clip_low (void)
 {
   g_autoptr (Qcow2ClusterMap) map = qcow2_cluster_map_new ();
 
-  add (map, QCOW2_RUN_TABLE, 0, 1, 1, 1);
+  add (map, QCOW2_OWNER_TABLE, 0, 1, 1, 1);
   qcow2_cluster_map_start (map, 100);
   g_assert_cmpuint (qcow2_cluster_map_get_low (map), ==, 100);
   g_assert_cmpuint (qcow2_cluster_map_get_high (map), ==, G_MAXUINT64);
   assert_runs (map, "");
 
-  add (map, QCOW2_RUN_TABLE, 0, 90, 10, 1); /* ends before the map */
-  add (map, QCOW2_RUN_TABLE, 0, 90, 11, 2); /* extends into the map */
-  add (map, QCOW2_RUN_DATA, 0, 95, 7, 1000);
-  add (map, QCOW2_RUN_TABLE, 0, 100, 4, 3); /* begins with the map */
+  add (map, QCOW2_OWNER_TABLE, 0, 90, 10, 1); /* ends before the map */
+  add (map, QCOW2_OWNER_TABLE, 0, 90, 11, 2); /* extends into the map */
+  add (map, QCOW2_OWNER_BITS, 0, 95, 7, 1000);
+  add (map, QCOW2_OWNER_TABLE, 0, 100, 4, 3); /* begins with the map */
   assert_runs (map, "<100+1@2 100+4@3 <100+2@1040");
 }
 
@@ -201,9 +203,9 @@ test_clip_and_merge (void)
   g_autoptr (Qcow2ClusterMap) map = qcow2_cluster_map_new ();
 
   qcow2_cluster_map_start (map, 100);
-  add (map, QCOW2_RUN_DATA, 0, 99, 1, 992);
-  add (map, QCOW2_RUN_DATA, 0, 98, 3, 984);
-  add (map, QCOW2_RUN_DATA, 0, 101, 1, 1008);
+  add (map, QCOW2_OWNER_BITS, 0, 99, 1, 992);
+  add (map, QCOW2_OWNER_BITS, 0, 98, 3, 984);
+  add (map, QCOW2_OWNER_BITS, 0, 101, 1, 1008);
   assert_runs (map, "<100+2@1000");
 }
 
@@ -213,7 +215,7 @@ static void
 fill (Qcow2ClusterMap *map, guint64 start, guint64 step)
 {
   for (guint64 i = 0; i < QCOW2_CLUSTER_MAP_RUNS; i++)
-    add (map, QCOW2_RUN_TABLE, 0, start + i * step, 1, i);
+    add (map, QCOW2_OWNER_TABLE, 0, start + i * step, 1, i);
 }
 
 static void
@@ -226,7 +228,7 @@ test_full (void)
   g_assert_cmpuint (qcow2_cluster_map_get_high (map), ==, G_MAXUINT64);
 
   /* One more run at the end: the map drops its upper half and that run. */
-  add (map, QCOW2_RUN_TABLE, 0, 1 << 20, 1, 0);
+  add (map, QCOW2_OWNER_TABLE, 0, 1 << 20, 1, 0);
   const guint64 high = qcow2_cluster_map_get_high (map);
   g_assert_cmpuint (high, ==, 10 + QCOW2_CLUSTER_MAP_RUNS / 2);
   g_assert_cmpuint (qcow2_cluster_map_get_n (map), ==,
@@ -234,10 +236,10 @@ test_full (void)
   g_assert_false (qcow2_cluster_map_is_crowded (map));
 
   /* From now on the map ends at HIGH. */
-  add (map, QCOW2_RUN_TABLE, 1, high, 5, 1);
+  add (map, QCOW2_OWNER_TABLE, 1, high, 5, 1);
   g_assert_cmpuint (qcow2_cluster_map_get_n (map), ==,
                     QCOW2_CLUSTER_MAP_RUNS / 2);
-  add (map, QCOW2_RUN_TABLE, 1, high - 2, 5, 1);
+  add (map, QCOW2_OWNER_TABLE, 1, high - 2, 5, 1);
   qcow2_cluster_map_sort (map);
   for (guint i = 0; i < qcow2_cluster_map_get_n (map); i++)
     {
@@ -257,7 +259,7 @@ test_full_clips (void)
   g_autoptr (Qcow2ClusterMap) map = qcow2_cluster_map_new ();
   const Qcow2Run *run;
 
-  add (map, QCOW2_RUN_DATA, 1, 0, 1 << 30, 80);
+  add (map, QCOW2_OWNER_BITS, 1, 0, 1 << 30, 80);
   fill (map, 1, 1);
   qcow2_cluster_map_sort (map);
   const guint64 high = qcow2_cluster_map_get_high (map);
@@ -269,7 +271,7 @@ test_full_clips (void)
 
   /* The next collection has the rest of the run. */
   qcow2_cluster_map_start (map, high);
-  add (map, QCOW2_RUN_DATA, 1, 0, 1 << 30, 80);
+  add (map, QCOW2_OWNER_BITS, 1, 0, 1 << 30, 80);
   run = qcow2_cluster_map_get (map, 0);
   g_assert_cmpuint (run->start, ==, high);
   g_assert_cmpuint (run->n, ==, (1 << 30) - high);
@@ -284,7 +286,7 @@ test_full_clips_last (void)
   g_autoptr (Qcow2ClusterMap) map = qcow2_cluster_map_new ();
 
   fill (map, 10, 1);
-  add (map, QCOW2_RUN_TABLE, 1, 1, 1 << 30, 1);
+  add (map, QCOW2_OWNER_TABLE, 1, 1, 1 << 30, 1);
   qcow2_cluster_map_sort (map);
   g_assert_cmpuint (qcow2_cluster_map_get_high (map), ==,
                     10 + QCOW2_CLUSTER_MAP_RUNS / 2);
@@ -300,9 +302,9 @@ test_full_merge (void)
   g_autoptr (Qcow2ClusterMap) map = qcow2_cluster_map_new ();
 
   for (guint64 i = 1; i < QCOW2_CLUSTER_MAP_RUNS; i++)
-    add (map, QCOW2_RUN_TABLE, 0, i, 1, i);
-  add (map, QCOW2_RUN_DATA, 1, 1 << 20, 1, 80);
-  add (map, QCOW2_RUN_DATA, 1, (1 << 20) + 1, 1, 88);
+    add (map, QCOW2_OWNER_TABLE, 0, i, 1, i);
+  add (map, QCOW2_OWNER_BITS, 1, 1 << 20, 1, 80);
+  add (map, QCOW2_OWNER_BITS, 1, (1 << 20) + 1, 1, 88);
   g_assert_cmpuint (qcow2_cluster_map_get_n (map), ==, QCOW2_CLUSTER_MAP_RUNS);
   g_assert_cmpuint (qcow2_cluster_map_get_high (map), ==, G_MAXUINT64);
 }
@@ -315,7 +317,7 @@ test_crowd (void)
 {
   g_autoptr (Qcow2ClusterMap) map = qcow2_cluster_map_new ();
 
-  add (map, QCOW2_RUN_TABLE, 1, 3, 1, 1);
+  add (map, QCOW2_OWNER_TABLE, 1, 3, 1, 1);
   fill (map, 7, 0);
   g_assert_cmpuint (qcow2_cluster_map_get_high (map), ==, 7);
   g_assert_false (qcow2_cluster_map_is_crowded (map));
@@ -325,24 +327,24 @@ test_crowd (void)
   fill (map, 7, 0);
   g_assert_cmpuint (qcow2_cluster_map_get_high (map), ==, G_MAXUINT64);
   g_assert_false (qcow2_cluster_map_is_crowded (map));
-  add (map, QCOW2_RUN_TABLE, 1, 3, 4, 1); /* ends before */
+  add (map, QCOW2_OWNER_TABLE, 1, 3, 4, 1); /* ends before */
   g_assert_false (qcow2_cluster_map_is_crowded (map));
-  add (map, QCOW2_RUN_TABLE, 1, 3, 6, 1);
+  add (map, QCOW2_OWNER_TABLE, 1, 3, 6, 1);
   g_assert_true (qcow2_cluster_map_is_crowded (map));
   g_assert_cmpuint (qcow2_cluster_map_get_n (map), ==, QCOW2_CLUSTER_MAP_RUNS);
   g_assert_cmpuint (qcow2_cluster_map_get_high (map), ==, 8);
-  add (map, QCOW2_RUN_TABLE, 1, 7, 1, 1);
-  add (map, QCOW2_RUN_TABLE, 1, 8, 1, 1);
+  add (map, QCOW2_OWNER_TABLE, 1, 7, 1, 1);
+  add (map, QCOW2_OWNER_TABLE, 1, 8, 1, 1);
   g_assert_cmpuint (qcow2_cluster_map_get_n (map), ==, QCOW2_CLUSTER_MAP_RUNS);
 
   /* Adding a run that has no room takes no time. */
   for (guint i = 0; i < 1000000; i++)
-    add (map, QCOW2_RUN_TABLE, 1, 7, 1, i);
+    add (map, QCOW2_OWNER_TABLE, 1, 7, 1, i);
   g_assert_cmpuint (qcow2_cluster_map_get_n (map), ==, QCOW2_CLUSTER_MAP_RUNS);
 
   qcow2_cluster_map_start (map, 8);
   g_assert_false (qcow2_cluster_map_is_crowded (map));
-  add (map, QCOW2_RUN_TABLE, 1, 3, 6, 1);
+  add (map, QCOW2_OWNER_TABLE, 1, 3, 6, 1);
   assert_runs (map, "<8+1@1");
 }
 
@@ -354,9 +356,9 @@ test_half_crowd (void)
   const guint half = QCOW2_CLUSTER_MAP_RUNS / 2 + 1;
 
   for (guint i = 0; i < half; i++)
-    add (map, QCOW2_RUN_TABLE, 0, 0, 1, i);
+    add (map, QCOW2_OWNER_TABLE, 0, 0, 1, i);
   for (guint i = 0; i < half; i++)
-    add (map, QCOW2_RUN_TABLE, 0, 5 + i, 1, i);
+    add (map, QCOW2_OWNER_TABLE, 0, 5 + i, 1, i);
   g_assert_cmpuint (qcow2_cluster_map_get_high (map), ==, 1);
   g_assert_cmpuint (qcow2_cluster_map_get_n (map), ==, half);
   g_assert_false (qcow2_cluster_map_is_crowded (map));
@@ -389,7 +391,7 @@ count_run (Cluster *clusters, const Qcow2Run *run)
 {
   for (guint32 i = 0; i < run->n; i++)
     {
-      const guint64 step = run->kind == QCOW2_RUN_DATA ? 8 : 0;
+      const guint64 step = run->kind == QCOW2_OWNER_BITS ? 8 : 0;
       Cluster *cluster = &clusters[run->start + i];
 
       cluster->n++;
@@ -407,8 +409,8 @@ make_random_runs (Cluster *clusters)
     {
       const guint32 n = 1 + (guint32) g_test_rand_int_range (0, 5);
       const guint32 longer = g_test_rand_int_range (0, 1000) == 0 ? 700 : 0;
-      const Qcow2RunKind kind
-          = g_test_rand_bit () ? QCOW2_RUN_DATA : QCOW2_RUN_TABLE;
+      const Qcow2Owner kind
+          = g_test_rand_bit () ? QCOW2_OWNER_BITS : QCOW2_OWNER_TABLE;
 
       /* The pointers are far apart, so that no runs are merged. */
       runs[i]
