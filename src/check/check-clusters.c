@@ -695,10 +695,33 @@ check_guard (Qcow2ClusterCheck *check)
   g_clear_error (&error);
 }
 
+/* Starts another round if clusters are left and the work is not too much.
+ * Returns whether it did. */
+static gboolean
+start_next_round (Qcow2ClusterCheck *check)
+{
+  const guint64 high = qcow2_cluster_map_get_high (check->map);
+
+  if (high == G_MAXUINT64)
+    return FALSE;
+
+  check->rounds++;
+  if (check->rounds == MAX_ROUNDS
+      || check->rounds * check->cost > MAX_REPEATED_BYTES)
+    {
+      report_unexamined (check, high, "overlaps and refcounts");
+      return FALSE;
+    }
+
+  qcow2_cluster_map_start (check->map, high);
+  return TRUE;
+}
+
 /* Checks the clusters added since the last round and adds findings to the
  * findings.  DIRECTORY is the bitmap directory, or NULL when
  * there is none; the caller has to rewind it afterwards.  Returns whether
- * another round is needed, for which the caller adds all bitmaps again. */
+ * another round is needed, for which the caller adds all bitmaps again.  After
+ * the last round, no clusters may be added. */
 gboolean
 qcow2_cluster_check_finish_round (Qcow2ClusterCheck *check,
                                   Qcow2Directory *directory)
@@ -717,21 +740,12 @@ qcow2_cluster_check_finish_round (Qcow2ClusterCheck *check,
       check_file_end (check);
       check_guard (check);
     }
+  if (start_next_round (check))
+    return TRUE;
 
-  const guint64 high = qcow2_cluster_map_get_high (check->map);
-  if (high == G_MAXUINT64)
-    return FALSE;
-
-  check->rounds++;
-  if (check->rounds == MAX_ROUNDS
-      || check->rounds * check->cost > MAX_REPEATED_BYTES)
-    {
-      report_unexamined (check, high, "overlaps and refcounts");
-      return FALSE;
-    }
-
-  qcow2_cluster_map_start (check->map, high);
-  return TRUE;
+  /* The check of the disk needs the memory. */
+  g_clear_pointer (&check->map, qcow2_cluster_map_free);
+  return FALSE;
 }
 
 /* Returns the snapshot table, which the first round reads, or NULL if it could
