@@ -33,6 +33,10 @@ static const char *const origins[][6] = {
   { "cluster_bits", "nb_snapshots", "snapshot_offset", NULL },
 };
 
+/* The end of the message about a truncated table: the rule that it breaks. */
+static const char *const end_rules[]
+    = { " [HDR-17]", " [L1-03]", " [HDR-18]", " [HDR-18]", " [HDR-19]" };
+
 typedef struct
 {
   guint kind;          /* index in kinds */
@@ -104,14 +108,15 @@ fail_truncated (Tool *tool, const Request *request, const Qcow2Image *image,
   if (!request->at.given && report_has_errors (tool_get_report (tool)))
     return TRUE;
 
-  g_set_error (
-      error, QCOW2_ERROR,
-      request->at.given ? QCOW2_ERROR_NOT_FOUND : QCOW2_ERROR_CORRUPT,
-      QCOW2_HEX_FORMAT ": %s: only " QCOW2_U64_FORMAT " of " QCOW2_U64_FORMAT
-                       " entries are in the file, which "
-                       "has " QCOW2_U64_FORMAT " bytes",
-      offset, name, n_readable - MIN (range->start, n_readable),
-      range->end - range->start, byte_source_get_size (image->source));
+  g_set_error (error, QCOW2_ERROR,
+               request->at.given ? QCOW2_ERROR_NOT_FOUND : QCOW2_ERROR_CORRUPT,
+               QCOW2_HEX_FORMAT ": %s: only " QCOW2_U64_FORMAT
+                                " of " QCOW2_U64_FORMAT
+                                " entries are in the file, which "
+                                "has " QCOW2_U64_FORMAT " bytes%s",
+               offset, name, n_readable - MIN (range->start, n_readable),
+               range->end - range->start, byte_source_get_size (image->source),
+               request->at.given ? "" : end_rules[request->kind]);
   return FALSE;
 }
 
@@ -138,14 +143,15 @@ check_alignment (const Qcow2ClusterTable *table, GError **error)
   if (table->index == QCOW2_NO_INDEX || table->offset % cluster_size == 0)
     return TRUE;
 
-  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT,
-               QCOW2_HEX_FORMAT ": %s: entry " QCOW2_U64_FORMAT
-                                " points to the %s at " QCOW2_HEX_FORMAT
-                                ", not a multiple of the cluster "
-                                "size " QCOW2_U64_FORMAT,
-               table->pointer, qcow2_table_kind_get_name (top), table->index,
-               qcow2_table_kind_get_name (table->kind), table->offset,
-               cluster_size);
+  qcow2_set_rule_error (
+      error, QCOW2_ERROR_CORRUPT,
+      table->kind == QCOW2_TABLE_L2 ? "L1-02" : "HDR-18",
+      QCOW2_HEX_FORMAT ": %s: entry " QCOW2_U64_FORMAT
+                       " points to the %s at " QCOW2_HEX_FORMAT
+                       ", not a multiple of the cluster "
+                       "size " QCOW2_U64_FORMAT,
+      table->pointer, qcow2_table_kind_get_name (top), table->index,
+      qcow2_table_kind_get_name (table->kind), table->offset, cluster_size);
   return FALSE;
 }
 

@@ -93,7 +93,7 @@ check_mapping (const Qcow2Image *image, const Qcow2Mapping *mapping,
     case QCOW2_CLUSTER_COMPRESSED:
       return check_compressed (image, mapping);
     case QCOW2_CLUSTER_UNALLOCATED:
-      return allocated != 0 ? QCOW2_MAP_SUBCLUSTERS : QCOW2_MAP_SOUND;
+      return allocated != 0 ? QCOW2_MAP_NO_CLUSTER : QCOW2_MAP_SOUND;
     case QCOW2_CLUSTER_ZERO:
     case QCOW2_CLUSTER_ZERO_ALLOCATED:
       if (image->header.version < 3)

@@ -33,7 +33,8 @@ typedef enum
   QCOW2_MAP_UNALIGNED,     /* the host offset is not the start of a cluster */
   QCOW2_MAP_OUTSIDE,       /* the host offset is after the end of the file */
   QCOW2_MAP_ZERO_FLAG,     /* version 2 has no clusters that read as zeroes */
-  QCOW2_MAP_SUBCLUSTERS,   /* the bits of the subclusters contradict */
+  QCOW2_MAP_SUBCLUSTERS,   /* a subcluster is both allocated and zero */
+  QCOW2_MAP_NO_CLUSTER,    /* subclusters are allocated without a cluster */
   QCOW2_MAP_NO_COMPRESSED, /* an external data file has no compressed data */
   QCOW2_MAP_NOT_RAW,       /* in a raw external data file, the host offset is
                               not the guest offset */

@@ -218,36 +218,45 @@ typedef struct
   const char *where;  /* the entry or structure */
   const char *target; /* to which it leads, or NULL */
   const char *what;
+  const char *rule; /* which the entry breaks; NULL if none does, or if there
+                       is a finding about the header as well */
 } Words;
 
 static const Words damages[] = {
-  [QCOW2_MAP_NO_CLUSTERS] = { "header", NULL, "the cluster size is unknown" },
+  [QCOW2_MAP_NO_CLUSTERS]
+  = { "header", NULL, "the cluster size is unknown", NULL },
   [QCOW2_MAP_L1_UNALIGNED]
-  = { "header", "L1 table", "is not at the start of a cluster" },
+  = { "header", "L1 table", "is not at the start of a cluster", NULL },
   [QCOW2_MAP_L1_ENDS]
-  = { "header", "L1 table", "does not map all of the disk" },
+  = { "header", "L1 table", "does not map all of the disk", NULL },
   [QCOW2_MAP_L1_LARGE]
-  = { "header", "L1 table", "is not read after its first 32 MiB" },
+  = { "header", "L1 table", "is not read after its first 32 MiB", NULL },
   [QCOW2_MAP_L2_UNALIGNED]
-  = { "L1 table", "L2 table", "is not at the start of a cluster" },
+  = { "L1 table", "L2 table", "is not at the start of a cluster", "L1-02" },
   [QCOW2_MAP_L2_OUTSIDE]
-  = { "L1 table", "L2 table", "is after the end of the file" },
+  = { "L1 table", "L2 table", "is after the end of the file", "L1-03" },
   [QCOW2_MAP_L2_ENDS]
-  = { "L2 table", "table", "is not in the file to its end" },
+  = { "L2 table", "table", "is not in the file to its end", "L1-03" },
   [QCOW2_MAP_UNALIGNED]
-  = { "L2 table", "data", "is not at the start of a cluster" },
-  [QCOW2_MAP_OUTSIDE] = { "L2 table", "data", "is after the end of the file" },
-  [QCOW2_MAP_ZERO_FLAG] = { "L2 table", NULL,
-                            "a cluster reads as zeroes, which version 2 does "
-                            "not have" },
+  = { "L2 table", "data", "is not at the start of a cluster", "L2-02" },
+  [QCOW2_MAP_OUTSIDE]
+  = { "L2 table", "data", "is after the end of the file", "L2-03" },
+  [QCOW2_MAP_ZERO_FLAG]
+  = { "L2 table", NULL,
+      "a cluster reads as zeroes, which version 2 does not have", "L2-10" },
   [QCOW2_MAP_SUBCLUSTERS]
-  = { "L2 table", NULL, "the bits of the subclusters contradict each other" },
+  = { "L2 table", NULL, "a subcluster is both allocated and zero", "L2-08" },
+  [QCOW2_MAP_NO_CLUSTER]
+  = { "L2 table", NULL, "subclusters are allocated in a cluster that is not",
+      "L2-09" },
   [QCOW2_MAP_NO_COMPRESSED]
   = { "L2 table", NULL,
-      "a cluster is compressed, although the data is in an external file" },
+      "a cluster is compressed, although the data is in an external file",
+      "L2-06" },
   [QCOW2_MAP_NOT_RAW]
-  = { "L2 table", "data", "is at another offset than in the raw data file" },
-  [QCOW2_MAP_UNREAD] = { "L1 or L2 table", NULL, "not read" },
+  = { "L2 table", "data", "is at another offset than in the raw data file",
+      NULL },
+  [QCOW2_MAP_UNREAD] = { "L1 or L2 table", NULL, "not read", NULL },
 };
 
 /* Returns a message about EXTENT, which is damaged.  The caller frees it. */
@@ -261,9 +270,13 @@ guest_map_explain (const Qcow2MapExtent *extent)
             : g_strdup_printf ("the %s at " QCOW2_HEX_FORMAT " ",
                                words->target, extent->offset);
 
+  g_autofree char *rule = words->rule == NULL
+                              ? g_strdup ("")
+                              : g_strdup_printf (" [%s]", words->rule);
+
   return g_strdup_printf (QCOW2_HEX_FORMAT
                           ": %s: %s%s; this concerns " QCOW2_U64_FORMAT
-                          " bytes of the disk from " QCOW2_HEX_FORMAT " on",
+                          " bytes of the disk from " QCOW2_HEX_FORMAT " on%s",
                           extent->pointer, words->where, target, words->what,
-                          extent->length, extent->start);
+                          extent->length, extent->start, rule);
 }

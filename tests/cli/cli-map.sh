@@ -142,8 +142,8 @@ Offset          Length          Mapped to       File
 0x40000         0x10000         $(printf '%-#16x%s' $((first + 262144)) "$image")
 END
 expect_err 'damaged entries: the reasons' << END
-PROG: $image: $(printf '0x%x' "$(l2_entry 1)"): L2 table: the data at 0xff0200 is not at the start of a cluster; this concerns 65536 bytes of the disk from 0x10000 on
-PROG: $image: $(printf '0x%x' "$(l2_entry 2)"): L2 table: the data at 0xff0000 is after the end of the file; this concerns 131072 bytes of the disk from 0x20000 on
+PROG: $image: $(printf '0x%x' "$(l2_entry 1)"): L2 table: the data at 0xff0200 is not at the start of a cluster; this concerns 65536 bytes of the disk from 0x10000 on [L2-02]
+PROG: $image: $(printf '0x%x' "$(l2_entry 2)"): L2 table: the data at 0xff0000 is after the end of the file; this concerns 131072 bytes of the disk from 0x20000 on [L2-03]
 END
 tool map --output=jsonl --start-offset=64k --max-length=64k "$image"
 expect_out 'damaged entries: jsonl' << 'END'
@@ -187,8 +187,8 @@ expect 'the file ends in the L2 table' 2
 check 'the file ends in the L2 table: both clusters are damaged' \
   test "$(grep -c '"damaged":true' "$out").$(wc -l < "$out")" = 2.2
 check 'the file ends in the L2 table: the reasons' \
-  test "$(grep -c 'is after the end of the file' "$err").$(grep -c \
-  'is not in the file to its end' "$err")" = 1.1
+  test "$(grep -c 'is after the end of the file; .* \[L2-03\]$' "$err").$(
+  grep -c 'is not in the file to its end; .* \[L1-03\]$' "$err")" = 1.1
 map cluster-bits-64 --output=jsonl --max-length=1k
 expect 'nothing can be located' 2
 expect_out 'nothing can be located: all is damaged' << 'END'

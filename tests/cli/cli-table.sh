@@ -97,7 +97,8 @@ image=$tmp/damaged.qcow2
 patch 0x30008 8000000000a00200
 tool table l2 --index=1 --count=1 "$image"
 expect_damage 'an unaligned L2 table' "$image: 0x30008: L1 table: entry 1 \
-points to the L2 table at 0xa00200, not a multiple of the cluster size 65536"
+points to the L2 table at 0xa00200, not a multiple of the cluster size 65536 \
+\[L1-02\]"
 squeeze
 expect_out 'an unaligned L2 table is printed' << 'END'
 index offset flags value type length guest_offset
@@ -107,11 +108,11 @@ patch 0x30008 0000000000b00000
 tool table l2 --index=1 "$image"
 expect_refusal 'an L2 table after the end of the file' 2 \
   "$image: 0xb00000: L2 table: only 0 of 8192 entries are in the file, which \
-has 11534336 bytes"
+has 11534336 bytes \[L1-03\]"
 truncate -s $((0xa00013)) "$image"
 tool table l2 --index=0 "$image"
 expect_damage 'a truncated L2 table' "$image: 0xa00000: L2 table: only 2 of \
-8192 entries are in the file, which has 10485779 bytes"
+8192 entries are in the file, which has 10485779 bytes \[L1-03\]"
 check 'a truncated L2 table: two rows and a heading' \
   test "$(wc -l < "$out")" = 3
 tool table l2 --index=0 --count=2 "$image"
@@ -127,7 +128,7 @@ patch 0x10000 00f0000000020000
 tool table refcount-block --index=0 "$image"
 expect_refusal 'a refcount block outside of any file' 2 \
   "$image: 0xf0000000020000: refcount block: only 0 of 32768 entries are in \
-the file, which has 10485779 bytes"
+the file, which has 10485779 bytes \[HDR-18\]"
 for row in \
     'l1-offset-unaligned l1 HDR-17' \
     'l1-offset-past-eof l1 HDR-17' \

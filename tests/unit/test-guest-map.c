@@ -111,6 +111,7 @@ list_extent (const Qcow2MapExtent *extent, gpointer data, GError **error)
           [QCOW2_MAP_OUTSIDE] = "outside",
           [QCOW2_MAP_ZERO_FLAG] = "zero-flag",
           [QCOW2_MAP_SUBCLUSTERS] = "subclusters",
+          [QCOW2_MAP_NO_CLUSTER] = "no-cluster",
           [QCOW2_MAP_NO_COMPRESSED] = "no-compressed",
           [QCOW2_MAP_NOT_RAW] = "not-raw",
           [QCOW2_MAP_UNREAD] = "unread" };
@@ -480,7 +481,8 @@ test_subcluster_damage (void)
   put_extended (&f, 1, 0, 0, 0x10);
   put_extended (&f, 2, 0x30000, 0, 0x80000000);
   put_extended (&f, 3, 0x30200, 1, 0x80000000);
-  check (&f, "0x0+0x20000 P-D-- subclusters at 0x20000 to 0x30000; "
+  check (&f, "0x0+0x10000 P-D-- subclusters at 0x20000 to 0x30000; "
+             "0x10000+0x10000 P-D-- no-cluster at 0x20010 to 0x0; "
              "0x20000+0xf800 -Z--O 0x30000; 0x2f800+0x800 P-D-O 0x3f800; "
              "0x30000+0x10000 P-D-- unaligned at 0x20030 to 0x30200");
 }
