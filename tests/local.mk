@@ -196,6 +196,10 @@ oracle_sources = \
 	%D%/oracle/answer.h \
 	%D%/oracle/drive.c \
 	%D%/oracle/drive.h \
+	%D%/oracle/drive-disk.c \
+	%D%/oracle/drive-disk.h \
+	%D%/oracle/naive-disk.c \
+	%D%/oracle/naive-disk.h \
 	%D%/oracle/naive-extents.c \
 	%D%/oracle/naive-extents.h
 check_LIBRARIES += %D%/oracle/liboracle.a

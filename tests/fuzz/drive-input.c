@@ -31,8 +31,8 @@ drive_whole_way (ByteSource *source, guint64 sum, const DriveOptions *options)
   static const guint others[] = { 0, DRIVE_FIELDS, DRIVE_LIST, DRIVE_DUMP };
   DriveOptions given = *options;
 
-  given.ways = DRIVE_SHOW | DRIVE_CHECK | 1u << choose (sum, 40, 4)
-               | others[choose (sum, 42, 4)];
+  given.ways = DRIVE_SHOW | DRIVE_CHECK | DRIVE_DISK
+               | 1u << choose (sum, 40, 4) | others[choose (sum, 42, 4)];
   given.twice = choose (sum, 44, 4) == 0;
   const DriveResult result = drive (source, &given);
   command_run (source, choose (sum, 8, 1 << 16), &given, &result);
@@ -41,12 +41,17 @@ drive_whole_way (ByteSource *source, guint64 sum, const DriveOptions *options)
 static void
 drive_leg (ByteSource *source, guint64 sum, const DriveOptions *options)
 {
-  static const guint ways[]
-      = { DRIVE_SHOW | DRIVE_TEXT,   DRIVE_SHOW | DRIVE_TEXT_LONG,
-          DRIVE_SHOW | DRIVE_JSON,   DRIVE_SHOW | DRIVE_JSONL,
-          DRIVE_SHOW | DRIVE_FIELDS, DRIVE_SHOW | DRIVE_LIST,
-          DRIVE_SHOW | DRIVE_DUMP,   DRIVE_CHECK,
-          DRIVE_CHECK | DRIVE_TEXT,  DRIVE_CHECK | DRIVE_JSON };
+  static const guint ways[] = { DRIVE_SHOW | DRIVE_TEXT,
+                                DRIVE_SHOW | DRIVE_TEXT_LONG,
+                                DRIVE_SHOW | DRIVE_JSON,
+                                DRIVE_SHOW | DRIVE_JSONL,
+                                DRIVE_SHOW | DRIVE_FIELDS,
+                                DRIVE_SHOW | DRIVE_LIST,
+                                DRIVE_SHOW | DRIVE_DUMP,
+                                DRIVE_CHECK,
+                                DRIVE_CHECK | DRIVE_TEXT,
+                                DRIVE_CHECK | DRIVE_JSON,
+                                DRIVE_DISK };
   const guint leg = choose (sum, 40, 2 * G_N_ELEMENTS (ways));
   DriveOptions given = *options;
 

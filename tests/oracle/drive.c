@@ -4,8 +4,9 @@
  *
  * - Text output contains nothing that can drive a terminal, and JSON output is
  *   well formed.
- * - A finding is at an offset in the file or at its end, and its message is
- *   one line.
+ * - A finding is at an offset in the file or at its end, or, if it is about a
+ *   cluster that is referred to, one cluster later; and its message is one
+ *   line.
  * - The image is reported as bad exactly when there is a finding of severity
  *   error; and when a command finds an error, the check finds one, too.
  * - An error that ends the reading is in the domain QCOW2_ERROR and has a
@@ -30,6 +31,7 @@
 #include "check/opening.h"
 #include "cli/print-table.h"
 #include "cli/report.h"
+#include "drive-disk.h"
 #include "qcow2/contents.h"
 #include "qcow2/error.h"
 #include "qcow2/table.h"
@@ -638,7 +640,10 @@ check_finding (const Run *run, const Qcow2Finding *finding)
   g_assert_cmpint (finding->severity, ==,
                    qcow2_rules[finding->index].severity);
 
-  if (finding->offset > run->file_size)
+  const gboolean is_cluster
+      = g_str_equal (finding->subject.structure, "cluster");
+  const guint64 more = is_cluster ? run->image->header.cluster_size : 0;
+  if (finding->offset > run->file_size + more)
     g_error ("%s: a finding at " QCOW2_HEX_FORMAT " of " QCOW2_HEX_FORMAT
              " bytes: %s",
              finding->rule, finding->offset, run->file_size, finding->message);
@@ -701,14 +706,16 @@ report (Run *run)
   output_free (output);
 }
 
-/* Prints the findings as output. */
+/* Prints the findings as output.  NUMBERS is NULL after a check of the
+ * metadata. */
 static void
 print_findings (Run *run, const Qcow2BitmapSummary *bitmaps,
-                const Qcow2Verdict *verdict)
+                const Qcow2Verdict *verdict, const Qcow2CheckNumbers *numbers)
 {
   Output *output = output_new (write_message, run);
   Report *told = report_new (output, PATH, run->image, run->findings);
-  DescribeSummary summary = { .bitmaps = *bitmaps, .verdict = verdict };
+  DescribeSummary summary
+      = { .bitmaps = *bitmaps, .verdict = verdict, .numbers = numbers };
 
   check_findings (run);
   run->n_messages = 0;
@@ -869,7 +876,38 @@ check_image (Run *run)
   check_verdict (run, directory, &verdict);
 
   end_groups (run);
-  print_findings (run, &bitmaps, &verdict);
+  print_findings (run, &bitmaps, &verdict, NULL);
+  end_image (run, NULL);
+}
+
+/* Checks all of the image, and reads the tables of the disk. */
+static void
+drive_disk (Run *run)
+{
+  const gboolean changes = run->options->changes;
+  const Qcow2CheckCalls calls
+      = { .wants = want_all, .failed = take_check_error, .data = run };
+  Qcow2BitmapSummary bitmaps = { 0 };
+  Qcow2CheckNumbers numbers;
+  Qcow2Verdict verdict;
+  GError *error = NULL;
+  g_autoptr (Qcow2Directory) directory
+      = qcow2_directory_open_checked (run->image, run->findings, &error);
+
+  if (directory == NULL)
+    take_read_error (run, g_steal_pointer (&error));
+  qcow2_image_check (run->image, run->findings, directory, &calls, &bitmaps,
+                     &verdict, &numbers);
+  if (!run->result->read_failed && !changes)
+    drive_numbers (run->image, run->findings, &numbers);
+
+  if (!drive_map (run->image, changes, &error))
+    take_read_error (run, g_steal_pointer (&error));
+  if (!drive_tables (run->image, changes, &error))
+    take_read_error (run, error);
+
+  end_groups (run);
+  print_findings (run, &bitmaps, &verdict, &numbers);
   end_image (run, NULL);
 }
 
@@ -974,6 +1012,8 @@ drive_once (ByteSource *source, const DriveOptions *options)
 {
   const guint passes = options->ways != 0 ? options->ways : G_MAXUINT;
 
+  if (passes == DRIVE_DISK)
+    return run_once (source, options, drive_disk);
   if ((passes & DRIVE_CHECK) == 0)
     return run_once (source, options, show_image);
 
@@ -984,6 +1024,13 @@ drive_once (ByteSource *source, const DriveOptions *options)
   DriveResult result = run_once (source, options, show_image);
   if (!options->changes)
     compare_with_check (&result, &checked);
+  if ((passes & DRIVE_DISK) != 0)
+    {
+      const DriveResult disk = run_once (source, options, drive_disk);
+
+      result.n_read += disk.n_read;
+      result.digest ^= disk.digest;
+    }
 
   result.read_failed = result.read_failed || checked.read_failed;
   result.n_check_errors = checked.n_errors;

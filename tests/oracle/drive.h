@@ -18,9 +18,11 @@ typedef enum
   DRIVE_JSONL = 1 << 3, /* all columns of tables */
   DRIVE_FIELDS = 1 << 4,
   DRIVE_LIST = 1 << 5,
-  DRIVE_DUMP = 1 << 6, /* in the format of QEMU's dumper, text and JSON */
-  DRIVE_SHOW = 1 << 7, /* the image itself, in any of the ways above */
-  DRIVE_CHECK = 1 << 8 /* the findings of check, in any of the ways above */
+  DRIVE_DUMP = 1 << 6,  /* in the format of QEMU's dumper, text and JSON */
+  DRIVE_SHOW = 1 << 7,  /* the image itself, in any of the ways above */
+  DRIVE_CHECK = 1 << 8, /* the findings of check, in any of the ways above */
+  DRIVE_DISK = 1 << 9 /* the tables of the disk, and a check of all of it; see
+                         drive-disk.c */
 } DriveWays;
 
 typedef struct
