@@ -4,8 +4,13 @@
 
 #include "check/snapshot-rules.h"
 
+#include "qcow2/arithmetic.h"
+
 /* The specification's minimum of extra data of a snapshot, in version 3. */
 #define MIN_EXTRA_DATA 16
+
+/* QEMU rounds the size of a file up to sectors. */
+#define SECTOR_SIZE 512
 
 #define AT(member) QCOW2_AT (qcow2_snapshot_record, Qcow2SnapshotEntry, member)
 
@@ -59,16 +64,18 @@ qcow2_snapshot_table_check (const Qcow2Image *image, Qcow2SnapshotTable *table,
  * as it must be in a file of FILE_SIZE bytes (SNAP-02 to SNAP-04).  Returns
  * whether QEMU counts that as a corruption. */
 static gboolean
-check_l1_table (const Qcow2Header *header, guint64 file_size,
-                const Qcow2SnapshotL1 *l1, guint64 index,
-                Qcow2Findings *findings)
+check_l1_table (const Qcow2Image *image, const Qcow2SnapshotL1 *l1,
+                guint64 index, Qcow2Findings *findings)
 {
+  const Qcow2Header *header = &image->header;
   const Qcow2Subject subject
       = QCOW2_SUBJECT (QCOW2_PART_HEADER, qcow2_snapshot_record.name);
   const guint64 bytes = (guint64) l1->size * QCOW2_ENTRY_LENGTH;
   /* QEMU accepts a table that ends less than a cluster after the end of the
    * file. */
-  const guint64 limit = file_size + header->cluster_size;
+  const guint64 limit
+      = qcow2_round_up (byte_source_get_size (image->source), SECTOR_SIZE)
+        + header->cluster_size;
 
   if (l1->offset % header->cluster_size != 0)
     {
@@ -98,32 +105,32 @@ check_l1_table (const Qcow2Header *header, guint64 file_size,
   return FALSE;
 }
 
-/* Adds findings about the table entry of snapshot INDEX, whose L1 table is L1,
- * to FINDINGS (SNAP-01 to SNAP-04).  HEADER, whose cluster size is known, is
- * that of an image in a file of FILE_SIZE bytes.  Returns the number of
- * corruptions that QEMU counts.  (QEMU, block/qcow2-snapshot.c:
+/* Adds findings about the table entry of snapshot INDEX of IMAGE, whose L1
+ * table is L1, to FINDINGS (SNAP-01 to SNAP-04).  The cluster size is known,
+ * and the file may end inside the entry.  Returns the number of corruptions
+ * that QEMU counts.  (QEMU, block/qcow2-snapshot.c:
  * qcow2_check_read_snapshot_table, and block/qcow2-refcount.c:
  * calculate_refcounts.) */
 guint
-qcow2_snapshot_check (const Qcow2Header *header, guint64 file_size,
-                      const Qcow2SnapshotL1 *l1, guint64 index,
-                      Qcow2Findings *findings)
+qcow2_snapshot_check (const Qcow2Image *image, const Qcow2SnapshotL1 *l1,
+                      guint64 index, Qcow2Findings *findings)
 {
   const Qcow2Subject subject
       = QCOW2_SUBJECT (QCOW2_PART_HEADER, qcow2_snapshot_record.name);
   guint n_corruptions = 0;
 
-  if (header->version >= 3 && l1->extra_data_size < MIN_EXTRA_DATA)
+  if (image->header.version >= 3 && l1->extra_data_size < MIN_EXTRA_DATA)
     {
       n_corruptions++;
       qcow2_findings_add (findings, &subject, QCOW2_SNAP_01,
-                          l1->pointer + AT (extra_data_size),
+                          MIN (l1->pointer + AT (extra_data_size),
+                               byte_source_get_size (image->source)),
                           l1->extra_data_size,
                           "entry " QCOW2_U64_FORMAT
                           " has %u bytes of extra data, less than 16",
                           index, l1->extra_data_size);
     }
-  if (check_l1_table (header, file_size, l1, index, findings))
+  if (check_l1_table (image, l1, index, findings))
     n_corruptions++;
 
   return n_corruptions;

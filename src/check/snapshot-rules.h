@@ -11,8 +11,7 @@ G_BEGIN_DECLS
 gboolean qcow2_snapshot_table_check (const Qcow2Image *image,
                                      Qcow2SnapshotTable *table,
                                      Qcow2Findings *findings, GError **error);
-guint qcow2_snapshot_check (const Qcow2Header *header, guint64 file_size,
-                            const Qcow2SnapshotL1 *l1, guint64 index,
-                            Qcow2Findings *findings);
+guint qcow2_snapshot_check (const Qcow2Image *image, const Qcow2SnapshotL1 *l1,
+                            guint64 index, Qcow2Findings *findings);
 
 G_END_DECLS

@@ -850,8 +850,8 @@ check_snapshots (Check *check, Qcow2CheckNumbers *numbers)
 
   for (guint i = 0; i < n_read; i++)
     numbers->corruptions += qcow2_snapshot_check (
-        h, check->census->file_size,
-        &g_array_index (l1_tables, Qcow2SnapshotL1, i), i, check->findings);
+        check->image, &g_array_index (l1_tables, Qcow2SnapshotL1, i), i,
+        check->findings);
 }
 
 static void

@@ -181,8 +181,8 @@ check_entry (Tool *tool, const Qcow2Image *image,
           .extra_data_size = snapshot->entry.extra_data_size };
 
   if (image->header.cluster_size != QCOW2_ABSENT)
-    qcow2_snapshot_check (&image->header, byte_source_get_size (image->source),
-                          &l1, snapshot->index, tool_get_findings (tool));
+    qcow2_snapshot_check (image, &l1, snapshot->index,
+                          tool_get_findings (tool));
 }
 
 /* Reports the findings about the entries that were visited, and about the

@@ -281,6 +281,30 @@ test_unreadable_snapshots (void)
   g_assert_cmpuint (c.numbers.corruptions, ==, QCOW2_ABSENT);
 }
 
+/* The file ends before the size of the extra data of the first snapshot. */
+static void
+test_truncated_snapshot (void)
+{
+  const guint64 end = 0x60000 + 32;
+  FakeSource *source = open_source ("two-snapshots", NULL);
+  g_auto (Checked) c = { 0 };
+  guint n = 0;
+
+  source->base.size = end;
+  checked_open_source (&c, source);
+  g_assert_cmphex (c.image->header.snapshot_offset, ==, 0x60000);
+  c.with_disk = TRUE;
+  checked_run (&c);
+  for (guint i = 0; i < qcow2_findings_get_n (c.findings); i++)
+    {
+      const Qcow2Finding *finding = qcow2_findings_get (c.findings, i);
+
+      g_assert_cmphex (finding->offset, <=, end);
+      n += g_str_equal (finding->rule, "SNAP-01");
+    }
+  g_assert_cmpuint (n, ==, 1);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -308,5 +332,6 @@ main (int argc, char **argv)
   g_test_add_func ("/whole-image/unreadable", test_unreadable);
   g_test_add_func ("/whole-image/unreadable-snapshots",
                    test_unreadable_snapshots);
+  g_test_add_func ("/whole-image/truncated-snapshot", test_truncated_snapshot);
   return g_test_run ();
 }
