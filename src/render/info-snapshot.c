@@ -16,7 +16,7 @@
 /* Width of the columns of the snapshot list, in bytes. */
 #define ID_WIDTH 9
 #define NAME_WIDTH 16
-#define SIZE_WIDTH 8
+#define VM_SIZE_WIDTH 8
 #define DATE_WIDTH 20
 #define CLOCK_WIDTH 13
 #define ICOUNT_WIDTH 11
@@ -43,7 +43,7 @@ void
 info_snapshot_heading (GString *out)
 {
   g_string_append_printf (out, "Snapshot list:\n%-*s %-*s %*s%*s%*s%*s\n",
-                          ID_WIDTH, "ID", NAME_WIDTH, "TAG", SIZE_WIDTH,
+                          ID_WIDTH, "ID", NAME_WIDTH, "TAG", VM_SIZE_WIDTH,
                           "VM SIZE", DATE_WIDTH, "DATE", CLOCK_WIDTH,
                           "VM CLOCK", ICOUNT_WIDTH, "ICOUNT");
 }
@@ -64,7 +64,7 @@ info_snapshot_row (GString *out, const Qcow2Snapshot *snapshot)
     format_rounded_size (cell, qcow2_snapshot_get_vm_state_size (snapshot));
   else
     format_count (cell, QCOW2_ABSENT);
-  g_string_append_printf (out, "%*s", SIZE_WIDTH, cell->str);
+  g_string_append_printf (out, "%*s", VM_SIZE_WIDTH, cell->str);
   g_string_truncate (cell, 0);
   format_local_time (cell, snapshot->entry.date_sec);
   g_string_append_printf (out, "%*s", DATE_WIDTH, cell->str);
