@@ -156,14 +156,12 @@ run_delete (Tool *tool, char **argv, GError **error)
   if (!by_index && !parse_magic (&request, operands[1], error))
     return FALSE;
 
-  g_autoptr (GString) line = g_string_new ("del-header-ext ");
-  if (!by_index)
-    g_string_append (line, operands[1]);
+  g_autoptr (GString) line = g_string_new ("del-header-ext");
+  g_string_append (line, by_index ? " --index " : " ");
+  if (by_index)
+    format_count (line, request.index.value);
   else
-    {
-      g_string_append (line, "--index ");
-      format_count (line, request.index.value);
-    }
+    g_string_append (line, operands[1]);
 
   const EditRunJob job = { .options = &request.options,
                            .path = operands[0],
