@@ -10,7 +10,8 @@
 #include "render/info-encryption.h"
 #include "render/info-snapshot.h"
 
-/* QEMU rounds the size of a disk down to whole sectors of this size. */
+/* QEMU rounds the size of a disk down to whole sectors of this size, and that
+ * of a file up. */
 #define SECTOR_SIZE 512
 
 #define CHILD_NAME "file"
@@ -42,6 +43,14 @@ static guint64
 get_virtual_size (const InfoFacts *facts)
 {
   return facts->header->size - facts->header->size % SECTOR_SIZE;
+}
+
+static guint64
+get_file_length (const InfoFacts *facts)
+{
+  const guint64 rest = facts->file_size % SECTOR_SIZE;
+
+  return rest == 0 ? facts->file_size : facts->file_size - rest + SECTOR_SIZE;
 }
 
 static gboolean
@@ -137,7 +146,7 @@ add_children (const InfoFacts *facts, QemuTree *tree)
   qemu_tree_begin_object (tree, "info");
   qemu_tree_begin_list (tree, "children");
   qemu_tree_end (tree);
-  qemu_tree_add_number (tree, "virtual-size", facts->file_size);
+  qemu_tree_add_number (tree, "virtual-size", get_file_length (facts));
   qemu_tree_add_word (tree, "filename", facts->filename);
   qemu_tree_add_word (tree, "format", get_protocol (facts));
   if (facts->disk_size != QCOW2_ABSENT)
@@ -161,7 +170,7 @@ append_children (const InfoFacts *facts, GString *out)
   format_escaped (out, facts->filename, strlen (facts->filename));
   g_string_append_printf (out, "\n    protocol type: %s\n",
                           get_protocol (facts));
-  append_size (out, "    file length: ", facts->file_size, TRUE);
+  append_size (out, "    file length: ", get_file_length (facts), TRUE);
   append_size (out, "    disk size: ", facts->disk_size, FALSE);
 }
 

@@ -175,8 +175,9 @@ check 'JSON: the room on the disk' grep -qx \
 
 # --children: the form of QEMU 8.0.
 
+# QEMU counts the file in whole sectors, and this one has a part of one.
 info version-2 --children --output=json
-size=$(stat -c %s "$image")
+size=$((($(stat -c %s "$image") / 512 + 1) * 512))
 room=$(disk_bytes "$image")
 expect_answer '--children: JSON' << END
 {
