@@ -44,7 +44,9 @@ qcow2_census_new (const Qcow2Image *image)
   census->cluster_size = h->cluster_size;
   census->cluster_bits = h->cluster_bits;
   census->size = byte_source_get_size (image->source);
-  census->file_size = qcow2_round_up (census->size, SECTOR_SIZE);
+  /* No file is larger than that. */
+  census->file_size
+      = qcow2_round_up (MIN (census->size, G_MAXINT64), SECTOR_SIZE);
   census->n_clusters
       = qcow2_divide_up (census->file_size, census->cluster_size);
   census->refcounts = refcounts;

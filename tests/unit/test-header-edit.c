@@ -418,8 +418,8 @@ test_remove_first (void)
   g_string_append_printf (expected, "0x%" G_GINT64_MODIFIER "x:", start + 6);
   append_hex (expected, entries + 6, 53);
   g_string_append_c (expected, '>');
-  append_hex (expected, entries + 38, 26);
-  append_hex (expected, zeroes, 27);
+  append_hex (expected, entries + 38, 21);
+  append_hex (expected, zeroes, 5 + 27);
   g_string_append (expected, "; 0x78:00000002>00000001"
                              "; 0x80:0000000000000040>0000000000000020"
                              " | 0x5f:00>01");
