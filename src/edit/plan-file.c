@@ -80,6 +80,8 @@ edit_plan_load (const char *path, GError **error)
   close (fd);
   if (text == NULL)
     return NULL;
+  if (text->len == 0)
+    return edit_plan_parse ("", 0, error);
 
   return edit_plan_parse ((const char *) text->data, text->len, error);
 }

@@ -339,6 +339,8 @@ END
 printf '0x50: 00 -> 01\nsync\n' > "$tmp/bad"
 tool apply "$tmp/bad" "$image"
 expect_refusal 'a plan without its first line' 1 '*does not begin with*'
+tool apply /dev/null "$image"
+expect_refusal 'an empty plan' 1 '*does not begin with*'
 
 # The plan as JSON.
 fresh two-bitmaps
