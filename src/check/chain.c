@@ -163,6 +163,8 @@ add_named (Qcow2Chain *chain, const Qcow2LayerName *name, const char *format)
 static gboolean
 add_next (Qcow2Chain *chain, const Qcow2Layer *overlay)
 {
+  qcow2_image_read_name_in_header (overlay->image, NULL);
+
   const Qcow2Header *header = &overlay->image->header;
   g_auto (Qcow2LayerName) name = { .full = NULL };
   g_autofree char *format = overlay->image->extensions_ignored

@@ -44,6 +44,9 @@ show_image (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
                         .findings = tool_get_findings (tool),
                         .with_children = request->children };
 
+  if (!qcow2_image_read_name_in_header (image, error))
+    return FALSE;
+
   begin (request, tool);
   return print_info (tool, &job, request->tree, error);
 }

@@ -284,8 +284,8 @@ qcow2_header_get_extension_area (const Qcow2Header *header, guint64 *start,
   return TRUE;
 }
 
-/* Reads the backing file name into HEADER if it lies in the file and after the
- * header.  Fails with QCOW2_ERROR_READ. */
+/* Reads the backing file name into HEADER if it lies in the file.  Fails with
+ * QCOW2_ERROR_READ. */
 gboolean
 qcow2_header_read_backing_file (ByteSource *source, Qcow2Header *header,
                                 GError **error)
@@ -294,8 +294,8 @@ qcow2_header_read_backing_file (ByteSource *source, Qcow2Header *header,
   const guint32 size = header->backing_file_size;
   const guint64 end = byte_source_get_size (source);
 
-  if (offset < header->header_length || size == 0
-      || size > MAX_BACKING_FILE_SIZE || offset > end || size > end - offset)
+  if (offset == 0 || size == 0 || size > MAX_BACKING_FILE_SIZE || offset > end
+      || size > end - offset)
     return TRUE;
 
   g_autofree guint8 *name = g_malloc (size + 1);

@@ -34,9 +34,15 @@ apply_extension (const Qcow2Extension *extension, gpointer data,
   return reading->func (extension, reading->data, error);
 }
 
-/* Opens the image in SOURCE: reads the header and the backing file name.
- * Takes ownership of SOURCE, even on failure.  Fails with the errors of
- * qcow2_header_read (). */
+static gboolean
+has_name_in_header (const Qcow2Header *header)
+{
+  return header->backing_file_offset < header->header_length;
+}
+
+/* Opens the image in SOURCE: reads the header and the backing file name, if it
+ * lies after the header.  Takes ownership of SOURCE, even on failure.  Fails
+ * with the errors of qcow2_header_read (). */
 Qcow2Image *
 qcow2_image_open (ByteSource *source, GError **error)
 {
@@ -49,7 +55,8 @@ qcow2_image_open (ByteSource *source, GError **error)
 
   if (!qcow2_header_read (source, &image->header, error))
     return NULL;
-  if (!qcow2_header_read_backing_file (source, &image->header, error))
+  if (!has_name_in_header (&image->header)
+      && !qcow2_header_read_backing_file (source, &image->header, error))
     return NULL;
 
   image->has_extensions
@@ -59,6 +66,18 @@ qcow2_image_open (ByteSource *source, GError **error)
       = image->header.backing_file_offset != 0
         && image->header.backing_file_offset <= image->header.header_length;
   return g_steal_pointer (&image);
+}
+
+/* Reads a backing file name that lies in the header of IMAGE, where no name
+ * belongs (qcow2 spec, backing_file_offset): QEMU opens the file that it
+ * names.  Fails with QCOW2_ERROR_READ. */
+gboolean
+qcow2_image_read_name_in_header (Qcow2Image *image, GError **error)
+{
+  return image->header.backing_file != NULL
+         || !has_name_in_header (&image->header)
+         || qcow2_header_read_backing_file (image->source, &image->header,
+                                            error);
 }
 
 /* Reads the header extensions of IMAGE, if their area can be walked, and

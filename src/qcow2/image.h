@@ -32,6 +32,7 @@ struct Qcow2Image
 };
 
 Qcow2Image *qcow2_image_open (ByteSource *source, GError **error);
+gboolean qcow2_image_read_name_in_header (Qcow2Image *image, GError **error);
 gboolean qcow2_image_read_extensions (Qcow2Image *image,
                                       Qcow2ExtensionFunc func, gpointer data,
                                       GError **error);

@@ -272,6 +272,25 @@ END
 check 'a backing file in the same folder' grep -qxF 'backing file: :/.:/.:/' \
   "$out"
 
+# A name in the header, where none belongs: QEMU opens that file.
+copy no-extensions hidden-name
+cp "$image" "$tmp/base"
+patch 100 00000080
+patch 8 0000000000000070 00000004
+patch 112 62617365
+tool info --output=json "$image"
+check 'a backing file name in the header' grep -qxF \
+  "    \"full-backing-filename\": \"$tmp/base\"," "$out"
+if command -v qemu-img > /dev/null; then
+  qemu-img info -U -f qcow2 "$image" > "$tmp/qemu.out"
+  check 'QEMU reads it as well' grep -qF 'backing file: base' "$tmp/qemu.out"
+else
+  skip 'QEMU reads it as well' 'qemu-img is not installed'
+fi
+tool info --backing-chain --output=json "$image"
+check 'a layer whose name is in the header' \
+  [ "$(grep -c '"virtual-size"' "$out")" = 2 ]
+
 # Refused images: QEMU's words.  The header and the extensions are patched.
 
 # refused NAME OFFSET HEX MESSAGE: info prints what it can, and MESSAGE.
