@@ -29,10 +29,11 @@ TIMEOUT = 300
 # Images whose disk is repaired.  Of all others, only the metadata are checked:
 # clusters that QEMU cannot reach because of damage elsewhere are leaks, too.
 DISKS = ('l1-entry-not-copied', 'l2-entry-not-copied', 'refcount-guest-0',
-         'refcount-guest-2', 'refcount-nothing-1', 'snapshot-extra-data-8')
+         'refcount-guest-2', 'refcount-nothing-1', 'snapshot-extra-data-8',
+         'in-use-damaged', 'l1-on-directory')
 
 # Images that keep qemu-img busy for too long.
-TOO_LARGE = re.compile('sparse-|many-|file-15-tib')
+TOO_LARGE = re.compile('sparse-|many-|file-15-tib|extension-8125-times')
 
 # Sentences that leave open whether QEMU opens the image: versions differ, only
 # a key decides, or not everything was examined.
