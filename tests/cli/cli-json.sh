@@ -64,28 +64,30 @@ expect_json ()
 # Every image, by every command.
 
 if [ -n "$few" ]; then
+  step=4
   all_images "^($(printf '%s|' two-bitmaps four-entries version-2 luks \
     backing-file-with-format magic-last-byte cluster-bits-32 \
     bitmaps-extension-length-23 table-offset-0 table-offset-past-eof \
     flags-all-ones name-right-to-left name-non-utf8 entry-ones-and-offset \
     file-535-bytes)extension-texts)$"
 else
+  step=8
   # Sparse images with gigabytes of table entries are left out.
   all_images ! \
     '^(many-share-long-table|sparse-(table-32-gib|both-tables|table-needed))$'
 fi
 
-# Each command with every fourth image, and each image with every fourth
-# command.  A table at an offset belongs to no bitmap, so there is nothing to
+# Each command with one in STEP of the images, and each image with one in STEP
+# of the commands.  A table at an offset belongs to no bitmap, so there is nothing to
 # compare it with.
 mapfile -t ways < <(json_ways | grep -ve ' --at ')
 turn=0
 for command in "${ways[@]}"; do
-  fourth=()
-  for ((i = turn % 4; i < ${#images[@]}; i += 4)); do
-    fourth+=("${images[i]}")
+  some=()
+  for ((i = turn % step; i < ${#images[@]}; i += step)); do
+    some+=("${images[i]}")
   done
-  oracle "every image: $command" corpus "$schema" "$command" "${fourth[@]}"
+  oracle "every image: $command" corpus "$schema" "$command" "${some[@]}"
   turn=$((turn + 1))
 done
 
