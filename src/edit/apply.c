@@ -11,6 +11,10 @@
 #include "edit/sharing.h"
 #include "qcow2/directory.h"
 
+#define OTHER_ENTRIES                                                         \
+  "bitmap directory: the plan changes an entry other than by taking it out "  \
+  "or putting it back"
+
 /* QEMU's largest cluster in bytes. */
 #define MAX_FIRST_CLUSTER (2 * 1024 * 1024)
 
@@ -196,19 +200,25 @@ judge_regions (EditWork *work, const EditPlan *plan, guint64 cluster_size,
 }
 
 /* Refuses a plan that does more to the directory than to take entries out or
- * to put them back: flags of bitmaps, above all, say what only QEMU knows. */
+ * to put them back: flags of bitmaps, above all, say what only QEMU knows.
+ * Unless the plan TOUCHES the directory, the entries are others because the
+ * extension is, or because the directory overlaps the header: the command that
+ * made the plan does that with --force. */
 static void
 judge_entries (EditWork *work, const EditJudgement *before,
-               const EditJudgement *after)
+               const EditJudgement *after, gboolean touches)
 {
   g_autoptr (GPtrArray) old = edit_judgement_list_bitmaps (before);
   g_autoptr (GPtrArray) new = edit_judgement_list_bitmaps (after);
 
-  if (!edit_bitmaps_are_some_of (old, new)
-      && !edit_bitmaps_are_some_of (new, old))
-    edit_refuse_always (&work->refusals,
-                        "bitmap directory: the plan changes an entry other "
-                        "than by taking it out or putting it back");
+  if (edit_bitmaps_are_some_of (old, new)
+      || edit_bitmaps_are_some_of (new, old))
+    return;
+
+  if (touches)
+    edit_refuse_always (&work->refusals, OTHER_ENTRIES);
+  else
+    edit_refuse (&work->refusals, OTHER_ENTRIES);
 }
 
 /* Judges PLAN as the command that made it did.  REVERSE says that it undoes
@@ -258,7 +268,7 @@ judge_plan (EditWork *work, const EditPlan *plan, gboolean reverse,
                  before->image == NULL ? before->open_error
                                        : after->open_error);
   if (image->has_bitmaps)
-    judge_entries (work, before, after);
+    judge_entries (work, before, after, touches);
   if (touches)
     edit_judge_sharing (original, directory.start,
                         directory.end - directory.start, &work->refusals);
