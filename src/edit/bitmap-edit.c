@@ -270,6 +270,13 @@ check_directory (EditWork *work, const Qcow2Directory *directory)
                         "in the file, or counts no bitmap; to open the image "
                         "without its bitmaps, use " HIDE,
                         image->bitmaps_offset);
+  else if (facts->start < image->header.cluster_size)
+    edit_refuse_always (&work->refusals,
+                        QCOW2_HEX_FORMAT
+                        ": bitmaps extension: the bitmap directory is in the "
+                        "first cluster, which is the header's; to open the "
+                        "image without its bitmaps, use " HIDE,
+                        image->bitmaps_offset);
 }
 
 /* Plans to remove entry INDEX of DIRECTORY, which is that of the image. Stores

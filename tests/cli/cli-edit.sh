@@ -203,6 +203,15 @@ check 'the leak is named' grep -q leaks "$err"
 tool extensions --magic=Bitmaps "$image"
 expect 'the extension is gone' 3
 
+# To move entries in the header would destroy it.
+fresh two-bitmaps
+patch 0x210 0000000000000010
+cp -p "$image" "$image.before"
+tool remove-bitmap --force --index=0 "$image"
+expect_refusal 'a directory in the header' 2 \
+  '*the bitmap directory is in the first cluster*'
+expect_unchanged 'a directory in the header: nothing is written'
+
 # Entries without an end.
 while read -r name index; do
   fresh "$name"
