@@ -18,9 +18,6 @@
 /* QEMU, block/qcow2.h: MAX_CLUSTER_BITS. */
 #define MAX_CLUSTER_BITS 21
 
-/* QEMU rounds the size of a file up to sectors. */
-#define SECTOR_SIZE 512
-
 /* The number of clusters that are compared at a time. */
 #define CLUSTERS_AT_A_TIME 128
 
@@ -44,9 +41,7 @@ qcow2_census_new (const Qcow2Image *image)
   census->cluster_size = h->cluster_size;
   census->cluster_bits = h->cluster_bits;
   census->size = byte_source_get_size (image->source);
-  /* No file is larger than that. */
-  census->file_size
-      = qcow2_round_up (MIN (census->size, G_MAXINT64), SECTOR_SIZE);
+  census->file_size = byte_source_get_qemu_size (image->source);
   census->n_clusters
       = qcow2_divide_up (census->file_size, census->cluster_size);
   census->refcounts = refcounts;

@@ -4,13 +4,8 @@
 
 #include "check/snapshot-rules.h"
 
-#include "qcow2/arithmetic.h"
-
 /* The specification's minimum of extra data of a snapshot, in version 3. */
 #define MIN_EXTRA_DATA 16
-
-/* QEMU rounds the size of a file up to sectors. */
-#define SECTOR_SIZE 512
 
 #define AT(member) QCOW2_AT (qcow2_snapshot_record, Qcow2SnapshotEntry, member)
 
@@ -74,8 +69,7 @@ check_l1_table (const Qcow2Image *image, const Qcow2SnapshotL1 *l1,
   /* QEMU accepts a table that ends less than a cluster after the end of the
    * file. */
   const guint64 limit
-      = qcow2_round_up (byte_source_get_size (image->source), SECTOR_SIZE)
-        + header->cluster_size;
+      = byte_source_get_qemu_size (image->source) + header->cluster_size;
 
   if (l1->offset % header->cluster_size != 0)
     {

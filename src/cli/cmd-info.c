@@ -59,7 +59,7 @@ show_unshown (Tool *tool, const Qcow2Layer *layer, Request *request)
       = { .filename = layer->filename,
           .format = layer->format,
           .is_raw = layer->is_raw,
-          .file_size = source != NULL ? byte_source_get_size (source) : 0,
+          .file_size = source != NULL ? byte_source_get_qemu_size (source) : 0,
           .disk_size
           = source != NULL ? byte_source_get_disk_size (source) : QCOW2_ABSENT,
           .error = layer->error->message };

@@ -169,7 +169,7 @@ print_info (Tool *tool, const InfoJob *job, QemuTree *tree, GError **error)
           .header = &image->header,
           .extensions_ignored = image->extensions_ignored,
           .luks = read_luks (tool, image, &luks) ? &luks : NULL,
-          .file_size = byte_source_get_size (image->source),
+          .file_size = byte_source_get_qemu_size (image->source),
           .disk_size = byte_source_get_disk_size (image->source),
           .is_device = byte_source_is_device (image->source),
           .with_children = job->with_children,

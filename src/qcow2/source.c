@@ -45,6 +45,16 @@ byte_source_get_size (const ByteSource *source)
   return source->size;
 }
 
+/* Returns the size of SOURCE in bytes as QEMU has it: up to the end of a
+ * sector of 512 bytes.  No file has 2^63 bytes or more. */
+guint64
+byte_source_get_qemu_size (const ByteSource *source)
+{
+  const guint64 size = MIN (source->size, G_MAXINT64);
+
+  return (size + 511) / 512 * 512;
+}
+
 /* Reads LEN bytes at host offset OFFSET of SOURCE into BUFFER.  Stores the
  * number of bytes read in *DONE: fewer than LEN if the read fails. */
 static gboolean

@@ -61,6 +61,7 @@ int byte_source_open_root (const char *path, GError **error);
 void byte_source_close_root (int root);
 ByteSource *byte_source_new_memory (GBytes *bytes);
 guint64 byte_source_get_size (const ByteSource *source);
+guint64 byte_source_get_qemu_size (const ByteSource *source);
 gboolean byte_source_read (ByteSource *source, guint64 offset, void *buffer,
                            gsize len, const char *what, GError **error);
 ByteSourceLock byte_source_probe_lock (ByteSource *source, guint64 offset);

@@ -10,8 +10,7 @@
 #include "render/info-encryption.h"
 #include "render/info-snapshot.h"
 
-/* QEMU rounds the size of a disk down to whole sectors of this size, and that
- * of a file up. */
+/* QEMU rounds the size of a disk down to whole sectors of this size. */
 #define SECTOR_SIZE 512
 
 #define CHILD_NAME "file"
@@ -43,14 +42,6 @@ static guint64
 get_virtual_size (const InfoFacts *facts)
 {
   return facts->header->size - facts->header->size % SECTOR_SIZE;
-}
-
-static guint64
-get_file_length (const InfoFacts *facts)
-{
-  const guint64 rest = facts->file_size % SECTOR_SIZE;
-
-  return rest == 0 ? facts->file_size : facts->file_size - rest + SECTOR_SIZE;
 }
 
 static gboolean
@@ -146,7 +137,7 @@ add_children (const InfoFacts *facts, QemuTree *tree)
   qemu_tree_begin_object (tree, "info");
   qemu_tree_begin_list (tree, "children");
   qemu_tree_end (tree);
-  qemu_tree_add_number (tree, "virtual-size", get_file_length (facts));
+  qemu_tree_add_number (tree, "virtual-size", facts->file_size);
   qemu_tree_add_word (tree, "filename", facts->filename);
   qemu_tree_add_word (tree, "format", get_protocol (facts));
   if (facts->disk_size != QCOW2_ABSENT)
@@ -170,7 +161,7 @@ append_children (const InfoFacts *facts, GString *out)
   format_escaped (out, facts->filename, strlen (facts->filename));
   g_string_append_printf (out, "\n    protocol type: %s\n",
                           get_protocol (facts));
-  append_size (out, "    file length: ", get_file_length (facts), TRUE);
+  append_size (out, "    file length: ", facts->file_size, TRUE);
   append_size (out, "    disk size: ", facts->disk_size, FALSE);
 }
 
@@ -377,16 +368,6 @@ info_end (Info *info)
   g_free (info);
 }
 
-/* Returns the size of the disk of LAYER, which is raw: QEMU fills up the last
- * sector. */
-static guint64
-get_raw_size (const InfoUnshown *layer)
-{
-  const guint64 rest = layer->file_size % SECTOR_SIZE;
-
-  return layer->file_size + (rest > 0 ? SECTOR_SIZE - rest : 0);
-}
-
 static void
 append_unshown (const InfoUnshown *layer, GString *out)
 {
@@ -401,7 +382,7 @@ append_unshown (const InfoUnshown *layer, GString *out)
     }
   if (layer->is_raw)
     {
-      append_size (out, "virtual size: ", get_raw_size (layer), TRUE);
+      append_size (out, "virtual size: ", layer->file_size, TRUE);
       append_size (out, "disk size: ", layer->disk_size, FALSE);
     }
   g_string_append_printf (out, "error: %s\n", layer->error);
@@ -419,7 +400,7 @@ info_print_unshown (const InfoUnshown *layer, QemuTree *tree, GString *out)
 
   qemu_tree_begin_object (tree, NULL);
   if (layer->is_raw)
-    qemu_tree_add_number (tree, "virtual-size", get_raw_size (layer));
+    qemu_tree_add_number (tree, "virtual-size", layer->file_size);
   qemu_tree_add_word (tree, "filename", layer->filename);
   if (layer->format != NULL)
     qemu_tree_add_word (tree, "format", layer->format);

@@ -19,7 +19,7 @@ typedef struct
   const Qcow2Header *header;
   gboolean extensions_ignored; /* QEMU reads no header extension */
   const Qcow2Luks *luks;       /* or NULL */
-  guint64 file_size;           /* bytes */
+  guint64 file_size;           /* in QEMU, bytes */
   guint64 disk_size;           /* bytes of the disk that the file takes, or
                                   QCOW2_ABSENT */
   gboolean is_device;          /* the file is a block device */
@@ -34,7 +34,7 @@ typedef struct
   const char *filename; /* as it was opened */
   const char *format;   /* that its overlay states, or NULL */
   gboolean is_raw;      /* the next two are those of the disk */
-  guint64 file_size;    /* bytes */
+  guint64 file_size;    /* in QEMU, bytes */
   guint64 disk_size;    /* bytes of the disk that the file takes, or
                            QCOW2_ABSENT */
   const char *error;    /* why nothing else is known */
