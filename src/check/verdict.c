@@ -67,38 +67,6 @@ is_encountered (const Qcow2Image *image, const Qcow2Findings *findings,
                 == QCOW2_EXCUSE_NONE;
 }
 
-/* Updates VERDICT if FINDINGS of IMAGE contain a finding with a worse
- * effect. */
-void
-qcow2_verdict_add (Qcow2Verdict *verdict, const Qcow2Image *image,
-                   const Qcow2Findings *findings)
-{
-  for (guint i = 0; i < QCOW2_N_RULES; i++)
-    {
-      const Qcow2Effect effect
-          = MIN (qcow2_rules[i].effect, QCOW2_EFFECT_REFUSED);
-
-      if (effect > verdict->effect && is_encountered (image, findings, i))
-        *verdict = (Qcow2Verdict){ effect, i };
-    }
-}
-
-/* Returns whether FINDINGS of IMAGE contain a finding that makes QEMU refuse
- * the image, or leaves it open, except those of the row IGNORED. */
-gboolean
-qcow2_image_is_refused (const Qcow2Image *image, const Qcow2Findings *findings,
-                        Qcow2RuleIndex ignored)
-{
-  for (guint i = 0; i < QCOW2_N_RULES; i++)
-    {
-      if (i != ignored && qcow2_rules[i].effect >= QCOW2_EFFECT_UNKNOWN
-          && is_encountered (image, findings, i))
-        return TRUE;
-    }
-
-  return FALSE;
-}
-
 static gboolean
 is_repair (Qcow2Remedy remedy)
 {
@@ -116,25 +84,58 @@ overcomes (Qcow2Remedy remedy, const Qcow2Rule *rule)
   return is_repair (remedy) && is_repair (rule->remedy);
 }
 
+/* Updates VERDICT if FINDINGS of IMAGE contain a finding that REMEDY does not
+ * overcome with a worse effect. */
+static void
+add_obstacles (Qcow2Verdict *verdict, const Qcow2Image *image,
+               const Qcow2Findings *findings, Qcow2Remedy remedy)
+{
+  for (guint i = 0; i < QCOW2_N_RULES; i++)
+    {
+      const Qcow2Effect effect
+          = MIN (qcow2_rules[i].effect, QCOW2_EFFECT_REFUSED);
+
+      if (effect > verdict->effect && !overcomes (remedy, &qcow2_rules[i])
+          && is_encountered (image, findings, i))
+        *verdict = (Qcow2Verdict){ effect, i };
+    }
+}
+
+/* Updates VERDICT if FINDINGS of IMAGE contain a finding with a worse
+ * effect. */
+void
+qcow2_verdict_add (Qcow2Verdict *verdict, const Qcow2Image *image,
+                   const Qcow2Findings *findings)
+{
+  add_obstacles (verdict, image, findings, QCOW2_REMEDY_NONE);
+}
+
 /* Returns the worst effect of those FINDINGS of IMAGE that REMEDY does not
  * overcome. */
 Qcow2Effect
 qcow2_image_get_obstacle (const Qcow2Image *image,
                           const Qcow2Findings *findings, Qcow2Remedy remedy)
 {
-  Qcow2Effect worst = QCOW2_EFFECT_NONE;
+  Qcow2Verdict verdict = { QCOW2_EFFECT_NONE, QCOW2_NO_RULE };
 
+  add_obstacles (&verdict, image, findings, remedy);
+  return verdict.effect;
+}
+
+/* Returns whether FINDINGS of IMAGE contain a finding that makes QEMU refuse
+ * the image, or leaves it open, except those of the row IGNORED. */
+gboolean
+qcow2_image_is_refused (const Qcow2Image *image, const Qcow2Findings *findings,
+                        Qcow2RuleIndex ignored)
+{
   for (guint i = 0; i < QCOW2_N_RULES; i++)
     {
-      const Qcow2Effect effect
-          = MIN (qcow2_rules[i].effect, QCOW2_EFFECT_REFUSED);
-
-      if (effect > worst && !overcomes (remedy, &qcow2_rules[i])
+      if (i != ignored && qcow2_rules[i].effect >= QCOW2_EFFECT_UNKNOWN
           && is_encountered (image, findings, i))
-        worst = effect;
+        return TRUE;
     }
 
-  return worst;
+  return FALSE;
 }
 
 /* Returns whether FINDINGS of IMAGE contain damage for which QEMU would refuse

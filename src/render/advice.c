@@ -259,10 +259,11 @@ advice_get_remedy (const Qcow2Finding *finding, const Qcow2Image *image,
   if (kind == QCOW2_REMEDY_NONE || loses_data (kind, findings)
       || get_excuse (finding, image) != QCOW2_EXCUSE_NONE)
     return NULL;
+  if (kind == QCOW2_REMEDY_CLEAR_BITMAPS_BIT)
+    return remove_or_hide (finding, image, findings);
 
   const char *precondition = get_precondition (kind, image, findings);
-  if (kind == QCOW2_REMEDY_CLEAR_BITMAPS_BIT
-      || (kind == QCOW2_REMEDY_REMOVE && precondition[0] != '\0'))
+  if (kind == QCOW2_REMEDY_REMOVE && *precondition != '\0')
     return remove_or_hide (finding, image, findings);
 
   const gboolean decrypts
