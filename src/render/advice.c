@@ -113,12 +113,16 @@ advice_get_consequence (const Qcow2Finding *finding, const Qcow2Image *image,
 static const char *const framing_rules[]
     = { "BDIR-01", "BDIR-02", "BDIR-04", "BDIR-21", NULL };
 
-/* Returns whether the directory in FINDINGS can be edited as far as the bitmap
- * of FINDING. */
+/* Returns whether the directory of IMAGE, with the findings FINDINGS, can be
+ * edited as far as the bitmap of FINDING.  The first cluster is the
+ * header's. */
 static gboolean
-is_removable (const Qcow2Finding *finding, const Qcow2Findings *findings)
+is_removable (const Qcow2Finding *finding, const Qcow2Image *image,
+              const Qcow2Findings *findings)
 {
   return finding->subject.bitmap != QCOW2_NO_INDEX
+         && image->bitmaps.bitmap_directory_offset
+                >= image->header.cluster_size
          && !g_strv_contains (framing_rules, finding->rule)
          && qcow2_findings_get_use (findings, QCOW2_BEXT_06_REFUSED)->n == 0
          && qcow2_findings_get_use (findings, QCOW2_BEXT_06_FAR)->n == 0
@@ -136,7 +140,7 @@ remove_or_hide (const Qcow2Finding *finding, const Qcow2Image *image,
 {
   const Qcow2Effect obstacle = qcow2_image_get_obstacle (
       image, findings, QCOW2_REMEDY_CLEAR_BITMAPS_BIT);
-  const gboolean removable = is_removable (finding, findings);
+  const gboolean removable = is_removable (finding, image, findings);
   GString *out = g_string_new (NULL);
 
   if (removable)

@@ -212,6 +212,14 @@ expect_refusal 'a directory in the header' 2 \
   '*the bitmap directory is in the first cluster*'
 expect_unchanged 'a directory in the header: nothing is written'
 
+# Where the size of a cluster is wrong, the directory may be in the first one.
+fresh cluster-bits-22-of-16
+tool check --metadata "$image"
+check 'a directory in the first cluster: check proposes to hide it' \
+  grep -q 'without its bitmaps.*clear-feature-bit' "$out"
+check 'a directory in the first cluster: and not to edit it' \
+  test "$(grep -c remove-bitmap "$out")" = 0
+
 # Entries without an end.
 while read -r name index; do
   fresh "$name"
