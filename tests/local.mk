@@ -294,8 +294,10 @@ VALGRIND_FLAGS = -q --error-exitcode=99 --leak-check=full \
 # command lines.
 process_tests = $(unit_tests) $(replay_programs)
 
-# Each start under valgrind takes half a second.
-valgrind_tests = %D%/cli/cli-faults.sh $(process_tests)
+# A start of the program under valgrind takes half a second, and the replay
+# programs run its command lines in process.  test-builder examines only the
+# images.
+valgrind_tests = $(filter-out %D%/unit/test-builder, $(process_tests))
 
 # These run what the tests in process do not reach: main (), signals, locks,
 # lists of images and the parser of options.
