@@ -420,10 +420,12 @@ test_remove_first (void)
   g_string_append_c (expected, '>');
   append_hex (expected, entries + 38, 21);
   append_hex (expected, zeroes, 5 + 27);
-  g_string_append (expected, "; 0x78:00000002>00000001"
-                             "; 0x80:0000000000000040>0000000000000020"
-                             " | 0x5f:00>01");
-  assert_plan (&edit, expected->str);
+
+  g_autofree char *plan = g_strconcat (
+      expected->str,
+      "; 0x78:00000002>00000001; 0x80:0000000000000040>0000000000000020",
+      " | 0x5f:00>01", NULL);
+  assert_plan (&edit, plan);
 }
 
 /* Without a bitmap there is no extension, and the bit stays clear. */
