@@ -130,7 +130,8 @@ compare (EditWork *work, const EditPlan *plan, Progress *progress,
 }
 
 /* Plans those steps of PLAN that are left, from the first one on: a step that
- * changes nothing now is left out. */
+ * changes nothing now is left out.  There are no more runs than in PLAN, so
+ * that the rest can be saved and read back, too. */
 static gboolean
 plan_rest (EditWork *work, const EditPlan *plan, GError **error)
 {
@@ -151,9 +152,9 @@ plan_rest (EditWork *work, const EditPlan *plan, GError **error)
             return FALSE;
 
           edit_plan_overlay (work->plan, FALSE, run->offset, now, size);
-          edit_plan_add_changes (rest, run->offset, now,
-                                 edit_run_get_bytes (run, FALSE), size,
-                                 run->note);
+          edit_plan_add_change (rest, run->offset, now,
+                                edit_run_get_bytes (run, FALSE), size,
+                                run->note);
         }
 
       edit_plan_add_step (work->plan, edit_plan_get_step (rest, 0), FALSE);

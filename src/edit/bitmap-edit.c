@@ -193,16 +193,8 @@ plan_directory (EditWork *work, const Place *place, GError **error)
     return FALSE;
 
   memcpy (new, old + removed, len - removed);
-
-  gsize first = 0;
-  gsize end = len;
-  while (first < end && old[first] == new[first])
-    first++;
-  while (end > first && old[end - 1] == new[end - 1])
-    end--;
-  if (end > first)
-    edit_plan_add (work->plan, place->entry + first, old + first, new + first,
-                   end - first, NULL, "bitmap directory");
+  edit_plan_add_change (work->plan, place->entry, old, new, len,
+                        "bitmap directory");
   return TRUE;
 }
 

@@ -16,6 +16,9 @@
  * MiB, whose old and new bytes are in hexadecimal, and some more. */
 #define MAX_SIZE (257 * 1024 * 1024)
 
+/* The bytes that the line "# done" may add to a plan. */
+#define DONE_SIZE 100
+
 struct EditPlanFile
 {
   int fd;
@@ -152,11 +155,20 @@ sync_folder (const char *path, GError **error)
 
 /* Creates the file PATH, which must not exist, with the LEN bytes at TEXT, and
  * makes sure that it is on the disk.  If that fails, removes it again.  Fails
- * with EDIT_ERROR_PLAN. */
+ * with EDIT_ERROR_PLAN, also if the file could not be read back. */
 EditPlanFile *
 edit_plan_file_create (const char *path, const char *text, gsize len,
                        GError **error)
 {
+  if (len > MAX_SIZE - DONE_SIZE)
+    {
+      g_set_error (error, EDIT_ERROR, EDIT_ERROR_PLAN,
+                   "it would have %" G_GSIZE_FORMAT
+                   " bytes, more than apply reads: do the edit without it",
+                   len);
+      return NULL;
+    }
+
   const int fd = open (path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 
   if (fd < 0)

@@ -13,7 +13,8 @@
  * in one run. */
 #define MAX_GAP 7
 
-/* The number of runs of one change beyond which there is only one. */
+/* The number of runs of one change beyond which there is only one.  An edit of
+ * the extensions has up to seven changes. */
 #define MAX_CHANGES 512
 
 static void
@@ -121,14 +122,30 @@ measure_change (const guint8 *a, const guint8 *b, gsize len)
 static gsize
 find_last_change (const guint8 *a, const guint8 *b, gsize len)
 {
-  while (a[len - 1] == b[len - 1])
+  while (len > 0 && a[len - 1] == b[len - 1])
     len--;
 
   return len;
 }
 
+/* Adds a run for the LEN bytes at host offset OFFSET, from the first one that
+ * differs to the last one, to the last step of PLAN.  Adds nothing if they are
+ * equal. */
+void
+edit_plan_add_change (EditPlan *plan, guint64 offset, const guint8 *old_bytes,
+                      const guint8 *new_bytes, gsize len, const char *note)
+{
+  const gsize start = count_equal (old_bytes, new_bytes, len);
+  const gsize end = find_last_change (old_bytes, new_bytes, len);
+
+  if (start < end)
+    edit_plan_add (plan, offset + start, old_bytes + start, new_bytes + start,
+                   end - start, NULL, note);
+}
+
 /* Adds runs for those of the LEN bytes at host offset OFFSET that differ to
- * the last step of PLAN. */
+ * the last step of PLAN: one run for each group of them, as long as there are
+ * not too many. */
 void
 edit_plan_add_changes (EditPlan *plan, guint64 offset, const guint8 *old_bytes,
                        const guint8 *new_bytes, gsize len, const char *note)

@@ -46,6 +46,9 @@ void edit_plan_add_step (EditPlan *plan, const GPtrArray *step,
 void edit_plan_add (EditPlan *plan, guint64 offset, const guint8 *old_bytes,
                     const guint8 *new_bytes, gsize len, const char *field,
                     const char *note);
+void edit_plan_add_change (EditPlan *plan, guint64 offset,
+                           const guint8 *old_bytes, const guint8 *new_bytes,
+                           gsize len, const char *note);
 void edit_plan_add_changes (EditPlan *plan, guint64 offset,
                             const guint8 *old_bytes, const guint8 *new_bytes,
                             gsize len, const char *note);

@@ -308,6 +308,32 @@ for cut in "$tmp"/cut.*; do
     cmp -s "$image" "$image.before"
 done
 
+# As many runs as a plan may have.  Most bytes of each stay: a plan with a run
+# for each change would be too long to be read back.
+# write_runs N: writes such a plan to $tmp/runs.
+write_runs ()
+{
+  echo '# qcow2tool plan 1: test'
+  for ((i = 0; i < $1; i++)); do
+    printf '0x%x: %024x -> 01%020x01\n' $((0x1000 + 12 * i)) 0 0
+  done
+  echo sync
+} > "$tmp/runs"
+
+fresh two-bitmaps
+write_runs 4096
+tool apply --save-plan="$tmp/plan" "$tmp/runs" "$image"
+expect_done 'a plan with 4096 runs'
+check 'its first and its last run' \
+  test "$(bytes 0x1000 12) $(bytes 0xcff4 12)" = \
+  "$(printf '01%020x01 01%020x01' 0 0)"
+tool apply --reverse "$tmp/plan" "$image"
+expect_done 'the plan that was saved meanwhile is read'
+check 'all bytes are as before' cmp -s "$image" "$image.before"
+write_runs 4097
+tool apply "$tmp/runs" "$image"
+expect_refusal 'a plan with 4097 runs' 1 '*line 4098: *too many lines*'
+
 # The disk is full when the last line of a plan is written.
 fresh two-bitmaps
 tool clear-feature-bit --dry-run "$image" autoclear bitmaps

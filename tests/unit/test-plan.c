@@ -10,6 +10,7 @@
 
 #include "edit/error.h"
 #include "edit/header-edit.h"
+#include "edit/plan-file.h"
 #include "edit/plan-parse.h"
 #include "render/plan.h"
 
@@ -152,18 +153,44 @@ test_nul (void)
   g_assert_error (error, EDIT_ERROR, EDIT_ERROR_PLAN);
 }
 
+/* The text of a plan with N_RUNS runs. */
+static GString *
+write_runs (guint n_runs)
+{
+  GString *text = g_string_new (TITLE);
+
+  for (guint i = 0; i < n_runs; i++)
+    g_string_append_printf (text, "0x%x: 00 -> 01\n", i);
+  g_string_append (text, "sync\n");
+  return text;
+}
+
 static void
 test_too_long (void)
 {
-  g_autoptr (GString) text = g_string_new (TITLE);
+  g_autoptr (GString) longest = write_runs (EDIT_PLAN_MAX_RUNS);
+  g_autoptr (GString) text = write_runs (EDIT_PLAN_MAX_RUNS + 1);
+  g_autoptr (EditPlan) plan = parse (longest->str);
   g_autoptr (GError) error = NULL;
 
-  for (guint i = 0; i <= EDIT_PLAN_MAX_RUNS; i++)
-    g_string_append_printf (text, "0x%x: 00 -> 01\n", i);
-  g_string_append (text, "sync\n");
-
+  g_assert_cmpuint (edit_plan_get_n_runs (plan), ==, EDIT_PLAN_MAX_RUNS);
   g_assert_null (edit_plan_parse (text->str, text->len, &error));
   g_assert_error (error, EDIT_ERROR, EDIT_ERROR_PLAN);
+}
+
+/* A plan that is too long to be read is not saved. */
+static void
+test_too_large (void)
+{
+  const gsize len = (gsize) 257 << 20;
+  g_autofree char *text = g_malloc0 (len);
+  g_autofree char *folder = g_dir_make_tmp (NULL, NULL);
+  g_autofree char *path = g_build_filename (folder, "plan", NULL);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (edit_plan_file_create (path, text, len, &error));
+  g_assert_error (error, EDIT_ERROR, EDIT_ERROR_PLAN);
+  g_assert_cmpint (g_rmdir (folder), ==, 0);
 }
 
 #define BITS                                                                  \
@@ -302,6 +329,7 @@ main (int argc, char **argv)
   g_test_add_func ("/plan/cut-done", test_cut_done);
   g_test_add_func ("/plan/nul", test_nul);
   g_test_add_func ("/plan/too-long", test_too_long);
+  g_test_add_func ("/plan/too-large", test_too_large);
   g_test_add_func ("/plan/overlay", test_overlay);
   g_test_add_func ("/plan/reverse", test_reverse);
   g_test_add_func ("/plan/text", test_text);
