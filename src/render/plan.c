@@ -41,6 +41,24 @@ append_hex (GString *out, const EditRun *run, gboolean old)
     digits_append_byte (out, bytes[i]);
 }
 
+/* Appends NOTE, escaped except for its backslashes: in a note that was read
+ * from a plan, they are the escapes of what was written there. */
+static void
+append_note (GString *out, const char *note)
+{
+  for (;;)
+    {
+      const gsize len = strcspn (note, "\\");
+
+      format_escaped (out, note, len);
+      if (note[len] == '\0')
+        return;
+
+      g_string_append_c (out, '\\');
+      note += len + 1;
+    }
+}
+
 static void
 append_comment (GString *out, const EditRun *run)
 {
@@ -53,7 +71,7 @@ append_comment (GString *out, const EditRun *run)
   if (run->field != NULL && run->note != NULL)
     g_string_append (out, ": ");
   if (run->note != NULL)
-    format_escaped (out, run->note, strlen (run->note));
+    append_note (out, run->note);
 }
 
 /* Appends PLAN to OUT as text, which edit_plan_parse () reads back. */

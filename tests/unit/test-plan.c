@@ -254,6 +254,34 @@ test_text (void)
   g_assert_cmpstr (text->str, ==, BITS);
 }
 
+/* A note is written as it was read, except for bytes that are escaped. */
+static void
+test_note (void)
+{
+  static const char *const notes[] = {
+    "\\", "C:\\new", "\\\\x", "a\\", "\\x01 \\n", "\xc3\xa9\\\xc3\xa9",
+  };
+  const PlanTitle title = { "test", "image", 1 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (notes); i++)
+    {
+      g_autofree char *before
+          = g_strdup_printf (TITLE "0x5f: 01 -> 00    # %s\nsync\n", notes[i]);
+      g_autoptr (EditPlan) plan = parse (before);
+      g_autoptr (GString) text = g_string_new (NULL);
+
+      plan_append_text (text, &title, plan);
+      g_assert_cmpstr (text->str, ==, before);
+    }
+
+  g_autoptr (EditPlan) plan
+      = parse (TITLE "0x5f: 01 -> 00 # a\\\x02\xff\nsync\n");
+  g_autoptr (GString) text = g_string_new (NULL);
+  plan_append_text (text, &title, plan);
+  g_assert_cmpstr (text->str, ==,
+                   TITLE "0x5f: 01 -> 00    # a\\\\x02\\xff\nsync\n");
+}
+
 static void
 test_title (void)
 {
@@ -333,6 +361,7 @@ main (int argc, char **argv)
   g_test_add_func ("/plan/overlay", test_overlay);
   g_test_add_func ("/plan/reverse", test_reverse);
   g_test_add_func ("/plan/text", test_text);
+  g_test_add_func ("/plan/note", test_note);
   g_test_add_func ("/plan/title", test_title);
   g_test_add_func ("/plan/changes", test_changes);
   g_test_add_func ("/plan/changed-header", test_changed_header);
