@@ -53,14 +53,11 @@ check_values (const EditPlan *plan, guint64 offset, const guint8 *found,
               gsize size, GError **error)
 {
   g_autofree guint8 *matches = g_malloc0 (size);
+  EditPosition position = { 0, 0 };
+  const EditRun *run;
 
-  for (guint i = 0; i < edit_plan_get_n_steps (plan); i++)
-    {
-      const GPtrArray *step = edit_plan_get_step (plan, i);
-
-      for (guint k = 0; k < step->len; k++)
-        match_run (edit_step_get_run (step, k), offset, found, size, matches);
-    }
+  while ((run = edit_plan_next_run (plan, &position)) != NULL)
+    match_run (run, offset, found, size, matches);
 
   const guint8 *wrong = memchr (matches, 0, size);
   if (wrong == NULL)
@@ -113,17 +110,14 @@ static gboolean
 compare (EditWork *work, const EditPlan *plan, Progress *progress,
          GError **error)
 {
-  *progress = (Progress){ .is_begun = FALSE, .is_ended = TRUE };
-  for (guint i = 0; i < edit_plan_get_n_steps (plan); i++)
-    {
-      const GPtrArray *step = edit_plan_get_step (plan, i);
+  EditPosition at = { 0, 0 };
+  const EditRun *run;
 
-      for (guint k = 0; k < step->len; k++)
-        {
-          if (!compare_run (work, plan, edit_step_get_run (step, k), progress,
-                            error))
-            return FALSE;
-        }
+  *progress = (Progress){ .is_begun = FALSE, .is_ended = TRUE };
+  while ((run = edit_plan_next_run (plan, &at)) != NULL)
+    {
+      if (!compare_run (work, plan, run, progress, error))
+        return FALSE;
     }
 
   return TRUE;
@@ -177,26 +171,23 @@ static void
 judge_regions (EditWork *work, const EditPlan *plan, guint64 cluster_size,
                Region directory, gboolean *touches)
 {
+  EditPosition at = { 0, 0 };
+  const EditRun *run;
+
   *touches = FALSE;
-  for (guint i = 0; i < edit_plan_get_n_steps (plan); i++)
+  while ((run = edit_plan_next_run (plan, &at)) != NULL)
     {
-      const GPtrArray *step = edit_plan_get_step (plan, i);
+      const guint64 end = run->offset + edit_run_get_size (run);
 
-      for (guint k = 0; k < step->len; k++)
-        {
-          const EditRun *run = edit_step_get_run (step, k);
-          const guint64 end = run->offset + edit_run_get_size (run);
-
-          if (end <= cluster_size)
-            continue;
-          if (run->offset < directory.start || end > directory.end)
-            edit_refuse_always (&work->refusals,
-                                QCOW2_HEX_FORMAT
-                                ": the plan writes outside of the first "
-                                "cluster and the bitmap directory",
-                                run->offset);
-          *touches = TRUE;
-        }
+      if (end <= cluster_size)
+        continue;
+      if (run->offset < directory.start || end > directory.end)
+        edit_refuse_always (&work->refusals,
+                            QCOW2_HEX_FORMAT
+                            ": the plan writes outside of the first "
+                            "cluster and the bitmap directory",
+                            run->offset);
+      *touches = TRUE;
     }
 }
 

@@ -185,6 +185,22 @@ edit_step_get_run (const GPtrArray *step, guint index)
   return g_ptr_array_index (step, index);
 }
 
+/* Returns the run of PLAN at AT, and moves AT to the next one.  Returns NULL
+ * after the last run. */
+const EditRun *
+edit_plan_next_run (const EditPlan *plan, EditPosition *at)
+{
+  for (; at->step < edit_plan_get_n_steps (plan); at->step++, at->run = 0)
+    {
+      const GPtrArray *step = edit_plan_get_step (plan, at->step);
+
+      if (at->run < step->len)
+        return edit_step_get_run (step, at->run++);
+    }
+
+  return NULL;
+}
+
 /* Returns the number of runs in all steps of PLAN. */
 guint
 edit_plan_get_n_runs (const EditPlan *plan)

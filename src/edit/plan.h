@@ -38,6 +38,13 @@ typedef struct
   EditStamp stamp;
 } EditPlan;
 
+/* A position in a plan, for edit_plan_next_run ().  It begins as zeroes. */
+typedef struct
+{
+  guint step; /* of the run that was returned */
+  guint run;  /* index of the next run in STEP */
+} EditPosition;
+
 EditPlan *edit_plan_new (void);
 void edit_plan_free (EditPlan *plan);
 void edit_plan_begin_step (EditPlan *plan);
@@ -57,6 +64,7 @@ gboolean edit_plan_is_empty (const EditPlan *plan);
 guint edit_plan_get_n_steps (const EditPlan *plan);
 const GPtrArray *edit_plan_get_step (const EditPlan *plan, guint index);
 const EditRun *edit_step_get_run (const GPtrArray *step, guint index);
+const EditRun *edit_plan_next_run (const EditPlan *plan, EditPosition *at);
 EditPlan *edit_plan_copy (const EditPlan *plan, gboolean reversed);
 gboolean edit_plan_check (const EditPlan *plan, GError **error);
 void edit_plan_overlay (const EditPlan *plan, gboolean undo, guint64 offset,

@@ -268,31 +268,27 @@ sync_all (const EditTarget *target, GError **error)
 static gboolean
 compare_old (const EditTarget *target, const EditPlan *plan, GError **error)
 {
-  for (guint i = 0; i < edit_plan_get_n_steps (plan); i++)
+  EditPosition at = { 0, 0 };
+  const EditRun *run;
+
+  while ((run = edit_plan_next_run (plan, &at)) != NULL)
     {
-      const GPtrArray *step = edit_plan_get_step (plan, i);
+      const gsize size = edit_run_get_size (run);
+      g_autofree guint8 *wanted = g_malloc (size);
+      g_autofree guint8 *found = g_malloc (size);
 
-      for (guint k = 0; k < step->len; k++)
-        {
-          const EditRun *run = edit_step_get_run (step, k);
-          const gsize size = edit_run_get_size (run);
-          g_autofree guint8 *wanted = g_malloc (size);
-          g_autofree guint8 *found = g_malloc (size);
+      memcpy (wanted, edit_run_get_bytes (run, TRUE), size);
+      edit_plan_overlay (plan, TRUE, run->offset, wanted, size);
+      if (!read_all (target, run->offset, found, size, error))
+        return FALSE;
+      if (memcmp (wanted, found, size) == 0)
+        continue;
 
-          memcpy (wanted, edit_run_get_bytes (run, TRUE), size);
-          edit_plan_overlay (plan, TRUE, run->offset, wanted, size);
-          if (!read_all (target, run->offset, found, size, error))
-            return FALSE;
-          if (memcmp (wanted, found, size) == 0)
-            continue;
-
-          g_set_error (error, EDIT_ERROR, EDIT_ERROR_CHANGED,
-                       QCOW2_HEX_FORMAT
-                       ": the bytes there have changed since "
-                       "the image was read: nothing was written",
-                       run->offset);
-          return FALSE;
-        }
+      g_set_error (error, EDIT_ERROR, EDIT_ERROR_CHANGED,
+                   QCOW2_HEX_FORMAT ": the bytes there have changed since "
+                                    "the image was read: nothing was written",
+                   run->offset);
+      return FALSE;
     }
 
   return TRUE;
@@ -340,18 +336,16 @@ reserve (const EditTarget *target G_GNUC_UNUSED,
 static gboolean
 reserve_all (const EditTarget *target, const EditPlan *plan, GError **error)
 {
+  EditPosition at = { 0, 0 };
+  const EditRun *run;
+
   if (!S_ISREG (target->kind))
     return TRUE;
 
-  for (guint i = 0; i < edit_plan_get_n_steps (plan); i++)
+  while ((run = edit_plan_next_run (plan, &at)) != NULL)
     {
-      const GPtrArray *step = edit_plan_get_step (plan, i);
-
-      for (guint k = 0; k < step->len; k++)
-        {
-          if (!reserve (target, edit_step_get_run (step, k), error))
-            return FALSE;
-        }
+      if (!reserve (target, run, error))
+        return FALSE;
     }
 
   return TRUE;
@@ -505,17 +499,13 @@ take_back (const EditTarget *target, const EditPlan *plan, guint n,
         continue;
 
       g_autoptr (GString) where = g_string_new (NULL);
-      for (guint k = 0; k < i && where->len < 200; k++)
-        {
-          const GPtrArray *left = edit_plan_get_step (plan, k);
-
-          for (guint r = 0; r < left->len && where->len < 200; r++)
-            g_string_append_printf (
-                where, "%s" QCOW2_HEX_FORMAT "+%" G_GSIZE_FORMAT,
-                where->len > 0 ? ", " : "",
-                edit_step_get_run (left, r)->offset,
-                edit_run_get_size (edit_step_get_run (left, r)));
-        }
+      EditPosition at = { 0, 0 };
+      const EditRun *run;
+      while (where->len < 200 && (run = edit_plan_next_run (plan, &at)) != NULL
+             && at.step < i)
+        g_string_append_printf (
+            where, "%s" QCOW2_HEX_FORMAT "+%" G_GSIZE_FORMAT,
+            where->len > 0 ? ", " : "", run->offset, edit_run_get_size (run));
       g_autofree char *message = g_strdup ((*write_error)->message);
       g_clear_error (write_error);
       g_set_error (write_error, EDIT_ERROR, EDIT_ERROR_WRITE,

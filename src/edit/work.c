@@ -167,23 +167,17 @@ static void
 judge_size (EditWork *work)
 {
   const guint64 size = byte_source_get_size (work->source);
+  EditPosition at = { 0, 0 };
+  const EditRun *run;
 
-  for (guint i = 0; i < edit_plan_get_n_steps (work->plan); i++)
+  while ((run = edit_plan_next_run (work->plan, &at)) != NULL)
     {
-      const GPtrArray *step = edit_plan_get_step (work->plan, i);
-
-      for (guint k = 0; k < step->len; k++)
-        {
-          const EditRun *run = edit_step_get_run (step, k);
-
-          if (run->offset > size
-              || edit_run_get_size (run) > size - run->offset)
-            edit_refuse_always (&work->refusals,
-                                QCOW2_HEX_FORMAT
-                                ": the bytes to be written do not lie in the "
-                                "file, which has " QCOW2_U64_FORMAT " bytes",
-                                run->offset, size);
-        }
+      if (run->offset > size || edit_run_get_size (run) > size - run->offset)
+        edit_refuse_always (&work->refusals,
+                            QCOW2_HEX_FORMAT
+                            ": the bytes to be written do not lie in the "
+                            "file, which has " QCOW2_U64_FORMAT " bytes",
+                            run->offset, size);
     }
 }
 

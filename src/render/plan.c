@@ -142,18 +142,15 @@ void
 plan_describe (Emitter *emitter, const PlanTitle *title, const EditPlan *plan)
 {
   static const char *const keys[] = { "changes", NULL };
+  EditPosition at = { 0, 0 };
+  const EditRun *run;
 
   emitter_begin_image (emitter, title->path, FALSE);
   for (const Qcow2Field *field = title_fields; field->name != NULL; field++)
     emitter_field (emitter, field, title);
   emitter_begin (emitter, EMITTER_LIST, "changes", NULL);
-  for (guint i = 0; i < edit_plan_get_n_steps (plan); i++)
-    {
-      const GPtrArray *step = edit_plan_get_step (plan, i);
-
-      for (guint k = 0; k < step->len; k++)
-        describe_run (emitter, i, edit_step_get_run (step, k));
-    }
+  while ((run = edit_plan_next_run (plan, &at)) != NULL)
+    describe_run (emitter, at.step, run);
   emitter_end (emitter);
   emitter_end_groups (emitter, keys);
   emitter_end_image (emitter);

@@ -160,22 +160,19 @@ assert_file (const Input *input, const GByteArray *bytes)
 static void
 do_runs (const EditPlan *plan, guint n_runs, GByteArray *bytes)
 {
-  for (guint i = 0; i < edit_plan_get_n_steps (plan); i++)
+  EditPosition at = { 0, 0 };
+  const EditRun *run;
+
+  while (n_runs-- > 0 && (run = edit_plan_next_run (plan, &at)) != NULL)
     {
-      const GPtrArray *step = edit_plan_get_step (plan, i);
+      const gsize size = edit_run_get_size (run);
 
-      for (guint k = 0; k < step->len && n_runs > 0; k++, n_runs--)
-        {
-          const EditRun *run = edit_step_get_run (step, k);
-          const gsize size = edit_run_get_size (run);
-
-          g_assert_cmpuint (run->offset, <=, bytes->len);
-          g_assert_cmpuint (size, <=, bytes->len - run->offset);
-          g_assert_cmpmem (bytes->data + run->offset, size,
-                           edit_run_get_bytes (run, TRUE), size);
-          memcpy (bytes->data + run->offset, edit_run_get_bytes (run, FALSE),
-                  size);
-        }
+      g_assert_cmpuint (run->offset, <=, bytes->len);
+      g_assert_cmpuint (size, <=, bytes->len - run->offset);
+      g_assert_cmpmem (bytes->data + run->offset, size,
+                       edit_run_get_bytes (run, TRUE), size);
+      memcpy (bytes->data + run->offset, edit_run_get_bytes (run, FALSE),
+              size);
     }
 }
 
@@ -195,20 +192,18 @@ read_back (const EditPlan *plan)
                     edit_plan_get_n_steps (plan));
   g_assert_cmpuint (edit_plan_get_n_runs (copy), ==,
                     edit_plan_get_n_runs (plan));
-  for (guint i = 0; i < edit_plan_get_n_steps (plan); i++)
+
+  EditPosition at_a = { 0, 0 };
+  EditPosition at_b = { 0, 0 };
+  const EditRun *a;
+  while ((a = edit_plan_next_run (plan, &at_a)) != NULL)
     {
-      const GPtrArray *step = edit_plan_get_step (plan, i);
+      const EditRun *b = edit_plan_next_run (copy, &at_b);
 
-      for (guint k = 0; k < step->len; k++)
-        {
-          const EditRun *a = edit_step_get_run (step, k);
-          const EditRun *b
-              = edit_step_get_run (edit_plan_get_step (copy, i), k);
-
-          g_assert_cmphex (a->offset, ==, b->offset);
-          g_assert_true (g_bytes_equal (a->old_bytes, b->old_bytes));
-          g_assert_true (g_bytes_equal (a->new_bytes, b->new_bytes));
-        }
+      g_assert_cmpuint (at_a.step, ==, at_b.step);
+      g_assert_cmphex (a->offset, ==, b->offset);
+      g_assert_true (g_bytes_equal (a->old_bytes, b->old_bytes));
+      g_assert_true (g_bytes_equal (a->new_bytes, b->new_bytes));
     }
 
   return copy;
@@ -254,21 +249,18 @@ assert_regions (const EditPlan *plan, const GByteArray *image)
   const guint64 bits = load_be (image->data + 20, 4);
   const guint64 cluster = bits < 9 ? 112 : (guint64) 1 << MIN (bits, 21);
 
-  for (guint i = 0; i < edit_plan_get_n_steps (plan); i++)
+  EditPosition at = { 0, 0 };
+  const EditRun *run;
+
+  while ((run = edit_plan_next_run (plan, &at)) != NULL)
     {
-      const GPtrArray *step = edit_plan_get_step (plan, i);
+      const gsize size = edit_run_get_size (run);
 
-      for (guint k = 0; k < step->len; k++)
-        {
-          const EditRun *run = edit_step_get_run (step, k);
-          const gsize size = edit_run_get_size (run);
-
-          if (run->offset + size > cluster
-              && !is_in_directory (image, cluster, run->offset, size))
-            fail ("a run of %" G_GSIZE_FORMAT " bytes at 0x%" G_GINT64_MODIFIER
-                  "x is outside",
-                  size, run->offset);
-        }
+      if (run->offset + size > cluster
+          && !is_in_directory (image, cluster, run->offset, size))
+        fail ("a run of %" G_GSIZE_FORMAT " bytes at 0x%" G_GINT64_MODIFIER
+              "x is outside",
+              size, run->offset);
     }
 }
 
