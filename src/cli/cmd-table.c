@@ -33,9 +33,9 @@ static const char *const origins[][6] = {
   { "cluster_bits", "nb_snapshots", "snapshot_offset", NULL },
 };
 
-/* The end of the message about a truncated table: the rule that it breaks. */
+/* The rules that a truncated table breaks. */
 static const char *const end_rules[]
-    = { " [HDR-17]", " [L1-03]", " [HDR-18]", " [HDR-18]", " [HDR-19]" };
+    = { "HDR-17", "L1-03", "HDR-18", "HDR-18", "HDR-19" };
 
 typedef struct
 {
@@ -104,19 +104,24 @@ fail_truncated (Tool *tool, const Request *request, const Qcow2Image *image,
                 const char *name, guint64 offset, const EntryRange *range,
                 guint64 n_readable, GError **error)
 {
+  static const char format[] = QCOW2_HEX_FORMAT
+      ": %s: only " QCOW2_U64_FORMAT " of " QCOW2_U64_FORMAT
+      " entries are in the file, which has " QCOW2_U64_FORMAT " bytes";
+
   /* The header may have been found at fault already. */
   if (!request->at.given && report_has_errors (tool_get_report (tool)))
     return TRUE;
 
-  g_set_error (error, QCOW2_ERROR,
-               request->at.given ? QCOW2_ERROR_NOT_FOUND : QCOW2_ERROR_CORRUPT,
-               QCOW2_HEX_FORMAT ": %s: only " QCOW2_U64_FORMAT
-                                " of " QCOW2_U64_FORMAT
-                                " entries are in the file, which "
-                                "has " QCOW2_U64_FORMAT " bytes%s",
-               offset, name, n_readable - MIN (range->start, n_readable),
-               range->end - range->start, byte_source_get_size (image->source),
-               request->at.given ? "" : end_rules[request->kind]);
+  const guint64 n_left = n_readable - MIN (range->start, n_readable);
+  const guint64 n_wanted = range->end - range->start;
+  const guint64 file_size = byte_source_get_size (image->source);
+
+  if (request->at.given)
+    g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND, format, offset,
+                 name, n_left, n_wanted, file_size);
+  else
+    qcow2_set_rule_error (error, QCOW2_ERROR_CORRUPT, end_rules[request->kind],
+                          format, offset, name, n_left, n_wanted, file_size);
   return FALSE;
 }
 
