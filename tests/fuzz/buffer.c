@@ -13,6 +13,18 @@ typedef struct
   gsize max_size;
 } Buffer;
 
+/* Returns the number in the WIDTH bytes at BYTES, at most 8. */
+guint64
+buffer_load_be (const guint8 *bytes, guint width)
+{
+  guint64 value = 0;
+
+  for (guint i = 0; i < width; i++)
+    value = value << 8 | bytes[i];
+
+  return value;
+}
+
 static guint64
 buffer_get (const LayoutImage *image, guint64 offset, guint width)
 {

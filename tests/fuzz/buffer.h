@@ -7,6 +7,7 @@
 
 G_BEGIN_DECLS
 
+guint64 buffer_load_be (const guint8 *bytes, guint width);
 gsize buffer_mutate (guint8 *data, gsize size, gsize max_size, guint64 seed);
 
 G_END_DECLS

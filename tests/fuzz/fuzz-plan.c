@@ -106,17 +106,6 @@ static void G_GNUC_PRINTF (1, 2) fail (const char *format, ...)
   g_assert_not_reached ();
 }
 
-static guint64
-load_be (const guint8 *bytes, guint width)
-{
-  guint64 value = 0;
-
-  for (guint i = 0; i < width; i++)
-    value = value << 8 | bytes[i];
-
-  return value;
-}
-
 static gboolean
 has_option (const Input *input, guint8 option)
 {
@@ -217,19 +206,20 @@ is_in_directory (const GByteArray *image, guint64 cluster, guint64 offset,
                  gsize size)
 {
   const guint64 end = MIN (cluster, image->len);
-  guint64 at = load_be (image->data + 4, 4) == 2
+  guint64 at = buffer_load_be (image->data + 4, 4) == 2
                    ? 72
-                   : load_be (image->data + 100, 4);
+                   : buffer_load_be (image->data + 100, 4);
 
   while (at <= end && end - at >= 8)
     {
-      const guint64 magic = load_be (image->data + at, 4);
-      const guint64 length = load_be (image->data + at + 4, 4);
+      const guint64 magic = buffer_load_be (image->data + at, 4);
+      const guint64 length = buffer_load_be (image->data + at + 4, 4);
 
       if (magic == BITMAPS_MAGIC && end - at >= 32)
         {
-          const guint64 directory_size = load_be (image->data + at + 16, 8);
-          const guint64 start = load_be (image->data + at + 24, 8);
+          const guint64 directory_size
+              = buffer_load_be (image->data + at + 16, 8);
+          const guint64 start = buffer_load_be (image->data + at + 24, 8);
 
           if (offset >= start && offset - start <= directory_size
               && size <= directory_size - (offset - start))
@@ -246,9 +236,8 @@ is_in_directory (const GByteArray *image, guint64 cluster, guint64 offset,
 static void
 assert_regions (const EditPlan *plan, const GByteArray *image)
 {
-  const guint64 bits = load_be (image->data + 20, 4);
+  const guint64 bits = buffer_load_be (image->data + 20, 4);
   const guint64 cluster = bits < 9 ? 112 : (guint64) 1 << MIN (bits, 21);
-
   EditPosition at = { 0, 0 };
   const EditRun *run;
 
@@ -379,8 +368,8 @@ decode_action (const guint8 *bytes)
 {
   return (Action){ .kind = bytes[0],
                    .choice = bytes[1],
-                   .number = (guint16) load_be (bytes + 2, 2),
-                   .value = load_be (bytes + 4, 8) };
+                   .number = (guint16) buffer_load_be (bytes + 2, 2),
+                   .value = buffer_load_be (bytes + 4, 8) };
 }
 
 static guint
@@ -567,7 +556,7 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
     return 0;
 
   input.actions = data + HEAD_SIZE;
-  input.size = MIN (load_be (data + AT_SIZE, 2), size - HEAD_SIZE - 1);
+  input.size = MIN (buffer_load_be (data + AT_SIZE, 2), size - HEAD_SIZE - 1);
   input.fd = memfd_create ("image", MFD_CLOEXEC);
   g_assert_cmpint (input.fd, >=, 0);
   input.path = g_strdup_printf ("/proc/self/fd/%d", input.fd);
@@ -603,7 +592,8 @@ LLVMFuzzerCustomMutator (guint8 *data, gsize size, gsize max_size,
   if (size < HEAD_SIZE + 1 || seed % 3 == 0)
     return LLVMFuzzerMutate (data, size, max_size);
 
-  const gsize n = MIN (load_be (data + AT_SIZE, 2), size - HEAD_SIZE - 1);
+  const gsize n
+      = MIN (buffer_load_be (data + AT_SIZE, 2), size - HEAD_SIZE - 1);
   const gsize at = HEAD_SIZE + n;
   if (seed % 3 == 1 && n > 0)
     {

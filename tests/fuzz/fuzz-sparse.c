@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "layout.h"
+#include "buffer.h"
 
 #define MAX_ROWS 1024
 
@@ -44,17 +44,6 @@ typedef struct
 } SparseSource;
 
 const char *const fuzz_name = "sparse";
-
-static guint64
-load_be (const guint8 *bytes, guint width)
-{
-  guint64 value = 0;
-
-  for (guint i = 0; i < width; i++)
-    value = value << 8 | bytes[i];
-
-  return value;
-}
 
 static void
 store_be (guint8 *bytes, guint width, guint64 value)
@@ -116,14 +105,14 @@ sparse_rewind (ByteSource *source)
 static void
 sparse_decode (SparseSource *self, const guint8 *data, gsize size)
 {
-  self->base.size = load_be (data, 8) & G_MAXINT64;
+  self->base.size = buffer_load_be (data, 8) & G_MAXINT64;
   self->n_records = 0;
   for (gsize at = 8; size - at >= HEAD_SIZE && self->n_records < MAX_RECORDS;)
     {
       Record *record = &self->records[self->n_records++];
-      const gsize len = load_be (data + at + 8, 2);
+      const gsize len = buffer_load_be (data + at + 8, 2);
 
-      record->offset = load_be (data + at, 8) & G_MAXINT64;
+      record->offset = buffer_load_be (data + at, 8) & G_MAXINT64;
       record->len = MIN (len, size - at - HEAD_SIZE);
       record->bytes = data + at + HEAD_SIZE;
       at += HEAD_SIZE + record->len;
@@ -165,7 +154,7 @@ sparse_get (const LayoutImage *image, guint64 offset, guint width)
   for (guint i = 0; i < source->n_records; i++)
     lay_over (&source->records[i], offset, bytes, width);
 
-  return load_be (bytes, width);
+  return buffer_load_be (bytes, width);
 }
 
 static void
