@@ -200,11 +200,8 @@ static void
 judge_entries (EditWork *work, const EditJudgement *before,
                const EditJudgement *after, gboolean touches)
 {
-  g_autoptr (GPtrArray) old = edit_judgement_list_bitmaps (before);
-  g_autoptr (GPtrArray) new = edit_judgement_list_bitmaps (after);
-
-  if (edit_bitmaps_are_some_of (old, new)
-      || edit_bitmaps_are_some_of (new, old))
+  if (edit_bitmaps_are_some_of (before, after)
+      || edit_bitmaps_are_some_of (after, before))
     return;
 
   if (touches)

@@ -4,8 +4,13 @@
 
 #include "edit/judge.h"
 
+#include <string.h>
+
 #include "check/directory-rules.h"
 #include "check/image-rules.h"
+
+/* The bytes of an entry that are compared at a time. */
+#define BLOCK_SIZE 4096
 
 static gboolean
 want_all (const Qcow2Bitmap *bitmap G_GNUC_UNUSED,
@@ -85,53 +90,104 @@ edit_judgement_is_refused (const EditJudgement *judgement)
          || judgement->verdict.effect >= QCOW2_EFFECT_REFUSED;
 }
 
-/* Returns the entries of the bitmap directory of JUDGEMENT, as they are on
- * disk, as far as they can be framed: an array of GBytes. */
-GPtrArray *
-edit_judgement_list_bitmaps (const EditJudgement *judgement)
+/* The entries of a bitmap directory, as far as they can be framed. */
+typedef struct
 {
-  GPtrArray *entries
-      = g_ptr_array_new_with_free_func ((GDestroyNotify) g_bytes_unref);
-  g_auto (Qcow2Bitmap) bitmap = { 0 };
+  const EditJudgement *judgement;
+  Qcow2Bitmap bitmap; /* the current entry */
+} Entries;
 
-  if (judgement->image == NULL || judgement->directory == NULL
-      || !judgement->image->has_bitmaps)
-    return entries;
-
-  qcow2_directory_rewind (judgement->directory);
-  while (qcow2_directory_next (judgement->directory, &bitmap, NULL)
-             == QCOW2_NEXT_ITEM
-         && bitmap.name != NULL)
-    {
-      const guint64 end = bitmap.name_offset + bitmap.name_size;
-      const gsize size = (gsize) (end - bitmap.file_offset);
-      g_autofree guint8 *bytes = g_malloc (size);
-
-      if (!byte_source_read (judgement->image->source, bitmap.file_offset,
-                             bytes, size, "bitmap directory", NULL))
-        break;
-
-      g_ptr_array_add (entries,
-                       g_bytes_new_take (g_steal_pointer (&bytes), size));
-    }
-
-  return entries;
+static void
+entries_clear (Entries *entries)
+{
+  qcow2_bitmap_clear (&entries->bitmap);
 }
 
-/* Returns whether SOME are entries of ALL, in the same order. */
-gboolean
-edit_bitmaps_are_some_of (const GPtrArray *some, const GPtrArray *all)
-{
-  guint found = 0;
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Entries, entries_clear)
 
-  for (guint i = 0; i < all->len && found < some->len; i++)
+static Entries
+entries_begin (const EditJudgement *judgement)
+{
+  if (judgement != NULL && judgement->directory != NULL)
+    qcow2_directory_rewind (judgement->directory);
+  return (Entries){ .judgement = judgement };
+}
+
+/* Moves ENTRIES to the next entry.  Returns FALSE if there is none. */
+static gboolean
+entries_next (Entries *entries)
+{
+  const EditJudgement *judgement = entries->judgement;
+
+  return judgement != NULL && judgement->directory != NULL
+         && judgement->image->has_bitmaps
+         && qcow2_directory_next (judgement->directory, &entries->bitmap, NULL)
+                == QCOW2_NEXT_ITEM
+         && entries->bitmap.name != NULL;
+}
+
+/* Returns the size of the current entry of ENTRIES in bytes, without
+ * padding. */
+static guint64
+entries_get_size (const Entries *entries)
+{
+  const Qcow2Bitmap *bitmap = &entries->bitmap;
+
+  return bitmap->name_offset + bitmap->name_size - bitmap->file_offset;
+}
+
+/* Reads the LEN bytes after the first AT bytes of the current entry of ENTRIES
+ * into BYTES. */
+static gboolean
+entries_read (const Entries *entries, guint64 at, guint8 *bytes, gsize len)
+{
+  return byte_source_read (entries->judgement->image->source,
+                           entries->bitmap.file_offset + at, bytes, len,
+                           "bitmap directory", NULL);
+}
+
+/* Returns whether the current entries of A and B are the same bytes. */
+static gboolean
+entries_are_equal (const Entries *a, const Entries *b)
+{
+  const guint64 size = entries_get_size (a);
+  gsize len;
+
+  if (size != entries_get_size (b))
+    return FALSE;
+
+  for (guint64 at = 0; at < size; at += len)
     {
-      if (g_bytes_equal (g_ptr_array_index (some, found),
-                         g_ptr_array_index (all, i)))
-        found++;
+      guint8 bytes_a[BLOCK_SIZE];
+      guint8 bytes_b[BLOCK_SIZE];
+
+      len = (gsize) MIN (sizeof bytes_a, size - at);
+      if (!entries_read (a, at, bytes_a, len)
+          || !entries_read (b, at, bytes_b, len)
+          || memcmp (bytes_a, bytes_b, len) != 0)
+        return FALSE;
     }
 
-  return found == some->len;
+  return TRUE;
+}
+
+/* Returns whether the entries of the bitmap directory of SOME are, byte for
+ * byte, entries of that of ALL, in the same order.  ALL may be NULL: it has no
+ * entries. */
+gboolean
+edit_bitmaps_are_some_of (const EditJudgement *some, const EditJudgement *all)
+{
+  g_auto (Entries) wanted = entries_begin (some);
+  g_auto (Entries) found = entries_begin (all);
+  gboolean is_left = entries_next (&wanted);
+
+  while (is_left && entries_next (&found))
+    {
+      if (entries_are_equal (&wanted, &found))
+        is_left = entries_next (&wanted);
+    }
+
+  return !is_left;
 }
 
 /* Returns the number of errors by the rule that the row RULE is of.  Which row

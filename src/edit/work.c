@@ -186,14 +186,9 @@ judge_size (EditWork *work)
 static gboolean
 revives_bitmap (const EditJudgement *before, const EditJudgement *after)
 {
-  g_autoptr (GPtrArray) old = edit_judgement_list_bitmaps (before);
-  g_autoptr (GPtrArray) new = edit_judgement_list_bitmaps (after);
-
-  if (!edit_judgement_vouches (after))
-    return FALSE;
-
-  return edit_judgement_vouches (before) ? !edit_bitmaps_are_some_of (new, old)
-                                         : new->len > 0;
+  return edit_judgement_vouches (after)
+         && !edit_bitmaps_are_some_of (
+             after, edit_judgement_vouches (before) ? before : NULL);
 }
 
 /* Refuses a plan that makes bitmaps valid that were not. */
