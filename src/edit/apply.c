@@ -18,6 +18,9 @@
 /* QEMU's largest cluster in bytes. */
 #define MAX_FIRST_CLUSTER (2 * 1024 * 1024)
 
+/* The bytes of a run that are compared at a time. */
+#define BLOCK_SIZE (16 * 1024)
+
 /* How far a plan was carried out. */
 typedef struct
 {
@@ -73,6 +76,27 @@ check_values (const EditPlan *plan, guint64 offset, const guint8 *found,
   return FALSE;
 }
 
+/* Compares the LEN bytes at host offset OFFSET of the image, at most
+ * BLOCK_SIZE, with those of PLAN, and updates PROGRESS of PLAN. */
+static gboolean
+compare_block (EditWork *work, const EditPlan *plan, guint64 offset, gsize len,
+               Progress *progress, GError **error)
+{
+  guint8 found[BLOCK_SIZE];
+  guint8 wanted[BLOCK_SIZE];
+
+  if (!byte_source_read (work->source, offset, found, len, "plan", error)
+      || !check_values (plan, offset, found, len, error))
+    return FALSE;
+
+  memcpy (wanted, found, len);
+  edit_plan_overlay (plan, TRUE, offset, wanted, len);
+  progress->is_begun |= memcmp (wanted, found, len) != 0;
+  edit_plan_overlay (plan, FALSE, offset, wanted, len);
+  progress->is_ended &= memcmp (wanted, found, len) == 0;
+  return TRUE;
+}
+
 /* Compares the bytes of RUN with those of the image, and updates PROGRESS of
  * PLAN, which RUN is of. */
 static gboolean
@@ -81,6 +105,7 @@ compare_run (EditWork *work, const EditPlan *plan, const EditRun *run,
 {
   const gsize size = edit_run_get_size (run);
   const guint64 file_size = byte_source_get_size (work->source);
+  gsize len;
 
   if (run->offset > file_size || size > file_size - run->offset)
     {
@@ -92,17 +117,13 @@ compare_run (EditWork *work, const EditPlan *plan, const EditRun *run,
       return FALSE;
     }
 
-  g_autofree guint8 *found = g_malloc (size);
-  g_autofree guint8 *wanted = g_malloc (size);
-  if (!byte_source_read (work->source, run->offset, found, size, "plan", error)
-      || !check_values (plan, run->offset, found, size, error))
-    return FALSE;
+  for (gsize at = 0; at < size; at += len)
+    {
+      len = MIN (BLOCK_SIZE, size - at);
+      if (!compare_block (work, plan, run->offset + at, len, progress, error))
+        return FALSE;
+    }
 
-  memcpy (wanted, found, size);
-  edit_plan_overlay (plan, TRUE, run->offset, wanted, size);
-  progress->is_begun |= memcmp (wanted, found, size) != 0;
-  edit_plan_overlay (plan, FALSE, run->offset, wanted, size);
-  progress->is_ended &= memcmp (wanted, found, size) == 0;
   return TRUE;
 }
 
@@ -139,15 +160,15 @@ plan_rest (EditWork *work, const EditPlan *plan, GError **error)
         {
           const EditRun *run = edit_step_get_run (step, k);
           const gsize size = edit_run_get_size (run);
-          g_autofree guint8 *now = g_malloc (size);
+          guint8 *bytes = g_malloc (size);
+          g_autoptr (GBytes) now = g_bytes_new_take (bytes, size);
 
-          if (!byte_source_read (work->source, run->offset, now, size, "plan",
-                                 error))
+          if (!byte_source_read (work->source, run->offset, bytes, size,
+                                 "plan", error))
             return FALSE;
 
-          edit_plan_overlay (work->plan, FALSE, run->offset, now, size);
-          edit_plan_add_change (rest, run->offset, now,
-                                edit_run_get_bytes (run, FALSE), size,
+          edit_plan_overlay (work->plan, FALSE, run->offset, bytes, size);
+          edit_plan_add_change (rest, run->offset, now, run->new_bytes,
                                 run->note);
         }
 

@@ -185,15 +185,17 @@ plan_directory (EditWork *work, const Place *place, GError **error)
 {
   const gsize len = (gsize) (place->end - place->entry);
   const gsize removed = (gsize) (place->next - place->entry);
-  g_autofree guint8 *old = g_malloc (len);
-  g_autofree guint8 *new = g_malloc0 (len);
+  guint8 *bytes = g_malloc0 (len + removed);
+  g_autoptr (GBytes) all = g_bytes_new_take (bytes, len + removed);
 
-  if (!byte_source_read (work->source, place->entry, old, len,
+  if (!byte_source_read (work->source, place->entry, bytes, len,
                          "bitmap directory", error))
     return FALSE;
 
-  memcpy (new, old + removed, len - removed);
-  edit_plan_add_change (work->plan, place->entry, old, new, len,
+  /* The new bytes are the old ones without the entry, and zeroes. */
+  g_autoptr (GBytes) old = g_bytes_new_from_bytes (all, 0, len);
+  g_autoptr (GBytes) new = g_bytes_new_from_bytes (all, removed, len);
+  edit_plan_add_change (work->plan, place->entry, old, new,
                         "bitmap directory");
   return TRUE;
 }

@@ -67,7 +67,7 @@ take_offset (const char **at, const char *end, guint64 *offset)
 
 /* Parses bytes, two hexadecimal digits each, and moves *AT past them.  Returns
  * NULL if there are none. */
-static GByteArray *
+static GBytes *
 take_bytes (const char **at, const char *end)
 {
   g_autoptr (GByteArray) bytes = g_byte_array_new ();
@@ -82,7 +82,8 @@ take_bytes (const char **at, const char *end)
       g_byte_array_append (bytes, &byte, 1);
     }
 
-  return bytes->len > 0 ? g_steal_pointer (&bytes) : NULL;
+  return bytes->len > 0 ? g_byte_array_free_to_bytes (g_steal_pointer (&bytes))
+                        : NULL;
 }
 
 /* Parses a decimal number, and moves *AT past it. */
@@ -137,23 +138,23 @@ parse_run (Parser *parser, const char *start, const char *end, GError **error)
     return fail (parser, "this is not an offset, 0x... below 2^63 and a colon",
                  error);
 
-  g_autoptr (GByteArray) old_bytes = take_bytes (&at, end);
+  g_autoptr (GBytes) old_bytes = take_bytes (&at, end);
   if (old_bytes == NULL || !take_word (&at, end, ARROW))
     return fail (parser, "there are no old bytes, in hexadecimal, and ->",
                  error);
 
-  g_autoptr (GByteArray) new_bytes = take_bytes (&at, end);
-  if (new_bytes == NULL || new_bytes->len != old_bytes->len)
+  g_autoptr (GBytes) new_bytes = take_bytes (&at, end);
+  if (new_bytes == NULL
+      || g_bytes_get_size (new_bytes) != g_bytes_get_size (old_bytes))
     return fail (parser, "there are not as many new bytes as old ones", error);
   if (!is_rest (at, end, &note))
     return fail (parser, "something other than a comment follows", error);
-  if (offset > (guint64) G_MAXINT64 - new_bytes->len)
+  if (offset > (guint64) G_MAXINT64 - g_bytes_get_size (new_bytes))
     return fail (parser, "the bytes end after 2^63", error);
   if (++parser->n_runs > EDIT_PLAN_MAX_RUNS)
     return fail (parser, "the plan has too many lines", error);
 
-  edit_plan_add (parser->plan, offset, old_bytes->data, new_bytes->data,
-                 new_bytes->len, NULL, note);
+  edit_plan_add_bytes (parser->plan, offset, old_bytes, new_bytes, NULL, note);
   return TRUE;
 }
 

@@ -17,6 +17,9 @@
  * the extensions has up to seven changes. */
 #define MAX_CHANGES 512
 
+/* The bytes of a run that are checked at a time. */
+#define BLOCK_SIZE 4096
+
 static void
 run_free (gpointer data)
 {
@@ -66,23 +69,36 @@ edit_plan_begin_step (EditPlan *plan)
   g_ptr_array_add (plan->steps, g_ptr_array_new_with_free_func (run_free));
 }
 
-/* Adds a run of LEN bytes, at least one, at host offset OFFSET to the last
- * step of PLAN, which must have begun.  FIELD is a static string or NULL. */
+/* Adds a run at host offset OFFSET to the last step of PLAN, which must have
+ * begun.  OLD_BYTES and NEW_BYTES are of the same size, which is not 0.  FIELD
+ * is a static string or NULL. */
+void
+edit_plan_add_bytes (EditPlan *plan, guint64 offset, GBytes *old_bytes,
+                     GBytes *new_bytes, const char *field, const char *note)
+{
+  EditRun *run = g_new0 (EditRun, 1);
+
+  g_assert (g_bytes_get_size (new_bytes) > 0 && plan->steps->len > 0);
+  g_assert (g_bytes_get_size (old_bytes) == g_bytes_get_size (new_bytes));
+
+  run->offset = offset;
+  run->old_bytes = g_bytes_ref (old_bytes);
+  run->new_bytes = g_bytes_ref (new_bytes);
+  run->field = field;
+  run->note = g_strdup (note);
+  g_ptr_array_add (g_ptr_array_index (plan->steps, plan->steps->len - 1), run);
+}
+
+/* Adds a run of LEN bytes, at least one, as edit_plan_add_bytes () does. */
 void
 edit_plan_add (EditPlan *plan, guint64 offset, const guint8 *old_bytes,
                const guint8 *new_bytes, gsize len, const char *field,
                const char *note)
 {
-  EditRun *run = g_new0 (EditRun, 1);
+  g_autoptr (GBytes) old = g_bytes_new (old_bytes, len);
+  g_autoptr (GBytes) new = g_bytes_new (new_bytes, len);
 
-  g_assert (len > 0 && plan->steps->len > 0);
-
-  run->offset = offset;
-  run->old_bytes = g_bytes_new (old_bytes, len);
-  run->new_bytes = g_bytes_new (new_bytes, len);
-  run->field = field;
-  run->note = g_strdup (note);
-  g_ptr_array_add (g_ptr_array_index (plan->steps, plan->steps->len - 1), run);
+  edit_plan_add_bytes (plan, offset, old, new, field, note);
 }
 
 /* Returns the length of the equal bytes at the start of the LEN bytes at A and
@@ -128,19 +144,27 @@ find_last_change (const guint8 *a, const guint8 *b, gsize len)
   return len;
 }
 
-/* Adds a run for the LEN bytes at host offset OFFSET, from the first one that
- * differs to the last one, to the last step of PLAN.  Adds nothing if they are
- * equal. */
+/* Adds a run at host offset OFFSET to the last step of PLAN: the bytes from
+ * the first one that differs between OLD_BYTES and NEW_BYTES to the last one.
+ * They are not copied.  Adds nothing if there are none. */
 void
-edit_plan_add_change (EditPlan *plan, guint64 offset, const guint8 *old_bytes,
-                      const guint8 *new_bytes, gsize len, const char *note)
+edit_plan_add_change (EditPlan *plan, guint64 offset, GBytes *old_bytes,
+                      GBytes *new_bytes, const char *note)
 {
-  const gsize start = count_equal (old_bytes, new_bytes, len);
-  const gsize end = find_last_change (old_bytes, new_bytes, len);
+  gsize len;
+  const guint8 *old = g_bytes_get_data (old_bytes, &len);
+  const guint8 *new = g_bytes_get_data (new_bytes, NULL);
+  const gsize start = count_equal (old, new, len);
+  const gsize end = find_last_change (old, new, len);
 
-  if (start < end)
-    edit_plan_add (plan, offset + start, old_bytes + start, new_bytes + start,
-                   end - start, NULL, note);
+  if (start == len)
+    return;
+
+  g_autoptr (GBytes) from
+      = g_bytes_new_from_bytes (old_bytes, start, end - start);
+  g_autoptr (GBytes) to
+      = g_bytes_new_from_bytes (new_bytes, start, end - start);
+  edit_plan_add_bytes (plan, offset + start, from, to, NULL, note);
 }
 
 /* Adds runs for those of the LEN bytes at host offset OFFSET that differ to
@@ -225,9 +249,9 @@ edit_plan_is_empty (const EditPlan *plan)
 static void
 copy_run (EditPlan *to, const EditRun *run, gboolean reversed)
 {
-  edit_plan_add (to, run->offset, edit_run_get_bytes (run, !reversed),
-                 edit_run_get_bytes (run, reversed), edit_run_get_size (run),
-                 run->field, run->note);
+  edit_plan_add_bytes (
+      to, run->offset, reversed ? run->new_bytes : run->old_bytes,
+      reversed ? run->old_bytes : run->new_bytes, run->field, run->note);
 }
 
 /* Adds a step to PLAN with the runs of STEP, which is of another plan, or,
@@ -334,6 +358,35 @@ check_overlaps (const GPtrArray *step, guint n, const EditRun *run,
   return TRUE;
 }
 
+/* Fails if an old byte of RUN is not what the steps in BEFORE left there. */
+static gboolean
+check_old (const EditRun *run, const EditPlan *before, GError **error)
+{
+  const gsize size = edit_run_get_size (run);
+  gsize len;
+
+  for (gsize at = 0; at < size; at += len)
+    {
+      const guint8 *old = edit_run_get_bytes (run, TRUE) + at;
+      guint8 bytes[BLOCK_SIZE];
+
+      len = MIN (sizeof bytes, size - at);
+      memcpy (bytes, old, len);
+      edit_plan_overlay (before, FALSE, run->offset + at, bytes, len);
+      const gsize n = count_equal (bytes, old, len);
+      if (n == len)
+        continue;
+
+      g_set_error (error, EDIT_ERROR, EDIT_ERROR_PLAN,
+                   "the byte at " QCOW2_HEX_FORMAT
+                   " is not what the step before left there",
+                   run->offset + at + n);
+      return FALSE;
+    }
+
+  return TRUE;
+}
+
 /* Fails if a byte of STEP is not what the steps in BEFORE left there. */
 static gboolean
 check_step (const GPtrArray *step, const EditPlan *before, GError **error)
@@ -341,24 +394,10 @@ check_step (const GPtrArray *step, const EditPlan *before, GError **error)
   for (guint i = 0; i < step->len; i++)
     {
       const EditRun *run = edit_step_get_run (step, i);
-      const gsize size = edit_run_get_size (run);
-      const guint8 *old = edit_run_get_bytes (run, TRUE);
-      g_autofree guint8 *bytes = g_malloc (size);
 
-      if (!check_overlaps (step, i, run, error))
+      if (!check_overlaps (step, i, run, error)
+          || !check_old (run, before, error))
         return FALSE;
-
-      memcpy (bytes, old, size);
-      edit_plan_overlay (before, FALSE, run->offset, bytes, size);
-      const gsize n = count_equal (bytes, old, size);
-      if (n == size)
-        continue;
-
-      g_set_error (error, EDIT_ERROR, EDIT_ERROR_PLAN,
-                   "the byte at " QCOW2_HEX_FORMAT
-                   " is not what the step before left there",
-                   run->offset + n);
-      return FALSE;
     }
 
   return TRUE;

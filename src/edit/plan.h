@@ -50,12 +50,14 @@ void edit_plan_free (EditPlan *plan);
 void edit_plan_begin_step (EditPlan *plan);
 void edit_plan_add_step (EditPlan *plan, const GPtrArray *step,
                          gboolean reversed);
+void edit_plan_add_bytes (EditPlan *plan, guint64 offset, GBytes *old_bytes,
+                          GBytes *new_bytes, const char *field,
+                          const char *note);
 void edit_plan_add (EditPlan *plan, guint64 offset, const guint8 *old_bytes,
                     const guint8 *new_bytes, gsize len, const char *field,
                     const char *note);
-void edit_plan_add_change (EditPlan *plan, guint64 offset,
-                           const guint8 *old_bytes, const guint8 *new_bytes,
-                           gsize len, const char *note);
+void edit_plan_add_change (EditPlan *plan, guint64 offset, GBytes *old_bytes,
+                           GBytes *new_bytes, const char *note);
 void edit_plan_add_changes (EditPlan *plan, guint64 offset,
                             const guint8 *old_bytes, const guint8 *new_bytes,
                             gsize len, const char *note);

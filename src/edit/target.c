@@ -20,6 +20,9 @@
  * done or not done. */
 #define SECTOR_SIZE 512
 
+/* The bytes that are compared at a time. */
+#define BLOCK_SIZE (16 * 1024)
+
 /* How often to look, a millisecond apart, whether the time of a file has
  * passed, and the clock that it is taken from. */
 #define SETTLE_TRIES 100
@@ -43,7 +46,7 @@ struct EditTarget
 typedef struct
 {
   guint64 offset;
-  GByteArray *bytes;
+  GBytes *bytes;
 } Write;
 
 static gssize
@@ -263,6 +266,46 @@ sync_all (const EditTarget *target, GError **error)
   return FALSE;
 }
 
+/* Compares the LEN bytes of TARGET at host offset OFFSET, at most BLOCK_SIZE,
+ * with BYTES.  Stores whether they are the same in *IS_SAME. */
+static gboolean
+compare_block (const EditTarget *target, guint64 offset, const guint8 *bytes,
+               gsize len, gboolean *is_same, GError **error)
+{
+  guint8 found[BLOCK_SIZE];
+
+  if (!read_all (target, offset, found, len, error))
+    return FALSE;
+
+  *is_same = memcmp (found, bytes, len) == 0;
+  return TRUE;
+}
+
+/* Stores in *IS_SAME whether the bytes of TARGET where RUN is are those before
+ * PLAN, which RUN is of. */
+static gboolean
+compare_run (const EditTarget *target, const EditPlan *plan,
+             const EditRun *run, gboolean *is_same, GError **error)
+{
+  const gsize size = edit_run_get_size (run);
+  gsize len;
+
+  *is_same = TRUE;
+  for (gsize at = 0; at < size && *is_same; at += len)
+    {
+      guint8 wanted[BLOCK_SIZE];
+
+      len = MIN (BLOCK_SIZE, size - at);
+      memcpy (wanted, edit_run_get_bytes (run, TRUE) + at, len);
+      edit_plan_overlay (plan, TRUE, run->offset + at, wanted, len);
+      if (!compare_block (target, run->offset + at, wanted, len, is_same,
+                          error))
+        return FALSE;
+    }
+
+  return TRUE;
+}
+
 /* Compares the old bytes of PLAN with those of TARGET.  Fails with
  * EDIT_ERROR_CHANGED at the first one that differs. */
 static gboolean
@@ -273,15 +316,11 @@ compare_old (const EditTarget *target, const EditPlan *plan, GError **error)
 
   while ((run = edit_plan_next_run (plan, &at)) != NULL)
     {
-      const gsize size = edit_run_get_size (run);
-      g_autofree guint8 *wanted = g_malloc (size);
-      g_autofree guint8 *found = g_malloc (size);
+      gboolean is_same;
 
-      memcpy (wanted, edit_run_get_bytes (run, TRUE), size);
-      edit_plan_overlay (plan, TRUE, run->offset, wanted, size);
-      if (!read_all (target, run->offset, found, size, error))
+      if (!compare_run (target, plan, run, &is_same, error))
         return FALSE;
-      if (memcmp (wanted, found, size) == 0)
+      if (is_same)
         continue;
 
       g_set_error (error, EDIT_ERROR, EDIT_ERROR_CHANGED,
@@ -365,14 +404,14 @@ compare_runs (gconstpointer a, gconstpointer b)
 static void
 write_clear (gpointer data)
 {
-  g_byte_array_unref (((Write *) data)->bytes);
+  g_bytes_unref (((Write *) data)->bytes);
 }
 
 /* Returns whether RUN begins in the sector in which WRITE ends. */
 static gboolean
 is_in_last_sector (const Write *write, const EditRun *run)
 {
-  const guint64 last = write->offset + write->bytes->len - 1;
+  const guint64 last = write->offset + g_bytes_get_size (write->bytes) - 1;
 
   return run->offset / SECTOR_SIZE == last / SECTOR_SIZE;
 }
@@ -383,7 +422,7 @@ static gboolean
 add_run (const EditTarget *target, GArray *writes, const EditRun *run,
          gboolean undo, GError **error)
 {
-  const guint8 *bytes = edit_run_get_bytes (run, undo);
+  GBytes *bytes = undo ? run->old_bytes : run->new_bytes;
   Write *last = writes->len > 0
                     ? &g_array_index (writes, Write, writes->len - 1)
                     : NULL;
@@ -391,21 +430,24 @@ add_run (const EditTarget *target, GArray *writes, const EditRun *run,
   if (last == NULL || !is_in_last_sector (last, run))
     {
       const Write write
-          = { .offset = run->offset, .bytes = g_byte_array_new () };
+          = { .offset = run->offset, .bytes = g_bytes_ref (bytes) };
 
       g_array_append_val (writes, write);
-      last = &g_array_index (writes, Write, writes->len - 1);
+      return TRUE;
     }
 
-  const guint64 end = last->offset + last->bytes->len;
+  const guint64 end = last->offset + g_bytes_get_size (last->bytes);
   guint8 gap[SECTOR_SIZE];
   const gsize gap_size = (gsize) (run->offset - end);
   g_assert (gap_size <= sizeof gap);
   if (!read_all (target, end, gap, gap_size, error))
     return FALSE;
 
-  g_byte_array_append (last->bytes, gap, (guint) gap_size);
-  g_byte_array_append (last->bytes, bytes, (guint) edit_run_get_size (run));
+  GByteArray *joined = g_bytes_unref_to_array (last->bytes);
+  g_byte_array_append (joined, gap, (guint) gap_size);
+  g_byte_array_append (joined, edit_run_get_bytes (run, undo),
+                       (guint) edit_run_get_size (run));
+  last->bytes = g_byte_array_free_to_bytes (joined);
   return TRUE;
 }
 
@@ -435,12 +477,19 @@ collect_writes (const EditTarget *target, const GPtrArray *step, gboolean undo,
 static gboolean
 verify (const EditTarget *target, const Write *write, GError **error)
 {
-  const gsize len = write->bytes->len;
-  g_autofree guint8 *found = g_malloc (len);
+  gsize size;
+  const guint8 *bytes = g_bytes_get_data (write->bytes, &size);
+  gboolean is_same = TRUE;
+  gsize len;
 
-  if (!read_all (target, write->offset, found, len, error))
-    return FALSE;
-  if (memcmp (found, write->bytes->data, len) == 0)
+  for (gsize at = 0; at < size && is_same; at += len)
+    {
+      len = MIN (BLOCK_SIZE, size - at);
+      if (!compare_block (target, write->offset + at, bytes + at, len,
+                          &is_same, error))
+        return FALSE;
+    }
+  if (is_same)
     return TRUE;
 
   g_set_error (error, EDIT_ERROR, EDIT_ERROR_WRITE,
@@ -463,9 +512,10 @@ do_step (const EditTarget *target, const GPtrArray *step, gboolean undo,
   for (guint i = 0; i < writes->len; i++)
     {
       const Write *write = &g_array_index (writes, Write, i);
+      gsize len;
+      const guint8 *bytes = g_bytes_get_data (write->bytes, &len);
 
-      if (!write_all (target, write->offset, write->bytes->data,
-                      write->bytes->len, error))
+      if (!write_all (target, write->offset, bytes, len, error))
         return FALSE;
     }
   if (!sync_all (target, error))
@@ -476,7 +526,8 @@ do_step (const EditTarget *target, const GPtrArray *step, gboolean undo,
       const Write *write = &g_array_index (writes, Write, i);
 
       posix_fadvise (target->fd, (off_t) write->offset,
-                     (off_t) write->bytes->len, POSIX_FADV_DONTNEED);
+                     (off_t) g_bytes_get_size (write->bytes),
+                     POSIX_FADV_DONTNEED);
       if (!verify (target, write, error))
         return FALSE;
     }
