@@ -10,6 +10,10 @@
 #include "qcow2/error.h"
 #include "render/plan.h"
 
+/* The text of a plan is written to its file in pieces of this size, in
+ * bytes. */
+#define WRITE_SIZE (64 * 1024)
+
 void
 edit_options_clear (EditOptions *options)
 {
@@ -32,22 +36,54 @@ edit_run_check_operands (Tool *tool, guint n, const char *names,
   return FALSE;
 }
 
-/* Prints the plan in the format that --output selects. */
-static void
-print_plan (Tool *tool, const PlanTitle *title, const EditPlan *plan)
+/* Prints the plan in the format that --output selects.  Fails with
+ * OUTPUT_ERROR, but not for JSON. */
+static gboolean
+print_plan (Tool *tool, const PlanTitle *title, const EditPlan *plan,
+            GError **error)
 {
   const OptionsOutput output = tool_get_output (tool);
   GString *text = tool_get_text (tool);
+  PlanPosition at = { 0 };
 
-  if (output == OPTIONS_OUTPUT_TEXT)
+  if (output != OPTIONS_OUTPUT_TEXT)
     {
-      plan_append_text (text, title, plan);
-      return;
+      g_autoptr (Emitter) emitter
+          = emitter_new_json (text, output == OPTIONS_OUTPUT_JSON);
+      plan_describe (emitter, title, plan);
+      return TRUE;
     }
 
-  g_autoptr (Emitter) emitter
-      = emitter_new_json (text, output == OPTIONS_OUTPUT_JSON);
-  plan_describe (emitter, title, plan);
+  while (plan_append_part (text, title, plan, &at))
+    {
+      if (!tool_flush (tool, error))
+        return FALSE;
+    }
+
+  return TRUE;
+}
+
+/* Writes PLAN to FILE. */
+static gboolean
+write_plan (EditPlanFile *file, const PlanTitle *title, const EditPlan *plan,
+            GError **error)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+  PlanPosition at = { 0 };
+  gboolean is_left = TRUE;
+
+  while (is_left)
+    {
+      is_left = plan_append_part (text, title, plan, &at);
+      if (is_left && text->len < WRITE_SIZE)
+        continue;
+      if (!edit_plan_file_write (file, text->str, text->len, error))
+        return FALSE;
+
+      g_string_truncate (text, 0);
+    }
+
+  return edit_plan_file_keep (file, error);
 }
 
 /* Saves the plan in the file that --save-plan names.  Returns FALSE if that
@@ -62,11 +98,12 @@ save_plan (const EditRunJob *job, const PlanTitle *title, const EditPlan *plan,
   if (path == NULL)
     return TRUE;
 
-  g_autoptr (GString) text = g_string_new (NULL);
-  plan_append_text (text, title, plan);
-  *file = edit_plan_file_create (path, text->str, text->len, error);
-  if (*file != NULL)
-    return TRUE;
+  g_autoptr (EditPlanFile) created = edit_plan_file_create (path, error);
+  if (created != NULL && write_plan (created, title, plan, error))
+    {
+      *file = g_steal_pointer (&created);
+      return TRUE;
+    }
 
   g_autofree char *escaped = usage_escape (path);
   g_prefix_error (
@@ -126,18 +163,15 @@ do_edit (Tool *tool, EditWork *work, const EditRunJob *job, GError **error)
       || !save_plan (job, &title, work->plan, &file, error))
     return FALSE;
   if (job->options->dry_run)
-    {
-      print_plan (tool, &title, work->plan);
-      return TRUE;
-    }
+    return print_plan (tool, &title, work->plan, error);
 
   const gboolean changes = !edit_plan_is_empty (work->plan);
   if (!edit_work_commit (work, error))
     return FALSE;
   if (changes && file != NULL)
     note_done (work, job, file);
-  if (prints)
-    print_plan (tool, &title, work->plan);
+  if (prints && !print_plan (tool, &title, work->plan, error))
+    return FALSE;
   if (changes && job->done != NULL
       && !job->done (tool, work, job->data, error))
     return FALSE;

@@ -22,6 +22,9 @@
 struct EditPlanFile
 {
   int fd;
+  char *path;
+  gsize size;       /* bytes that were written */
+  gboolean is_kept; /* all of the plan is on the disk */
 };
 
 static void
@@ -124,7 +127,13 @@ write_all (int fd, const char *text, gsize len, GError **error)
       len -= (gsize) written;
     }
 
-  if (fsync (fd) == 0)
+  return TRUE;
+}
+
+static gboolean
+sync_file (const EditPlanFile *file, GError **error)
+{
+  if (fsync (file->fd) == 0)
     return TRUE;
 
   set_error (error, "cannot write");
@@ -153,22 +162,11 @@ sync_folder (const char *path, GError **error)
   return synced;
 }
 
-/* Creates the file PATH, which must not exist, with the LEN bytes at TEXT, and
- * makes sure that it is on the disk.  If that fails, removes it again.  Fails
- * with EDIT_ERROR_PLAN, also if the file could not be read back. */
+/* Creates the file PATH, which must not exist.  It is removed again unless
+ * edit_plan_file_keep () succeeds.  Fails with EDIT_ERROR_PLAN. */
 EditPlanFile *
-edit_plan_file_create (const char *path, const char *text, gsize len,
-                       GError **error)
+edit_plan_file_create (const char *path, GError **error)
 {
-  if (len > MAX_SIZE - DONE_SIZE)
-    {
-      g_set_error (error, EDIT_ERROR, EDIT_ERROR_PLAN,
-                   "it would have %" G_GSIZE_FORMAT
-                   " bytes, more than apply reads: do the edit without it",
-                   len);
-      return NULL;
-    }
-
   const int fd = open (path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 
   if (fd < 0)
@@ -176,24 +174,47 @@ edit_plan_file_create (const char *path, const char *text, gsize len,
       set_error (error, "cannot create");
       return NULL;
     }
-  if (!write_all (fd, text, len, error) || !sync_folder (path, error))
-    {
-      close (fd);
-      unlink (path);
-      return NULL;
-    }
 
   EditPlanFile *file = g_new0 (EditPlanFile, 1);
   file->fd = fd;
+  file->path = g_strdup (path);
   return file;
 }
 
-/* Appends TEXT to FILE, and makes sure that it is on the disk.  Fails with
- * EDIT_ERROR_PLAN. */
+/* Writes the LEN bytes at TEXT, a part of the plan, to FILE.  Fails with
+ * EDIT_ERROR_PLAN, also if the plan becomes too long to be read back. */
+gboolean
+edit_plan_file_write (EditPlanFile *file, const char *text, gsize len,
+                      GError **error)
+{
+  if (len > MAX_SIZE - DONE_SIZE - file->size)
+    {
+      g_set_error (error, EDIT_ERROR, EDIT_ERROR_PLAN,
+                   "apply does not read so long a plan: do the edit without "
+                   "--save-plan");
+      return FALSE;
+    }
+
+  file->size += len;
+  return write_all (file->fd, text, len, error);
+}
+
+/* Makes sure that FILE, to which all of the plan was written, is on the disk.
+ * Fails with EDIT_ERROR_PLAN. */
+gboolean
+edit_plan_file_keep (EditPlanFile *file, GError **error)
+{
+  file->is_kept = sync_file (file, error) && sync_folder (file->path, error);
+  return file->is_kept;
+}
+
+/* Appends the line TEXT, which says that the plan was carried out, to FILE,
+ * and makes sure that it is on the disk.  Fails with EDIT_ERROR_PLAN. */
 gboolean
 edit_plan_file_append (EditPlanFile *file, const char *text, GError **error)
 {
-  return write_all (file->fd, text, strlen (text), error);
+  return write_all (file->fd, text, strlen (text), error)
+         && sync_file (file, error);
 }
 
 void
@@ -203,5 +224,8 @@ edit_plan_file_free (EditPlanFile *file)
     return;
 
   close (file->fd);
+  if (!file->is_kept)
+    unlink (file->path);
+  g_free (file->path);
   g_free (file);
 }

@@ -10,6 +10,9 @@
 #include "render/digits.h"
 #include "render/format.h"
 
+/* The number of bytes of a run in a part of the text. */
+#define PART_SIZE 4096
+
 /* A run as JSON shows it. */
 typedef struct
 {
@@ -32,12 +35,14 @@ static const Qcow2Field change_fields[]
         C (new, QCOW2_WORD), C (field, QCOW2_WORD), C (note, QCOW2_WORD),
         QCOW2_FIELD_END };
 
+/* Appends the bytes of RUN from START to END, in hexadecimal. */
 static void
-append_hex (GString *out, const EditRun *run, gboolean old)
+append_hex (GString *out, const EditRun *run, gboolean old, gsize start,
+            gsize end)
 {
   const guint8 *bytes = edit_run_get_bytes (run, old);
 
-  for (gsize i = 0; i < edit_run_get_size (run); i++)
+  for (gsize i = start; i < end; i++)
     digits_append_byte (out, bytes[i]);
 }
 
@@ -74,35 +79,75 @@ append_comment (GString *out, const EditRun *run)
     append_note (out, run->note);
 }
 
-/* Appends PLAN to OUT as text, which edit_plan_parse () reads back. */
-void
-plan_append_text (GString *out, const PlanTitle *title, const EditPlan *plan)
+static void
+append_title (GString *out, const PlanTitle *title)
 {
   g_string_append (out, EDIT_PLAN_MAGIC);
   format_escaped (out, title->command, strlen (title->command));
   g_string_append (out, ", ");
   format_escaped (out, title->path, strlen (title->path));
   g_string_append_printf (out, ", %" G_GUINT64_FORMAT " bytes\n", title->size);
+}
 
-  for (guint i = 0; i < edit_plan_get_n_steps (plan); i++)
+/* Appends the next part of the line of the run at AT: of its old bytes, or
+ * then of its new ones.  Returns FALSE after the last part. */
+static gboolean
+append_bytes (GString *out, PlanPosition *at)
+{
+  const EditRun *run = at->run;
+  const gsize size = edit_run_get_size (run);
+  const gboolean old = !at->in_new;
+  const gsize end = at->pos + MIN (PART_SIZE, size - at->pos);
+
+  if (old && at->pos == 0)
+    g_string_append_printf (out, "0x%" G_GINT64_MODIFIER "x: ", run->offset);
+  append_hex (out, run, old, at->pos, end);
+  at->pos = end;
+  if (end < size)
+    return TRUE;
+
+  g_string_append (out, old ? " -> " : "");
+  at->in_new = old;
+  at->pos = 0;
+  return old;
+}
+
+/* Appends the part of the text of PLAN that is at AT to OUT, and moves AT to
+ * the next one.  The parts are short, apart from the title and notes.  Returns
+ * FALSE if there was none left. */
+gboolean
+plan_append_part (GString *out, const PlanTitle *title, const EditPlan *plan,
+                  PlanPosition *at)
+{
+  if (!at->is_begun)
     {
-      const GPtrArray *step = edit_plan_get_step (plan, i);
-
-      for (guint k = 0; k < step->len; k++)
-        {
-          const EditRun *run = edit_step_get_run (step, k);
-
-          g_string_append_printf (out,
-                                  "0x%" G_GINT64_MODIFIER "x: ", run->offset);
-          append_hex (out, run, TRUE);
-          g_string_append (out, " -> ");
-          append_hex (out, run, FALSE);
-          append_comment (out, run);
-          g_string_append_c (out, '\n');
-        }
-      if (step->len > 0)
-        g_string_append (out, EDIT_PLAN_SYNC "\n");
+      append_title (out, title);
+      at->is_begun = TRUE;
+      at->run = edit_plan_next_run (plan, &at->next);
+      return TRUE;
     }
+  if (at->run == NULL)
+    return FALSE;
+  if (append_bytes (out, at))
+    return TRUE;
+
+  const guint step = at->next.step;
+  append_comment (out, at->run);
+  g_string_append_c (out, '\n');
+  at->run = edit_plan_next_run (plan, &at->next);
+  if (at->run == NULL || at->next.step != step)
+    g_string_append (out, EDIT_PLAN_SYNC "\n");
+  return TRUE;
+}
+
+/* Appends PLAN to OUT as text, which edit_plan_parse () reads back. */
+void
+plan_append_text (GString *out, const PlanTitle *title, const EditPlan *plan)
+{
+  PlanPosition at = { 0 };
+
+  while (plan_append_part (out, title, plan, &at))
+    ;
 }
 
 /* Appends the line that says that a plan was carried out and left the file as
@@ -126,8 +171,8 @@ describe_run (Emitter *emitter, guint step, const EditRun *run)
     .step = step, .offset = run->offset, .field = run->field, .note = run->note
   };
 
-  append_hex (old, run, TRUE);
-  append_hex (new, run, FALSE);
+  append_hex (old, run, TRUE, 0, edit_run_get_size (run));
+  append_hex (new, run, FALSE, 0, edit_run_get_size (run));
   change.old = old->str;
   change.new = new->str;
 

@@ -17,6 +17,18 @@ typedef struct
   guint64 size;        /* of the image, in bytes */
 } PlanTitle;
 
+/* A position in the text of a plan.  It begins as zeroes. */
+typedef struct
+{
+  gboolean is_begun;  /* the title was written */
+  const EditRun *run; /* the current one, NULL after the last */
+  EditPosition next;  /* of the run after RUN */
+  gboolean in_new;    /* the old bytes of RUN were written */
+  gsize pos;          /* in the old or new bytes of RUN */
+} PlanPosition;
+
+gboolean plan_append_part (GString *out, const PlanTitle *title,
+                           const EditPlan *plan, PlanPosition *at);
 void plan_append_text (GString *out, const PlanTitle *title,
                        const EditPlan *plan);
 void plan_append_done (GString *out, const EditStamp *stamp);

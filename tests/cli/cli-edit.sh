@@ -220,6 +220,51 @@ check 'a directory in the first cluster: check proposes to hide it' \
 check 'a directory in the first cluster: and not to edit it' \
   test "$(grep -c remove-bitmap "$out")" = 0
 
+# A directory of 16 MiB, of which only one copy is in memory.
+fresh two-bitmaps
+python3 - "$image" << 'END'
+import struct
+import sys
+
+with open(sys.argv[1], 'r+b') as file:
+    file.seek(0x2c0000)
+    first, second = file.read(32), file.read(32)
+    # Of the second entry, most is extra data.
+    second = (second[:20] + struct.pack('>I', (16 << 20) - 64)
+              + bytes(range(1, 251)) * 67108 + second[24:])
+    second += bytes((16 << 20) - 32 - len(second))
+    file.seek(0x208)
+    file.write(struct.pack('>QQ', 16 << 20, 0x400000))
+    file.seek(0x400000)
+    file.write(first + second)
+END
+cp -p --sparse=always "$image" "$image.before"
+limit_memory
+(
+  if [ "$memory" != 0 ]; then
+    ulimit -v $((memory / 1024))
+  fi
+  tool remove-bitmap --force --save-plan="$tmp/plan" --index=0 "$image"
+  echo "$status" > "$tmp/status"
+)
+status=$(cat "$tmp/status")
+expect_done 'a large directory'
+check 'a large directory: its entries are moved' cmp -s \
+  <(tail -c +$((0x400021)) "$image.before"; head -c 32 /dev/zero) \
+  <(tail -c +$((0x400001)) "$image")
+if [ -z "$few" ]; then
+  cp "$image" "$tmp/large"
+  patch 0x13ff000 00
+  tool apply --reverse --force "$tmp/plan" "$image"
+  expect_refusal 'a large directory: a byte that is not of the plan' 1 \
+    '*: 0x13ff000: there is 0x00*'
+  cp "$tmp/large" "$image"
+  tool apply --reverse --force "$tmp/plan" "$image"
+  expect_done 'a large directory: put back'
+  check 'a large directory: all bytes are as before' \
+    cmp -s "$image" "$image.before"
+fi
+
 # Entries without an end.
 while read -r name index; do
   fresh "$name"

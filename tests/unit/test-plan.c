@@ -165,6 +165,22 @@ write_runs (guint n_runs)
   return text;
 }
 
+/* A contradiction late in a long run. */
+static void
+test_long_run (void)
+{
+  g_autoptr (GString) text = g_string_new (TITLE);
+  g_autoptr (GError) error = NULL;
+
+  g_string_append_printf (text, "0x10: %010000d -> 1%09999d\nsync\n", 0, 0);
+  g_string_append_printf (text, "0x10: 1%08999d1%0999d -> %010000d\nsync\n", 0,
+                          0, 0);
+  g_assert_null (edit_plan_parse (text->str, text->len, &error));
+  g_assert_error (error, EDIT_ERROR, EDIT_ERROR_PLAN);
+  /* 0x10 + 9000 / 2 */
+  g_assert_nonnull (strstr (error->message, "0x11a4 "));
+}
+
 static void
 test_too_long (void)
 {
@@ -188,8 +204,12 @@ test_too_large (void)
   g_autofree char *path = g_build_filename (folder, "plan", NULL);
   g_autoptr (GError) error = NULL;
 
-  g_assert_null (edit_plan_file_create (path, text, len, &error));
+  EditPlanFile *file = edit_plan_file_create (path, &error);
+  g_assert_no_error (error);
+  g_assert_true (edit_plan_file_write (file, TITLE, strlen (TITLE), &error));
+  g_assert_false (edit_plan_file_write (file, text, len, &error));
   g_assert_error (error, EDIT_ERROR, EDIT_ERROR_PLAN);
+  edit_plan_file_free (file);
   g_assert_cmpint (g_rmdir (folder), ==, 0);
 }
 
@@ -356,6 +376,7 @@ main (int argc, char **argv)
   g_test_add_func ("/plan/bad", test_bad);
   g_test_add_func ("/plan/cut-done", test_cut_done);
   g_test_add_func ("/plan/nul", test_nul);
+  g_test_add_func ("/plan/long-run", test_long_run);
   g_test_add_func ("/plan/too-long", test_too_long);
   g_test_add_func ("/plan/too-large", test_too_large);
   g_test_add_func ("/plan/overlay", test_overlay);
