@@ -59,6 +59,16 @@ is_unframed (const Qcow2DirectoryFacts *facts)
          || facts->end == QCOW2_DIRECTORY_ENTRY_TRUNCATED;
 }
 
+/* Returns whether the bytes that are not an entry may be what is left of one.
+ * Too few bytes for an entry are not if nb_bitmaps does not count it. */
+static gboolean
+may_be_entry (const Qcow2DirectoryFacts *facts, guint64 nb_bitmaps)
+{
+  return facts->end == QCOW2_DIRECTORY_ENTRY_TRUNCATED
+         || (facts->end == QCOW2_DIRECTORY_HEAD_TRUNCATED
+             && facts->n_entries < nb_bitmaps);
+}
+
 /* Stores in *PLACE where entry INDEX of DIRECTORY is, and its name and those
  * of the others in REMOVAL.  Adds a reason to refuse if that is unknown. Fails
  * with QCOW2_ERROR_NOT_FOUND or QCOW2_ERROR_READ. */
@@ -114,9 +124,9 @@ find_place (EditWork *work, Qcow2Directory *directory, guint64 index,
       return FALSE;
     }
 
-  /* After an entry that cannot be framed, its bytes follow all the same. */
-  if (place->next == facts->declared_end && is_unframed (facts)
-      && facts->pos > place->entry)
+  /* An entry that cannot be framed stays behind the last one that can. */
+  if (place->next == facts->declared_end && facts->pos > place->entry
+      && may_be_entry (facts, work->image->bitmaps.nb_bitmaps))
     place->next = facts->pos;
   return TRUE;
 }

@@ -293,6 +293,35 @@ check 'nb_bitmaps is as before' [ "$(bytes 0x200 4)" = 00000001 ]
 tool check --metadata "$image"
 expect 'the bitmap that is counted is left' 0
 
+# Bytes after the last entry, too few for another one, go with it.  The bitmap
+# that check proposes to remove is such an entry.
+fresh directory-size-96
+tool remove-bitmap --index=2 --save-plan="$tmp/plan" "$image"
+expect_done 'remove zeroes that nb_bitmaps does not count'
+check 'the directory has its two entries' \
+  [ "$(bytes 0x200 16)" = 00000002000000000000000000000040 ]
+tool check --metadata "$image"
+expect 'and is sound' 0
+tool apply --reverse --force "$tmp/plan" "$image"
+check 'all bytes are as before' cmp -s "$image" "$image.before"
+fresh directory-size-72
+patch 0x2c0040 0102030405060708
+tool remove-bitmap --index=1 "$image"
+expect_done 'remove the last bitmap before such bytes'
+check 'the first entry is left' \
+  [ "$(bytes 0x200 16)" = 00000001000000000000000000000020 ]
+check 'and zeroes' [ "$(bytes 0x2c0020 40)" = "$(printf '%080d' 0)" ]
+tool check --metadata "$image"
+expect 'the directory is sound' 0
+# Unless nb_bitmaps counts an entry there.
+fresh directory-size-72
+patch 0x200 00000003
+patch 0x2c0040 0102030405060708
+tool remove-bitmap --force --index=1 "$image"
+expect_done 'remove a bitmap before one that is cut off'
+check 'its bytes stay' [ "$(bytes 0x200 16).$(bytes 0x2c0020 8)" = \
+  00000002000000000000000000000028.0102030405060708 ]
+
 # Plans.
 fresh two-bitmaps
 tool remove-bitmap --dry-run --index=0 "$image"
