@@ -5,12 +5,13 @@
   edit-faults.py [--seed N] [--faults N] [--jobs N]
 
 strace makes each call of an editing command, from the opening of the image on,
-fail once (ENOSPC, EIO), makes this call and all later ones of its kind fail,
-or kills the command there.  Without --faults, all of these are tried, and
-otherwise N for each command, chosen at random.  Prints a line for each
-command: its words and, after a tab, the reason if a fault is wrong.
+fail once (ENOSPC, EIO, EINTR), makes this call and all later ones of its kind
+fail, or kills the command there.  Calls for memory fail with ENOMEM, which
+ends the command.  Without --faults, all of these are tried, and otherwise N
+for each command, chosen at random.  Prints a line for each command: its words
+and, after a tab, the reason if a fault is wrong.
 
-* Without SIGKILL, the image is as before if the status is not 0, unless a
+* Unless the command is killed, the image is as before if the status is not 0, unless a
   message says that the old bytes could not be put back.
 * Status 0 means that the edit is done.
 * A reader finds the old or the new image, and bitmaps only where they are
@@ -28,6 +29,7 @@ import random
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -43,6 +45,16 @@ TIMEOUT = 60
 CALLS = ('openat', 'pread64', 'pwrite64', 'fdatasync', 'fsync', 'fallocate',
          'fcntl', 'flock', 'fstat', 'newfstatat', 'fstatfs', 'lseek',
          'fadvise64', 'write', 'read', 'close', 'unlink', 'rt_sigprocmask')
+
+# Calls for memory, and how they fail: brk by returning another address than
+# the one that it was asked for.  GLib ends the process without memory.
+MEMORY = {'brk': 'retval=0', 'mmap': 'error=ENOMEM', 'munmap': 'error=ENOMEM'}
+
+# Calls that cannot fail, or whose failure changes nothing.
+OTHERS = ('exit_group', 'clock_nanosleep')
+
+# The signals by which a command ends when it is killed or has no memory.
+KILLED = (signal.SIGKILL, signal.SIGTRAP, signal.SIGABRT)
 
 # What happens, and from which call on.
 FAULTS = ('error=ENOSPC:when=%d', 'error=EIO:when=%d', 'error=EINTR:when=%d',
@@ -66,6 +78,13 @@ EDITS = [
 
 class Wrong(Exception):
     pass
+
+
+def faults_of(call):
+    """Returns what happens when CALL is made, and from which call on."""
+    if call not in MEMORY:
+        return FAULTS
+    return (MEMORY[call] + ':when=%d', MEMORY[call] + ':when=%d+', FAULTS[-1])
 
 
 def read(path):
@@ -164,8 +183,10 @@ class Case:
                 continue
             numbers[match[1]] += 1
             begun = begun or (match[1] == 'openat' and self.image in line)
-            if begun and match[1] in CALLS:
+            if begun and (match[1] in CALLS or match[1] in MEMORY):
                 found.append((match[1], numbers[match[1]]))
+            elif begun and match[1] not in OTHERS:
+                raise Wrong('an unknown call: ' + line)
         return found
 
     def complete(self, state):
@@ -200,7 +221,7 @@ class Case:
     def judge(self, status, messages):
         """Fails unless the image is as it may be after a run."""
         state = read(self.image)
-        killed = status in (-9, 137)
+        killed = -status in KILLED or status - 128 in KILLED
         put_back = b'could not be put back' not in messages
         if len(state) != len(self.old):
             raise Wrong('the file has another size')
@@ -241,7 +262,7 @@ def run_case(job):
     try:
         case = Case(EDITS[index], folder, images)
         faults = [(call, number, fault) for call, number in case.positions()
-                  for fault in FAULTS]
+                  for fault in faults_of(call)]
         if arguments.faults is not None:
             faults = rng.sample(faults, min(arguments.faults, len(faults)))
         wrong = ''
