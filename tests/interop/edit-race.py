@@ -21,6 +21,7 @@ import os
 import random
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,14 @@ import edit_model as model # noqa: E402
 TOOL = shlex.split(os.environ['QCOW2TOOL'])
 TIMEOUT = 60
 MAGIC = 0x12345678
+
+# What qemu-storage-daemon does: it adds a bitmap, which it writes to the image
+# when it ends.
+DAEMON_COMMANDS = b'''{"execute": "qmp_capabilities"}
+{"execute": "block-dirty-bitmap-add",
+ "arguments": {"node": "disk", "name": "%s", "persistent": true}}
+{"execute": "quit"}
+'''
 
 # The calls at which an edit waits, and the range of their numbers.
 CALLS = {'openat': 20, 'fcntl': 12, 'pread64': 60, 'pwrite64': 4,
@@ -91,6 +100,9 @@ class Round:
         self.before = before
         self.edit = choose_edit(rng)
         self.slows = slows
+        self.others = ['qemu-io', 'qemu-io', 'qemu-img']
+        if shutil.which('qemu-storage-daemon'):
+            self.others.append('qemu-storage-daemon')
         self.plans = [self.path + '.plan-%d' % i for i in range(2)]
         for plan in self.plans:
             if os.path.exists(plan):
@@ -98,14 +110,22 @@ class Round:
         with open(self.path, 'wb') as file:
             file.write(before)
 
-    def start(self, line):
-        return subprocess.Popen(line, stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT)
+    def start(self, line, text=b''):
+        """Starts LINE with TEXT on standard input."""
+        process = subprocess.Popen(line, stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT)
+        try:
+            process.stdin.write(text)
+            process.stdin.close()
+        except BrokenPipeError:
+            pass
+        process.stdin = None
+        return process
 
-    def race(self, other):
-        """Runs the edit and, at some moment, the line OTHER.  Returns the
-        statuses and messages of both."""
+    def race(self, other, text=b''):
+        """Runs the edit and, at some moment, the line OTHER with TEXT on
+        standard input.  Returns the statuses and messages of both."""
         prefix = []
         if self.slows:
             call = self.rng.choice(sorted(CALLS))
@@ -117,7 +137,7 @@ class Round:
         first = self.start(prefix + line_of(self.edit, self.path,
                                             self.plans[0]))
         time.sleep(self.rng.random() * 0.15)
-        second = self.start(other)
+        second = self.start(other, text)
         results = []
         for process in (first, second):
             text = process.communicate(timeout=TIMEOUT)[0]
@@ -158,14 +178,22 @@ class Round:
     def edit_and_qemu(self):
         at = self.rng.randrange(1023) * 65536
         name = 'new-bitmap'
-        writes = self.rng.random() < 0.7
+        kind = self.rng.choice(self.others)
+        writes = kind == 'qemu-io'
+        commands = b''
         if writes:
             other = ['qemu-io', '-f', 'qcow2', '-c', 'write -P 7 %d 64k' % at,
                      self.path]
-        else:
+        elif kind == 'qemu-img':
             other = ['qemu-img', 'bitmap', '--add', '-f', 'qcow2', self.path,
                      name]
-        (edited, text), (wrote, qemu_text) = self.race(other)
+        else:
+            other = [kind, '--blockdev', 'driver=file,node-name=file,filename='
+                     + self.path, '--blockdev',
+                     'driver=qcow2,node-name=disk,file=file',
+                     '--chardev', 'stdio,id=stdio', '--monitor', 'stdio']
+            commands = DAEMON_COMMANDS % name.encode()
+        (edited, text), (wrote, qemu_text) = self.race(other, commands)
         if edited not in (0, 1) or (edited == 1
                                     and b'another program' not in text):
             raise Wrong('status %d: %r' % (edited, text))
@@ -184,7 +212,7 @@ class Round:
             self.check_written(at)
         elif wrote == 0 and name.encode() not in data:
             raise Wrong('the bitmap that QEMU added is gone')
-        return '%d, QEMU %d' % (edited, wrote)
+        return '%d, %s %d' % (edited, kind, wrote)
 
     def is_done(self, data):
         """Returns whether the edit can be seen in DATA."""

@@ -126,6 +126,44 @@ else
   skip 'qemu-nbd serves the image' 'qemu-nbd is not installed'
 fi
 
+# qemu-storage-daemon, which holds its lock as long as it has the image open,
+# even if it exports nothing.  start_daemon READ-ONLY: starts it; it has the
+# image open when this returns.
+start_daemon ()
+{
+  rm -f "$tmp/pid"
+  timeout 60 qemu-storage-daemon --pidfile "$tmp/pid" \
+    --blockdev "driver=file,node-name=file,filename=$image,read-only=$1" \
+    --blockdev "driver=qcow2,node-name=disk,file=file,read-only=$1" \
+    > "$tmp/log" 2>&1 &
+  server=$!
+  for ((i = 0; i < 200; i++)); do
+    [ ! -s "$tmp/pid" ] || return 0
+    kill -0 "$server" 2> /dev/null || return 1
+    sleep 0.05
+  done
+  return 1
+}
+
+if command -v qemu-storage-daemon > /dev/null; then
+  for read_only in off on; do
+    check "qemu-storage-daemon, read-only=$read_only" start_daemon "$read_only"
+    for force in '' --force; do
+      # shellcheck disable=SC2086
+      tool clear-feature-bit $force "$image" autoclear bitmaps
+      expect_refusal "qemu-storage-daemon, read-only=$read_only $force" 1 \
+        '*another program*'
+    done
+    kill "$server"
+    wait "$server"
+    tool set-feature-bit "$image" compatible 5
+    expect "qemu-storage-daemon, read-only=$read_only, has ended" 0
+    cp "$tmp/before" "$image"
+  done
+else
+  skip 'qemu-storage-daemon' 'it is not installed'
+fi
+
 # An edit that is stopped while it holds its lock.
 if command -v strace > /dev/null \
     && strace -o /dev/null true 2> /dev/null \
@@ -145,6 +183,13 @@ if command -v strace > /dev/null \
   check 'qemu-img info -U reads' test $? = 0
   check 'qemu-io does not write meanwhile' \
     test "$(qemu-io -c quit "$image" 2>&1 | grep -c 'Failed to get')" = 1
+  if command -v qemu-storage-daemon > /dev/null; then
+    check 'qemu-storage-daemon does not open it' test \
+      "$(start_daemon off || grep -c 'Failed to get "write" lock' "$tmp/log")" \
+      = 1
+  else
+    skip 'qemu-storage-daemon does not open it' 'it is not installed'
+  fi
   tool set-feature-bit "$image" compatible 5
   expect_refusal 'a second edit' 1 '*another program*'
   wait "$editor"
