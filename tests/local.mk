@@ -112,6 +112,7 @@ shell_tests = \
 	%D%/interop/interop-census.sh \
 	%D%/interop/interop-crash.sh \
 	%D%/interop/interop-disk-map.sh \
+	%D%/interop/interop-edit-devices.sh \
 	%D%/interop/interop-edit-faults.sh \
 	%D%/interop/interop-edit-race.sh \
 	%D%/interop/interop-edit.sh \
