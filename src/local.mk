@@ -109,6 +109,8 @@ layers = \
 	%D%/check/check-numbers.h \
 	%D%/check/check.c \
 	%D%/check/check.h \
+	%D%/check/checked-directory.c \
+	%D%/check/checked-directory.h \
 	%D%/check/cluster-map.c \
 	%D%/check/cluster-map.h \
 	%D%/check/directory-end.c \

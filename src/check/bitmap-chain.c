@@ -6,20 +6,18 @@
 
 #include <string.h>
 
-#include "check/bitmap-checker.h"
 #include "check/directory-rules.h"
-#include "check/opening.h"
-#include "check/verdict.h"
 #include "qcow2/error.h"
 
 /* The bitmaps of a layer. */
 typedef struct
 {
-  Qcow2Findings *findings; /* what was found for an answer */
-  Qcow2Directory *directory;
-  Qcow2BitmapChecker *checker;
-  gboolean is_refused; /* QEMU does not open the layer */
-  GError *error;       /* its bitmaps cannot be known */
+  const Qcow2Layer *source;
+  Qcow2CheckedDirectory *directory; /* NULL before it is opened */
+  Qcow2Findings *findings;          /* what was found for an answer */
+  gboolean is_ready;                /* for an answer */
+  gboolean is_refused;              /* QEMU does not open the layer */
+  GError *error;                    /* its bitmaps cannot be known */
 
   /* The bitmap with the name that was looked up last. */
   gboolean is_found;
@@ -32,42 +30,59 @@ struct Qcow2BitmapChain
   Layer layers[QCOW2_MAX_LAYERS + 1];
 };
 
-/* Opens the bitmap directory of SOURCE, unless damage hides it. */
-static void
-open_directory (Layer *layer, const Qcow2Layer *source)
+/* Opens the bitmap directory of LAYER, which is an image, unless it is open.
+ */
+static gboolean
+open_directory (Layer *layer, GError **error)
 {
-  Qcow2Verdict verdict = QCOW2_VERDICT_INIT;
+  if (layer->directory == NULL)
+    layer->directory = qcow2_checked_directory_open (
+        layer->source->image, layer->source->findings, error);
 
-  layer->directory = qcow2_directory_open_checked (
-      source->image, layer->findings, &layer->error);
-  if (layer->directory == NULL
-      || !qcow2_directory_check_opening (layer->directory, layer->findings,
-                                         &verdict, &layer->error))
+  return layer->directory != NULL;
+}
+
+/* Finds out whether QEMU opens LAYER, which is an image, and whether damage
+ * hides its bitmap directory. */
+static void
+judge_image (Layer *layer)
+{
+  Qcow2Verdict verdict;
+
+  if (!open_directory (layer, &layer->error)
+      || !qcow2_checked_directory_judge (layer->directory, &verdict,
+                                         &layer->error))
     return;
 
-  qcow2_verdict_add (&verdict, source->image, source->findings);
   layer->is_refused = verdict.effect >= QCOW2_EFFECT_REFUSED;
   if (!layer->is_refused
       && (verdict.effect == QCOW2_EFFECT_UNKNOWN
-          || qcow2_directory_is_unknown (layer->directory, source->findings)
-          || qcow2_directory_is_unknown (layer->directory, layer->findings)))
+          || qcow2_directory_is_unknown (
+              qcow2_checked_directory_get (layer->directory),
+              layer->source->findings)))
     g_set_error (&layer->error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT,
                  "the bitmap directory cannot be read: see qcow2tool check");
-  layer->checker
-      = qcow2_bitmap_checker_new (layer->directory, layer->findings);
+  qcow2_bitmap_checker_set_findings (
+      qcow2_checked_directory_get_checker (layer->directory), layer->findings);
 }
 
+/* Prepares LAYER for an answer. */
 static void
-open_layer (Layer *layer, const Qcow2Layer *source)
+prepare (Layer *layer)
 {
+  if (layer->is_ready)
+    return;
+
+  layer->is_ready = TRUE;
   layer->findings = qcow2_findings_new ();
-  if (source->image != NULL)
-    open_directory (layer, source);
-  else if (!source->is_raw)
-    layer->error = g_error_copy (source->error);
+  if (layer->source->image != NULL)
+    judge_image (layer);
+  else if (!layer->source->is_raw)
+    layer->error = g_error_copy (layer->source->error);
 }
 
-/* Opens the bitmap directories of CHAIN, which must outlive the result. */
+/* Returns the bitmaps of CHAIN, which must outlive the result.  Nothing is
+ * read yet. */
 Qcow2BitmapChain *
 qcow2_bitmap_chain_new (const Qcow2Chain *chain)
 {
@@ -75,9 +90,22 @@ qcow2_bitmap_chain_new (const Qcow2Chain *chain)
 
   self->n_layers = qcow2_chain_get_n (chain);
   for (guint i = 0; i < self->n_layers; i++)
-    open_layer (&self->layers[i], qcow2_chain_get (chain, i));
+    self->layers[i].source = qcow2_chain_get (chain, i);
 
   return self;
+}
+
+/* Returns the bitmap directory of the layer at DEPTH, which is an image, for a
+ * caller that shows it.  What is read and found out by that is not read again
+ * for an answer.  Call it before the first answer: findings are added to those
+ * of the layer until then. */
+Qcow2CheckedDirectory *
+qcow2_bitmap_chain_open_directory (Qcow2BitmapChain *self, guint depth,
+                                   GError **error)
+{
+  Layer *layer = &self->layers[depth];
+
+  return open_directory (layer, error) ? layer->directory : NULL;
 }
 
 /* Looks for the bitmap whose name has the LEN bytes at NAME in LAYER, and
@@ -87,15 +115,17 @@ look_up (Layer *layer, const char *name, gsize len)
 {
   layer->is_found = FALSE;
   qcow2_bitmap_clear (&layer->bitmap);
+  prepare (layer);
   if (layer->error != NULL || layer->is_refused || layer->directory == NULL)
     return;
 
-  qcow2_directory_rewind (layer->directory);
+  Qcow2Directory *directory = qcow2_checked_directory_get (layer->directory);
+  qcow2_directory_rewind (directory);
   while (!layer->is_found
-         && qcow2_directory_skip_to_name (layer->directory, name, len))
+         && qcow2_directory_skip_to_name (directory, name, len))
     {
-      const Qcow2Next next = qcow2_directory_next (
-          layer->directory, &layer->bitmap, &layer->error);
+      const Qcow2Next next
+          = qcow2_directory_next (directory, &layer->bitmap, &layer->error);
       gsize found_len = 0;
 
       if (next != QCOW2_NEXT_ITEM)
@@ -110,7 +140,9 @@ look_up (Layer *layer, const char *name, gsize len)
     }
 
   if (layer->is_found)
-    qcow2_bitmap_checker_check (layer->checker, &layer->bitmap, &layer->error);
+    qcow2_bitmap_checker_check (
+        qcow2_checked_directory_get_checker (layer->directory), &layer->bitmap,
+        &layer->error);
 }
 
 /* Stores the answer in *VERDICT if a layer cannot be read: it may have a
@@ -206,8 +238,7 @@ qcow2_bitmap_chain_free (Qcow2BitmapChain *self)
       Layer *layer = &self->layers[i];
 
       qcow2_bitmap_clear (&layer->bitmap);
-      qcow2_bitmap_checker_free (layer->checker);
-      qcow2_directory_free (layer->directory);
+      qcow2_checked_directory_free (layer->directory);
       qcow2_findings_free (layer->findings);
       g_clear_error (&layer->error);
     }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "check/chain.h"
+#include "check/checked-directory.h"
 #include "qcow2/bitmap.h"
 
 G_BEGIN_DECLS
@@ -36,6 +37,9 @@ typedef struct
 typedef struct Qcow2BitmapChain Qcow2BitmapChain;
 
 Qcow2BitmapChain *qcow2_bitmap_chain_new (const Qcow2Chain *chain);
+Qcow2CheckedDirectory *
+qcow2_bitmap_chain_open_directory (Qcow2BitmapChain *self, guint depth,
+                                   GError **error);
 void qcow2_bitmap_chain_judge (Qcow2BitmapChain *self, const char *name,
                                gsize len, Qcow2BitmapChainVerdict *verdict);
 const Qcow2Bitmap *qcow2_bitmap_chain_get (const Qcow2BitmapChain *self,

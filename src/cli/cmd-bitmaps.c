@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#include "check/directory-rules.h"
 #include "cli/commands.h"
 #include "cli/fields.h"
 #include "cli/layers.h"
@@ -168,12 +167,14 @@ asks_for_usable (const Request *request)
                                  "usable"));
 }
 
-/* Shows the selected bitmaps of IMAGE. */
+/* Shows the selected bitmaps of IMAGE, in DIRECTORY unless that is NULL. */
 static gboolean
-show_bitmaps (Tool *tool, Qcow2Image *image, Request *request, GError **error)
+show_bitmaps (Tool *tool, Qcow2Image *image, Request *request,
+              Qcow2CheckedDirectory *directory, GError **error)
 {
   SelectionVisit visit = get_visit (request);
 
+  visit.directory = directory;
   visit.with_verdict
       = tool_get_emitter (tool)->machine_readable || asks_for_usable (request);
   request->n_checked = 0;
@@ -189,13 +190,27 @@ show_bitmaps (Tool *tool, Qcow2Image *image, Request *request, GError **error)
   return FALSE;
 }
 
-/* Shows the selected bitmaps of IMAGE, a layer.  There may be none. */
+/* A layer that is shown. */
+typedef struct
+{
+  Request *request;
+  Qcow2BitmapChain *bitmaps;
+  guint depth;
+} ShownLayer;
+
+/* Shows the selected bitmaps of IMAGE, the layer that DATA names.  There may
+ * be none. */
 static gboolean
 show_layer (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 {
+  const ShownLayer *shown = data;
   g_autoptr (GError) local_error = NULL;
+  Qcow2CheckedDirectory *directory = qcow2_bitmap_chain_open_directory (
+      shown->bitmaps, shown->depth, error);
 
-  if (show_bitmaps (tool, image, data, &local_error))
+  if (directory == NULL)
+    return FALSE;
+  if (show_bitmaps (tool, image, shown->request, directory, &local_error))
     return TRUE;
   if (!g_error_matches (local_error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND))
     {
@@ -208,10 +223,11 @@ show_layer (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   return TRUE;
 }
 
-/* Shows the layers of CHAIN, those with an error included. */
+/* Shows the layers of CHAIN, whose bitmaps are BITMAPS, those with an error
+ * included. */
 static gboolean
-show_layers (Tool *tool, const Qcow2Chain *chain, Request *request,
-             GError **error)
+show_layers (Tool *tool, const Qcow2Chain *chain, Qcow2BitmapChain *bitmaps,
+             Request *request, GError **error)
 {
   Emitter *emitter = tool_get_emitter (tool);
   const guint n = qcow2_chain_get_n (chain);
@@ -221,10 +237,12 @@ show_layers (Tool *tool, const Qcow2Chain *chain, Request *request,
   for (guint i = 0; i < n; i++)
     {
       const Qcow2Layer *layer = qcow2_chain_get (chain, i);
+      ShownLayer shown
+          = { .request = request, .bitmaps = bitmaps, .depth = i };
 
       if (request->list)
         bitmap_list_begin_layer (request->rows, i);
-      if (!tool_show_layer (tool, layer, show_layer, request, error))
+      if (!tool_show_layer (tool, layer, show_layer, &shown, error))
         return FALSE;
       if (request->list && layer->image == NULL)
         bitmap_list_print_error (request->rows, tool_get_text (tool),
@@ -255,10 +273,9 @@ judge_selected (const Request *request, Qcow2BitmapChain *bitmaps,
 
 /* Answers --is valid through the exit status. */
 static gboolean
-answer_chain (Tool *tool, const Qcow2Chain *chain, const Request *request,
-              GError **error)
+answer_chain (Tool *tool, const Qcow2Chain *chain, Qcow2BitmapChain *bitmaps,
+              const Request *request, GError **error)
 {
-  g_autoptr (Qcow2BitmapChain) bitmaps = qcow2_bitmap_chain_new (chain);
   Qcow2BitmapChainVerdict verdict;
 
   if (!judge_selected (request, bitmaps, &verdict, error)
@@ -278,22 +295,55 @@ answer_chain (Tool *tool, const Qcow2Chain *chain, const Request *request,
   return FALSE;
 }
 
-/* Shows, for each selected bitmap of the top of CHAIN, whether it and those
- * below with its name are a chain. */
+/* Stores entry INDEX of CHECKED, which each answer moves, in *BITMAP.  An
+ * entry without a name ends the directory: it is the last one. */
+static Qcow2Next
+read_entry (const Qcow2CheckedDirectory *checked, guint64 index,
+            Qcow2Bitmap *bitmap, GError **error)
+{
+  Qcow2Directory *directory = qcow2_checked_directory_get (checked);
+
+  qcow2_directory_rewind (directory);
+  if (!qcow2_directory_skip_to_index (directory, index))
+    return QCOW2_NEXT_END;
+
+  const Qcow2Next next = qcow2_directory_next (directory, bitmap, error);
+  return next == QCOW2_NEXT_ITEM && bitmap->index != index ? QCOW2_NEXT_END
+                                                           : next;
+}
+
+/* Shows whether BITMAP, one of the top layer's, and those in BITMAPS with its
+ * name are a chain, unless it is not selected. */
 static gboolean
-show_chains (Tool *tool, const Qcow2Chain *chain, const Request *request,
-             GError **error)
+show_chain (Tool *tool, Qcow2BitmapChain *bitmaps, const Request *request,
+            const Qcow2Bitmap *bitmap, GError **error)
+{
+  Qcow2BitmapChainVerdict verdict;
+  gsize len;
+
+  if (bitmap->name == NULL || !selection_matches (&request->selection, bitmap))
+    return TRUE;
+
+  const char *name = g_bytes_get_data (bitmap->name, &len);
+  qcow2_bitmap_chain_judge (bitmaps, name, len, &verdict);
+  bitmap_chain_describe (tool_get_emitter (tool), bitmap->name, &verdict);
+  return tool_flush (tool, error);
+}
+
+/* Shows, for each selected bitmap of the top of CHAIN, whether it and those
+ * in BITMAPS with its name are a chain. */
+static gboolean
+show_chains (Tool *tool, const Qcow2Chain *chain, Qcow2BitmapChain *bitmaps,
+             const Request *request, GError **error)
 {
   Emitter *emitter = tool_get_emitter (tool);
-  g_autoptr (Qcow2BitmapChain) bitmaps = qcow2_bitmap_chain_new (chain);
-  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-  g_autoptr (Qcow2Directory) directory = qcow2_directory_open_checked (
-      qcow2_chain_get (chain, 0)->image, findings, error);
+  Qcow2CheckedDirectory *top
+      = qcow2_bitmap_chain_open_directory (bitmaps, 0, error);
   g_auto (Qcow2Bitmap) bitmap = { 0 };
   Qcow2BitmapChainVerdict verdict;
   Qcow2Next next;
 
-  if (directory == NULL
+  if (top == NULL
       || (request->selection.name != NULL
           && !judge_selected (request, bitmaps, &verdict, error)))
     return FALSE;
@@ -301,19 +351,10 @@ show_chains (Tool *tool, const Qcow2Chain *chain, const Request *request,
     return TRUE;
 
   emitter_begin (emitter, EMITTER_LIST, "chains", NULL);
-  while ((next = qcow2_directory_next (directory, &bitmap, error))
-         == QCOW2_NEXT_ITEM)
+  for (guint64 i = 0;
+       (next = read_entry (top, i, &bitmap, error)) == QCOW2_NEXT_ITEM; i++)
     {
-      gsize len;
-
-      if (bitmap.name == NULL
-          || !selection_matches (&request->selection, &bitmap))
-        continue;
-
-      const char *name = g_bytes_get_data (bitmap.name, &len);
-      qcow2_bitmap_chain_judge (bitmaps, name, len, &verdict);
-      bitmap_chain_describe (emitter, bitmap.name, &verdict);
-      if (!tool_flush (tool, error))
+      if (!show_chain (tool, bitmaps, request, &bitmap, error))
         return FALSE;
     }
   emitter_end (emitter);
@@ -328,19 +369,20 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   if (request->list)
     bitmap_list_begin_image (request->rows, tool_get_row_image (tool));
   if (!request->layers.wanted)
-    return show_bitmaps (tool, image, request, error);
+    return show_bitmaps (tool, image, request, NULL, error);
 
   g_autoptr (Qcow2Chain) chain = layers_open (&request->layers, tool, image);
+  g_autoptr (Qcow2BitmapChain) bitmaps = qcow2_bitmap_chain_new (chain);
   if (request->is != NULL)
-    return answer_chain (tool, chain, request, error);
+    return answer_chain (tool, chain, bitmaps, request, error);
 
-  if (!show_layers (tool, chain, request, error))
+  if (!show_layers (tool, chain, bitmaps, request, error))
     return FALSE;
 
   /* A table has no place for them, but a name must be found somewhere. */
   const gboolean needs_chains
       = !request->list || request->selection.name != NULL;
-  return !needs_chains || show_chains (tool, chain, request, error);
+  return !needs_chains || show_chains (tool, chain, bitmaps, request, error);
 }
 
 /* Fails with a usage error if --backing-chain does not go with the other

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "check/directory-rules.h"
-#include "check/opening.h"
 #include "cli/search.h"
 #include "cli/usage.h"
 #include "qcow2/error.h"
@@ -172,11 +171,11 @@ selection_find (const Selection *selection, SelectionUse use,
 static gboolean
 walk_up_to (const Selection *selection, const SelectionVisit *visit,
             SelectionFunc show, guint64 last, const Qcow2Verdict *verdict,
-            Tool *tool, Qcow2Image *image, Qcow2Directory *directory,
-            GError **error)
+            Tool *tool, Qcow2Image *image,
+            const Qcow2CheckedDirectory *checked, GError **error)
 {
-  g_autoptr (Qcow2BitmapChecker) checker
-      = qcow2_bitmap_checker_new (directory, tool_get_findings (tool));
+  Qcow2BitmapChecker *checker = qcow2_checked_directory_get_checker (checked);
+  Qcow2Directory *directory = qcow2_checked_directory_get (checked);
   g_auto (Qcow2Bitmap) bitmap = { 0 };
   ReportScope scope = REPORT_SCOPE (QCOW2_PART_BITMAPS);
   gboolean any = FALSE;
@@ -213,15 +212,15 @@ walk_up_to (const Selection *selection, const SelectionVisit *visit,
   return FALSE;
 }
 
-/* Stores in *VERDICT whether QEMU opens the image of DIRECTORY.  Failed reads
+/* Stores in *VERDICT whether QEMU opens the image of CHECKED.  Failed reads
  * are reported and leave the verdict unknown. */
 static void
-check_opening (Tool *tool, Qcow2Directory *directory, Qcow2Verdict *verdict)
+check_opening (Tool *tool, Qcow2CheckedDirectory *checked,
+               Qcow2Verdict *verdict)
 {
   GError *error = NULL;
 
-  if (!qcow2_directory_check_opening (directory, tool_get_findings (tool),
-                                      verdict, &error))
+  if (!qcow2_checked_directory_judge (checked, verdict, &error))
     tool_recover (tool, error, NULL);
 }
 
@@ -276,29 +275,23 @@ refuse_unknown (GError **error)
   return FALSE;
 }
 
-/* Visits each selected bitmap of IMAGE in the order of the directory, and
- * reports the findings on it, or, without a selection, on all bitmaps.  Fails
- * when a function of VISIT fails, with QCOW2_ERROR_NOT_FOUND if the selection
- * matches no bitmap, and as selection_find () does if it matches several where
- * only one is allowed.  A predicate writes no message except the error, which
- * means that there is no answer. */
-gboolean
-selection_visit (const Selection *selection, const SelectionVisit *visit,
-                 Tool *tool, Qcow2Image *image, GError **error)
+/* Visits the bitmaps of IMAGE in CHECKED, its directory, as selection_visit ()
+ * says. */
+static gboolean
+visit_directory (const Selection *selection, const SelectionVisit *visit,
+                 Tool *tool, Qcow2Image *image, Qcow2CheckedDirectory *checked,
+                 GError **error)
 {
   const gboolean selected = selection_is_given (selection);
   const ReportScope all = REPORT_SCOPE (QCOW2_PART_BITMAPS);
   Qcow2Findings *findings = tool_get_findings (tool);
-  g_autoptr (Qcow2Directory) directory
-      = qcow2_directory_open_checked (image, findings, error);
+  Qcow2Directory *directory = qcow2_checked_directory_get (checked);
   guint64 last = G_MAXUINT64;
   Qcow2Verdict opening = QCOW2_VERDICT_INIT;
   const Qcow2Verdict *verdict = visit->with_verdict ? &opening : NULL;
 
-  if (directory == NULL)
-    return FALSE;
   if (verdict != NULL)
-    check_opening (tool, directory, &opening);
+    check_opening (tool, checked, &opening);
 
   if (selected
       && !selection_find (selection, visit->use, directory, &last, error))
@@ -320,10 +313,10 @@ selection_visit (const Selection *selection, const SelectionVisit *visit,
   emitter_begin (tool_get_emitter (tool), EMITTER_LIST, visit->key, NULL);
   const gboolean shown
       = walk_up_to (selection, visit, visit->show, last, verdict, tool, image,
-                    directory, error)
+                    checked, error)
         && (visit->again == NULL
             || walk_up_to (selection, visit, visit->again, last, verdict, tool,
-                           image, directory, error));
+                           image, checked, error));
   emitter_end (tool_get_emitter (tool));
   give_verdict (tool, verdict, FALSE);
   if (!shown)
@@ -337,6 +330,27 @@ selection_visit (const Selection *selection, const SelectionVisit *visit,
   if (!selected)
     tool_report (tool, all);
   return TRUE;
+}
+
+/* Visits each selected bitmap of IMAGE in the order of the directory, and
+ * reports the findings on it, or, without a selection, on all bitmaps.  Fails
+ * when a function of VISIT fails, with QCOW2_ERROR_NOT_FOUND if the selection
+ * matches no bitmap, and as selection_find () does if it matches several where
+ * only one is allowed.  A predicate writes no message except the error, which
+ * means that there is no answer. */
+gboolean
+selection_visit (const Selection *selection, const SelectionVisit *visit,
+                 Tool *tool, Qcow2Image *image, GError **error)
+{
+  if (visit->directory != NULL)
+    return visit_directory (selection, visit, tool, image, visit->directory,
+                            error);
+
+  g_autoptr (Qcow2CheckedDirectory) checked
+      = qcow2_checked_directory_open (image, tool_get_findings (tool), error);
+
+  return checked != NULL
+         && visit_directory (selection, visit, tool, image, checked, error);
 }
 
 void

@@ -3,7 +3,7 @@
 
 #pragma once
 
-#include "check/bitmap-checker.h"
+#include "check/checked-directory.h"
 #include "cli/tool.h"
 
 G_BEGIN_DECLS
@@ -57,6 +57,7 @@ typedef struct
   gpointer data;         /* for SHOW and AGAIN */
   gboolean with_verdict; /* emit whether QEMU opens the image, and use it to
                             tell which bitmaps are usable */
+  Qcow2CheckedDirectory *directory; /* of the image, or NULL to open it */
 } SelectionVisit;
 
 gboolean selection_matches (const Selection *selection,

@@ -435,6 +435,16 @@ check 'union: the base is missing: no output' test ! -s "$out"
 tool bitmaps --backing-chain --name b0 --output=json l0.qcow2
 check 'chain: JSON without an answer' jq -e '.chains[0].valid == null' "$out"
 
+# Damage on the way to the directory damages all bitmaps: the answer must be
+# that of the state.
+image file-ends-in-last-head
+tool bitmaps --backing-chain --name bm0 --is valid "$image"
+expect 'chain: damage before the directory' 2
+tool bitmaps --backing-chain --name bm0 --output=json "$image"
+check 'chain: damage before the directory: JSON' jq -e \
+  '.layers[0].bitmaps[0].state == "damaged" and (.chains[0].valid | not)' \
+  "$out"
+
 # A raw base has no bitmaps.
 layer l0.qcow2 sub/raw.img raw "b0:$on:1"
 tool bitmaps --backing-chain --name b0 --is valid l0.qcow2
@@ -457,6 +467,26 @@ if command -v strace > /dev/null && [ -z "$few" ] \
   strace -f -e trace=network -o "$tmp/trace" $QCOW2TOOL bitmaps \
     --backing-chain l0.qcow2 > /dev/null
   check 'a chain causes no connection' test -z "$(grep '(' "$tmp/trace")"
+
+  # reads LAYER WORDS: prints how often LAYER is read.
+  reads ()
+  {
+    local layer=$1
+
+    shift
+    # shellcheck disable=SC2086 # QCOW2TOOL may be several words
+    strace -f -P "$layer" -e trace=pread64 -o "$tmp/trace" $QCOW2TOOL "$@" \
+      > /dev/null 2>&1
+    grep -c pread64 "$tmp/trace"
+  }
+  for name in l0.qcow2 l1.qcow2; do
+    alone=$(reads "$name" bitmaps --output=json "$name")
+    check "$name is read alone" [ "$alone" -gt 0 ]
+    for output in json text; do
+      check "$name is read once: $output" [ "$(reads "$name" bitmaps \
+        --backing-chain --output=$output l0.qcow2)" -le "$alone" ]
+    done
+  done
 else
   skip 'opens no other file' 'strace is not installed, or cannot trace'
 fi
