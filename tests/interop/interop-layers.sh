@@ -33,4 +33,37 @@ done
 random_layers qemu 15
 random_layers names 12
 
+# add_device FILE: attaches FILE, 8 MiB long, to a loop device: $device.
+add_device ()
+{
+  truncate -s 8M "$1"
+  device=$(losetup --find --show --read-only "$1" 2> log) || return 1
+  on_exit "$(printf 'losetup -d %q' "$device")"
+}
+
+# Layers on block devices, which are longer than the images.
+qemu-img create -q -f qcow2 base.qcow2 3M
+if add_device base.qcow2; then
+  qemu-img create -q -f qcow2 -b "$device" -F qcow2 below.qcow2
+  qemu-img bitmap --add below.qcow2 b0
+  qemu-io -c 'write 1M 64K' below.qcow2 > /dev/null
+  add_device below.qcow2
+  qemu-img create -q -f qcow2 -b "$device" -F qcow2 top.qcow2
+  qemu-img bitmap --add top.qcow2 b0
+  for name in top.qcow2 "$device"; do
+    for output in json human; do
+      qemu-img info -U --backing-chain --output=$output "$name" > expected
+      tool info --backing-chain --output=$output "$name"
+      expect "devices: the status of $name: $output" 0
+      expect_same "devices: info of $name: $output" expected "$out"
+    done
+  done
+  tool bitmaps --backing-chain --name b0 --is valid top.qcow2
+  expect 'devices: the bitmaps are a chain' 0
+  tool bitmap-map --backing-chain --name b0 --contains 1M top.qcow2
+  expect 'devices: a bit of the lower bitmap' 0
+else
+  skip 'devices' "losetup: $(tail -n 1 log)"
+fi
+
 done_testing
