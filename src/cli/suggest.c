@@ -94,3 +94,13 @@ suggest_is_bitmap (const char *name, const char *other)
   return strchr (name, '/') == NULL && !g_str_has_suffix (name, ".qcow2")
          && !g_file_test (name, G_FILE_TEST_EXISTS) && is_file (other);
 }
+
+/* Returns whether PATH is more likely the name of a file for QEMU's programs,
+ * with SUGGEST_QEMU_PREFIX, than a path. */
+gboolean
+suggest_has_qemu_prefix (const char *path)
+{
+  return g_str_has_prefix (path, SUGGEST_QEMU_PREFIX)
+         && !g_file_test (path, G_FILE_TEST_EXISTS)
+         && is_file (path + strlen (SUGGEST_QEMU_PREFIX));
+}

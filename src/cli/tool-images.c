@@ -119,16 +119,39 @@ tool_recover (Tool *tool, GError *read_error, GError **error)
   return TRUE;
 }
 
+/* Appends a hint to the message of ERROR, because of which PATH could not be
+ * opened, if QEMU's programs would have opened a file. */
+static void
+add_hint (GError *error, const char *path)
+{
+  if (!suggest_has_qemu_prefix (path))
+    return;
+
+  char *message
+      = g_strconcat (error->message,
+                     "; an image is named by its path alone, without "
+                     "'" SUGGEST_QEMU_PREFIX "'",
+                     NULL);
+  g_free (error->message);
+  error->message = message;
+}
+
 static Qcow2Image *
 open_image (const Tool *tool, const char *path, Qcow2Findings *findings,
             GError **error)
 {
-  ByteSource *source = tool->root < 0
-                           ? byte_source_open_file (path, error)
-                           : byte_source_open_named (path, tool->root, error);
+  GError *open_error = NULL;
+  ByteSource *source
+      = tool->root < 0
+            ? byte_source_open_file (path, &open_error)
+            : byte_source_open_named (path, tool->root, &open_error);
 
-  return source != NULL ? qcow2_image_open_checked (source, findings, error)
-                        : NULL;
+  if (source != NULL)
+    return qcow2_image_open_checked (source, findings, error);
+
+  add_hint (open_error, path);
+  g_propagate_error (error, open_error);
+  return NULL;
 }
 
 /* Returns whether IMAGE, which may be NULL, has a writer, as describe_end ()

@@ -228,4 +228,19 @@ expect_refusal "--field of a missing file" 1 "$tmp/missing: *"
 tool bitmaps --names -0 "$tmp/vmdk"
 expect_refusal "--names of a VMDK image" 1 "$tmp/vmdk: *"
 
+# A path is used as it is, unlike by QEMU's programs: file: may be part of it.
+image two-bitmaps
+cd "$tmp" || exit 1
+cp "$image" real:name.qcow2
+refused 'a path with file:' file:real:name.qcow2 "cannot open: *; an image is \
+named by its path alone, without 'file:'"
+refused 'a missing file with file:' file:missing \
+  'cannot open: No such file or directory'
+cp "$image" file:real:name.qcow2
+for name in real:name.qcow2 file:real:name.qcow2; do
+  tool info --output=json "$name"
+  expect "a path with a colon: $name" 0
+  check "info of $name" grep -qF "\"filename\": \"$name\"" "$out"
+done
+
 done_testing
