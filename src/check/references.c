@@ -15,6 +15,11 @@
 /* The most bytes of L1 tables that are read, in all walks together. */
 #define MAX_L1_BYTES G_GUINT64_CONSTANT (0x100000000)
 
+/* The most clusters of tables of bitmaps, and of L1 tables of snapshots, that
+ * are passed in a walk.  Thousands of them may be the same large part of the
+ * file, and each of its clusters is counted every time. */
+#define MAX_TABLE_CLUSTERS (1 << 25)
+
 /* The number of entries that are decoded at a time. */
 #define N_ENTRIES 512
 
@@ -62,9 +67,34 @@ is_usable (const Qcow2References *references, const Qcow2SnapshotL1 *l1)
          && (guint64) l1->size * QCOW2_ENTRY_LENGTH <= QCOW2_MAX_L1_BYTES;
 }
 
+/* Takes the clusters of TABLE that are in the file from *CLUSTERS_LEFT, which
+ * may still be passed.  Returns FALSE, and takes none, if they are too many.
+ */
 static gboolean
-walk_snapshots (const Qcow2References *references, Qcow2ReferenceFunc func,
-                gpointer data, GError **error)
+take_clusters (Qcow2References *references, const Qcow2Reference *table,
+               guint64 *clusters_left)
+{
+  const Qcow2Image *image = references->image;
+  const guint64 file_size = byte_source_get_size (image->source);
+  const guint64 in_file
+      = MIN (table->size, file_size - MIN (table->offset, file_size));
+  const guint64 n = qcow2_header_size_to_clusters (&image->header, in_file);
+
+  if (n > *clusters_left)
+    {
+      references->are_too_many = TRUE;
+      return FALSE;
+    }
+
+  *clusters_left -= n;
+  return TRUE;
+}
+
+/* Walks over the L1 tables of snapshots.  *CLUSTERS_LEFT is the number of
+ * clusters of tables that may still be passed. */
+static gboolean
+walk_snapshots (Qcow2References *references, guint64 *clusters_left,
+                Qcow2ReferenceFunc func, gpointer data, GError **error)
 {
   const GArray *l1_tables = references->snapshots->l1_tables;
 
@@ -79,7 +109,9 @@ walk_snapshots (const Qcow2References *references, Qcow2ReferenceFunc func,
               .pointer = l1->pointer,
               .index = i };
 
-      if (is_usable (references, l1) && !func (&reference, data, error))
+      if (is_usable (references, l1)
+          && take_clusters (references, &reference, clusters_left)
+          && !func (&reference, data, error))
         return FALSE;
     }
 
@@ -137,10 +169,11 @@ walk_bits (Qcow2References *references, const Qcow2Bitmap *bitmap,
 }
 
 /* Walks over the directory, the tables and the data of bitmaps.  QEMU counts
- * them only if the bitmaps bit vouches for them. */
+ * them only if the bitmaps bit vouches for them.  *CLUSTERS_LEFT is the number
+ * of clusters of tables that may still be passed. */
 static gboolean
-walk_bitmaps (Qcow2References *references, Qcow2ReferenceFunc func,
-              gpointer data, GError **error)
+walk_bitmaps (Qcow2References *references, guint64 *clusters_left,
+              Qcow2ReferenceFunc func, gpointer data, GError **error)
 {
   const Qcow2Image *image = references->image;
   const Qcow2Reference directory
@@ -175,7 +208,8 @@ walk_bitmaps (Qcow2References *references, Qcow2ReferenceFunc func,
               .pointer = bitmap.file_offset,
               .index = bitmap.index };
 
-      if (!func (&table, data, error)
+      if ((take_clusters (references, &table, clusters_left)
+           && !func (&table, data, error))
           || !walk_bits (references, &bitmap, &entries_left, func, data,
                          error))
         return FALSE;
@@ -213,6 +247,8 @@ qcow2_references_walk_structures (Qcow2References *references,
       .pointer = image->crypto_offset },
   };
 
+  guint64 clusters_left = MAX_TABLE_CLUSTERS;
+
   for (guint i = 0; i < G_N_ELEMENTS (structures); i++)
     {
       Qcow2Reference reference = structures[i];
@@ -222,8 +258,8 @@ qcow2_references_walk_structures (Qcow2References *references,
         return FALSE;
     }
 
-  return walk_snapshots (references, func, data, error)
-         && walk_bitmaps (references, func, data, error);
+  return walk_snapshots (references, &clusters_left, func, data, error)
+         && walk_bitmaps (references, &clusters_left, func, data, error);
 }
 
 /* A walk over a table of offsets. */
