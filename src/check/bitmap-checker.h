@@ -10,7 +10,7 @@
 
 G_BEGIN_DECLS
 
-/* Checks the bitmaps of one image.  An checker remembers the tables that it
+/* Checks the bitmaps of one image.  A checker remembers the tables that it
  * has read, because several bitmaps may share a table. */
 typedef struct Qcow2BitmapChecker Qcow2BitmapChecker;
 
