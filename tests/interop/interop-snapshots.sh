@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# snapshots --list and qemu-img snapshot -l print the same about random images,
-# byte for byte, and the JSON of snapshots has what qemu-img info has.
+# snapshots --list and qemu-img snapshot -l of QEMU 7.2 print the same about
+# random images, byte for byte, and the JSON of snapshots has what qemu-img info
+# has.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
