@@ -380,7 +380,19 @@ def name_of(path, overlay):
     return 'json:' + dump({'file': {'filename': path}})
 
 
+def reduce_layers(text):
+    """Returns JSON of info without what later versions of QEMU add."""
+    layers = json.loads(text)
+    for layer in layers:
+        layer.pop('children', None)
+        layer.pop('limits', None)
+    return layers
+
+
 def names(n):
+    version = demand('qemu-img', '--version').decode()
+    # Later versions print children in the text, too.
+    forms = (['--output=json'], [])[:2 if ' version 7.' in version else 1]
     folders = ['.', 'a', 'a/b', 'c:d', 'e f']
     for folder in folders[1:]:
         os.makedirs(folder, exist_ok=True)
@@ -400,14 +412,14 @@ def names(n):
                    os.path.abspath(path), '%dM' % random.randint(1, 9))
             below = path
         differs = ''
-        for words in (['--output=json'], []):
+        for words in forms:
             wanted = demand('qemu-img', 'info', '--backing-chain', *words,
                             below)
             status, output, messages = tool('info', '--backing-chain', *words,
                                             below)
             if status != 0:
                 differs = 'status %d: %s' % (status, messages.strip())
-            elif (json.loads(output) != json.loads(wanted) if words
+            elif (reduce_layers(output) != reduce_layers(wanted) if words
                   else output != wanted):
                 differs = '%s: %s, not %s' % (below, output[:900],
                                               wanted[:900])

@@ -55,7 +55,9 @@ if add_device base.qcow2; then
       qemu-img info -U --backing-chain --output=$output "$name" > expected
       tool info --backing-chain --output=$output "$name"
       expect "devices: the status of $name: $output" 0
-      expect_same "devices: info of $name: $output" expected "$out"
+      # Later versions print children, too.
+      ! qemu_is_known || [[ $qemu_version != 7.* ]] \
+        || expect_same "devices: info of $name: $output" expected "$out"
     done
   done
   tool bitmaps --backing-chain --name b0 --is valid top.qcow2
