@@ -181,6 +181,25 @@ require_known_qemu ()
   qemu_is_known || skip_all "QEMU $qemu_version is older than 7.2"
 }
 
+# start_qemu_io ARGUMENT...: starts qemu-io, which has its image open when this
+# returns; stop_qemu_io ends it.
+start_qemu_io ()
+{
+  local _
+
+  coproc QEMU { exec timeout 60 qemu-io "$@" 2>&1; }
+  # shellcheck disable=SC2153 # coproc sets it
+  qemu=$QEMU_PID
+  printf 'length\n' >&"${QEMU[1]}"
+  IFS= read -r -t 20 _ <&"${QEMU[0]}"
+}
+
+stop_qemu_io ()
+{
+  printf 'quit\n' >&"${QEMU[1]}"
+  wait "$qemu"
+}
+
 # Builds $tmp/fault-shim.so, which makes reads of an image fail, or skips the
 # whole file.
 require_fault_shim ()

@@ -53,25 +53,6 @@ undo ()
   expect_bytes "$1: undone" "$2" before
 }
 
-# qemu_io PATH: starts qemu-io, which has the image PATH open for writing when
-# this returns; stop_qemu_io ends it.
-qemu_io ()
-{
-  local _
-
-  coproc QEMU { exec timeout 60 qemu-io -f qcow2 "$1" 2>&1; }
-  # shellcheck disable=SC2153 # coproc sets it
-  qemu=$QEMU_PID
-  printf 'length\n' >&"${QEMU[1]}"
-  IFS= read -r -t 20 _ <&"${QEMU[0]}"
-}
-
-stop_qemu_io ()
-{
-  printf 'quit\n' >&"${QEMU[1]}"
-  wait "$qemu"
-}
-
 loop_devices ()
 {
   local device holder i
@@ -90,7 +71,7 @@ loop_devices ()
   undo 'loop device' "$device"
 
   # A lock that is seen counts even with --force.
-  qemu_io "$device"
+  start_qemu_io -f qcow2 "$device"
   edit "$device" --force
   expect_refusal 'loop device: qemu-io writes to it' 1 '*another program*'
   stop_qemu_io

@@ -75,35 +75,17 @@ for locks in 'r,100,1' 'r,102,1' 'r,202,1' 'r,99,1' 'r,0,0' 'w,300,9'; do
   cp "$tmp/before" "$image"
 done
 
-# Programs of QEMU.  qemu_io OPTION...: starts qemu-io, which has the image
-# open when this returns; stop_qemu_io ends it.
-qemu_io ()
-{
-  local _
-
-  coproc QEMU { exec qemu-io "$@" "$image" 2>&1; }
-  # shellcheck disable=SC2153 # coproc sets it
-  qemu=$QEMU_PID
-  printf 'length\n' >&"${QEMU[1]}"
-  IFS= read -r -t 20 _ <&"${QEMU[0]}"
-}
-
-stop_qemu_io ()
-{
-  printf 'quit\n' >&"${QEMU[1]}"
-  wait "$qemu"
-}
-
-qemu_io
+# Programs of QEMU.
+start_qemu_io "$image"
 tool clear-feature-bit "$image" autoclear bitmaps
 expect_refusal 'qemu-io writes' 1 '*another program*'
 stop_qemu_io
 cp "$tmp/before" "$image"
-qemu_io -r
+start_qemu_io -r "$image"
 tool clear-feature-bit "$image" autoclear bitmaps
 expect_refusal 'qemu-io reads, and lets no one write' 1 '*another program*'
 stop_qemu_io
-qemu_io -r -U
+start_qemu_io -r -U "$image"
 tool clear-feature-bit "$image" autoclear bitmaps
 expect 'qemu-io reads with -U' 0
 stop_qemu_io
