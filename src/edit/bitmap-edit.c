@@ -124,7 +124,7 @@ find_place (EditWork *work, Qcow2Directory *directory, guint64 index,
       return FALSE;
     }
 
-  /* An entry that cannot be framed stays behind the last one that can. */
+  /* An entry that cannot be framed is kept, after the last one that can. */
   if (place->next == facts->declared_end && facts->pos > place->entry
       && may_be_entry (facts, work->image->bitmaps.nb_bitmaps))
     place->next = facts->pos;
@@ -274,7 +274,7 @@ check_directory (EditWork *work, const Qcow2Directory *directory)
                         "in the file, or counts no bitmap; to open the image "
                         "without its bitmaps, use " HIDE,
                         image->bitmaps_offset);
-  else if (facts->start < image->header.cluster_size)
+  else if (qcow2_image_directory_is_in_first_cluster (image))
     edit_refuse_always (&work->refusals,
                         QCOW2_HEX_FORMAT
                         ": bitmaps extension: the bitmap directory is in the "

@@ -101,6 +101,14 @@ qcow2_image_read_extensions (Qcow2Image *image, Qcow2ExtensionFunc func,
   return was_read;
 }
 
+/* Returns whether the bitmap directory of IMAGE begins in the first cluster,
+ * which is the header's.  If the size of a cluster is unknown, it does. */
+gboolean
+qcow2_image_directory_is_in_first_cluster (const Qcow2Image *image)
+{
+  return image->bitmaps.bitmap_directory_offset < image->header.cluster_size;
+}
+
 /* Returns whether a running QEMU on this host has IMAGE open for writing.
  * (QEMU, block/file-posix.c: a permission is a shared lock on byte 100 plus
  * its number.) */

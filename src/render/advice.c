@@ -114,15 +114,13 @@ static const char *const framing_rules[]
     = { "BDIR-01", "BDIR-02", "BDIR-04", "BDIR-21", NULL };
 
 /* Returns whether the directory of IMAGE, with the findings FINDINGS, can be
- * edited as far as the bitmap of FINDING.  The first cluster is the
- * header's. */
+ * edited as far as the bitmap of FINDING. */
 static gboolean
 is_removable (const Qcow2Finding *finding, const Qcow2Image *image,
               const Qcow2Findings *findings)
 {
   return finding->subject.bitmap != QCOW2_NO_INDEX
-         && image->bitmaps.bitmap_directory_offset
-                >= image->header.cluster_size
+         && !qcow2_image_directory_is_in_first_cluster (image)
          && !g_strv_contains (framing_rules, finding->rule)
          && qcow2_findings_get_use (findings, QCOW2_BEXT_06_REFUSED)->n == 0
          && qcow2_findings_get_use (findings, QCOW2_BEXT_06_FAR)->n == 0
