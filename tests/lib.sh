@@ -200,6 +200,19 @@ stop_qemu_io ()
   wait "$qemu"
 }
 
+# wait_until PROCESS COMMAND...: waits until COMMAND succeeds.  Returns 1 if
+# PROCESS, which must end by itself in bounded time, has ended before that.
+wait_until ()
+{
+  local process=$1
+
+  shift
+  until "$@"; do
+    kill -0 "$process" 2> /dev/null || return 1
+    sleep 0.02
+  done
+}
+
 # Builds $tmp/fault-shim.so, which makes reads of an image fail, or skips the
 # whole file.
 require_fault_shim ()

@@ -434,8 +434,6 @@ on_exit end_daemon
 # has opened the image.  READ-ONLY and WRITABLE are on or off, and opposites.
 start_daemon ()
 {
-  local i
-
   rm -f pid
   timeout 60 qemu-storage-daemon --pidfile pid \
     --blockdev "driver=file,node-name=file,filename=$1,read-only=$2" \
@@ -444,12 +442,7 @@ start_daemon ()
     --export "type=nbd,id=export,node-name=disk,writable=$3" \
     > qemu.log 2>&1 &
   daemon=$!
-  for ((i = 0; i < 200; i++)); do
-    [ ! -s pid ] || return 0
-    kill -0 "$daemon" 2> /dev/null || return 1
-    sleep 0.05
-  done
-  return 1
+  wait_until "$daemon" test -s pid
 }
 
 if ! command -v qemu-storage-daemon > /dev/null; then
@@ -526,10 +519,7 @@ create busy.qcow2
   done
 ) &
 looker=$!
-for ((i = 0; i < 100; i++)); do
-  [ -s rounds ] && break
-  sleep 0.1
-done
+wait_until "$looker" test -s rounds
 refused=
 for ((i = 0; i < 20; i++)); do
   quietly qemu-io -f qcow2 -c "write $((i * 64))k 64k" busy.qcow2 \

@@ -86,10 +86,7 @@ print('open', flush=True)
 time.sleep(60)
 END
   holder=$!
-  for ((i = 0; i < 200; i++)); do
-    [ ! -s opened ] || break
-    sleep 0.05
-  done
+  wait_until "$holder" test -s opened
   edit "$device" --force
   expect_refusal 'loop device: in exclusive use' 1 '*cannot open: *busy*'
   kill "$holder"
@@ -118,12 +115,7 @@ start_fuse ()
     --export type=fuse,id=e,node-name=file,mountpoint="$tmp/mounted",writable=on \
     > log 2>&1 &
   fuse=$!
-  for ((i = 0; i < 100; i++)); do
-    [ ! -s mounted ] || return 0
-    kill -0 "$fuse" 2> /dev/null || return 1
-    sleep 0.05
-  done
-  return 1
+  wait_until "$fuse" test -s mounted
 }
 
 end_fuse ()

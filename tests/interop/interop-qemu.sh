@@ -716,8 +716,6 @@ end_fuse ()
 
 fuse_file ()
 {
-  local i
-
   if ! command -v nbdfuse > /dev/null || ! command -v qemu-nbd > /dev/null
   then
     skip 'FUSE file' 'nbdfuse or qemu-nbd is not installed'
@@ -729,13 +727,7 @@ fuse_file ()
     > qemu.log 2>&1 &
   fuse_job=$!
   on_exit end_fuse
-  for ((i = 0; i < 100; i++)); do
-    [ ! -e mounted/image ] || break
-    kill -0 "$fuse_job" 2> /dev/null || break
-    sleep 0.05
-  done
-
-  if [ -e mounted/image ]; then
+  if wait_until "$fuse_job" test -e mounted/image; then
     on_device 'FUSE file' mounted/image
   else
     skip 'FUSE file' "nbdfuse: $(tail -n 1 qemu.log)"
