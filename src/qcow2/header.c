@@ -284,8 +284,8 @@ qcow2_header_get_extension_area (const Qcow2Header *header, guint64 *start,
   return TRUE;
 }
 
-/* Reads the backing file name into HEADER if it lies in the file.  Fails with
- * QCOW2_ERROR_READ. */
+/* Reads into HEADER those bytes of the backing file name that lie in the file:
+ * QEMU reads zeroes after its end.  Fails with QCOW2_ERROR_READ. */
 gboolean
 qcow2_header_read_backing_file (ByteSource *source, Qcow2Header *header,
                                 GError **error)
@@ -294,16 +294,17 @@ qcow2_header_read_backing_file (ByteSource *source, Qcow2Header *header,
   const guint32 size = header->backing_file_size;
   const guint64 end = byte_source_get_size (source);
 
-  if (offset == 0 || size == 0 || size > MAX_BACKING_FILE_SIZE || offset > end
-      || size > end - offset)
+  if (offset == 0 || size == 0 || size > MAX_BACKING_FILE_SIZE
+      || offset >= end)
     return TRUE;
 
-  g_autofree guint8 *name = g_malloc (size + 1);
-  if (!byte_source_read (source, offset, name, size, "backing file name",
+  const gsize n_bytes = MIN (size, end - offset);
+  g_autofree guint8 *name = g_malloc (n_bytes);
+  if (!byte_source_read (source, offset, name, n_bytes, "backing file name",
                          error))
     return FALSE;
 
-  header->backing_file = g_bytes_new_take (g_steal_pointer (&name), size);
+  header->backing_file = g_bytes_new_take (g_steal_pointer (&name), n_bytes);
   return TRUE;
 }
 

@@ -496,7 +496,8 @@ else
   for name in two-snapshots version-2-backing-file backing-file-no-format luks \
       crypt-method-1 data-file data-file-with-snapshots lazy-refcounts \
       incompatible-dirty incompatible-corrupt incompatible-dirty-corrupt \
-      version-2-bitmaps backing-name-json backing-name-nul backing-size-1023 \
+      version-2-bitmaps backing-name-json backing-name-nul \
+      backing-name-last-byte backing-name-missing backing-size-1023 \
       backing-offset-in-header autoclear-raw-with-backing crypto-twice \
       snapshot-name-65535 snapshot-extra-data-8 snapshot-extra-data-1024 \
       luks-ivgen-hash-idle size-1-sector name-nul; do

@@ -746,13 +746,22 @@ test_backing_file_nul (void)
   assert_bytes (image->header.backing_file, "base\0raw", 8);
 }
 
+/* QEMU reads zeroes after the end of the file, and opens "base.ra". */
+static void
+test_backing_file_cut (void)
+{
+  g_autoptr (Qcow2Image) image = open_image ("backing-name-last-byte", NULL);
+
+  assert_string (image->header.backing_file, "base.ra");
+}
+
 /* Images without a backing file name that can be read. */
 static const FindingRow no_backing_file[] = {
   { "none", PLAIN, NULL, NULL },
   { "empty", PLAIN, BACKING ("0000000000000200", "00000000"), NULL },
   { "in-header", PLAIN, BACKING ("0000000000000004", "00000004"), NULL },
   { "after-file", PLAIN,
-    BACKING ("0000000000000200", "00000004") " size=0x203", NULL },
+    BACKING ("0000000000000200", "00000004") " size=0x200", NULL },
   { "too-long", PLAIN, BACKING ("0000000000000200", "00010000"), NULL },
   { "wraps", PLAIN, BACKING ("fffffffffffffff8", "00000010"), NULL },
 };
@@ -923,6 +932,7 @@ add_strings (void)
 {
   g_test_add_func ("/header/backing-file/read", test_backing_file);
   g_test_add_func ("/header/backing-file/nul", test_backing_file_nul);
+  g_test_add_func ("/header/backing-file/cut", test_backing_file_cut);
   g_test_add_func ("/header/backing-file/longest", test_longest_backing_file);
   add_rows ("/header/backing-file/none", no_backing_file,
             G_N_ELEMENTS (no_backing_file), test_no_backing_file);
