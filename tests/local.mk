@@ -168,6 +168,7 @@ EXTRA_DIST += \
 	%D%/interop/interop-table.py \
 	%D%/interop/interop-verdict.py \
 	%D%/interop/kill-shim.c \
+	%D%/interop/qemu_version.py \
 	%D%/lib.sh \
 	%D%/may-skip \
 	%D%/oracle/bitmap-bits.py \
@@ -347,7 +348,8 @@ check-sanitizers:
 	$(MAKE) check QCOW2TOOL_SANITIZED=1 TESTS='$(sanitizer_tests)'
 # The other test programs are built by any other suite.
 check-dist:
-	$(MAKE) distcheck TESTS='$(dist_tests)' check_PROGRAMS='$(dist_programs)'
+	$(MAKE) distcheck DISTCHECK_CONFIGURE_FLAGS='CFLAGS=-O0' \
+		TESTS='$(dist_tests)' check_PROGRAMS='$(dist_programs)'
 check-valgrind:
 	$(MAKE) check QCOW2TOOL_SLOW=1 MALLOC_PERTURB_= \
 		TESTS='$(valgrind_tests)' \

@@ -20,6 +20,8 @@ import struct
 import subprocess
 import sys
 
+from qemu_version import get_version
+
 TOOL = os.environ.get('QCOW2TOOL', '').split()
 
 SECRET = ('--object', 'secret,id=s,data=open')
@@ -293,11 +295,6 @@ class Image:
                     text = text.replace(whole.ljust(width),
                                         escape(whole).ljust(width))
         return text
-
-
-def get_version():
-    first = run('qemu-img', '--version').stdout.decode().split('\n')[0]
-    return tuple(map(int, re.findall(r'\d+', first)[:2]))
 
 
 def reduce_json(info, with_children):

@@ -22,6 +22,8 @@ import subprocess
 import sys
 import time
 
+from qemu_version import get_version
+
 TOOL = os.environ.get('QCOW2TOOL', '').split()
 TIMEOUT = 300
 NAME = 'b0'
@@ -390,9 +392,8 @@ def reduce_layers(text):
 
 
 def names(n):
-    version = demand('qemu-img', '--version').decode()
     # Later versions print children in the text, too.
-    forms = (['--output=json'], [])[:2 if ' version 7.' in version else 1]
+    forms = (['--output=json'], [])[:2 if get_version() < (8,) else 1]
     folders = ['.', 'a', 'a/b', 'c:d', 'e f']
     for folder in folders[1:]:
         os.makedirs(folder, exist_ok=True)

@@ -12,11 +12,12 @@ table entries, or a table that is made here, with all kinds of extra data.
 import json
 import os
 import random
-import re
 import shlex
 import struct
 import subprocess
 import sys
+
+from qemu_version import get_version
 
 TOOL = shlex.split(os.environ.get('QCOW2TOOL', 'qcow2tool'))
 ZONES = ['UTC0', 'EST5', 'XYZ-5:45', 'CET-1CEST,M3.5.0,M10.5.0/3',
@@ -187,11 +188,6 @@ class RandomImage:
         if icount is not None and icount != 2**64 - 1:
             theirs['icount'] = signed(icount)
         return theirs
-
-
-def get_version():
-    first = demand('qemu-img', '--version').decode().split('\n')[0]
-    return tuple(map(int, re.findall(r'\d+', first)[:2]))
 
 
 def main():
