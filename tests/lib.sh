@@ -86,16 +86,18 @@ if [ -n "${QCOW2TOOL_SANITIZED-}" ]; then
 fi
 
 # The python3 in the PATH may be a script that searches for the program at
-# every start.
-if python3_path=$(type -P python3) \
-    && { IFS= read -r -n 2 magic < "$python3_path"; [ "$magic" = '#!' ]; } \
-    && python3_path=$(python3 -c 'import sys; print(sys.executable)' \
-      2> /dev/null); then
-  # Also for programs that env starts.
-  PATH=${python3_path%/*}:$PATH
+# every start.  The tests need no module of the site, and some sites take longer
+# to set up than a test.
+if python3_path=$(type -P python3); then
+  IFS= read -r -n 2 magic < "$python3_path"
+  if [ "$magic" = '#!' ] \
+      && python3_path=$(python3 -c 'import sys; print(sys.executable)' \
+        2> /dev/null); then
+    PATH=${python3_path%/*}:$PATH
+  fi
   python3 ()
   {
-    "$python3_path" "$@"
+    command python3 -S "$@"
   }
 fi
 
