@@ -88,11 +88,28 @@ def names():
 
 
 def make_image(name):
-    """Makes an image of the builder and returns its path.  The caller removes
-    it."""
-    path = os.path.join(IMAGES, name + '.qcow2')
-    subprocess.run([MKIMAGE, name, path], check=True)
+    """Returns the path of an image of the builder.  There are others in its
+    folder."""
+    path = os.path.join(folder_of_all(), name + '.qcow2')
+    if not os.path.exists(path):
+        subprocess.run([MKIMAGE, name, path], check=True)
     return path
+
+
+def copy_data(source, path):
+    """Copies a file, but not its holes."""
+    with open(source, 'rb') as old, open(path, 'wb') as new:
+        size = new.truncate(os.fstat(old.fileno()).st_size)
+        at = 0
+        while at < size:
+            try:
+                at = os.lseek(old.fileno(), at, os.SEEK_DATA)
+            except OSError:
+                break # only a hole follows
+            end = os.lseek(old.fileno(), at, os.SEEK_HOLE)
+            os.lseek(new.fileno(), at, os.SEEK_SET)
+            while at < end:
+                at += os.sendfile(new.fileno(), old.fileno(), at, end - at)
 
 
 @functools.lru_cache(maxsize=None)
@@ -109,10 +126,7 @@ def folder_of_all():
 def check_image(name, *options):
     """Returns the answer of check with OPTIONS about an image of the
     builder."""
-    path = os.path.join(folder_of_all(), name + '.qcow2')
-    if not os.path.exists(path):
-        subprocess.run([MKIMAGE, name, path], check=True)
-    return Answer(path, *options)
+    return Answer(make_image(name), *options)
 
 
 def make_encrypted(path, size, secret, options=''):

@@ -118,8 +118,8 @@ class Image:
     def copy(self):
         """Makes a copy in the same folder, because the image may contain
         relative names."""
-        path = os.path.join(findings.IMAGES, 'copy.qcow2')
-        run('cp', '--sparse=always', self.path, path)
+        path = os.path.join(os.path.dirname(self.path), 'copy.qcow2')
+        findings.copy_data(self.path, path)
         return path
 
     def fields(self, *keys):
@@ -585,12 +585,12 @@ def judge_remedies(tap, image, seen):
                 and problem['rule'] != 'EXT-15'])]
     # Without the key of an encrypted image, or a backing file, nothing can be
     # tried.
-    if image.fields('crypt_method') != ['2']:
-        wanted.append(('repair', try_repairing,
-                       image.with_remedy('qemu-img check -r all')))
+    repaired = image.with_remedy('qemu-img check -r all')
+    copied = image.with_remedy('qemu-img convert')
+    if (repaired or copied) and image.fields('crypt_method') != ['2']:
+        wanted.append(('repair', try_repairing, repaired))
         if 'backing-filename' not in (image.info or {}):
-            wanted.append(('convert', try_copying,
-                           image.with_remedy('qemu-img convert')))
+            wanted.append(('convert', try_copying, copied))
 
     for what, attempt, problems in wanted:
         if not problems:
@@ -674,9 +674,6 @@ def main():
         except TooSlow as program:
             tap.note('%s: %s takes too long' % (name, program))
             is_partial = True
-        for left_over in os.listdir(findings.IMAGES):
-            if left_over.endswith('.qcow2'):
-                os.unlink(os.path.join(findings.IMAGES, left_over))
 
     judge_encrypted(tap)
     tap.ok('every consequence and remedy occurred',

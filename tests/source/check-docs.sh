@@ -76,11 +76,24 @@ pod_section ()
     here' "$@"
 }
 
+# is_edit COMMAND: succeeds if it writes to the image.
+edits=" $(edit_names | tr '\n' ' ') "
+is_edit ()
+{
+  [[ $edits == *" $1 "* ]]
+}
+
+# has_value VALUE: succeeds if $section, the text of a page, has the value.
+has_value ()
+{
+  [[ $section == *"B<$1>"* ]]
+}
+
 # about COMMAND: prints the text about the command, which may have a page of
 # its own.  Those that write share one.
 about ()
 {
-  if edit_names | grep -qxF -e "$1"; then
+  if is_edit "$1"; then
     pod_section 2 "$1" "$edit_pod"
     pod_section 1 OPTIONS "$edit_pod"
   elif [ -e "$srcdir/doc/qcow2tool-$1.pod" ]; then
@@ -153,7 +166,7 @@ completions 'qcow2tool -' |
 # that its help omits.
 hidden ()
 {
-  if edit_names | grep -qxF -e "$1"; then
+  if is_edit "$1"; then
     echo '^(--files0?-from|--force-share|-U)$'
     return
   fi
@@ -204,9 +217,10 @@ for command in "${commands[@]}"; do
         pod_section 1 OPTIONS
       fi
     } | tr '\n' ' ' | sed 's/E<lt>/</g; s/E<gt>/>/g' > "$tmp/section"
+    section=$(< "$tmp/section")
     while read -r value; do
       check "the man page has $command $option=$value" \
-        grep -qF "B<$value>" "$tmp/section"
+        has_value "$value"
     done < "$tmp/values"
   done < "$tmp/options"
 done
@@ -252,9 +266,8 @@ grep -oE '^RULE \([A-Z0-9_]+, "[A-Z0-9]+-[0-9]+"' "$srcdir/src/check/rules.def" 
   | grep -oE '[A-Z0-9]+-[0-9]+' | sort -u > "$tmp/rules"
 pod_section 1 RULES "$rules_pod" | sed -n 's/^=item B<\(.*\)>$/\1/p' |
   same_words 'the man page has the rules and no others' "$tmp/rules"
-for file in "$srcdir"/src/*/*.c; do
-  grep -oE '\[[A-Z0-9]+-[0-9]+\]' "$file"
-done | tr -d '[]' | sort -u | comm -23 - "$tmp/rules" > "$tmp/unknown"
+grep -hoE '\[[A-Z0-9]+-[0-9]+\]' "$srcdir"/src/*/*.c | tr -d '[]' \
+  | sort -u | comm -23 - "$tmp/rules" > "$tmp/unknown"
 check 'messages name no other rules' [ ! -s "$tmp/unknown" ]
 
 for file in contrib/qcow2.py doc/qcow2tool.schema.json; do
@@ -276,7 +289,7 @@ if command -v jq > /dev/null; then
         'table snapshots --at=0 --count=2' snapshots; do
       # shellcheck disable=SC2086
       tool $arguments --output=jsonl "$tmp/$name.qcow2"
-      jq -r '[paths | .[] | strings] | unique[]' "$out"
+      jq -r '.. | objects | keys[]' "$out"
     done
   done | sort -u > "$tmp/keys"
   tool header --output=jsonl missing
@@ -351,9 +364,9 @@ if command -v jq > /dev/null; then
   missing=$(sort -u "$tmp/keys" | comm -23 - "$tmp/schema-keys")
   check "the schema has all keys except: '$missing'" [ -z "$missing" ]
   missing=
+  documented=$(cat "$json_pod" "$info_pod")
   while read -r key; do
-    grep -qF "B<$key>" "$json_pod" "$info_pod" || [[ $key == *_hex ]] \
-      || missing+=" $key"
+    [[ $documented == *"B<$key>"* || $key == *_hex ]] || missing+=" $key"
   done < <(sort -u "$tmp/keys" "$tmp/schema-keys")
   check "the man page has all keys except: '$missing'" [ -z "$missing" ]
 else
@@ -438,15 +451,17 @@ fi
 # lack_of FILE: prints what the script FILE needs and this machine lacks.
 lack_of ()
 {
-  local program
+  local program script
 
+  script=$(< "$1")
   for program in jq sqlite3 parallel ddrescue qemu-img qemu-io nbdinfo; do
-    if grep -qw -e "$program" "$1" && ! command -v "$program" > /dev/null; then
+    if [[ $script =~ (^|[^[:alnum:]])$program([^[:alnum:]]|$) ]] \
+        && ! command -v "$program" > /dev/null; then
       echo "$program is not installed"
       return
     fi
   done
-  if grep -q -e '->>' "$1" \
+  if [[ $script == *'->>'* ]] \
       && ! sqlite3 :memory: "SELECT '{}' ->> 'a'" > /dev/null 2>&1; then
     echo 'this sqlite3 has no operator ->>'
   fi
@@ -457,7 +472,7 @@ lack_of ()
 # follow.  Sets $n_examples to their number.
 run_examples ()
 {
-  local n=0 example lack
+  local n=0 scripts example lack
 
   rm -rf "$tmp/examples"
   mkdir "$tmp/examples"
@@ -488,7 +503,9 @@ run_examples ()
     END { flush () }' "$1"
 
   # Some examples use files that earlier ones created.
-  for ((n = 0; n < $(find "$tmp/examples" -name '*.sh' | wc -l); n++)); do
+  scripts=("$tmp/examples"/[0-9]*.sh)
+  [ -e "${scripts[0]}" ] || scripts=()
+  for ((n = 0; n < ${#scripts[@]}; n++)); do
     example=$tmp/examples/$((n + 1)).sh
     lack=$(lack_of "$example")
     if [ -n "$lack" ]; then
