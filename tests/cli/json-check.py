@@ -10,7 +10,7 @@
   rules SCHEMA                    standard input is a list of rules
   schema SCHEMA                   the schema is one
   info SCHEMA                     each line of standard input is one from info
-  corpus SCHEMA STEP COMMANDS IMAGE...
+  corpus SCHEMA STEP SEED COMMANDS IMAGE...
                                   --output=json, --output=jsonl, the text, the
                                   exit status and the bytes of an image agree;
                                   each of the lines COMMANDS is tried with one
@@ -759,16 +759,16 @@ def check_command(schema, command, paths):
                                  if worst in statuses), 0))
 
 
-def check_corpus(schema_path, step, commands, *paths):
+def check_corpus(schema_path, step, seed, commands, *paths):
     global collected
     schemas = {}
-    step = int(step)
+    step, seed = int(step), int(seed)
     for turn, command in enumerate(commands.splitlines()):
         kind = command.split()[0]
         if kind not in schemas:
             schemas[kind] = Schema(schema_path, kind)
         collected = []
-        check_command(schemas[kind], command, paths[turn % step::step])
+        check_command(schemas[kind], command, paths[(seed + turn) % step::step])
         report('every image: ' + command)
     # They are in the results.
     sys.exit(0)
