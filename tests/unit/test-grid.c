@@ -324,7 +324,7 @@ static void
 test_values (gconstpointer data)
 {
   const char *base = data;
-  const guint step = RUNNING_SLOWLY ? 23 : RUNNING_SANITIZED ? 4 : 1;
+  const guint step = RUNNING_SLOWLY ? 61 : RUNNING_SANITIZED ? 8 : 1;
   g_autoptr (Image) image = image_build (base);
 
   for (guint i = 0; i < G_N_ELEMENTS (fields); i++)
@@ -429,7 +429,7 @@ static void
 test_pair (gconstpointer data)
 {
   const guint i = GPOINTER_TO_UINT (data);
-  const guint factor = RUNNING_SLOWLY ? 9 : RUNNING_SANITIZED ? 3 : 1;
+  const guint factor = RUNNING_SLOWLY ? 27 : RUNNING_SANITIZED ? 6 : 1;
   const guint step = MAX (pairs[i].step, 2) * factor;
   const Field *offset = &pairs[i].offset;
   const Field *size = &pairs[i].size;

@@ -219,7 +219,9 @@ test_wraps (void)
   static const guint64 offsets[]
       = { TWO_TO_63, G_MAXUINT64 - 64 * KIB + 1, G_MAXUINT64 - 128 * KIB + 1 };
 
-  for (guint i = 0; i < G_N_ELEMENTS (offsets); i++)
+  const guint step = RUNNING_SLOWLY ? G_N_ELEMENTS (offsets) : 1;
+
+  for (guint i = 0; i < G_N_ELEMENTS (offsets); i += step)
     {
       HugeSource *table = huge_new (TWO_TO_63 - 1, NULL);
       HugeSource *directory = huge_new (TWO_TO_63 - 1, NULL);

@@ -91,10 +91,14 @@ static void
 test_opening (void)
 {
   g_autofree ImageName *names = image_list_names ();
+  const guint step = RUNNING_SLOWLY ? 5 : 1;
   guint n = 0;
 
   for (guint i = 0; names[i].name != NULL; i++)
     {
+      if (i % step != 0)
+        continue;
+
       FakeSource *source = open_source (names[i].name, NULL);
       g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
       g_autoptr (Qcow2Image) image
@@ -119,7 +123,7 @@ test_opening (void)
       n++;
     }
 
-  g_assert_cmpuint (n, >, 100);
+  g_assert_cmpuint (n, >, 100 / step);
 }
 
 int
