@@ -137,6 +137,8 @@ layers = \
 	%D%/check/opening.h \
 	%D%/check/owners.c \
 	%D%/check/owners.h \
+	%D%/check/plain-entries.c \
+	%D%/check/plain-entries.h \
 	%D%/check/reference.c \
 	%D%/check/reference.h \
 	%D%/check/references.c \

@@ -4,12 +4,11 @@
 
 #include "check/whole-image.h"
 
-#include <string.h>
-
 #include "check/census.h"
 #include "check/file-end.h"
 #include "check/mapping-rules.h"
 #include "check/owners.h"
+#include "check/plain-entries.h"
 #include "check/references.h"
 #include "qcow2/arithmetic.h"
 #include "qcow2/l1-table.h"
@@ -30,24 +29,12 @@
 /* The largest size of an L2 entry. */
 #define MAX_ENTRY_SIZE 16
 
-/* The most bytes of L2 entries that are examined one by one before trying to
- * count many at a time. */
-#define MAX_SINGLE_BYTES 128
-
 #define L1(member, raw)                                                       \
   qcow2_field_unpack (                                                        \
       QCOW2_FIELD (qcow2_l1_entry_record, Qcow2L1Entry, member), raw)
 #define L2(member, raw)                                                       \
   qcow2_field_unpack (                                                        \
       QCOW2_FIELD (qcow2_l2_entry_record, Qcow2L2Entry, member), raw)
-
-/* How plain L2 entries change bytes of the map: see fill_steps (). */
-typedef struct
-{
-  guint64 n; /* references to the L2 table; 0: not filled in */
-  gboolean is_active;
-  guint8 next[2][G_MAXUINT8 + 1];
-} Steps;
 
 /* A check of an image.  In each round, which covers a part of the file, the
  * first pass counts.  If it finds anything wrong, the second pass adds the
@@ -65,10 +52,8 @@ typedef struct
   Qcow2Owners *owners;
   Qcow2MappingReport *report; /* NULL in the first pass */
   ByteWindow *window;         /* on L2 tables */
-  Steps steps;
+  Qcow2PlainEntries plain;
   gsize entry_size;     /* bytes, of an L2 entry */
-  guint64 copied_bit;   /* the COPIED flag of an L2 entry */
-  guint64 odd_bits;     /* all bits but this one and an aligned host offset */
   guint64 table_covers; /* bytes of the disk that an L2 table maps */
   gboolean has_data_file;
   gboolean is_refused; /* by QEMU: what refers to a cluster may not be known */
@@ -255,24 +240,10 @@ check_l1_entry (const Qcow2L1Reference *entry, gpointer data, GError **error)
 typedef struct
 {
   const Qcow2L2Table *table;
-  guint64 n_active;  /* references whose COPIED flags count */
-  guint64 next;      /* host offset after the last cluster, or 0: for
-                        fragmented_clusters */
-  guint64 allocated; /* clusters, each counted once; as the next ones */
-  guint64 fragmented;
-  guint64 compressed;
+  guint64 n_active; /* references whose COPIED flags count */
+  Qcow2Fragments fragments;
+  guint64 compressed; /* clusters; they are fragments, too */
 } TableWalk;
-
-/* Notes N clusters of LENGTH bytes that follow each other from host offset
- * OFFSET on, for the numbers of fragments. */
-static void
-count_fragments (TableWalk *walk, guint64 offset, guint64 n, guint64 length)
-{
-  walk->allocated += n;
-  if (walk->next != 0 && offset != walk->next)
-    walk->fragmented++;
-  walk->next = offset + n * length;
-}
 
 /* Counts the cluster of MAPPING, whose entry has PROBLEMS.  Stores in
  * *IS_INSIDE whether it is in the file. */
@@ -290,12 +261,13 @@ count_mapping (Check *check, TableWalk *walk, const Qcow2Mapping *mapping,
 
   if (mapping->type == QCOW2_CLUSTER_COMPRESSED)
     {
-      walk->allocated++;
+      walk->fragments.allocated++;
+      walk->fragments.fragmented++;
       walk->compressed++;
-      walk->fragmented++;
     }
   else
-    count_fragments (walk, mapping->offset, 1, mapping->length);
+    qcow2_fragments_add (&walk->fragments, mapping->offset, 1,
+                         mapping->length);
   if (check->has_data_file)
     return;
 
@@ -381,160 +353,6 @@ check_entry (Check *check, TableWalk *walk, guint64 index, const guint8 *bytes,
   return TRUE;
 }
 
-/* Fills in STEPS for an L2 table with N references: what becomes of a byte of
- * the map, by the COPIED flag of the entry.  The byte is 0 if its count does
- * not fit, or if the flag is wrong, which it can be if the active L1 table has
- * a reference (IS_ACTIVE). */
-static void
-fill_steps (Steps *steps, guint64 n, gboolean is_active)
-{
-  if (steps->n == n && steps->is_active == is_active)
-    return;
-
-  steps->n = n;
-  steps->is_active = is_active;
-  for (guint i = 0; i < G_N_ELEMENTS (steps->next[0]); i++)
-    {
-      const guint64 counted = (i & QCOW2_CENSUS_COUNT_MASK) + n;
-      const gboolean is_single = i >> QCOW2_CENSUS_COUNT_BITS == 1;
-      const gboolean fits = counted < QCOW2_CENSUS_COUNT_MASK;
-
-      for (gint is_copied = 0; is_copied < 2; is_copied++)
-        steps->next[is_copied][i]
-            = fits && (is_single == is_copied || !is_active) ? (guint8) (i + n)
-                                                             : 0;
-    }
-}
-
-/* The bits in which entry I of those at BYTES is not WANTED + I * STEP. */
-#define DIFFERENCE(i)                                                         \
-  (qcow2_load_be64 (bytes + QCOW2_ENTRY_LENGTH * (i)) ^ (wanted + step * (i)))
-
-/* Counts entries from the start of the N entries at BYTES, eight at a time, as
- * long as their clusters follow each other: the entries are WANTED, WANTED +
- * STEP and so on.  The bytes of the map for these clusters begin at MAP.  They
- * are replaced by those of NEXT, as long as they are like the first one.
- * Returns the number of entries. */
-static gsize
-count_consecutive_entries (guint8 *map, const guint8 *next,
-                           const guint8 *bytes, gsize n, guint64 wanted,
-                           guint64 step)
-{
-  static const guint64 ones = G_MAXUINT64 / G_MAXUINT8;
-  const guint64 from = ones * map[0];
-  const guint64 to = ones * next[map[0]];
-  gsize n_left = n;
-
-  /* The last one first: short runs end here.  Then there are no branches, so
-   * that the processor compares in parallel. */
-  while (n_left >= 8 && to != 0 && DIFFERENCE (7) == 0
-         && (DIFFERENCE (0) | DIFFERENCE (1) | DIFFERENCE (2) | DIFFERENCE (3)
-             | DIFFERENCE (4) | DIFFERENCE (5) | DIFFERENCE (6))
-                == 0
-         && memcmp (map, &from, sizeof from) == 0)
-    {
-      memcpy (map, &to, sizeof to);
-      map += 8;
-      bytes += 8 * QCOW2_ENTRY_LENGTH;
-      wanted += 8 * step;
-      n_left -= 8;
-    }
-
-  return n - n_left;
-}
-
-/* Counts entries from the start of the LEN bytes at BYTES as long as they are
- * like nearly all of them: 0, or a cluster in the file whose COPIED flag
- * agrees with the refcount, and whose count fits into the map.  Returns the
- * number of their bytes.  There may be 2^29 entries: variables are local
- * because a store to the map could change anything else in memory. */
-static gsize
-count_plain_entries (Check *check, TableWalk *walk, const guint8 *bytes,
-                     gsize len)
-{
-  const guint copied_bit
-      = QCOW2_FIELD (qcow2_l2_entry_record, Qcow2L2Entry, copied)->first_bit;
-  const guint64 cluster_size = check->header->cluster_size;
-  const guint64 odd = check->odd_bits;
-  const guint64 aligned = ~(odd | check->copied_bit);
-  const Qcow2Census *census = check->census;
-  const guint bits = census->cluster_bits;
-  const guint64 n_clusters = census->n_clusters;
-  /* Cluster 0 is never one of the disk's. */
-  const guint64 first = MAX (census->low, 1);
-  const guint64 n = MIN (census->low + census->n, census->n_clusters) - first;
-  guint8 *map = census->map + (first - census->low);
-  const guint8 *next[2] = { check->steps.next[0], check->steps.next[1] };
-  guint64 expected = walk->next;
-  guint64 n_allocated = 0;
-  guint64 n_fragmented = 0;
-  gsize at = 0;
-
-  for (; at < len; at += QCOW2_ENTRY_LENGTH)
-    {
-      const guint64 raw = qcow2_load_be64 (bytes + at);
-      const guint64 offset = raw & aligned;
-      const guint64 cluster = offset >> bits;
-
-      if (raw == 0)
-        continue;
-      if ((raw & odd) != 0)
-        break;
-      if (cluster >= first && cluster - first < n)
-        {
-          guint8 *byte = &map[cluster - first];
-
-          if (next[raw >> copied_bit][*byte] == 0)
-            break;
-          *byte = next[raw >> copied_bit][*byte];
-        }
-      else if (cluster == 0 || cluster >= n_clusters)
-        break;
-
-      n_allocated++;
-      n_fragmented += offset != expected;
-      expected = offset + cluster_size;
-    }
-
-  /* The first cluster continues nothing. */
-  if (walk->next == 0 && n_allocated > 0)
-    n_fragmented--;
-  walk->next = expected;
-  walk->allocated += n_allocated;
-  walk->fragmented += n_fragmented;
-  return at;
-}
-
-/* Counts the entries from the start of the LEN bytes at BYTES that are plain,
- * see count_plain_entries (), as long as they are all 0 or their clusters
- * follow each other, as those of most disks do.  Returns the number of their
- * bytes. */
-static gsize
-count_run (Check *check, TableWalk *walk, const guint8 *bytes, gsize len)
-{
-  const Qcow2Census *census = check->census;
-  const guint64 raw = qcow2_load_be64 (bytes);
-  const guint64 offset = raw & ~check->odd_bits & ~check->copied_bit;
-  const guint64 cluster = offset >> census->cluster_bits;
-  const guint64 end = MIN (census->low + census->n, census->n_clusters);
-
-  if (raw == 0)
-    return qcow2_count_zeroes (bytes, len) / QCOW2_ENTRY_LENGTH
-           * QCOW2_ENTRY_LENGTH;
-  if ((raw & check->odd_bits) != 0 || cluster < MAX (census->low, 1)
-      || cluster >= end)
-    return 0;
-
-  const gsize n = count_consecutive_entries (
-      census->map + (cluster - census->low),
-      check->steps.next[(raw & check->copied_bit) != 0], bytes,
-      (gsize) MIN (len / QCOW2_ENTRY_LENGTH, end - cluster), raw,
-      census->cluster_size);
-  if (n > 0)
-    count_fragments (walk, offset, n, census->cluster_size);
-  return n * QCOW2_ENTRY_LENGTH;
-}
-
 /* Checks the entries in the LEN bytes at BYTES, of which entry INDEX is the
  * first. */
 static gboolean
@@ -549,14 +367,10 @@ check_entries (Check *check, TableWalk *walk, guint64 index,
     {
       if (is_plain)
         {
-          at += count_run (check, walk, bytes + at, len - at);
-
-          const gsize some = MIN (len - at, MAX_SINGLE_BYTES);
-          const gsize n = count_plain_entries (check, walk, bytes + at, some);
-
-          at += n;
-          if (n == some)
-            continue;
+          at += qcow2_plain_entries_count (&check->plain, &walk->fragments,
+                                           bytes + at, len - at);
+          if (at == len)
+            break;
         }
       if (!check_entry (check, walk, index + at / size, bytes + at, error))
         return FALSE;
@@ -615,14 +429,14 @@ check_table (Check *check, TableWalk *walk)
     }
 
   check->l2_bytes_left -= check->header->cluster_size;
-  fill_steps (&check->steps, table->n, walk->n_active > 0);
+  qcow2_plain_entries_set_table (&check->plain, table->n, walk->n_active > 0);
   if (!read_table (check, walk, &error))
     fail (check, error);
   if (check->report != NULL || !check->is_first)
     return;
 
-  round->allocated_clusters += walk->allocated * table->n_active;
-  round->fragmented_clusters += walk->fragmented * table->n_active;
+  round->allocated_clusters += walk->fragments.allocated * table->n_active;
+  round->fragmented_clusters += walk->fragments.fragmented * table->n_active;
   round->compressed_clusters += walk->compressed * table->n_active;
 }
 
@@ -957,12 +771,7 @@ qcow2_whole_image_check (const Qcow2Image *image, Qcow2Findings *findings,
   check.owners = owners;
   check.window = window;
   check.entry_size = qcow2_l2_get_entry_size (h);
-  check.copied_bit = qcow2_field_get_mask (
-      QCOW2_FIELD (qcow2_l2_entry_record, Qcow2L2Entry, copied));
-  check.odd_bits = ~check.copied_bit
-                   & ~(qcow2_field_get_mask (QCOW2_FIELD (
-                           qcow2_l2_entry_record, Qcow2L2Entry, offset))
-                       & ~(h->cluster_size - 1));
+  qcow2_plain_entries_init (&check.plain, census);
   check.table_covers = qcow2_l2_get_n_entries (h) * h->cluster_size;
   check.has_data_file
       = (h->incompatible_features & QCOW2_INCOMPATIBLE_DATA_FILE) != 0;
