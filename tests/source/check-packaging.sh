@@ -9,6 +9,8 @@ spec=$srcdir/contrib/qcow2tool.spec
 version=$(sed -n 's/^AC_INIT(\[qcow2tool\], \[\(.*\)\])$/\1/p' \
   "$srcdir/configure.ac")
 check 'configure.ac has a version' [ -n "$version" ]
+check 'NEWS begins with this version' \
+  [ "$(sed -n '1s/^qcow2tool \([0-9.]*\).*/\1/p' "$srcdir/NEWS")" = "$version" ]
 check 'the package for Debian is of this version' \
   [ "$(sed -n '1s/^qcow2tool (\(.*\)-[0-9]*) .*/\1/p' \
     "$srcdir/contrib/debian/changelog")" = "$version" ]
