@@ -293,4 +293,6 @@ def main():
                 sys.stdout.flush()
 
 
-main()
+# The processes of a pool may read this file again.
+if __name__ == '__main__':
+    main()

@@ -22,10 +22,11 @@ edit ()
   tool clear-feature-bit --save-plan=plan "${@:2}" "$1" autoclear bitmaps
 }
 
-# expect_bytes NAME PATH FILE: the image PATH has the bytes of FILE.
+# expect_bytes NAME PATH FILE: the image PATH has the bytes of FILE.  Blocks of a
+# file on FUSE may have one byte, and cmp reads by those of its first argument.
 expect_bytes ()
 {
-  check "$1" cmp -s "$2" "$3"
+  check "$1" cmp -s "$3" "$2"
 }
 
 # invisible NAME PATH: the image PATH, which is the one in "before", may have a
