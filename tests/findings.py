@@ -5,6 +5,7 @@ The programs are $QCOW2TOOL and $MKIMAGE.  Images are made in the folder
 $IMAGES, which the caller removes.
 """
 
+import errno
 import functools
 import json
 import os
@@ -104,7 +105,9 @@ def copy_data(source, path):
         while at < size:
             try:
                 at = os.lseek(old.fileno(), at, os.SEEK_DATA)
-            except OSError:
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
                 break # only a hole follows
             end = os.lseek(old.fileno(), at, os.SEEK_HOLE)
             os.lseek(new.fileno(), at, os.SEEK_SET)

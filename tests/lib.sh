@@ -86,8 +86,9 @@ if [ -n "${QCOW2TOOL_SANITIZED-}" ]; then
 fi
 
 # The python3 in the PATH may be a script that searches for the program at
-# every start.  The tests need no module of the site, and some sites take longer
-# to set up than a test.
+# every start.  Some sites take longer to set up than a test, and the tests
+# need no module of the site but that of find_jsonschema.
+export PYTHONDONTWRITEBYTECODE=1
 if python3_path=$(type -P python3); then
   IFS= read -r -n 2 magic < "$python3_path"
   if [ "$magic" = '#!' ] \
@@ -213,6 +214,17 @@ wait_until ()
     kill -0 "$process" 2> /dev/null || return 1
     sleep 0.02
   done
+}
+
+# Sets $python to an interpreter with jsonschema.  The module may be installed
+# only for the system's own.
+find_jsonschema ()
+{
+  for python in "$(type -P python3)" /usr/bin/python3; do
+    "$python" -c 'from jsonschema import Draft202012Validator' \
+      2> /dev/null && return
+  done
+  return 1
 }
 
 # Builds $tmp/fault-shim.so, which makes reads of an image fail, or skips the

@@ -49,7 +49,7 @@ add_layer (Qcow2Chain *chain, const char *filename)
 }
 
 /* Returns whether HEADER says that there is a backing file, but not which
- * one: its name is outside the file, or too long. */
+ * one: its name begins outside the file, or is too long. */
 static gboolean
 hides_backing_file (const Qcow2Header *header)
 {

@@ -120,8 +120,8 @@ for option in --name=bm0 --index=0 --field=size --tables --long --magic=1 \
 done
 
 # For every twelfth image, dump prints all the output and all the messages of
-# the three commands, and ends with the worst of their statuses.  In JSON, which
-# takes four processes for all images, each key has the value that its own
+# the three commands, and ends with the worst of their statuses.  In JSON, for
+# which four processes read all images, each key has the value that its own
 # command prints.  QCOW2TOOL_SEED is the number of the first image.
 every=12
 if [ -n "$few" ]; then

@@ -475,14 +475,14 @@ check 'a list' test "$status.$(wc -l < "$out")" = 0.2
 
 # All JSON is valid, and has the keys in the schema.
 
-if python3 -c 'import jsonschema' 2> /dev/null; then
+if find_jsonschema; then
   schema=$srcdir/doc/qcow2tool.schema.json
   all_images '^(luks|crypt|snapshot|back|data-file|name|ver|incomp|ext)'
   for option in '' --children; do
     # shellcheck disable=SC2086 # no word or one
     tool info --output=jsonl $option "${images[@]}"
     check "valid JSON ${option:-without options}" \
-      python3 "$srcdir/tests/cli/json-check.py" info "$schema" < "$out"
+      "$python" "$srcdir/tests/cli/json-check.py" info "$schema" < "$out"
   done
 else
   skip 'valid JSON' 'jsonschema is not installed'

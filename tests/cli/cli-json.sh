@@ -10,16 +10,7 @@ require jq
 export QCOW2TOOL
 schema=$srcdir/doc/qcow2tool.schema.json
 
-# The module may be installed only for the system's own interpreter.
-python=
-for candidate in python3 /usr/bin/python3; do
-  if env "$candidate" -c 'from jsonschema import Draft202012Validator' \
-      2> /dev/null; then
-    python=$(type -P "$candidate")
-    break
-  fi
-done
-[ -n "$python" ] || skip_all "jsonschema for python3 is not installed"
+find_jsonschema || skip_all "jsonschema for python3 is not installed"
 
 # oracle NAME ARGUMENT...: json-check.py finds no error.
 oracle ()
@@ -79,10 +70,9 @@ fi
 
 oracle 'the schema is one' schema "$schema"
 
-# Each command with one in STEP of the images, and each image with one in STEP
-# of the commands; which ones is random, and QCOW2TOOL_SEED repeats them.  A
-# table at an offset belongs to no bitmap, so there is nothing to compare it
-# with.
+# Each command with one in STEP of the images; which ones is random, and
+# QCOW2TOOL_SEED repeats them.  A table at an offset belongs to no bitmap, so
+# there is nothing to compare it with.
 mapfile -t ways < <(json_ways | grep -ve ' --at ')
 seed=${QCOW2TOOL_SEED:-$RANDOM}
 echo "# seed $seed"

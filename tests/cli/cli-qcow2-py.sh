@@ -7,7 +7,6 @@
 
 require python3
 export QCOW2TOOL
-export PYTHONDONTWRITEBYTECODE=1
 
 qcow2py ()
 {

@@ -14,7 +14,8 @@
                                   --output=json, --output=jsonl, the text, the
                                   exit status and the bytes of an image agree;
                                   each of the lines COMMANDS is tried with one
-                                  in STEP of the images; prints lines for
+                                  in STEP of the images, from number SEED plus
+                                  that of the line on; prints lines for
                                   results ()
   stream IMAGE...                 the answer about an image is printed before
                                   the name of the next is sent

@@ -22,8 +22,8 @@ edit ()
   tool clear-feature-bit --save-plan=plan "${@:2}" "$1" autoclear bitmaps
 }
 
-# expect_bytes NAME PATH FILE: the image PATH has the bytes of FILE.  Blocks of a
-# file on FUSE may have one byte, and cmp reads by those of its first argument.
+# expect_bytes NAME PATH FILE: the image PATH has the bytes of FILE.  cmp reads
+# in blocks of its first argument, which may have one byte on FUSE.
 expect_bytes ()
 {
   check "$1" cmp -s "$3" "$2"

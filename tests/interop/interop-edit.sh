@@ -93,9 +93,11 @@ cp "$tmp/before" "$image"
 
 # qemu-nbd, which has the image open until its only client is gone.
 if command -v qemu-nbd > /dev/null; then
-  timeout 60 qemu-nbd -f qcow2 -k "$tmp/socket" "$image" &
+  timeout 60 qemu-nbd -f qcow2 --pid-file="$tmp/nbd-pid" -k "$tmp/socket" \
+    "$image" &
   server=$!
-  wait_until "$server" test -S "$tmp/socket"
+  # The socket is there before the image is open.
+  wait_until "$server" test -s "$tmp/nbd-pid"
   tool clear-feature-bit "$image" autoclear bitmaps
   expect_refusal 'qemu-nbd serves the image' 1 '*another program*'
   kill "$server"
@@ -142,15 +144,15 @@ fi
 # look at the image: an edit refuses an image that another program has open.
 continue_edit ()
 {
-  read -r edit _ < "$tmp/trace"
-  kill -CONT "$edit" 2> /dev/null
+  kill -CONT "$(sed -n '/stopped by SIGSTOP/{s/ .*//p;q}' "$tmp/trace")" \
+    2> /dev/null
 }
 
 if command -v strace > /dev/null \
     && strace -o /dev/null true 2> /dev/null \
     && [ -z "${QCOW2TOOL_SANITIZED-}${QCOW2TOOL_SLOW-}" ]; then
   # shellcheck disable=SC2086
-  strace -f -o "$tmp/trace" -e trace=pwrite64 \
+  timeout 60 strace -f -o "$tmp/trace" -e trace=pwrite64 \
     -e inject=pwrite64:signal=STOP:when=1 \
     $QCOW2TOOL clear-feature-bit "$image" autoclear bitmaps &
   editor=$!
