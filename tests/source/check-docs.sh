@@ -84,6 +84,7 @@ is_edit ()
 }
 
 # has_value VALUE: succeeds if $section, the text of a page, has the value.
+# shellcheck disable=SC2317 # check calls it
 has_value ()
 {
   [[ $section == *"B<$1>"* ]]
