@@ -11,6 +11,7 @@ dist_man1_MANS = \
 	%D%/qcow2tool-check.1 \
 	%D%/qcow2tool-edit.1 \
 	%D%/qcow2tool-info.1 \
+	%D%/qcow2tool-map.1 \
 	%D%/qcow2tool-snapshots.1
 dist_man5_MANS = %D%/qcow2tool-json.5
 dist_man7_MANS = %D%/qcow2tool-rules.7
@@ -25,6 +26,7 @@ EXTRA_DIST += \
 	%D%/qcow2tool-edit.pod \
 	%D%/qcow2tool-info.pod \
 	%D%/qcow2tool-json.pod \
+	%D%/qcow2tool-map.pod \
 	%D%/qcow2tool-rules.pod \
 	%D%/qcow2tool-snapshots.pod
 MAINTAINERCLEANFILES = $(man_pages)

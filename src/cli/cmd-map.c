@@ -171,6 +171,7 @@ const Command cmd_map = {
   .summary = "Print which parts of the disk an image has, and where",
   .statuses = "0 done, 1 cannot read, 2 damaged",
   .example = "--output=json disk.qcow2",
+  .page = "qcow2tool-map",
   .own_output = TRUE,
   .one_image = TRUE,
   .purpose = TOOL_ANSWERS,

@@ -436,7 +436,7 @@ format_page ()
 
 # A longer page is not read to its end: a command that needs more room gets a
 # page of its own.
-max_lines=740
+max_lines=700
 if command -v groff > /dev/null || command -v man > /dev/null; then
   for page in "${pages[@]}"; do
     file=$builddir/doc/$page
