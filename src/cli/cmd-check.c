@@ -384,7 +384,7 @@ const Command cmd_check = {
   .name = "check",
   .operands = "IMAGE...",
   .group = COMMAND_CHECKS,
-  .summary = "Say what is wrong, what helps, and if QEMU opens it",
+  .summary = "Say what is wrong, what helps, whether QEMU opens it",
   .statuses = "0 no errors, 1 cannot check, 2 errors, 3 not in the image; "
               "with --is, 0 is yes and 2 is no",
   .example = "--strict disk.qcow2",

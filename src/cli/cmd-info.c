@@ -128,7 +128,7 @@ run (Tool *tool, char **argv, GError **error)
   const GOptionEntry entries[] = {
     LAYER_OPTIONS (&request.layers),
     { "children", 0, 0, G_OPTION_ARG_NONE, &request.children,
-      "Print the file itself, too, as QEMU 8.0 and later do", NULL },
+      "Add the child nodes, as QEMU 8.0 and later do", NULL },
     { NULL }
   };
   /* clang-format on */

@@ -42,7 +42,7 @@ typedef struct
 #define FIELD_NUL_OPTION(options)                                             \
   {                                                                           \
     "null", '0', 0, G_OPTION_ARG_NONE, &(options)->nul,                       \
-        "Print raw bytes, ended by a NUL byte", NULL                          \
+        "Print raw values, each ended by a NUL byte", NULL                    \
   }
 
 gboolean fields_check (const FieldOptions *options, const FieldSource *sources,
