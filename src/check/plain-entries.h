@@ -16,8 +16,7 @@ typedef struct
   guint64 fragmented;
 } Qcow2Fragments;
 
-/* How a plain entry changes a byte of the map of the census, by its COPIED
- * flag and the byte. */
+/* What plain entries are, and what they change in the map of the census. */
 typedef struct
 {
   Qcow2Census *census;
@@ -25,6 +24,7 @@ typedef struct
   guint64 odd_bits;   /* all bits but this one and an aligned host offset */
   guint64 n;          /* references to the L2 table */
   gboolean is_active; /* one of them is from the active L1 table */
+  /* What becomes of a byte of the map, by the COPIED flag and the byte. */
   guint8 next[2][G_MAXUINT8 + 1];
 } Qcow2PlainEntries;
 

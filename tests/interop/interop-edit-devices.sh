@@ -56,7 +56,7 @@ undo ()
 
 loop_devices ()
 {
-  local device holder i
+  local device holder
 
   cp before below
   device=$(losetup --find --show below 2> log)

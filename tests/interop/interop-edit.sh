@@ -176,7 +176,7 @@ if command -v strace > /dev/null \
   tool set-feature-bit "$image" compatible 5
   expect_refusal 'a second edit' 1 '*another program*'
   continue_edit
-  check 'the stopped edit goes on, and ends' wait "$editor"
+  check 'the stopped edit ends once it is continued' wait "$editor"
   cp "$tmp/before" "$image"
 else
   skip 'an edit that is stopped' 'strace cannot be used'

@@ -210,15 +210,14 @@ for command in "${commands[@]}"; do
       same_words "the completion has the values of $command $option" \
         "$tmp/values"
     # The keys of fields are those of JSON.
-    {
+    section=$(
       if [ "$option" = --field ]; then
         pod_section 2 "$command" "$json_pod"
       else
         about "$command"
         pod_section 1 OPTIONS
-      fi
-    } | tr '\n' ' ' | sed 's/E<lt>/</g; s/E<gt>/>/g' > "$tmp/section"
-    section=$(< "$tmp/section")
+      fi | tr '\n' ' ' | sed 's/E<lt>/</g; s/E<gt>/>/g'
+    )
     while read -r value; do
       check "the man page has $command $option=$value" \
         has_value "$value"
@@ -473,7 +472,7 @@ lack_of ()
 # follow.  Sets $n_examples to their number.
 run_examples ()
 {
-  local n=0 scripts example lack
+  local n example lack
 
   rm -rf "$tmp/examples"
   mkdir "$tmp/examples"
@@ -504,10 +503,9 @@ run_examples ()
     END { flush () }' "$1"
 
   # Some examples use files that earlier ones created.
-  scripts=("$tmp/examples"/[0-9]*.sh)
-  [ -e "${scripts[0]}" ] || scripts=()
-  for ((n = 0; n < ${#scripts[@]}; n++)); do
+  for ((n = 0; ; n++)); do
     example=$tmp/examples/$((n + 1)).sh
+    [ -e "$example" ] || break
     lack=$(lack_of "$example")
     if [ -n "$lack" ]; then
       skip "${1##*/}: $(head -n 1 "$example")" "$lack"
