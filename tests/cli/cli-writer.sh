@@ -223,10 +223,10 @@ device=$(losetup --find --show below.qcow2 2> log)
 if [ -n "$device" ]; then
   on_exit "losetup -d $device"
   expect_writer 'a loop device' "$device" null
-  if [ -d /sys/block ]; then
+  if [ -r /proc/partitions ] && [ -d /sys/block ]; then
     expect_writer 'the file of a loop device' below.qcow2 null
   else
-    skip 'the file of a loop device' '/sys is not mounted'
+    skip 'the file of a loop device' '/proc or /sys is not mounted'
   fi
   expect_writer 'another file' two-bitmaps.qcow2 false
 else

@@ -94,10 +94,10 @@ END
   wait "$holder" 2> /dev/null
   expect_bytes 'loop device: nothing is written' "$device" before
 
-  if [ -d /sys/block ]; then
+  if [ -r /proc/partitions ] && [ -d /sys/block ]; then
     invisible 'file below a loop device' below
   else
-    skip 'loop device: its file' '/sys is not mounted'
+    skip 'loop device: its file' '/proc or /sys is not mounted'
   fi
   losetup -d "$device"
   cp before below
