@@ -325,4 +325,29 @@ check "two thousand images" \
 )
 check "files are closed" test $? = 0
 
+# The memory that the first images needed is enough for the others.
+memory=
+if [ -z "$few" ] && getconf GNU_LIBC_VERSION > /dev/null 2>&1 \
+    && strace -o "$tmp/log" true > /dev/null 2>&1; then
+  memory=1
+fi
+for command in 'bitmaps --list' 'bitmaps --output=jsonl' check; do
+  if [ -z "$memory" ]; then
+    skip "$command: memory" 'glibc and strace are needed'
+    continue
+  fi
+  counts=()
+  for n in 20 60; do
+    for ((i = 0; i < n; i++)); do
+      echo "$image"
+    done > several
+    # shellcheck disable=SC2086 # they may be several words
+    strace -o "$tmp/log" -e trace=brk,mmap,munmap $QCOW2TOOL $command \
+      --files-from=several > "$out" 2> "$err"
+    counts+=("$(wc -l < "$tmp/log")")
+  done
+  check "$command: memory" \
+    test "${counts[1]}.$(wc -c < "$err")" = "${counts[0]}.0"
+done
+
 done_testing
