@@ -25,10 +25,21 @@
 
 #define HEADER_AT(member) QCOW2_AT (qcow2_header_record, Qcow2Header, member)
 
+/* The table of a bitmap. */
+typedef struct
+{
+  guint64 offset;  /* host */
+  guint64 pointer; /* host offset of the directory entry */
+  guint64 n;       /* entries */
+} BitmapTable;
+
 struct Qcow2References
 {
   const Qcow2Image *image;
   Qcow2Directory *directory;           /* NULL if it cannot be read */
+  GArray *bitmap_tables;               /* of BitmapTable; NULL until they are
+                                          needed */
+  ByteWindow *window;                  /* on bitmap tables */
   const Qcow2SnapshotTable *snapshots; /* size 0 if there are none */
   GArray *l2_tables;                   /* of Qcow2L2Table */
   guint64 l1_bytes_left;               /* of MAX_L1_BYTES */
@@ -46,6 +57,7 @@ qcow2_references_new (const Qcow2Image *image, Qcow2Directory *directory,
 
   references->image = image;
   references->directory = directory;
+  references->window = byte_window_new (image->source, 0);
   references->snapshots = snapshots;
   references->l2_tables = g_array_new (FALSE, FALSE, sizeof (Qcow2L2Table));
   references->l1_bytes_left = MAX_L1_BYTES;
@@ -118,19 +130,20 @@ walk_snapshots (Qcow2References *references, guint64 *clusters_left,
   return TRUE;
 }
 
-/* Walks over the data that the entries of the table of BITMAP refer to.
+/* Walks over the data that the entries of the table of bitmap INDEX refer to.
  * *ENTRIES_LEFT is the number of entries that may still be read. */
 static gboolean
-walk_bits (Qcow2References *references, const Qcow2Bitmap *bitmap,
-           guint64 *entries_left, Qcow2ReferenceFunc func, gpointer data,
-           GError **error)
+walk_bits (Qcow2References *references, const BitmapTable *bitmap_table,
+           guint64 index, guint64 *entries_left, Qcow2ReferenceFunc func,
+           gpointer data, GError **error)
 {
-  const guint64 cluster_size = references->image->header.cluster_size;
-  const Qcow2Table table = qcow2_image_get_table (references->image, bitmap);
+  const Qcow2Header *h = &references->image->header;
+  const Qcow2Table table = { .source = references->image->source,
+                             .header = h,
+                             .offset = bitmap_table->offset,
+                             .n_entries = bitmap_table->n };
   const guint64 n = qcow2_table_get_n_readable (&table);
-  g_autoptr (ByteWindow) window
-      = byte_window_new (table.source, table.offset + n * QCOW2_ENTRY_LENGTH);
-  Qcow2TableEntry entries[N_ENTRIES];
+  guint64 offsets[N_ENTRIES];
 
   if (n > *entries_left)
     {
@@ -141,8 +154,9 @@ walk_bits (Qcow2References *references, const Qcow2Bitmap *bitmap,
   *entries_left -= n;
   for (guint64 i = 0; i < n;)
     {
-      const gsize n_read = qcow2_table_read (
-          &table, window, i, entries, (gsize) MIN (n - i, N_ENTRIES), error);
+      const gsize n_read
+          = qcow2_table_read_offsets (&table, references->window, i, offsets,
+                                      (gsize) MIN (n - i, N_ENTRIES), error);
 
       if (n_read == 0)
         return FALSE;
@@ -151,20 +165,47 @@ walk_bits (Qcow2References *references, const Qcow2Bitmap *bitmap,
         {
           const Qcow2Reference reference
               = { .owner = QCOW2_OWNER_BITS,
-                  .offset = entries[k].offset,
-                  .size = cluster_size,
+                  .offset = offsets[k],
+                  .size = h->cluster_size,
                   .pointer = table.offset + (i + k) * QCOW2_ENTRY_LENGTH,
-                  .index = bitmap->index };
+                  .index = index };
 
-          if (entries[k].type == QCOW2_ENTRY_SERIALIZED
-              && entries[k].reserved == 0
-              && entries[k].offset % cluster_size == 0
-              && !func (&reference, data, error))
+          if (offsets[k] != 0 && !func (&reference, data, error))
             return FALSE;
         }
       i += n_read;
     }
 
+  return TRUE;
+}
+
+/* Reads where the tables of the bitmaps are, unless that is known.  Fails with
+ * QCOW2_ERROR_READ. */
+static gboolean
+find_bitmap_tables (Qcow2References *references, GError **error)
+{
+  g_autoptr (GArray) tables = g_array_new (FALSE, FALSE, sizeof (BitmapTable));
+  g_auto (Qcow2Bitmap) bitmap = { 0 };
+  Qcow2Next next;
+
+  if (references->bitmap_tables != NULL)
+    return TRUE;
+
+  qcow2_directory_rewind (references->directory);
+  while ((next = qcow2_directory_next (references->directory, &bitmap, error))
+         == QCOW2_NEXT_ITEM)
+    {
+      const BitmapTable table = { .offset = bitmap.bitmap_table_offset,
+                                  .pointer = bitmap.file_offset,
+                                  .n = bitmap.bitmap_table_size };
+
+      g_array_append_val (tables, table);
+    }
+
+  if (next == QCOW2_NEXT_FAILED)
+    return FALSE;
+
+  references->bitmap_tables = g_steal_pointer (&tables);
   return TRUE;
 }
 
@@ -187,35 +228,33 @@ walk_bitmaps (Qcow2References *references, guint64 *clusters_left,
                         bitmap_directory_offset),
           .index = QCOW2_NO_INDEX };
   guint64 entries_left = QCOW2_MAX_TABLE_ENTRIES;
-  g_auto (Qcow2Bitmap) bitmap = { 0 };
-  Qcow2Next next;
 
   if (!image->has_bitmaps || image->bitmaps.nb_bitmaps == 0
       || references->directory == NULL
       || !qcow2_header_bitmaps_are_consistent (&image->header))
     return TRUE;
-  if (!func (&directory, data, error))
+  if (!func (&directory, data, error)
+      || !find_bitmap_tables (references, error))
     return FALSE;
 
-  qcow2_directory_rewind (references->directory);
-  while ((next = qcow2_directory_next (references->directory, &bitmap, error))
-         == QCOW2_NEXT_ITEM)
+  for (guint i = 0; i < references->bitmap_tables->len; i++)
     {
-      const Qcow2Reference table
-          = { .owner = QCOW2_OWNER_TABLE,
-              .offset = bitmap.bitmap_table_offset,
-              .size = (guint64) bitmap.bitmap_table_size * QCOW2_ENTRY_LENGTH,
-              .pointer = bitmap.file_offset,
-              .index = bitmap.index };
+      const BitmapTable *bitmap
+          = &g_array_index (references->bitmap_tables, BitmapTable, i);
+      const Qcow2Reference table = { .owner = QCOW2_OWNER_TABLE,
+                                     .offset = bitmap->offset,
+                                     .size = bitmap->n * QCOW2_ENTRY_LENGTH,
+                                     .pointer = bitmap->pointer,
+                                     .index = i };
 
       if ((take_clusters (references, &table, clusters_left)
            && !func (&table, data, error))
-          || !walk_bits (references, &bitmap, &entries_left, func, data,
+          || !walk_bits (references, bitmap, i, &entries_left, func, data,
                          error))
         return FALSE;
     }
 
-  return next == QCOW2_NEXT_END;
+  return TRUE;
 }
 
 /* Passes all structures to FUNC along with DATA, except refcount blocks and L2
@@ -520,6 +559,8 @@ qcow2_references_free (Qcow2References *references)
   if (references == NULL)
     return;
 
+  g_clear_pointer (&references->bitmap_tables, g_array_unref);
+  byte_window_free (references->window);
   g_array_unref (references->l2_tables);
   g_free (references);
 }

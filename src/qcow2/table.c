@@ -235,12 +235,12 @@ qcow2_table_count_uniform (const Qcow2Table *table, ByteWindow *window,
   return TRUE;
 }
 
-/* Decodes up to N_ENTRIES entries of TABLE into ENTRIES, from entry START on,
- * reading through WINDOW.  Returns the number of entries decoded: 0 after the
- * last readable entry, and 0 with QCOW2_ERROR_READ when a read fails. */
-gsize
-qcow2_table_read (const Qcow2Table *table, ByteWindow *window, guint64 start,
-                  Qcow2TableEntry *entries, gsize n_entries, GError **error)
+/* Reads up to N_ENTRIES entries of TABLE through WINDOW, from entry START on.
+ * Returns the number of entries read, as qcow2_table_read () does, and stores
+ * in *BYTES where they are until the next read from WINDOW. */
+static gsize
+read_bytes (const Qcow2Table *table, ByteWindow *window, guint64 start,
+            gsize n_entries, const guint8 **bytes, GError **error)
 {
   const guint64 n_readable = qcow2_table_get_n_readable (table);
   const guint64 left = n_readable - MIN (start, n_readable);
@@ -250,14 +250,23 @@ qcow2_table_read (const Qcow2Table *table, ByteWindow *window, guint64 start,
   if (n == 0)
     return 0;
 
-  const GuestRanges ranges = get_guest_ranges (table);
-  const guint64 offset = table->offset + start * QCOW2_ENTRY_LENGTH;
   byte_window_set_end (window,
                        table->offset + n_readable * QCOW2_ENTRY_LENGTH);
-  const guint8 *bytes
-      = byte_window_get (window, offset, n * QCOW2_ENTRY_LENGTH, WHAT, error);
-  if (bytes == NULL)
-    return 0;
+  *bytes = byte_window_get (window, table->offset + start * QCOW2_ENTRY_LENGTH,
+                            n * QCOW2_ENTRY_LENGTH, WHAT, error);
+  return *bytes != NULL ? n : 0;
+}
+
+/* Decodes up to N_ENTRIES entries of TABLE into ENTRIES, from entry START on,
+ * reading through WINDOW.  Returns the number of entries decoded: 0 after the
+ * last readable entry, and 0 with QCOW2_ERROR_READ when a read fails. */
+gsize
+qcow2_table_read (const Qcow2Table *table, ByteWindow *window, guint64 start,
+                  Qcow2TableEntry *entries, gsize n_entries, GError **error)
+{
+  const guint8 *bytes;
+  const gsize n = read_bytes (table, window, start, n_entries, &bytes, error);
+  const GuestRanges ranges = get_guest_ranges (table);
 
   for (gsize i = 0; i < n; i++)
     {
@@ -268,6 +277,30 @@ qcow2_table_read (const Qcow2Table *table, ByteWindow *window, guint64 start,
       entry->index = start + i;
       entry->size = table->header->cluster_size;
       locate_guest_range (&ranges, entry);
+    }
+
+  return n;
+}
+
+/* Stores in OFFSETS the host offsets of the data of entries, and 0 for entries
+ * without data, with reserved bits, or with an offset that is not at the start
+ * of a cluster.  Otherwise like qcow2_table_read ().  The cluster size must be
+ * a power of 2. */
+gsize
+qcow2_table_read_offsets (const Qcow2Table *table, ByteWindow *window,
+                          guint64 start, guint64 *offsets, gsize n_entries,
+                          GError **error)
+{
+  const guint64 allowed = qcow2_field_get_mask (&fields[OFFSET])
+                          & ~(table->header->cluster_size - 1);
+  const guint8 *bytes;
+  const gsize n = read_bytes (table, window, start, n_entries, &bytes, error);
+
+  for (gsize i = 0; i < n; i++)
+    {
+      const guint64 raw = qcow2_load_be64 (bytes + i * QCOW2_ENTRY_LENGTH);
+
+      offsets[i] = (raw & ~allowed) == 0 ? raw : 0;
     }
 
   return n;

@@ -64,5 +64,8 @@ gboolean qcow2_table_count_uniform (const Qcow2Table *table,
 gsize qcow2_table_read (const Qcow2Table *table, ByteWindow *window,
                         guint64 start, Qcow2TableEntry *entries,
                         gsize n_entries, GError **error);
+gsize qcow2_table_read_offsets (const Qcow2Table *table, ByteWindow *window,
+                                guint64 start, guint64 *offsets,
+                                gsize n_entries, GError **error);
 
 G_END_DECLS

@@ -73,6 +73,22 @@ decode (guint64 raw)
   return entry;
 }
 
+/* Returns the host offset of the data of entry RAW, or 0. */
+static guint64
+get_data_offset (guint64 raw)
+{
+  g_auto (Fixture) f = { 0 };
+  g_autoptr (GError) error = NULL;
+  guint64 offset;
+
+  fixture_init (&f, &raw, 1, 0x10000);
+  g_assert_cmpuint (
+      qcow2_table_read_offsets (&f.table, f.window, 0, &offset, 1, &error), ==,
+      1);
+  g_assert_no_error (error);
+  return offset;
+}
+
 /* A raw entry and its fields, as the specification defines the bits. */
 typedef struct
 {
@@ -118,6 +134,11 @@ test_patterns (void)
       g_assert_cmpint (entry.type, ==, patterns[i].type);
       g_assert_cmphex (entry.offset, ==, patterns[i].offset);
       g_assert_cmphex (entry.reserved, ==, patterns[i].reserved);
+      const gboolean has_data = entry.type == QCOW2_ENTRY_SERIALIZED
+                                && entry.reserved == 0
+                                && entry.offset % 65536 == 0;
+      g_assert_cmphex (get_data_offset (patterns[i].raw), ==,
+                       has_data ? patterns[i].offset : 0);
     }
 }
 
