@@ -8,6 +8,8 @@
 . "$(dirname "$0")/completion.sh"
 
 require fish
+fish --no-config -c true 2> /dev/null \
+  || skip_all 'this fish has no --no-config'
 export HOME=$tmp srcdir tmp
 
 # Each line of standard input is a folder to be in.  "complete -C" completes at

@@ -43,8 +43,9 @@ TOOL = shlex.split(os.environ['QCOW2TOOL'])
 TIMEOUT = 60
 
 CALLS = ('openat', 'pread64', 'pwrite64', 'fdatasync', 'fsync', 'fallocate',
-         'fcntl', 'flock', 'fstat', 'newfstatat', 'fstatfs', 'lseek',
-         'fadvise64', 'write', 'read', 'close', 'unlink', 'rt_sigprocmask')
+         'fcntl', 'flock', 'fstat', 'newfstatat', 'stat', 'fstatfs',
+         'lseek', 'fadvise64', 'write', 'read', 'close', 'unlink',
+         'rt_sigprocmask')
 
 # Calls for memory, and how they fail: brk by returning another address than
 # the one that it was asked for.  GLib ends the process without memory.

@@ -7,7 +7,8 @@
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
-require qemu-img qemu-io python3
+require python3
+require_known_qemu
 
 export QCOW2TOOL
 # The seed makes the same images again.
