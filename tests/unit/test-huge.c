@@ -46,13 +46,12 @@ static void
 overlay (const GByteArray *piece, guint64 start, guint64 offset,
          guint8 *buffer, gsize len)
 {
-  for (gsize i = 0; i < len; i++)
-    {
-      const guint64 at = offset + i;
+  const guint64 first = MAX (start, offset);
+  const guint64 end = MIN (start + piece->len, offset + len);
 
-      if (at >= start && at - start < piece->len)
-        buffer[i] = piece->data[at - start];
-    }
+  if (first < end)
+    memcpy (buffer + (first - offset), piece->data + (first - start),
+            end - first);
 }
 
 static gssize
@@ -113,7 +112,7 @@ move_directory (HugeSource *source, guint64 offset)
 static guint64
 count_errors (HugeSource *source)
 {
-  const DriveOptions options = { .max_rows = 10000, .twice = TRUE };
+  const DriveOptions options = { .max_rows = 10000, .twice = !RUNNING_SLOWLY };
   const DriveResult result = drive (&source->base, &options);
 
   g_assert_true (result.was_opened);
@@ -240,16 +239,22 @@ test_wraps (void)
 int
 main (int argc, char **argv)
 {
+  /* valgrind takes seconds for each check of a whole file of this size. */
+  const guint n_lengths = RUNNING_SLOWLY ? 1 : 3;
+
   g_test_init (&argc, &argv, NULL);
-  for (guint i = 0; i < 3; i++)
+  for (guint i = 0; i < n_lengths; i++)
     {
       g_autofree char *path = g_strdup_printf ("/huge/length/%u", i);
 
       g_test_add_data_func (path, GUINT_TO_POINTER (i), test_length);
     }
   g_test_add_func ("/huge/everything-at-the-end", test_everything_at_the_end);
-  g_test_add_func ("/huge/data-at-the-end", test_data_at_the_end);
-  g_test_add_func ("/huge/table-at-the-end", test_table_at_the_end);
+  if (!RUNNING_SLOWLY)
+    {
+      g_test_add_func ("/huge/data-at-the-end", test_data_at_the_end);
+      g_test_add_func ("/huge/table-at-the-end", test_table_at_the_end);
+    }
   g_test_add_func ("/huge/directory-at-the-end", test_directory_at_the_end);
   g_test_add_func ("/huge/wraps", test_wraps);
   return g_test_run ();
