@@ -349,6 +349,7 @@ check-sanitizers:
 # The other test programs are built by any other suite.
 check-dist:
 	$(MAKE) distcheck DISTCHECK_CONFIGURE_FLAGS='CFLAGS=-O0' \
+		QCOW2TOOL_SLOW=1 \
 		TESTS='$(dist_tests)' check_PROGRAMS='$(dist_programs)'
 check-valgrind:
 	$(MAKE) check QCOW2TOOL_SLOW=1 MALLOC_PERTURB_= \

@@ -62,7 +62,7 @@ if [ -n "$few" ]; then
     flags-all-ones name-right-to-left name-non-utf8 entry-ones-and-offset \
     file-535-bytes)extension-texts)$"
 else
-  step=24
+  step=36
   # Of the images with megabytes of output, one is enough: cli-bombs.sh has
   # the others.
   all_images ! '^(many-(same|share)|sparse-)'

@@ -194,6 +194,7 @@ for command in "${commands[@]}"; do
       "$tmp/options"
 
   # The message about an invalid value lists the valid values.
+  [ -z "$few" ] || continue
   while read -r option; do
     case $option in
       --output|--format|--is|--type|--field|--magic) ;;
@@ -525,6 +526,12 @@ run_examples ()
 }
 
 cd "$tmp/readme" || exit 1
+# In the tarball the files are looked at; the suite of the tree runs what they
+# show.
+if [ -n "$few" ]; then
+  done_testing
+fi
+
 run_examples "$srcdir/README"
 check 'README has examples' [ "$n_examples" -ge 5 ]
 
