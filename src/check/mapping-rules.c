@@ -38,9 +38,14 @@ static const Problem problems[QCOW2_N_PROBLEMS] = {
   [QCOW2_PROBLEM_ZERO_VERSION_2]
   = { QCOW2_NO_RULE, QCOW2_L2_10,
       "has the zero flag, which version 2 does not have" },
+  [QCOW2_PROBLEM_ZERO_EXTENDED]
+  = { QCOW2_NO_RULE, QCOW2_L2_01,
+      "has the zero flag, which extended entries do not have" },
   [QCOW2_PROBLEM_COMPRESSED_FAR]
   = { QCOW2_NO_RULE, QCOW2_L2_11,
       "is compressed, with an offset from 2^56 on" },
+  [QCOW2_PROBLEM_OTHER_OFFSET]
+  = { QCOW2_NO_RULE, QCOW2_L2_12, "leads to another offset in the data file" },
 };
 
 /* A run of faulty entries. */
@@ -56,6 +61,7 @@ struct Qcow2MappingReport
   const Qcow2Image *image;
   Qcow2Findings *findings;
   gboolean is_dirty; /* wrong refcounts are to be expected */
+  gboolean is_raw;   /* the external data file is a raw image of the disk */
   Run runs[QCOW2_N_PROBLEMS];
 };
 
@@ -86,6 +92,10 @@ get_standard_problems (const Qcow2Header *header, const Qcow2Mapping *mapping)
       && (mapping->type == QCOW2_CLUSTER_ZERO
           || mapping->type == QCOW2_CLUSTER_ZERO_ALLOCATED))
     found |= QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_ZERO_VERSION_2);
+  if ((header->incompatible_features & QCOW2_INCOMPATIBLE_EXTENDED_L2) != 0
+      && BITS (qcow2_l2_entry_record, Qcow2L2Entry, all_zeroes, mapping->raw)
+             != 0)
+    found |= QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_ZERO_EXTENDED);
   return found;
 }
 
@@ -147,6 +157,8 @@ qcow2_mapping_report_new (const Qcow2Image *image, Qcow2Findings *findings)
   report->findings = findings;
   report->is_dirty
       = (image->header.incompatible_features & QCOW2_INCOMPATIBLE_DIRTY) != 0;
+  report->is_raw
+      = (image->header.autoclear_features & QCOW2_AUTOCLEAR_RAW_DATA) != 0;
   return report;
 }
 
@@ -157,6 +169,8 @@ get_rule (const Qcow2MappingReport *report, Qcow2Problem problem,
 {
   if (problem == QCOW2_PROBLEM_COPIED && report->is_dirty)
     return is_l1 ? QCOW2_L1_04_DIRTY : QCOW2_L2_04_DIRTY;
+  if (problem == QCOW2_PROBLEM_OTHER_OFFSET && !report->is_raw)
+    return QCOW2_L2_12_NOT_RAW;
 
   return is_l1 ? problems[problem].l1_rule : problems[problem].l2_rule;
 }

@@ -25,7 +25,9 @@ typedef enum
   /* QEMU does not count the following ones, or counts them elsewhere. */
   QCOW2_PROBLEM_OUTSIDE, /* of the file */
   QCOW2_PROBLEM_ZERO_VERSION_2,
+  QCOW2_PROBLEM_ZERO_EXTENDED,
   QCOW2_PROBLEM_COMPRESSED_FAR,
+  QCOW2_PROBLEM_OTHER_OFFSET, /* in the data file than on the disk */
   QCOW2_N_PROBLEMS
 } Qcow2Problem;
 

@@ -330,6 +330,11 @@ check_entry (Check *check, TableWalk *walk, guint64 index, const guint8 *bytes,
   count_mapping (check, walk, &mapping, problems, &is_inside);
   if (!is_inside)
     problems |= QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_OUTSIDE);
+  /* QEMU, block/qcow2-cluster.c: qcow2_get_host_offset. */
+  if (check->has_data_file && mapping.length > 0
+      && mapping.type != QCOW2_CLUSTER_COMPRESSED
+      && mapping.offset != entry.guest)
+    problems |= QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_OTHER_OFFSET);
   if (!check->is_first)
     problems = 0;
   pass_problems (check, problems, table->n, &entry);

@@ -255,7 +255,7 @@ static const Words damages[] = {
       "L2-06" },
   [QCOW2_MAP_NOT_RAW]
   = { "L2 table", "data", "is at another offset than in the raw data file",
-      NULL },
+      "L2-12" },
   [QCOW2_MAP_UNREAD] = { "L1 or L2 table", NULL, "not read", NULL },
 };
 

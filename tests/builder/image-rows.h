@@ -1504,6 +1504,8 @@
   NULL },
 { "l2-entry-reserved-bit", "two-bitmaps",
   "A reserved bit of an L2 entry is set.", "0x40000:8000000000050002", NULL },
+{ "l2-entry-extended-bit-0", "extended-l2",
+  "Bit 0 of an extended L2 entry is set.", "0x40000:8000000000050001", NULL },
 { "l2-entry-unaligned", "two-bitmaps",
   "The guest's data start mid-cluster.", "0x40000:8000000000050200", NULL },
 { "l2-entry-past-eof", "two-bitmaps",
@@ -1523,7 +1525,8 @@
   NULL },
 { "l2-entry-compressed-data-file", "two-bitmaps",
   "A compressed cluster beside an external data file.",
-  "header.incompatible_features:0000000000000004 0x40000:4000000000050000",
+  "header.incompatible_features:0000000000000004 0x30000:8000000000050000 "
+  "0x50000:4000000000060000",
   NULL },
 { "l2-entry-compressed-subclusters", "extended-l2",
   "A compressed cluster with subclusters.", "0x40000:4000000000050000",
@@ -1541,6 +1544,19 @@
   "header.version:00000002 0x60000:8000000000070001", NULL },
 { "l2-entry-compressed-far", "four-entries",
   "Compressed data from host offset 2^56 on.", "0xe00:4100000000000000",
+  NULL },
+{ "l2-entry-other-data-offset", "two-bitmaps",
+  "An L2 entry leads to another offset in the external data file.",
+  "header.incompatible_features:0000000000000004", NULL },
+{ "l2-entry-other-raw-offset", "two-bitmaps",
+  "The same in a data file that is raw.",
+  "header.incompatible_features:0000000000000004 "
+  "header.autoclear_features:0000000000000003", NULL },
+{ "l2-entry-same-raw-offset", "two-bitmaps",
+  "An L2 entry leads to the same offset in a data file that is raw.",
+  "header.incompatible_features:0000000000000004 "
+  "header.autoclear_features:0000000000000003 0x30000:8000000000050000 "
+  "0x50000:8000000000000000",
   NULL },
 { "snapshot-extra-data-8", "snapshot",
   "A snapshot with 8 bytes of extra data, too few for version 3.",

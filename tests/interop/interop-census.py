@@ -131,6 +131,14 @@ def numbers_of(ours):
     return {key: summary[key] for key in KEYS}
 
 
+def is_uncounted(problem):
+    """Returns whether the specification forbids what qemu-img check does not
+    look at: the zero flag where it is reserved, and offsets in a raw data
+    file that are not those of the disk."""
+    return (problem['rule'] in ('L2-10', 'L2-12')
+            or problem['rule'] == 'L2-01' and 'zero flag' in problem['message'])
+
+
 def judge(qemu, ours):
     """Returns the errors in our answer."""
     wrong = []
@@ -154,7 +162,8 @@ def judge(qemu, ours):
         wrong += ['an error that QEMU does not see: %s at %s: %s' % (
             problem['rule'], problem['offset'], problem['message'])
                   for problem in severe(ours, ('error',))
-                  if OUR_RULES.match(problem['rule'] or '')]
+                  if OUR_RULES.match(problem['rule'] or '')
+                  and not is_uncounted(problem)]
     return wrong
 
 
