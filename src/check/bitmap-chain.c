@@ -17,6 +17,7 @@ typedef struct
   Qcow2Findings *findings;          /* what was found for an answer */
   gboolean is_ready;                /* for an answer */
   gboolean is_refused;              /* QEMU does not open the layer */
+  gboolean is_unknown;              /* damage may hide its bitmaps */
   GError *error;                    /* its bitmaps cannot be known */
 
   /* The bitmap with the name that was looked up last. */
@@ -55,11 +56,11 @@ judge_image (Layer *layer)
     return;
 
   layer->is_refused = verdict.effect >= QCOW2_EFFECT_REFUSED;
-  if (!layer->is_refused
-      && (verdict.effect == QCOW2_EFFECT_UNKNOWN
-          || qcow2_directory_is_unknown (
-              qcow2_checked_directory_get (layer->directory),
-              layer->source->findings)))
+  layer->is_unknown = verdict.effect == QCOW2_EFFECT_UNKNOWN
+                      || qcow2_directory_is_unknown (
+                          qcow2_checked_directory_get (layer->directory),
+                          layer->source->findings);
+  if (layer->is_unknown && !layer->is_refused)
     g_set_error (&layer->error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT,
                  "the bitmap directory cannot be read: see qcow2tool check");
   qcow2_bitmap_checker_set_findings (
@@ -116,7 +117,7 @@ look_up (Layer *layer, const char *name, gsize len)
   layer->is_found = FALSE;
   qcow2_bitmap_clear (&layer->bitmap);
   prepare (layer);
-  if (layer->error != NULL || layer->is_refused || layer->directory == NULL)
+  if (layer->error != NULL || layer->is_unknown || layer->directory == NULL)
     return;
 
   Qcow2Directory *directory = qcow2_checked_directory_get (layer->directory);
@@ -146,14 +147,18 @@ look_up (Layer *layer, const char *name, gsize len)
 }
 
 /* Stores the answer in *VERDICT if a layer cannot be read: it may have a
- * bitmap that makes a gap. */
+ * bitmap that makes a gap.  If QEMU refuses the layer, it may have the only
+ * bitmap. */
 static gboolean
-find_unknown (const Qcow2BitmapChain *self, Qcow2BitmapChainVerdict *verdict)
+find_unknown (Qcow2BitmapChain *self, Qcow2BitmapChainVerdict *verdict)
 {
   for (guint i = 0; i < self->n_layers; i++)
     {
-      const Layer *layer = &self->layers[i];
+      Layer *layer = &self->layers[i];
 
+      if (layer->error == NULL && layer->is_unknown && !verdict->is_found)
+        g_set_error (&layer->error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT,
+                     "its bitmaps cannot be known: see qcow2tool check");
       if (layer->error == NULL)
         continue;
 

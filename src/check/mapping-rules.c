@@ -192,6 +192,19 @@ get_complaint (Qcow2Problem problem, const Qcow2FaultyEntry *entry)
       is_copied ? "has" : "lacks", entry->host, entry->refcount);
 }
 
+/* Returns the number of bytes of the disk that the entries of RUN map.  The
+ * last table maps more than the disk has; a snapshot may have another size. */
+static guint64
+get_guest_length (const Qcow2MappingReport *report, const Run *run)
+{
+  const guint64 size = report->image->header.size;
+  const gboolean ends_later = run->first.snapshot == QCOW2_NO_INDEX
+                              && run->first.guest < size
+                              && run->guest_end > size;
+
+  return (ends_later ? size : run->guest_end) - run->first.guest;
+}
+
 static void
 end_run (Qcow2MappingReport *report, Qcow2Problem problem)
 {
@@ -218,12 +231,13 @@ end_run (Qcow2MappingReport *report, Qcow2Problem problem)
         more = g_strdup_printf (", like the next " QCOW2_U64_FORMAT ",",
                                 run->n - 1);
     }
-  qcow2_findings_add (
-      report->findings, &subject, rule, first->pointer, first->raw,
-      "entry " QCOW2_HEX_FORMAT "%s %s: " QCOW2_HEX_FORMAT
-      " bytes at guest offset " QCOW2_HEX_FORMAT "%s",
-      first->raw, more != NULL ? more : "", complaint,
-      run->guest_end - first->guest, first->guest, whose != NULL ? whose : "");
+  qcow2_findings_add (report->findings, &subject, rule, first->pointer,
+                      first->raw,
+                      "entry " QCOW2_HEX_FORMAT "%s %s: " QCOW2_HEX_FORMAT
+                      " bytes at guest offset " QCOW2_HEX_FORMAT "%s",
+                      first->raw, more != NULL ? more : "", complaint,
+                      get_guest_length (report, run), first->guest,
+                      whose != NULL ? whose : "");
   run->n = 0;
 }
 

@@ -94,7 +94,7 @@ report_refcount (const Qcow2Owners *owners, const OwnedRun *owned,
                                ? qcow2_reference_describe (&owned->owners[1])
                                : NULL;
 
-  qcow2_findings_add (owners->findings, &subject, rule, offset, run->refcount,
+  qcow2_findings_add (owners->findings, &subject, rule, offset, 0,
                       "the refcount of " QCOW2_HEX_FORMAT
                       " bytes at " QCOW2_HEX_FORMAT " is " QCOW2_U64_FORMAT
                       ", the number of references " QCOW2_U64_FORMAT

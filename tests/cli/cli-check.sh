@@ -781,6 +781,14 @@ expect_json 'without the disk: no numbers' 0 '.summary
     and ."image-end-offset" == null'
 tool check "$image"
 expect_rules 'an entry on the L1 table' 2 e:OVL-03 w:RC-02
+tool check --output=json "$image"
+expect_json 'a refcount is not the number at the offset of its cluster' 2 '
+  [.problems[] | select (.rule == "RC-02")]
+  | length > 0 and all (.value == null)'
+image l1-entry-past-eof
+tool check "$image"
+check 'what an L1 entry maps ends with the disk' \
+  grep -q 'L1-03 .*: 0x4000000 bytes at guest offset 0x0$' "$out"
 image incompatible-dirty
 tool check --metadata "$image"
 check 'whether QEMU can repair a dirty image is not known without the disk' \

@@ -423,6 +423,19 @@ patch 72 80
 tool bitmaps --backing-chain --name b0 --is valid l0.qcow2
 expect 'chain: QEMU refuses a layer' 2
 
+# It may have the only bitmap, and damage may hide which ones it has.
+chain 'only a deeper one has it' 2 - - "b0:$on:1"
+patch 72 80
+tool bitmaps --backing-chain --name b0 --is valid l0.qcow2
+expect 'chain: QEMU refuses the layer with the bitmap' 2
+patch 20 00000008
+for arguments in 'bitmaps --is valid' bitmap-map; do
+  # shellcheck disable=SC2086 # it may be several words
+  tool $arguments --backing-chain --name b0 l0.qcow2
+  expect_refusal "$arguments: a layer may have the bitmap" 1 \
+    'l0.qcow2: *layer 2: its bitmaps cannot be known: see qcow2tool check'
+done
+
 # Without a layer there is no answer, even far below.
 chain 'before the base is missing' 0 "b0:$on:1" - - -
 rm l3.qcow2
