@@ -132,6 +132,17 @@ examine (const Qcow2Chain *chain, Qcow2Layer *layer)
     }
 }
 
+/* Returns why a layer whose name leads to PLACE, which is not a file, is not
+ * opened. */
+static const char *
+get_reason (Qcow2LayerPlace place)
+{
+  return place == QCOW2_LAYER_UNKNOWN
+             ? "its json: name is invalid, or has options that are not "
+               "supported"
+             : "only files and block devices are";
+}
+
 /* Adds the layer that NAME, which is not empty, leads to.  FORMAT is what the
  * overlay states, or NULL. */
 static void
@@ -149,7 +160,7 @@ add_named (Qcow2Chain *chain, const Qcow2LayerName *name, const char *format)
   else if (!is_file)
     g_set_error (&layer->error, QCOW2_ERROR,
                  chain->root >= 0 ? QCOW2_ERROR_REFUSED : QCOW2_ERROR_OPEN,
-                 "not opened: only files and block devices are");
+                 "not opened: %s", get_reason (name->place));
   else
     layer->source
         = byte_source_open_named (layer->filename, chain->root, &layer->error);

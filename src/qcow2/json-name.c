@@ -9,15 +9,22 @@
 /* Maximum nesting depth of objects.  A layer has a file below a format. */
 #define MAX_DEPTH 4
 
-/* What the options say.  A member of an object within the first one counts
- * like one whose key has the outer key and a dot before it, as in QEMU. */
+typedef struct
+{
+  char *value;        /* or NULL if there is none */
+  gboolean is_nested; /* VALUE comes from an object within the first one */
+} Option;
+
+/* The options that were read.  A member of an object within the first one
+ * counts like one whose key has the outer key and a dot before it.  If there
+ * are both, the nested one counts, whatever their order, as in QEMU. */
 typedef struct
 {
   const char *at; /* the rest of the text */
-  char *driver;
-  char *filename;
-  char *file_driver;
-  char *file_filename;
+  Option driver;
+  Option filename;
+  Option file_driver;
+  Option file_filename;
   gboolean is_more; /* other options change what is read */
 } Parser;
 
@@ -153,14 +160,14 @@ changes_contents (const char *key)
   return g_str_equal (key, "file");
 }
 
-/* Notes the option KEY, whose VALUE is NULL if it is not a string. */
-static void
-note (Parser *parser, const char *key, const char *value)
+/* Returns the option of PARSER whose key is KEY, or NULL. */
+static Option *
+find_option (Parser *parser, const char *key)
 {
   const struct
   {
     const char *key;
-    char **member;
+    Option *option;
   } known[] = { { "driver", &parser->driver },
                 { "filename", &parser->filename },
                 { "file.driver", &parser->file_driver },
@@ -168,17 +175,28 @@ note (Parser *parser, const char *key, const char *value)
 
   for (guint i = 0; i < G_N_ELEMENTS (known); i++)
     {
-      if (!g_str_equal (key, known[i].key))
-        continue;
-
-      g_free (*known[i].member);
-      *known[i].member = g_strdup (value);
-      parser->is_more = parser->is_more || value == NULL;
-      return;
+      if (g_str_equal (key, known[i].key))
+        return known[i].option;
     }
 
-  if (changes_contents (key))
+  return NULL;
+}
+
+/* Notes the option KEY, whose VALUE is NULL if it is not a string.  IS_NESTED
+ * says that it is not a member of the first object. */
+static void
+note (Parser *parser, const char *key, const char *value, gboolean is_nested)
+{
+  Option *option = find_option (parser, key);
+
+  if (option == NULL ? changes_contents (key) : value == NULL)
     parser->is_more = TRUE;
+  if (option == NULL || (option->is_nested && !is_nested))
+    return;
+
+  g_free (option->value);
+  option->value = g_strdup (value);
+  option->is_nested = is_nested;
 }
 
 /* Skips a number, true, false or null. */
@@ -201,6 +219,7 @@ parse_value (Parser *parser, const char *key, guint depth)
     {
       g_autofree char *prefix = g_strconcat (key, ".", NULL);
 
+      parser->is_more = parser->is_more || find_option (parser, key) != NULL;
       return parse_object (parser, prefix, depth + 1);
     }
 
@@ -210,12 +229,13 @@ parse_value (Parser *parser, const char *key, guint depth)
   if (is_string ? value == NULL : !skip_literal (parser))
     return FALSE;
 
-  note (parser, key, value);
+  note (parser, key, value, depth > 0);
   return TRUE;
 }
 
 /* Reads an object, whose keys have PREFIX before them.  No option that
- * concerns a file is an array, so that arrays are not read. */
+ * concerns a file is an array, so that arrays are not read.  As in QEMU, an
+ * object must not have the same key twice. */
 static gboolean
 parse_object (Parser *parser, const char *prefix, guint depth)
 {
@@ -224,13 +244,15 @@ parse_object (Parser *parser, const char *prefix, guint depth)
   if (take (parser, '}'))
     return TRUE;
 
+  g_autoptr (GHashTable) names
+      = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   do
     {
-      g_autofree char *name = parse_string (parser);
+      char *name = parse_string (parser);
       g_autofree char *key = g_strconcat (prefix, name, NULL);
 
-      if (name == NULL || !take (parser, ':')
-          || !parse_value (parser, key, depth))
+      if (name == NULL || !g_hash_table_add (names, name)
+          || !take (parser, ':') || !parse_value (parser, key, depth))
         return FALSE;
     }
   while (take (parser, ','));
@@ -256,20 +278,20 @@ qcow2_json_name_parse (Qcow2JsonName *name, const char *text)
   const gboolean parsed
       = parse_object (&parser, "", 0) && *parser.at == '\0' && !parser.is_more;
 
-  if (parsed && is_file_driver (parser.driver))
-    name->filename = g_steal_pointer (&parser.filename);
-  else if (parsed && parser.filename == NULL
-           && (parser.file_driver == NULL
-               || is_file_driver (parser.file_driver)))
+  if (parsed && is_file_driver (parser.driver.value))
+    name->filename = g_steal_pointer (&parser.filename.value);
+  else if (parsed && parser.filename.value == NULL
+           && (parser.file_driver.value == NULL
+               || is_file_driver (parser.file_driver.value)))
     {
-      name->filename = g_steal_pointer (&parser.file_filename);
-      name->format = g_steal_pointer (&parser.driver);
+      name->filename = g_steal_pointer (&parser.file_filename.value);
+      name->format = g_steal_pointer (&parser.driver.value);
     }
 
-  g_free (parser.driver);
-  g_free (parser.filename);
-  g_free (parser.file_driver);
-  g_free (parser.file_filename);
+  g_free (parser.driver.value);
+  g_free (parser.filename.value);
+  g_free (parser.file_driver.value);
+  g_free (parser.file_filename.value);
   return name->filename != NULL;
 }
 

@@ -54,6 +54,7 @@ take_options (Qcow2LayerName *name, const char *text)
 {
   g_auto (Qcow2JsonName) options = { 0 };
 
+  name->place = QCOW2_LAYER_UNKNOWN;
   if (!qcow2_json_name_parse (&options, text))
     return;
 

@@ -11,9 +11,10 @@ G_BEGIN_DECLS
 /* Where a name leads. */
 typedef enum
 {
-  QCOW2_LAYER_NONE,     /* the name is empty */
-  QCOW2_LAYER_FILE,     /* to a file or block device of this machine */
-  QCOW2_LAYER_ELSEWHERE /* to a server, or to something that needs QEMU */
+  QCOW2_LAYER_NONE,      /* the name is empty */
+  QCOW2_LAYER_FILE,      /* to a file or block device of this machine */
+  QCOW2_LAYER_ELSEWHERE, /* to a server, or to something that needs QEMU */
+  QCOW2_LAYER_UNKNOWN    /* not known: the options are not understood */
 } Qcow2LayerPlace;
 
 typedef struct

@@ -150,7 +150,12 @@ json:{"driver":"qcow2","file":{"driver":"host_device","filename":"sub/mid.qcow2"
 json:{"file.driver":"file","file.filename":"sub/deep/base.qcow2"}|base
 json:{"driver":"qcow2","file":{"driver":"nbd","path":"/nosuch"}}|no
 json:{"driver":"qcow2","file":{"driver":"raw","file":{"driver":"file","filename":"sub/mid.qcow2"}}}|no
+json:{"file":{"filename":"sub/mid.qcow2"},"file.filename":"top.qcow2"}|yes
+json:{"file.filename":"top.qcow2","file":{"filename":"sub/mid.qcow2"}}|yes
+json:{"file":{"filename":"sub/mid.qcow2","filename":"sub/mid.qcow2"}}|no
+json:{"driver":"qcow2","file.filename":"sub/mid.qcow2","driver":"qcow2"}|no
 json:{"driver":"qcow2","backing":null,"file.filename":"sub/mid.qcow2"}|no
+json:{"driver":"qcow2","backing":"","file.filename":"sub/mid.qcow2"}|no
 json:{"driver":"qcow2","data-file":{"filename":"x"},"file.filename":"sub/mid.qcow2"}|no
 json:{"driver":"raw","offset":512,"file.filename":"sub/mid.qcow2"}|no
 json:{"driver":"qcow2","file":"node0"}|no
@@ -225,6 +230,17 @@ tool bitmaps --backing-chain --output=json top.qcow2
 expect 'a base is missing' 2
 expect_layers 'a base is missing' top.qcow2 sub/mid.qcow2 -sub/deep/base.qcow2
 layer sub/deep/base.qcow2 '' ''
+
+# The reason is true for a file, too.
+while read -r name reason; do
+  layer sub/top.qcow2 "$name" qcow2
+  tool info --backing-chain sub/top.qcow2
+  expect_damage "not opened: $name" "$name: not opened: $reason"
+done << 'END'
+nbd:unix:/nosuch only files and block devices are
+json:{"backing":null,"file.filename":"sub/mid.qcow2"} its json: name is invalid, or has options that are not supported
+json:{"file.filename":"a","file.filename":"sub/mid.qcow2"} its json: name is invalid, or has options that are not supported
+END
 
 head -c 4096 /dev/zero > sub/raw.img
 layer sub/top.qcow2 raw.img raw

@@ -357,7 +357,7 @@ def name_of(path, overlay):
     """Returns a name, in a random form, that leads from OVERLAY to PATH, both
     relative to the current directory."""
     relative = os.path.relpath(path, os.path.dirname(overlay) or '.')
-    kind = random.randrange(11)
+    kind = random.randrange(12)
     if kind < 4:
         # A colon before any slash would make it a protocol.
         colon = ':' in relative.split('/')[0]
@@ -378,6 +378,12 @@ def name_of(path, overlay):
         return 'json:' + dump({'file.driver': 'file', 'driver': 'qcow2',
                                      'file.filename': path})
     if kind == 9:
+        # The nested options count, whatever the order.
+        items = [('file', protocol), ('file.filename', 'no such file'),
+                 ('file.driver', 'nbd'), ('driver', 'qcow2')]
+        random.shuffle(items)
+        return 'json:' + dump(dict(items))
+    if kind == 10:
         return "json:{'driver':'qcow2','file.filename':'%s'}" % path
     return 'json:' + dump({'file': {'filename': path}})
 

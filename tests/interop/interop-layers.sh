@@ -37,6 +37,27 @@ fi
 random_layers qemu 15
 random_layers names 12
 
+# Names of which QEMU opens none, and what it says.
+qemu-img create -q -f qcow2 base.qcow2 1M
+while IFS='|' read -r name message; do
+  qemu-img create -q -u -f qcow2 -b "$name" -F qcow2 top.qcow2 1M
+  timeout 60 qemu-img info --backing-chain top.qcow2 > log 2>&1
+  check "refused by QEMU: $name" grep -q -F "$message" log
+  tool info --backing-chain --output=json top.qcow2
+  expect "refused: $name" 2
+  check "refused: $name: it is not opened" grep -q 'not opened' "$out"
+done << 'END'
+json:{"file":{"filename":"base.qcow2","filename":"base.qcow2"}}|duplicate key
+json:{"file.filename":"base.qcow2","file.filename":"base.qcow2"}|duplicate key
+json:{"driver":"qcow2","file.filename":"base.qcow2","driver":"qcow2"}|duplicate key
+json:{"driver":"qcow2","file.filename":"base.qcow2","dri\u0076er":"qcow2"}|duplicate key
+json:{"x":1,"file.filename":"base.qcow2","x":1}|duplicate key
+json:{"file":{"filename":"base.qcow2"},"file":{"driver":"file"}}|duplicate key
+json:{"file":{"filename":"base.qcow2"},"file.driver":"nbd"}|NBD server
+json:{"file":{"filename":null},"file.filename":"base.qcow2"}|Must specify
+json:{"file":{"filename":{}},"file.filename":"base.qcow2"}|Must specify
+END
+
 # add_device FILE: attaches FILE, 8 MiB long, to a loop device: $device.
 add_device ()
 {

@@ -9,7 +9,7 @@
 #include "qcow2/layer-name.h"
 
 /* A name in the image "dir/top"; FULL is what QEMU opens, and PATH the file,
- * or NULL if the name leads elsewhere. */
+ * or NULL if the name leads elsewhere or, with options, if that is unknown. */
 typedef struct
 {
   const char *name;
@@ -47,8 +47,44 @@ static const Row rows[] = {
         "{\"file.filename\":\"a\", \"read-only\": true, \"x\": -1}", "a",
         NULL),
   JSON ("colon", "{\"file.filename\":\"nbd:a\"}", "nbd:a", NULL),
-  JSON ("last-counts",
+  JSON ("nested-last",
         "{\"file.filename\":\"b\",\"file\":{\"filename\":\"a\"}}", "a", NULL),
+  JSON ("nested-first",
+        "{\"file\":{\"filename\":\"a\"},\"file.filename\":\"b\"}", "a", NULL),
+  JSON ("nested-driver-last",
+        "{\"file.driver\":\"nbd\","
+        "\"file\":{\"driver\":\"file\",\"filename\":\"a\"}}",
+        "a", NULL),
+  JSON ("nested-driver-first",
+        "{\"file\":{\"driver\":\"nbd\",\"filename\":\"a\"},"
+        "\"file.driver\":\"file\"}",
+        NULL, NULL),
+  JSON ("nested-number", "{\"file\":{\"filename\":1},\"file.filename\":\"a\"}",
+        NULL, NULL),
+  JSON ("object-as-name",
+        "{\"file\":{\"filename\":{}},\"file.filename\":\"a\"}", NULL, NULL),
+  JSON ("other-nested",
+        "{\"file\":{\"filename\":\"a\"},\"file.driver\":\"nbd\"}", NULL, NULL),
+  JSON ("same-name-twice",
+        "{\"file\":{\"filename\":\"a\",\"filename\":\"b\"}}", NULL, NULL),
+  JSON ("same-name-and-value",
+        "{\"file.filename\":\"a\",\"file.filename\":\"a\"}", NULL, NULL),
+  JSON ("same-driver-twice",
+        "{\"driver\":\"qcow2\",\"driver\":\"qcow2\","
+        "\"file.filename\":\"a\"}",
+        NULL, NULL),
+  JSON ("same-object-twice",
+        "{\"file\":{\"filename\":\"a\"},\"file\":{\"driver\":\"file\"}}", NULL,
+        NULL),
+  JSON ("same-key-by-escape",
+        "{\"driver\":\"qcow2\",\"dr\\u0069ver\":\"qcow2\","
+        "\"file.filename\":\"a\"}",
+        NULL, NULL),
+  JSON ("same-unused-key", "{\"x\":1,\"x\":2,\"file.filename\":\"a\"}", NULL,
+        NULL),
+  JSON ("same-key-in-two",
+        "{\"x\":{\"z\":1},\"y\":{\"z\":1},\"file.filename\":\"a\"}", "a",
+        NULL),
   JSON ("escapes", "{\"file.filename\":\"\\u00e4\\/\\ud83d\\ude00\\\\\\n\"}",
         "\xc3\xa4/\xf0\x9f\x98\x80\\\n", NULL),
   JSON ("spaces", " { \"file.filename\" : \"a\" } ", "a", NULL),
@@ -95,10 +131,13 @@ test_row (gconstpointer data)
   g_autoptr (GBytes) given = g_bytes_new (row->given, strlen (row->given));
   g_auto (Qcow2LayerName) name = { .full = NULL };
 
+  const Qcow2LayerPlace otherwise = g_str_has_prefix (row->given, "json:")
+                                        ? QCOW2_LAYER_UNKNOWN
+                                        : QCOW2_LAYER_ELSEWHERE;
+
   qcow2_layer_name_resolve (&name, "dir/top", given);
   g_assert_cmpint (name.place, ==,
-                   row->path != NULL ? QCOW2_LAYER_FILE
-                                     : QCOW2_LAYER_ELSEWHERE);
+                   row->path != NULL ? QCOW2_LAYER_FILE : otherwise);
   g_assert_cmpstr (name.full, ==, row->full);
   g_assert_cmpstr (name.path, ==, row->path);
   g_assert_cmpstr (name.format, ==, row->format);
