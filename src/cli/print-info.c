@@ -16,9 +16,10 @@
 #include "render/info.h"
 
 /* Prints the snapshots of the image of JOB, as far as its table can be located
- * and read. */
+ * and read.  If QEMU OPENS it, these are the ones that it finds. */
 static gboolean
-print_snapshots (Tool *tool, const InfoJob *job, Info *info, GError **error)
+print_snapshots (Tool *tool, const InfoJob *job, gboolean opens, Info *info,
+                 GError **error)
 {
   const Qcow2Header *h = &job->image->header;
   g_auto (Qcow2Snapshot) snapshot = { .index = 0 };
@@ -37,6 +38,8 @@ print_snapshots (Tool *tool, const InfoJob *job, Info *info, GError **error)
 
   g_autoptr (Qcow2SnapshotWalk) walk = qcow2_snapshot_walk_new (
       job->image, h->snapshot_offset, h->nb_snapshots);
+  if (opens)
+    qcow2_snapshot_walk_add_zeroes (walk);
   while ((next = qcow2_snapshot_walk_next (walk, &snapshot, error))
          == QCOW2_NEXT_ITEM)
     {
@@ -93,7 +96,8 @@ print_parts (Tool *tool, const InfoJob *job, Qcow2Directory *directory,
   GError *snapshot_error = NULL;
   GError *bitmap_error = NULL;
 
-  gboolean printed = print_snapshots (tool, job, info, &snapshot_error)
+  gboolean printed = print_snapshots (tool, job, facts->refusal == NULL, info,
+                                      &snapshot_error)
                      || tool_recover (tool, snapshot_error, error);
   info_begin_data (info);
   printed = printed

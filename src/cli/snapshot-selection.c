@@ -158,17 +158,6 @@ snapshot_selection_is_intact (const Qcow2Findings *findings)
   return TRUE;
 }
 
-/* Adds the findings about the snapshot table of IMAGE as a whole. */
-static gboolean
-check_table (Tool *tool, const Qcow2Image *image, GError **error)
-{
-  g_auto (Qcow2SnapshotTable) table = { .size = 0 };
-
-  return image->header.cluster_size == QCOW2_ABSENT
-         || qcow2_snapshot_table_check (image, &table,
-                                        tool_get_findings (tool), error);
-}
-
 /* Adds the findings about the entry of SNAPSHOT. */
 static void
 check_entry (Tool *tool, const Qcow2Image *image,
@@ -205,8 +194,23 @@ typedef struct
   const Qcow2Image *image;
   Qcow2SnapshotWalk *walk;
   gboolean is_begun; /* the list of snapshots was */
+  gboolean is_table_checked;
   guint64 n_shown;
 } Job;
+
+/* Adds the findings about the snapshot table as a whole, once. */
+static gboolean
+check_table (Job *job, GError **error)
+{
+  g_auto (Qcow2SnapshotTable) table = { .size = 0 };
+
+  if (job->is_table_checked || job->image->header.cluster_size == QCOW2_ABSENT)
+    return TRUE;
+
+  job->is_table_checked = TRUE;
+  return qcow2_snapshot_table_check (job->image, &table,
+                                     tool_get_findings (job->tool), error);
+}
 
 /* Shows SNAPSHOT, which the walk has just reached, if it is selected.  If its
  * strings cannot be read, says so and shows the rest. */
@@ -218,6 +222,9 @@ visit_one (Job *job, Qcow2Snapshot *snapshot, GError **error)
 
   if (selection->index.given && !is_selected (selection, snapshot))
     return TRUE;
+  /* That the entry is cut is a finding about the table. */
+  if (snapshot->is_cut && !check_table (job, error))
+    return FALSE;
   if (!qcow2_snapshot_walk_read (job->walk, snapshot, &read_error)
       && get_wanted (selection) != NULL)
     {
@@ -317,8 +324,7 @@ check_complete (const Job *job, GError **error)
 static gboolean
 visit_all (Job *job, GError **error)
 {
-  if (!walk_up_to (job, G_MAXUINT64, error)
-      || !check_table (job->tool, job->image, error))
+  if (!walk_up_to (job, G_MAXUINT64, error) || !check_table (job, error))
     {
       report (job->tool);
       return FALSE;
@@ -336,7 +342,7 @@ visit_found (Job *job, guint64 last, GError **error)
   if (!walk_up_to (job, last, error))
     return FALSE;
   if (job->n_shown > 0)
-    return TRUE;
+    return check_complete (job, error);
 
   g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_READ,
                "the snapshot table changed while it was read");
@@ -368,7 +374,7 @@ snapshot_selection_visit (const SnapshotSelection *selection,
     return visit_found (&job, last, error);
 
   /* Damage of the table may be the reason why nothing was found. */
-  check_table (tool, image, NULL);
+  check_table (&job, NULL);
   report (tool);
   return FALSE;
 }

@@ -13,13 +13,16 @@ typedef struct
 {
   guint64 index;
   guint64 file_offset; /* host */
+  gboolean is_cut;     /* the file ends inside the entry */
   Qcow2SnapshotEntry entry;
   Qcow2SnapshotExtra extra;
   guint n_extra;                   /* fields of EXTRA that the entry has */
   guint64 unknown_extra_data_size; /* bytes after these fields, or
                                       QCOW2_ABSENT */
-  GBytes *id;                      /* raw, or NULL: not read */
-  GBytes *name;                    /* raw, or NULL: not read */
+  GBytes *id;                      /* raw, or NULL: not read, or not in the
+                                      file; the part in the file if that is
+                                      not all */
+  GBytes *name;                    /* as ID */
 } Qcow2Snapshot;
 
 extern const Qcow2Field qcow2_snapshot_index_fields[];
@@ -38,6 +41,7 @@ typedef struct Qcow2SnapshotWalk Qcow2SnapshotWalk;
 
 Qcow2SnapshotWalk *qcow2_snapshot_walk_new (const Qcow2Image *image,
                                             guint64 offset, guint64 n_entries);
+void qcow2_snapshot_walk_add_zeroes (Qcow2SnapshotWalk *walk);
 Qcow2Next qcow2_snapshot_walk_step (Qcow2SnapshotWalk *walk,
                                     Qcow2Snapshot *snapshot, GError **error);
 gboolean qcow2_snapshot_walk_read (Qcow2SnapshotWalk *walk,
@@ -48,6 +52,7 @@ guint64 qcow2_snapshot_walk_get_n (const Qcow2SnapshotWalk *walk);
 guint64 qcow2_snapshot_walk_get_offset (const Qcow2SnapshotWalk *walk);
 Qcow2SnapshotsEnd qcow2_snapshot_walk_get_end (const Qcow2SnapshotWalk *walk);
 guint64 qcow2_snapshot_get_vm_state_size (const Qcow2Snapshot *snapshot);
+gboolean qcow2_snapshot_has_vm_state_size (const Qcow2Snapshot *snapshot);
 gboolean qcow2_snapshot_has_icount (const Qcow2Snapshot *snapshot);
 void qcow2_snapshot_walk_free (Qcow2SnapshotWalk *walk);
 void qcow2_snapshot_clear (Qcow2Snapshot *snapshot);

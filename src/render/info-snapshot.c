@@ -48,9 +48,7 @@ info_snapshot_heading (GString *out)
                           "VM CLOCK", ICOUNT_WIDTH, "ICOUNT");
 }
 
-/* Appends the row of SNAPSHOT in the list of snapshots.  If its strings cannot
- * be read, neither can the extra data, which may have the size of the VM
- * state. */
+/* Appends the row of SNAPSHOT in the list of snapshots. */
 void
 info_snapshot_row (GString *out, const Qcow2Snapshot *snapshot)
 {
@@ -60,7 +58,7 @@ info_snapshot_row (GString *out, const Qcow2Snapshot *snapshot)
   g_string_append_c (out, ' ');
   append_string (out, snapshot->name, MAX_NAME, NAME_WIDTH);
   g_string_append_c (out, ' ');
-  if (snapshot->name != NULL)
+  if (qcow2_snapshot_has_vm_state_size (snapshot))
     format_rounded_size (cell, qcow2_snapshot_get_vm_state_size (snapshot));
   else
     format_count (cell, QCOW2_ABSENT);

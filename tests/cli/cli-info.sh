@@ -500,6 +500,7 @@ else
       backing-name-last-byte backing-name-missing backing-size-1023 \
       backing-offset-in-header autoclear-raw-with-backing crypto-twice \
       snapshot-name-65535 snapshot-extra-data-8 snapshot-extra-data-1024 \
+      snapshot-table-cut snapshot-table-at-eof \
       luks-ivgen-hash-idle size-1-sector name-nul; do
     "$MKIMAGE" "$name" "$tmp/$name.qcow2" 2> /dev/null || continue
     info "$name" --output=json

@@ -290,24 +290,93 @@ damaged 'an L1 table outside of the file' "0x60000: snapshot table: the L1 \
 table of entry 0, 1 entries at 0x7fffffff0000, does not end in the file \
 \[SNAP-04\]" 00007fffffff0000
 
-# The table breaks off: complete entries are printed.
+# The table breaks off in the last name: QEMU sees the part in the file.
 copy two-snapshots truncated
 truncate -s $((0x60048 + 69)) "$image"
+sed 's/snap2$/snap/' "$tmp/both" > "$tmp/cut"
 tool snapshots "$image"
 expect_damage 'a truncated table' "$image: *\[HDR-19\]"
-check 'a truncated table: the first entry' cmp -s "$out" <(sed 16q "$tmp/both")
+check 'a truncated table: the entries' cmp -s "$out" "$tmp/cut"
 tool snapshots --list "$image"
 expect_damage 'a truncated table: the list' "$image: *\[HDR-19\]"
-check 'a truncated table: the row' test "$(wc -l < "$out")" = 3
+expect_out 'a truncated table: the rows' << END
+Snapshot list:
+$list
+1         snap1                 0 B $day
+2         snap                  0 B $day
+END
 for selection in --index=0 --id=1 --name=snap1; do
   tool snapshots "$selection" "$image"
   expect_answer "a truncated table: $selection" < <(sed 16q "$tmp/both")
 done
-for selection in --index=1 --id=2 --name=snap2; do
+for selection in --index=1 --id=2 --name=snap; do
+  tool snapshots "$selection" "$image"
+  expect_damage "a truncated table: $selection" "$image: *\[HDR-19\]"
+  check "a truncated table: $selection: the entry" \
+    cmp -s "$out" <(sed 1,17d "$tmp/cut")
+  tool snapshots "$selection" --field=name --field=l1_size "$image"
+  expect_damage "a truncated table: $selection: fields" "$image: *\[HDR-19\]"
+  check "a truncated table: $selection: the values" \
+    cmp -s "$out" <(printf '%s\n' snap 1)
+done
+for selection in --index=2 --id=3 --name=snap2; do
   tool snapshots "$selection" "$image"
   check "a truncated table: $selection" test "$status.$(wc -c < "$out").$(
     grep -c '\[HDR-19\]' "$err").$(grep -c 'no snapshot has' "$err")" = 2.0.1.1
 done
+
+# cut SIZE TEXT ROW JSON: of the second entry, SIZE bytes are in the file.  Its
+# block ends with the line TEXT, its row in the list has ROW before the date,
+# and JSON has these values.
+cut ()
+{
+  local size=$1
+
+  truncate -s $((0x60048 + size)) "$image"
+  tool snapshots "$image"
+  expect_damage "$size bytes of an entry" "$image: *\[HDR-19\]"
+  check "$size bytes of an entry: the block" test "$(tail -n 1 "$out" \
+    | tr -s ' ')" = "$2"
+  tool snapshots --list "$image"
+  expect_damage "$size bytes of an entry: the list" "$image: *\[HDR-19\]"
+  check "$size bytes of an entry: the row" \
+    test "$(tail -n 1 "$out" | sed 's/ 2023.*//' | tr -s ' ')" = "$3"
+  tool snapshots --output=jsonl "$image"
+  check "$size bytes of an entry: JSON" test "$(jq -c '.snapshots[1] |
+    [.l1_size, .disk_size, (.icount != null), .id, .name]' "$out")" = "$4"
+  tool snapshots --index=1 --field=date_sec "$image"
+  expect_damage "$size bytes of an entry: a field" "$image: *\[HDR-19\]"
+  check "$size bytes of an entry: the value" test "$(cat "$out")" = 1700000000
+}
+
+cut 66 'name s' '2 s 0 B' '[1,67108864,true,"2","s"]'
+cut 65 'name <unreadable>' '2 <unreadable> 0 B' '[1,67108864,true,"2",null]'
+cut 64 'name <unreadable>' '<unreadable> <unreadable> 0 B' \
+  '[1,67108864,true,null,null]'
+cut 63 'name <unreadable>' '<unreadable> <unreadable> 0 B' \
+  '[1,67108864,false,null,null]'
+cut 40 'name <unreadable>' '<unreadable> <unreadable> -' \
+  '[1,null,false,null,null]'
+truncate -s $((0x60048 + 39)) "$image"
+tool snapshots "$image"
+expect_damage 'without a whole fixed part' "$image: *\[HDR-19\]"
+check 'without a whole fixed part: the first entry' \
+  cmp -s "$out" <(sed 16q "$tmp/both")
+
+# A size that is too large, in the first entry.
+copy two-snapshots long-name
+truncate -s $((0x60048 + 70)) "$image"
+patch 0x6000e 8005
+tool snapshots "$image"
+expect_damage 'a long name' "$image: *\[HDR-19\]"
+check 'a long name: the entry' grep -q '^name  *snap1\\x00' "$out"
+tool snapshots --list "$image"
+expect_out 'a long name: the row' << END
+Snapshot list:
+$list
+1         snap1                 0 B $day
+END
+copy two-snapshots truncated
 truncate -s $((0x60000 + 39)) "$image"
 tool snapshots --output=jsonl "$image"
 check 'a table without a whole entry is null in JSON' \

@@ -5,6 +5,8 @@
 
 #include "qcow2/snapshot-walk.h"
 
+#include <string.h>
+
 #include "test-util.h"
 
 #define START 0x100
@@ -110,8 +112,9 @@ typedef struct
   const char *patch;
   guint64 size;
   guint64 n_entries;
-  guint64 n; /* entries that are read */
+  guint64 n; /* entries that are read and not cut */
   Qcow2SnapshotsEnd end;
+  gboolean is_cut; /* another entry is */
 } EndRow;
 
 /* In the fixed part, the sizes of id, name and extra data are at 12, 14
@@ -123,13 +126,16 @@ static const EndRow ends[] = {
   { "outside", "0x0:00", 0x80, 1, 0, QCOW2_SNAPSHOTS_TRUNCATED },
   { "at-end", "0x0:00", 0x100, 1, 0, QCOW2_SNAPSHOTS_TRUNCATED },
   { "head", "0x100:00", 0x100 + 79, 2, 1, QCOW2_SNAPSHOTS_TRUNCATED },
-  { "id", "0x134:0008", 0x100 + 87, 2, 1, QCOW2_SNAPSHOTS_TRUNCATED },
+  { "id", "0x134:0008", 0x100 + 87, 2, 1, QCOW2_SNAPSHOTS_TRUNCATED, TRUE },
   { "id-fits", "0x134:0008", 0x100 + 88, 2, 2, QCOW2_SNAPSHOTS_COMPLETE },
   { "name", "0x136:ffff", 0x100 + 80 + 65534, 2, 1,
-    QCOW2_SNAPSHOTS_TRUNCATED },
+    QCOW2_SNAPSHOTS_TRUNCATED, TRUE },
   { "strings-fit", "0x134:ffffffff", 0x100 + 80 + 131070, 2, 2,
     QCOW2_SNAPSHOTS_COMPLETE },
-  { "extra", "0x14c:ffffffff", 0x10000, 2, 1, QCOW2_SNAPSHOTS_TRUNCATED },
+  { "extra", "0x14c:ffffffff", 0x10000, 2, 1, QCOW2_SNAPSHOTS_TRUNCATED,
+    TRUE },
+  { "before-the-last", "0x10e:8000", 0x1000, 2, 0, QCOW2_SNAPSHOTS_TRUNCATED,
+    TRUE },
   { "padding", "0x10d:01", 0x100 + 41, 2, 1, QCOW2_SNAPSHOTS_TRUNCATED },
   { "65536", "0x100:00", 0x1000000, 65536, 65536, QCOW2_SNAPSHOTS_COMPLETE },
   { "65537", "0x100:00", 0x1000000, 65537, 65536, QCOW2_SNAPSHOTS_TOO_MANY },
@@ -149,9 +155,106 @@ test_end (gconstpointer data)
       = new_walk (&image, row->patch, row->size, row->n_entries);
 
   for (guint64 i = 0; i < row->n; i++)
-    assert_next (walk, &snapshot);
+    {
+      assert_next (walk, &snapshot);
+      g_assert_false (snapshot.is_cut);
+    }
+  if (row->is_cut)
+    {
+      assert_next (walk, &snapshot);
+      g_assert_true (snapshot.is_cut);
+      g_assert_cmpuint (snapshot.index, ==, row->n);
+    }
   assert_end (walk, row->end);
   g_assert_cmpuint (qcow2_snapshot_walk_get_n (walk), ==, row->n);
+  byte_source_free (image.source);
+}
+
+/* An entry of 40 + 26 + 2 + 3 bytes, of which only SIZE are in the file.  ID
+ * and NAME are their parts in the file, or NULL. */
+typedef struct
+{
+  const char *path;
+  guint64 size;
+  const char *id;
+  const char *name;
+  guint n_extra;
+  guint64 unknown; /* bytes of extra data */
+} CutRow;
+
+static const CutRow cuts[] = {
+  { "nothing", 71, "12", "abc", 3, 2 },
+  { "last-byte", 70, "12", "ab", 3, 2 },
+  { "name", 68, "12", NULL, 3, 2 },
+  { "id-byte", 67, "1", NULL, 3, 2 },
+  { "id", 66, NULL, NULL, 3, 2 },
+  { "unknown-extra", 64, NULL, NULL, 3, 2 },
+  { "extra-byte", 63, NULL, NULL, 2, QCOW2_ABSENT },
+  { "two-fields", 55, NULL, NULL, 1, QCOW2_ABSENT },
+  { "all-extra", 40, NULL, NULL, 0, QCOW2_ABSENT },
+};
+
+#define CUT_ENTRY                                                             \
+  "0x10c:00020003 0x120:000000220000001a"                                     \
+  "000000010000000000000000004000000000000000000007abcd3132616263"
+
+static void
+assert_part (GBytes *string, const char *expected)
+{
+  if (expected == NULL)
+    g_assert_null (string);
+  else
+    assert_bytes (string, expected, strlen (expected));
+}
+
+static void
+test_cut (gconstpointer data)
+{
+  const CutRow *row = data;
+  g_auto (Qcow2Snapshot) snapshot = { 0 };
+  Qcow2Image image = { 0 };
+  g_autoptr (Qcow2SnapshotWalk) walk
+      = new_walk (&image, CUT_ENTRY, START + row->size, 1);
+
+  assert_next (walk, &snapshot);
+  g_assert_cmpint (snapshot.is_cut, ==, row->size < 71);
+  g_assert_cmpuint (snapshot.entry.vm_state_size, ==, 0x22);
+  assert_part (snapshot.id, row->id);
+  assert_part (snapshot.name, row->name);
+  g_assert_cmpuint (snapshot.n_extra, ==, row->n_extra);
+  g_assert_cmpuint (snapshot.unknown_extra_data_size, ==, row->unknown);
+  g_assert_cmpint (qcow2_snapshot_has_vm_state_size (&snapshot), ==,
+                   row->n_extra > 0);
+  byte_source_free (image.source);
+}
+
+/* With zeroes after the end of the file, all three entries exist, whatever is
+ * in the file of the first one. */
+static void
+test_zeroes (gconstpointer data)
+{
+  const CutRow *row = data;
+  g_auto (Qcow2Snapshot) snapshot = { 0 };
+  Qcow2Image image = { 0 };
+  g_autoptr (Qcow2SnapshotWalk) walk
+      = new_walk (&image, CUT_ENTRY, START + row->size, 3);
+
+  qcow2_snapshot_walk_add_zeroes (walk);
+  assert_next (walk, &snapshot);
+  g_assert_false (snapshot.is_cut);
+  assert_part (snapshot.id, row->id != NULL ? row->id : "");
+  assert_part (snapshot.name, row->name != NULL ? row->name : "");
+  g_assert_cmpuint (snapshot.n_extra, ==, 3);
+  g_assert_cmphex (snapshot.extra.icount, ==, row->size > 63 ? 7 : 0);
+  for (guint i = 1; i < 3; i++)
+    {
+      assert_next (walk, &snapshot);
+      g_assert_cmphex (snapshot.file_offset, ==, 0x148 + (i - 1) * 40);
+      g_assert_cmpuint (snapshot.entry.extra_data_size, ==, 0);
+      assert_part (snapshot.id, "");
+      assert_part (snapshot.name, "");
+    }
+  assert_end (walk, QCOW2_SNAPSHOTS_COMPLETE);
   byte_source_free (image.source);
 }
 
@@ -252,6 +355,16 @@ main (int argc, char **argv)
           = g_strconcat ("/snapshot-walk/end/", ends[i].path, NULL);
 
       g_test_add_data_func (path, &ends[i], test_end);
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (cuts); i++)
+    {
+      g_autofree char *cut
+          = g_strconcat ("/snapshot-walk/cut/", cuts[i].path, NULL);
+      g_autofree char *zeroes
+          = g_strconcat ("/snapshot-walk/zeroes/", cuts[i].path, NULL);
+
+      g_test_add_data_func (cut, &cuts[i], test_cut);
+      g_test_add_data_func (zeroes, &cuts[i], test_zeroes);
     }
   g_test_add_func ("/snapshot-walk/little-extra", test_little_extra);
   g_test_add_func ("/snapshot-walk/unreadable-strings",
