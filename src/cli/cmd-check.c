@@ -303,7 +303,9 @@ check_combinations (Tool *tool, const Request *request, GError **error)
   if (request->is != NULL && !tool_want_text (tool, "--is", error))
     return FALSE;
 
-  return !request->quiet || tool_want_text (tool, "--quiet", error);
+  if (request->quiet)
+    tool_want_nothing (tool);
+  return TRUE;
 }
 
 static gboolean

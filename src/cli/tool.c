@@ -184,6 +184,17 @@ tool_want_text (Tool *tool, const char *user, GError **error)
   return FALSE;
 }
 
+/* Prepares for a caller that prints nothing: there is no document, whatever
+ * --output says, and no heading for each of several images. */
+void
+tool_want_nothing (Tool *tool)
+{
+  tool->one_table = TRUE;
+  tool->options.output = OPTIONS_OUTPUT_TEXT;
+  emitter_free (tool->emitter);
+  tool->emitter = new_emitter (tool);
+}
+
 /* Returns whether ENTRIES have the option --name, and it was not used. */
 static gboolean
 lacks_name (const GOptionEntry *entries)

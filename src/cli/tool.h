@@ -84,6 +84,7 @@ void tool_want_layers (Tool *tool, int root);
 gboolean tool_want_image (Tool *tool, GError **error);
 gboolean tool_want_no_image (Tool *tool, const char *user, GError **error);
 gboolean tool_want_text (Tool *tool, const char *user, GError **error);
+void tool_want_nothing (Tool *tool);
 OptionsOutput tool_get_output (const Tool *tool);
 char **tool_get_operands (const Tool *tool);
 guint tool_get_kind (const Tool *tool);

@@ -259,6 +259,14 @@ for name in two-bitmaps refcount-order-7; do
   expect "-q: the status for $name" "$want"
   expect_silence "-q: no output for $name"
 done
+for output in human json jsonl; do
+  tool check -q --output=$output refcount-order-7.qcow2
+  expect "-q --output=$output: the status" 2
+  expect_silence "-q --output=$output: no output"
+done
+tool check -q two-bitmaps.qcow2 refcount-order-7.qcow2
+expect '-q: the status for several images' 2
+expect_silence '-q: no output for several images'
 tool check -q missing.qcow2
 check '-q: an image that cannot be read has its message' \
   test "$status.$(wc -l < "$err").$(wc -c < "$out")" = 1.1.0
