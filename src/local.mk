@@ -115,6 +115,8 @@ layers = \
 	%D%/check/cluster-map.h \
 	%D%/check/directory-end.c \
 	%D%/check/directory-end.h \
+	%D%/check/directory-refusal.c \
+	%D%/check/directory-refusal.h \
 	%D%/check/directory-rules.c \
 	%D%/check/directory-rules.h \
 	%D%/check/extension-rules.c \

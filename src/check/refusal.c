@@ -6,10 +6,10 @@
 
 #include <string.h>
 
+#include "check/directory-refusal.h"
 #include "check/unknown-features.h"
 #include "check/verdict.h"
 #include "qcow2/c-string.h"
-#include "qcow2/directory.h"
 #include "qcow2/luks.h"
 #include "qcow2/snapshot.h"
 
@@ -37,17 +37,12 @@ static const Qcow2RuleIndex extension_rules[]
         QCOW2_BEXT_05_ALIGN };
 static const char *const extension_ids[] = { "EXT-", "CRYPT-" };
 
-/* Those after the extensions and before the bitmaps. */
+/* Those after the extensions and before the entries of the bitmap
+ * directory. */
 static const Qcow2RuleIndex late_rules[]
     = { QCOW2_HDR_26_FILE, QCOW2_HDR_16_MISSING, QCOW2_HDR_12_END,
         QCOW2_HDR_13_LONG, QCOW2_HDR_19_FAR,     QCOW2_HDR_19_EXTRA,
-        QCOW2_HDR_19_SIZE };
-
-/* The rules about an entry of the bitmap directory that QEMU checks before all
- * others. */
-static const Qcow2RuleIndex entry_rules[]
-    = { QCOW2_BDIR_01, QCOW2_BDIR_02, QCOW2_BDIR_03_MORE, QCOW2_BDIR_14,
-        QCOW2_BDIR_14_COMPATIBLE };
+        QCOW2_HDR_19_SIZE, QCOW2_BEXT_04_EMPTY,  QCOW2_BEXT_06_FAR };
 
 /* The steps in which QEMU opens an image. */
 typedef enum
@@ -55,7 +50,7 @@ typedef enum
   STEP_HEADER,
   STEP_EXTENSIONS, /* one after the other */
   STEP_NAMES,      /* and the snapshots */
-  STEP_DIRECTORY,  /* entry by entry */
+  STEP_ENTRIES,    /* of the bitmap directory: see directory-refusal.c */
   STEP_BITMAPS     /* one after the other */
 } Step;
 
@@ -65,7 +60,7 @@ typedef struct
 {
   Step step;
   guint64 item; /* index of the extension or bitmap, or of the rule */
-  guint rule;   /* or its place among those about an entry */
+  guint rule;
 } Rank;
 
 /* A finding that makes QEMU refuse the image, and what its message needs. */
@@ -73,7 +68,6 @@ typedef struct
 {
   const Qcow2Image *image;
   const Qcow2Finding *finding;
-  Qcow2Directory *directory;
   const Qcow2Findings *findings; /* about the header and the extensions */
 } Context;
 
@@ -101,22 +95,8 @@ is_about_extension (Qcow2RuleIndex rule)
          < G_N_ELEMENTS (extension_rules);
 }
 
-/* Returns the index of the entry at which QEMU encounters FINDING in the
- * directory of IMAGE. */
-static guint64
-get_entry (const Qcow2Image *image, const Qcow2Finding *finding)
-{
-  if (finding->index == QCOW2_BDIR_03_MORE)
-    return image->bitmaps.nb_bitmaps;
-  if (finding->index == QCOW2_BEXT_04_EMPTY
-      || finding->index == QCOW2_BEXT_06_FAR)
-    return 0;
-
-  return finding->subject.bitmap;
-}
-
 static Rank
-get_rank (const Qcow2Image *image, const Qcow2Finding *finding)
+get_rank (const Qcow2Finding *finding)
 {
   const Qcow2RuleIndex rule = finding->index;
   const guint early
@@ -132,10 +112,7 @@ get_rank (const Qcow2Image *image, const Qcow2Finding *finding)
   if (qcow2_rules[rule].effect == QCOW2_EFFECT_AT_LOAD)
     return (Rank){ STEP_BITMAPS, finding->subject.bitmap, rule };
 
-  const guint entry
-      = find_rule (entry_rules, G_N_ELEMENTS (entry_rules), rule);
-  return (Rank){ STEP_DIRECTORY, get_entry (image, finding),
-                 entry < G_N_ELEMENTS (entry_rules) ? entry : rule };
+  return (Rank){ STEP_ENTRIES, 0, rule };
 }
 
 static gboolean
@@ -170,8 +147,7 @@ find_first (const Qcow2Image *image, const Qcow2Findings *findings,
 
       if (is_refused (image, finding)
           && (first == NULL
-              || is_earlier (get_rank (image, finding),
-                             get_rank (image, first))))
+              || is_earlier (get_rank (finding), get_rank (first))))
         first = finding;
     }
 
@@ -320,12 +296,6 @@ static const struct
   { "{hash}", NULL, offsetof (Qcow2LuksWords, hash) },
 };
 
-#define EMPTY_ENTRY "Bitmap '' doesn't satisfy the constraints"
-#define EXTRA_DATA "Bitmap extra data is not supported"
-#define BROKEN "Broken bitmap directory"
-#define LESS "Less bitmaps found than specified in header extension"
-#define MORE "More bitmaps found than specified in header extension"
-
 /* EXT-13: QEMU takes offset 0 for the LUKS header, and finds the magic of
  * qcow2 there. */
 static const char *
@@ -335,88 +305,6 @@ choose_crypto_offset (const Context *c)
                                 : "Encryption header offset '{value}' is not "
                                   "a multiple of cluster size "
                                   "'{cluster size}'";
-}
-
-/* Returns what QEMU says about an entry with names and extra data of these
- * sizes, when LEFT bytes of the directory are left for it, or NULL if it says
- * nothing about them.  QEMU adds up the sizes in 32 bits with a sign, so that
- * a huge entry may seem to fit. */
-static const char *
-judge_sizes (guint16 name_size, guint32 extra_data_size, guint64 left)
-{
-  const guint64 size
-      = QCOW2_BITMAP_HEAD_LENGTH + (guint64) name_size + extra_data_size + 7;
-  const guint32 in_qemu = (guint32) (size & G_MAXUINT32) & ~7u;
-
-  if (in_qemu <= G_MAXINT32 && in_qemu > left)
-    return BROKEN;
-
-  return extra_data_size != 0 ? EXTRA_DATA : NULL;
-}
-
-/* Reads the entry INDEX of the directory into *BITMAP. */
-static gboolean
-read_entry (const Context *c, guint64 index, Qcow2Bitmap *bitmap)
-{
-  qcow2_directory_rewind (c->directory);
-  return qcow2_directory_skip_to_index (c->directory, index)
-         && qcow2_directory_next (c->directory, bitmap, NULL)
-                == QCOW2_NEXT_ITEM;
-}
-
-/* Returns what QEMU says about the sizes in BITMAP, an entry, or NULL. */
-static const char *
-judge_entry (const Context *c, const Qcow2Bitmap *bitmap)
-{
-  const guint64 end = qcow2_directory_get_facts (c->directory)->declared_end;
-
-  return judge_sizes (bitmap->name_size, bitmap->extra_data_size,
-                      end - MIN (end, bitmap->file_offset));
-}
-
-/* BDIR-02. */
-static const char *
-choose_truncated_entry (const Context *c)
-{
-  g_auto (Qcow2Bitmap) bitmap = { 0 };
-
-  return read_entry (c, c->finding->subject.bitmap, &bitmap)
-             ? judge_entry (c, &bitmap)
-             : NULL;
-}
-
-/* BEXT-05: QEMU reads the header as the first entry. */
-static const char *
-choose_no_offset (const Context *c)
-{
-  const Qcow2Header *h = &c->image->header;
-
-  return judge_sizes ((guint16) (h->backing_file_size & G_MAXUINT16),
-                      h->cluster_bits,
-                      c->image->bitmaps.bitmap_directory_size);
-}
-
-/* BEXT-06: after the end of the file, QEMU reads entries of zeroes. */
-static const char *
-choose_truncated_directory (const Context *c)
-{
-  return qcow2_directory_get_n (c->directory) < c->image->bitmaps.nb_bitmaps
-             ? EMPTY_ENTRY
-             : MORE;
-}
-
-/* BDIR-21: there is no directory.  Returns what QEMU says about its first
- * entry, or NULL if that cannot be read. */
-static const char *
-choose_first_entry (const Context *c)
-{
-  g_auto (Qcow2Bitmap) bitmap = { 0 };
-
-  if (!read_entry (c, 0, &bitmap))
-    return NULL;
-
-  const char *text = judge_entry (c, &bitmap);
-  return text != NULL || bitmap.name_size != 0 ? text : EMPTY_ENTRY;
 }
 
 /* QEMU's messages where those in the table of rules are only what all versions
@@ -453,14 +341,7 @@ static const struct
     NULL },
   { QCOW2_BEXT_05_ALIGN, "bitmaps_ext: invalid bitmap directory offset",
     NULL },
-  { QCOW2_BEXT_04_ALIGN, BROKEN, NULL },
-  { QCOW2_BEXT_04_SMALL, LESS, NULL },
-  { QCOW2_BEXT_05_ZERO, NULL, choose_no_offset },
-  { QCOW2_BEXT_06_REFUSED, NULL, choose_truncated_directory },
-  { QCOW2_BDIR_02, NULL, choose_truncated_entry },
-  { QCOW2_BDIR_03_LESS, LESS, NULL },
   { QCOW2_BDIR_15_NUL, "Bitmap already exists: {name}", NULL },
-  { QCOW2_BDIR_21, NULL, choose_first_entry },
   { QCOW2_CRYPT_04,
     "Algorithm '{cipher}' with key size {key size} bytes not supported",
     NULL },
@@ -537,6 +418,15 @@ static GBytes *
 make_message (const Context *c)
 {
   const Qcow2Finding *finding = c->finding;
+
+  if (get_rank (finding).step == STEP_ENTRIES)
+    {
+      GBytes *message = qcow2_entries_get_refusal (c->image);
+
+      if (message != NULL)
+        return message;
+    }
+
   const char *text = get_message (c);
   GString *out = g_string_new (NULL);
 
@@ -548,25 +438,23 @@ make_message (const Context *c)
   return g_string_free_to_bytes (out);
 }
 
-/* Returns the message of QEMU when it refuses to open the image of DIRECTORY,
- * for the first of its reasons, or NULL if it does not refuse.  FINDINGS are
- * those about the header, the extensions and the directory as a whole,
- * OBSTACLES those of qcow2_directory_find_obstacles ().  The message may
- * contain any bytes from the image.  If QEMU's words are not known, the
- * message ends with the id of a rule in brackets.  DIRECTORY is rewound. */
+/* Returns the message of QEMU when it refuses to open IMAGE, for the first of
+ * its reasons, or NULL if it does not refuse.  FINDINGS are those about the
+ * header, the extensions and the directory as a whole, OBSTACLES those of
+ * qcow2_directory_find_obstacles ().  The message may contain any bytes from
+ * the image.  If QEMU's words are not known, the message ends with the id of a
+ * rule in brackets. */
 GBytes *
-qcow2_directory_get_refusal (Qcow2Directory *directory,
-                             const Qcow2Findings *findings,
-                             const Qcow2Findings *obstacles)
+qcow2_image_get_refusal (const Qcow2Image *image,
+                         const Qcow2Findings *findings,
+                         const Qcow2Findings *obstacles)
 {
-  const Qcow2Image *image = qcow2_directory_get_image (directory);
   const Qcow2Finding *first = find_first (image, findings, NULL);
   Qcow2Verdict verdict = QCOW2_VERDICT_INIT;
 
   first = find_first (image, obstacles, first);
   if (first != NULL)
-    return make_message (
-        &(const Context){ image, first, directory, findings });
+    return make_message (&(const Context){ image, first, findings });
 
   /* There may be a reason among the findings that were only counted. */
   qcow2_verdict_add (&verdict, image, findings);

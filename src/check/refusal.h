@@ -4,12 +4,12 @@
 #pragma once
 
 #include "check/finding.h"
-#include "qcow2/directory.h"
+#include "qcow2/image.h"
 
 G_BEGIN_DECLS
 
-GBytes *qcow2_directory_get_refusal (Qcow2Directory *directory,
-                                     const Qcow2Findings *findings,
-                                     const Qcow2Findings *obstacles);
+GBytes *qcow2_image_get_refusal (const Qcow2Image *image,
+                                 const Qcow2Findings *findings,
+                                 const Qcow2Findings *obstacles);
 
 G_END_DECLS

@@ -135,7 +135,7 @@ get_refusal (Tool *tool, const InfoJob *job, Qcow2Directory *directory)
   if (!qcow2_directory_find_obstacles (directory, obstacles, &error))
     tool_recover (tool, error, NULL);
 
-  return qcow2_directory_get_refusal (directory, job->findings, obstacles);
+  return qcow2_image_get_refusal (job->image, job->findings, obstacles);
 }
 
 static void

@@ -403,6 +403,21 @@ if command -v python3 > /dev/null; then
   refused second-bitmap $((entry + 16)) 02 \
     "Bitmap 'bm1' doesn't satisfy the constraints"
   refused entry $((entry + 20)) 00000001 'Bitmap extra data is not supported'
+  # Both sizes in the second entry, and those of the directory.
+  broken='Broken bitmap directory'
+  more='More bitmaps found than specified in header extension'
+  refused name-size $((entry + 18)) 0040 "$broken"
+  refused extra-data-size $((entry + 20)) 00000040 "$broken"
+  refused extra-data-2-31 $((entry + 20)) 80000000 \
+    'Bitmap extra data is not supported'
+  tool extensions --magic=Bitmaps --field=file_offset "$image"
+  extension=$(cat "$out")
+  refused half-an-entry-left $((extension + 22)) 0048 "$broken"
+  refused directory-size-odd $((extension + 22)) 0401 "$more"
+  refused too-few-and-broken $((extension + 8)) \
+    00000001000000000000000000000048 "$more"
+  refused too-many $((extension + 8)) 00000003 \
+    'Less bitmaps found than specified in header extension'
 else
   skip 'refused images' 'python3 is not installed'
 fi
