@@ -44,6 +44,11 @@ static const Qcow2RuleIndex late_rules[]
         QCOW2_HDR_13_LONG, QCOW2_HDR_19_FAR,     QCOW2_HDR_19_EXTRA,
         QCOW2_HDR_19_SIZE, QCOW2_BEXT_04_EMPTY,  QCOW2_BEXT_06_FAR };
 
+/* The rules that QEMU checks after it has read the table of a bitmap. */
+static const Qcow2RuleIndex loaded_rules[]
+    = { QCOW2_BDIR_15, QCOW2_BDIR_15_NUL, QCOW2_BDIR_18_LARGE,
+        QCOW2_BDIR_18_QEMU };
+
 /* The steps in which QEMU opens an image. */
 typedef enum
 {
@@ -102,6 +107,8 @@ get_rank (const Qcow2Finding *finding)
   const guint early
       = find_rule (early_rules, G_N_ELEMENTS (early_rules), rule);
   const guint late = find_rule (late_rules, G_N_ELEMENTS (late_rules), rule);
+  const guint loaded
+      = find_rule (loaded_rules, G_N_ELEMENTS (loaded_rules), rule);
 
   if (early < G_N_ELEMENTS (early_rules))
     return (Rank){ STEP_HEADER, early, rule };
@@ -110,7 +117,10 @@ get_rank (const Qcow2Finding *finding)
   if (late < G_N_ELEMENTS (late_rules))
     return (Rank){ STEP_NAMES, late, rule };
   if (qcow2_rules[rule].effect == QCOW2_EFFECT_AT_LOAD)
-    return (Rank){ STEP_BITMAPS, finding->subject.bitmap, rule };
+    return (Rank){ STEP_BITMAPS, finding->subject.bitmap,
+                   loaded < G_N_ELEMENTS (loaded_rules)
+                       ? QCOW2_N_RULES + loaded
+                       : rule };
 
   return (Rank){ STEP_ENTRIES, 0, rule };
 }

@@ -410,6 +410,10 @@ if command -v python3 > /dev/null; then
   refused extra-data-size $((entry + 20)) 00000040 "$broken"
   refused extra-data-2-31 $((entry + 20)) 80000000 \
     'Bitmap extra data is not supported'
+  # The directory is the table, which also has too many entries.
+  refused table $entry 00000000002c000000000002 \
+    "Could not read bitmap_table table from image for bitmap 'bm1': Invalid \
+argument"
   tool extensions --magic=Bitmaps --field=file_offset "$image"
   extension=$(cat "$out")
   refused half-an-entry-left $((extension + 22)) 0048 "$broken"
