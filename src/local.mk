@@ -131,6 +131,8 @@ layers = \
 	%D%/check/header-rules.h \
 	%D%/check/image-rules.c \
 	%D%/check/image-rules.h \
+	%D%/check/luks-refusal.c \
+	%D%/check/luks-refusal.h \
 	%D%/check/luks-rules.c \
 	%D%/check/luks-rules.h \
 	%D%/check/mapping-rules.c \

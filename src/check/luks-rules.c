@@ -7,11 +7,6 @@
 
 #define LUKS_VERSION 1
 
-/* LUKS1 on-disk format: LUKS_STRIPES, and LUKS_ALIGN_KEYSLOTS in sectors,
- * which is also the first sector that may hold key material. */
-#define STRIPES 4000
-#define ALIGNMENT 8
-
 static const guint8 luks_magic[6] = { 'L', 'U', 'K', 'S', 0xba, 0xbe };
 
 /* A cipher that QEMU supports (crypto/block-luks.c). */
@@ -236,10 +231,10 @@ check_numbers (const Context *c)
 {
   const guint32 payload = c->luks->payload_offset;
 
-  if (payload < ALIGNMENT)
+  if (payload < QCOW2_LUKS_ALIGNMENT)
     ADD (CRYPT_07_HEADER, payload_offset,
          "payload_offset %u is inside the header, which has %u sectors",
-         payload, ALIGNMENT);
+         payload, QCOW2_LUKS_ALIGNMENT);
   else if (payload > c->length / QCOW2_LUKS_SECTOR)
     ADD (CRYPT_07_END, payload_offset,
          "payload_offset %u is after the end of the crypto header, which "
@@ -276,10 +271,10 @@ check_key_bytes (const Context *c)
   else if (c->is_xts && key_bytes % 2 != 0)
     ADD (CRYPT_08_ODD, key_bytes, "key_bytes %u is odd, but xts has two keys",
          key_bytes);
-  else if (key_bytes * STRIPES % QCOW2_LUKS_SECTOR != 0)
+  else if (key_bytes * QCOW2_LUKS_STRIPES % QCOW2_LUKS_SECTOR != 0)
     ADD (CRYPT_08_SECTORS, key_bytes,
          "key_bytes %u times %u is no whole number of sectors", key_bytes,
-         STRIPES);
+         QCOW2_LUKS_STRIPES);
   return takes;
 }
 
@@ -312,16 +307,16 @@ check_slot (const Context *c, guint i)
               slot->active, QCOW2_LUKS_SLOT_INACTIVE, QCOW2_LUKS_SLOT_ACTIVE);
   if (is_active (slot) && slot->iterations == 0)
     ADD_SLOT (CRYPT_12, i, iterations, "key slot %u: iterations is 0", i);
-  if (slot->stripes != STRIPES)
+  if (slot->stripes != QCOW2_LUKS_STRIPES)
     ADD_SLOT (CRYPT_10, i, stripes, "key slot %u: stripes %u is not %u", i,
-              slot->stripes, STRIPES);
+              slot->stripes, QCOW2_LUKS_STRIPES);
 }
 
 /* Returns the size in bytes of the key material of a slot. */
 static guint64
 get_material_size (const Qcow2Luks *luks)
 {
-  return (guint64) luks->key_bytes * STRIPES;
+  return (guint64) luks->key_bytes * QCOW2_LUKS_STRIPES;
 }
 
 /* Returns the number of sectors of the key material of a slot, rounded up to
@@ -329,9 +324,9 @@ get_material_size (const Qcow2Luks *luks)
 static guint64
 get_n_sectors (const Qcow2Luks *luks)
 {
-  const guint64 unit = ALIGNMENT * QCOW2_LUKS_SECTOR;
+  const guint64 unit = QCOW2_LUKS_ALIGNMENT * QCOW2_LUKS_SECTOR;
 
-  return (get_material_size (luks) + unit - 1) / unit * ALIGNMENT;
+  return (get_material_size (luks) + unit - 1) / unit * QCOW2_LUKS_ALIGNMENT;
 }
 
 /* Returns the sector at which the key material of SLOT ends in QEMU, whose sum
@@ -377,13 +372,13 @@ check_place (const Context *c, guint i)
   const guint64 start = (guint64) offset * QCOW2_LUKS_SECTOR;
   const guint64 end = offset + get_n_sectors (c->luks);
 
-  if (offset < ALIGNMENT)
+  if (offset < QCOW2_LUKS_ALIGNMENT)
     {
       ADD_SLOT (
           CRYPT_13_HEADER, i, key_material_offset,
           "key slot %u: key_material_offset %u is inside the header, which "
           "has %u sectors",
-          i, offset, ALIGNMENT);
+          i, offset, QCOW2_LUKS_ALIGNMENT);
       return FALSE;
     }
   if (get_qemu_end (c->luks, slot) > payload)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "check/directory-refusal.h"
+#include "check/luks-refusal.h"
 #include "check/unknown-features.h"
 #include "check/verdict.h"
 #include "qcow2/c-string.h"
@@ -36,6 +37,19 @@ static const Qcow2RuleIndex extension_rules[]
     = { QCOW2_BEXT_01, QCOW2_BEXT_02, QCOW2_BEXT_03, QCOW2_BEXT_04_LARGE,
         QCOW2_BEXT_05_ALIGN };
 static const char *const extension_ids[] = { "EXT-", "CRYPT-" };
+
+/* Those about a LUKS header.  The message about the key slots is that of
+ * luks-refusal.c, whichever of them a finding is about. */
+static const Qcow2RuleIndex luks_rules[]
+    = { QCOW2_CRYPT_01,       QCOW2_CRYPT_02,        QCOW2_CRYPT_03_CIPHER,
+        QCOW2_CRYPT_03_MODE,  QCOW2_CRYPT_03_HASH,   QCOW2_CRYPT_07_HEADER,
+        QCOW2_CRYPT_09,       QCOW2_CRYPT_10,        QCOW2_CRYPT_11,
+        QCOW2_CRYPT_12,       QCOW2_CRYPT_13_HEADER, QCOW2_CRYPT_13_PAYLOAD,
+        QCOW2_CRYPT_14,       QCOW2_CRYPT_05_FORM,   QCOW2_CRYPT_05_HASH,
+        QCOW2_CRYPT_05_MODE,  QCOW2_CRYPT_04,        QCOW2_CRYPT_08,
+        QCOW2_CRYPT_08_CAST5, QCOW2_CRYPT_06,        QCOW2_CRYPT_05_IVGEN,
+        QCOW2_CRYPT_05_ESSIV };
+#define FIRST_SLOT_RULE QCOW2_CRYPT_10
 
 /* Those after the extensions and before the entries of the bitmap
  * directory. */
@@ -100,6 +114,23 @@ is_about_extension (Qcow2RuleIndex rule)
          < G_N_ELEMENTS (extension_rules);
 }
 
+/* Returns the place of RULE, which may be about anything, among those about a
+ * LUKS header. */
+static guint
+find_luks_rule (Qcow2RuleIndex rule)
+{
+  return find_rule (luks_rules, G_N_ELEMENTS (luks_rules), rule);
+}
+
+/* Returns whether QEMU encounters RULE when it has read the key slots of a
+ * LUKS header, or reads them. */
+static gboolean
+is_after_slots (Qcow2RuleIndex rule)
+{
+  return g_str_has_prefix (qcow2_rules[rule].id, "CRYPT-")
+         && find_luks_rule (rule) >= find_luks_rule (FIRST_SLOT_RULE);
+}
+
 static Rank
 get_rank (const Qcow2Finding *finding)
 {
@@ -113,7 +144,10 @@ get_rank (const Qcow2Finding *finding)
   if (early < G_N_ELEMENTS (early_rules))
     return (Rank){ STEP_HEADER, early, rule };
   if (is_about_extension (rule))
-    return (Rank){ STEP_EXTENSIONS, finding->subject.extension, rule };
+    return (Rank){ STEP_EXTENSIONS, finding->subject.extension,
+                   g_str_has_prefix (qcow2_rules[rule].id, "CRYPT-")
+                       ? QCOW2_CRYPT_01 + find_luks_rule (rule)
+                       : rule };
   if (late < G_N_ELEMENTS (late_rules))
     return (Rank){ STEP_NAMES, late, rule };
   if (qcow2_rules[rule].effect == QCOW2_EFFECT_AT_LOAD)
@@ -230,21 +264,6 @@ append_snapshot (GString *out, const Context *c)
                           table.bad != QCOW2_NO_INDEX ? table.bad : 0);
 }
 
-/* Appends the index of the key slot at the offset of the finding. */
-static void
-append_slot (GString *out, const Context *c)
-{
-  const guint64 offset
-      = c->finding->offset
-        - MIN (c->finding->offset, c->image->crypto.crypto_header_offset);
-  guint slot = 0;
-
-  while (slot + 1 < QCOW2_LUKS_N_SLOTS
-         && qcow2_luks_get_slot_offset (slot + 1) <= offset)
-    slot++;
-  g_string_append_printf (out, "%u", slot);
-}
-
 /* Reads the LUKS header into *LUKS and its words into *WORDS.  If the header
  * cannot be read, there are none. */
 static void
@@ -297,7 +316,6 @@ static const struct
   { "{subcluster size}", append_subcluster_size, 0 },
   { "{features}", append_features, 0 },
   { "{snapshot}", append_snapshot, 0 },
-  { "{slot}", append_slot, 0 },
   { "{cipher}", NULL, offsetof (Qcow2LuksWords, cipher) },
   { "{key size}", append_key_size, 0 },
   { "{mode}", NULL, offsetof (Qcow2LuksWords, mode) },
@@ -367,16 +385,6 @@ static const struct
   { QCOW2_CRYPT_08_CAST5,
     "Algorithm '{cipher}' with key size {key size} bytes not supported",
     NULL },
-  { QCOW2_CRYPT_10, "Keyslot {slot} is corrupted (stripes {value} != 4000)",
-    NULL },
-  { QCOW2_CRYPT_11, "Keyslot {slot} state (active/disable) is corrupted",
-    NULL },
-  { QCOW2_CRYPT_12, "Keyslot {slot} iteration count is zero", NULL },
-  { QCOW2_CRYPT_13_HEADER,
-    "Keyslot {slot} is overlapping with the LUKS header", NULL },
-  { QCOW2_CRYPT_13_PAYLOAD,
-    "Keyslot {slot} is overlapping with the encrypted payload", NULL },
-  { QCOW2_CRYPT_14, NULL, NULL },
 };
 
 /* Returns the message about the finding of C with its placeholders, or NULL if
@@ -422,6 +430,18 @@ append_filled_in (GString *out, const char *text, const Context *c)
     }
 }
 
+/* Returns QEMU's message about the key slots, or NULL if it accepts them. */
+static GBytes *
+get_slots_message (const Context *c)
+{
+  Qcow2Luks luks;
+
+  return qcow2_luks_read (c->image->source,
+                          c->image->crypto.crypto_header_offset, &luks, NULL)
+             ? qcow2_luks_slots_get_refusal (&luks)
+             : NULL;
+}
+
 /* Returns QEMU's message about the finding of C, with bytes from the image as
  * they are, or what this program says about it if that is not known. */
 static GBytes *
@@ -429,13 +449,14 @@ make_message (const Context *c)
 {
   const Qcow2Finding *finding = c->finding;
 
-  if (get_rank (finding).step == STEP_ENTRIES)
-    {
-      GBytes *message = qcow2_entries_get_refusal (c->image);
+  GBytes *message = NULL;
 
-      if (message != NULL)
-        return message;
-    }
+  if (get_rank (finding).step == STEP_ENTRIES)
+    message = qcow2_entries_get_refusal (c->image);
+  else if (is_after_slots (finding->index))
+    message = get_slots_message (c);
+  if (message != NULL)
+    return message;
 
   const char *text = get_message (c);
   GString *out = g_string_new (NULL);

@@ -15,6 +15,11 @@ G_BEGIN_DECLS
 
 #define QCOW2_LUKS_N_SLOTS 8
 
+/* LUKS1 on-disk format: LUKS_STRIPES, and LUKS_ALIGN_KEYSLOTS in sectors,
+ * which is also the first sector that may hold key material. */
+#define QCOW2_LUKS_STRIPES 4000
+#define QCOW2_LUKS_ALIGNMENT 8
+
 /* Values of the field active of a key slot. */
 #define QCOW2_LUKS_SLOT_ACTIVE 0x00ac71f3
 #define QCOW2_LUKS_SLOT_INACTIVE 0x0000dead

@@ -293,10 +293,12 @@ check 'a layer whose name is in the header' \
 
 # Refused images: QEMU's words.  The header and the extensions are patched.
 
-# refused NAME OFFSET HEX MESSAGE: info prints what it can, and MESSAGE.
+# refused NAME OFFSET HEX MESSAGE: info prints what it can about $base, and
+# MESSAGE.
+base=two-bitmaps
 refused ()
 {
-  copy two-bitmaps "$1"
+  copy $base "$1"
   patch "$2" "$3"
   tool info --output=json "$image"
   expect "$1: status" 2
@@ -422,6 +424,21 @@ argument"
     00000001000000000000000000000048 "$more"
   refused too-many $((extension + 8)) 00000003 \
     'Less bitmaps found than specified in header extension'
+  # Key slots come before cipher, mode and hash, and one after the other.  The
+  # LUKS header is at 0x40000, and its slots begin at 0x400d0.
+  base=luks
+  refused overlap 0x4006c 00000140 \
+    'Keyslots 0 and 1 are overlapping in the header'
+  refused end-wraps 0x4006c 10624dd3 \
+    "Algorithm 'aes' with key size 137438953 bytes not supported"
+  refused stripes-all-ones 0x4024c ffffffff \
+    'Keyslot 7 is corrupted (stripes -1 != 4000)'
+  refused slots-6-and-7 0x40218 0000100000000fa000000007 \
+    'Keyslot 6 is overlapping with the encrypted payload'
+  refused mode-before-cipher 0x40008 "58${zeroes:0:62}78747300" \
+    "Unexpected cipher mode string format 'xts'"
+  refused cipher-before-hash 0x4006c 00000000 \
+    "Algorithm 'aes' with key size 0 bytes not supported"
 else
   skip 'refused images' 'python3 is not installed'
 fi
