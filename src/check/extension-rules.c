@@ -569,10 +569,12 @@ check_misread (const Qcow2Extension *extension, gpointer data, GError **error)
 /* For a HEADER whose header_length is not a multiple of 8, stores in *ACCEPTED
  * whether QEMU, which takes the bytes at host offset header_length of SOURCE
  * for extensions, accepts them.  Stores FALSE for any other header, and if the
- * extensions cannot be located.  Fails with QCOW2_ERROR_READ. */
+ * extensions cannot be located.  Adds findings about them to FINDINGS, which
+ * must be empty, in QEMU's order.  Fails with QCOW2_ERROR_READ. */
 gboolean
 qcow2_extensions_can_be_misread (ByteSource *source, const Qcow2Header *header,
-                                 gboolean *accepted, GError **error)
+                                 Qcow2Findings *findings, gboolean *accepted,
+                                 GError **error)
 {
   const guint64 length = header->header_length;
   const guint64 name = header->backing_file_offset;
@@ -592,7 +594,6 @@ qcow2_extensions_can_be_misread (ByteSource *source, const Qcow2Header *header,
 
   g_autoptr (Qcow2ExtensionWalk) walk
       = qcow2_extension_walk_new_between (source, length, end);
-  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
   Misread misread
       = { .header = header, .source = source, .findings = findings };
   if (!qcow2_extension_walk_each (walk, check_misread, &misread, error))

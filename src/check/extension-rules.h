@@ -33,6 +33,7 @@ void qcow2_extensions_check_end (const Qcow2WalkPosition *end,
                                  Qcow2Findings *findings);
 gboolean qcow2_extensions_can_be_misread (ByteSource *source,
                                           const Qcow2Header *header,
+                                          Qcow2Findings *findings,
                                           gboolean *accepted, GError **error);
 
 G_END_DECLS

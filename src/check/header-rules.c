@@ -505,8 +505,10 @@ qcow2_header_check (const Qcow2Header *header, ByteSource *source,
                             .findings = findings };
   const Context *c = &context;
 
+  g_autoptr (Qcow2Findings) misread = qcow2_findings_new ();
   gboolean is_misread = FALSE;
-  if (!qcow2_extensions_can_be_misread (source, header, &is_misread, error))
+  if (!qcow2_extensions_can_be_misread (source, header, misread, &is_misread,
+                                        error))
     return FALSE;
 
   check_cluster_bits (c);

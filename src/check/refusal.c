@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "check/directory-refusal.h"
+#include "check/extension-rules.h"
 #include "check/luks-refusal.h"
 #include "check/unknown-features.h"
 #include "check/verdict.h"
@@ -335,6 +336,33 @@ choose_crypto_offset (const Context *c)
                                   "'{cluster size}'";
 }
 
+/* HDR-07: QEMU takes other bytes for extensions.  Returns NULL if what it
+ * refuses there is not their length. */
+static const char *
+choose_misread (const Context *c)
+{
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+  const char *too_large = qcow2_rules[QCOW2_EXT_02].qemu_error;
+  gboolean accepted;
+
+  if (c->image->header.header_length > c->image->header.cluster_size)
+    return qcow2_rules[QCOW2_HDR_08].qemu_error;
+  if (!qcow2_extensions_can_be_misread (c->image->source, &c->image->header,
+                                        findings, &accepted, NULL))
+    return NULL;
+  for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
+    {
+      const Qcow2Rule *rule
+          = &qcow2_rules[qcow2_findings_get (findings, i)->index];
+
+      if (rule->effect >= QCOW2_EFFECT_REFUSED)
+        return g_strcmp0 (rule->qemu_error, too_large) == 0 ? too_large : NULL;
+    }
+
+  /* Not even the head of an extension has room. */
+  return too_large;
+}
+
 /* QEMU's messages where those in the table of rules are only what all versions
  * of QEMU have in common, or there are none.  They are those of version 7.2.
  * CHOOSE returns the message if it is not always the same.  NULL: it is not
@@ -345,6 +373,7 @@ static const struct
   const char *text;
   const char *(*choose) (const Context *c);
 } messages[] = {
+  { QCOW2_HDR_07_REFUSED, NULL, choose_misread },
   { QCOW2_HDR_05, "Unsupported subcluster size: {subcluster size}", NULL },
   { QCOW2_HDR_16_UNKNOWN, "Unsupported encryption method {signed value}",
     NULL },
