@@ -47,7 +47,13 @@ KINDS = [
     ('backing file without format', ''),
     ('version 2, backing file', 'compat=0.10'),
     ('damaged', ''),
+    ('damaged bitmaps', ''),
+    ('damaged LUKS',
+     'encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10'),
 ]
+
+# Kinds with random damage.
+DAMAGED = ('damaged bitmaps', 'damaged LUKS')
 
 CIPHERS = ['aes-128', 'aes-256', 'serpent-256', 'twofish-128']
 MODES = ['xts:plain64', 'cbc:plain', 'cbc:essiv:sha256', 'ctr:plain64']
@@ -136,6 +142,10 @@ class Image:
             self.change_size()
         if self.name == 'damaged':
             self.damage()
+        if self.name == 'damaged bitmaps':
+            self.damage_directory()
+        if self.name == 'damaged LUKS':
+            self.damage_luks()
 
     def is_plain(self):
         return self.name in ('plain', 'lazy refcounts', 'extended L2', 'zstd')
@@ -212,7 +222,8 @@ class Image:
         n = rng.randint(1, 4)
         names = []
         for _ in range(n):
-            name = self.random_name(200)
+            name = (b'b' * rng.randint(1, 20) if 'damaged' in self.name
+                    else self.random_name(200))
             if name in names:
                 continue
             names.append(name)
@@ -221,7 +232,7 @@ class Image:
             done = run('qemu-img', 'bitmap', '--add', *words, PATH, name)
             if done.returncode != 0:
                 names.remove(name)
-        if names and rng.random() < 0.3:
+        if names and 'damaged' not in self.name and rng.random() < 0.3:
             self.change_bitmaps()
 
     def change_bitmaps(self):
@@ -286,6 +297,49 @@ class Image:
             (36, bytes(4))])
         self.write(offset, data)
 
+    def find_extension(self, magic, length):
+        """Returns the offset of the data, or 0 if there is none."""
+        head = self.read(0, self.cluster)
+        at = head.find(struct.pack('>II', magic, length))
+        return at + 8 if at >= 0 else 0
+
+    def damage_directory(self):
+        """Changes the extension and the entries, where the file has them."""
+        rng = self.rng
+        at = self.find_extension(0x23852875, 24)
+        if at == 0:
+            return # QEMU stores no bitmap of a disk without bytes
+        size, start = struct.unpack('>QQ', self.read(at + 8, 16))
+        entries = []
+        offset = start
+        while offset < start + size:
+            entries.append(offset)
+            name_size, = struct.unpack('>H', self.read(offset + 18, 2))
+            offset += 24 + name_size + -name_size % 8
+        for _ in range(rng.randint(1, 3)):
+            offset, data = rng.choice([
+                (at + 3, b'\1'), (at + 3, b'\5'), (at + 14, b'\x10'),
+                (at + 15, bytes([rng.randrange(256)])),
+                (rng.choice(entries) + rng.choice([7, 14, 16, 17, 18, 19, 23]),
+                 bytes([rng.randrange(256)])),
+                (rng.choice(entries) + 20, b'\x80')])
+            self.write(offset, data)
+
+    def damage_luks(self):
+        """Changes what QEMU checks without the secret."""
+        rng = self.rng
+        at = self.find_extension(0x0537be77, 16)
+        start, = struct.unpack('>Q', self.read(at, 8))
+        for _ in range(rng.randint(1, 3)):
+            slot = 208 + 48 * rng.randrange(8)
+            offset, number = rng.choice([
+                (8, 0x58), (40, 0x78740000), (72, 0x58), (104, 7),
+                (108, 0), (108, 17), (108, 0x140), (108, 0x10624dd3),
+                (164, 0), (slot, 7), (slot + 4, 0), (slot + 40, 1),
+                (slot + 40, 600), (slot + 40, 0x250000), (slot + 44, 4001),
+                (slot + 44, 0xffffffff)])
+            self.write(start + offset, struct.pack('>I', number))
+
     def expect_text(self, text):
         """Returns TEXT, that of qemu-img, with escapes in it."""
         for name in self.names:
@@ -313,7 +367,10 @@ def reduce_json(info, with_children):
 def compare_json(image, version, theirs, *options):
     ours = run(*TOOL, 'info', '--output=json', *options, image.path)
     if theirs.returncode != 0:
-        return compare_refusal(image, theirs, ours)
+        return compare_refusal(image, version, theirs, ours)
+    if image.name in DAMAGED:
+        # QEMU may open an image that is damaged.
+        return str(json.loads(ours.stdout).get('qemu-refuses', ''))
     if (ours.returncode, ours.stderr) != (0, b''):
         return 'status %d, %r' % (ours.returncode, ours.stderr)
     expected = reduce_json(json.loads(theirs.stdout), bool(options))
@@ -327,9 +384,11 @@ def compare_json(image, version, theirs, *options):
     return ''
 
 
-def compare_refusal(image, theirs, ours):
+def compare_refusal(image, version, theirs, ours):
     if ours.returncode != 2:
         return 'status %d, not 2' % ours.returncode
+    if version >= (8,) and image.name in DAMAGED:
+        return '' # later versions have other words
     begin = "qemu-img: Could not open '%s': " % image.path
     message = theirs.stderr.decode('utf-8', 'replace')
     found = json.loads(ours.stdout).get('qemu-refuses')
@@ -357,7 +416,7 @@ def compare(image, version):
     wrong = compare_json(image, version, theirs)
     if version >= (8,) and not wrong:
         wrong = compare_json(image, version, theirs, '--children')
-    if wrong or theirs.returncode != 0:
+    if wrong or theirs.returncode != 0 or image.name in DAMAGED:
         return wrong
     theirs = run('qemu-img', *words, image.path, TZ=zone)
     if version < (8,):

@@ -12,7 +12,7 @@ require python3 timeout
 export QCOW2TOOL
 # The seed makes the same images again.
 seed=${QCOW2TOOL_SEED:-$RANDOM$RANDOM}
-n_images=${QCOW2TOOL_IMAGES:-54}
+n_images=${QCOW2TOOL_IMAGES:-60}
 
 # The images have names without a folder.
 cd "$tmp" || exit 1
