@@ -295,7 +295,7 @@ check 'a layer whose name is in the header' \
 
 # refused NAME OFFSET HEX MESSAGE: info prints what it can about $base, and
 # MESSAGE.
-base=two-bitmaps
+base='two-bitmaps'
 refused ()
 {
   copy $base "$1"
@@ -418,7 +418,7 @@ if command -v python3 > /dev/null; then
   refused extra-data-2-31 $((entry + 20)) 80000000 \
     'Bitmap extra data is not supported'
   # The directory is the table, which also has too many entries.
-  refused table $entry 00000000002c000000000002 \
+  refused table "$entry" 00000000002c000000000002 \
     "Could not read bitmap_table table from image for bitmap 'bm1': Invalid \
 argument"
   tool extensions --magic=Bitmaps --field=file_offset "$image"

@@ -185,7 +185,7 @@ fstatfs (int fd, struct statfs *fs)
 {
   (void) fd;
   memset (fs, 0, sizeof *fs);
-  fs->f_type = strtol (getenv ("FS_TYPE"), NULL, 16);
+  fs->f_type = strtoul (getenv ("FS_TYPE"), NULL, 16);
   return 0;
 }
 
