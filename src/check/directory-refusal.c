@@ -54,7 +54,8 @@ is_acceptable (const Qcow2Header *header, Qcow2Bitmap *bitmap)
 static GBytes *
 refuse_entry (const Qcow2Bitmap *bitmap, ByteWindow *window)
 {
-  g_autofree guint8 *bytes = g_malloc (bitmap->name_size);
+  /* There is always memory, also for a name without bytes. */
+  g_autofree guint8 *bytes = g_malloc (bitmap->name_size + 1u);
 
   if (!byte_window_copy (window,
                          bitmap->file_offset + QCOW2_BITMAP_HEAD_LENGTH, bytes,

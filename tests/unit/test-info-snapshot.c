@@ -121,11 +121,12 @@ test_no_extra (void)
                    "00:00:00.000           \n");
 }
 
-/* An entry whose strings cannot be read; this line is ours. */
+/* An entry whose extra data and strings cannot be read; this line is ours. */
 static void
 test_unreadable (void)
 {
-  const Qcow2Snapshot snapshot = { .entry.vm_state_size = 5 };
+  const Qcow2Snapshot snapshot
+      = { .entry = { .vm_state_size = 5, .extra_data_size = 16 } };
   g_autoptr (GString) out = g_string_new (NULL);
 
   info_snapshot_row (out, &snapshot);
