@@ -184,13 +184,13 @@ walk_bits (Qcow2References *references, const BitmapTable *bitmap_table,
 static gboolean
 find_bitmap_tables (Qcow2References *references, GError **error)
 {
-  g_autoptr (GArray) tables = g_array_new (FALSE, FALSE, sizeof (BitmapTable));
   g_auto (Qcow2Bitmap) bitmap = { 0 };
   Qcow2Next next;
 
   if (references->bitmap_tables != NULL)
     return TRUE;
 
+  g_autoptr (GArray) tables = g_array_new (FALSE, FALSE, sizeof (BitmapTable));
   qcow2_directory_rewind (references->directory);
   while ((next = qcow2_directory_next (references->directory, &bitmap, error))
          == QCOW2_NEXT_ITEM)

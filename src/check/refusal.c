@@ -477,7 +477,6 @@ static GBytes *
 make_message (const Context *c)
 {
   const Qcow2Finding *finding = c->finding;
-
   GBytes *message = NULL;
 
   if (get_rank (finding).step == STEP_ENTRIES)
