@@ -333,7 +333,7 @@ if [ -z "$few" ] && getconf GNU_LIBC_VERSION > /dev/null 2>&1 \
 fi
 for command in 'bitmaps --list' 'bitmaps --output=jsonl' check; do
   if [ -z "$memory" ]; then
-    skip "$command: memory" 'glibc and strace are needed'
+    skip "$command: memory" "glibc's own allocator and strace are needed"
     continue
   fi
   counts=()
