@@ -498,8 +498,7 @@ class Lenient(interop.Image):
     """Reads the structures before the damage in a damaged image."""
 
     def __init__(self, path):
-        self.file = open(path, 'rb')
-        self.size = os.fstat(self.file.fileno()).st_size
+        self.open(path)
         self.header = self.read_header()
         self.sound = True
         self.extensions = []

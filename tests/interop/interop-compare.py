@@ -175,14 +175,21 @@ def mask(value, names, width, own=None):
 class Image:
     def __init__(self, path):
         self.has_writer = False
-        self.file = open(path, 'rb')
-        self.size = os.fstat(self.file.fileno()).st_size
+        self.open(path)
         self.header = self.read_header()
         self.cluster = 1 << self.header['cluster_bits']
         self.extensions = list(self.read_extensions())
 
+    def open(self, path):
+        self.file = open(path, 'rb')
+        self.size = os.fstat(self.file.fileno()).st_size
+        # The largest first cluster, which may contain many extensions.
+        self.start = os.pread(self.file.fileno(), 1 << 21, 0)
+
     def read(self, offset, length):
-        data = os.pread(self.file.fileno(), length, offset)
+        data = self.start[offset:offset + length]
+        if len(data) != length:
+            data = os.pread(self.file.fileno(), length, offset)
         need(len(data) == length, 'file ends in front of 0x%x'
              % (offset + length))
         return data
