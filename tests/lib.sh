@@ -481,6 +481,19 @@ expect ()
   fi
 }
 
+# tool_in FOLDER: puts the program into FOLDER as qcow2tool.  A link starts
+# faster than a script, but cannot contain a wrapper.
+tool_in ()
+{
+  rm -f "$1/qcow2tool"
+  if [ -x "$QCOW2TOOL" ]; then
+    ln -s "$QCOW2TOOL" "$1/qcow2tool"
+  else
+    printf '#!/bin/sh\nexec %s "$@"\n' "$QCOW2TOOL" > "$1/qcow2tool"
+    chmod +x "$1/qcow2tool"
+  fi
+}
+
 # expect_same NAME EXPECTED FOUND: compares two files; EXPECTED may be - for
 # standard input.  The shell takes a tenth of the time of diff, but only as
 # long as there is no NUL, up to which it reads.

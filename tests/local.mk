@@ -13,7 +13,8 @@ BRIEF_DRIVER = $(SHELL) $(srcdir)/tests/brief-driver $(TAP_DRIVER)
 AM_TESTS_ENVIRONMENT = \
 	export LC_ALL=C.UTF-8 G_DEBUG=fatal-warnings MALLOC_PERTURB_=147; \
 	export srcdir='$(abs_top_srcdir)' builddir='$(abs_top_builddir)'; \
-	export QCOW2TOOL="$$QCOW2TOOL_WRAPPER $(abs_top_builddir)/src/qcow2tool"; \
+	QCOW2TOOL="$${QCOW2TOOL_WRAPPER:+$$QCOW2TOOL_WRAPPER }"; \
+	export QCOW2TOOL="$$QCOW2TOOL$(abs_top_builddir)/src/qcow2tool"; \
 	export MAKE='$(MAKE)' CC='$(CC)' CFLAGS='$(CFLAGS)';
 
 unit_tests = \
@@ -296,10 +297,8 @@ VALGRIND_FLAGS = -q --error-exitcode=99 --leak-check=full \
 # command lines.
 process_tests = $(unit_tests) $(replay_programs)
 
-# A start of the program under valgrind takes half a second, and the replay
-# programs run its command lines in process.  test-builder examines only the
-# images.
-valgrind_tests = $(filter-out %D%/unit/test-builder, $(process_tests))
+# test-builder examines only the images, for which one suite is enough.
+program_tests = $(filter-out %D%/unit/test-builder, $(process_tests))
 
 # These run what the tests in process do not reach: main (), signals, locks,
 # lists of images and the parser of options.
@@ -312,7 +311,7 @@ sanitizer_tests = \
 	%D%/cli/cli-samples.sh \
 	%D%/cli/cli-huge.sh \
 	%D%/cli/cli-qcow2-py.sh \
-	$(process_tests)
+	$(program_tests)
 
 # The tests that need files of the tarball other than those of the build, and
 # the programs that these need.
@@ -335,7 +334,7 @@ coverage_tests = \
 	%D%/cli/cli-info.sh \
 	%D%/cli/cli-layers.sh \
 	%D%/cli/cli-snapshots.sh \
-	$(process_tests)
+	$(program_tests)
 
 .PHONY: check-coverage check-dist check-unit check-sanitizers check-valgrind
 # Fewer values in the unit tests run through the same lines.
@@ -351,7 +350,9 @@ check-dist:
 	$(MAKE) distcheck DISTCHECK_CONFIGURE_FLAGS='CFLAGS=-O0' \
 		QCOW2TOOL_SLOW=1 \
 		TESTS='$(dist_tests)' check_PROGRAMS='$(dist_programs)'
+# A start of the program under valgrind takes half a second, and the replay
+# programs run its command lines in process.
 check-valgrind:
 	$(MAKE) check QCOW2TOOL_SLOW=1 MALLOC_PERTURB_= \
-		TESTS='$(valgrind_tests)' \
+		TESTS='$(program_tests)' \
 		QCOW2TOOL_WRAPPER='$(VALGRIND) $(VALGRIND_FLAGS)'

@@ -257,6 +257,7 @@ complete_at "qcow2tool bitmaps $image --name \$'a\\012" 'a\012'
 expect_replies 'begun with an octal escape' "a\\nb'"
 
 # If readline splits a word inside a name, only the last part is replaced.
+rm "$tmp/bin/qcow2tool" # it may be a link
 cat > "$tmp/bin/qcow2tool" << END
 #!/bin/sh
 case \$2 in
@@ -264,13 +265,14 @@ case \$2 in
   *) exec $QCOW2TOOL "\$@" ;;
 esac
 END
+chmod +x "$tmp/bin/qcow2tool"
 complete_at 'qcow2tool bitmaps image --name a:b' b
 expect_replies 'after a colon' b=c@d
 complete_at 'qcow2tool bitmaps image --name a:' ''
 expect_replies 'right after a colon' b=c@d x
 complete_at 'qcow2tool bitmaps image --name=a:b=c' c
 expect_replies 'after = in a name' c@d
-write_wrapper
+tool_in "$tmp/bin"
 
 check 'no name was executed' [ -z "$(ls -A)" ]
 

@@ -12,13 +12,8 @@
 #                             so that the shell reads the bytes of FILE
 
 # The completion runs the qcow2tool in the PATH.
-write_wrapper ()
-{
-  printf '#!/bin/sh\nexec %s "$@"\n' "$QCOW2TOOL" > "$tmp/bin/qcow2tool"
-  chmod +x "$tmp/bin/qcow2tool"
-}
 mkdir "$tmp/bin" "$tmp/cwd" "$tmp/files"
-write_wrapper
+tool_in "$tmp/bin"
 PATH=$tmp/bin:$PATH
 touch "$tmp/files/disk.qcow2" "$tmp/files/disk two.qcow2"
 

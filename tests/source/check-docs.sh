@@ -18,8 +18,7 @@ samples=(extl2 iotest291-merged iotest291-orig multi-entry unknown-ext version2
 # folder with sample images, those of README in an empty folder where they
 # create their own.
 mkdir "$tmp/bin" "$tmp/cwd" "$tmp/readme"
-printf '#!/bin/sh\nexec %s "$@"\n' "$QCOW2TOOL" > "$tmp/bin/qcow2tool"
-chmod +x "$tmp/bin/qcow2tool"
+tool_in "$tmp/bin"
 PATH=$tmp/bin:$PATH
 ln -s "$srcdir/tests" "$tmp/readme/tests"
 cd "$tmp/cwd" || exit 1
