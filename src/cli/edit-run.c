@@ -147,6 +147,19 @@ tell_messages (Tool *tool, EditWork *work, const EditRunJob *job)
     tool_tell (tool, job->path, g_ptr_array_index (work->messages, i));
 }
 
+/* Prints the plan of WORK, which was carried out.  If that fails, says that it
+ * was: the exit status alone would deny it. */
+static void
+print_done (Tool *tool, EditWork *work, const PlanTitle *title)
+{
+  if (print_plan (tool, title, work->plan, NULL)
+      && tool_flush_all (tool, NULL))
+    return;
+
+  if (!edit_plan_is_empty (work->plan))
+    edit_work_say (work, "the edit is done, but its plan cannot be printed");
+}
+
 /* Plans, saves and carries out the edit of WORK. */
 static gboolean
 do_edit (Tool *tool, EditWork *work, const EditRunJob *job, GError **error)
@@ -170,8 +183,8 @@ do_edit (Tool *tool, EditWork *work, const EditRunJob *job, GError **error)
     return FALSE;
   if (changes && file != NULL)
     note_done (work, job, file);
-  if (prints && !print_plan (tool, &title, work->plan, error))
-    return FALSE;
+  if (prints)
+    print_done (tool, work, &title);
   if (changes && job->done != NULL
       && !job->done (tool, work, job->data, error))
     return FALSE;

@@ -55,6 +55,13 @@ tool_flush (Tool *tool, GError **error)
   return output_flush (tool->output, error);
 }
 
+/* Writes the collected output.  Fails with OUTPUT_ERROR. */
+gboolean
+tool_flush_all (Tool *tool, GError **error)
+{
+  return output_flush_all (tool->output, error);
+}
+
 /* Makes STATUS the exit status, unless there is a worse one already. */
 void
 tool_set_status (Tool *tool, ToolStatus status)

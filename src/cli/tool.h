@@ -105,6 +105,7 @@ gboolean tool_recover (Tool *tool, GError *read_error, GError **error);
 Emitter *tool_get_emitter (Tool *tool);
 GString *tool_get_text (Tool *tool);
 gboolean tool_flush (Tool *tool, GError **error);
+gboolean tool_flush_all (Tool *tool, GError **error);
 
 /* Exit status. */
 void tool_set_status (Tool *tool, ToolStatus status);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "edit/plan-parse.h"
+#include "qcow2/header.h"
 #include "render/digits.h"
 #include "render/format.h"
 
@@ -162,14 +163,51 @@ plan_append_done (GString *out, const EditStamp *stamp)
                           stamp->size, stamp->mtime, stamp->ctime);
 }
 
+/* Returns the name of the header field that contains RUN, or NULL. */
+static const char *
+find_field (const EditRun *run)
+{
+  for (const Qcow2Field *field = qcow2_header_record.fields;
+       field->name != NULL; field++)
+    {
+      const guint start
+          = qcow2_record_get_offset (&qcow2_header_record, field);
+
+      if (field->stored && run->offset >= start
+          && run->offset - start + edit_run_get_size (run) <= field->size)
+        return field->name;
+    }
+
+  return NULL;
+}
+
+/* Returns the note of RUN, which changes FIELD, without the name of FIELD:
+ * notes that were read from a plan begin with it. */
+static const char *
+strip_field (const EditRun *run, const char *field)
+{
+  const char *note = run->note;
+
+  if (field == NULL || note == NULL || !g_str_has_prefix (note, field))
+    return note;
+
+  note += strlen (field);
+  if (*note == '\0')
+    return NULL;
+
+  return g_str_has_prefix (note, ": ") ? note + 2 : run->note;
+}
+
 static void
 describe_run (Emitter *emitter, guint step, const EditRun *run)
 {
   g_autoptr (GString) old = g_string_new (NULL);
   g_autoptr (GString) new = g_string_new (NULL);
-  Change change = {
-    .step = step, .offset = run->offset, .field = run->field, .note = run->note
-  };
+  const char *field = run->field != NULL ? run->field : find_field (run);
+  Change change = { .step = step,
+                    .offset = run->offset,
+                    .field = field,
+                    .note = strip_field (run, field) };
 
   append_hex (old, run, TRUE, 0, edit_run_get_size (run));
   append_hex (new, run, FALSE, 0, edit_run_get_size (run));
@@ -177,8 +215,8 @@ describe_run (Emitter *emitter, guint step, const EditRun *run)
   change.new = new->str;
 
   emitter_begin (emitter, EMITTER_ROW, NULL, NULL);
-  for (const Qcow2Field *field = change_fields; field->name != NULL; field++)
-    emitter_field (emitter, field, &change);
+  for (const Qcow2Field *key = change_fields; key->name != NULL; key++)
+    emitter_field (emitter, key, &change);
   emitter_end (emitter);
 }
 
