@@ -140,6 +140,21 @@ take (int fd, gboolean force, GError **error)
   return probe (fd, force, error);
 }
 
+/* Refuses the image that is open as FD, unless FORCE, if locks of others may
+ * be invisible.  Fails with EDIT_ERROR_REFUSED. */
+gboolean
+edit_lock_is_possible (int fd, gboolean force, GError **error)
+{
+  if (force || byte_source_sees_all_locks (fd))
+    return TRUE;
+
+  g_set_error (error, EDIT_ERROR, EDIT_ERROR_REFUSED,
+               "a program that writes to the image may be invisible here "
+               "(a block device, a loop device, or a shared file system): "
+               "if no other program uses it, --force edits it anyway");
+  return FALSE;
+}
+
 /* Locks the image that is open as FD for reading and writing, as QEMU does:
  * neither starts to write while the other may.  The lock lasts until FD is
  * closed.  FORCE only accepts that locks of others may be invisible.  Fails
@@ -148,16 +163,8 @@ take (int fd, gboolean force, GError **error)
 gboolean
 edit_lock (int fd, gboolean force, GError **error)
 {
-  if (take (fd, force, error))
-    {
-      if (force || byte_source_sees_all_locks (fd))
-        return TRUE;
-
-      g_set_error (error, EDIT_ERROR, EDIT_ERROR_REFUSED,
-                   "a program that writes to the image may be invisible here "
-                   "(a block device, a loop device, or a shared file system): "
-                   "if no other program uses it, --force edits it anyway");
-    }
+  if (take (fd, force, error) && edit_lock_is_possible (fd, force, error))
+    return TRUE;
 
   drop (fd);
   return FALSE;
@@ -166,13 +173,19 @@ edit_lock (int fd, gboolean force, GError **error)
 #else
 
 gboolean
-edit_lock (int fd G_GNUC_UNUSED, gboolean force, GError **error)
+edit_lock_is_possible (int fd G_GNUC_UNUSED, gboolean force, GError **error)
 {
   if (!force)
     g_set_error (error, EDIT_ERROR, EDIT_ERROR_REFUSED,
                  "this system has no locks for open files: if no other "
                  "program uses the image, --force edits it anyway");
   return force;
+}
+
+gboolean
+edit_lock (int fd, gboolean force, GError **error)
+{
+  return edit_lock_is_possible (fd, force, error);
 }
 
 #endif

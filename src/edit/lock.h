@@ -7,6 +7,7 @@
 
 G_BEGIN_DECLS
 
+gboolean edit_lock_is_possible (int fd, gboolean force, GError **error);
 gboolean edit_lock (int fd, gboolean force, GError **error);
 
 G_END_DECLS

@@ -105,6 +105,21 @@ set_up (EditTarget *target, mode_t expected, GError **error)
   return TRUE;
 }
 
+/* Refuses to edit the image PATH if edit_lock () would because of what kind of
+ * file it is. */
+static gboolean
+may_lock (const char *path, gboolean force, GError **error)
+{
+  const int fd = open (path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+  if (fd < 0)
+    return cannot_open (error);
+
+  const gboolean possible = edit_lock_is_possible (fd, force, error);
+  close (fd);
+  return possible;
+}
+
 /* Opens the image PATH and, unless READ_ONLY, locks it; for FORCE see
  * edit_lock ().  Fails with QCOW2_ERROR_OPEN, or as edit_lock () does. */
 EditTarget *
@@ -124,7 +139,7 @@ edit_target_open (const char *path, gboolean read_only, gboolean force,
   if (read_only)
     {
       target->read_only = g_steal_pointer (&source);
-      return g_steal_pointer (&target);
+      return may_lock (path, force, error) ? g_steal_pointer (&target) : NULL;
     }
 
   if (stat (path, &st) == 0)

@@ -37,7 +37,9 @@ invisible ()
   expect_refusal "$1" 2 '*may be invisible here*--force*'
   check "$1: no plan is saved" test ! -e plan
   edit "$2" --dry-run
-  expect "$1: a dry run" 0
+  expect_refusal "$1: a dry run" 2 '*may be invisible here*--force*'
+  edit "$2" --dry-run --force
+  expect "$1: a dry run with --force" 0
   expect_bytes "$1: nothing is written" "$2" before
   edit "$2" --force
   expect "$1: --force" 0
