@@ -165,6 +165,8 @@ layers = \
 %C%_libcheck_a_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
 
 %C%_libedit_a_SOURCES = \
+	%D%/edit/apply-judge.c \
+	%D%/edit/apply-judge.h \
 	%D%/edit/apply.c \
 	%D%/edit/apply.h \
 	%D%/edit/area.c \

@@ -64,6 +64,10 @@ plan (Tool *tool G_GNUC_UNUSED, EditWork *work, gpointer data, GError **error)
   if (!edit_work_read (work, error))
     return FALSE;
 
+  edit_check_directory (work);
+  if (work->refusals.final != NULL)
+    return TRUE;
+
   g_autoptr (Qcow2Directory) directory
       = qcow2_directory_open_checked (work->image, work->findings, error);
   if (directory == NULL)

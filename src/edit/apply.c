@@ -6,17 +6,8 @@
 
 #include <string.h>
 
+#include "edit/apply-judge.h"
 #include "edit/error.h"
-#include "edit/overlay.h"
-#include "edit/sharing.h"
-#include "qcow2/directory.h"
-
-#define OTHER_ENTRIES                                                         \
-  "bitmap directory: the plan changes an entry other than by taking it out "  \
-  "or putting it back"
-
-/* QEMU's largest cluster in bytes. */
-#define MAX_FIRST_CLUSTER (2 * 1024 * 1024)
 
 /* The bytes of a run that are compared at a time. */
 #define BLOCK_SIZE (16 * 1024)
@@ -178,114 +169,6 @@ plan_rest (EditWork *work, const EditPlan *plan, GError **error)
   return TRUE;
 }
 
-/* A range of the file. */
-typedef struct
-{
-  guint64 start;
-  guint64 end;
-} Region;
-
-/* Refuses PLAN unless it writes only to the first cluster, of CLUSTER_SIZE
- * bytes, and to the DIRECTORY.  Stores in *TOUCHES whether it writes to the
- * latter. */
-static void
-judge_regions (EditWork *work, const EditPlan *plan, guint64 cluster_size,
-               Region directory, gboolean *touches)
-{
-  EditPosition at = { 0, 0 };
-  const EditRun *run;
-
-  *touches = FALSE;
-  while ((run = edit_plan_next_run (plan, &at)) != NULL)
-    {
-      const guint64 end = run->offset + edit_run_get_size (run);
-
-      if (end <= cluster_size)
-        continue;
-      if (run->offset < directory.start || end > directory.end)
-        edit_refuse_always (&work->refusals,
-                            QCOW2_HEX_FORMAT
-                            ": the plan writes outside of the first "
-                            "cluster and the bitmap directory",
-                            run->offset);
-      *touches = TRUE;
-    }
-}
-
-/* Refuses a plan that does more to the directory than to take entries out or
- * to put them back: flags of bitmaps, above all, say what only QEMU knows.
- * Unless the plan TOUCHES the directory, the entries are others because the
- * extension is, or because the directory overlaps the header: the command that
- * made the plan does that with --force. */
-static void
-judge_entries (EditWork *work, const EditJudgement *before,
-               const EditJudgement *after, gboolean touches)
-{
-  if (edit_bitmaps_are_some_of (before, after)
-      || edit_bitmaps_are_some_of (after, before))
-    return;
-
-  if (touches)
-    edit_refuse_always (&work->refusals, OTHER_ENTRIES);
-  else
-    edit_refuse (&work->refusals, OTHER_ENTRIES);
-}
-
-/* Judges PLAN as the command that made it did.  REVERSE says that it undoes
- * what that command did. */
-static gboolean
-judge_plan (EditWork *work, const EditPlan *plan, gboolean reverse,
-            GError **error)
-{
-  g_autoptr (EditJudgement) before
-      = edit_judge (edit_overlay_new (work->source, plan, TRUE), FALSE);
-  g_autoptr (EditJudgement) after
-      = edit_judge (edit_overlay_new (work->source, plan, FALSE), FALSE);
-  EditJudgement *original = reverse ? after : before;
-  gboolean touches;
-
-  if (original->image == NULL)
-    {
-      g_set_error (error, EDIT_ERROR, EDIT_ERROR_PLAN,
-                   "without the plan, the image could not be opened: %s",
-                   original->open_error);
-      return FALSE;
-    }
-
-  const Qcow2Image *image = original->image;
-  const guint64 start = image->bitmaps.bitmap_directory_offset;
-  const guint64 size
-      = MIN (image->bitmaps.bitmap_directory_size, QCOW2_MAX_DIRECTORY_SIZE);
-  const guint64 cluster_size
-      = image->header.cluster_size != QCOW2_ABSENT
-            ? MIN (image->header.cluster_size, MAX_FIRST_CLUSTER)
-            : QCOW2_KNOWN_HEADER_LENGTH;
-  Region directory = { 0, 0 };
-  if (image->has_bitmaps && start != 0)
-    directory = (Region){ start, start + MIN (size, G_MAXUINT64 - start) };
-
-  judge_regions (work, plan, cluster_size, directory, &touches);
-  if (work->refusals.final != NULL)
-    return TRUE;
-
-  if (before->image != NULL && after->image != NULL)
-    edit_work_compare_headers (work, &before->image->header,
-                               &after->image->header);
-  else
-    edit_refuse (&work->refusals,
-                 "no program can open the image before or after this, so "
-                 "that its header fields cannot be compared: %s",
-                 before->image == NULL ? before->open_error
-                                       : after->open_error);
-  if (image->has_bitmaps)
-    judge_entries (work, before, after, touches);
-  if (touches)
-    edit_judge_sharing (original, directory.start,
-                        directory.end - directory.start, &work->refusals);
-  work->is_whole |= before->image == NULL || after->image == NULL;
-  return TRUE;
-}
-
 /* Plans to carry out SAVED, a plan, or with REVERSE to undo it.  Stores in
  * *INTERRUPTED whether it was carried out in part before.  Fails with
  * EDIT_ERROR_CHANGED if the image has other bytes than the plan, with
@@ -305,7 +188,7 @@ edit_apply (EditWork *work, const EditPlan *saved, gboolean reverse,
     return TRUE;
 
   *interrupted = progress.is_begun;
-  if (!judge_plan (work, plan, reverse, error)
+  if (!edit_apply_judge (work, plan, reverse, progress.is_begun, error)
       || !plan_rest (work, plan, error))
     return FALSE;
 

@@ -80,8 +80,7 @@ read_extensions (EditArea *area, const Qcow2Image *image,
 
   const Qcow2WalkPosition *at = qcow2_extension_walk_get_position (walk);
   const gboolean is_ended
-      = (at->state == QCOW2_AT_TERMINATOR && at->length == 0)
-        || at->state == QCOW2_AT_AREA_END;
+      = at->state == QCOW2_AT_TERMINATOR || at->state == QCOW2_AT_AREA_END;
 
   area->is_terminated = at->state == QCOW2_AT_TERMINATOR;
   if (!is_ended || at->index != area->extensions->len || area->end != at->pos)
@@ -259,6 +258,18 @@ measure (const EditArea *area)
   return size;
 }
 
+/* Returns the host offset of the byte of autoclear_features that holds the
+ * bitmaps bit. */
+guint64
+edit_area_get_bitmaps_byte (void)
+{
+  const Qcow2Field *field
+      = QCOW2_FIELD (qcow2_header_record, Qcow2Header, autoclear_features);
+
+  return qcow2_record_get_offset (&qcow2_header_record, field) + field->size
+         - 1;
+}
+
 /* Adds the byte of autoclear_features that holds the bitmaps bit, and is BYTE,
  * to the last step of PLAN: with the bit SET or clear. */
 void
@@ -266,25 +277,12 @@ edit_plan_add_bitmaps_bit (EditPlan *plan, guint8 byte, gboolean set)
 {
   const Qcow2Field *field
       = QCOW2_FIELD (qcow2_header_record, Qcow2Header, autoclear_features);
-  const guint at = qcow2_record_get_offset (&qcow2_header_record, field)
-                   + field->size - 1;
   const guint8 with = byte | QCOW2_AUTOCLEAR_BITMAPS;
   const guint8 without = byte & (guint8) ~QCOW2_AUTOCLEAR_BITMAPS;
 
-  edit_plan_add (plan, at, set ? &without : &with, set ? &with : &without, 1,
-                 field->name, set ? "bitmaps is set" : "bitmaps is cleared");
-}
-
-/* Returns the byte that holds the bitmaps bit, which is set: a header without
- * the bit may lack the byte. */
-static guint8
-get_bitmaps_byte (const EditArea *area)
-{
-  const Qcow2Field *field
-      = QCOW2_FIELD (qcow2_header_record, Qcow2Header, autoclear_features);
-
-  return area->bytes[qcow2_record_get_offset (&qcow2_header_record, field)
-                     + field->size - 1];
+  edit_plan_add (plan, edit_area_get_bitmaps_byte (), set ? &without : &with,
+                 set ? &with : &without, 1, field->name,
+                 set ? "bitmaps is set" : "bitmaps is cleared");
 }
 
 /* Writes the extensions of AREA, the terminator and the name to BYTES, where
@@ -355,7 +353,7 @@ edit_area_plan (EditArea *area, gboolean keeps_bit, EditPlan *plan,
   g_autofree guint8 *bytes = g_malloc (area->len);
   memcpy (bytes, area->bytes, area->len);
   lay_out (area, bytes, area->start + size);
-  const guint8 bit = hides ? get_bitmaps_byte (area) : 0;
+  const guint8 bit = hides ? area->bytes[edit_area_get_bitmaps_byte ()] : 0;
   if (hides)
     {
       edit_plan_begin_step (plan);

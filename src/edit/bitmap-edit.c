@@ -248,17 +248,23 @@ plan_steps (EditWork *work, const Place *place, EditRemoval *removal,
   return TRUE;
 }
 
-/* Refuses an image whose bitmap directory cannot be edited at all. */
-static void
-check_directory (EditWork *work, const Qcow2Directory *directory)
+/* Adds a reason to refuse to WORK if the bitmap directory cannot be edited at
+ * all: of what is in it, nobody knows.  An image without a bitmaps extension
+ * has none. */
+void
+edit_check_directory (EditWork *work)
 {
   const Qcow2Image *image = work->image;
-  const Qcow2DirectoryFacts *facts = qcow2_directory_get_facts (directory);
+  const guint64 offset = image->bitmaps.bitmap_directory_offset;
+  const guint64 size = image->bitmaps.bitmap_directory_size;
+  const guint64 file_size = byte_source_get_size (image->source);
   g_autoptr (GError) error = NULL;
   g_autoptr (EditArea) area = edit_area_read (image, &work->refusals, &error);
 
   if (area == NULL)
     edit_refuse_always (&work->refusals, "%s", error->message);
+  else if (area->n_bitmaps == 0)
+    return;
   else if (area->n_bitmaps > 1)
     edit_refuse_always (&work->refusals,
                         "header extensions: there are several bitmaps "
@@ -266,8 +272,8 @@ check_directory (EditWork *work, const Qcow2Directory *directory)
                         "'qcow2tool del-header-ext --index N IMAGE'");
   else if (image->header.cluster_size == QCOW2_ABSENT
            || image->bitmaps.nb_bitmaps == 0 || !image->has_bitmaps
-           || image->bitmaps.bitmap_directory_offset == 0
-           || facts->file_end < facts->declared_end)
+           || offset == 0 || offset > file_size || size == 0
+           || size > file_size - offset)
     edit_refuse_always (&work->refusals,
                         QCOW2_HEX_FORMAT
                         ": bitmaps extension: the bitmap directory is not all "
@@ -296,8 +302,6 @@ edit_remove_bitmap (EditWork *work, Qcow2Directory *directory, guint64 index,
   removal->remaining = g_ptr_array_new_with_free_func (bytes_free);
   if (!find_place (work, directory, index, &place, removal, error))
     return FALSE;
-  if (work->refusals.final == NULL)
-    check_directory (work, directory);
   if (work->refusals.final != NULL)
     return TRUE;
 

@@ -20,6 +20,7 @@ typedef struct
 } EditRemoval;
 
 void edit_removal_clear (EditRemoval *removal);
+void edit_check_directory (EditWork *work);
 gboolean edit_remove_bitmap (EditWork *work, Qcow2Directory *directory,
                              guint64 index, EditRemoval *removal,
                              GError **error);

@@ -157,6 +157,11 @@ find_bit (const Qcow2Field *field, const char *name, gboolean is_number,
 
   if (is_number && *bit < QCOW2_MASK_BITS)
     return TRUE;
+  /* The name of a bit that has none. */
+  if (!is_number && g_str_has_prefix (name, "bit-")
+      && g_ascii_string_to_unsigned (name + strlen ("bit-"), 10, 0,
+                                     QCOW2_MASK_BITS - 1, bit, NULL))
+    return TRUE;
 
   for (const Qcow2Label *label = field->labels; label->name != NULL; label++)
     {
@@ -207,10 +212,8 @@ edit_refuse_order (EditWork *work)
     return;
 
   edit_refuse_always (&work->refusals,
-                      "header extensions: they would overwrite each other, so "
-                      "that a power failure could leave neither the old ones "
-                      "nor the new ones; with both --force and --save-plan it "
-                      "is done, and the plan can complete it");
+                      EDIT_NO_ORDER "; with both --force and --save-plan it "
+                                    "is done, and the plan can complete it");
 }
 
 /* Plans to write the extensions of AREA. */

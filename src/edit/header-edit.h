@@ -7,6 +7,11 @@
 
 G_BEGIN_DECLS
 
+/* Why there is no safe order of writes. */
+#define EDIT_NO_ORDER                                                         \
+  "header extensions: they would overwrite each other, so that a power "      \
+  "failure could leave neither the old ones nor the new ones"
+
 gboolean edit_set_field (EditWork *work, const char *name, guint64 value,
                          GError **error);
 gboolean edit_set_bit (EditWork *work, const char *group, const char *name,

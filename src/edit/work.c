@@ -232,6 +232,10 @@ edit_work_judge (EditWork *work, GError **error)
       edit_overlay_new (work->source, work->whole_plan, TRUE), work->is_whole);
   work->after = edit_judge (edit_overlay_new (work->source, work->plan, FALSE),
                             work->is_whole);
+  if (edit_judgement_is_refused (work->after)
+      && !edit_judgement_is_refused (before))
+    edit_work_say (work, "QEMU refuses to open the image now: see "
+                         "'qcow2tool check'");
   judge_vouching (work, before);
   edit_judgement_compare (before, work->after, &work->refusals);
   return edit_refusals_check (&work->refusals, work->mode.force, error);

@@ -121,6 +121,33 @@ for words in 'set-header "$image" size' 'set-header "$image" size 1 2' \
 done
 expect_unchanged 'a usage error writes nothing'
 
+# A bit that has no name is called what header calls it.
+fresh two-bitmaps
+tool set-feature-bit "$image" compatible bit-42
+expect_done 'a bit without a name'
+check 'that bit is set' [ "$(bytes 80 8)" = 0000040000000000 ]
+for bit in bit-64 bit- bit-x; do
+  tool set-feature-bit "$image" compatible "$bit"
+  expect_refusal "no $bit" 3 '*0 to 63*'
+done
+
+# What makes QEMU refuse the image is said even if no rule forbids it.
+fresh two-bitmaps
+tool set-header --force "$image" size 0x1000000004000000
+expect_done 'a size that QEMU refuses'
+check 'QEMU refuses it: the message says so' \
+  grep -q 'QEMU refuses to open the image now' "$err"
+tool set-header --force "$image" size 0x2000000004000000
+check 'it refused the image before' [ "$(grep -c 'refuses.*now' "$err")" = 0 ]
+
+# A terminator with a length ends the extensions as well.
+fresh two-bitmaps
+patch 0x21c 00000005
+tool add-header-ext "$image" 0x11 one
+expect_done 'a terminator with a length'
+tool extensions --index=2 --field=data "$image"
+expect_answer 'it was in the place of the new extension' <<< one
+
 # Version 2 has no feature bits.
 fresh version-2-bitmaps 2> /dev/null || fresh version-2
 for words in 'set-feature-bit "$image" autoclear 0' \
@@ -219,6 +246,30 @@ check 'a directory in the first cluster: check proposes to hide it' \
   grep -q 'without its bitmaps.*clear-feature-bit' "$out"
 check 'a directory in the first cluster: and not to edit it' \
   test "$(grep -c remove-bitmap "$out")" = 0
+
+# In a directory that cannot be read, nobody knows which bitmaps there are.
+while IFS='|' read -r name offset value; do
+  fresh two-bitmaps
+  patch "$offset" "$value"
+  cp -p "$image" "$image.before"
+  for option in --index=5 --name=nosuch; do
+    tool remove-bitmap --force "$option" "$image"
+    expect_refusal "$name: $option" 2 '*clear-feature-bit IMAGE autoclear*'
+    expect_unchanged "$name: $option: nothing is written"
+  done
+done << 'END'
+a directory after the end of the file|0x210|0000000100000000
+a directory at 2^63|0x210|8000000000000000
+a directory at 0|0x210|0000000000000000
+a directory without bytes|0x208|0000000000000000
+a bitmaps extension of 16 bytes|0x1fc|00000010
+END
+fresh two-bitmaps
+tool remove-bitmap --index=5 "$image"
+expect_refusal 'no such index' 3 '*no bitmap has the index 5'
+image version-2
+tool remove-bitmap --index=0 "$image"
+expect_refusal 'no bitmaps at all' 3 '*no bitmap has the index 0'
 
 # A directory of 16 MiB, of which only one copy is in memory.
 fresh two-bitmaps
@@ -459,7 +510,87 @@ expect_refusal 'a plan without its first line' 1 '*does not begin with*'
 tool apply /dev/null "$image"
 expect_refusal 'an empty plan' 1 '*does not begin with*'
 
+# apply refuses what the command that made the plan refuses.
+letters=$(printf 'a%.0s' {1..600})
+fresh two-bitmaps
+tool add-header-ext "$image" 0x11 "$letters"
+tool add-header-ext "$image" 0x12 "${letters//a/b}"
+cp -p "$image" "$image.before"
+tool del-header-ext --force "$image" 0x11
+expect_refusal 'no safe order' 2 '*neither the old ones nor*--save-plan*'
+tool del-header-ext --force --dry-run --save-plan="$tmp/plan" "$image" 0x11
+expect 'a plan in no safe order' 0
+tool apply "$tmp/plan" "$image"
+expect_refusal 'apply in no safe order' 2 '*neither the old ones nor*--force*'
+expect_unchanged 'apply in no safe order: nothing is written'
+tool apply --force "$tmp/plan" "$image"
+expect_done 'apply --force in no safe order'
+tool extensions --magic=0x11 "$image"
+expect 'the extension is gone' 3
+tool extensions --magic=0x12 --field=data "$image"
+expect_answer 'the one after it is there' <<< "${letters//a/b}"
+cp "$image" "$tmp/after"
+first=$(cmp "$image.before" "$tmp/after" | sed 's/.* byte \([0-9]*\),.*/\1/')
+cp "$image.before" "$image"
+dd if="$tmp/after" of="$image" bs=1 skip=$((first - 1)) seek=$((first - 1)) \
+  count=1 conv=notrunc status=none
+tool apply "$tmp/plan" "$image"
+expect_done 'once begun, it is completed without --force'
+check 'it is complete' cmp -s "$image" "$tmp/after"
+
+# Extensions that were added or deleted after the plan was made.
+fresh two-bitmaps
+tool add-header-ext --save-plan="$tmp/plan" "$image" 0x11 one
+tool add-header-ext "$image" 0x12 two
+cp -p "$image" "$image.before"
+tool apply --reverse "$tmp/plan" "$image"
+expect_refusal 'an extension was added since' 2 '*hide or uncover*'
+expect_unchanged 'an extension was added since: nothing is written'
+tool add-header-ext --dry-run "$image" 0x13 three
+cp "$out" "$tmp/third"
+tool del-header-ext "$image" 0x12
+cp -p "$image" "$image.before"
+tool apply "$tmp/third" "$image"
+expect_done 'an extension was deleted since'
+check 'nothing was added: a message says so' \
+  grep -q 'bytes that no header extension of the image has' "$err"
+cp "$image.before" "$image"
+tool apply --reverse "$tmp/plan" "$image"
+expect_done 'now it is the last one again'
+
+# The steps that clear and set the bitmaps bit are missing.
+fresh two-bitmaps
+sed '/^0x5f: /,/^sync/d' "$tmp/dry" > "$tmp/bad"
+tool apply "$tmp/bad" "$image"
+expect_refusal 'a directory that changes while the bit is set' 2 \
+  '*while the bitmaps bit is set*'
+expect_unchanged 'the bit is set: nothing is written'
+
 # The plan as JSON.
+fresh backing-file-with-format
+tool add-header-ext --output=jsonl --save-plan="$tmp/plan" "$image" 0x11 one
+check 'JSON: the field of a run that is one' \
+  grep -qE '"offset":1[0-5],[^}]*"field":"backing_file_offset","note":null}' \
+  "$out"
+fresh two-bitmaps
+tool clear-feature-bit --save-plan="$tmp/plan" --output=jsonl "$image" \
+  autoclear bitmaps
+sed 's/.*"changes"/"changes"/' "$out" > "$tmp/changes"
+cp "$image.before" "$image"
+tool apply --output=jsonl "$tmp/plan" "$image"
+check 'JSON: the same changes when the plan is applied' test "$(
+  sed 's/.*"changes"/"changes"/' "$out")" = "$(cat "$tmp/changes")"
+fresh two-bitmaps
+if [ -e /dev/full ]; then
+  $QCOW2TOOL set-feature-bit --output=json "$image" compatible 5 \
+    > /dev/full 2> "$err"
+  status=$?
+  check 'JSON cannot be printed: the message says that the edit is done' \
+    grep -q 'the edit is done, but' "$err"
+  check 'JSON cannot be printed: status' test $status = 1
+  check 'JSON cannot be printed: it is done' \
+    test "$(bytes 80 8)" = 0000000000000020
+fi
 fresh two-bitmaps
 tool clear-feature-bit --output=json --dry-run "$image" autoclear bitmaps
 expect_answer 'JSON' << END
