@@ -131,17 +131,19 @@ static void
 check_flags (const Context *c)
 {
   const guint32 flags = c->b->flags;
+  const guint32 extra = QCOW2_BITMAP_EXTRA_DATA_COMPATIBLE;
+  const guint32 allowed
+      = QCOW2_BITMAP_KNOWN_FLAGS & (c->b->extra_data_size == 0 ? ~extra : ~0U);
 
   if ((flags & ~QCOW2_BITMAP_KNOWN_FLAGS) != 0)
     qcow2_finding_allow (ADD (BDIR_08, flags, "flags has reserved bits 0x%x",
                               flags & ~QCOW2_BITMAP_KNOWN_FLAGS),
-                         flags & QCOW2_BITMAP_KNOWN_FLAGS);
-  if ((flags & QCOW2_BITMAP_EXTRA_DATA_COMPATIBLE) != 0
-      && c->b->extra_data_size == 0)
+                         flags & allowed);
+  if ((flags & extra) != 0 && c->b->extra_data_size == 0)
     qcow2_finding_allow (
         ADD (BDIR_08_EXTRA, flags,
              "the extra-data-compatible flag is set without extra data"),
-        flags & ~QCOW2_BITMAP_EXTRA_DATA_COMPATIBLE);
+        flags & allowed);
   if ((flags & QCOW2_BITMAP_IN_USE) != 0)
     ADD (BDIR_09, flags,
          "the in-use flag is set: the contents on disk are out of date");

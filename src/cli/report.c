@@ -150,13 +150,14 @@ compare_rules (gconstpointer a, gconstpointer b)
   return strcmp (a, b);
 }
 
-/* Returns whether a finding before INDEX has the same rule and severity. */
+/* Returns whether one of the findings shown from START to END has the same
+ * rule and severity as the one shown at INDEX. */
 static gboolean
-has_like_before (const Report *report, guint index)
+has_like (const Report *report, guint index, guint start, guint end)
 {
   const Qcow2Finding *finding = g_ptr_array_index (report->shown, index);
 
-  for (guint i = 0; i < index; i++)
+  for (guint i = start; i < end; i++)
     {
       const Qcow2Finding *other = g_ptr_array_index (report->shown, i);
 
@@ -168,16 +169,25 @@ has_like_before (const Report *report, guint index)
   return FALSE;
 }
 
-/* If the finding shown at INDEX is the first of its rule and severity, returns
- * the number of such findings that were not kept.  Returns 0 otherwise. */
+/* Returns the number of findings of the rule and severity of the one shown at
+ * INDEX that were not kept. */
+static guint64
+count_suppressed (const Report *report, guint index)
+{
+  const Qcow2Finding *like = g_ptr_array_index (report->shown, index);
+
+  return qcow2_findings_get_n_suppressed (report->findings, like->rule,
+                                          like->severity, report->parts);
+}
+
+/* Returns that number if the finding shown at INDEX is the first of its rule
+ * and severity, and 0 otherwise. */
 static guint64
 count_rest (const Report *report, guint index)
 {
-  const Qcow2Finding *like = g_ptr_array_index (report->shown, index);
-  const guint64 n = qcow2_findings_get_n_suppressed (
-      report->findings, like->rule, like->severity, report->parts);
+  const guint64 n = count_suppressed (report, index);
 
-  return n > 0 && !has_like_before (report, index) ? n : 0;
+  return n > 0 && !has_like (report, index, 0, index) ? n : 0;
 }
 
 static void
@@ -256,7 +266,7 @@ report_print (const Report *report, GString *out)
   for (guint i = 0; i < report->shown->len; i++)
     {
       const Qcow2Finding *finding = g_ptr_array_index (report->shown, i);
-      const guint64 rest = count_rest (report, i);
+      const guint64 rest = count_suppressed (report, i);
 
       format_finding (out, finding);
       print_comment (
@@ -265,7 +275,7 @@ report_print (const Report *report, GString *out)
       print_comment (
           out, said,
           advice_get_remedy (finding, report->image, report->findings));
-      if (rest > 0)
+      if (rest > 0 && !has_like (report, i, i + 1, report->shown->len))
         g_string_append_printf (out,
                                 "    and " QCOW2_U64_FORMAT
                                 " more of %s that are not "

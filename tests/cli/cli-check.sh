@@ -510,6 +510,9 @@ check '65535 bitmaps with one table: offsets' \
   = '0x300020 0x300040 0x300060 0x300080 '
 check '65535 bitmaps with one table: the rest' \
   grep -qx "    and $((65534 - 100)) more of OVL-02 that are not shown" "$out"
+check '65535 bitmaps with one table: after the last one that is shown' \
+  test "$(grep -A 1 "^$(tail -n 1 shared)" "$out" | grep -c ' more of OVL-02')" \
+  = 1
 check '65535 bitmaps with one table: one line about the rest' \
   test "$(grep -c ' more of OVL-02 ' "$out")" = 1
 others=$(grep -cE '^error ' <(grep -v OVL-02 "$out"))
@@ -711,6 +714,10 @@ image refcount-order-7
 tool check --output=json "$image"
 expect_json 'JSON: no remedy' 2 '.problems[0].consequence != null
   and .problems[0].remedy == null'
+image flags-all-ones
+tool check --output=json "$image"
+expect_json 'JSON: the flags that two findings allow' 2 '.problems
+  | map(select(.rule == "BDIR-08")) | map(.allowed) == ["3", "3"]'
 image name-size-1023-misframed
 tool check --output=json "$image"
 expect_json 'JSON: no value' 2 'any(.problems[]; .rule == "BDIR-02"

@@ -200,6 +200,7 @@ del(.summary.bitmaps.in_use)
 END
 tool check --rules --output=json
 oracle 'the list of rules' rules "$schema" < "$out"
+expect_schema 'the list of rules, as any output' any "$out"
 jq '.[0].rule = "x"' "$out" > "$tmp/bad"
 check 'the schema refuses a list of other rules' \
   test -n "$("$python" "$srcdir/tests/cli/json-check.py" rules "$schema" \
@@ -550,6 +551,13 @@ for map in "$tmp"/two-bitmaps.qcow2 "$tmp"/damaged-map.qcow2 "$image"; do
 done
 tool bitmap-map --index=0 --data --output=json "$tmp/two-bitmaps.qcow2"
 expect_schema 'bitmap-map --data: json' map "$out"
+# No extents, which may be of a bitmap or of the disk.
+image two-bitmaps
+for arguments in 'bitmap-map --index=0 --max-length=0' 'map --max-length=0'; do
+  # shellcheck disable=SC2086 # words
+  tool $arguments --output=json "$image"
+  expect_schema "$arguments: no extents" any "$out"
+done
 results "$python" "$srcdir/tests/cli/json-check.py" answers "$schema" \
   < "$tmp/documents"
 check "all documents were examined" test "$n_results" = "$n_documents"

@@ -203,7 +203,7 @@ class Schema:
         with open(path, encoding='utf-8') as file:
             schema = json.load(file)
         if kind != 'any':
-            del schema['oneOf']
+            del schema['anyOf']
             is_answer = kind + '-answer' in schema['$defs']
             schema['$ref'] = '#/$defs/' + kind + '-answer' * is_answer
         self.validator = jsonschema.Draft202012Validator(
@@ -420,17 +420,20 @@ def check_lines_of(answer):
     rest = {(problem['rule'], problem['severity']): problem['suppressed']
             for problem in answer['problems'] if 'suppressed' in problem}
     said = set()
-    for problem in answer['problems']:
-        if 'suppressed' in problem:
-            continue
+    shown = [problem for problem in answer['problems']
+             if 'suppressed' not in problem]
+    last = {(problem['rule'], problem['severity']): i
+            for i, problem in enumerate(shown)}
+    for i, problem in enumerate(shown):
         yield finding_pattern(problem)
         for comment in (problem['consequence'], problem['remedy']):
             for line in comment.split('\n') if comment is not None else ():
                 if line not in said:
                     said.add(line)
                     yield '    ' + re.escape(line) + '$'
-        n = rest.pop((problem['rule'], problem['severity']), 0)
-        if n:
+        kind = problem['rule'], problem['severity']
+        n = rest.get(kind, 0)
+        if n and last[kind] == i:
             yield '    and %d more of %s that are not shown$' % (
                 n, problem['rule'])
 
@@ -801,7 +804,7 @@ def check_answers(schema_path):
         try:
             with open(path, 'rb') as file:
                 answer = parse('document', file.read())
-            if kind in MAPS:
+            if kind in MAPS or isinstance(answer, list):
                 schemas[kind].validate('document', answer)
             else:
                 schemas[kind].check('document', answer)
