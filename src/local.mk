@@ -169,6 +169,8 @@ layers = \
 	%D%/edit/apply-judge.h \
 	%D%/edit/apply.c \
 	%D%/edit/apply.h \
+	%D%/edit/area-plan.c \
+	%D%/edit/area-plan.h \
 	%D%/edit/area.c \
 	%D%/edit/area.h \
 	%D%/edit/bitmap-edit.c \

@@ -4,7 +4,6 @@
 
 #pragma once
 
-#include "edit/plan.h"
 #include "edit/refusal.h"
 #include "qcow2/image.h"
 
@@ -41,10 +40,6 @@ EditArea *edit_area_read (const Qcow2Image *image, EditRefusals *refusals,
 void edit_area_free (EditArea *area);
 void edit_area_append (EditArea *area, guint32 magic, GBytes *data);
 guint edit_area_remove (EditArea *area, gboolean by_index, guint64 value);
-gboolean edit_area_plan (EditArea *area, gboolean keeps_bit, EditPlan *plan,
-                         EditRefusals *refusals);
-guint64 edit_area_get_bitmaps_byte (void);
-void edit_plan_add_bitmaps_bit (EditPlan *plan, guint8 byte, gboolean set);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EditArea, edit_area_free)
 

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "edit/area.h"
+#include "edit/area-plan.h"
 #include "edit/error.h"
 #include "edit/header-edit.h"
 #include "edit/overlay.h"

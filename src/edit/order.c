@@ -203,14 +203,18 @@ choose_way (const Order *order, Places *places)
   return find_room (order, ranges, G_N_ELEMENTS (ranges), &places->way);
 }
 
-/* Writes everything in one step, for which there is no safe order. */
+/* Writes everything in one step, because there is no safe order of several.
+ * Returns whether that is safe, too: if there is only one sector. */
 static gboolean
 write_at_once (Order *order)
 {
+  const gboolean is_safe = order->area->len <= SECTOR_SIZE;
+
   add_final (order, (Range){ order->area->start, order->area->len });
   add_final (order, get_offset_field ());
-  end_step (order, "header extensions, in no safe order");
-  return FALSE;
+  end_step (order, is_safe ? "header extensions"
+                           : "header extensions, in no safe order");
+  return is_safe;
 }
 
 /* Adds the steps that write the extensions.  IS_SWITCHED says whether the

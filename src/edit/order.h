@@ -6,6 +6,7 @@
 #pragma once
 
 #include "edit/area.h"
+#include "edit/plan.h"
 
 G_BEGIN_DECLS
 

@@ -182,4 +182,23 @@ else
   skip 'an edit that is stopped' 'strace cannot be used'
 fi
 
+# The format of the backing file of an overlay with bitmaps, as QEMU lays it
+# out: the extensions after it move into the sector before, and over each other.
+cd "$tmp" || exit 1
+qemu-img create -q -f raw base.raw 64M
+qemu-img create -q -f qcow2 -b base.raw -F raw overlay.qcow2
+for name in a b; do
+  qemu-img bitmap --add overlay.qcow2 "$name"
+done
+cp overlay.qcow2 before.qcow2
+tool del-header-ext --save-plan=overlay.plan overlay.qcow2 'Backing format'
+expect 'delete the backing format before bitmaps' 0
+qemu-img info -U --output=json overlay.qcow2 > info 2> "$err"
+check 'QEMU finds the bitmaps, the name and no format' test "$(
+  grep -cE '"name": "[ab]"' info).$(grep -c '"backing-filename": "base.raw"' \
+  info).$(grep -c backing-filename-format info)" = 2.1.0
+tool apply --reverse overlay.plan overlay.qcow2
+expect 'put the backing format back' 0
+check 'it is as before' cmp -s overlay.qcow2 before.qcow2
+
 done_testing
