@@ -64,17 +64,19 @@ plan (Tool *tool G_GNUC_UNUSED, EditWork *work, gpointer data, GError **error)
   if (!edit_work_read (work, error))
     return FALSE;
 
-  edit_check_directory (work);
-  if (work->refusals.final != NULL)
-    return TRUE;
-
   g_autoptr (Qcow2Directory) directory
       = qcow2_directory_open_checked (work->image, work->findings, error);
   if (directory == NULL)
     return FALSE;
-  if (selection->name != NULL
-      && !find_name (selection, directory, &index, error))
-    return FALSE;
+  if (selection->name != NULL)
+    {
+      /* In a directory that cannot be read, there is no name to be found. */
+      edit_check_directory (work);
+      if (work->refusals.final != NULL)
+        return TRUE;
+      if (!find_name (selection, directory, &index, error))
+        return FALSE;
+    }
 
   return edit_remove_bitmap (work, directory, index, &request->removal, error);
 }

@@ -300,6 +300,9 @@ edit_remove_bitmap (EditWork *work, Qcow2Directory *directory, guint64 index,
 
   removal->index = index;
   removal->remaining = g_ptr_array_new_with_free_func (bytes_free);
+  edit_check_directory (work);
+  if (work->refusals.final != NULL)
+    return TRUE;
   if (!find_place (work, directory, index, &place, removal, error))
     return FALSE;
   if (work->refusals.final != NULL)
