@@ -171,7 +171,7 @@ add_steps (EditPlan *plan, const EditPlan *steps)
 /* Adds to PLAN the steps that write the extensions of AREA, at once or, if
  * only that is safe, in two parts.  Returns FALSE if neither is. */
 static gboolean
-plan_steps (EditArea *area, EditPlan *plan)
+plan_steps (const EditArea *area, EditPlan *plan)
 {
   g_autoptr (EditPlan) at_once = edit_plan_new ();
   g_autoptr (EditPlan) in_parts = edit_plan_new ();
@@ -180,14 +180,17 @@ plan_steps (EditArea *area, EditPlan *plan)
 
   copy.bytes = memcpy (bytes, area->bytes, area->len);
   const gboolean is_ordered = write_extensions (&copy, at_once);
-  if (is_ordered || !area->is_hidden || !write_bitmaps_last (area, in_parts))
+  if (is_ordered || !area->is_hidden)
     {
       add_steps (plan, at_once);
       return is_ordered;
     }
 
-  add_steps (plan, in_parts);
-  return TRUE;
+  copy = *area;
+  copy.bytes = memcpy (bytes, area->bytes, area->len);
+  const gboolean is_safe = write_bitmaps_last (&copy, in_parts);
+  add_steps (plan, is_safe ? in_parts : at_once);
+  return is_safe;
 }
 
 /* Adds to PLAN the steps that write the extensions of AREA in place of those
