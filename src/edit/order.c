@@ -225,16 +225,18 @@ write_area (Order *order, const Places *places, guint64 sector,
             gboolean is_switched)
 {
   const Range area = places->new_area;
-  const Range in_sector = { MAX (area.start, sector * SECTOR_SIZE),
-                            MIN (area.end, (sector + 1) * SECTOR_SIZE) };
+  Range in_sector = { 0, 0 };
 
+  if (sector != NONE)
+    in_sector = (Range){ MAX (area.start, sector * SECTOR_SIZE),
+                         MIN (area.end, (sector + 1) * SECTOR_SIZE) };
   for (guint64 i = area.start; i < area.end; i++)
     {
-      if (sector == NONE || !is_in (in_sector, i))
+      if (!is_in (in_sector, i))
         add_final (order, (Range){ i, i + 1 });
     }
   end_step (order, "header extensions, which nothing refers to yet");
-  if (sector != NONE && in_sector.start < in_sector.end)
+  if (in_sector.start < in_sector.end)
     add_final (order, in_sector);
   if (!is_switched)
     add_offset (order, places->way);

@@ -77,7 +77,9 @@ cat > "$tmp/full.py" << 'END'
 import struct
 import sys
 
-NAME = b'n' * 300
+BITS = int(sys.argv[1])
+CLUSTER = 1 << BITS
+NAME = b'n' * (CLUSTER - 212)
 FORMAT = struct.pack('>II8s', 0xe2792aca, 5, b'qcow2')
 ADDED = struct.pack('>II16s', 0x12345678, 16, b'0123456789abcdef')
 
@@ -85,21 +87,25 @@ ADDED = struct.pack('>II16s', 0x12345678, 16, b'0123456789abcdef')
 def image(extensions):
     area = extensions + bytes(8)
     header = struct.pack('>4sIQIIQIIQQIIQQQQIIQ', b'QFI\xfb', 3,
-                         112 + len(area), len(NAME), 9, 1 << 20, 0, 32, 0x600,
-                         0x200, 1, 0, 0, 0, 0, 0, 4, 112, 0)
-    first = (header + area + NAME).ljust(512, b'\0')
-    table = struct.pack('>Q504x', 0x400)
-    block = struct.pack('>4H504x', 1, 1, 1, 1)
-    return first + table + block + bytes(512)
+                         112 + len(area), len(NAME), BITS, 1 << 20, 0, 32,
+                         3 * CLUSTER, CLUSTER, 1, 0, 0, 0, 0, 0, 4, 112, 0)
+    table = struct.pack('>Q', 2 * CLUSTER)
+    block = struct.pack('>4H', 1, 1, 1, 1)
+    return b''.join(part.ljust(CLUSTER, b'\0') for part in (
+        header + area + NAME, table, block, b''))
 
 
-for path, extensions in zip(sys.argv[1:], (FORMAT, FORMAT + ADDED)):
+for path, extensions in zip(sys.argv[2:], (FORMAT, FORMAT + ADDED)):
     with open(path, 'wb') as file:
         file.write(image(extensions))
 END
 mkdir "$tmp/full"
 image=$tmp/full/full.qcow2
-python3 "$tmp/full.py" "$image" "$tmp/expected.qcow2"
+python3 "$tmp/full.py" 9 "$image" "$tmp/expected.qcow2"
+tool add-header-ext "$image" 0x12345678 0123456789abcdef
+expect 'an edit of one sector' 0
+check 'an edit of one sector: the bytes' cmp "$image" "$tmp/expected.qcow2"
+python3 "$tmp/full.py" 10 "$image" "$tmp/expected.qcow2"
 tool add-header-ext --force "$image" 0x12345678 0123456789abcdef
 expect 'an edit without a safe order' 2
 qcow2py add-header-ext 0x12345678 0123456789abcdef
@@ -110,7 +116,7 @@ check 'an edit with a plan: the bytes' cmp "$image" "$tmp/expected.qcow2"
 check 'an edit with a plan: it is deleted' \
   test "$(ls "$tmp/full")" = full.qcow2
 qcow2py del-header-ext 0x12345678
-python3 "$tmp/full.py" "$tmp/expected.qcow2"
+python3 "$tmp/full.py" 10 "$tmp/expected.qcow2"
 check 'an edit with a plan: and back' cmp "$image" "$tmp/expected.qcow2"
 
 # As a module.
