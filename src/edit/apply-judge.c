@@ -231,7 +231,8 @@ judge_extensions (EditWork *work, const Qcow2Image *original,
   const gboolean is_read = to != NULL;
 
   /* Of a plan that changes only fields, the header is judged. */
-  if (is_read && from->start == to->start && from->len == to->len
+  if (is_read && from->bytes != NULL && to->bytes != NULL
+      && from->start == to->start && from->len == to->len
       && memcmp (from->bytes + from->start, to->bytes + to->start,
                  from->len - from->start)
              != 0)

@@ -251,7 +251,8 @@ class Damage:
         table, n_entries = self.layout.refcount_table()
         per_block = self.cluster * 8 // self.layout.refcount_bits
         n_used = -(-self.n_clusters() // per_block)
-        i = self.rng.randrange(min(n_entries, n_used + self.rng.randrange(3)))
+        i = self.rng.randrange(
+            max(1, min(n_entries, n_used + self.rng.randrange(3))))
         at = table + 8 * i
         entry = self.number(at)
         kind = self.rng.randrange(6)
@@ -349,6 +350,8 @@ class Damage:
     def file_size(self):
         rng, size, cluster = self.rng, self.mutant.size, self.cluster
         kind = rng.randrange(8)
+        if size == 0:
+            return False
         if kind < 2:
             new = size - rng.randrange(min(size, 3 * cluster))
         elif kind == 2:

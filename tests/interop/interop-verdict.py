@@ -570,9 +570,10 @@ def cut(rng, mutant):
     size = mutant.size
     kind = rng.randrange(6)
     if kind == 0:
-        size = rng.randrange(size)
+        size = rng.randrange(max(1, size))
     elif kind == 1:
-        size = rng.randrange(min(size, 4 * mutant.base.layout.cluster))
+        size = rng.randrange(
+            max(1, min(size, 4 * mutant.base.layout.cluster)))
     elif kind == 2:
         size += rng.choice((1, 512, mutant.base.layout.cluster, 1 << 20))
     elif kind == 3:
