@@ -406,6 +406,8 @@ def compare_refusal(image, version, theirs, ours):
 def compare_text(image, theirs, zone, *options):
     ours = run(*TOOL, 'info', *options, image.path, TZ=zone)
     expected = image.expect_text(LATER.sub(b'', theirs.stdout))
+    # QEMU cuts long names, also within a character.
+    expected = expected.decode(errors='backslashreplace').encode()
     if ours.stdout != expected:
         return 'text: %r, not %r' % (ours.stdout, expected)
     return ''
