@@ -249,8 +249,8 @@ plan_steps (EditWork *work, const Place *place, EditRemoval *removal,
 }
 
 /* Adds a reason to refuse to WORK if the bitmap directory cannot be edited at
- * all: of what is in it, nobody knows.  An image without a bitmaps extension
- * has none. */
+ * all, so that it is not known which bitmaps there are.  An image without a
+ * bitmaps extension has no directory. */
 void
 edit_check_directory (EditWork *work)
 {

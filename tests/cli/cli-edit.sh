@@ -247,7 +247,7 @@ check 'a directory in the first cluster: check proposes to hide it' \
 check 'a directory in the first cluster: and not to edit it' \
   test "$(grep -c remove-bitmap "$out")" = 0
 
-# In a directory that cannot be read, nobody knows which bitmaps there are.
+# If the directory cannot be read, it is not known which bitmaps there are.
 while IFS='|' read -r name offset value; do
   fresh two-bitmaps
   patch "$offset" "$value"

@@ -349,9 +349,9 @@ class Damage:
 
     def file_size(self):
         rng, size, cluster = self.rng, self.mutant.size, self.cluster
-        kind = rng.randrange(8)
         if size == 0:
             return False
+        kind = rng.randrange(8)
         if kind < 2:
             new = size - rng.randrange(min(size, 3 * cluster))
         elif kind == 2:

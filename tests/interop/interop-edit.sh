@@ -183,7 +183,8 @@ else
 fi
 
 # The format of the backing file of an overlay with bitmaps, as QEMU lays it
-# out: the extensions after it move into the sector before, and over each other.
+# out: the extensions after it move into the sector before, and over each
+# other.
 cd "$tmp" || exit 1
 qemu-img create -q -f raw base.raw 64M
 qemu-img create -q -f qcow2 -b base.raw -F raw overlay.qcow2
