@@ -103,16 +103,7 @@ lay_out (const EditArea *area, guint8 *bytes, guint64 end)
   memset (at, 0, HEAD);
   if (area->has_name)
     {
-      const Qcow2Header header = { .backing_file_offset = end };
-      guint8 encoded[QCOW2_KNOWN_HEADER_LENGTH] = { 0 };
-      const Qcow2Field *field = QCOW2_FIELD (qcow2_header_record, Qcow2Header,
-                                             backing_file_offset);
-      const guint offset
-          = qcow2_record_get_offset (&qcow2_header_record, field);
-
-      qcow2_record_encode (&qcow2_header_record, &header, encoded,
-                           sizeof encoded);
-      memcpy (bytes + offset, encoded + offset, field->size);
+      edit_area_store_name_offset (bytes, end);
       memcpy (bytes + end, area->bytes + area->name_offset, area->name_size);
     }
 }
@@ -137,8 +128,9 @@ write_extensions (EditArea *area, EditPlan *plan)
   return is_ordered;
 }
 
-/* Does that in two parts, between which there is no bitmaps extension: it is
- * hidden anyway. */
+/* Adds to PLAN the steps that write the extensions of AREA in two parts,
+ * between which there is no bitmaps extension: it is hidden anyway.  Returns
+ * FALSE if no order of them is safe. */
 static gboolean
 write_bitmaps_last (EditArea *area, EditPlan *plan)
 {

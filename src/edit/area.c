@@ -6,20 +6,11 @@
 
 #include <string.h>
 
-#include "edit/error.h"
-#include "qcow2/arithmetic.h"
 #include "qcow2/error.h"
-
-/* QEMU's largest cluster in bytes: what lies after that is not edited. */
-#define MAX_LENGTH (2 * 1024 * 1024)
 
 /* The magic and the length of an extension.  The terminator is a head of
  * zeroes. */
 #define HEAD QCOW2_EXTENSION_HEAD_LENGTH
-
-#define HOW_TO_HIDE                                                           \
-  "to open the image without its bitmaps, use "                               \
-  "'qcow2tool clear-feature-bit IMAGE autoclear bitmaps'"
 
 static void
 extension_free (gpointer data)
@@ -39,7 +30,7 @@ refuse_walk (const Qcow2WalkPosition *at, EditRefusals *refusals)
                       QCOW2_HEX_FORMAT
                       ": header extension " QCOW2_U64_FORMAT
                       ": the extension area cannot be walked to its end: see "
-                      "qcow2tool check; " HOW_TO_HIDE,
+                      "qcow2tool check; " EDIT_HOW_TO_HIDE,
                       at->pos, at->index);
 }
 
@@ -135,13 +126,13 @@ edit_area_read (const Qcow2Image *image, EditRefusals *refusals,
   if (!qcow2_header_get_extension_area (h, &area->start, &area_end)
       || area->start > byte_source_get_size (image->source))
     {
-      edit_refuse_always (refusals,
-                          "header: header_length or cluster_bits is wrong: "
-                          "where the extensions are is unknown; " HOW_TO_HIDE);
+      edit_refuse_always (
+          refusals, "header: header_length or cluster_bits is wrong: "
+                    "where the extensions are is unknown; " EDIT_HOW_TO_HIDE);
       return g_steal_pointer (&area);
     }
 
-  area->len = (gsize) MIN (MIN (h->cluster_size, MAX_LENGTH),
+  area->len = (gsize) MIN (MIN (h->cluster_size, EDIT_MAX_FIRST_CLUSTER),
                            byte_source_get_size (image->source));
   area->bytes = g_malloc (area->len);
   area->end = area->start;
@@ -164,6 +155,20 @@ edit_area_free (EditArea *area)
   g_free (area->bytes);
   g_ptr_array_unref (area->extensions);
   g_free (area);
+}
+
+/* Stores backing_file_offset, which is OFFSET, in the header at BYTES. */
+void
+edit_area_store_name_offset (guint8 *bytes, guint64 offset)
+{
+  const Qcow2Field *field
+      = QCOW2_FIELD (qcow2_header_record, Qcow2Header, backing_file_offset);
+  const guint at = qcow2_record_get_offset (&qcow2_header_record, field);
+  const Qcow2Header header = { .backing_file_offset = offset };
+  guint8 encoded[QCOW2_KNOWN_HEADER_LENGTH] = { 0 };
+
+  qcow2_record_encode (&qcow2_header_record, &header, encoded, sizeof encoded);
+  memcpy (bytes + at, encoded + at, field->size);
 }
 
 /* Appends an extension with MAGIC and DATA to AREA. */

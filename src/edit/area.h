@@ -9,6 +9,9 @@
 
 G_BEGIN_DECLS
 
+/* QEMU's largest cluster in bytes: what lies after that is not edited. */
+#define EDIT_MAX_FIRST_CLUSTER (2 * 1024 * 1024)
+
 /* An extension as it is on disk: head, data and padding. */
 typedef struct
 {
@@ -38,6 +41,7 @@ typedef struct
 EditArea *edit_area_read (const Qcow2Image *image, EditRefusals *refusals,
                           GError **error);
 void edit_area_free (EditArea *area);
+void edit_area_store_name_offset (guint8 *bytes, guint64 offset);
 void edit_area_append (EditArea *area, guint32 magic, GBytes *data);
 guint edit_area_remove (EditArea *area, gboolean by_index, guint64 value);
 

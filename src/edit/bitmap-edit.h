@@ -15,7 +15,6 @@ typedef struct
   guint64 index;        /* of the bitmap */
   GPtrArray *remaining; /* GBytes: names of those that are left, in order */
   guint64 n_remaining;  /* which may be more than are named */
-  guint64 n_leaked;     /* clusters of the table and its data; at least */
   gboolean is_vouched;  /* the bitmaps bit is set afterwards */
 } EditRemoval;
 

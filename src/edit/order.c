@@ -6,9 +6,6 @@
 
 #include <string.h>
 
-/* The unit in which a disk writes, in bytes. */
-#define SECTOR_SIZE 512
-
 /* No sector. */
 #define NONE G_MAXUINT64
 
@@ -42,16 +39,6 @@ are_apart (Range a, Range b)
          || b.end <= a.start;
 }
 
-static Range
-get_offset_field (void)
-{
-  const Qcow2Field *field
-      = QCOW2_FIELD (qcow2_header_record, Qcow2Header, backing_file_offset);
-  const guint at = qcow2_record_get_offset (&qcow2_header_record, field);
-
-  return (Range){ at, at + field->size };
-}
-
 /* Ends a step: adds the bytes that change in it, with NOTE. */
 static void
 end_step (Order *order, const char *note)
@@ -74,19 +61,6 @@ add_final (Order *order, Range range)
           range.end - range.start);
 }
 
-/* Adds a backing_file_offset of OFFSET to the current step. */
-static void
-add_offset (Order *order, guint64 offset)
-{
-  const Range field = get_offset_field ();
-  const Qcow2Header header = { .backing_file_offset = offset };
-  guint8 encoded[QCOW2_KNOWN_HEADER_LENGTH] = { 0 };
-
-  qcow2_record_encode (&qcow2_header_record, &header, encoded, sizeof encoded);
-  memcpy (order->target + field.start, encoded + field.start,
-          field.end - field.start);
-}
-
 /* Adds the backing file name, at host offset OFFSET, to the current step. */
 static void
 add_name (Order *order, guint64 offset)
@@ -100,7 +74,7 @@ add_name (Order *order, guint64 offset)
 static void
 refer_to_name (Order *order, guint64 offset)
 {
-  add_offset (order, offset);
+  edit_area_store_name_offset (order->target, offset);
   end_step (order, "backing_file_offset");
 }
 
@@ -141,10 +115,10 @@ find_switch (const Order *order, Range range, gboolean *is_one)
     {
       if (order->referred[i] == 0 || order->now[i] == order->final[i])
         continue;
-      if (sector != NONE && sector != i / SECTOR_SIZE)
+      if (sector != NONE && sector != i / EDIT_SECTOR_SIZE)
         *is_one = FALSE;
 
-      sector = i / SECTOR_SIZE;
+      sector = i / EDIT_SECTOR_SIZE;
     }
 
   return sector;
@@ -187,7 +161,9 @@ typedef struct
   gboolean moves; /* the name has to move */
 } Places;
 
-/* Fills in way of PLACES.  Returns FALSE if there is no room for the name. */
+/* Fills in way of PLACES.  The old extensions end where the name is, so that
+ * even an empty one is after them.  Returns FALSE if there is no room for the
+ * name. */
 static gboolean
 choose_way (const Order *order, Places *places)
 {
@@ -196,7 +172,7 @@ choose_way (const Order *order, Places *places)
 
   places->way = places->new_name.start;
   if (!places->moves
-      || (are_apart (places->new_name, places->old_area)
+      || (places->new_name.start >= places->old_area.end
           && are_apart (places->new_name, places->old_name)))
     return TRUE;
 
@@ -206,12 +182,13 @@ choose_way (const Order *order, Places *places)
 /* Writes everything in one step, because there is no safe order of several.
  * Returns whether that is safe, too: if there is only one sector. */
 static gboolean
-write_at_once (Order *order)
+write_at_once (Order *order, const Places *places)
 {
-  const gboolean is_safe = order->area->len <= SECTOR_SIZE;
+  const gboolean is_safe = order->area->len <= EDIT_SECTOR_SIZE;
 
   add_final (order, (Range){ order->area->start, order->area->len });
-  add_final (order, get_offset_field ());
+  if (order->area->has_name)
+    edit_area_store_name_offset (order->target, places->new_name.start);
   end_step (order, is_safe ? "header extensions"
                            : "header extensions, in no safe order");
   return is_safe;
@@ -228,8 +205,8 @@ write_area (Order *order, const Places *places, guint64 sector,
   Range in_sector = { 0, 0 };
 
   if (sector != NONE)
-    in_sector = (Range){ MAX (area.start, sector * SECTOR_SIZE),
-                         MIN (area.end, (sector + 1) * SECTOR_SIZE) };
+    in_sector = (Range){ MAX (area.start, sector * EDIT_SECTOR_SIZE),
+                         MIN (area.end, (sector + 1) * EDIT_SECTOR_SIZE) };
   for (guint64 i = area.start; i < area.end; i++)
     {
       if (!is_in (in_sector, i))
@@ -239,7 +216,7 @@ write_area (Order *order, const Places *places, guint64 sector,
   if (in_sector.start < in_sector.end)
     add_final (order, in_sector);
   if (!is_switched)
-    add_offset (order, places->way);
+    edit_area_store_name_offset (order->target, places->way);
   end_step (order, "header extensions");
 }
 
@@ -252,7 +229,7 @@ plan_steps (Order *order, Places *places)
 
   note_referred (order);
   if (!choose_way (order, places))
-    return write_at_once (order);
+    return write_at_once (order, places);
 
   if (places->moves)
     {
@@ -271,7 +248,7 @@ plan_steps (Order *order, Places *places)
   if (!is_switched && is_one && (sector == NONE || sector == 0))
     sector = 0;
   else if (!is_one || !is_switched)
-    return write_at_once (order);
+    return write_at_once (order, places);
 
   write_area (order, places, sector, is_switched);
   if (places->moves && places->way != places->new_name.start)

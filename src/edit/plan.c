@@ -14,8 +14,8 @@
 #define MAX_GAP 7
 
 /* The number of runs of one change beyond which there is only one.  An edit of
- * the extensions has up to seven changes. */
-#define MAX_CHANGES 512
+ * the extensions has up to 14 changes, and EDIT_PLAN_MAX_RUNS counts all. */
+#define MAX_CHANGES 256
 
 /* The bytes of a run that are checked at a time. */
 #define BLOCK_SIZE 4096

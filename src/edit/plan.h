@@ -11,6 +11,10 @@ G_BEGIN_DECLS
 /* The maximum number of runs in a plan. */
 #define EDIT_PLAN_MAX_RUNS 4096
 
+/* The unit in which a disk writes, in bytes: a write within one of them is
+ * done or not done. */
+#define EDIT_SECTOR_SIZE 512
+
 /* A run of bytes that changes. */
 typedef struct
 {

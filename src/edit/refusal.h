@@ -7,6 +7,11 @@
 
 G_BEGIN_DECLS
 
+/* What helps if the bitmaps, or the extensions, cannot be edited. */
+#define EDIT_HOW_TO_HIDE                                                      \
+  "to open the image without its bitmaps, use "                               \
+  "'qcow2tool clear-feature-bit IMAGE autoclear bitmaps'"
+
 typedef struct
 {
   GPtrArray *lifted; /* reasons that --force lifts, as messages */

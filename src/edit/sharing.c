@@ -16,7 +16,6 @@ typedef struct
   const Qcow2Image *image;
   guint64 start; /* host offsets of the clusters of the directory */
   guint64 end;
-  guint64 pointer; /* host offset of the reference to the directory */
   ByteWindow *window;
   EditRefusals *refusals;
 } Search;

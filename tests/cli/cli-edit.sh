@@ -545,6 +545,15 @@ for magic in 0x11 0x6803f857; do
   check "$magic: it is complete" cmp -s "$image" "$tmp/after"
 done
 
+# An empty name ends the extensions as well: before they change, it is moved to
+# the end of the cluster.
+fresh backing-size-0
+tool del-header-ext --dry-run "$image" 'Backing format'
+check 'an empty name is after the extensions meanwhile' \
+  [ "$(sed -n '2s/    #.*//p' "$out")" = '0xd: 000210 -> 010000' ]
+tool del-header-ext "$image" 'Backing format'
+expect_done 'delete an extension before an empty name'
+
 # Extensions that were added or deleted after the plan was made.
 fresh two-bitmaps
 tool add-header-ext --save-plan="$tmp/plan" "$image" 0x11 one

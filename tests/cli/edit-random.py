@@ -75,6 +75,9 @@ def make_images(folder):
     make('small-bitmaps', '-o', 'cluster_size=4k', bitmaps=2)
     make('small-backing', '-o', 'cluster_size=1k', *backing, bitmaps=2)
     make('data-file', '-o', 'data_file=' + os.path.join(folder, 'data'))
+    # An empty name still ends the extensions.
+    for name in 'backing-bitmaps', 'small-backing':
+        made['empty-' + name] = made[name][:16] + bytes(4) + made[name][20:]
     return made
 
 
