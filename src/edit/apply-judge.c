@@ -17,9 +17,6 @@
   "bitmap directory: the plan changes an entry other than by taking it out "  \
   "or putting it back"
 
-/* QEMU's largest cluster in bytes. */
-#define MAX_FIRST_CLUSTER (2 * 1024 * 1024)
-
 /* A range of the file. */
 typedef struct
 {
@@ -73,36 +70,50 @@ judge_entries (EditWork *work, const EditJudgement *before,
     edit_refuse (&work->refusals, OTHER_ENTRIES);
 }
 
+/* Returns whether the bitmaps bit is set after STEP; IS_SET says that it is
+ * before. */
+static gboolean
+is_set_after (const GPtrArray *step, gboolean is_set)
+{
+  const guint64 at = edit_area_get_bitmaps_byte ();
+
+  for (guint i = 0; i < step->len; i++)
+    {
+      const EditRun *run = edit_step_get_run (step, i);
+
+      if (run->offset <= at && at - run->offset < edit_run_get_size (run))
+        is_set = (edit_run_get_bytes (run, FALSE)[at - run->offset]
+                  & QCOW2_AUTOCLEAR_BITMAPS)
+                 != 0;
+    }
+
+  return is_set;
+}
+
 /* Refuses a plan that changes the bitmap directory, which lies after the first
- * cluster of CLUSTER_SIZE bytes, while the bitmaps bit is set.  IS_SET says
- * that it is before the plan. */
+ * cluster of CLUSTER_SIZE bytes, in a step before or after which the bitmaps
+ * bit is set.  IS_SET says that it is before the plan. */
 static void
 judge_hiding (EditWork *work, const EditPlan *plan, guint64 cluster_size,
               gboolean is_set)
 {
-  const guint64 at = edit_area_get_bitmaps_byte ();
-
   for (guint i = 0; i < edit_plan_get_n_steps (plan); i++)
     {
       const GPtrArray *step = edit_plan_get_step (plan, i);
-      gboolean is_set_next = is_set;
+      const gboolean is_set_next = is_set_after (step, is_set);
 
       for (guint k = 0; k < step->len; k++)
         {
           const EditRun *run = edit_step_get_run (step, k);
-          const gsize size = edit_run_get_size (run);
 
-          if (is_set && run->offset + size > cluster_size)
+          if ((is_set || is_set_next)
+              && run->offset + edit_run_get_size (run) > cluster_size)
             edit_refuse (&work->refusals,
                          QCOW2_HEX_FORMAT
                          ": the plan changes the bitmap directory while the "
                          "bitmaps bit is set: a power failure could leave "
                          "a wrong bitmap that is valid",
                          run->offset);
-          if (run->offset <= at && at - run->offset < size)
-            is_set_next = (edit_run_get_bytes (run, FALSE)[at - run->offset]
-                           & QCOW2_AUTOCLEAR_BITMAPS)
-                          != 0;
         }
       is_set = is_set_next;
     }
@@ -215,12 +226,35 @@ judge_areas (EditWork *work, EditArea *original, EditArea *result,
     edit_refuse (&work->refusals, "%s", EDIT_NO_ORDER);
 }
 
-/* Judges what PLAN does to the extensions: it turns the image ORIGINAL into
- * RESULT, which has the same fields, or undoes that.  Fails with
+/* Refuses a plan that turns the header of FROM into that of TO if it changes
+ * bytes that no command writes: they are of no field. */
+static void
+judge_padding (EditWork *work, const EditArea *from, const EditArea *to)
+{
+  g_autofree guint8 *bytes = g_malloc (from->start);
+
+  memcpy (bytes, from->bytes, from->start);
+  for (const Qcow2Field *field = qcow2_header_record.fields;
+       field->name != NULL; field++)
+    {
+      const guint at = qcow2_record_get_offset (&qcow2_header_record, field);
+
+      if (field->stored && field->format != QCOW2_BYTES
+          && at + field->size <= from->start)
+        memcpy (bytes + at, to->bytes + at, field->size);
+    }
+  if (memcmp (bytes, to->bytes, from->start) != 0)
+    edit_refuse (&work->refusals,
+                 "header: the plan changes bytes that no field has");
+}
+
+/* Judges what the plan of WORK does to the first cluster: it turns the image
+ * ORIGINAL into RESULT, which has the same fields, or undoes that.  Fails with
  * QCOW2_ERROR_READ. */
 static gboolean
-judge_extensions (EditWork *work, const Qcow2Image *original,
-                  const Qcow2Image *result, gboolean is_begun, GError **error)
+judge_first_cluster (EditWork *work, const Qcow2Image *original,
+                     const Qcow2Image *result, gboolean is_begun,
+                     GError **error)
 {
   EditRefusals reasons;
 
@@ -229,14 +263,19 @@ judge_extensions (EditWork *work, const Qcow2Image *original,
   g_autoptr (EditArea) to
       = from != NULL ? edit_area_read (result, &reasons, error) : NULL;
   const gboolean is_read = to != NULL;
+  const gboolean is_comparable
+      = is_read && from->bytes != NULL && to->bytes != NULL
+        && from->start == to->start && from->len == to->len;
 
+  if (is_comparable)
+    judge_padding (work, from, to);
   /* Of a plan that changes only fields, the header is judged. */
-  if (is_read && from->bytes != NULL && to->bytes != NULL
-      && from->start == to->start && from->len == to->len
+  if (is_comparable
       && memcmp (from->bytes + from->start, to->bytes + to->start,
                  from->len - from->start)
              != 0)
     {
+      work->is_whole |= original->has_crypto || result->has_crypto;
       if (reasons.final != NULL)
         edit_refuse (&work->refusals, "%s", reasons.final);
       else
@@ -275,7 +314,7 @@ edit_apply_judge (EditWork *work, const EditPlan *plan, gboolean reverse,
       = MIN (image->bitmaps.bitmap_directory_size, QCOW2_MAX_DIRECTORY_SIZE);
   const guint64 cluster_size
       = image->header.cluster_size != QCOW2_ABSENT
-            ? MIN (image->header.cluster_size, MAX_FIRST_CLUSTER)
+            ? MIN (image->header.cluster_size, EDIT_MAX_FIRST_CLUSTER)
             : QCOW2_KNOWN_HEADER_LENGTH;
   Region directory = { 0, 0 };
   if (image->has_bitmaps && start != 0)
@@ -286,8 +325,8 @@ edit_apply_judge (EditWork *work, const EditPlan *plan, gboolean reverse,
     return TRUE;
 
   if (before->image != NULL && after->image != NULL)
-    edit_work_compare_headers (work, &before->image->header,
-                               &after->image->header);
+    edit_work_judge_headers (work, &before->image->header,
+                             &after->image->header);
   else
     edit_refuse (&work->refusals,
                  "no program can open the image before or after this, so "
@@ -295,9 +334,9 @@ edit_apply_judge (EditWork *work, const EditPlan *plan, gboolean reverse,
                  before->image == NULL ? before->open_error
                                        : after->open_error);
   if (before->image != NULL && after->image != NULL
-      && !judge_extensions (work, image,
-                            reverse ? before->image : after->image, is_begun,
-                            error))
+      && !judge_first_cluster (work, image,
+                               reverse ? before->image : after->image,
+                               is_begun, error))
     return FALSE;
   if (image->has_bitmaps)
     judge_entries (work, before, after, touches);

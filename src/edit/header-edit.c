@@ -80,8 +80,9 @@ find_field (const Qcow2Image *image, const char *name, GError **error)
   return field;
 }
 
-/* Returns the first and the last changed byte of FIELD, as offsets in the
- * header, between the headers at OLD and NEW. */
+/* Stores in *START and *END the range of the header that a change of FIELD
+ * writes: all of it or, of a mask, the bytes that differ between the headers
+ * at OLD and NEW. */
 static void
 trim (const Qcow2Field *field, const guint8 *old, const guint8 *new,
       guint *start, guint *end)
@@ -120,7 +121,7 @@ change_field (EditWork *work, const Qcow2Field *field, guint64 value,
   edit_plan_begin_step (work->plan);
   edit_plan_add (work->plan, start, old + start, new + start, end - start,
                  field->name, note);
-  edit_work_compare_headers (work, before, &after);
+  edit_work_judge_headers (work, before, &after);
 }
 
 /* Plans to set the header field NAME to VALUE.  Fails with

@@ -94,7 +94,8 @@ edit_judgement_is_refused (const EditJudgement *judgement)
 typedef struct
 {
   const EditJudgement *judgement;
-  Qcow2Bitmap bitmap; /* the current entry */
+  Qcow2Bitmap bitmap;  /* the current entry */
+  gboolean has_failed; /* an entry could not be read */
 } Entries;
 
 static void
@@ -113,57 +114,89 @@ entries_begin (const EditJudgement *judgement)
   return (Entries){ .judgement = judgement };
 }
 
-/* Moves ENTRIES to the next entry.  Returns FALSE if there is none. */
+/* Returns whether ENTRIES are those of a directory that can be read. */
 static gboolean
-entries_next (Entries *entries)
+entries_have_directory (const Entries *entries)
 {
   const EditJudgement *judgement = entries->judgement;
 
   return judgement != NULL && judgement->directory != NULL
-         && judgement->image->has_bitmaps
-         && qcow2_directory_next (judgement->directory, &entries->bitmap, NULL)
-                == QCOW2_NEXT_ITEM
-         && entries->bitmap.name != NULL;
+         && judgement->image->has_bitmaps;
 }
 
-/* Returns the size of the current entry of ENTRIES in bytes, without
- * padding. */
-static guint64
-entries_get_size (const Entries *entries)
+/* Moves ENTRIES to the next entry.  Returns FALSE if there is none. */
+static gboolean
+entries_next (Entries *entries)
+{
+  if (!entries_have_directory (entries))
+    return FALSE;
+
+  const Qcow2Next next = qcow2_directory_next (entries->judgement->directory,
+                                               &entries->bitmap, NULL);
+  entries->has_failed |= next == QCOW2_NEXT_FAILED;
+  return next == QCOW2_NEXT_ITEM && entries->bitmap.name != NULL;
+}
+
+/* A range of the file of a judgement. */
+typedef struct
+{
+  ByteSource *source;
+  guint64 start; /* host offset */
+  guint64 size;  /* bytes */
+} Range;
+
+/* Returns the range of the current entry of ENTRIES, without padding. */
+static Range
+entries_get_entry (const Entries *entries)
 {
   const Qcow2Bitmap *bitmap = &entries->bitmap;
+  const guint64 end = bitmap->name_offset + bitmap->name_size;
 
-  return bitmap->name_offset + bitmap->name_size - bitmap->file_offset;
+  return (Range){ .source = entries->judgement->image->source,
+                  .start = bitmap->file_offset,
+                  .size = end - bitmap->file_offset };
 }
 
-/* Reads the LEN bytes after the first AT bytes of the current entry of ENTRIES
- * into BYTES. */
-static gboolean
-entries_read (const Entries *entries, guint64 at, guint8 *bytes, gsize len)
+/* Returns the range after the entries that can be framed: a part of an entry
+ * or, beyond the maximum number of entries, any. */
+static Range
+entries_get_rest (const Entries *entries)
 {
-  return byte_source_read (entries->judgement->image->source,
-                           entries->bitmap.file_offset + at, bytes, len,
+  if (!entries_have_directory (entries))
+    return (Range){ .size = 0 };
+
+  const Qcow2DirectoryFacts *facts
+      = qcow2_directory_get_facts (entries->judgement->directory);
+  return (Range){ .source = entries->judgement->image->source,
+                  .start = facts->pos,
+                  .size
+                  = facts->file_end - MIN (facts->pos, facts->file_end) };
+}
+
+static gboolean
+range_read (Range range, guint64 at, guint8 *bytes, gsize len)
+{
+  return byte_source_read (range.source, range.start + at, bytes, len,
                            "bitmap directory", NULL);
 }
 
-/* Returns whether the current entries of A and B are the same bytes. */
+/* Returns whether A and B can be read and are the same bytes. */
 static gboolean
-entries_are_equal (const Entries *a, const Entries *b)
+ranges_are_equal (Range a, Range b)
 {
-  const guint64 size = entries_get_size (a);
   gsize len;
 
-  if (size != entries_get_size (b))
+  if (a.size != b.size)
     return FALSE;
 
-  for (guint64 at = 0; at < size; at += len)
+  for (guint64 at = 0; at < a.size; at += len)
     {
       guint8 bytes_a[BLOCK_SIZE];
       guint8 bytes_b[BLOCK_SIZE];
 
-      len = (gsize) MIN (sizeof bytes_a, size - at);
-      if (!entries_read (a, at, bytes_a, len)
-          || !entries_read (b, at, bytes_b, len)
+      len = (gsize) MIN (sizeof bytes_a, a.size - at);
+      if (!range_read (a, at, bytes_a, len)
+          || !range_read (b, at, bytes_b, len)
           || memcmp (bytes_a, bytes_b, len) != 0)
         return FALSE;
     }
@@ -172,8 +205,8 @@ entries_are_equal (const Entries *a, const Entries *b)
 }
 
 /* Returns whether the entries of the bitmap directory of SOME are, byte for
- * byte, entries of that of ALL, in the same order.  ALL may be NULL: it has no
- * entries. */
+ * byte, entries of that of ALL, in the same order, and so is what follows
+ * them.  ALL may be NULL: it has no entries. */
 gboolean
 edit_bitmaps_are_some_of (const EditJudgement *some, const EditJudgement *all)
 {
@@ -183,11 +216,15 @@ edit_bitmaps_are_some_of (const EditJudgement *some, const EditJudgement *all)
 
   while (is_left && entries_next (&found))
     {
-      if (entries_are_equal (&wanted, &found))
+      if (ranges_are_equal (entries_get_entry (&wanted),
+                            entries_get_entry (&found)))
         is_left = entries_next (&wanted);
     }
 
-  return !is_left;
+  const Range rest = entries_get_rest (&wanted);
+  return !is_left && !wanted.has_failed
+         && (rest.size == 0
+             || ranges_are_equal (rest, entries_get_rest (&found)));
 }
 
 /* Returns the number of errors by the rule that the row RULE is of.  Which row

@@ -143,8 +143,8 @@ locates (const Qcow2Field *field, guint64 before, guint64 after)
 /* Adds reasons to refuse the change from the header BEFORE to AFTER, and notes
  * whether the image has to be judged as a whole. */
 void
-edit_work_compare_headers (EditWork *work, const Qcow2Header *before,
-                           const Qcow2Header *after)
+edit_work_judge_headers (EditWork *work, const Qcow2Header *before,
+                         const Qcow2Header *after)
 {
   for (const Qcow2Field *field = qcow2_header_record.fields;
        field->name != NULL; field++)

@@ -43,8 +43,8 @@ EditWork *edit_work_open (const char *path, const EditMode *mode,
 gboolean edit_work_read (EditWork *work, GError **error);
 void edit_work_say (EditWork *work, const char *format, ...)
     G_GNUC_PRINTF (2, 3);
-void edit_work_compare_headers (EditWork *work, const Qcow2Header *before,
-                                const Qcow2Header *after);
+void edit_work_judge_headers (EditWork *work, const Qcow2Header *before,
+                              const Qcow2Header *after);
 gboolean edit_work_judge (EditWork *work, GError **error);
 gboolean edit_work_commit (EditWork *work, GError **error);
 void edit_work_free (EditWork *work);

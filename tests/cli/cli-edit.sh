@@ -582,6 +582,50 @@ expect_refusal 'a directory that changes while the bit is set' 2 \
   '*while the bitmaps bit is set*'
 expect_unchanged 'the bit is set: nothing is written'
 
+# The last of them is missing: the bit is set while the directory changes.
+fresh two-bitmaps
+tac "$tmp/dry" | awk '!(/^sync/ && ++n == 2)' | tac > "$tmp/bad"
+tool apply "$tmp/bad" "$image"
+expect_refusal 'the bit is set together with the directory' 2 \
+  '*while the bitmaps bit is set*'
+expect_unchanged 'the bit is set too early: nothing is written'
+
+# The flags of a bitmap that is in use, in an entry that the file cuts off.
+fresh two-bitmaps
+patch 0x2c002f 03
+truncate -s $((0x2c0039)) "$image"
+touch -d '2020-01-01 12:00:00.5' "$image"
+cp -p "$image" "$image.before"
+printf '# qcow2tool plan 1: test\n%s\nsync\n%s\nsync\n%s\nsync\n' \
+  '0x5f: 01 -> 00' '0x2c002f: 03 -> 02' '0x5f: 00 -> 01' > "$tmp/bad"
+tool apply --force "$tmp/bad" "$image"
+expect_refusal 'a flag in an entry that is cut off' 2 \
+  '*changes an entry other than*'
+expect_unchanged 'a flag in an entry that is cut off: nothing is written'
+
+# Bytes of the header that no command writes.
+fresh two-bitmaps
+printf '# qcow2tool plan 1: test\n0x6a: 00 -> 01\nsync\n' > "$tmp/bad"
+tool apply "$tmp/bad" "$image"
+expect_refusal 'padding of the header' 2 '*bytes that no field has*--force*'
+expect_unchanged 'padding of the header: nothing is written'
+
+# A crypto header over an L2 table: all of the image is judged.
+fresh luks-pointer
+clusters=$((($(stat -c %s "$image") + 65535) / 65536))
+dd if="$image.before" of="$image" bs=64k skip=4 count=32 seek=$clusters \
+  conv=notrunc status=none
+truncate -s $(((clusters + 32) << 16)) "$image"
+patch $((0x20000 + 2 * clusters)) "$(printf '0001%.0s' {1..32})"
+patch 0x30000 "$(printf '%016x' $((1 << 63 | (clusters + 31) << 16)))"
+cp -p --sparse=always "$image" "$image.before"
+printf '# qcow2tool plan 1: test\n0x78: %016x -> %016x\nsync\n' \
+  $((0x40000)) $((clusters << 16)) > "$tmp/bad"
+tool apply "$tmp/bad" "$image"
+expect_refusal 'a crypto header over an L2 table' 2 \
+  '*would be damaged*belong to the crypto header*L2 table*--force*'
+expect_unchanged 'a crypto header over an L2 table: nothing is written'
+
 # The plan as JSON.
 fresh backing-file-with-format
 tool add-header-ext --output=jsonl --save-plan="$tmp/plan" "$image" 0x11 one
