@@ -7,15 +7,12 @@
 #include <string.h>
 
 #include "edit/area-plan.h"
-#include "edit/error.h"
 #include "edit/header-edit.h"
 #include "edit/overlay.h"
 #include "edit/sharing.h"
 
 /* The number of remaining bitmaps whose names are kept. */
 #define MAX_NAMES 20
-
-#define HIDE "'qcow2tool clear-feature-bit IMAGE autoclear bitmaps'"
 
 /* The entry to remove, and its directory. */
 typedef struct
@@ -46,8 +43,7 @@ refuse_framing (EditWork *work, guint64 offset)
   edit_refuse_always (&work->refusals,
                       QCOW2_HEX_FORMAT
                       ": bitmap directory: where this entry ends is unknown: "
-                      "the bitmap cannot be taken out; to open the image "
-                      "without its bitmaps, use " HIDE,
+                      "the bitmap cannot be taken out; " EDIT_HOW_TO_HIDE,
                       offset);
 }
 
@@ -59,14 +55,17 @@ is_unframed (const Qcow2DirectoryFacts *facts)
          || facts->end == QCOW2_DIRECTORY_ENTRY_TRUNCATED;
 }
 
-/* Returns whether the bytes that are not an entry may be what is left of one.
- * Too few bytes for an entry are not if nb_bitmaps does not count it. */
+/* Returns whether the bytes after the entries that were read may be others, or
+ * what is left of one.  Too few bytes for an entry are not if nb_bitmaps does
+ * not count it. */
 static gboolean
-may_be_entry (const Qcow2DirectoryFacts *facts, guint64 nb_bitmaps)
+may_be_entries (const Qcow2DirectoryFacts *facts, guint64 nb_bitmaps)
 {
   return facts->end == QCOW2_DIRECTORY_ENTRY_TRUNCATED
          || (facts->end == QCOW2_DIRECTORY_HEAD_TRUNCATED
-             && facts->n_entries < nb_bitmaps);
+             && facts->n_entries < nb_bitmaps)
+         || (facts->end == QCOW2_DIRECTORY_AT_END
+             && facts->pos < facts->file_end);
 }
 
 /* Stores in *PLACE where entry INDEX of DIRECTORY is, and its name and those
@@ -124,9 +123,9 @@ find_place (EditWork *work, Qcow2Directory *directory, guint64 index,
       return FALSE;
     }
 
-  /* An entry that cannot be framed is kept, after the last one that can. */
+  /* What was not read is kept. */
   if (place->next == facts->declared_end && facts->pos > place->entry
-      && may_be_entry (facts, work->image->bitmaps.nb_bitmaps))
+      && may_be_entries (facts, work->image->bitmaps.nb_bitmaps))
     place->next = facts->pos;
   return TRUE;
 }
@@ -273,20 +272,20 @@ edit_check_directory (EditWork *work)
   else if (image->header.cluster_size == QCOW2_ABSENT
            || image->bitmaps.nb_bitmaps == 0 || !image->has_bitmaps
            || offset == 0 || offset > file_size || size == 0
-           || size > file_size - offset)
-    edit_refuse_always (&work->refusals,
-                        QCOW2_HEX_FORMAT
-                        ": bitmaps extension: the bitmap directory is not all "
-                        "in the file, or counts no bitmap; to open the image "
-                        "without its bitmaps, use " HIDE,
-                        image->bitmaps_offset);
+           || size > file_size - offset || size > QCOW2_MAX_DIRECTORY_SIZE)
+    edit_refuse_always (
+        &work->refusals,
+        QCOW2_HEX_FORMAT
+        ": bitmaps extension: the bitmap directory is not all "
+        "in the file, is too large, or counts no bitmap; " EDIT_HOW_TO_HIDE,
+        image->bitmaps_offset);
   else if (qcow2_image_directory_is_in_first_cluster (image))
-    edit_refuse_always (&work->refusals,
-                        QCOW2_HEX_FORMAT
-                        ": bitmaps extension: the bitmap directory is in the "
-                        "first cluster, which is the header's; to open the "
-                        "image without its bitmaps, use " HIDE,
-                        image->bitmaps_offset);
+    edit_refuse_always (
+        &work->refusals,
+        QCOW2_HEX_FORMAT
+        ": bitmaps extension: the bitmap directory is in the "
+        "first cluster, which is the header's; " EDIT_HOW_TO_HIDE,
+        image->bitmaps_offset);
 }
 
 /* Plans to remove entry INDEX of DIRECTORY, which is that of the image. Stores
@@ -312,5 +311,6 @@ edit_remove_bitmap (EditWork *work, Qcow2Directory *directory, guint64 index,
       = edit_judge (edit_overlay_new (work->source, NULL, FALSE), FALSE);
   edit_judge_sharing (judgement, place.start, place.end - place.start,
                       &work->refusals);
-  return plan_steps (work, &place, removal, error);
+  return work->refusals.final != NULL
+         || plan_steps (work, &place, removal, error);
 }

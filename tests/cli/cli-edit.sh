@@ -373,6 +373,26 @@ expect_done 'remove a bitmap before one that is cut off'
 check 'its bytes stay' [ "$(bytes 0x200 16).$(bytes 0x2c0020 8)" = \
   00000002000000000000000000000028.0102030405060708 ]
 
+# More entries than the 65535 that are read: those after them stay, too.
+fresh many-same-name
+patch 0x208 0000000000200020
+for at in 0x4fffe0 0x500000; do
+  patch $at "$(bytes 0x300000 32)"
+done
+tool remove-bitmap --force --index=65534 "$image"
+expect_done 'remove a bitmap before those that are not read'
+check 'an entry is gone' [ "$(bytes 0x208 8)" = 0000000000200000 ]
+check 'the last one that is not read is there' \
+  [ "$(bytes 0x4fffe0 32)" = "$(bytes 0x300000 32)" ]
+
+# A directory that is too large to be read.
+fresh directory-size-over-max
+truncate -s 128M "$image"
+cp -p --sparse=always "$image" "$image.before"
+tool remove-bitmap --force --index=0 "$image"
+expect_refusal 'a directory that is too large' 2 '*too large*clear-feature-bit*'
+expect_unchanged 'a directory that is too large: nothing is written'
+
 # Plans.
 fresh two-bitmaps
 tool remove-bitmap --dry-run --index=0 "$image"
