@@ -16,10 +16,6 @@
 #include "edit/lock.h"
 #include "qcow2/error.h"
 
-/* The unit in which a disk writes, in bytes: a write within one of them is
- * done or not done. */
-#define SECTOR_SIZE 512
-
 /* The bytes that are compared at a time. */
 #define BLOCK_SIZE (16 * 1024)
 
@@ -36,10 +32,9 @@
 
 struct EditTarget
 {
-  ByteSource base;       /* reads FD; it is not freed on its own */
-  int fd;                /* -1 if nothing can be written */
-  mode_t kind;           /* S_IFMT of FD */
-  ByteSource *read_only; /* used in place of BASE if there is no FD */
+  ByteSource base; /* reads FD; it is not freed on its own */
+  int fd;
+  mode_t kind; /* S_IFMT of FD */
 };
 
 /* Bytes that are written with one call. */
@@ -71,15 +66,16 @@ cannot_open (GError **error)
   return FALSE;
 }
 
-/* Opens PATH, whose kind is that of MODE, for writing. */
+/* Opens PATH, whose kind is that of MODE, for writing unless READ_ONLY. */
 static int
-open_kind (const char *path, mode_t mode)
+open_kind (const char *path, mode_t mode, gboolean read_only)
 {
   /* On a block device, O_EXCL fails while the device is in use, such as by a
    * file system. */
   const int exclusive = S_ISBLK (mode) ? O_EXCL : 0;
+  const int access = read_only ? O_RDONLY : O_RDWR | exclusive;
 
-  return open (path, O_RDWR | exclusive | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  return open (path, access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
 static gboolean
@@ -105,21 +101,6 @@ set_up (EditTarget *target, mode_t expected, GError **error)
   return TRUE;
 }
 
-/* Refuses to edit the image PATH if edit_lock () would because of what kind of
- * file it is. */
-static gboolean
-may_lock (const char *path, gboolean force, GError **error)
-{
-  const int fd = open (path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-
-  if (fd < 0)
-    return cannot_open (error);
-
-  const gboolean possible = edit_lock_is_possible (fd, force, error);
-  close (fd);
-  return possible;
-}
-
 /* Opens the image PATH and, unless READ_ONLY, locks it; for FORCE see
  * edit_lock ().  Fails with QCOW2_ERROR_OPEN, or as edit_lock () does. */
 EditTarget *
@@ -136,23 +117,20 @@ edit_target_open (const char *path, gboolean read_only, gboolean force,
   g_autoptr (EditTarget) target = g_new0 (EditTarget, 1);
   target->base.klass = &target_class;
   target->fd = -1;
-  if (read_only)
-    {
-      target->read_only = g_steal_pointer (&source);
-      return may_lock (path, force, error) ? g_steal_pointer (&target) : NULL;
-    }
-
   if (stat (path, &st) == 0)
-    target->fd = open_kind (path, st.st_mode);
+    target->fd = open_kind (path, st.st_mode, read_only);
   if (target->fd < 0)
     {
       cannot_open (error);
       return NULL;
     }
 
+  const gboolean may_edit
+      = read_only ? edit_lock_is_possible (target->fd, force, error)
+                  : edit_lock (target->fd, force, error);
+
   /* The size counts only under the lock. */
-  return edit_lock (target->fd, force, error)
-                 && set_up (target, st.st_mode, error)
+  return may_edit && set_up (target, st.st_mode, error)
              ? g_steal_pointer (&target)
              : NULL;
 }
@@ -161,7 +139,7 @@ edit_target_open (const char *path, gboolean read_only, gboolean force,
 ByteSource *
 edit_target_get_source (EditTarget *target)
 {
-  return target->read_only != NULL ? target->read_only : &target->base;
+  return &target->base;
 }
 
 static gint64
@@ -177,7 +155,7 @@ edit_target_get_stamp (const EditTarget *target, EditStamp *stamp)
 {
   struct stat st;
 
-  if (target->fd < 0 || !S_ISREG (target->kind) || fstat (target->fd, &st) < 0)
+  if (!S_ISREG (target->kind) || fstat (target->fd, &st) < 0)
     return FALSE;
 
   *stamp = (EditStamp){ .size = (guint64) st.st_size,
@@ -428,7 +406,7 @@ is_in_last_sector (const Write *write, const EditRun *run)
 {
   const guint64 last = write->offset + g_bytes_get_size (write->bytes) - 1;
 
-  return run->offset / SECTOR_SIZE == last / SECTOR_SIZE;
+  return run->offset / EDIT_SECTOR_SIZE == last / EDIT_SECTOR_SIZE;
 }
 
 /* Adds RUN to WRITES.  Runs in the same sector become one write, so that the
@@ -452,7 +430,7 @@ add_run (const EditTarget *target, GArray *writes, const EditRun *run,
     }
 
   const guint64 end = last->offset + g_bytes_get_size (last->bytes);
-  guint8 gap[SECTOR_SIZE];
+  guint8 gap[EDIT_SECTOR_SIZE];
   const gsize gap_size = (gsize) (run->offset - end);
   g_assert (gap_size <= sizeof gap);
   if (!read_all (target, end, gap, gap_size, error))
@@ -488,23 +466,36 @@ collect_writes (const EditTarget *target, const GPtrArray *step, gboolean undo,
   return g_steal_pointer (&writes);
 }
 
+/* Stores in *IS_DONE whether TARGET has the bytes of WRITE. */
+static gboolean
+compare_write (const EditTarget *target, const Write *write, gboolean *is_done,
+               GError **error)
+{
+  gsize size;
+  const guint8 *bytes = g_bytes_get_data (write->bytes, &size);
+  gsize len;
+
+  *is_done = TRUE;
+  for (gsize at = 0; at < size && *is_done; at += len)
+    {
+      len = MIN (BLOCK_SIZE, size - at);
+      if (!compare_block (target, write->offset + at, bytes + at, len, is_done,
+                          error))
+        return FALSE;
+    }
+
+  return TRUE;
+}
+
 /* Reads WRITE back, from the disk as far as the system lets us. */
 static gboolean
 verify (const EditTarget *target, const Write *write, GError **error)
 {
-  gsize size;
-  const guint8 *bytes = g_bytes_get_data (write->bytes, &size);
-  gboolean is_same = TRUE;
-  gsize len;
+  gboolean is_done;
 
-  for (gsize at = 0; at < size && is_same; at += len)
-    {
-      len = MIN (BLOCK_SIZE, size - at);
-      if (!compare_block (target, write->offset + at, bytes + at, len,
-                          &is_same, error))
-        return FALSE;
-    }
-  if (is_same)
+  if (!compare_write (target, write, &is_done, error))
+    return FALSE;
+  if (is_done)
     return TRUE;
 
   g_set_error (error, EDIT_ERROR, EDIT_ERROR_WRITE,
@@ -514,7 +505,8 @@ verify (const EditTarget *target, const Write *write, GError **error)
   return FALSE;
 }
 
-/* Carries out STEP or, with UNDO, undoes it. */
+/* Carries out STEP or, with UNDO, undoes it: then, a write that did not happen
+ * is not undone, because that may fail as well. */
 static gboolean
 do_step (const EditTarget *target, const GPtrArray *step, gboolean undo,
          GError **error)
@@ -529,8 +521,11 @@ do_step (const EditTarget *target, const GPtrArray *step, gboolean undo,
       const Write *write = &g_array_index (writes, Write, i);
       gsize len;
       const guint8 *bytes = g_bytes_get_data (write->bytes, &len);
+      gboolean is_done = FALSE;
 
-      if (!write_all (target, write->offset, bytes, len, error))
+      if (undo && !compare_write (target, write, &is_done, error))
+        return FALSE;
+      if (!is_done && !write_all (target, write->offset, bytes, len, error))
         return FALSE;
     }
   if (!sync_all (target, error))
@@ -633,6 +628,5 @@ edit_target_free (EditTarget *target)
 
   if (target->fd >= 0)
     close (target->fd);
-  byte_source_free (target->read_only);
   g_free (target);
 }

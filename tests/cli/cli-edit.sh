@@ -408,6 +408,8 @@ $(date -d "$(stat -c %z "$image")" +%s%N)"
 cp "$image" "$tmp/after"
 tool apply "$tmp/plan" "$image"
 expect_done 'a plan that is done already'
+tool apply --reverse --dry-run "$tmp/plan" "$image"
+expect 'undo, as a dry run' 0
 tool set-header --save-plan="$tmp/plan" "$image" size 64M
 expect_refusal 'a plan is not overwritten' 1 '*was not saved*exists*'
 cmp -s "$image" "$tmp/after"
@@ -501,6 +503,17 @@ check 'a message says so' grep -q 'the edit is done, but the plan' "$err"
 check 'the plan is cut' [ "$(wc -c < "$tmp/plan")" = $((size + 9)) ]
 tool apply --reverse --force "$tmp/plan" "$image"
 expect_done 'undo an edit whose plan is cut'
+check 'all bytes are as before' cmp -s "$image" "$image.before"
+
+# The file may not be as long as the directory goes: the bit is cleared and set
+# again, and nothing else is written.
+fresh two-bitmaps
+# shellcheck disable=SC2086
+(ulimit -f 1024 && $QCOW2TOOL remove-bitmap --index=0 "$image") \
+  > "$out" 2> "$err"
+status=$?
+expect_refusal 'a write beyond the limit of a file' 1 \
+  '*File too large; *the image is as it was'
 check 'all bytes are as before' cmp -s "$image" "$image.before"
 
 # A plan of something else.
