@@ -301,7 +301,8 @@ process_tests = $(unit_tests) $(replay_programs)
 program_tests = $(filter-out %D%/unit/test-builder, $(process_tests))
 
 # These run what the tests in process do not reach: main (), signals, locks,
-# lists of images and the parser of options.
+# lists of images and the parser of options.  The fuzz targets run the inputs
+# of the replay programs, with the same sanitizers.
 sanitizer_tests = \
 	%D%/cli/cli-usage.sh \
 	%D%/cli/cli-writer.sh \
@@ -311,7 +312,7 @@ sanitizer_tests = \
 	%D%/cli/cli-samples.sh \
 	%D%/cli/cli-huge.sh \
 	%D%/cli/cli-qcow2-py.sh \
-	$(program_tests)
+	$(filter-out $(replay_programs), $(program_tests))
 
 # The tests that need files of the tarball other than those of the build, and
 # the programs that these need.
@@ -323,6 +324,7 @@ dist_tests = \
 	%D%/cli/cli-samples.sh \
 	%D%/fuzz/replay-image \
 	%D%/unit/test-findings
+dist_flags = CFLAGS=-O0 --disable-dependency-tracking
 dist_programs = \
 	%D%/builder/mkimage \
 	%D%/fuzz/replay-image \
@@ -331,9 +333,6 @@ dist_programs = \
 # Those that run most of the lines, few of which need a program of their own.
 coverage_tests = \
 	%D%/cli/cli-edit.sh \
-	%D%/cli/cli-info.sh \
-	%D%/cli/cli-layers.sh \
-	%D%/cli/cli-snapshots.sh \
 	$(program_tests)
 
 .PHONY: check-coverage check-dist check-unit check-sanitizers check-valgrind
@@ -347,8 +346,8 @@ check-sanitizers:
 	$(MAKE) check QCOW2TOOL_SANITIZED=1 TESTS='$(sanitizer_tests)'
 # The other test programs are built by any other suite.
 check-dist:
-	$(MAKE) distcheck DISTCHECK_CONFIGURE_FLAGS='CFLAGS=-O0' \
-		QCOW2TOOL_SLOW=1 \
+	$(MAKE) distcheck QCOW2TOOL_SLOW=1 \
+		DISTCHECK_CONFIGURE_FLAGS='$(dist_flags)' \
 		TESTS='$(dist_tests)' check_PROGRAMS='$(dist_programs)'
 # A start of the program under valgrind takes half a second, and the replay
 # programs run its command lines in process.
