@@ -10,6 +10,9 @@
                                   NAME, leads to the dirty extents in JSON,
                                   the output of nbdinfo
   edit WHAT IMAGE                 changes bytes that no tool of QEMU changes
+  serve                           runs such command lines: reads each as a
+                                  line, with tabs between the words, and prints
+                                  a line "= STATUS" after its output
 
 Written from the description of the format alone, and only for images without
 damage; apparent damage ends the script.
@@ -20,6 +23,7 @@ import os
 import re
 import struct
 import sys
+import traceback
 
 from qemu_version import get_version
 
@@ -646,8 +650,22 @@ def edit(what, path):
         file.write(data)
 
 
+def serve():
+    for words in sys.stdin:
+        status = 0
+        try:
+            command, *arguments = words.rstrip('\n').split('\t')
+            COMMANDS[command](*arguments)
+        except SystemExit as end:
+            status = end.code
+        except Exception:
+            traceback.print_exc(file=sys.stdout)
+            status = 1
+        print('= %s' % (status or 0), flush=True)
+
+
 COMMANDS = {'expect': expect, 'info': compare_info, 'map': compare_map,
-            'edit': edit}
+            'edit': edit, 'serve': serve}
 
 if __name__ == '__main__':
     COMMANDS[sys.argv[1]](*sys.argv[2:])
