@@ -350,9 +350,10 @@ patch ()
       bytes+=\\x${word:i:2}
     done
   done
+  # A file takes less time than a pipe, for which the shell starts a process.
   # shellcheck disable=SC2059 # the bytes are escapes in the format
-  printf "$bytes" \
-    | dd of="$image" bs=1 seek=$((offset)) conv=notrunc status=none
+  printf "$bytes" > "$tmp/bytes"
+  dd if="$tmp/bytes" of="$image" bs=1 seek=$((offset)) conv=notrunc status=none
 }
 
 names ()
