@@ -6,6 +6,7 @@ qemu-img, for each image of the builder, and tries the remedies on copies.
 Each claim must hold for the installed version of QEMU.
 """
 
+import functools
 import json
 import os
 import re
@@ -97,12 +98,20 @@ class Image:
         done = qemu_info(self.path)
         self.info = json.loads(done.stdout) if done.returncode == 0 else None
         self.stderr = done.stderr.decode('utf-8', 'replace')
-        if self.info is not None and RAW_ALONE in self.stderr_of_io():
+        if self.info is not None and self.data_file_is_raw():
             # qemu-img info needs no data.
-            self.stderr = self.stderr_of_io()
-            self.info = None
+            stderr = self.stderr_of_io()
+            if RAW_ALONE in stderr:
+                self.stderr = stderr
+                self.info = None
         self.opens = self.info is not None
         self.crashed = done.returncode < 0
+
+    def data_file_is_raw(self):
+        """Returns whether the autoclear bit data-file-raw is set."""
+        with open(self.path, 'rb') as file:
+            header = file.read(96)
+        return len(header) == 96 and header[95] & 2 != 0
 
     def stderr_of_io(self):
         return text_of(run('qemu-io', '-r', '-f', 'qcow2', '-c', 'quit',
@@ -127,6 +136,7 @@ class Image:
                    *('--field=' + key for key in keys), self.path)
         return done.stdout.decode().splitlines()
 
+    @functools.lru_cache(maxsize=1)
     def bitmap_names(self):
         """Returns the names as QEMU reads them: up to a NUL."""
         done = run(*findings.TOOL, 'bitmaps', '--output=json',
