@@ -79,9 +79,30 @@ write_all (OutputStream stream, const char *bytes, gsize len,
   return TRUE;
 }
 
+/* Opens the standard descriptors that are closed.  Otherwise, an image that is
+ * edited could become standard output, and get what is printed.  To use one of
+ * these still fails, because it is open for the other direction. */
+static gboolean
+fill_standard_descriptors (void)
+{
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+    {
+      const int access = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+
+      /* The lowest descriptor that is closed is FD. */
+      if (fcntl (fd, F_GETFD) < 0 && open ("/dev/null", access) != fd)
+        return FALSE;
+    }
+
+  return TRUE;
+}
+
 int
 main (int argc G_GNUC_UNUSED, char **argv)
 {
+  if (!fill_standard_descriptors ())
+    return 1;
+
   keep_spare_memory ();
   /* A write beyond the limit on the size of files fails, and is reported. */
   signal (SIGXFSZ, SIG_IGN);

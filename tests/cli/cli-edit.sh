@@ -516,6 +516,24 @@ expect_refusal 'a write beyond the limit of a file' 1 \
   '*File too large; *the image is as it was'
 check 'all bytes are as before' cmp -s "$image" "$image.before"
 
+# Descriptors that are closed do not become those of the image or of the plan.
+for closed in '<&-' '>&-' '2>&-' '<&- >&-' '<&- 2>&-' '>&- 2>&-' \
+  '<&- >&- 2>&-'; do
+  fresh two-bitmaps
+  eval "$QCOW2TOOL remove-bitmap --index=0 --save-plan=\"\$tmp/plan\" \
+    \"\$image\" $closed" > /dev/null 2>&1
+  check "closed $closed: the image" cmp -s "$image" "$tmp/after"
+  check "closed $closed: the plan" test "$(grep -v '^# done' "$tmp/plan")" \
+    = "$(cat "$tmp/dry")"
+done
+fresh two-bitmaps
+eval "$QCOW2TOOL set-feature-bit --output=json \"\$image\" compatible 5 \
+  <&- >&-" 2> "$err"
+status=$?
+expect 'standard output is closed' 1
+check 'standard output is closed: the message says that the edit is done' \
+  grep -q 'the edit is done, but' "$err"
+
 # A plan of something else.
 fresh two-bitmaps
 patch 0x20f 41
