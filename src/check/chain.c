@@ -144,14 +144,15 @@ get_reason (Qcow2LayerPlace place)
 }
 
 /* Adds the layer that NAME, which is not empty, leads to.  FORMAT is what the
- * overlay states, or NULL. */
+ * overlay states, or NULL.  It counts before the driver of a json: name, as
+ * for QEMU. */
 static void
 add_named (Qcow2Chain *chain, const Qcow2LayerName *name, const char *format)
 {
   const gboolean is_file = name->place == QCOW2_LAYER_FILE;
   Qcow2Layer *layer = add_layer (chain, is_file ? name->path : name->full);
 
-  layer->format = g_strdup (name->format != NULL ? name->format : format);
+  layer->format = g_strdup (format != NULL ? format : name->format);
   layer->findings = qcow2_findings_new ();
   if (layer->depth >= QCOW2_MAX_LAYERS)
     g_set_error (&layer->error, QCOW2_ERROR, QCOW2_ERROR_LIMIT,

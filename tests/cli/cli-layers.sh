@@ -188,6 +188,18 @@ names_lead 'name: no protocol within json:' \
 
 compare_names
 
+# The format that the overlay states counts before the driver of a json: name:
+# what a guest wrote to a raw disk names no layer.
+layer sub/top.qcow2 'json:{"driver":"qcow2","file.filename":"sub/mid.qcow2"}' \
+  raw
+tool bitmaps --backing-chain --output=json sub/top.qcow2
+expect_layers 'format: raw, and qcow2 within json:' sub/top.qcow2 \
+  -sub/mid.qcow2
+layer sub/top.qcow2 'json:{"driver":"raw","file.filename":"sub/mid.qcow2"}' \
+  qcow2
+tool bitmaps --backing-chain --output=json sub/top.qcow2
+expect_layers 'format: qcow2, and raw within json:' sub/top.qcow2 "${rest[@]}"
+
 # A backing file name that is a NUL is empty, as in QEMU.
 layer sub/top.qcow2 x qcow2
 python3 - << 'END'

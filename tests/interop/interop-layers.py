@@ -372,10 +372,12 @@ def name_of(path, overlay):
         os.symlink(relative, os.path.join(os.path.dirname(overlay), link))
         return link
     protocol = {'driver': 'file', 'filename': path}
+    # The format that the overlay states counts.
+    driver = random.choice(('qcow2', 'raw'))
     if kind == 7:
-        return 'json:' + dump({'driver': 'qcow2', 'file': protocol})
+        return 'json:' + dump({'driver': driver, 'file': protocol})
     if kind == 8:
-        return 'json:' + dump({'file.driver': 'file', 'driver': 'qcow2',
+        return 'json:' + dump({'file.driver': 'file', 'driver': driver,
                                      'file.filename': path})
     if kind == 9:
         # The nested options count, whatever the order.
