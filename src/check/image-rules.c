@@ -91,7 +91,8 @@ measure_written_header (const Qcow2Image *image, guint64 *size, GError **error)
 }
 
 /* Returns whether QEMU rewrites the header of IMAGE when it opens the image
- * for writing, even if there are no bitmaps.  It also does if it rewrites the
+ * for writing, even if there are no bitmaps: the last thing that it does to
+ * repair a dirty image is to clear the bit.  It also does if it rewrites the
  * bitmap directory. */
 gboolean
 qcow2_image_header_is_rewritten (const Qcow2Image *image)
@@ -99,6 +100,7 @@ qcow2_image_header_is_rewritten (const Qcow2Image *image)
   const Qcow2Header *h = &image->header;
 
   return (h->autoclear_features & ~QCOW2_AUTOCLEAR_KNOWN) != 0
+         || (h->incompatible_features & QCOW2_INCOMPATIBLE_DIRTY) != 0
          || (image->bitmaps_index != QCOW2_NO_INDEX
              && !image->extensions_ignored
              && !qcow2_header_bitmaps_are_consistent (h));

@@ -229,8 +229,8 @@ walk_bitmaps (Qcow2References *references, guint64 *clusters_left,
           .index = QCOW2_NO_INDEX };
   guint64 entries_left = QCOW2_MAX_TABLE_ENTRIES;
 
-  if (!image->has_bitmaps || image->bitmaps.nb_bitmaps == 0
-      || references->directory == NULL
+  if (!image->has_bitmaps || image->extensions_ignored
+      || image->bitmaps.nb_bitmaps == 0 || references->directory == NULL
       || !qcow2_header_bitmaps_are_consistent (&image->header))
     return TRUE;
   if (!func (&directory, data, error)

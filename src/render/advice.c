@@ -215,11 +215,15 @@ static const Remedy remedies[] = {
                              "convert -O qcow2", "IMAGE", " NEW" },
 };
 
-/* Returns whether a copy of the disk is no remedy: of a truncated image, the
- * copy silently has zeroes in place of the missing data. */
+/* Returns whether REMEDY would lose data because the image is truncated: a
+ * copy of the disk silently has zeroes in place of the missing data, and what
+ * only the missing tables refer to looks as if it were leaked. */
 static gboolean
 loses_data (Qcow2Remedy remedy, const Qcow2Findings *findings)
 {
+  if (remedy == QCOW2_REMEDY_REPAIR)
+    return qcow2_findings_get_use (findings, QCOW2_FILE_09)->n > 0;
+
   return remedy == QCOW2_REMEDY_CONVERT && qcow2_file_is_truncated (findings);
 }
 

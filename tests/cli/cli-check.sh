@@ -821,6 +821,13 @@ image two-bitmaps
 tool check --field leaks --field corruptions -0 "$image"
 check '--field: two numbers, ended by NUL' \
   test "$status.$(od -An -c "$out" | tr -d ' \n')" = '0.0\00\0'
+# QEMU reads no extension of this image, so that nothing refers to a directory,
+# two tables and a cluster of data.
+copy two-bitmaps ignored-extensions
+patch 8 0000000000000004
+tool check --field=leaks "$image"
+check '--field: leaks of bitmaps that QEMU does not read' \
+  test "$status.$(cat "$out")" = 2.4
 image table-offset-wraps
 tool check --field leaks "$image"
 expect_refusal '--field: QEMU refuses the image' 2 \
@@ -836,5 +843,28 @@ for option in --metadata --rules --name=bm0 --index=0 --is=opens; do
 done
 tool check -0 "$image"
 expect_usage '-0 alone' check '-0 goes with --field'
+
+# The file lacks an L2 table: what that refers to only looks as if it were
+# leaked.
+copy two-bitmaps cut-copy
+patch 0x30000 80000000002d0000
+patch 0x2005a 0001
+tool check "$image"
+check 'a cut copy: a leak is found' grep -q ' RC-02 ' "$out"
+check 'a cut copy: nothing is repaired' test \
+  "$(grep -c 'check -r' "$out")" = 0
+
+# A dirty image whose header has no room to be written again, which QEMU does
+# when it has repaired the refcounts: an extension fills the first cluster.
+copy cluster-512 dirty-and-full
+patch 0x64 00000068 1234567800000188
+patch 0x1f8 0000000000000000
+tool check --is=opens-rw "$image"
+expect 'a header without room that is not written' 0
+patch 0x4f 01
+tool check --is=opens-rw "$image"
+expect 'a header without room of a dirty image' 2
+tool check --is=opens "$image"
+expect 'a header without room of a dirty image: QEMU reads it' 0
 
 done_testing
