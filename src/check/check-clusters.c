@@ -587,13 +587,13 @@ check_refcounts_of (Qcow2ClusterCheck *check, const Qcow2Run *run,
 }
 
 static void
-report_unexamined (const Qcow2ClusterCheck *check, guint64 cluster,
-                   const char *what)
+report_unexamined (const Qcow2ClusterCheck *check, Qcow2RuleIndex rule,
+                   guint64 cluster, const char *what)
 {
   const Qcow2Subject subject = QCOW2_SUBJECT (QCOW2_PART_BITMAPS, "image");
   const guint64 offset = cluster * check->cluster_size;
 
-  qcow2_findings_add (check->findings, &subject, QCOW2_RES_06, offset, 0,
+  qcow2_findings_add (check->findings, &subject, rule, offset, 0,
                       "%s from " QCOW2_HEX_FORMAT
                       " on were not examined: there are too many clusters",
                       what, offset);
@@ -618,7 +618,8 @@ check_refcounts (Qcow2ClusterCheck *check)
 
       if (qcow2_refcounts_get_work (check->refcounts) > MAX_REFCOUNT_WORK)
         {
-          report_unexamined (check, start, "refcounts");
+          report_unexamined (check, QCOW2_RES_06_REFCOUNTS, start,
+                             "refcounts");
           check->gave_up_refcounts = TRUE;
           return;
         }
@@ -709,7 +710,7 @@ start_next_round (Qcow2ClusterCheck *check)
   if (check->rounds == MAX_ROUNDS
       || check->rounds * check->cost > MAX_REPEATED_BYTES)
     {
-      report_unexamined (check, high, "overlaps and refcounts");
+      report_unexamined (check, QCOW2_RES_06, high, "overlaps and refcounts");
       return FALSE;
     }
 
@@ -731,7 +732,8 @@ qcow2_cluster_check_finish_round (Qcow2ClusterCheck *check,
   qcow2_cluster_map_sort (check->map);
   find_overlaps (check);
   if (qcow2_cluster_map_is_crowded (check->map))
-    report_unexamined (check, qcow2_cluster_map_get_low (check->map),
+    report_unexamined (check, QCOW2_RES_06,
+                       qcow2_cluster_map_get_low (check->map),
                        "further overlaps of the cluster");
   if (check->refcounts != NULL)
     check_refcounts (check);
