@@ -9,7 +9,9 @@
 /* The most runs whose owners are looked for. */
 #define MAX_RUNS 1000
 
-/* A run of clusters, and the first two references to its first cluster. */
+/* A run of clusters, and two references to its first cluster: the first ones,
+ * except that one to a structure or an L2 table precedes those of guest data.
+ */
 typedef struct
 {
   Qcow2CensusRun run;
@@ -205,6 +207,23 @@ find_run (const Qcow2Owners *owners, guint64 cluster)
   return low;
 }
 
+/* Keeps REFERENCE as an owner of OWNED.  A unique owner precedes those that
+ * are not, and is kept even if two of them are known: without it there would
+ * be no overlap. */
+static void
+add_owner (OwnedRun *owned, const Qcow2Reference *reference)
+{
+  if (owned->n_owners > 0 && is_unique (reference)
+      && !is_unique (&owned->owners[0]))
+    {
+      owned->owners[1] = owned->owners[0];
+      owned->owners[0] = *reference;
+      owned->n_owners = 2;
+    }
+  else if (owned->n_owners < G_N_ELEMENTS (owned->owners))
+    owned->owners[owned->n_owners++] = *reference;
+}
+
 /* Notes REFERENCE as an owner of the runs that it refers to. */
 void
 qcow2_owners_note (Qcow2Owners *owners, const Qcow2Reference *reference)
@@ -224,9 +243,8 @@ qcow2_owners_note (Qcow2Owners *owners, const Qcow2Reference *reference)
       if (owned->run.start > last)
         return;
       owned->has_guest |= !is_structure (reference);
-      if (first <= owned->run.start
-          && owned->n_owners < G_N_ELEMENTS (owned->owners))
-        owned->owners[owned->n_owners++] = *reference;
+      if (first <= owned->run.start)
+        add_owner (owned, reference);
     }
 }
 

@@ -233,6 +233,62 @@ test_leak_in_byte (void)
     }
 }
 
+/* Clusters of L2 tables that guest data shares, in cluster-512.  The tables
+ * are at 0x1000 and 0x1200; each covers 0x8000 bytes. */
+#define TWO_L2_TABLES "0x600:80000000000010000000000000001200" WITH_L2_TABLE
+
+typedef struct
+{
+  const char *path;
+  const char *patch;
+  const char *want[2]; /* messages of OVL-03 */
+  guint64 corruptions; /* as qemu-img counts them */
+} OverlapRow;
+
+/* clang-format off */
+static const OverlapRow overlap_rows[] = {
+  { "guest-first", TWO_L2_TABLES " 0x410:00010002 0x1000:0000000000001200",
+    { "0x200 bytes at 0x1200 belong to the L2 table of guest offset 0x8000"
+      " (by 0x608) as well as to guest offset 0x0 (by 0x1000)" }, 0 },
+  { "guest-last", "0x600:00000000000010008000000000001200" WITH_L2_TABLE
+    " 0x410:00020001 0x1200:0000000000001000",
+    { "0x200 bytes at 0x1000 belong to the L2 table of guest offset 0x0"
+      " (by 0x600) as well as to guest offset 0x8000 (by 0x1200)" }, 0 },
+  { "guest-first/refcount-1",
+    TWO_L2_TABLES " 0x410:00010001 0x1000:0000000000001200",
+    { "0x200 bytes at 0x1200 belong to the L2 table of guest offset 0x8000"
+      " (by 0x608) as well as to guest offset 0x0 (by 0x1000)" }, 3 },
+  { "two-guests-first", TWO_L2_TABLES
+    " 0x410:00010003 0x1000:00000000000012000000000000001200",
+    { "0x200 bytes at 0x1200 belong to the L2 table of guest offset 0x8000"
+      " (by 0x608) as well as to guest offset 0x0 (by 0x1000)" }, 0 },
+};
+/* clang-format on */
+
+static void
+test_overlap (gconstpointer data)
+{
+  const OverlapRow *row = data;
+  g_auto (Checked) c = { 0 };
+  guint n = 0;
+
+  check_patched (&c, "cluster-512", row->patch, 0);
+  g_assert_cmpuint (c.numbers.corruptions, ==, row->corruptions);
+  g_assert_cmpuint (c.numbers.leaks, ==, 0);
+  for (guint i = 0; i < qcow2_findings_get_n (c.findings); i++)
+    {
+      const Qcow2Finding *finding = qcow2_findings_get (c.findings, i);
+
+      if (!g_str_equal (finding->rule, "OVL-03"))
+        continue;
+      g_assert_cmpuint (n, <, G_N_ELEMENTS (row->want));
+      g_assert_cmpstr (finding->message, ==, row->want[n]);
+      n++;
+    }
+  g_assert_true (n == G_N_ELEMENTS (row->want) || row->want[n] == NULL);
+  g_assert_cmpuint (n, >, 0);
+}
+
 /* RES-08: one cluster more than 16 rounds cover. */
 static void
 test_too_many_clusters (void)
@@ -323,6 +379,13 @@ main (int argc, char **argv)
           = g_strdup_printf ("/whole-image/run/%s", run_rows[i].path);
 
       g_test_add_data_func (path, &run_rows[i], test_run);
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (overlap_rows); i++)
+    {
+      g_autofree char *path
+          = g_strdup_printf ("/whole-image/overlap/%s", overlap_rows[i].path);
+
+      g_test_add_data_func (path, &overlap_rows[i], test_overlap);
     }
   g_test_add_func ("/whole-image/run/after-end", test_run_after_end);
   g_test_add_func ("/whole-image/leak-in-block", test_leak);
