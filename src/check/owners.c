@@ -6,8 +6,9 @@
 
 #include "qcow2/arithmetic.h"
 
-/* The most runs whose owners are looked for. */
+/* The most runs whose owners are looked for, and the most overlaps. */
 #define MAX_RUNS 1000
+#define MAX_OVERLAPS 1000
 
 /* A run of clusters, and two references to its first cluster: the first ones,
  * except that one to a structure or an L2 table precedes those of guest data.
@@ -25,7 +26,11 @@ struct Qcow2Owners
 {
   const Qcow2Image *image;
   Qcow2Findings *findings;
-  GArray *runs; /* of OwnedRun, at most MAX_RUNS */
+  GArray *runs;     /* of OwnedRun; those with wrong refcounts, at most
+                       MAX_RUNS, until the overlaps are merged into them */
+  GArray *overlaps; /* of guint64, clusters, at most MAX_OVERLAPS */
+  gboolean has_more_overlaps;
+  guint64 next_overlap; /* cluster of the first one that is not in OVERLAPS */
 };
 
 /* Returns an empty list of runs of clusters of IMAGE, about which findings are
@@ -38,6 +43,7 @@ qcow2_owners_new (const Qcow2Image *image, Qcow2Findings *findings)
   owners->image = image;
   owners->findings = findings;
   owners->runs = g_array_new (FALSE, TRUE, sizeof (OwnedRun));
+  owners->overlaps = g_array_new (FALSE, FALSE, sizeof (guint64));
   return owners;
 }
 
@@ -135,15 +141,20 @@ qcow2_owners_add_run (Qcow2Owners *owners, const Qcow2CensusRun *run)
     report (owners, &owned);
 }
 
-/* Adds RUN, which belongs to a structure and is referred to more often than
- * that structure is. */
+/* Adds CLUSTER, which belongs to a structure or is an L2 table, and is
+ * referred to more often than that alone is.  If there are too many overlaps
+ * already, remembers that: qcow2_owners_report () adds a finding without
+ * owners. */
 void
-qcow2_owners_add_overlap (Qcow2Owners *owners, const Qcow2CensusRun *run)
+qcow2_owners_add_overlap (Qcow2Owners *owners, guint64 cluster)
 {
-  const OwnedRun owned = { .run = *run, .is_overlap = TRUE };
-
-  if (owners->runs->len < MAX_RUNS)
-    g_array_append_val (owners->runs, owned);
+  if (owners->overlaps->len < MAX_OVERLAPS)
+    g_array_append_val (owners->overlaps, cluster);
+  else if (!owners->has_more_overlaps)
+    {
+      owners->has_more_overlaps = TRUE;
+      owners->next_overlap = cluster;
+    }
 }
 
 /* Returns whether there are runs whose owners are to be noted. */
@@ -164,14 +175,23 @@ compare_runs (gconstpointer a, gconstpointer b)
                     : qcow2_compare (left->is_overlap, right->is_overlap);
 }
 
-/* Prepares for qcow2_owners_note () when all runs have been added.  Where a
- * wrong refcount and an overlap begin at the same cluster, drops the
- * overlap. */
+/* Prepares for qcow2_owners_note () when all runs and overlaps have been
+ * added. Drops overlaps that are part of a run. */
 void
 qcow2_owners_sort (Qcow2Owners *owners)
 {
   guint n = 0;
 
+  for (guint i = 0; i < owners->overlaps->len; i++)
+    {
+      const OwnedRun owned
+          = { .run.start = g_array_index (owners->overlaps, guint64, i),
+              .run.n = 1,
+              .is_overlap = TRUE };
+
+      g_array_append_val (owners->runs, owned);
+    }
+  g_array_set_size (owners->overlaps, 0);
   g_array_sort (owners->runs, compare_runs);
   for (guint i = 0; i < owners->runs->len; i++)
     {
@@ -248,13 +268,33 @@ qcow2_owners_note (Qcow2Owners *owners, const Qcow2Reference *reference)
     }
 }
 
-/* Adds the findings about all runs, and removes them. */
+/* Adds a finding about the overlaps that are not in the list. */
+static void
+report_more_overlaps (const Qcow2Owners *owners)
+{
+  const Qcow2Subject subject = QCOW2_SUBJECT (QCOW2_PART_HEADER, "cluster");
+  const guint64 cluster_size = owners->image->header.cluster_size;
+  const guint64 offset = owners->next_overlap * cluster_size;
+
+  qcow2_findings_add (owners->findings, &subject, QCOW2_OVL_03, offset, 0,
+                      QCOW2_HEX_FORMAT
+                      " bytes at " QCOW2_HEX_FORMAT
+                      " belong to metadata as well as to something else; "
+                      "the owners of such clusters were not all examined: "
+                      "there are too many",
+                      cluster_size, offset);
+}
+
+/* Adds the findings about all runs and overlaps, and removes them. */
 void
 qcow2_owners_report (Qcow2Owners *owners)
 {
   for (guint i = 0; i < owners->runs->len; i++)
     report (owners, &g_array_index (owners->runs, OwnedRun, i));
+  if (owners->has_more_overlaps)
+    report_more_overlaps (owners);
   g_array_set_size (owners->runs, 0);
+  owners->has_more_overlaps = FALSE;
 }
 
 void
@@ -263,6 +303,7 @@ qcow2_owners_free (Qcow2Owners *owners)
   if (owners == NULL)
     return;
 
+  g_array_unref (owners->overlaps);
   g_array_unref (owners->runs);
   g_free (owners);
 }

@@ -15,7 +15,7 @@ typedef struct Qcow2Owners Qcow2Owners;
 Qcow2Owners *qcow2_owners_new (const Qcow2Image *image,
                                Qcow2Findings *findings);
 void qcow2_owners_add_run (Qcow2Owners *owners, const Qcow2CensusRun *run);
-void qcow2_owners_add_overlap (Qcow2Owners *owners, const Qcow2CensusRun *run);
+void qcow2_owners_add_overlap (Qcow2Owners *owners, guint64 cluster);
 gboolean qcow2_owners_are_wanted (const Qcow2Owners *owners);
 void qcow2_owners_sort (Qcow2Owners *owners);
 void qcow2_owners_note (Qcow2Owners *owners, const Qcow2Reference *reference);

@@ -500,10 +500,8 @@ find_overlap (Check *check, const Qcow2Reference *reference, guint64 n)
   for (guint64 i = MAX (first, census->low);
        i <= last && qcow2_census_covers (census, i); i++)
     {
-      const Qcow2CensusRun run = { .start = i, .n = 1 };
-
       if (qcow2_census_get_references (census, i) > n)
-        qcow2_owners_add_overlap (check->owners, &run);
+        qcow2_owners_add_overlap (check->owners, i);
     }
 }
 

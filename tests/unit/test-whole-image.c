@@ -289,6 +289,54 @@ test_overlap (gconstpointer data)
   g_assert_cmpuint (n, >, 0);
 }
 
+/* An overlap after more runs of leaks than the owners of which are looked for:
+ * guest data is in the L1 table, cluster 3.  Refcounts have 2 bits. */
+static void
+test_overlap_after_leaks (void)
+{
+  const Qcow2CheckNumbers want
+      = { 2047 * 512, 2048, 1, 0, 0, 0, 1019, 0, FALSE };
+  g_autoptr (GString) patch = g_string_new (NULL);
+  g_auto (Checked) c = { 0 };
+
+  /* The clusters 10, 12 and so on to 2046 are leaked. */
+  g_string_assign (patch, "size=0x100000 0x60:00000001 0x600:8000000000001000"
+                          " 0x1000:0000000000000600 0x400:9515");
+  for (guint i = 8; i < 2048; i += 4)
+    g_string_append (patch, "11");
+  check_patched (&c, "cluster-512", patch->str, 0);
+  assert_numbers (&c, &want);
+  g_assert_cmpuint (qcow2_findings_get_use (c.findings, QCOW2_OVL_03)->n, ==,
+                    1);
+}
+
+/* Guest data is in each of the 1100 clusters of the L1 table, from cluster 26
+ * on.  The owners of 1000 are looked for; one finding is about the others. */
+static void
+test_many_overlaps (void)
+{
+  const guint n_overlaps = 1100;
+  const guint n_tables = 18; /* of 64 entries, from cluster 8 on */
+  g_autoptr (GString) patch = g_string_new (NULL);
+  g_auto (Checked) c = { 0 };
+
+  g_string_printf (patch, "size=0x100000 0x60:00000001 0x24:%08x%016x 0x3400:",
+                   n_overlaps * 64, 26 * 512);
+  for (guint i = 0; i < n_tables; i++)
+    g_string_append_printf (patch, "80000000%08x", (8 + i) * 512);
+  g_string_append (patch, " 0x1000:");
+  for (guint i = 0; i < n_overlaps; i++)
+    g_string_append_printf (patch, "%016x", (26 + i) * 512);
+  g_string_append (patch, " 0x400:151555555555a5");
+  for (guint i = 28; i < 26 + n_overlaps; i += 4)
+    g_string_append (patch, i + 4 <= 26 + n_overlaps ? "aa" : "0a");
+  check_patched (&c, "cluster-512", patch->str, 0);
+  g_assert_cmpuint (c.numbers.corruptions, ==, 0);
+  g_assert_cmpuint (c.numbers.leaks, ==, 0);
+  g_assert_cmpuint (qcow2_findings_get_use (c.findings, QCOW2_OVL_03)->n, ==,
+                    1001);
+}
+
 /* RES-08: one cluster more than 16 rounds cover. */
 static void
 test_too_many_clusters (void)
@@ -387,6 +435,9 @@ main (int argc, char **argv)
 
       g_test_add_data_func (path, &overlap_rows[i], test_overlap);
     }
+  g_test_add_func ("/whole-image/overlap/after-leaks",
+                   test_overlap_after_leaks);
+  g_test_add_func ("/whole-image/overlap/many", test_many_overlaps);
   g_test_add_func ("/whole-image/run/after-end", test_run_after_end);
   g_test_add_func ("/whole-image/leak-in-block", test_leak);
   g_test_add_func ("/whole-image/leak-in-byte", test_leak_in_byte);
