@@ -16,7 +16,8 @@
 typedef struct
 {
   Qcow2CensusRun run;
-  gboolean is_overlap; /* of a structure with something else */
+  gboolean is_overlap; /* of a structure or an L2 table with something else:
+                          the run is one cluster, its refcount may be right */
   gboolean has_guest;  /* an L2 table or guest data is part of it */
   guint n_owners;      /* at most 2 */
   Qcow2Reference owners[2];
@@ -112,19 +113,21 @@ report_refcount (const Qcow2Owners *owners, const OwnedRun *owned,
                       other != NULL ? ", " : "", other != NULL ? other : "");
 }
 
-/* Adds the finding about OWNED, unless others report it. */
+/* Adds the finding about OWNED, unless others report it.  Owners of the first
+ * cluster of a longer run say nothing about an overlap of the other ones. */
 static void
 report (const Qcow2Owners *owners, const OwnedRun *owned)
 {
   const guint64 cluster_size = owners->image->header.cluster_size;
   const guint64 offset = owned->run.start * cluster_size;
   const guint64 size = owned->run.n * cluster_size;
-  const gboolean is_shared
-      = owned->n_owners == 2 && is_unique (&owned->owners[0]);
+  const gboolean is_shared = owned->is_overlap && owned->n_owners == 2
+                             && is_unique (&owned->owners[0]);
 
   if (is_shared && !is_structure (&owned->owners[1]))
     report_overlap (owners, owned, offset, size);
-  else if (!owned->is_overlap && (owned->n_owners == 0 || owned->has_guest))
+  else if (owned->run.refcount != owned->run.references
+           && (owned->n_owners == 0 || owned->has_guest))
     report_refcount (owners, owned, offset, size);
 }
 
@@ -165,44 +168,99 @@ qcow2_owners_are_wanted (const Qcow2Owners *owners)
 }
 
 static gint
-compare_runs (gconstpointer a, gconstpointer b)
+compare_clusters (gconstpointer a, gconstpointer b)
 {
-  const OwnedRun *left = a;
-  const OwnedRun *right = b;
-  const gint order = qcow2_compare (left->run.start, right->run.start);
-
-  return order != 0 ? order
-                    : qcow2_compare (left->is_overlap, right->is_overlap);
+  return qcow2_compare (*(const guint64 *) a, *(const guint64 *) b);
 }
 
-/* Prepares for qcow2_owners_note () when all runs and overlaps have been
- * added. Drops overlaps that are part of a run. */
-void
-qcow2_owners_sort (Qcow2Owners *owners)
+/* Appends to RUNS the clusters of RUN from START to before END, if there are
+ * any. */
+static void
+append_part (GArray *runs, const Qcow2CensusRun *run, guint64 start,
+             guint64 end)
+{
+  OwnedRun owned = { .run = *run };
+
+  if (start == end)
+    return;
+
+  owned.run.start = start;
+  owned.run.n = end - start;
+  g_array_append_val (runs, owned);
+}
+
+/* Appends to RUNS the overlap at CLUSTER, whose refcount is that of RUN, or is
+ * right if RUN is NULL. */
+static void
+append_overlap (GArray *runs, const Qcow2CensusRun *run, guint64 cluster)
+{
+  OwnedRun owned = { .is_overlap = TRUE };
+
+  if (run != NULL)
+    owned.run = *run;
+  owned.run.start = cluster;
+  owned.run.n = 1;
+  g_array_append_val (runs, owned);
+}
+
+/* Sorts the overlaps, and keeps each once. */
+static void
+sort_overlaps (GArray *overlaps)
 {
   guint n = 0;
 
-  for (guint i = 0; i < owners->overlaps->len; i++)
+  g_array_sort (overlaps, compare_clusters);
+  for (guint i = 0; i < overlaps->len; i++)
     {
-      const OwnedRun owned
-          = { .run.start = g_array_index (owners->overlaps, guint64, i),
-              .run.n = 1,
-              .is_overlap = TRUE };
+      const guint64 cluster = g_array_index (overlaps, guint64, i);
 
-      g_array_append_val (owners->runs, owned);
+      if (n == 0 || cluster != g_array_index (overlaps, guint64, n - 1))
+        g_array_index (overlaps, guint64, n++) = cluster;
     }
-  g_array_set_size (owners->overlaps, 0);
-  g_array_sort (owners->runs, compare_runs);
+  g_array_set_size (overlaps, n);
+}
+
+/* Prepares for qcow2_owners_note () when all runs, in their order in the file,
+ * and all overlaps have been added.  Each overlap becomes a run of its own: a
+ * run with a wrong refcount ends before it and continues after it. */
+void
+qcow2_owners_sort (Qcow2Owners *owners)
+{
+  GArray *overlaps = owners->overlaps;
+  GArray *runs = g_array_new (FALSE, TRUE, sizeof (OwnedRun));
+  guint k = 0;
+
+  sort_overlaps (overlaps);
   for (guint i = 0; i < owners->runs->len; i++)
     {
-      const OwnedRun owned = g_array_index (owners->runs, OwnedRun, i);
-      const Qcow2CensusRun *last
-          = n > 0 ? &g_array_index (owners->runs, OwnedRun, n - 1).run : NULL;
+      const Qcow2CensusRun *run
+          = &g_array_index (owners->runs, OwnedRun, i).run;
+      const guint64 end = run->start + run->n;
+      guint64 start = run->start;
 
-      if (last == NULL || owned.run.start >= last->start + last->n)
-        g_array_index (owners->runs, OwnedRun, n++) = owned;
+      for (; k < overlaps->len; k++)
+        {
+          const guint64 cluster = g_array_index (overlaps, guint64, k);
+
+          if (cluster >= end)
+            break;
+          if (cluster < start)
+            append_overlap (runs, NULL, cluster);
+          else
+            {
+              append_part (runs, run, start, cluster);
+              append_overlap (runs, run, cluster);
+              start = cluster + 1;
+            }
+        }
+      append_part (runs, run, start, end);
     }
-  g_array_set_size (owners->runs, n);
+  for (; k < overlaps->len; k++)
+    append_overlap (runs, NULL, g_array_index (overlaps, guint64, k));
+
+  g_array_set_size (overlaps, 0);
+  g_array_unref (owners->runs);
+  owners->runs = runs;
 }
 
 /* Returns the index of the first run that ends after CLUSTER. */

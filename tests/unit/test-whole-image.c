@@ -241,7 +241,7 @@ typedef struct
 {
   const char *path;
   const char *patch;
-  const char *want[2]; /* messages of OVL-03 */
+  const char *want[3]; /* messages of OVL-03 and RC-01 */
   guint64 corruptions; /* as qemu-img counts them */
 } OverlapRow;
 
@@ -262,6 +262,30 @@ static const OverlapRow overlap_rows[] = {
     " 0x410:00010003 0x1000:00000000000012000000000000001200",
     { "0x200 bytes at 0x1200 belong to the L2 table of guest offset 0x8000"
       " (by 0x608) as well as to guest offset 0x0 (by 0x1000)" }, 0 },
+
+  /* Clusters in a row with the refcount 1 and two references each. */
+  { "run/two-tables", "0x600:80000000000010008000000000001200" WITH_L2_TABLE
+    " 0x410:00010001 0x1000:80000000000010008000000000001200",
+    { "0x200 bytes at 0x1000 belong to the L2 table of guest offset 0x0"
+      " (by 0x600) as well as to guest offset 0x0 (by 0x1000)",
+      "0x200 bytes at 0x1200 belong to the L2 table of guest offset 0x8000"
+      " (by 0x608) as well as to guest offset 0x200 (by 0x1008)" }, 2 },
+  { "run/table-last", "0x600:8000000000001000" WITH_L2_TABLE
+    " 0x40e:00010001 0x1000:8000000000000e008000000000000e00"
+    "8000000000001000",
+    { "the refcount of 0x200 bytes at 0xe00 is 1, the number of references 2:"
+      " guest offset 0x0 (by 0x1000), guest offset 0x200 (by 0x1008)",
+      "0x200 bytes at 0x1000 belong to the L2 table of guest offset 0x0"
+      " (by 0x600) as well as to guest offset 0x400 (by 0x1010)" }, 2 },
+  { "run/table-between", "0x600:8000000000001000" WITH_L2_TABLE
+    " 0x40e:000100010001 0x1000:8000000000000e008000000000000e00"
+    "800000000000100080000000000012008000000000001200",
+    { "the refcount of 0x200 bytes at 0xe00 is 1, the number of references 2:"
+      " guest offset 0x0 (by 0x1000), guest offset 0x200 (by 0x1008)",
+      "0x200 bytes at 0x1000 belong to the L2 table of guest offset 0x0"
+      " (by 0x600) as well as to guest offset 0x400 (by 0x1010)",
+      "the refcount of 0x200 bytes at 0x1200 is 1, the number of references 2:"
+      " guest offset 0x600 (by 0x1018), guest offset 0x800 (by 0x1020)" }, 3 },
 };
 /* clang-format on */
 
@@ -279,7 +303,8 @@ test_overlap (gconstpointer data)
     {
       const Qcow2Finding *finding = qcow2_findings_get (c.findings, i);
 
-      if (!g_str_equal (finding->rule, "OVL-03"))
+      if (!g_str_equal (finding->rule, "OVL-03")
+          && !g_str_equal (finding->rule, "RC-01"))
         continue;
       g_assert_cmpuint (n, <, G_N_ELEMENTS (row->want));
       g_assert_cmpstr (finding->message, ==, row->want[n]);
