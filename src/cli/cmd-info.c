@@ -4,6 +4,7 @@
 
 #include "config.h"
 
+#include "check/directory-rules.h"
 #include "cli/commands.h"
 #include "cli/layers.h"
 #include "cli/print-info.h"
@@ -35,24 +36,45 @@ begin (Request *request, Tool *tool)
   request->begun = TRUE;
 }
 
-static gboolean
-show_image (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
+/* Opens the bitmap directory of IMAGE, and reads what else is needed to print
+ * anything.  Fails with QCOW2_ERROR_READ. */
+static Qcow2Directory *
+open_directory (Tool *tool, Qcow2Image *image, GError **error)
 {
-  Request *request = data;
+  if (!qcow2_image_read_name_in_header (image, error))
+    return NULL;
+
+  return qcow2_directory_open_checked (image, tool_get_findings (tool), error);
+}
+
+/* Shows IMAGE, whose bitmap directory is DIRECTORY. */
+static gboolean
+show_opened (Tool *tool, const Qcow2Image *image, Qcow2Directory *directory,
+             Request *request, GError **error)
+{
   const InfoJob job = { .filename = report_get_path (tool_get_report (tool)),
                         .image = image,
                         .findings = tool_get_findings (tool),
+                        .directory = directory,
                         .with_children = request->children };
-
-  if (!qcow2_image_read_name_in_header (image, error))
-    return FALSE;
 
   begin (request, tool);
   return print_info (tool, &job, request->tree, error);
 }
 
+static gboolean
+show_image (Tool *tool, Qcow2Image *image, Request *request, GError **error)
+{
+  g_autoptr (Qcow2Directory) directory = open_directory (tool, image, error);
+
+  return directory != NULL
+         && show_opened (tool, image, directory, request, error);
+}
+
+/* Shows LAYER, about which nothing else is known because of ERROR. */
 static void
-show_unshown (Tool *tool, const Qcow2Layer *layer, Request *request)
+show_unshown (Tool *tool, const Qcow2Layer *layer, const GError *error,
+              Request *request)
 {
   const ByteSource *source = layer->source;
   const InfoUnshown unshown
@@ -62,10 +84,35 @@ show_unshown (Tool *tool, const Qcow2Layer *layer, Request *request)
           .file_size = source != NULL ? byte_source_get_qemu_size (source) : 0,
           .disk_size
           = source != NULL ? byte_source_get_disk_size (source) : QCOW2_ABSENT,
-          .error = layer->error->message };
+          .error = error->message };
 
   begin (request, tool);
   info_print_unshown (&unshown, request->tree, tool_get_text (tool));
+}
+
+/* A layer that is shown. */
+typedef struct
+{
+  Request *request;
+  const Qcow2Layer *layer;
+} ShownLayer;
+
+/* Shows IMAGE, the layer that DATA names.  After a failed read, it is still in
+ * the list. */
+static gboolean
+show_layer (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
+{
+  const ShownLayer *shown = data;
+  GError *local_error = NULL;
+  g_autoptr (Qcow2Directory) directory
+      = open_directory (tool, image, &local_error);
+
+  if (directory != NULL)
+    return show_opened (tool, image, directory, shown->request, error);
+
+  show_unshown (tool, shown->layer, local_error, shown->request);
+  g_propagate_error (error, local_error);
+  return FALSE;
 }
 
 /* Shows IMAGE and the layers below it, in a list. */
@@ -80,11 +127,12 @@ show_layers (Tool *tool, Qcow2Image *image, Request *request, GError **error)
   for (guint i = 0; i < qcow2_chain_get_n (chain); i++)
     {
       const Qcow2Layer *layer = qcow2_chain_get (chain, i);
+      ShownLayer shown = { .request = request, .layer = layer };
 
-      if (!tool_show_layer (tool, layer, show_image, request, error))
+      if (!tool_show_layer (tool, layer, show_layer, &shown, error))
         return FALSE;
       if (layer->image == NULL)
-        show_unshown (tool, layer, request);
+        show_unshown (tool, layer, layer->error, request);
     }
   if (!is_text)
     qemu_tree_end (request->tree);

@@ -60,11 +60,11 @@ has_bitmaps (const Qcow2Image *image)
          && qcow2_header_bitmaps_are_consistent (&image->header);
 }
 
-/* Prints the bitmaps in DIRECTORY. */
+/* Prints the bitmaps of the image of JOB. */
 static gboolean
-print_bitmaps (Tool *tool, const InfoJob *job, Qcow2Directory *directory,
-               Info *info, GError **error)
+print_bitmaps (Tool *tool, const InfoJob *job, Info *info, GError **error)
 {
+  Qcow2Directory *directory = job->directory;
   g_autoptr (Qcow2BitmapChecker) checker
       = qcow2_bitmap_checker_new (directory, job->findings);
   g_auto (Qcow2Bitmap) bitmap = { 0 };
@@ -89,8 +89,8 @@ print_bitmaps (Tool *tool, const InfoJob *job, Qcow2Directory *directory,
 
 /* Prints JOB with FACTS.  After a failed read, prints what is left. */
 static gboolean
-print_parts (Tool *tool, const InfoJob *job, Qcow2Directory *directory,
-             const InfoFacts *facts, QemuTree *tree, GError **error)
+print_parts (Tool *tool, const InfoJob *job, const InfoFacts *facts,
+             QemuTree *tree, GError **error)
 {
   Info *info = info_begin (facts, tree, tool_get_text (tool));
   GError *snapshot_error = NULL;
@@ -101,7 +101,7 @@ print_parts (Tool *tool, const InfoJob *job, Qcow2Directory *directory,
                      || tool_recover (tool, snapshot_error, error);
   info_begin_data (info);
   printed = printed
-            && (print_bitmaps (tool, job, directory, info, &bitmap_error)
+            && (print_bitmaps (tool, job, info, &bitmap_error)
                 || tool_recover (tool, bitmap_error, error));
   info_end (info);
   return printed;
@@ -127,12 +127,12 @@ read_luks (Tool *tool, const Qcow2Image *image, Qcow2Luks *luks)
 
 /* Returns QEMU's message if it refuses the image of JOB, or NULL. */
 static GBytes *
-get_refusal (Tool *tool, const InfoJob *job, Qcow2Directory *directory)
+get_refusal (Tool *tool, const InfoJob *job)
 {
   g_autoptr (Qcow2Findings) obstacles = qcow2_findings_new ();
   GError *error = NULL;
 
-  if (!qcow2_directory_find_obstacles (directory, obstacles, &error))
+  if (!qcow2_directory_find_obstacles (job->directory, obstacles, &error))
     tool_recover (tool, error, NULL);
 
   return qcow2_image_get_refusal (job->image, job->findings, obstacles);
@@ -150,23 +150,16 @@ report_refusal (Tool *tool, GBytes *refusal)
 
 /* Prints JOB to TREE, which appends to the output of TOOL, and reports errors
  * about the image.  After a failed read, prints what is left, and makes the
- * exit status TOOL_FAILED.  Fails with QCOW2_ERROR_READ if nothing was
- * printed, and when output fails. */
+ * exit status TOOL_FAILED.  Fails when output fails. */
 gboolean
 print_info (Tool *tool, const InfoJob *job, QemuTree *tree, GError **error)
 {
   const Qcow2Image *image = job->image;
-  g_autoptr (Qcow2Directory) directory
-      = qcow2_directory_open_checked (image, job->findings, error);
   Qcow2Luks luks;
-
-  if (directory == NULL)
-    return FALSE;
-
   g_auto (Qcow2LayerName) backing = { .full = NULL };
   qcow2_layer_name_resolve (&backing, job->filename,
                             image->header.backing_file);
-  g_autoptr (GBytes) refusal = get_refusal (tool, job, directory);
+  g_autoptr (GBytes) refusal = get_refusal (tool, job);
   const InfoFacts facts
       = { .filename = job->filename,
           .full_name = backing.full,
@@ -179,7 +172,7 @@ print_info (Tool *tool, const InfoJob *job, QemuTree *tree, GError **error)
           .with_children = job->with_children,
           .refusal = refusal };
 
-  if (!print_parts (tool, job, directory, &facts, tree, error))
+  if (!print_parts (tool, job, &facts, tree, error))
     return FALSE;
   tool_report (tool, REPORT_SCOPE (QCOW2_PART_ALL));
   if (refusal != NULL)

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cli/tool.h"
+#include "qcow2/directory.h"
 #include "render/qemu-tree.h"
 
 G_BEGIN_DECLS
@@ -13,8 +14,9 @@ typedef struct
 {
   const char *filename; /* as it was opened */
   const Qcow2Image *image;
-  Qcow2Findings *findings; /* about the header and the extensions */
-  gboolean with_children;  /* print the file as a child of the image */
+  Qcow2Findings *findings;   /* about the header and the extensions */
+  Qcow2Directory *directory; /* its bitmap directory */
+  gboolean with_children;    /* print the file as a child of the image */
 } InfoJob;
 
 gboolean print_info (Tool *tool, const InfoJob *job, QemuTree *tree,

@@ -491,6 +491,46 @@ layer l0.qcow2 sub/raw.img raw "b0:$on:1"
 tool bitmaps --backing-chain --name b0 --is valid l0.qcow2
 expect 'chain: a raw base' 0
 
+# After a failed read, a layer is in its place in the list, with the error.
+# reads_fail LAYER: all reads of LAYER fail after the first N, for each N.
+reads_fail ()
+{
+  local n wrong='' errors=0 output
+
+  for ((n = 1; n < 100; n++)); do
+    for output in json text; do
+      rm -f met
+      LD_PRELOAD=$tmp/fault-shim.so FAULT_FILE=$1 FAULT_KIND=eio \
+        FAULT_FIRST=$n FAULT_LAST=1000 FAULT_LOG=met \
+        tool info --backing-chain --output=$output l0.qcow2
+      [ -e met ] || break 2
+      # Without the header of the image itself, there are no layers.
+      [ -s "$out" ] || continue
+      if [ $output = json ]; then
+        jq -r '.[] | .filename, .error // empty' "$out" > found
+      else
+        sed -n 's/^error: //p; s/^image: //p' "$out" > found
+      fi
+      [ "$(grep -x 'l[0-9]\.qcow2' found | tr '\n' ' ')" \
+        = 'l0.qcow2 l1.qcow2 ' ] || wrong="$wrong $n $output: $(< found);"
+      [ "$status" = 0 ] && wrong="$wrong $n $output: status 0"
+      grep -A 1 -x "$1" found | grep -q 'Input/output error' \
+        && errors=$((errors + 1))
+    done
+  done
+  check "info: reads of $1 that fail$wrong" \
+    test -z "$wrong" -a "$errors" -gt 1 -a "$n" -lt 100
+}
+
+if [ -n "${QCOW2TOOL_SANITIZED-}" ] || [ -n "${QCOW2TOOL_SLOW-}" ]; then
+  skip 'info: reads that fail' 'nothing can be loaded before the program'
+else
+  require_fault_shim
+  layer l0.qcow2 l1.qcow2 qcow2 "b0:$on:1" + l1.qcow2 '' '' "b0:$on:1"
+  reads_fail l0.qcow2
+  reads_fail l1.qcow2
+fi
+
 # Only --backing-chain opens what an image names.
 if command -v strace > /dev/null && [ -z "$few" ] \
     && strace -o "$tmp/trace" true 2> /dev/null; then
