@@ -167,7 +167,8 @@ asks_for_usable (const Request *request)
                                  "usable"));
 }
 
-/* Shows the selected bitmaps of IMAGE, in DIRECTORY unless that is NULL. */
+/* Shows the selected bitmaps of IMAGE, in DIRECTORY unless that is NULL, where
+ * there may be none. */
 static gboolean
 show_bitmaps (Tool *tool, Qcow2Image *image, Request *request,
               Qcow2CheckedDirectory *directory, GError **error)
@@ -175,6 +176,7 @@ show_bitmaps (Tool *tool, Qcow2Image *image, Request *request,
   SelectionVisit visit = get_visit (request);
 
   visit.directory = directory;
+  visit.may_be_none = directory != NULL;
   visit.with_verdict
       = tool_get_emitter (tool)->machine_readable || asks_for_usable (request);
   request->n_checked = 0;
@@ -204,23 +206,11 @@ static gboolean
 show_layer (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 {
   const ShownLayer *shown = data;
-  g_autoptr (GError) local_error = NULL;
   Qcow2CheckedDirectory *directory = qcow2_bitmap_chain_open_directory (
       shown->bitmaps, shown->depth, error);
 
-  if (directory == NULL)
-    return FALSE;
-  if (show_bitmaps (tool, image, shown->request, directory, &local_error))
-    return TRUE;
-  if (!g_error_matches (local_error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND))
-    {
-      g_propagate_error (error, g_steal_pointer (&local_error));
-      return FALSE;
-    }
-
-  emitter_begin (tool_get_emitter (tool), EMITTER_LIST, "bitmaps", NULL);
-  emitter_end (tool_get_emitter (tool));
-  return TRUE;
+  return directory != NULL
+         && show_bitmaps (tool, image, shown->request, directory, error);
 }
 
 /* Shows the layers of CHAIN, whose bitmaps are BITMAPS, those with an error

@@ -275,6 +275,35 @@ refuse_unknown (GError **error)
   return FALSE;
 }
 
+/* Ends VISIT, in which FIND_ERROR, of which it takes ownership, says why there
+ * is no bitmap.  Emits the VERDICT all the same.  UNKNOWN tells whether damage
+ * hides the bitmaps. */
+static gboolean
+visit_none (const SelectionVisit *visit, const Qcow2Verdict *verdict,
+            gboolean unknown, Tool *tool, GError *find_error, GError **error)
+{
+  const gboolean is_error
+      = !visit->may_be_none
+        || !g_error_matches (find_error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND);
+
+  if (!is_error && !unknown)
+    {
+      emitter_begin (tool_get_emitter (tool), EMITTER_LIST, visit->key, NULL);
+      emitter_end (tool_get_emitter (tool));
+    }
+  give_verdict (tool, verdict, is_error || unknown);
+  if (visit->use != SELECTION_PREDICATE)
+    tool_report (tool, REPORT_SCOPE (QCOW2_PART_BITMAPS));
+  if (!is_error)
+    {
+      g_error_free (find_error);
+      return TRUE;
+    }
+
+  g_propagate_error (error, find_error);
+  return FALSE;
+}
+
 /* Visits the bitmaps of IMAGE in CHECKED, its directory, as selection_visit ()
  * says. */
 static gboolean
@@ -289,21 +318,19 @@ visit_directory (const Selection *selection, const SelectionVisit *visit,
   guint64 last = G_MAXUINT64;
   Qcow2Verdict opening = QCOW2_VERDICT_INIT;
   const Qcow2Verdict *verdict = visit->with_verdict ? &opening : NULL;
+  const gboolean unknown = qcow2_directory_is_unknown (directory, findings);
+  GError *find_error = NULL;
 
   if (verdict != NULL)
     check_opening (tool, checked, &opening);
 
   if (selected
-      && !selection_find (selection, visit->use, directory, &last, error))
-    {
-      if (visit->use != SELECTION_PREDICATE)
-        tool_report (tool, all);
-      return FALSE;
-    }
-  if (qcow2_directory_is_unknown (directory, findings)
-      && visit->use == SELECTION_PREDICATE)
+      && !selection_find (selection, visit->use, directory, &last,
+                          &find_error))
+    return visit_none (visit, verdict, unknown, tool, find_error, error);
+  if (unknown && visit->use == SELECTION_PREDICATE)
     return refuse_unknown (error);
-  if (qcow2_directory_is_unknown (directory, findings))
+  if (unknown)
     {
       give_verdict (tool, verdict, TRUE);
       tool_report (tool, all);
@@ -335,9 +362,9 @@ visit_directory (const Selection *selection, const SelectionVisit *visit,
 /* Visits each selected bitmap of IMAGE in the order of the directory, and
  * reports the findings on it, or, without a selection, on all bitmaps.  Fails
  * when a function of VISIT fails, with QCOW2_ERROR_NOT_FOUND if the selection
- * matches no bitmap, and as selection_find () does if it matches several where
- * only one is allowed.  A predicate writes no message except the error, which
- * means that there is no answer. */
+ * matches no bitmap, unless VISIT allows that, and as selection_find () does
+ * if it matches several where only one is allowed.  A predicate writes no
+ * message except the error, which means that there is no answer. */
 gboolean
 selection_visit (const Selection *selection, const SelectionVisit *visit,
                  Tool *tool, Qcow2Image *image, GError **error)

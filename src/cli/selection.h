@@ -57,6 +57,7 @@ typedef struct
   gpointer data;         /* for SHOW and AGAIN */
   gboolean with_verdict; /* emit whether QEMU opens the image, and use it to
                             tell which bitmaps are usable */
+  gboolean may_be_none;  /* it is no error if no bitmap is selected */
   Qcow2CheckedDirectory *directory; /* of the image, or NULL to open it */
 } SelectionVisit;
 

@@ -435,6 +435,21 @@ chain 'a lower one is in use' 2 "b0:$on:1" "b0:$use:2"
 chain 'none has it' 3 - -
 tool bitmap-map --backing-chain --name b0 l0.qcow2
 expect 'union: none has it' 3
+# A layer has a verdict, whether it has the bitmap or not.
+chain 'the top does not have it' 2 - "b0:$on:1" -
+tool bitmaps --backing-chain --name b0 --output=json l0.qcow2
+check 'layers without the bitmap have a verdict' jq -e '[.layers[]
+  | [.qemu, (.bitmaps | length)]] == [["opens", 0], ["opens", 1],
+  ["opens", 0]]' "$out"
+tool bitmaps --name b1 --output=jsonl l0.qcow2 l1.qcow2
+check 'images without the bitmap have a verdict' jq -es 'map ([.qemu, .bitmaps,
+  .error.code]) == [["opens", null, "not-found"], ["opens", null,
+  "not-found"]]' "$out"
+image=l0.qcow2
+patch 72 80
+tool bitmaps --name b1 --output=jsonl l0.qcow2
+check 'a refused image without the bitmap' jq -e '.qemu == "refuses"' "$out"
+
 chain 'the other name' 2 "b1:$on:1" "b0:$on:1"
 
 # A stale bitmap does not know what was written since.
