@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "check/directory-rules.h"
 #include "cli/commands.h"
 #include "cli/fields.h"
 #include "cli/layers.h"
@@ -197,8 +198,18 @@ typedef struct
 {
   Request *request;
   Qcow2BitmapChain *bitmaps;
-  guint depth;
+  const Qcow2Layer *layer;
 } ShownLayer;
+
+/* With --list, prints a row that says why LAYER has no rows, or not all. */
+static void
+print_error_row (Tool *tool, const Qcow2Layer *layer, const char *message,
+                 Request *request)
+{
+  if (request->list)
+    bitmap_list_print_error (request->rows, tool_get_text (tool),
+                             layer->filename, message);
+}
 
 /* Shows the selected bitmaps of IMAGE, the layer that DATA names.  There may
  * be none. */
@@ -206,11 +217,25 @@ static gboolean
 show_layer (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 {
   const ShownLayer *shown = data;
-  Qcow2CheckedDirectory *directory = qcow2_bitmap_chain_open_directory (
-      shown->bitmaps, shown->depth, error);
+  GError *local_error = NULL;
+  Qcow2CheckedDirectory *checked = qcow2_bitmap_chain_open_directory (
+      shown->bitmaps, shown->layer->depth, &local_error);
 
-  return directory != NULL
-         && show_bitmaps (tool, image, shown->request, directory, error);
+  if (checked == NULL
+      || !show_bitmaps (tool, image, shown->request, checked, &local_error))
+    {
+      print_error_row (tool, shown->layer, local_error->message,
+                       shown->request);
+      g_propagate_error (error, local_error);
+      return FALSE;
+    }
+
+  if (qcow2_directory_is_unknown (qcow2_checked_directory_get (checked),
+                                  tool_get_findings (tool)))
+    print_error_row (tool, shown->layer,
+                     "its bitmaps cannot be known: see qcow2tool check",
+                     shown->request);
+  return TRUE;
 }
 
 /* Shows the layers of CHAIN, whose bitmaps are BITMAPS, those with an error
@@ -228,15 +253,14 @@ show_layers (Tool *tool, const Qcow2Chain *chain, Qcow2BitmapChain *bitmaps,
     {
       const Qcow2Layer *layer = qcow2_chain_get (chain, i);
       ShownLayer shown
-          = { .request = request, .bitmaps = bitmaps, .depth = i };
+          = { .request = request, .bitmaps = bitmaps, .layer = layer };
 
       if (request->list)
         bitmap_list_begin_layer (request->rows, i);
       if (!tool_show_layer (tool, layer, show_layer, &shown, error))
         return FALSE;
-      if (request->list && layer->image == NULL)
-        bitmap_list_print_error (request->rows, tool_get_text (tool),
-                                 layer->filename, layer->error->message);
+      if (layer->image == NULL)
+        print_error_row (tool, layer, layer->error->message, request);
     }
   if (emitter->machine_readable)
     emitter_end (emitter);

@@ -332,6 +332,20 @@ tool bitmaps --backing-chain many/200.qcow2
 expect_damage '201 layers' \
   'many/0.qcow2: not opened: the chain has more than 200 layers'
 
+# The bitmaps of a layer may be unknown although its header can be read.
+layer top.qcow2 mid.qcow2 qcow2 b0:2:1 + mid.qcow2 '' '' b0:2:1
+truncate -s 200000 mid.qcow2
+for selection in '' '--name b0'; do
+  # shellcheck disable=SC2086 # it may be several words
+  tool bitmaps --backing-chain --list $selection top.qcow2
+  expect "unknown bitmaps: --list $selection" 2
+  expect_out "unknown bitmaps: --list $selection: a row" << 'END'
+LAYER INDEX STATE    GRANULARITY  DIRTY DIRTY%   DISK NAME
+0         0 enabled          64K    64K   6.2%   128K b0
+1         - error              -      -      -      - mid.qcow2: its bitmaps cannot be known: see qcow2tool check
+END
+done
+
 # --root.
 
 mkdir -p jail/sub
@@ -544,6 +558,15 @@ else
   layer l0.qcow2 l1.qcow2 qcow2 "b0:$on:1" + l1.qcow2 '' '' "b0:$on:1"
   reads_fail l0.qcow2
   reads_fail l1.qcow2
+
+  # Some of these reads are of the header, others of the directory.
+  for ((n = 4; n < 8; n++)); do
+    LD_PRELOAD=$tmp/fault-shim.so FAULT_FILE=l1.qcow2 FAULT_KIND=eio \
+      FAULT_FIRST=$n FAULT_LAST=1000 FAULT_LOG=met \
+      tool bitmaps --backing-chain --list l0.qcow2
+    check "bitmaps --list: reads of l1.qcow2 that fail: $n" \
+      test "$(sed 1d "$out" | cut -c 1 | sort -u | tr -d '\n')" = 01
+  done
 fi
 
 # Only --backing-chain opens what an image names.
