@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+/* Maximum number of bytes in a name: more than any system accepts. */
+#define MAX_NAME (1024 * 1024)
 
 struct ImageList
 {
@@ -18,8 +20,7 @@ struct ImageList
   FILE *file;       /* current list file, or NULL */
   const char *name; /* name of the current list file */
   int delimiter;    /* last character of each name: newline or NUL */
-  char *line;       /* buffer of getdelim () */
-  size_t line_size;
+  GString *line;    /* a name that was read */
 };
 
 /* Returns a list of the images in OPERANDS, then of those in LINE_FILES, files
@@ -34,6 +35,7 @@ image_list_new (char **operands, char **line_files, char **nul_files)
   list->operands = operands;
   list->line_files = line_files;
   list->nul_files = nul_files;
+  list->line = g_string_new (NULL);
   return list;
 }
 
@@ -85,44 +87,60 @@ close_list (ImageList *list)
   list->file = NULL;
 }
 
+/* Reads the bytes up to the next delimiter, which may be none.  Returns
+ * QCOW2_NEXT_END if there is nothing at all. */
+static Qcow2Next
+read_line (ImageList *list, GError **error)
+{
+  int c;
+
+  g_string_truncate (list->line, 0);
+  errno = 0;
+  while ((c = getc (list->file)) != EOF && c != list->delimiter)
+    {
+      if (list->line->len == MAX_NAME)
+        return list_error (list, "read", ENAMETOOLONG, error);
+
+      g_string_append_c (list->line, (char) c);
+    }
+
+  if (c == EOF && !feof (list->file))
+    return list_error (list, "read", errno, error);
+
+  return c == EOF && list->line->len == 0 ? QCOW2_NEXT_END : QCOW2_NEXT_ITEM;
+}
+
 /* Stores the next name in the current list file in *NAME, which the caller
  * frees. */
 static Qcow2Next
 read_name (ImageList *list, char **name, GError **error)
 {
-  ssize_t got;
+  Qcow2Next next;
 
-  errno = 0;
-  while ((got = getdelim (&list->line, &list->line_size, list->delimiter,
-                          list->file))
-         >= 0)
+  /* An empty line is not a file name: an empty list may consist of one. */
+  do
+    next = read_line (list, error);
+  while (next == QCOW2_NEXT_ITEM && list->line->len == 0);
+
+  if (next != QCOW2_NEXT_ITEM)
+    return next;
+  if (strlen (list->line->str) == list->line->len)
     {
-      gsize len = (gsize) got;
-      if (list->line[len - 1] == list->delimiter)
-        list->line[--len] = '\0';
-      if (len == 0)
-        continue; /* not a file name; an empty list may be one empty line */
-
-      if (strlen (list->line) == len)
-        {
-          *name = g_strdup (list->line);
-          return QCOW2_NEXT_ITEM;
-        }
-
-      g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-                   "%s: a line of the list of images has a NUL byte: give it "
-                   "to --files0-from",
-                   list->name);
-      return QCOW2_NEXT_FAILED;
+      *name = g_strdup (list->line->str);
+      return QCOW2_NEXT_ITEM;
     }
 
-  return ferror (list->file) ? list_error (list, "read", errno, error)
-                             : QCOW2_NEXT_END;
+  g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+               "%s: a line of the list of images has a NUL byte: give it to "
+               "--files0-from",
+               list->name);
+  return QCOW2_NEXT_FAILED;
 }
 
 /* Stores the name of the next image in *NAME, which the caller frees.  Fails
- * with G_FILE_ERROR when a list file cannot be read; the next call then
- * continues with the next list file. */
+ * with G_FILE_ERROR when a list file cannot be read, or has a name that is too
+ * long or contains a NUL byte; the next call then continues with the next list
+ * file. */
 Qcow2Next
 image_list_next (ImageList *list, char **name, GError **error)
 {
@@ -158,6 +176,6 @@ image_list_free (ImageList *list)
     return;
 
   close_list (list);
-  free (list->line);
+  g_string_free (list->line, TRUE);
   g_free (list);
 }

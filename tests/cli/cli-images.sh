@@ -312,6 +312,25 @@ printf 'four-entries.qcow2\0two-bitmaps.qcow2\0' > nul-in-lines
 tool bitmap-table --files-from=nul-in-lines
 expect_refusal "a NUL in a list of lines" 1 '*nul-in-lines*NUL*'
 
+# A name that is too long, up to one without an end.  The memory that a
+# sanitizer or valgrind needs cannot be limited.
+head -c 1048576 /dev/zero | tr '\0' x > longest
+{ cat longest; echo x; echo four-entries.qcow2; } > too-long
+tool bitmap-table --files-from=too-long
+expect_refusal "a name of 1 MiB and a byte" 1 \
+  'too-long: cannot read the list of images: File name too long'
+tool bitmap-table --files-from=longest
+expect_refusal "a name of 1 MiB is tried" 1 'xxx*: cannot open: *'
+(
+  [ -n "$few" ] || ulimit -v 300000
+  tool header --files-from=/dev/zero
+  exit "$status"
+)
+check "a name without an end" test "$?.$(wc -l < "$err")" = 1.1
+tool bitmap-table --files-from=too-long --files-from=one
+check "the other images are read after a name that is too long" \
+  test "$status.$(grep -c '^3 ' "$out").$(wc -l < "$err")" = 1.1.1
+
 # Many images.
 for ((i = 0; i < 2000; i++)); do
   echo version-2.qcow2
