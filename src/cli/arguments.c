@@ -43,15 +43,35 @@ check_no_value (const GOptionEntry *entries, const char *arg, GError **error)
   return TRUE;
 }
 
-/* Returns the length of the options in ARG if a value is attached to the last
- * one, -f: 2 for -fqcow2, 3 for -Ufqcow2.  Returns 0 otherwise. */
-static gsize
-count_before_value (const char *arg)
+/* Returns whether one of ENTRIES is the short option LETTER without a value.
+ */
+static gboolean
+is_flag (const GOptionEntry *entries, char letter)
 {
+  for (; entries->long_name != NULL; entries++)
+    {
+      if (entries->short_name == letter && entries->arg == G_OPTION_ARG_NONE)
+        return TRUE;
+    }
+
+  return FALSE;
+}
+
+/* Returns the length of the options in ARG, some of OWN and COMMON, if a value
+ * is attached to the last one, -f: 2 for -fqcow2, 3 for -Ufqcow2.  Returns 0
+ * otherwise. */
+static gsize
+count_before_value (const GOptionEntry *own, const GOptionEntry *common,
+                    const char *arg)
+{
+  gsize len = 1;
+
   if (*arg != '-')
     return 0;
 
-  const gsize len = 1 + strspn (arg + 1, "U0hjq");
+  while (arg[len] != '\0'
+         && (is_flag (own, arg[len]) || is_flag (common, arg[len])))
+    len++;
   return arg[len] == 'f' && arg[len + 1] != '\0' ? len + 1 : 0;
 }
 
@@ -72,7 +92,8 @@ arguments_prepare (char *program, char **argv, const GOptionEntry *own,
   for (; *argv != NULL; argv++)
     {
       only_operands = only_operands || g_str_equal (*argv, "--");
-      const gsize split = only_operands ? 0 : count_before_value (*argv);
+      const gsize split
+          = only_operands ? 0 : count_before_value (own, common, *argv);
       if (!only_operands
           && (!check_no_value (own, *argv, error)
               || !check_no_value (common, *argv, error)))

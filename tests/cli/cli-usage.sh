@@ -569,6 +569,15 @@ for arguments in 'header --colour' 'header --x' 'dump-header --outptu=json' \
     test "$status.$(grep -c 'did you mean' "$err")" = 1.0
 done
 
+# A value may be attached to -f after any of the options without a value.  The
+# message about the last option shows that the others were accepted.
+for command in $commands; do
+  tool "$command" --help
+  letters=$(sed -n 's/^  -\([^fh]\), .*/\1/p' "$out" | tr -d '\n')
+  tool "$command" "-${letters}fqcow2" --output=x "$image"
+  expect_usage "$command -${letters}fqcow2" "$command" "--output*'x'*"
+done
+
 # Options before the command belong to the program.
 for option in --nope -x --name=a --version=1x2; do
   tool "$option" header "$image"
