@@ -295,8 +295,11 @@ check_combinations (Tool *tool, const Request *request, GError **error)
                                 : selection->index.given   ? "--index"
                                                            : "",
                                 NULL };
+  const char *const printed[] = { request->quiet ? "--quiet" : "",
+                                  request->rules ? "--rules" : "", NULL };
 
-  if (!usage_check_choice ("--is", request->is, verdicts, error))
+  if (!usage_check_choice ("--is", request->is, verdicts, error)
+      || !usage_check_exclusive (printed, error))
     return FALSE;
   if (request->is != NULL && !usage_check_exclusive (given, error))
     return FALSE;

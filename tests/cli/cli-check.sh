@@ -611,6 +611,10 @@ tool check --rules --files-from=list
 expect_usage 'rules: with a list of images' check '--rules takes no image'
 tool check --rules --output=jsonl clean.qcow2
 expect_usage 'rules: with an image, jsonl' check '--rules takes no image'
+for output in text json; do
+  tool check -q --rules --output=$output
+  expect_usage "rules: -q, $output" check '--quiet and --rules exclude each other'
+done
 
 # Output to a full disk.
 
