@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Formats values for people and shell scripts.  No other file puts a value
- * into words. */
+/* Formats values for people and shell scripts. */
 
 #pragma once
 
