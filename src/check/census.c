@@ -71,6 +71,7 @@ qcow2_census_start (Qcow2Census *census, guint64 low, guint64 n,
                     GError **error)
 {
   clear_pages (census);
+  g_clear_pointer (&census->used, g_free);
   census->is_crowded = FALSE;
   census->low = low;
   census->n
@@ -180,6 +181,35 @@ qcow2_census_add (Qcow2Census *census, guint64 offset, guint64 size, guint64 n)
   return TRUE;
 }
 
+/* Marks each cluster that CENSUS covers of the SIZE bytes at host offset
+ * OFFSET, at least one, as one that QEMU reads although it does not count the
+ * reference.  The bytes may end after the end of the file. */
+void
+qcow2_census_mark_used (Qcow2Census *census, guint64 offset, guint64 size)
+{
+  const guint64 first = offset >> census->cluster_bits;
+  const guint64 last = (offset + (size - 1)) >> census->cluster_bits;
+
+  for (guint64 i = MAX (first, census->low);
+       i <= last && qcow2_census_covers (census, i); i++)
+    {
+      const guint64 index = i - census->low;
+
+      if (census->used == NULL)
+        census->used = g_malloc0 (qcow2_divide_up (census->n, 8));
+      census->used[index / 8] |= (guint8) (1 << index % 8);
+    }
+}
+
+static gboolean
+is_used (const Qcow2Census *census, guint64 cluster)
+{
+  const guint64 index = cluster - census->low;
+
+  return census->used != NULL
+         && (census->used[index / 8] & 1 << index % 8) != 0;
+}
+
 /* Returns the number of references to CLUSTER, which CENSUS covers. */
 guint64
 qcow2_census_get_references (const Qcow2Census *census, guint64 cluster)
@@ -244,14 +274,18 @@ add_to_run (Comparison *comparison, guint64 cluster, guint64 refcount,
             guint64 references)
 {
   Qcow2CensusRun *run = &comparison->run;
+  const gboolean is_used_more
+      = refcount > references && is_used (comparison->census, cluster);
 
   if (run->n == 0 || run->start + run->n != cluster
-      || run->refcount != refcount || run->references != references)
+      || run->refcount != refcount || run->references != references
+      || run->is_used != is_used_more)
     {
       end_run (comparison);
       *run = (Qcow2CensusRun){ .start = cluster,
                                .refcount = refcount,
-                               .references = references };
+                               .references = references,
+                               .is_used = is_used_more };
     }
   run->n++;
 }
@@ -345,6 +379,7 @@ qcow2_census_free (Qcow2Census *census)
     return;
 
   clear_pages (census);
+  g_free (census->used);
   g_free (census->map_block);
   qcow2_refcounts_free (census->refcounts);
   g_free (census);

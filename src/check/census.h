@@ -43,6 +43,7 @@ typedef struct
   guint64 n;          /* clusters */
   guint8 *map;        /* of N bytes */
   gpointer map_block; /* of memory, with MAP in it */
+  guint8 *used;       /* bits: the clusters that were marked; NULL if none */
 
   guint32 **pages; /* of counts that do not fit into MAP, by cluster; each is
                       NULL or an array of QCOW2_CENSUS_PAGE */
@@ -62,6 +63,8 @@ typedef struct
   guint64 n;
   guint64 refcount;
   guint64 references;
+  gboolean is_used; /* the refcount is too high, and the clusters were
+                       marked */
 } Qcow2CensusRun;
 
 typedef void (*Qcow2CensusFunc) (const Qcow2CensusRun *run, gpointer data);
@@ -81,6 +84,8 @@ gboolean qcow2_census_start (Qcow2Census *census, guint64 low, guint64 n,
                              GError **error);
 gboolean qcow2_census_add (Qcow2Census *census, guint64 offset, guint64 size,
                            guint64 n);
+void qcow2_census_mark_used (Qcow2Census *census, guint64 offset,
+                             guint64 size);
 guint64 qcow2_census_get_references (const Qcow2Census *census,
                                      guint64 cluster);
 gboolean qcow2_census_get_refcount (Qcow2Census *census, guint64 cluster,

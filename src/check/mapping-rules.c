@@ -35,6 +35,9 @@ static const Problem problems[QCOW2_N_PROBLEMS] = {
   [QCOW2_PROBLEM_COPIED] = { QCOW2_L1_04, QCOW2_L2_04, NULL },
   [QCOW2_PROBLEM_OUTSIDE]
   = { QCOW2_L1_03, QCOW2_L2_03, "leads outside the file" },
+  [QCOW2_PROBLEM_COMPRESSED_LONG]
+  = { QCOW2_NO_RULE, QCOW2_L2_03_COMPRESSED,
+      "is compressed, and leads to after the end of the file" },
   [QCOW2_PROBLEM_ZERO_VERSION_2]
   = { QCOW2_NO_RULE, QCOW2_L2_10,
       "has the zero flag, which version 2 does not have" },

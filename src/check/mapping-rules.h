@@ -23,7 +23,8 @@ typedef enum
   QCOW2_PROBLEM_COPIED, /* COPIED contradicts the refcount */
 
   /* QEMU does not count the following ones, or counts them elsewhere. */
-  QCOW2_PROBLEM_OUTSIDE, /* of the file */
+  QCOW2_PROBLEM_OUTSIDE,         /* of the file */
+  QCOW2_PROBLEM_COMPRESSED_LONG, /* from in the file to after its end */
   QCOW2_PROBLEM_ZERO_VERSION_2,
   QCOW2_PROBLEM_ZERO_EXTENDED,
   QCOW2_PROBLEM_COMPRESSED_FAR,

@@ -245,6 +245,17 @@ typedef struct
   guint64 compressed; /* clusters; they are fragments, too */
 } TableWalk;
 
+/* Returns whether QEMU reads the compressed data of MAPPING, whose entry has
+ * PROBLEMS, although it may not count them: they begin in the file. */
+static gboolean
+is_read (const Check *check, const Qcow2Mapping *mapping, guint problems)
+{
+  return mapping->type == QCOW2_CLUSTER_COMPRESSED
+         && (problems & QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_COMPRESSED_DATA_FILE))
+                == 0
+         && mapping->offset < check->census->size;
+}
+
 /* Counts the cluster of MAPPING, whose entry has PROBLEMS.  Stores in
  * *IS_INSIDE whether it is in the file. */
 static void
@@ -256,8 +267,15 @@ count_mapping (Check *check, TableWalk *walk, const Qcow2Mapping *mapping,
         | QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_COMPRESSED_SUBCLUSTERS);
 
   *is_inside = TRUE;
-  if (mapping->length == 0 || (problems & unusable) != 0)
+  if (mapping->length == 0)
     return;
+  if ((problems & unusable) != 0)
+    {
+      if (is_read (check, mapping, problems))
+        qcow2_census_mark_used (check->census, mapping->offset,
+                                mapping->length);
+      return;
+    }
 
   if (mapping->type == QCOW2_CLUSTER_COMPRESSED)
     {
@@ -276,6 +294,8 @@ count_mapping (Check *check, TableWalk *walk, const Qcow2Mapping *mapping,
   if (check->report == NULL)
     qcow2_census_add (check->census, mapping->offset, mapping->length,
                       walk->table->n);
+  if (!*is_inside && is_read (check, mapping, problems))
+    qcow2_census_mark_used (check->census, mapping->offset, mapping->length);
   if (check->report == NULL && !*is_inside && check->is_first)
     count_outside (check, mapping->offset, mapping->length, walk->table->n);
 }
@@ -329,7 +349,9 @@ check_entry (Check *check, TableWalk *walk, guint64 index, const guint8 *bytes,
 
   count_mapping (check, walk, &mapping, problems, &is_inside);
   if (!is_inside)
-    problems |= QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_OUTSIDE);
+    problems |= QCOW2_PROBLEM_BIT (is_read (check, &mapping, problems)
+                                       ? QCOW2_PROBLEM_COMPRESSED_LONG
+                                       : QCOW2_PROBLEM_OUTSIDE);
   /* QEMU, block/qcow2-cluster.c: qcow2_get_host_offset. */
   if (check->has_data_file && mapping.length > 0
       && mapping.type != QCOW2_CLUSTER_COMPRESSED
@@ -540,13 +562,36 @@ note_structure (const Qcow2Reference *reference, gpointer data,
   return TRUE;
 }
 
+/* Adds the finding about RUN, whose clusters hold compressed data that QEMU
+ * reads but does not count. */
+static void
+report_used (Check *check, const Qcow2CensusRun *run)
+{
+  const guint64 cluster_size = check->header->cluster_size;
+  const Qcow2Subject subject = QCOW2_SUBJECT (QCOW2_PART_HEADER, "cluster");
+
+  qcow2_findings_add (check->findings, &subject, QCOW2_RC_02_USED,
+                      run->start * cluster_size, 0,
+                      "the refcount of " QCOW2_HEX_FORMAT
+                      " bytes at " QCOW2_HEX_FORMAT " is " QCOW2_U64_FORMAT
+                      ", the number of references " QCOW2_U64_FORMAT
+                      ", without that of an entry that breaks L2-03 or L2-07",
+                      run->n * cluster_size, run->start * cluster_size,
+                      run->refcount, run->references);
+}
+
 /* A Qcow2CensusFunc. */
 static void
 add_run (const Qcow2CensusRun *run, gpointer data)
 {
   Check *check = data;
 
-  if (!check->is_refused || run->refcount < run->references)
+  if (check->is_refused && run->refcount > run->references)
+    return;
+
+  if (run->is_used)
+    report_used (check, run);
+  else
     qcow2_owners_add_run (check->owners, run);
 }
 

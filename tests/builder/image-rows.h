@@ -1529,7 +1529,15 @@
   "0x50000:4000000000060000",
   NULL },
 { "l2-entry-compressed-subclusters", "extended-l2",
-  "A compressed cluster with subclusters.", "0x40000:4000000000050000",
+  "A compressed cluster, of which all bytes are 7, with subclusters.",
+  "0x40000:4000000000050000 0x50000:edc1210100000080a0e8ffc71e010a "
+  "0x5004e:6a",
+  NULL },
+{ "l2-entry-compressed-long", "extended-l2",
+  "The same without subclusters in the last cluster of the file, with sectors "
+  "enough for two.",
+  "0x40430:7fc00000002800000000000000000000 "
+  "0x280000:edc1210100000080a0e8ffc71e010a 0x28004e:6a",
   NULL },
 { "l2-entry-subclusters-both", "extended-l2",
   "A subcluster is allocated and zero.", "0x40008:00000001ffffffff", NULL },

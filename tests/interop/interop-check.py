@@ -31,7 +31,8 @@ TIMEOUT = 300
 # clusters that QEMU cannot reach because of damage elsewhere are leaks, too.
 DISKS = ('l1-entry-not-copied', 'l2-entry-not-copied', 'refcount-guest-0',
          'refcount-guest-2', 'refcount-nothing-1', 'snapshot-extra-data-8',
-         'in-use-damaged', 'l1-on-directory')
+         'in-use-damaged', 'l1-on-directory', 'l2-entry-compressed-long',
+         'l2-entry-compressed-subclusters')
 
 # Images that keep qemu-img busy for too long.
 TOO_LARGE = re.compile('sparse-|many-|file-15-tib|extension-8125-times')
@@ -347,6 +348,23 @@ def ends_clean(image, problem):
     return json.loads(done.stdout)[-1]['type'] == 0
 
 
+def can_be_copied(path):
+    """Returns whether QEMU reads all of the disk."""
+    new = os.path.join(findings.IMAGES, 'new.qcow2')
+    return run('qemu-img', 'convert', '-f', 'qcow2', '-O', 'qcow2', path,
+               new).returncode == 0
+
+
+def is_readable(image, _):
+    return can_be_copied(image.path)
+
+
+def is_lost_by_repair(image, _):
+    copy = image.copy()
+    run('qemu-img', 'check', '-r', 'all', '-f', 'qcow2', copy)
+    return can_be_copied(image.path) and not can_be_copied(copy)
+
+
 VISIBLE = {
     'QEMU opens the image without bitmaps, and says nothing; the first write '
     'may fail and mark the image corrupt': has_silently_no_bitmaps,
@@ -387,6 +405,12 @@ VISIBLE = {
     'inconsistent and does not use its contents': is_inconsistent,
     'QEMU reads zeroes there and takes that part of the disk for clean':
         ends_clean,
+    'QEMU reads this part of the disk if the data end before the last of '
+    'their sectors, and their end is in the file': is_readable,
+    'QEMU reads this part of the disk, but does not count the reference to '
+    'its data': is_readable,
+    'QEMU counts the cluster as leaked, but it is in use: qemu-img check -r '
+    'would free it, and the data would be lost': is_lost_by_repair,
 }
 
 
@@ -666,7 +690,8 @@ NEEDED = list(VISIBLE) + list(PRECONDITIONS) + [
     ('hide', 'BEXT-03'), ('hide', 'BDIR-05'), ('take out', 'BTAB-01'),
     ('in vain', 'EXT-12'), ('remove', 'BDIR-07'), ('remove', 'BDIR-09'),
     ('remove', 'BTAB-05'), ('convert', 'OVL-01'), ('convert', 'OVL-02'),
-    ('convert', 'HDR-18'), ('repair', 'HDR-18'), ('repair', 'HDR-19'),
+    ('convert', 'HDR-18'), ('convert', 'L2-07'),
+    ('repair', 'HDR-18'), ('repair', 'HDR-19'),
     ('repair', 'HDR-21'), ('repair', 'REF-01'), ('repair', 'L1-04'),
     ('repair', 'L2-04'), ('repair', 'RC-01'), ('repair', 'RC-02'),
     ('repair', 'SNAP-01')]
