@@ -49,6 +49,10 @@ static const Problem problems[QCOW2_N_PROBLEMS] = {
       "is compressed, with an offset from 2^56 on" },
   [QCOW2_PROBLEM_OTHER_OFFSET]
   = { QCOW2_NO_RULE, QCOW2_L2_12, "leads to another offset in the data file" },
+  [QCOW2_PROBLEM_SEVERAL_OFFSETS]
+  = { QCOW2_NO_RULE, QCOW2_L2_12,
+      "is in a table of several L1 entries, and leads to the offset of only "
+      "one of them in the data file" },
 };
 
 /* A run of faulty entries. */
@@ -172,7 +176,9 @@ get_rule (const Qcow2MappingReport *report, Qcow2Problem problem,
 {
   if (problem == QCOW2_PROBLEM_COPIED && report->is_dirty)
     return is_l1 ? QCOW2_L1_04_DIRTY : QCOW2_L2_04_DIRTY;
-  if (problem == QCOW2_PROBLEM_OTHER_OFFSET && !report->is_raw)
+  if ((problem == QCOW2_PROBLEM_OTHER_OFFSET
+       || problem == QCOW2_PROBLEM_SEVERAL_OFFSETS)
+      && !report->is_raw)
     return QCOW2_L2_12_NOT_RAW;
 
   return is_l1 ? problems[problem].l1_rule : problems[problem].l2_rule;

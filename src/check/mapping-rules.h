@@ -28,7 +28,9 @@ typedef enum
   QCOW2_PROBLEM_ZERO_VERSION_2,
   QCOW2_PROBLEM_ZERO_EXTENDED,
   QCOW2_PROBLEM_COMPRESSED_FAR,
-  QCOW2_PROBLEM_OTHER_OFFSET, /* in the data file than on the disk */
+  QCOW2_PROBLEM_OTHER_OFFSET,    /* in the data file than on the disk */
+  QCOW2_PROBLEM_SEVERAL_OFFSETS, /* the same for all but one of several guest
+                                    offsets */
   QCOW2_N_PROBLEMS
 } Qcow2Problem;
 

@@ -1566,6 +1566,22 @@
   "header.autoclear_features:0000000000000003 0x30000:8000000000050000 "
   "0x50000:8000000000000000",
   NULL },
+{ "l2-entry-several-data-offsets", "four-entries",
+  "Two L1 entries lead to the table of an L2 entry that leads to the first of "
+  "their offsets in the external data file.",
+  "header.incompatible_features:0000000000000004 "
+  "0x40e:0002 0x600:0000000000000e000000000000000e00 0xa00:0000000000000000 "
+  "0xa08:00000000000000000000000000000000 0xdf8:0000000000000000 "
+  "0xe00:8000000000000000 0xe18:0000000000000000",
+  NULL },
+{ "l2-entry-several-raw-offsets", "four-entries",
+  "The same in a data file that is raw.",
+  "header.incompatible_features:0000000000000004 "
+  "header.autoclear_features:0000000000000003 "
+  "0x40e:0002 0x600:0000000000000e000000000000000e00 0xa00:0000000000000000 "
+  "0xa08:00000000000000000000000000000000 0xdf8:0000000000000000 "
+  "0xe00:8000000000000000 0xe18:0000000000000000",
+  NULL },
 { "snapshot-extra-data-8", "snapshot",
   "A snapshot with 8 bytes of extra data, too few for version 3.",
   "0x50024:00000008", NULL },
