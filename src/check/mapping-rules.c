@@ -201,6 +201,54 @@ get_complaint (Qcow2Problem problem, const Qcow2FaultyEntry *entry)
       is_copied ? "has" : "lacks", entry->host, entry->refcount);
 }
 
+#define MASK(record, type, member)                                            \
+  qcow2_field_get_mask (QCOW2_FIELD (record, type, member))
+
+/* Returns the bits of an entry that are wrong if it has PROBLEM: the only
+ * right value is the one with all of them clear, or with the copied flag
+ * changed.  Returns 0 if there is more than one right value, or none. */
+static guint64
+get_wrong_bits (const Qcow2MappingReport *report, Qcow2Problem problem,
+                gboolean is_l1)
+{
+  const guint64 all_zeroes
+      = MASK (qcow2_l2_entry_record, Qcow2L2Entry, all_zeroes);
+  const gboolean is_extended = (report->image->header.incompatible_features
+                                & QCOW2_INCOMPATIBLE_EXTENDED_L2)
+                               != 0;
+
+  if (problem == QCOW2_PROBLEM_COPIED
+      || problem == QCOW2_PROBLEM_COMPRESSED_COPIED)
+    return is_l1 ? MASK (qcow2_l1_entry_record, Qcow2L1Entry, copied)
+                 : MASK (qcow2_l2_entry_record, Qcow2L2Entry, copied);
+  if (problem == QCOW2_PROBLEM_ZERO_VERSION_2)
+    return all_zeroes;
+  if (problem == QCOW2_PROBLEM_RESERVED && is_l1)
+    return MASK (qcow2_l1_entry_record, Qcow2L1Entry, reserved_low)
+           | MASK (qcow2_l1_entry_record, Qcow2L1Entry, reserved_high);
+  if (problem == QCOW2_PROBLEM_RESERVED
+      || problem == QCOW2_PROBLEM_ZERO_EXTENDED)
+    return MASK (qcow2_l2_entry_record, Qcow2L2Entry, reserved_low)
+           | MASK (qcow2_l2_entry_record, Qcow2L2Entry, reserved_high)
+           | (is_extended ? all_zeroes : 0);
+
+  return 0;
+}
+
+/* Sets the only right value of FINDING, about ENTRY with PROBLEM, if there is
+ * just one. */
+static void
+allow (const Qcow2MappingReport *report, Qcow2Problem problem,
+       const Qcow2FaultyEntry *entry, Qcow2Finding *finding)
+{
+  const guint64 wrong = get_wrong_bits (report, problem, entry->is_l1);
+
+  if (wrong != 0)
+    qcow2_finding_allow (finding, problem == QCOW2_PROBLEM_COPIED
+                                      ? entry->raw ^ wrong
+                                      : entry->raw & ~wrong);
+}
+
 /* Returns the number of bytes of the disk that the entries of RUN map.  The
  * last table maps more than the disk has; a snapshot may have another size. */
 static guint64
@@ -240,13 +288,14 @@ end_run (Qcow2MappingReport *report, Qcow2Problem problem)
         more = g_strdup_printf (", like the next " QCOW2_U64_FORMAT ",",
                                 run->n - 1);
     }
-  qcow2_findings_add (report->findings, &subject, rule, first->pointer,
-                      first->raw,
-                      "entry " QCOW2_HEX_FORMAT "%s %s: " QCOW2_HEX_FORMAT
-                      " bytes at guest offset " QCOW2_HEX_FORMAT "%s",
-                      first->raw, more != NULL ? more : "", complaint,
-                      get_guest_length (report, run), first->guest,
-                      whose != NULL ? whose : "");
+  Qcow2Finding *finding = qcow2_findings_add (
+      report->findings, &subject, rule, first->pointer, first->raw,
+      "entry " QCOW2_HEX_FORMAT "%s %s: " QCOW2_HEX_FORMAT
+      " bytes at guest offset " QCOW2_HEX_FORMAT "%s",
+      first->raw, more != NULL ? more : "", complaint,
+      get_guest_length (report, run), first->guest,
+      whose != NULL ? whose : "");
+  allow (report, problem, first, finding);
   run->n = 0;
 }
 

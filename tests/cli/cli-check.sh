@@ -722,6 +722,24 @@ image flags-all-ones
 tool check --output=json "$image"
 expect_json 'JSON: the flags that two findings allow' 2 '.problems
   | map(select(.rule == "BDIR-08")) | map(.allowed) == ["3", "3"]'
+while read -r name rule value allowed; do
+  image "$name"
+  tool check --output=json "$image"
+  check "JSON: the only right entry: $name" test "$(jq -r --arg rule "$rule" \
+    '.problems | map(select(.rule == $rule))[0].allowed' "$out")" \
+    = "$(printf %u "0x$allowed")"
+  check "JSON: the wrong entry: $name" grep -qF \
+    "\"value\": $(printf %u "0x$value")," "$out"
+done << END
+l1-entry-reserved-bit L1-01 8000000000040001 8000000000040000
+l1-entry-not-copied L1-04 40000 8000000000040000
+l1-entry-not-copied-dirty L1-04 40000 8000000000040000
+l2-entry-reserved-bit L2-01 8000000000050002 8000000000050000
+l2-entry-extended-bit-0 L2-01 8000000000050001 8000000000050000
+l2-entry-not-copied L2-04 50000 8000000000050000
+l2-entry-compressed-copied L2-05 c000000000050000 4000000000050000
+l2-entry-zero-version-2 L2-10 8000000000070001 8000000000070000
+END
 image name-size-1023-misframed
 tool check --output=json "$image"
 expect_json 'JSON: no value' 2 'any(.problems[]; .rule == "BDIR-02"
