@@ -24,8 +24,8 @@
   "QEMU takes all bitmaps for inconsistent, hides them, and drops them when " \
   "it opens the image for writing"
 #define UNREADABLE                                                            \
-  "QEMU does not read this part of the disk, and marks the image corrupt "    \
-  "when it is to write it"
+  "QEMU does not read this part of the disk: if it tries while the image is " \
+  "open for writing, it marks the image corrupt (version 2 has no such mark)"
 #define LOST                                                                  \
   "QEMU reads zeroes after the end of the file: this part of the disk is "    \
   "lost"

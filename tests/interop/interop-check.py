@@ -32,7 +32,8 @@ TIMEOUT = 300
 DISKS = ('l1-entry-not-copied', 'l2-entry-not-copied', 'refcount-guest-0',
          'refcount-guest-2', 'refcount-nothing-1', 'snapshot-extra-data-8',
          'in-use-damaged', 'l1-on-directory', 'l2-entry-compressed-long',
-         'l2-entry-compressed-subclusters')
+         'l2-entry-compressed-subclusters', 'l2-entry-subclusters-both',
+         'l2-entry-zero-version-2')
 
 # Images that keep qemu-img busy for too long.
 TOO_LARGE = re.compile('sparse-|many-|file-15-tib|extension-8125-times')
@@ -365,6 +366,18 @@ def is_lost_by_repair(image, _):
     return can_be_copied(image.path) and not can_be_copied(copy)
 
 
+def is_corrupt_when_read(image, problem):
+    guest = re.search('at guest offset (0x[0-9a-f]+)$', problem['message'])
+    if guest is None:
+        return True # a snapshot has it
+    copy = image.copy()
+    done = run('qemu-io', '-f', 'qcow2', '-c', 'read %s 512' % guest.group(1),
+               copy)
+    data = json.loads(qemu_info(copy).stdout)['format-specific']['data']
+    return b'read failed' in done.stdout + done.stderr \
+        and data.get('corrupt', data['compat'] == '0.10')
+
+
 VISIBLE = {
     'QEMU opens the image without bitmaps, and says nothing; the first write '
     'may fail and mark the image corrupt': has_silently_no_bitmaps,
@@ -405,6 +418,9 @@ VISIBLE = {
     'inconsistent and does not use its contents': is_inconsistent,
     'QEMU reads zeroes there and takes that part of the disk for clean':
         ends_clean,
+    'QEMU does not read this part of the disk: if it tries while the image is '
+    'open for writing, it marks the image corrupt (version 2 has no such '
+    'mark)': is_corrupt_when_read,
     'QEMU reads this part of the disk if the data end before the last of '
     'their sectors, and their end is in the file': is_readable,
     'QEMU reads this part of the disk, but does not count the reference to '
