@@ -10,6 +10,7 @@
 #include <malloc.h>
 #endif
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/dispatch.h"
@@ -88,9 +89,11 @@ fill_standard_descriptors (void)
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
     {
       const int access = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+      struct stat st;
 
       /* The lowest descriptor that is closed is FD. */
-      if (fcntl (fd, F_GETFD) < 0 && open ("/dev/null", access) != fd)
+      if (fstat (fd, &st) < 0 && errno == EBADF
+          && open ("/dev/null", access) != fd)
         return FALSE;
     }
 
