@@ -333,6 +333,7 @@ dist_programs = \
 # Those that run most of the lines, few of which need a program of their own.
 coverage_tests = \
 	%D%/cli/cli-edit.sh \
+	%D%/cli/cli-layers.sh \
 	$(program_tests)
 
 .PHONY: check-coverage check-dist check-unit check-sanitizers check-valgrind
