@@ -46,7 +46,7 @@ typedef struct
   guint8 *used;       /* bits: the clusters that were marked; NULL if none */
 
   guint32 **pages; /* of counts that do not fit into MAP, by cluster; each is
-                      NULL or an array of QCOW2_CENSUS_PAGE */
+                      NULL or has a count for each of its clusters */
   guint n_pages;   /* that are not NULL */
   gboolean is_crowded;   /* there would be too many pages: count again with
                             fewer clusters */

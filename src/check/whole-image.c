@@ -353,12 +353,12 @@ check_entry (Check *check, TableWalk *walk, guint64 index, const guint8 *bytes,
                                        ? QCOW2_PROBLEM_COMPRESSED_LONG
                                        : QCOW2_PROBLEM_OUTSIDE);
   /* QEMU, block/qcow2-cluster.c: qcow2_get_host_offset. */
-  if (check->has_data_file && mapping.length > 0
-      && mapping.type != QCOW2_CLUSTER_COMPRESSED
-      && (mapping.offset != entry.guest || table->n_active > 1))
-    problems |= QCOW2_PROBLEM_BIT (mapping.offset != entry.guest
-                                       ? QCOW2_PROBLEM_OTHER_OFFSET
-                                       : QCOW2_PROBLEM_SEVERAL_OFFSETS);
+  const gboolean is_in_data_file = check->has_data_file && mapping.length > 0
+                                   && mapping.type != QCOW2_CLUSTER_COMPRESSED;
+  if (is_in_data_file && mapping.offset != entry.guest)
+    problems |= QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_OTHER_OFFSET);
+  else if (is_in_data_file && table->n_active > 1)
+    problems |= QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_SEVERAL_OFFSETS);
   if (!check->is_first)
     problems = 0;
   pass_problems (check, problems, table->n, &entry);
