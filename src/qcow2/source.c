@@ -195,13 +195,17 @@ byte_window_get (ByteWindow *window, guint64 offset, gsize len,
       && len <= window->len - (offset - window->start))
     return window->bytes + (offset - window->start);
 
-  /* A large block may include a bad sector, or extend beyond the end of a file
-   * that shrank.  The bytes before that point are used.  If there are none, a
-   * smaller read may succeed because it leaves out the bad sector. */
+  /* What is read next may be elsewhere, so a whole block is read only where a
+   * reader goes on.  It may include a bad sector, or extend beyond the end of a
+   * file that shrank.  The bytes before that point are used.  If there are
+   * none, a smaller read may succeed because it leaves out the bad sector. */
+  const gboolean goes_on = window->len > 0 && offset >= window->start
+                           && offset - window->start <= window->len;
   const gsize block = (gsize) MIN (window->end - offset, BYTE_WINDOW_SIZE);
   const gsize page
       = (gsize) (BYTE_SOURCE_SECTOR_SIZE - offset % BYTE_SOURCE_SECTOR_SIZE);
-  const gsize sizes[] = { block, CLAMP (page, len, block), len };
+  const gsize sector = CLAMP (page, len, block);
+  const gsize sizes[] = { goes_on ? block : sector, sector, len };
 
   window->start = offset;
   for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)

@@ -39,6 +39,10 @@ IO_ERROR = 'cannot read: %s [FILE-04]' % os.strerror(5)
 SHRANK = 'the file shrank from %d bytes while it was read [FILE-05]'
 MESSAGE = re.compile(r'qcow2tool: (\S+): 0x([0-9a-f]+): ([A-Za-z0-9 \']+): (.*)')
 
+# The most messages about reads: those after which it goes on, and the
+# one that ends it.
+MOST_TOLD = 10 + 1
+
 # The command lines for all images but the first.
 FEW = ['header --output=json', 'extensions', 'extensions --output=json',
        'bitmaps --list --long', 'bitmap-table --output=jsonl', 'dump',
@@ -163,7 +167,7 @@ class Way:
                 complain(what + ': not about the image:', line)
             if reason == IO_ERROR and int(match.group(2), 16) not in met:
                 complain(what + ': no read failed there:', line, sorted(met))
-        if told == 0 or told > 10:
+        if told == 0 or told > MOST_TOLD:
             complain(what + ': not reported', reason, run.messages)
 
     def check_text(self, what, run):

@@ -717,14 +717,30 @@ test_window_end (void)
 }
 
 static void
+assert_last_read (const Fake *fake, guint64 start, guint64 len)
+{
+  g_assert_cmpuint (fake->last_start, ==, start);
+  g_assert_cmpuint (fake->last_len, ==, len);
+}
+
+/* The first read ends with the sector, or with what is asked for.  A block is
+ * read where a reader goes on, and nowhere else. */
+static void
 test_window_block (void)
 {
   Fake fake = FAKE (1000000);
   g_autoptr (ByteWindow) window = byte_window_new (&fake.base, 1000000);
 
   assert_window_gives (window, 5000, 8);
-  g_assert_cmpuint (fake.last_start, ==, 5000);
-  g_assert_cmpuint (fake.last_len, ==, BYTE_WINDOW_SIZE);
+  assert_last_read (&fake, 5000, 8192 - 5000);
+  assert_window_gives (window, 8190, 4);
+  assert_last_read (&fake, 8190, BYTE_WINDOW_SIZE);
+  assert_window_gives (window, 8190 + BYTE_WINDOW_SIZE, 8);
+  assert_last_read (&fake, 8190 + BYTE_WINDOW_SIZE, BYTE_WINDOW_SIZE);
+  assert_window_gives (window, 500000, 5000);
+  assert_last_read (&fake, 500000, 5000);
+  assert_window_gives (window, 600001, 8);
+  assert_last_read (&fake, 600001, 602112 - 600001);
 }
 
 /* Bytes that were read with their neighbours are not read again. */
@@ -736,10 +752,11 @@ test_window_neighbours (void)
 
   assert_window_gives (window, 5000, 8);
   assert_window_gives (window, 5008, 24);
+  g_assert_cmpuint (fake.n_reads, ==, 1);
   assert_window_gives (window, 5000, BYTE_WINDOW_SIZE);
   assert_window_gives (window, 5000 + BYTE_WINDOW_SIZE - 1, 1);
   assert_window_gives (window, 5000 + BYTE_WINDOW_SIZE, 0);
-  g_assert_cmpuint (fake.n_reads, ==, 1);
+  g_assert_cmpuint (fake.n_reads, ==, 2);
 }
 
 /* Bytes in the window are returned without another read, in whole units. */
@@ -751,7 +768,7 @@ test_window_some (void)
   const gsize most = BYTE_WINDOW_SIZE - 8;
   gsize n = 0;
 
-  assert_window_gives (window, 5000, 8);
+  assert_window_gives (window, 5000, BYTE_WINDOW_SIZE);
   const guint8 *bytes
       = byte_window_get_available (window, 5001, 8, 200000, &n, "thing", NULL);
   g_assert_cmpuint (n, ==, most);
