@@ -88,9 +88,10 @@ check "jq reads an object per image" \
 
 # The schema detects errors.  Each row changes a valid document.
 
-# expect_changes WHAT: the document in good matches the schema, also after jq
-# has read it, although jq before 1.7 rounds large numbers.  With any of the
-# changes on standard input it does not match.
+# expect_changes WHAT [FILTER]: the document in good matches the schema, also
+# after jq has read it, although jq before 1.7 rounds large numbers.  With any
+# of the changes on standard input it does not match.  FILTER makes it shorter
+# before that.
 expect_changes ()
 {
   local changes documents filter i
@@ -98,10 +99,11 @@ expect_changes ()
   expect_schema "$1" any "$tmp/good"
   jq . "$tmp/good" > "$tmp/same"
   expect_schema "$1 after jq" any "$tmp/same"
+  jq "${2-.}" "$tmp/good" > "$tmp/short"
   mapfile -t changes
   # One run of jq prints a line for each change.
   printf -v filter ', (%s)' "${changes[@]}"
-  mapfile -t documents < <(jq -c "${filter:2}" "$tmp/good")
+  mapfile -t documents < <(jq -c "${filter:2}" "$tmp/short")
   for i in "${!changes[@]}"; do
     printf 'the schema refuses %s: %s\t%s\n' "$1" "${changes[i]}" \
       "${documents[i]}"
@@ -171,7 +173,8 @@ tool check --output=json "$image"
 jq '.problems[].value = null' "$out" > "$tmp/good"
 check 'findings are left out' \
   test "$(jq '[.problems[] | select(has("suppressed"))] | length' "$out")" = 3
-expect_changes check << 'END'
+expect_changes check \
+  '.problems |= .[:2] + map(select(has("suppressed")))' << 'END'
 del(.problems[0].consequence)
 del(.problems[0].remedy)
 .problems[0].consequence = ""
