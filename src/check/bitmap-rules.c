@@ -286,3 +286,32 @@ qcow2_bitmap_check (const Qcow2Bitmap *bitmap, const Qcow2Header *header,
   check_extra_data (c);
   check_name (c, first_with_name, first_with_c_name);
 }
+
+/* Returns whether QEMU refuses an image for the fields of BITMAP, whose name
+ * was not read: when it reads the directory or, if AT_LOAD, when it loads the
+ * bitmap.  HEADER is the header of the image. */
+gboolean
+qcow2_bitmap_head_is_refused (const Qcow2Bitmap *bitmap,
+                              const Qcow2Header *header, gboolean at_load)
+{
+  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
+  g_autoptr (GBytes) no_name = g_bytes_new_static ("", 0);
+  Qcow2Bitmap nameless = *bitmap;
+
+  nameless.name = no_name;
+  qcow2_bitmap_check (&nameless, header, G_MAXUINT64, bitmap->index,
+                      bitmap->index, FALSE, findings);
+
+  for (guint i = 0; i < QCOW2_N_RULES; i++)
+    {
+      const Qcow2RuleUse *use = qcow2_findings_get_use (findings, i);
+      const Qcow2Effect effect = qcow2_rules[i].effect;
+
+      if (use->n > 0
+          && (effect == QCOW2_EFFECT_REFUSED
+              || (at_load && effect == QCOW2_EFFECT_AT_LOAD && use->loaded)))
+        return TRUE;
+    }
+
+  return FALSE;
+}

@@ -12,6 +12,9 @@ void qcow2_bitmap_check (const Qcow2Bitmap *bitmap, const Qcow2Header *header,
                          guint64 file_size, guint64 first_with_name,
                          guint64 first_with_c_name, gboolean is_rewritten,
                          Qcow2Findings *findings);
+gboolean qcow2_bitmap_head_is_refused (const Qcow2Bitmap *bitmap,
+                                       const Qcow2Header *header,
+                                       gboolean at_load);
 Qcow2Subject qcow2_bitmap_get_subject (const Qcow2Bitmap *bitmap);
 
 G_END_DECLS

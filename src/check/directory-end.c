@@ -7,33 +7,6 @@
 #include "check/bitmap-rules.h"
 #include "qcow2/arithmetic.h"
 
-/* Returns whether QEMU accepts the fields of BITMAP, whose name was not
- * read. */
-static gboolean
-is_acceptable (const Qcow2Header *header, Qcow2Bitmap *bitmap)
-{
-  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-  g_autoptr (GBytes) no_name = g_bytes_new_static ("", 0);
-
-  bitmap->name = no_name;
-  qcow2_bitmap_check (bitmap, header, G_MAXUINT64, bitmap->index,
-                      bitmap->index, FALSE, findings);
-  bitmap->name = NULL;
-
-  for (guint i = 0; i < QCOW2_N_RULES; i++)
-    {
-      const Qcow2RuleUse *use = qcow2_findings_get_use (findings, i);
-      const Qcow2Effect effect = qcow2_rules[i].effect;
-
-      if (use->n > 0
-          && (effect == QCOW2_EFFECT_REFUSED
-              || (effect == QCOW2_EFFECT_AT_LOAD && use->loaded)))
-        return FALSE;
-    }
-
-  return TRUE;
-}
-
 /* Stores in *SOUND whether the directory that EXTENSION points to extends
  * beyond the end of the file of SOURCE and is still acceptable to QEMU, which
  * reads zeroes there.  Only the last entry may be truncated, and zeroes must
@@ -76,8 +49,8 @@ qcow2_directory_ends_in_zeroes (ByteSource *source, const Qcow2Header *header,
       left -= padded;
       if (left == 0)
         {
-          *sound
-              = n == extension->nb_bitmaps && is_acceptable (header, &bitmap);
+          *sound = n == extension->nb_bitmaps
+                   && !qcow2_bitmap_head_is_refused (&bitmap, header, TRUE);
           return TRUE;
         }
     }

@@ -29,26 +29,6 @@ seems_to_fit (const Qcow2Bitmap *bitmap, guint64 left)
   return in_qemu > G_MAXINT32 || in_qemu <= left;
 }
 
-/* Returns whether QEMU accepts the fields of BITMAP, whose name was not
- * read. */
-static gboolean
-is_acceptable (const Qcow2Header *header, Qcow2Bitmap *bitmap)
-{
-  g_autoptr (Qcow2Findings) findings = qcow2_findings_new ();
-  g_autoptr (GBytes) no_name = g_bytes_new_static ("", 0);
-  gboolean accepted = TRUE;
-
-  bitmap->name = no_name;
-  qcow2_bitmap_check (bitmap, header, G_MAXUINT64, bitmap->index,
-                      bitmap->index, FALSE, findings);
-  bitmap->name = NULL;
-  for (guint i = 0; i < QCOW2_N_RULES && accepted; i++)
-    accepted = qcow2_rules[i].effect != QCOW2_EFFECT_REFUSED
-               || qcow2_findings_get_use (findings, i)->n == 0;
-
-  return accepted;
-}
-
 /* Returns what QEMU says about BITMAP, an entry without extra data that it
  * does not accept, or NULL if the name cannot be read. */
 static GBytes *
@@ -97,7 +77,7 @@ qcow2_entries_get_refusal (const Qcow2Image *image)
         return say ("Broken bitmap directory");
       if (bitmap.extra_data_size != 0)
         return say ("Bitmap extra data is not supported");
-      if (!is_acceptable (&image->header, &bitmap))
+      if (qcow2_bitmap_head_is_refused (&bitmap, &image->header, FALSE))
         return refuse_entry (&bitmap, window);
 
       const guint64 size
