@@ -323,7 +323,7 @@ patch 0x28 0000000100000000
 truncate -s 9G "$image"
 patch 0x100000000 8000000000050000
 patch 0x13ffffff8 8000000000060000
-patch 0x140000000 8000000000070000
+patch 0x1fffffff8 8000000000070000
 limit_memory
 (
   if [ "$memory" != 0 ]; then
@@ -341,11 +341,11 @@ index offset flags value guest_offset
 0 0x50000 copied 0x8000000000050000 0x0
 134217727 0x60000 copied 0x8000000000060000 -
 END
-tool table l1 --used --start=134217728 --count=1G "$image"
+tool table l1 --used --start=503316480 --count=1G "$image"
 squeeze
 expect_answer 'the rest of a table of 4 GiB' << 'END'
 index offset flags value guest_offset
-134217728 0x70000 copied 0x8000000000070000 -
+536870911 0x70000 copied 0x8000000000070000 -
 END
 
 done_testing

@@ -845,7 +845,7 @@ def check_info(schema_path):
     for line in sys.stdin.buffer:
         answer = parse('info', line)
         kind = 'unread-info' if 'error' in answer else 'info'
-        schemas[kind].validate(answer['filename'], answer)
+        schemas[kind].validate(answer['filename'], thin(answer))
 
 
 def check_stream(*paths):

@@ -441,7 +441,7 @@ if command -v groff > /dev/null || command -v man > /dev/null; then
     file=$builddir/doc/$page
     [ -e "$file" ] || file=$srcdir/doc/$page
     n=$(format_page "$file" | wc -l)
-    check "$page is formatted" [ "$n" -gt 100 ]
+    check "$page is formatted" [ "$n" -gt 50 ]
     check "$page has at most $max_lines lines" [ "$n" -le "$max_lines" ]
   done
 else

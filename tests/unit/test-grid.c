@@ -333,7 +333,7 @@ static void
 test_values (gconstpointer data)
 {
   const char *base = data;
-  const guint step = RUNNING_SLOWLY ? 181 : RUNNING_SANITIZED ? 27 : 3;
+  const guint step = RUNNING_SLOWLY ? 181 : RUNNING_SANITIZED ? 27 : 9;
   const guint first = choose_first (step);
   g_autoptr (Image) image = image_build (base);
 
@@ -439,7 +439,7 @@ static void
 test_pair (gconstpointer data)
 {
   const guint i = GPOINTER_TO_UINT (data);
-  const guint factor = RUNNING_SLOWLY ? 243 : RUNNING_SANITIZED ? 27 : 3;
+  const guint factor = RUNNING_SLOWLY ? 243 : RUNNING_SANITIZED ? 27 : 9;
   const guint step = MAX (pairs[i].step, 2) * factor;
   const guint first = choose_first (step);
   const Field *offset = &pairs[i].offset;
