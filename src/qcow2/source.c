@@ -196,8 +196,8 @@ byte_window_get (ByteWindow *window, guint64 offset, gsize len,
     return window->bytes + (offset - window->start);
 
   /* What is read next may be elsewhere, so a whole block is read only where a
-   * reader goes on.  It may include a bad sector, or extend beyond the end of a
-   * file that shrank.  The bytes before that point are used.  If there are
+   * reader goes on.  It may include a bad sector, or extend beyond the end of
+   * a file that shrank.  The bytes before that point are used.  If there are
    * none, a smaller read may succeed because it leaves out the bad sector. */
   const gboolean goes_on = window->len > 0 && offset >= window->start
                            && offset - window->start <= window->len;
