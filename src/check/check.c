@@ -489,15 +489,23 @@ conclude (const Check *check, const Qcow2Directory *directory,
     *verdict = (Qcow2Verdict){ QCOW2_EFFECT_UNKNOWN, QCOW2_FILE_04 };
 }
 
-/* Returns whether QEMU can repair the image, whose dirty bit is set, when it
- * opens it for writing: NUMBERS are known, and nothing is wrong with it but
- * refcounts and flags that follow from them.  (QEMU, block/qcow2.c:
- * qcow2_do_open.) */
-static gboolean
-is_repairable (const Check *check, const Qcow2CheckNumbers *numbers)
+/* Updates VERDICT, on an image that QEMU opens for writing only if it can
+ * repair it.  It can if NUMBERS are known, and nothing is wrong with the image
+ * but refcounts and flags that follow from them.  If it has, it rewrites the
+ * header, for which there may be no room.  (QEMU, block/qcow2.c:
+ * qcow2_do_open, qcow2_co_check_locked.) */
+static void
+try_repair (const Check *check, const Qcow2CheckNumbers *numbers,
+            Qcow2Verdict *verdict)
 {
-  return numbers->check_errors == 0
-         && qcow2_findings_get_n_errors (check->findings) == 0;
+  const Qcow2Findings *findings = check->findings;
+
+  if (numbers->check_errors != 0 || qcow2_findings_get_n_errors (findings) > 0)
+    return;
+
+  *verdict = qcow2_findings_get_use (findings, QCOW2_HDR_31_DIRTY)->n > 0
+                 ? (Qcow2Verdict){ QCOW2_EFFECT_READ_ONLY, QCOW2_HDR_31_DIRTY }
+                 : (Qcow2Verdict) QCOW2_VERDICT_INIT;
 }
 
 /* Checks the disk itself, and stores in *NUMBERS what qemu-img check counts.
@@ -558,9 +566,8 @@ qcow2_image_check (const Qcow2Image *image, Qcow2Findings *findings,
   if (verdict != NULL)
     conclude (&check, directory, verdict);
   if (verdict != NULL && numbers != NULL
-      && verdict->effect == QCOW2_EFFECT_REPAIRED
-      && is_repairable (&check, numbers))
-    *verdict = (Qcow2Verdict) QCOW2_VERDICT_INIT;
+      && verdict->effect == QCOW2_EFFECT_REPAIRED)
+    try_repair (&check, numbers, verdict);
 
   qcow2_cluster_check_free (check.clusters);
   byte_window_free (check.window);

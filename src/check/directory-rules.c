@@ -143,7 +143,7 @@ check_directory (const Qcow2Directory *directory, Qcow2Findings *findings,
   /* HDR-31: QEMU rewrites the header when it rewrites the directory. */
   return !qcow2_directory_is_rewritten (directory)
          || qcow2_image_header_is_rewritten (image)
-         || qcow2_image_check_room (image, findings, error);
+         || qcow2_image_check_room (image, QCOW2_HDR_31, findings, error);
 }
 
 /* Opens the bitmap directory of IMAGE as qcow2_directory_open () does, checks
@@ -159,6 +159,25 @@ qcow2_directory_open_checked (const Qcow2Image *image, Qcow2Findings *findings,
     return NULL;
 
   return g_steal_pointer (&directory);
+}
+
+/* Returns whether FINDINGS says that entries of the bitmap directory, or their
+ * names, cannot be read. */
+gboolean
+qcow2_directory_breaks_off (const Qcow2Findings *findings)
+{
+  static const Qcow2RuleIndex rules[]
+      = { QCOW2_BDIR_01,      QCOW2_BDIR_01_FILE, QCOW2_BDIR_01_SHORTER,
+          QCOW2_BDIR_02,      QCOW2_BDIR_02_FILE, QCOW2_BDIR_02_SHORTER,
+          QCOW2_BDIR_04_MORE, QCOW2_BDIR_21 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (rules); i++)
+    {
+      if (qcow2_findings_get_use (findings, rules[i])->n > 0)
+        return TRUE;
+    }
+
+  return FALSE;
 }
 
 /* Returns whether FINDINGS has an error in the structures that lead to the

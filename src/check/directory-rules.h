@@ -13,6 +13,7 @@ Qcow2Directory *qcow2_directory_open_checked (const Qcow2Image *image,
                                               GError **error);
 gboolean qcow2_directory_is_rewritten (const Qcow2Directory *directory);
 gboolean qcow2_directory_is_hidden (const Qcow2Findings *findings);
+gboolean qcow2_directory_breaks_off (const Qcow2Findings *findings);
 gboolean qcow2_directory_is_unknown (const Qcow2Directory *directory,
                                      const Qcow2Findings *findings);
 

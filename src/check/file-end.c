@@ -113,14 +113,15 @@ report (const Qcow2FileEnd *end, const Qcow2Image *image,
                               : end->needed > 0 ? QCOW2_FILE_09
                                                 : QCOW2_FILE_09_REFCOUNT;
   const guint64 size = byte_source_get_size (image->source);
+  const guint64 reached = MAX (end->needed, end->counted);
   const Qcow2Subject subject = QCOW2_SUBJECT (QCOW2_PART_HEADER, "image");
 
   qcow2_findings_move_to_front (
-      findings, qcow2_findings_add (findings, &subject, rule, size, 0,
+      findings, qcow2_findings_add (findings, &subject, rule, size, reached,
                                     "the file ends at " QCOW2_U64_FORMAT
                                     ", but clusters up to " QCOW2_U64_FORMAT
                                     " are in use: is the copy complete?",
-                                    size, MAX (end->needed, end->counted)));
+                                    size, reached));
 }
 
 /* Adds a finding to FINDINGS, before all others, if IMAGE refers to a cluster
@@ -144,6 +145,27 @@ qcow2_file_end_check (Qcow2FileEnd *end, const Qcow2Image *image,
   return was_read;
 }
 
+/* Takes back the finding that only refcounts lead to after the end of the
+ * file.  Returns the end of the last cluster of which they say so, or 0 if
+ * there is no such finding. */
+static guint64
+take_counted (Qcow2Findings *findings)
+{
+  for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
+    {
+      const Qcow2Finding *finding = qcow2_findings_get (findings, i);
+      const guint64 counted = finding->value;
+
+      if (finding->index != QCOW2_FILE_09_REFCOUNT)
+        continue;
+
+      qcow2_findings_remove (findings, i);
+      return counted;
+    }
+
+  return 0;
+}
+
 /* Adds a finding to FINDINGS, before all others, that IMAGE refers to clusters
  * up to host offset NEEDED, after the end of the file.  Does nothing if there
  * is such a finding. */
@@ -151,7 +173,8 @@ void
 qcow2_file_end_report (const Qcow2Image *image, guint64 needed,
                        Qcow2Findings *findings)
 {
-  const Qcow2FileEnd end = { .needed = needed };
+  const Qcow2FileEnd end
+      = { .needed = needed, .counted = take_counted (findings) };
 
   if (qcow2_findings_get_use (findings, QCOW2_FILE_09)->n == 0
       && qcow2_findings_get_use (findings, QCOW2_FILE_09_WRITER)->n == 0)

@@ -216,6 +216,22 @@ qcow2_findings_add_at (Qcow2Findings *findings, const Qcow2Subject *subject,
   return finding;
 }
 
+/* Takes back finding INDEX, which is the only one of its rule. */
+void
+qcow2_findings_remove (Qcow2Findings *findings, guint index)
+{
+  const Qcow2Finding *finding = qcow2_findings_get (findings, index);
+
+  g_assert (findings->uses[finding->index].n == 1);
+
+  findings->uses[finding->index] = (Qcow2RuleUse){ .n = 0 };
+  if (finding->severity == QCOW2_SEVERITY_ERROR)
+    findings->n_errors--;
+  find_count (findings, &qcow2_rules[finding->index], finding->subject.parts)
+      ->n--;
+  g_ptr_array_remove_index (findings->list, index);
+}
+
 /* Moves FINDING, which must be the finding that was added last, before all
  * others.  Does nothing if FINDING is NULL. */
 void

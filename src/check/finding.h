@@ -102,6 +102,7 @@ Qcow2Finding *
 qcow2_findings_add_at (Qcow2Findings *findings, const Qcow2Subject *subject,
                        Qcow2RuleIndex rule, const Qcow2Place *place,
                        const char *format, ...) G_GNUC_PRINTF (5, 6);
+void qcow2_findings_remove (Qcow2Findings *findings, guint index);
 void qcow2_findings_move_to_front (Qcow2Findings *findings,
                                    Qcow2Finding *finding);
 void qcow2_finding_allow (Qcow2Finding *finding, guint64 number);

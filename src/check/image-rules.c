@@ -90,28 +90,38 @@ measure_written_header (const Qcow2Image *image, guint64 *size, GError **error)
   return TRUE;
 }
 
-/* Returns whether QEMU rewrites the header of IMAGE when it opens the image
- * for writing, even if there are no bitmaps: the last thing that it does to
- * repair a dirty image is to clear the bit.  It also does if it rewrites the
- * bitmap directory. */
-gboolean
-qcow2_image_header_is_rewritten (const Qcow2Image *image)
+/* Returns whether QEMU rewrites the header of IMAGE whenever it opens the
+ * image for writing. */
+static gboolean
+is_always_rewritten (const Qcow2Image *image)
 {
   const Qcow2Header *h = &image->header;
 
   return (h->autoclear_features & ~QCOW2_AUTOCLEAR_KNOWN) != 0
-         || (h->incompatible_features & QCOW2_INCOMPATIBLE_DIRTY) != 0
          || (image->bitmaps_index != QCOW2_NO_INDEX
              && !image->extensions_ignored
              && !qcow2_header_bitmaps_are_consistent (h));
 }
 
-/* HDR-31: adds a finding to FINDINGS if the header of IMAGE, when QEMU
- * rewrites it, is too large for the first cluster.  The caller checks that
- * QEMU rewrites the header.  Fails with QCOW2_ERROR_READ. */
+/* Returns whether QEMU rewrites the header of IMAGE when it opens the image
+ * for writing, even if there are no bitmaps: the last thing that it does when
+ * it has repaired a dirty image is to clear the bit.  It also does if it
+ * rewrites the bitmap directory. */
 gboolean
-qcow2_image_check_room (const Qcow2Image *image, Qcow2Findings *findings,
-                        GError **error)
+qcow2_image_header_is_rewritten (const Qcow2Image *image)
+{
+  return is_always_rewritten (image)
+         || (image->header.incompatible_features & QCOW2_INCOMPATIBLE_DIRTY)
+                != 0;
+}
+
+/* HDR-31: adds a finding by RULE, one of its rows, to FINDINGS if the header
+ * of IMAGE, when QEMU rewrites it, is too large for the first cluster.  The
+ * caller checks that QEMU rewrites the header.  Fails with
+ * QCOW2_ERROR_READ. */
+gboolean
+qcow2_image_check_room (const Qcow2Image *image, Qcow2RuleIndex rule,
+                        Qcow2Findings *findings, GError **error)
 {
   guint64 size;
 
@@ -119,7 +129,7 @@ qcow2_image_check_room (const Qcow2Image *image, Qcow2Findings *findings,
     return FALSE;
 
   if (size > image->header.cluster_size)
-    qcow2_findings_add (findings, &header_alone, QCOW2_HDR_31, 0, 0,
+    qcow2_findings_add (findings, &header_alone, rule, 0, 0,
                         "with its extensions and names, as QEMU writes them, "
                         "it takes " QCOW2_U64_FORMAT
                         " bytes, more than the first cluster has",
@@ -228,7 +238,10 @@ check_extensions (Qcow2Image *image, Qcow2Findings *findings, GError **error)
   note_missing_names (image, findings);
   check_bitmaps_bit (image, findings);
   return !qcow2_image_header_is_rewritten (image)
-         || qcow2_image_check_room (image, findings, error);
+         || qcow2_image_check_room (
+             image,
+             is_always_rewritten (image) ? QCOW2_HDR_31 : QCOW2_HDR_31_DIRTY,
+             findings, error);
 }
 
 /* Opens the image in SOURCE, reads its header and header extensions, checks

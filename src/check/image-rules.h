@@ -12,7 +12,7 @@ G_BEGIN_DECLS
 Qcow2Image *qcow2_image_open_checked (ByteSource *source,
                                       Qcow2Findings *findings, GError **error);
 gboolean qcow2_image_header_is_rewritten (const Qcow2Image *image);
-gboolean qcow2_image_check_room (const Qcow2Image *image,
+gboolean qcow2_image_check_room (const Qcow2Image *image, Qcow2RuleIndex rule,
                                  Qcow2Findings *findings, GError **error);
 
 G_END_DECLS

@@ -51,8 +51,8 @@ static const Problem problems[QCOW2_N_PROBLEMS] = {
   = { QCOW2_NO_RULE, QCOW2_L2_12, "leads to another offset in the data file" },
   [QCOW2_PROBLEM_SEVERAL_OFFSETS]
   = { QCOW2_NO_RULE, QCOW2_L2_12,
-      "is in a table of several L1 entries, and leads to the offset of only "
-      "one of them in the data file" },
+      "is in a table of several L1 entries, and leads to the offset in the "
+      "data file that is right for another one" },
 };
 
 /* A run of faulty entries. */
@@ -235,18 +235,27 @@ get_wrong_bits (const Qcow2MappingReport *report, Qcow2Problem problem,
   return 0;
 }
 
-/* Sets the only right value of FINDING, about ENTRY with PROBLEM, if there is
- * just one. */
+/* Sets the only right value of FINDING, about ENTRY, if there is just one: it
+ * has none of the entry's problems.  If the refcount of the cluster is wrong,
+ * so may be any value of the copied flag. */
 static void
-allow (const Qcow2MappingReport *report, Qcow2Problem problem,
-       const Qcow2FaultyEntry *entry, Qcow2Finding *finding)
+allow (const Qcow2MappingReport *report, const Qcow2FaultyEntry *entry,
+       Qcow2Finding *finding)
 {
-  const guint64 wrong = get_wrong_bits (report, problem, entry->is_l1);
+  guint64 right = entry->raw;
 
-  if (wrong != 0)
-    qcow2_finding_allow (finding, problem == QCOW2_PROBLEM_COPIED
-                                      ? entry->raw ^ wrong
-                                      : entry->raw & ~wrong);
+  for (guint i = 0; i < QCOW2_N_PROBLEMS; i++)
+    {
+      const guint64 wrong = get_wrong_bits (report, i, entry->is_l1);
+
+      if ((entry->problems & QCOW2_PROBLEM_BIT (i)) == 0)
+        continue;
+      if (wrong == 0 || (i == QCOW2_PROBLEM_COPIED && !entry->is_counted))
+        return;
+      right = i == QCOW2_PROBLEM_COPIED ? right ^ wrong : right & ~wrong;
+    }
+
+  qcow2_finding_allow (finding, right);
 }
 
 /* Returns the number of bytes of the disk that the entries of RUN map.  The
@@ -295,7 +304,7 @@ end_run (Qcow2MappingReport *report, Qcow2Problem problem)
       first->raw, more != NULL ? more : "", complaint,
       get_guest_length (report, run), first->guest,
       whose != NULL ? whose : "");
-  allow (report, problem, first, finding);
+  allow (report, first, finding);
   run->n = 0;
 }
 
@@ -307,7 +316,8 @@ continues (const Run *run, const Qcow2FaultyEntry *entry)
   return run->n > 0 && entry->is_l1 == run->first.is_l1
          && entry->snapshot == run->first.snapshot
          && entry->guest == run->guest_end
-         && entry->refcount == run->first.refcount;
+         && entry->refcount == run->first.refcount
+         && entry->is_counted == run->first.is_counted;
 }
 
 /* Adds ENTRY, which has PROBLEM.  Entries come in the order of their guest

@@ -29,8 +29,8 @@ typedef enum
   QCOW2_PROBLEM_ZERO_EXTENDED,
   QCOW2_PROBLEM_COMPRESSED_FAR,
   QCOW2_PROBLEM_OTHER_OFFSET,    /* in the data file than on the disk */
-  QCOW2_PROBLEM_SEVERAL_OFFSETS, /* the same for all but one of several guest
-                                    offsets */
+  QCOW2_PROBLEM_SEVERAL_OFFSETS, /* the same, for all but the first of several
+                                    L1 entries */
   QCOW2_N_PROBLEMS
 } Qcow2Problem;
 
@@ -48,7 +48,9 @@ typedef struct
   guint64 guest_length; /* bytes */
   guint64 snapshot;     /* index, or QCOW2_NO_INDEX */
   gboolean is_l1;
-  guint64 refcount; /* of HOST, if COPIED contradicts it */
+  guint problems;      /* a mask of QCOW2_PROBLEM_BIT () */
+  guint64 refcount;    /* of HOST, if COPIED contradicts it */
+  gboolean is_counted; /* then: the references to HOST are as many */
 } Qcow2FaultyEntry;
 
 /* Collects faulty entries into findings, one for each run of entries with the

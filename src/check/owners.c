@@ -29,7 +29,8 @@ struct Qcow2Owners
   Qcow2Findings *findings;
   GArray *runs;     /* of OwnedRun; those with wrong refcounts, at most
                        MAX_RUNS, until the overlaps are merged into them */
-  GArray *overlaps; /* of guint64, clusters, at most MAX_OVERLAPS */
+  GArray *overlaps; /* of guint64, clusters, at most twice MAX_OVERLAPS; some
+                       more than once until trim_overlaps () */
   gboolean has_more_overlaps;
   guint64 next_overlap; /* cluster of the first one that is not in OVERLAPS */
 };
@@ -55,6 +56,15 @@ is_dirty (const Qcow2Owners *owners)
   return (owners->image->header.incompatible_features
           & QCOW2_INCOMPATIBLE_DIRTY)
          != 0;
+}
+
+/* Returns the largest refcount for which there are bits. */
+static guint64
+get_largest_refcount (const Qcow2Owners *owners)
+{
+  const guint bits = 1u << MIN (owners->image->header.refcount_order, 6);
+
+  return G_MAXUINT64 >> (64 - bits);
 }
 
 /* Returns whether REFERENCE is to a structure whose overlaps (OVL-01, OVL-02)
@@ -93,9 +103,11 @@ report_refcount (const Qcow2Owners *owners, const OwnedRun *owned,
 {
   const Qcow2Subject subject = QCOW2_SUBJECT (QCOW2_PART_HEADER, "cluster");
   const Qcow2CensusRun *run = &owned->run;
-  const Qcow2RuleIndex rule = run->refcount > run->references ? QCOW2_RC_02
-                              : is_dirty (owners) ? QCOW2_RC_01_DIRTY
-                                                  : QCOW2_RC_01;
+  const Qcow2RuleIndex rule
+      = run->refcount > run->references ? QCOW2_RC_02
+        : is_dirty (owners) && run->references <= get_largest_refcount (owners)
+            ? QCOW2_RC_01_DIRTY
+            : QCOW2_RC_01;
   g_autofree char *one = owned->n_owners > 0
                              ? qcow2_reference_describe (&owned->owners[0])
                              : NULL;
@@ -144,20 +156,47 @@ qcow2_owners_add_run (Qcow2Owners *owners, const Qcow2CensusRun *run)
     report (owners, &owned);
 }
 
+static gint
+compare_clusters (gconstpointer a, gconstpointer b)
+{
+  return qcow2_compare (*(const guint64 *) a, *(const guint64 *) b);
+}
+
+/* Sorts the overlaps, and keeps the first MAX_OVERLAPS of them, each once. */
+static void
+trim_overlaps (Qcow2Owners *owners)
+{
+  GArray *overlaps = owners->overlaps;
+  guint n = 0;
+
+  g_array_sort (overlaps, compare_clusters);
+  for (guint i = 0; i < overlaps->len; i++)
+    {
+      const guint64 cluster = g_array_index (overlaps, guint64, i);
+
+      if (n == 0 || cluster != g_array_index (overlaps, guint64, n - 1))
+        g_array_index (overlaps, guint64, n++) = cluster;
+    }
+  if (n > MAX_OVERLAPS)
+    {
+      owners->has_more_overlaps = TRUE;
+      owners->next_overlap = g_array_index (overlaps, guint64, MAX_OVERLAPS);
+    }
+  g_array_set_size (overlaps, MIN (n, MAX_OVERLAPS));
+}
+
 /* Adds CLUSTER, which belongs to a structure or is an L2 table, and is
- * referred to more often than that alone is.  If there are too many overlaps
- * already, remembers that: qcow2_owners_report () adds a finding without
- * owners. */
+ * referred to more often than that alone is.  If there are too many overlaps,
+ * remembers that: qcow2_owners_report () adds a finding without owners. */
 void
 qcow2_owners_add_overlap (Qcow2Owners *owners, guint64 cluster)
 {
-  if (owners->overlaps->len < MAX_OVERLAPS)
-    g_array_append_val (owners->overlaps, cluster);
-  else if (!owners->has_more_overlaps)
-    {
-      owners->has_more_overlaps = TRUE;
-      owners->next_overlap = cluster;
-    }
+  if (owners->has_more_overlaps)
+    return;
+
+  g_array_append_val (owners->overlaps, cluster);
+  if (owners->overlaps->len == 2 * MAX_OVERLAPS)
+    trim_overlaps (owners);
 }
 
 /* Returns whether there are runs whose owners are to be noted. */
@@ -165,12 +204,6 @@ gboolean
 qcow2_owners_are_wanted (const Qcow2Owners *owners)
 {
   return owners->runs->len > 0;
-}
-
-static gint
-compare_clusters (gconstpointer a, gconstpointer b)
-{
-  return qcow2_compare (*(const guint64 *) a, *(const guint64 *) b);
 }
 
 /* Appends to RUNS the clusters of RUN from START to before END, if there are
@@ -203,23 +236,6 @@ append_overlap (GArray *runs, const Qcow2CensusRun *run, guint64 cluster)
   g_array_append_val (runs, owned);
 }
 
-/* Sorts the overlaps, and keeps each once. */
-static void
-sort_overlaps (GArray *overlaps)
-{
-  guint n = 0;
-
-  g_array_sort (overlaps, compare_clusters);
-  for (guint i = 0; i < overlaps->len; i++)
-    {
-      const guint64 cluster = g_array_index (overlaps, guint64, i);
-
-      if (n == 0 || cluster != g_array_index (overlaps, guint64, n - 1))
-        g_array_index (overlaps, guint64, n++) = cluster;
-    }
-  g_array_set_size (overlaps, n);
-}
-
 /* Prepares for qcow2_owners_note () when all runs, in their order in the file,
  * and all overlaps have been added.  Each overlap becomes a run of its own: a
  * run with a wrong refcount ends before it and continues after it. */
@@ -230,7 +246,7 @@ qcow2_owners_sort (Qcow2Owners *owners)
   GArray *runs = g_array_new (FALSE, TRUE, sizeof (OwnedRun));
   guint k = 0;
 
-  sort_overlaps (overlaps);
+  trim_overlaps (owners);
   for (guint i = 0; i < owners->runs->len; i++)
     {
       const Qcow2CensusRun *run

@@ -464,6 +464,8 @@ merge (Collection *collection)
           g_array_index (tables, Qcow2L2Table, n++) = table;
           continue;
         }
+      if (table.n_active > 0)
+        last->other = table.index;
       last->n = add_saturated (last->n, table.n);
       last->n_active = add_saturated (last->n_active, table.n_active);
     }

@@ -30,6 +30,7 @@ typedef struct
   guint32 snapshot; /* index of the snapshot with that table, or G_MAXUINT32 */
   guint32 n;        /* references */
   guint32 n_active; /* of which are in the active L1 table */
+  guint32 other;    /* if there are several: index of another one of these */
 } Qcow2L2Table;
 
 /* These receive references, along with DATA.  Functions that return FALSE and

@@ -41,6 +41,7 @@
 #define NOTES .note =
 #define REPORTED_BY .reported_by =
 #define IN_THE_LAST .only_last = TRUE
+#define HIDES_REFERENCES .hides_references = TRUE
 
 /* A row of rules.def. */
 #define RULE(name, an_id, a_severity, an_effect, a_remedy, ...)               \

@@ -59,8 +59,10 @@ typedef struct
   const char *reported_by; /* the rules that report a violation instead, or
                               NULL */
   Qcow2Remedy remedy;
-  gboolean only_last; /* if there are several bitmaps extensions, QEMU
-                         encounters this only in the last */
+  gboolean only_last;        /* if there are several bitmaps extensions, QEMU
+                                encounters this only in the last */
+  gboolean hides_references; /* QEMU may not count references to clusters in
+                                use, so that it frees them in a repair */
 } Qcow2Rule;
 
 /* Indexes of the rows of qcow2_rules.  The first two parts of a name are the

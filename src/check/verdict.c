@@ -159,6 +159,21 @@ qcow2_image_has_damage_in_use (const Qcow2Image *image,
   return FALSE;
 }
 
+/* Returns whether FINDINGS has damage because of which QEMU may take clusters
+ * in use for leaked. */
+gboolean
+qcow2_findings_hide_references (const Qcow2Findings *findings)
+{
+  for (guint i = 0; i < QCOW2_N_RULES; i++)
+    {
+      if (qcow2_rules[i].hides_references
+          && qcow2_findings_get_use (findings, i)->n > 0)
+        return TRUE;
+    }
+
+  return FALSE;
+}
+
 /* Returns whether FINDINGS says that clusters are missing at the end of the
  * file (FILE-09), and that no writer is about to add them. */
 gboolean

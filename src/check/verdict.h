@@ -43,6 +43,7 @@ Qcow2Effect qcow2_image_get_obstacle (const Qcow2Image *image,
                                       Qcow2Remedy remedy);
 gboolean qcow2_image_has_damage_in_use (const Qcow2Image *image,
                                         const Qcow2Findings *findings);
+gboolean qcow2_findings_hide_references (const Qcow2Findings *findings);
 gboolean qcow2_file_is_truncated (const Qcow2Findings *findings);
 
 G_END_DECLS

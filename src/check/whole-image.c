@@ -156,49 +156,71 @@ count_block (const Qcow2Reference *reference, gpointer data,
   return TRUE;
 }
 
-/* Stores in *IS_WRONG whether the flag IS_COPIED of an entry contradicts the
- * refcount of the cluster at host offset HOST, and that in *REFCOUNT.  In each
- * round, only clusters that it covers are wrong; those after the end of the
- * file count in the first one. */
+/* Stores in *IS_WRONG whether the flag IS_COPIED of ENTRY contradicts the
+ * refcount of the cluster at host offset HOST, and in ENTRY that refcount and
+ * whether the references agree with it.  In each round, only clusters that it
+ * covers are wrong; those after the end of the file count in the first one. */
 static gboolean
 check_copied (Check *check, guint64 host, gboolean is_copied,
-              gboolean *is_wrong, guint64 *refcount, GError **error)
+              gboolean *is_wrong, Qcow2FaultyEntry *entry, GError **error)
 {
-  const guint64 cluster = host >> check->census->cluster_bits;
-  const gboolean is_after = cluster > check->census->n_clusters;
+  Qcow2Census *census = check->census;
+  const guint64 cluster = host >> census->cluster_bits;
+  const gboolean is_after = cluster > census->n_clusters;
+  guint64 refcount;
   gboolean unreadable;
 
   *is_wrong = FALSE;
-  if (is_after ? !check->is_first
-               : !qcow2_census_covers (check->census, cluster))
+  if (is_after ? !check->is_first : !qcow2_census_covers (census, cluster))
     return TRUE;
-  if (!qcow2_census_get_refcount (check->census, cluster, refcount,
-                                  &unreadable, error))
+  if (!qcow2_census_get_refcount (census, cluster, &refcount, &unreadable,
+                                  error))
     return FALSE;
 
-  *is_wrong = !unreadable && (*refcount == 1) != is_copied;
+  *is_wrong = !unreadable && (refcount == 1) != is_copied;
+  if (*is_wrong)
+    {
+      entry->refcount = refcount;
+      entry->is_counted
+          = !is_after
+            && qcow2_census_get_references (census, cluster) == refcount;
+    }
   return TRUE;
 }
 
-/* Counts or reports the PROBLEMS of ENTRY, to which there are N references as
+/* Counts or reports the PROBLEM of ENTRY, to which there are N references as
  * far as QEMU counts them. */
 static void
-pass_problems (Check *check, guint problems, guint64 n,
-               const Qcow2FaultyEntry *entry)
+pass_problem (Check *check, Qcow2Problem problem, guint64 n,
+              const Qcow2FaultyEntry *entry)
 {
-  if (problems == 0)
+  check->is_wrong = TRUE;
+  if (check->report != NULL)
+    qcow2_mapping_report_add (check->report, problem, entry);
+  else if ((QCOW2_PROBLEMS_OF_QEMU & QCOW2_PROBLEM_BIT (problem)) != 0)
+    check->round.corruptions += n;
+}
+
+/* Passes the PROBLEMS of ENTRY, to which there are N references, in the first
+ * round, and that its copied flag is wrong, for N_ACTIVE of them, if
+ * COPIED_IS_WRONG. */
+static void
+pass_problems (Check *check, guint problems, gboolean copied_is_wrong,
+               guint64 n, guint64 n_active, Qcow2FaultyEntry *entry)
+{
+  entry->problems = problems;
+  if (copied_is_wrong)
+    entry->problems |= QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_COPIED);
+  if (entry->problems == 0)
     return;
 
-  check->is_wrong = TRUE;
-  for (guint i = 0; i < QCOW2_N_PROBLEMS; i++)
+  for (guint i = 0; check->is_first && i < QCOW2_N_PROBLEMS; i++)
     {
-      if ((problems & QCOW2_PROBLEM_BIT (i)) == 0)
-        continue;
-      if (check->report != NULL)
-        qcow2_mapping_report_add (check->report, i, entry);
-      else if ((QCOW2_PROBLEMS_OF_QEMU & QCOW2_PROBLEM_BIT (i)) != 0)
-        check->round.corruptions += n;
+      if ((problems & QCOW2_PROBLEM_BIT (i)) != 0)
+        pass_problem (check, i, n, entry);
     }
+  if (copied_is_wrong)
+    pass_problem (check, QCOW2_PROBLEM_COPIED, n_active, entry);
 }
 
 /* A Qcow2L1ReferenceFunc for both passes. */
@@ -214,25 +236,20 @@ check_l1_entry (const Qcow2L1Reference *entry, gpointer data, GError **error)
                               .snapshot = entry->snapshot,
                               .is_l1 = TRUE };
   const gboolean is_copied = L1 (copied, entry->raw) != 0;
+  const guint64 size = check->census->size;
+  const guint64 table_size = check->header->cluster_size;
   gboolean is_wrong = FALSE;
-  guint problems = 0;
+  guint problems = qcow2_l1_entry_get_problems (check->header, entry->raw);
 
-  if (check->is_first)
-    problems = qcow2_l1_entry_get_problems (check->header, entry->raw);
-  if (check->is_first
-      && !qcow2_census_is_inside (check->census, faulty.host,
-                                  check->header->cluster_size))
+  /* The file may end in a cluster of data, but not in a table. */
+  if (faulty.host > size || table_size > size - faulty.host)
     problems |= QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_OUTSIDE);
   if (entry->snapshot == QCOW2_NO_INDEX && faulty.host != 0
-      && !check_copied (check, faulty.host, is_copied, &is_wrong,
-                        &faulty.refcount, error))
+      && !check_copied (check, faulty.host, is_copied, &is_wrong, &faulty,
+                        error))
     return FALSE;
-  if (is_wrong)
-    problems |= QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_COPIED);
-  else
-    faulty.refcount = 0;
 
-  pass_problems (check, problems, 1, &faulty);
+  pass_problems (check, problems, is_wrong, 1, 1, &faulty);
   return TRUE;
 }
 
@@ -256,20 +273,19 @@ is_read (const Check *check, const Qcow2Mapping *mapping, guint problems)
          && mapping->offset < check->census->size;
 }
 
-/* Counts the cluster of MAPPING, whose entry has PROBLEMS.  Stores in
- * *IS_INSIDE whether it is in the file. */
+/* Problems of an entry whose data QEMU does not count. */
+#define UNCOUNTED                                                             \
+  (QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_COMPRESSED_DATA_FILE)                     \
+   | QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_COMPRESSED_SUBCLUSTERS))
+
+/* Counts the cluster of MAPPING, whose entry has PROBLEMS. */
 static void
 count_mapping (Check *check, TableWalk *walk, const Qcow2Mapping *mapping,
-               guint problems, gboolean *is_inside)
+               guint problems)
 {
-  const guint unusable
-      = QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_COMPRESSED_DATA_FILE)
-        | QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_COMPRESSED_SUBCLUSTERS);
-
-  *is_inside = TRUE;
   if (mapping->length == 0)
     return;
-  if ((problems & unusable) != 0)
+  if ((problems & UNCOUNTED) != 0)
     {
       if (is_read (check, mapping, problems))
         qcow2_census_mark_used (check->census, mapping->offset,
@@ -289,15 +305,38 @@ count_mapping (Check *check, TableWalk *walk, const Qcow2Mapping *mapping,
   if (check->has_data_file)
     return;
 
-  *is_inside = qcow2_census_is_inside (check->census, mapping->offset,
-                                       mapping->length);
+  const gboolean is_inside = qcow2_census_is_inside (
+      check->census, mapping->offset, mapping->length);
   if (check->report == NULL)
     qcow2_census_add (check->census, mapping->offset, mapping->length,
                       walk->table->n);
-  if (!*is_inside && is_read (check, mapping, problems))
+  if (!is_inside && is_read (check, mapping, problems))
     qcow2_census_mark_used (check->census, mapping->offset, mapping->length);
-  if (check->report == NULL && !*is_inside && check->is_first)
+  if (check->report == NULL && !is_inside && check->is_first)
     count_outside (check, mapping->offset, mapping->length, walk->table->n);
+}
+
+/* Returns the problem that data of MAPPING, whose entry has PROBLEMS, are
+ * after the end of the file, as a mask of QCOW2_PROBLEM_BIT (); QEMU counts
+ * those as inside that are in the cluster after it. */
+static guint
+get_outside_problem (Check *check, const Qcow2Mapping *mapping, guint problems)
+{
+  const guint64 cluster_size = check->header->cluster_size;
+
+  if (check->has_data_file || mapping->length == 0
+      || (problems & UNCOUNTED) != 0
+      || !qcow2_mapping_is_outside (mapping, check->header,
+                                    check->census->size))
+    return 0;
+
+  const guint64 last = (mapping->offset + (mapping->length - 1)) / cluster_size
+                       * cluster_size;
+  if (last >= check->census->size)
+    check->needed = MAX (check->needed, last + cluster_size);
+  return QCOW2_PROBLEM_BIT (is_read (check, mapping, problems)
+                                ? QCOW2_PROBLEM_COMPRESSED_LONG
+                                : QCOW2_PROBLEM_OUTSIDE);
 }
 
 /* Notes REFERENCE as an owner, if QEMU counts it. */
@@ -325,6 +364,20 @@ note_owner (Check *check, const Qcow2Mapping *mapping,
     note_reference (check, &reference);
 }
 
+/* Passes that ENTRY, whose table has several L1 entries, leads to the offset
+ * in the data file that is right for the first of them: the others lead QEMU
+ * to parts of the disk that it cannot read. */
+static void
+pass_several_offsets (Check *check, const Qcow2L2Table *table,
+                      const Qcow2FaultyEntry *entry)
+{
+  Qcow2FaultyEntry other = *entry;
+
+  other.problems = QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_SEVERAL_OFFSETS);
+  other.guest += ((guint64) table->other - table->index) * check->table_covers;
+  pass_problem (check, QCOW2_PROBLEM_SEVERAL_OFFSETS, table->n, &other);
+}
+
 /* Checks the entry at BYTES, entry INDEX of its table, in both passes. */
 static gboolean
 check_entry (Check *check, TableWalk *walk, guint64 index, const guint8 *bytes,
@@ -344,41 +397,35 @@ check_entry (Check *check, TableWalk *walk, guint64 index, const guint8 *bytes,
           .guest_length = check->header->cluster_size,
           .snapshot = table->n_active > 0 ? QCOW2_NO_INDEX : table->snapshot };
   guint problems = qcow2_mapping_get_problems (check->header, &mapping);
-  gboolean is_inside;
   gboolean is_wrong = FALSE;
 
-  count_mapping (check, walk, &mapping, problems, &is_inside);
-  if (!is_inside)
-    problems |= QCOW2_PROBLEM_BIT (is_read (check, &mapping, problems)
-                                       ? QCOW2_PROBLEM_COMPRESSED_LONG
-                                       : QCOW2_PROBLEM_OUTSIDE);
+  count_mapping (check, walk, &mapping, problems);
+  problems |= get_outside_problem (check, &mapping, problems);
   /* QEMU, block/qcow2-cluster.c: qcow2_get_host_offset. */
   const gboolean is_in_data_file = check->has_data_file && mapping.length > 0
                                    && mapping.type != QCOW2_CLUSTER_COMPRESSED;
   if (is_in_data_file && mapping.offset != entry.guest)
     problems |= QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_OTHER_OFFSET);
-  else if (is_in_data_file && table->n_active > 1)
-    problems |= QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_SEVERAL_OFFSETS);
-  if (!check->is_first)
-    problems = 0;
-  pass_problems (check, problems, table->n, &entry);
+  else if (is_in_data_file && table->n_active > 1 && check->is_first)
+    pass_several_offsets (check, table, &entry);
   if (check->report != NULL && mapping.length > 0)
     note_owner (check, &mapping, &entry);
 
-  if (walk->n_active == 0 || mapping.length == 0
-      || mapping.type == QCOW2_CLUSTER_COMPRESSED)
-    return TRUE;
-
+  const gboolean has_copied = walk->n_active > 0 && mapping.length > 0
+                              && mapping.type != QCOW2_CLUSTER_COMPRESSED;
   const gboolean is_copied = L2 (copied, mapping.raw) != 0;
-  entry.refcount = 1;
-  if (check->has_data_file)
-    is_wrong = check->is_first && !is_copied;
-  else if (!check_copied (check, mapping.offset, is_copied, &is_wrong,
-                          &entry.refcount, error))
+  if (has_copied && check->has_data_file)
+    {
+      is_wrong = check->is_first && !is_copied;
+      entry.refcount = 1;
+      entry.is_counted = TRUE;
+    }
+  else if (has_copied
+           && !check_copied (check, mapping.offset, is_copied, &is_wrong,
+                             &entry, error))
     return FALSE;
-  if (is_wrong)
-    pass_problems (check, QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_COPIED),
-                   walk->n_active, &entry);
+
+  pass_problems (check, problems, is_wrong, table->n, walk->n_active, &entry);
   return TRUE;
 }
 

@@ -4,10 +4,6 @@
 
 #include "qcow2/guest-cluster.h"
 
-/* The unit of the length of compressed data.  The last sector need not be
- * complete at the end of the file: the data may end inside it. */
-#define SECTOR_SIZE 512
-
 static gboolean
 has_feature (const Qcow2Header *header, guint64 feature)
 {
@@ -43,24 +39,24 @@ qcow2_guest_cluster_get_damage (Qcow2MapDamage damage, guint64 offset,
                            .pointer = pointer };
 }
 
+static gboolean
+is_outside (const Qcow2Image *image, const Qcow2Mapping *mapping)
+{
+  return qcow2_mapping_is_outside (mapping, &image->header,
+                                   byte_source_get_size (image->source));
+}
+
 static Qcow2MapDamage
 check_compressed (const Qcow2Image *image, const Qcow2Mapping *mapping)
 {
-  const guint64 file_size = byte_source_get_size (image->source);
-  const guint64 left = file_size - MIN (mapping->offset, file_size);
-
   if (has_feature (&image->header, QCOW2_INCOMPATIBLE_DATA_FILE))
     return QCOW2_MAP_NO_COMPRESSED;
-  if (left == 0
-      || (mapping->length > left && mapping->length - left >= SECTOR_SIZE))
-    return QCOW2_MAP_OUTSIDE;
 
-  return QCOW2_MAP_SOUND;
+  return is_outside (image, mapping) ? QCOW2_MAP_OUTSIDE : QCOW2_MAP_SOUND;
 }
 
 /* Returns what is wrong with the host cluster of MAPPING.  START is the guest
- * offset.  QEMU counts a reference as outside only if the whole cluster is
- * after the end of the file; the last cluster is often incomplete. */
+ * offset. */
 static Qcow2MapDamage
 check_host_cluster (const Qcow2Image *image, const Qcow2Mapping *mapping,
                     guint64 start)
@@ -70,9 +66,7 @@ check_host_cluster (const Qcow2Image *image, const Qcow2Mapping *mapping,
   if (mapping->offset % h->cluster_size != 0)
     return QCOW2_MAP_UNALIGNED;
   if (!has_feature (h, QCOW2_INCOMPATIBLE_DATA_FILE))
-    return mapping->offset < byte_source_get_size (image->source)
-               ? QCOW2_MAP_SOUND
-               : QCOW2_MAP_OUTSIDE;
+    return is_outside (image, mapping) ? QCOW2_MAP_OUTSIDE : QCOW2_MAP_SOUND;
 
   /* The size of the data file is unknown. */
   return (h->autoclear_features & QCOW2_AUTOCLEAR_RAW_DATA) != 0

@@ -122,3 +122,32 @@ qcow2_l2_decode (const Qcow2Header *header, const guint8 *bytes,
       mapping->length = header->cluster_size;
     }
 }
+
+/* Returns the number of bytes of MAPPING, which is not compressed, before its
+ * last part that has data: a subcluster, or all of it. */
+static guint64
+get_last_part (const Qcow2Mapping *mapping, const Qcow2Header *header)
+{
+  const guint32 allocated = qcow2_mapping_get_allocated (mapping);
+
+  return allocated != 0 ? (g_bit_storage (allocated) - 1)
+                              * (header->cluster_size / QCOW2_N_SUBCLUSTERS)
+                        : 0;
+}
+
+/* Returns whether data of MAPPING, which are in a file of FILE_SIZE bytes with
+ * HEADER, are after its end.  QEMU need not have written all of the last
+ * cluster or subcluster, and of the last sector of compressed data. */
+gboolean
+qcow2_mapping_is_outside (const Qcow2Mapping *mapping,
+                          const Qcow2Header *header, guint64 file_size)
+{
+  const guint64 left = file_size - MIN (mapping->offset, file_size);
+
+  if (mapping->type == QCOW2_CLUSTER_COMPRESSED)
+    return left == 0
+           || (mapping->length > left
+               && mapping->length - left >= SECTOR_SIZE);
+
+  return left <= get_last_part (mapping, header);
+}

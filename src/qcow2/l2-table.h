@@ -51,6 +51,9 @@ gsize qcow2_l2_get_entry_size (const Qcow2Header *header);
 guint64 qcow2_l2_get_n_entries (const Qcow2Header *header);
 void qcow2_l2_decode (const Qcow2Header *header, const guint8 *bytes,
                       Qcow2Mapping *mapping);
+gboolean qcow2_mapping_is_outside (const Qcow2Mapping *mapping,
+                                   const Qcow2Header *header,
+                                   guint64 file_size);
 
 /* Returns the subclusters that have data, as a mask, of a MAPPING that is not
  * compressed. */

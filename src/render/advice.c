@@ -97,6 +97,14 @@ advice_get_consequence (const Qcow2Finding *finding, const Qcow2Image *image,
     return g_strdup (excuses[excuse]);
   if (is_contradicted (rule, image, findings))
     return g_strdup ("QEMU refuses to open this image for another reason");
+  if (finding->index == QCOW2_HDR_21_DIRTY
+      && qcow2_findings_hide_references (findings))
+    return g_strconcat (rule->note, ", which may free data that are in use",
+                        NULL);
+  if (finding->index == QCOW2_RC_02
+      && qcow2_findings_hide_references (findings))
+    return g_strdup ("QEMU counts the cluster as leaked, but what is damaged "
+                     "may refer to it");
   if (!is_refusal (rule))
     return g_strdup (rule->note);
   if (rule->qemu_error == NULL || lacks_name (rule->qemu_error, finding))
@@ -130,7 +138,8 @@ is_removable (const Qcow2Finding *finding, const Qcow2Image *image,
 /* Returns commands that take the bitmap of FINDING, one of the FINDINGS of
  * IMAGE, out of the directory, that hide all bitmaps, and that undo either of
  * them.  Undoing the first brings the error back, which apply refuses without
- * --force.  Hiding bitmaps loses nothing that is not lost already, as long as
+ * --force; undoing the second does if it makes an error of a refcount again
+ * (REF-01).  Hiding bitmaps loses nothing that is not lost already, as long as
  * it can be undone before a program opens the image for writing. */
 static char *
 remove_or_hide (const Qcow2Finding *finding, const Qcow2Image *image,
@@ -139,6 +148,11 @@ remove_or_hide (const Qcow2Finding *finding, const Qcow2Image *image,
   const Qcow2Effect obstacle = qcow2_image_get_obstacle (
       image, findings, QCOW2_REMEDY_CLEAR_BITMAPS_BIT);
   const gboolean removable = is_removable (finding, image, findings);
+  const char *force
+      = qcow2_findings_get_use (findings, QCOW2_REF_01_FREE)->n > 0
+            ? " (add --force)"
+        : removable ? " (after remove-bitmap, add --force)"
+                    : "";
   GString *out = g_string_new (NULL);
 
   if (removable)
@@ -155,7 +169,7 @@ remove_or_hide (const Qcow2Finding *finding, const Qcow2Image *image,
       "apply --reverse PLAN IMAGE",
       obstacle == QCOW2_EFFECT_REFUSED ? ", once no other damage prevents it"
                                        : "",
-      removable ? " (after remove-bitmap, add --force)" : "");
+      force);
   return g_string_free (out, FALSE);
 }
 
@@ -215,16 +229,38 @@ static const Remedy remedies[] = {
                              "convert -O qcow2", "IMAGE", " NEW" },
 };
 
-/* Returns whether REMEDY would lose data because the image is truncated: a
- * copy of the disk silently has zeroes in place of the missing data, and what
- * only the missing tables refer to looks as if it were leaked. */
+/* Returns whether REMEDY would lose data: a copy of a truncated disk silently
+ * has zeroes in place of the missing data, and a repair frees what only
+ * damaged or missing tables refer to. */
 static gboolean
 loses_data (Qcow2Remedy remedy, const Qcow2Findings *findings)
 {
-  if (remedy == QCOW2_REMEDY_REPAIR)
-    return qcow2_findings_get_use (findings, QCOW2_FILE_09)->n > 0;
+  if (remedy == QCOW2_REMEDY_REPAIR
+      || remedy == QCOW2_REMEDY_REPAIR_DROPS_SNAPSHOTS)
+    return qcow2_findings_hide_references (findings);
+  if (remedy == QCOW2_REMEDY_REMOVE)
+    return qcow2_file_is_truncated (findings);
 
   return remedy == QCOW2_REMEDY_CONVERT && qcow2_file_is_truncated (findings);
+}
+
+/* Returns whether FINDINGS says that QEMU, when it needs a cluster, may take
+ * one that is in use. */
+static gboolean
+may_overwrite (const Qcow2Findings *findings)
+{
+  static const Qcow2RuleIndex rules[]
+      = { QCOW2_HDR_18_END,  QCOW2_HDR_18_BLOCK, QCOW2_HDR_18_BLOCK_END,
+          QCOW2_REF_01_FREE, QCOW2_RC_01,        QCOW2_L1_04,
+          QCOW2_L2_04 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (rules); i++)
+    {
+      if (qcow2_findings_get_use (findings, rules[i])->n > 0)
+        return TRUE;
+    }
+
+  return FALSE;
 }
 
 /* Returns what has to be done before REMEDY, a command of qemu-img, works, as
@@ -242,8 +278,11 @@ get_precondition (Qcow2Remedy remedy, const Qcow2Image *image,
   if (remedy == QCOW2_REMEDY_CONVERT
       || remedy == QCOW2_REMEDY_REPAIR_DROPS_SNAPSHOTS)
     return "";
-  if (obstacle == QCOW2_EFFECT_READ_ONLY)
+  if (obstacle == QCOW2_EFFECT_READ_ONLY
+      || (remedy == QCOW2_REMEDY_REPAIR && obstacle == QCOW2_EFFECT_REPAIRED))
     return ", once QEMU opens the image for writing";
+  if (remedy == QCOW2_REMEDY_REMOVE && may_overwrite (findings))
+    return ", once the refcounts are repaired";
   if (remedy != QCOW2_REMEDY_REMOVE
       && qcow2_image_has_damage_in_use (image, findings))
     return ", once the damaged bitmaps in use are removed";
@@ -272,12 +311,13 @@ advice_get_remedy (const Qcow2Finding *finding, const Qcow2Image *image,
   if (kind == QCOW2_REMEDY_REMOVE && *precondition != '\0')
     return remove_or_hide (finding, image, findings);
 
-  const gboolean decrypts
-      = kind == QCOW2_REMEDY_CONVERT && h->crypt_method != 0;
+  const gboolean converts = kind == QCOW2_REMEDY_CONVERT;
   g_autofree char *command
       = make_command (h, remedy->before, remedy->file, remedy->after);
-  return g_strconcat (remedy->purpose, decrypts ? " and not encrypted" : "",
-                      precondition, ": ", command, NULL);
+  return g_strconcat (
+      remedy->purpose, converts && h->nb_snapshots > 0 ? " and snapshots" : "",
+      converts && h->crypt_method != 0 ? " and not encrypted" : "",
+      precondition, ": ", command, NULL);
 }
 
 /* Returns a description of QEMU's reaction to an image that breaks RULE, or

@@ -877,10 +877,9 @@ check 'a cut copy: nothing is repaired' test \
   "$(grep -c 'check -r' "$out")" = 0
 
 # A dirty image whose header has no room to be written again, which QEMU does
-# when it has repaired the refcounts: an extension fills the first cluster.
-copy cluster-512 dirty-and-full
-patch 0x64 00000068 1234567800000188
-patch 0x1f8 0000000000000000
+# when it has repaired everything: an extension fills the first cluster.
+copy no-bitmaps dirty-and-full
+patch 0x70 123456780000ff88
 tool check --is=opens-rw "$image"
 expect 'a header without room that is not written' 0
 patch 0x4f 01
@@ -888,5 +887,89 @@ tool check --is=opens-rw "$image"
 expect 'a header without room of a dirty image' 2
 tool check --is=opens "$image"
 expect 'a header without room of a dirty image: QEMU reads it' 0
+patch 0x30000 0000000000000001
+tool check --is=opens-rw "$image"
+expect 'a header without room, and damage that QEMU does not repair' 1
+
+# Where references cannot be followed, no repair is named: it would free what
+# they lead to.
+while read -r name; do
+  image "$name"
+  tool check "$image"
+  check "$name: a leak is found" grep -q ' RC-02 ' "$out"
+  check "$name: nothing is repaired" test "$(grep -c 'check -r .* COPY' \
+    "$out")" = 0
+done << 'END'
+l1-entry-cut-table
+l1-entry-unaligned
+l2-entry-compressed-subclusters
+snapshot-l1-unaligned
+END
+check 'what is counted as leaked may be in use' grep -qF \
+  'QEMU counts the cluster as leaked, but what is damaged may refer to it' \
+  "$out"
+copy l2-entry-compressed-subclusters dirty-and-hidden
+patch 0x4f 01
+tool check "$image"
+check 'a dirty image: a repair may free data' grep -qF \
+  'opens the image for writing, which may free data that are in use' "$out"
+check 'a dirty image: nothing is repaired' test "$(grep -c 'check -r .* COPY' \
+  "$out")" = 0
+
+# What qemu-img bitmap --remove writes could be put over data of the guest, or
+# where the missing part of the file was.
+copy two-bitmaps in-use
+patch 0x2c000f 03
+tool check "$image"
+check 'a bitmap in use is removed by qemu-img' grep -q 'qemu-img bitmap --rem' \
+  "$out"
+patch 0x2000a 0000
+tool check "$image"
+check 'not beside a refcount that is too low' test \
+  "$(grep -c 'qemu-img bitmap --remove' "$out")" = 0
+check 'remove-bitmap needs no cluster' grep -q 'qcow2tool remove-bitmap' "$out"
+patch 0x2000a 0001
+patch 0x40200 80000000002f0000
+tool check "$image"
+check 'not beside FILE-09' test \
+  "$(grep -c 'FILE-09' "$out").$(grep -c 'bitmap --remove' "$out")" = 1.0
+
+# The disk without its snapshots.
+copy snapshot reserved
+patch 0x60000 0100000000000000
+tool check "$image"
+check 'convert leaves snapshots out' grep -q 'bitmaps and snapshots: qemu-img' \
+  "$out"
+
+# The only right value of an entry has none of its problems.  If the refcount
+# is wrong, the copied flag may be right.
+allowed ()
+{
+  tool check --output=json "$image"
+  jq -r '[.problems[] | select(.rule | test("^L[12]-")) | .allowed] | unique
+    | join(" ")' "$out"
+}
+
+copy two-bitmaps allowed
+patch 0x40000 0000000000050002
+check 'allowed: a reserved bit, and no copied flag' \
+  test "$(allowed)" = 9223372036855103488
+patch 0x40000 0000000000050000 0000000000050000
+check 'allowed: a refcount that is too low' \
+  test "$(allowed)" = 'bit 63 set if the refcount is 1'
+
+# Of several L1 entries with one table, QEMU reads a data file by one of them.
+image l2-entry-several-raw-offsets
+tool check "$image"
+check 'L2-12: the part of the disk that QEMU does not read' grep -qE \
+  '^error L2-12 .* for another one: .* at guest offset 0x[1-9a-f]' "$out"
+
+# A dirty image with more references than a refcount of one bit can say.
+copy two-bitmaps overflow
+patch 0x4f 01
+patch 0x40000 0000000000050000 0000000000050000
+tool check "$image"
+check 'dirty: a refcount that QEMU repairs' test \
+  "$(grep -c '^warning RC-01 ' "$out").$(grep -c '^error' "$out")" = 1.0
 
 done_testing

@@ -131,6 +131,22 @@ find_subcluster (const NaiveDisk *disk, guint64 subclusters, guint64 offset)
   return get_unallocated (disk);
 }
 
+/* Returns the offset in its cluster of the last of the ALLOCATED subclusters,
+ * or 0. */
+static guint64
+find_last_part (const NaiveDisk *disk, guint64 allocated)
+{
+  guint64 part = 0;
+
+  for (guint i = 0; i < N_SUBCLUSTERS; i++)
+    {
+      if ((allocated >> i & 1) != 0)
+        part = i * (disk->cluster_size / N_SUBCLUSTERS);
+    }
+
+  return part;
+}
+
 /* Returns what is known about the byte at OFFSET of the disk. */
 NaiveByte
 naive_disk_find (const NaiveDisk *disk, guint64 offset)
@@ -163,7 +179,8 @@ naive_disk_find (const NaiveDisk *disk, guint64 offset)
   if (has_cluster
       && ((allocated & subclusters >> N_SUBCLUSTERS) != 0
           || host % disk->cluster_size != 0
-          || (!disk->has_data_file && host >= disk->file_size)
+          || (!disk->has_data_file
+              && host + find_last_part (disk, allocated) >= disk->file_size)
           || (disk->has_data_file && disk->is_raw
               && host != offset - in_cluster)))
     return damaged;

@@ -231,7 +231,7 @@ echo --map >> "$tmp/all-options" # nbdinfo's
 grep -hvE '^    (nbdinfo --size|make install|parallel --nonall)' \
   "${pods[@]}" "$srcdir/README" |
   grep -vE -e '^ *jq -c --arg ' -e 'qemu-img bitmap --(remove|clear)' \
-    -e 'qemu-nbd --read-only' |
+    -e 'qemu-nbd --read-only' -e 'qemu-img convert --salvage' |
   grep -oE -- '--[a-z][a-z0-9-]*' | sort -u > "$tmp/found"
 extra=$(sort -u "$tmp/all-options" | comm -23 "$tmp/found" -)
 check "every documented option exists, except: '$extra'" [ -z "$extra" ]

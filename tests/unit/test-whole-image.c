@@ -362,6 +362,23 @@ test_many_overlaps (void)
                     1001);
 }
 
+/* A cluster that 2560 entries of the refcount table call a refcount block: it
+ * is one overlap. */
+static void
+test_repeated_overlap (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  check_patched (&c, "cluster-512",
+                 "size=0x20000 0x30:0000000000010000 0x38:00000028"
+                 " 0x10000:0000000000000400*2560",
+                 0);
+  g_assert_cmpuint (qcow2_findings_get_use (c.findings, QCOW2_OVL_01)->n, >,
+                    0);
+  g_assert_cmpuint (qcow2_findings_get_use (c.findings, QCOW2_OVL_03)->n, ==,
+                    0);
+}
+
 /* RES-08: one cluster more than 16 rounds cover. */
 static void
 test_too_many_clusters (void)
@@ -463,6 +480,7 @@ main (int argc, char **argv)
   g_test_add_func ("/whole-image/overlap/after-leaks",
                    test_overlap_after_leaks);
   g_test_add_func ("/whole-image/overlap/many", test_many_overlaps);
+  g_test_add_func ("/whole-image/overlap/repeated", test_repeated_overlap);
   g_test_add_func ("/whole-image/run/after-end", test_run_after_end);
   g_test_add_func ("/whole-image/leak-in-block", test_leak);
   g_test_add_func ("/whole-image/leak-in-byte", test_leak_in_byte);
