@@ -340,6 +340,8 @@ show_chain (Tool *tool, Qcow2BitmapChain *bitmaps, const Request *request,
 
   const char *name = g_bytes_get_data (bitmap->name, &len);
   qcow2_bitmap_chain_judge (bitmaps, name, len, &verdict);
+  if (g_error_matches (verdict.error, QCOW2_ERROR, QCOW2_ERROR_READ))
+    tool_set_status (tool, TOOL_FAILED);
   bitmap_chain_describe (tool_get_emitter (tool), bitmap->name, &verdict);
   return tool_flush (tool, error);
 }

@@ -275,6 +275,20 @@ refuse_unknown (GError **error)
   return FALSE;
 }
 
+/* If ERROR says that no bitmap was found, makes another error of it, because
+ * the bitmap may be in the part of the directory that cannot be read. */
+static void
+doubt_not_found (GError **error)
+{
+  if (!g_error_matches (*error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND))
+    return;
+
+  g_clear_error (error);
+  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT,
+               "the bitmap directory cannot be read to its end: see qcow2tool "
+               "check");
+}
+
 /* Ends VISIT, in which FIND_ERROR, of which it takes ownership, says why there
  * is no bitmap.  Emits the VERDICT all the same.  UNKNOWN tells whether damage
  * hides the bitmaps. */
@@ -327,7 +341,11 @@ visit_directory (const Selection *selection, const SelectionVisit *visit,
   if (selected
       && !selection_find (selection, visit->use, directory, &last,
                           &find_error))
-    return visit_none (visit, verdict, unknown, tool, find_error, error);
+    {
+      if (qcow2_directory_breaks_off (findings))
+        doubt_not_found (&find_error);
+      return visit_none (visit, verdict, unknown, tool, find_error, error);
+    }
   if (unknown && visit->use == SELECTION_PREDICATE)
     return refuse_unknown (error);
   if (unknown)

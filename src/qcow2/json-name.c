@@ -269,8 +269,9 @@ is_file_driver (const char *driver)
 }
 
 /* Stores in NAME, which must be all 0, what the JSON object TEXT says about a
- * layer that is one file.  Returns FALSE if TEXT is not such an object, or if
- * it has options that make something else of the file. */
+ * layer that is one file.  If its driver is that of the file itself, QEMU
+ * takes the bytes as they are.  Returns FALSE if TEXT is not such an object,
+ * or if it has options that make something else of the file. */
 gboolean
 qcow2_json_name_parse (Qcow2JsonName *name, const char *text)
 {
@@ -279,7 +280,10 @@ qcow2_json_name_parse (Qcow2JsonName *name, const char *text)
       = parse_object (&parser, "", 0) && *parser.at == '\0' && !parser.is_more;
 
   if (parsed && is_file_driver (parser.driver.value))
-    name->filename = g_steal_pointer (&parser.filename.value);
+    {
+      name->filename = g_steal_pointer (&parser.filename.value);
+      name->format = g_strdup ("raw");
+    }
   else if (parsed && parser.filename.value == NULL
            && (parser.file_driver.value == NULL
                || is_file_driver (parser.file_driver.value)))

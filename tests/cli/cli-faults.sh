@@ -43,4 +43,29 @@ results python3 "$srcdir/tests/cli/faults.py" "$tmp/fault-shim.so" "$step" \
   "$ways" "${images[@]}"
 [ "$n_results" -gt 0 ] || fail "there were results"
 
+# A layer of a chain that cannot be read from some read on.
+image two-bitmaps
+cp "$image" base.raw
+copy two-bitmaps top
+patch 0x08 0000000000000300 00000008
+patch 0x218 e2792aca 00000005 71636f7732000000
+patch 0x300 626173652e726177
+cp "$image" top.qcow2
+for output in text json; do
+  wrong=
+  for ((i = 1; i < 24; i++)); do
+    rm -f "$tmp/log"
+    LD_PRELOAD=$tmp/fault-shim.so FAULT_FILE=base.raw FAULT_KIND=eio \
+      FAULT_FIRST=$i FAULT_LAST=999 FAULT_LOG=$tmp/log \
+      $QCOW2TOOL bitmaps --backing-chain --output=$output top.qcow2 \
+      > /dev/null 2>&1
+    status=$?
+    [ -e "$tmp/log" ] || break
+    [ "$status" = 1 ] || wrong+=" read $i: status $status"
+  done
+  check "a layer that cannot be read, in $output: the status" test -z "$wrong"
+  check "a layer that cannot be read, in $output: all reads" \
+    test "$i" -gt 5 -a "$i" -lt 24
+done
+
 done_testing

@@ -200,6 +200,12 @@ layer sub/top.qcow2 'json:{"driver":"raw","file.filename":"sub/mid.qcow2"}' \
 tool bitmaps --backing-chain --output=json sub/top.qcow2
 expect_layers 'format: qcow2, and raw within json:' sub/top.qcow2 "${rest[@]}"
 
+# Without a stated format, the driver of the file itself means a raw disk.
+layer sub/top.qcow2 'json:{"driver":"file","filename":"sub/mid.qcow2"}' ''
+tool bitmaps --backing-chain --output=json sub/top.qcow2
+expect_layers 'format: none, and file within json:' sub/top.qcow2 \
+  -sub/mid.qcow2
+
 # A backing file name that is a NUL is empty, as in QEMU.
 layer sub/top.qcow2 x qcow2
 python3 - << 'END'
@@ -465,6 +471,21 @@ tool bitmaps --name b1 --output=jsonl l0.qcow2
 check 'a refused image without the bitmap' jq -e '.qemu == "refuses"' "$out"
 
 chain 'the other name' 2 "b1:$on:1" "b0:$on:1"
+
+# A directory that breaks off may have any bitmap in its rest.
+chain 'before the directory breaks off' 0 "b0:$on:1" "b1:$on:1"
+image=l1.qcow2
+tool bitmaps --index=0 --field=file_offset "$image"
+patch $(($(cat "$out") + 20)) 00001000
+tool bitmaps --backing-chain --name b0 --output=json l0.qcow2
+check 'a directory that breaks off: JSON' jq -e '[.layers[]
+  | [(.bitmaps | length), .error.code]] == [[1, null], [0, "corrupt"]]
+  and .layers[1].bitmaps == null' "$out"
+tool bitmaps --backing-chain --list --name b0 l0.qcow2
+check 'a directory that breaks off: the list' grep -q \
+  '^1 .* error .*cannot be read to its end: see qcow2tool check$' "$out"
+tool bitmaps --name b0 --is enabled l1.qcow2
+expect 'a directory that breaks off: no answer' 1
 
 # A stale bitmap does not know what was written since.
 chain 'before it is stale' 0 "b0:$on:1" "b0:$on:2"

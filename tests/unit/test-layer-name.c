@@ -40,7 +40,7 @@ static const Row rows[] = {
   JSON ("nested", "{\"file\":{\"driver\":\"file\",\"filename\":\"a\"}}", "a",
         NULL),
   JSON ("single-quotes", "{'file.filename':'a\"b'}", "a\"b", NULL),
-  JSON ("file-driver", "{\"driver\":\"file\",\"filename\":\"a\"}", "a", NULL),
+  JSON ("file-driver", "{\"driver\":\"file\",\"filename\":\"a\"}", "a", "raw"),
   JSON ("device", "{\"file\":{\"driver\":\"host_device\",\"filename\":\"a\"}}",
         "a", NULL),
   JSON ("harmless",
