@@ -113,8 +113,9 @@ say_what_is_left (Tool *tool G_GNUC_UNUSED, EditWork *work, gpointer data,
   if (request->selection.index.given)
     say_remaining (work, removal);
   if (removal->is_vouched || removal->n_remaining == 0)
-    edit_work_say (work, "the clusters of the bitmap are leaked now; "
-                         "'qemu-img check -r leaks' frees them");
+    edit_work_say (work, "the clusters of the bitmap are leaked now; if "
+                         "'qcow2tool check' finds no error, 'qemu-img check "
+                         "-r leaks' frees them");
   if (edit_judgement_is_refused (work->after))
     edit_work_say (work, "QEMU still refuses to open the image: see "
                          "'qcow2tool check'");

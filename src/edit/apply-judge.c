@@ -92,16 +92,24 @@ is_set_after (const GPtrArray *step, gboolean is_set)
 
 /* Refuses a plan that changes the bitmap directory, which lies after the first
  * cluster of CLUSTER_SIZE bytes, in a step before or after which the bitmaps
- * bit is set.  IS_SET says that it is before the plan. */
+ * bit is set, and one that sets the bit for a while, although it is clear
+ * before and after the plan.  IS_SET says that it is set before the plan,
+ * ENDS_SET that it is after it. */
 static void
 judge_hiding (EditWork *work, const EditPlan *plan, guint64 cluster_size,
-              gboolean is_set)
+              gboolean is_set, gboolean ends_set)
 {
+  const gboolean stays_clear = !is_set && !ends_set;
+
   for (guint i = 0; i < edit_plan_get_n_steps (plan); i++)
     {
       const GPtrArray *step = edit_plan_get_step (plan, i);
       const gboolean is_set_next = is_set_after (step, is_set);
 
+      if (stays_clear && is_set_next && !is_set)
+        edit_refuse (&work->refusals,
+                     "header: the plan sets the bitmaps bit for a while: a "
+                     "power failure could leave stale bitmaps that are valid");
       for (guint k = 0; k < step->len; k++)
         {
           const EditRun *run = edit_step_get_run (step, k);
@@ -340,10 +348,12 @@ edit_apply_judge (EditWork *work, const EditPlan *plan, gboolean reverse,
     return FALSE;
   if (image->has_bitmaps)
     judge_entries (work, before, after, touches);
-  judge_hiding (work, plan, cluster_size, edit_judgement_vouches (before));
+  judge_hiding (work, plan, cluster_size, edit_judgement_vouches (before),
+                edit_judgement_vouches (after));
   if (touches)
     edit_judge_sharing (original, directory.start,
-                        directory.end - directory.start, &work->refusals);
+                        directory.end - directory.start, QCOW2_NO_INDEX,
+                        &work->refusals);
   work->is_whole |= before->image == NULL || after->image == NULL;
   return TRUE;
 }

@@ -309,7 +309,7 @@ edit_remove_bitmap (EditWork *work, Qcow2Directory *directory, guint64 index,
 
   g_autoptr (EditJudgement) judgement
       = edit_judge (edit_overlay_new (work->source, NULL, FALSE), FALSE);
-  edit_judge_sharing (judgement, place.start, place.end - place.start,
+  edit_judge_sharing (judgement, place.start, place.end - place.start, index,
                       &work->refusals);
   return work->refusals.final != NULL
          || plan_steps (work, &place, removal, error);

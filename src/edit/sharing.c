@@ -16,6 +16,7 @@ typedef struct
   const Qcow2Image *image;
   guint64 start; /* host offsets of the clusters of the directory */
   guint64 end;
+  guint64 removed; /* index of the bitmap that is taken out */
   ByteWindow *window;
   EditRefusals *refusals;
 } Search;
@@ -87,8 +88,11 @@ note_reference (const Qcow2Reference *reference, gpointer data,
                 GError **error G_GNUC_UNUSED)
 {
   Search *search = data;
+  const gboolean is_removed = (reference->owner == QCOW2_OWNER_TABLE
+                               || reference->owner == QCOW2_OWNER_BITS)
+                              && reference->index == search->removed;
 
-  if (reference->owner != QCOW2_OWNER_DIRECTORY)
+  if (reference->owner != QCOW2_OWNER_DIRECTORY && !is_removed)
     note (search, reference->owner, reference->offset, reference->size,
           reference->pointer);
   return TRUE;
@@ -150,10 +154,12 @@ search_all (Search *search, Qcow2References *references, GError **error)
 
 /* Adds reasons to REFUSALS if anything but a bitmap directory has a part of
  * the clusters of the SIZE bytes at host offset START in the image of
- * JUDGEMENT.  --force lifts those about structures that are not the disk's. */
+ * JUDGEMENT.  --force lifts those about structures that are not the disk's.
+ * What bitmap REMOVED has does not count; that is an index, or QCOW2_NO_INDEX
+ * if none is taken out. */
 void
 edit_judge_sharing (EditJudgement *judgement, guint64 start, guint64 size,
-                    EditRefusals *refusals)
+                    guint64 removed, EditRefusals *refusals)
 {
   Qcow2Image *image = judgement->image;
 
@@ -172,6 +178,7 @@ edit_judge_sharing (EditJudgement *judgement, guint64 start, guint64 size,
   Search search = { .image = image,
                     .start = start / cluster_size * cluster_size,
                     .end = qcow2_round_up (start + size, cluster_size),
+                    .removed = removed,
                     .window = window,
                     .refusals = refusals };
 

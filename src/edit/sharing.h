@@ -8,6 +8,6 @@
 G_BEGIN_DECLS
 
 void edit_judge_sharing (EditJudgement *judgement, guint64 start, guint64 size,
-                         EditRefusals *refusals);
+                         guint64 removed, EditRefusals *refusals);
 
 G_END_DECLS

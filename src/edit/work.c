@@ -216,6 +216,41 @@ judge_vouching (EditWork *work, const EditJudgement *before)
                  work->after->image->bitmaps.bitmap_directory_offset);
 }
 
+static gboolean
+bytes_differ (GBytes *a, GBytes *b)
+{
+  return a != b && (a == NULL || b == NULL || !g_bytes_equal (a, b));
+}
+
+/* Returns whether the disk of AFTER may have other contents than that of
+ * BEFORE, because other files are its contents, or because more of the backing
+ * file is seen. */
+static gboolean
+disk_differs (const EditJudgement *before, const EditJudgement *after)
+{
+  if (before->image == NULL || after->image == NULL)
+    return FALSE;
+
+  const Qcow2Header *from = &before->image->header;
+  const Qcow2Header *to = &after->image->header;
+  return bytes_differ (from->backing_file, to->backing_file)
+         || bytes_differ (from->external_data_file, to->external_data_file)
+         || (to->backing_file != NULL && to->size > from->size);
+}
+
+/* Says that the disk has other contents although valid bitmaps, which do not
+ * show that, are left. */
+static void
+warn_of_bitmaps (EditWork *work, const EditJudgement *before)
+{
+  if (edit_judgement_vouches (before) && edit_judgement_vouches (work->after)
+      && work->after->image->bitmaps.nb_bitmaps > 0
+      && disk_differs (before, work->after))
+    edit_work_say (work, "the disk may have other contents now, which its "
+                         "bitmaps do not show: the next backup must be a "
+                         "full one");
+}
+
 /* Judges the plan: compares the image with and without it.  Fails with
  * EDIT_ERROR_REFUSED if there is a reason to refuse it. */
 gboolean
@@ -236,6 +271,7 @@ edit_work_judge (EditWork *work, GError **error)
       && !edit_judgement_is_refused (before))
     edit_work_say (work, "QEMU refuses to open the image now: see "
                          "'qcow2tool check'");
+  warn_of_bitmaps (work, before);
   judge_vouching (work, before);
   edit_judgement_compare (before, work->after, &work->refusals);
   return edit_refusals_check (&work->refusals, work->mode.force, error);

@@ -625,6 +625,55 @@ cp "$image.before" "$image"
 tool apply --reverse "$tmp/plan" "$image"
 expect_done 'now it is the last one again'
 
+# A plan that sets the bitmaps bit of stale bitmaps, and clears it again.
+fresh two-bitmaps
+patch 0x5f 00
+cp -p "$image" "$image.before"
+cat > "$tmp/bad" << 'END'
+# qcow2tool plan 1: test
+0x5f: 00 -> 01
+sync
+0x57: 00 -> 01
+sync
+0x5f: 01 -> 00
+sync
+END
+tool apply "$tmp/bad" "$image"
+expect_refusal 'the bitmaps bit is set for a while' 2 \
+  '*sets the bitmaps bit for a while*'
+expect_unchanged 'the bitmaps bit is set for a while: nothing is written'
+
+# A wrong size makes the table of a bitmap cover the directory.  That bitmap
+# can be taken out, but not the other one.
+fresh two-bitmaps
+patch 0x2c0008 00004008
+cp -p "$image" "$image.before"
+tool remove-bitmap --index=1 "$image"
+expect_refusal 'the table of another bitmap covers the directory' 2 \
+  '*shares a cluster with the table of a bitmap*'
+expect_unchanged 'the table of another bitmap: nothing is written'
+tool remove-bitmap --index=0 "$image"
+expect_done 'its own table covers the directory'
+tool check --metadata "$image"
+check 'its own table: the image is sound' grep -q ' 0 errors' "$out"
+
+# Valid bitmaps know nothing of a disk with other contents.
+while IFS='|' read -r name words; do
+  fresh "$name"
+  # shellcheck disable=SC2086
+  tool ${words/IMAGE/"$image"}
+  expect_done "other contents: $words"
+  check "other contents: $words: a message says so" \
+    grep -q 'the next backup must be a full one' "$err"
+done << 'END'
+backing-file|set-header IMAGE backing_file_offset 0
+backing-file|set-header IMAGE size 67109376
+END
+fresh two-bitmaps
+tool set-header "$image" size 67109376
+check 'a larger disk without a backing file' \
+  test "$(grep -c 'must be a full one' "$err")" = 0
+
 # The steps that clear and set the bitmaps bit are missing.
 fresh two-bitmaps
 sed '/^0x5f: /,/^sync/d' "$tmp/dry" > "$tmp/bad"
