@@ -420,8 +420,11 @@ broken='Broken bitmap directory'
 more='More bitmaps found than specified in header extension'
 refused name-size $((entry + 18)) 0040 "$broken"
 refused extra-data-size $((entry + 20)) 00000040 "$broken"
-refused extra-data-2-31 $((entry + 20)) 80000000 \
-  'Bitmap extra data is not supported'
+# The sums of a QEMU of 32 bits wrap elsewhere.
+if [ "$(getconf LONG_BIT)" -gt 32 ]; then
+  refused extra-data-2-31 $((entry + 20)) 80000000 \
+    'Bitmap extra data is not supported'
+fi
 # The directory is the table, which also has too many entries.
 refused table "$entry" 00000000002c000000000002 \
   "Could not read bitmap_table table from image for bitmap 'bm1': Invalid \

@@ -19,7 +19,8 @@ case " ${CFLAGS-} " in
   *' -O2 '* | *' -O3 '*) ;;
   *) skip_all 'the program was not optimized' ;;
 esac
-if [ "$(uname -m)" != x86_64 ] || ${CC:-gcc} --version | grep -qi clang; then
+if [[ $(${CC:-gcc} -dumpmachine) != x86_64* ]] \
+    || ${CC:-gcc} --version | grep -qi clang; then
   skip_all 'the bars are for GCC on x86-64'
 fi
 if ! pkg-config --atleast-version=2.74 glib-2.0; then

@@ -42,14 +42,17 @@ import edit_model as model # noqa: E402
 TOOL = shlex.split(os.environ['QCOW2TOOL'])
 TIMEOUT = 60
 
+# With their names on processors of 32 bits.
 CALLS = ('openat', 'pread64', 'pwrite64', 'fdatasync', 'fsync', 'fallocate',
          'fcntl', 'flock', 'fstat', 'newfstatat', 'stat', 'fstatfs',
          'lseek', 'fadvise64', 'write', 'read', 'close', 'unlink',
-         'rt_sigprocmask')
+         'rt_sigprocmask', 'statx', 'fstat64', 'stat64', 'fstatfs64',
+         'fcntl64', '_llseek', 'fadvise64_64')
 
 # Calls for memory, and how they fail: brk by returning another address than
 # the one that it was asked for.  GLib ends the process without memory.
-MEMORY = {'brk': 'retval=0', 'mmap': 'error=ENOMEM', 'munmap': 'error=ENOMEM'}
+MEMORY = {'brk': 'retval=0', 'mmap': 'error=ENOMEM', 'mmap2': 'error=ENOMEM',
+          'munmap': 'error=ENOMEM'}
 
 # Calls that cannot fail, or whose failure changes nothing.
 OTHERS = ('exit_group', 'clock_nanosleep')

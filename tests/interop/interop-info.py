@@ -392,6 +392,8 @@ def compare_refusal(image, version, theirs, ours):
     begin = "qemu-img: Could not open '%s': " % image.path
     message = theirs.stderr.decode('utf-8', 'replace')
     found = json.loads(ours.stdout).get('qemu-refuses')
+    if sys.maxsize < 1 << 32 and found == 'Bitmap extra data is not supported':
+        return '' # the sums of a QEMU of 32 bits wrap elsewhere
     if image.name in DAMAGED and str(found).endswith(' [BEXT-06]'):
         return '' # of a name that the file cuts off, the words are not known
     # More lines are hints.
