@@ -787,43 +787,66 @@ other_files ()
   fuse_file
 }
 
-# A copy that was cut short is saved as qcow2tool-check(1) says: all of the disk
-# is right but what map shows as damaged, which reads as zeroes.
-cut_copies ()
+# cut_copy NAME: a copy of $image that was cut short is saved as
+# qcow2tool-check(1) says: all of the disk is right but what map shows as
+# damaged.
+cut_copy ()
 {
-  local size
+  local name="a cut copy, $1" size
 
-  create whole 64M || return
-  io 'write -P 1 0 10M' 'write -P 2 20M 5M' 'write -P 3 60M 3M'
-  cp whole.qcow2 cut.qcow2
-  truncate -s $(($(stat -c %s whole.qcow2) * 6 / 10 / 65536 * 65536)) cut.qcow2
+  cp "$image" cut.qcow2
+  truncate -s $(($(stat -c %s "$image") * 6 / 10 / 65536 * 65536)) cut.qcow2
+  rm -f saved.qcow2
   tool check cut.qcow2
-  size=$(sed -n '/FILE-09/s/.*up to \([0-9]*\) .*/\1/p' "$out")
+  size=$(sed -n '/^error FILE-09/s/.*up to \([0-9]*\) .*/\1/p' "$out")
   tool map --output=json cut.qcow2
   cp "$out" cut.map
-  sed -n '/^    cp cut.qcow2/,/^$/s/^    //p' \
-    "$srcdir/doc/qcow2tool-check.pod" > recipe
-  check 'a cut copy: the man page has four steps' \
-    test "$(grep -c cut.qcow2 recipe).$(grep -c copy.qcow2 recipe)" = 1.4
-  size=$size bash -e recipe > qemu.log 2>&1
+  size=$size PATH=$PWD/recipe-path:$PATH bash -e recipe > qemu.log 2>&1
   # qemu-img check ends with 0 or 3 once it has repaired the image.
-  check 'a cut copy: the steps succeed' test -e saved.qcow2
+  check "$name: the steps succeed" test -e saved.qcow2
   change qemu-img check -q copy.qcow2
-  quietly qemu-img convert -O raw whole.qcow2 whole.raw
+  quietly qemu-img convert -O raw "$image" whole.raw
   quietly qemu-img convert -O raw saved.qcow2 saved.raw
-  check 'a cut copy: the rest is saved' python3 - << 'END'
+  check "$name: the rest is saved" python3 - << 'END'
 import json
 with open('whole.raw', 'rb') as file:
     whole = bytearray(file.read())
+with open('saved.raw', 'rb') as file:
+    saved = bytearray(file.read())
 lost = [x for x in json.load(open('cut.map')) if x.get('damaged')]
 assert lost
 for extent in lost:
     start, end = extent['start'], extent['start'] + extent['length']
     assert any(whole[start:end])
-    whole[start:end] = bytes(end - start)
-with open('saved.raw', 'rb') as file:
-    assert file.read() == whole
+    whole[start:end] = saved[start:end] = bytes(end - start)
+assert saved == whole
 END
+}
+
+cut_copies ()
+{
+  mkdir recipe-path
+  printf '#!/bin/sh\nexec %s "$@"\n' "$QCOW2TOOL" > recipe-path/qcow2tool
+  chmod +x recipe-path/qcow2tool
+  sed -n '/^    cp cut.qcow2/,/^$/s/^    //p' \
+    "$srcdir/doc/qcow2tool-check.pod" > recipe
+  check 'a cut copy: the man page has five steps' \
+    test "$(grep -c cut.qcow2 recipe).$(grep -c copy.qcow2 recipe)" = 1.5
+
+  create whole 64M || return
+  io 'write -P 1 0 10M' 'write -P 2 20M 5M' 'write -P 3 60M 3M'
+  cut_copy 'plain'
+  # Bitmaps come last: their directory is lost.
+  bitmap --add b0
+  bitmap --add b1
+  cut_copy 'with bitmaps'
+  # Half of each cluster can be compressed.
+  image=compressed.qcow2
+  python3 -c 'import os
+for _ in range(64):
+    os.write(1, os.urandom(1 << 15) + bytes(1 << 15))' > half-noise
+  change qemu-img convert -c -f raw -O qcow2 half-noise "$image"
+  cut_copy 'compressed'
 }
 
 cut_copies
