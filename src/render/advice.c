@@ -231,12 +231,12 @@ static const Remedy remedies[] = {
 
 /* Returns whether REMEDY would lose data: a copy of a truncated disk silently
  * has zeroes in place of the missing data, and a repair frees what only
- * damaged or missing tables refer to. */
+ * damaged or missing tables refer to.  If it is to drop snapshots, these may
+ * be such tables. */
 static gboolean
 loses_data (Qcow2Remedy remedy, const Qcow2Findings *findings)
 {
-  if (remedy == QCOW2_REMEDY_REPAIR
-      || remedy == QCOW2_REMEDY_REPAIR_DROPS_SNAPSHOTS)
+  if (remedy == QCOW2_REMEDY_REPAIR)
     return qcow2_findings_hide_references (findings);
   if (remedy == QCOW2_REMEDY_REMOVE)
     return qcow2_file_is_truncated (findings);
