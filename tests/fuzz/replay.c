@@ -95,7 +95,7 @@ add_seed (const char *name, GBytes *seed, gpointer data G_GNUC_UNUSED)
   const gsize size = g_bytes_get_size (seed);
   const gboolean is_slow = g_getenv ("QCOW2TOOL_SLOW") != NULL;
 
-  if (is_slow && g_test_rand_int_range (0, 8) != 0)
+  if (is_slow && g_test_rand_int_range (0, 16) != 0)
     return;
 
   add_test ("seed", name, g_bytes_ref (seed), test_seed,

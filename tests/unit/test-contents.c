@@ -760,6 +760,7 @@ static void
 test_bad_data_range (void)
 {
   const guint64 unit = 32768 * 512;
+  const guint64 step = RUNNING_SLOWLY ? 5 : 1;
   g_auto (Fixture) f = { 0 };
 
   fixture_init (&f, 65536, 9, 65536 * 8 * 512, 1);
@@ -767,8 +768,8 @@ test_bad_data_range (void)
   f.naive.bad_start = 0x23800;
   f.naive.bad_end = 0x23801;
   open_file (&f);
-  for (guint64 i = 0; i < 16; i++)
-    for (guint64 n = 1; n <= 16; n++)
+  for (guint64 i = 0; i < 16; i += step)
+    for (guint64 n = 1; n <= 16; n += step)
       {
         check_range (&f, i * unit / 4, n * unit / 4);
         check_range (&f, i * unit / 4 + 63 * 512, n * unit / 4 - 126 * 512);

@@ -17,7 +17,8 @@ static gboolean
 is_large (const char *name)
 {
   return g_strv_contains (large, name) || g_str_has_prefix (name, "many-")
-         || g_str_has_prefix (name, "sparse-");
+         || g_str_has_prefix (name, "sparse-")
+         || (RUNNING_SLOWLY && g_str_has_suffix (name, "-examined"));
 }
 
 /* Returns the findings of the check of image NAME, or NULL with ERROR set when
