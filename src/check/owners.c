@@ -103,11 +103,11 @@ report_refcount (const Qcow2Owners *owners, const OwnedRun *owned,
 {
   const Qcow2Subject subject = QCOW2_SUBJECT (QCOW2_PART_HEADER, "cluster");
   const Qcow2CensusRun *run = &owned->run;
-  const Qcow2RuleIndex rule
-      = run->refcount > run->references ? QCOW2_RC_02
-        : is_dirty (owners) && run->references <= get_largest_refcount (owners)
-            ? QCOW2_RC_01_DIRTY
-            : QCOW2_RC_01;
+  const Qcow2RuleIndex rule = run->refcount > run->references ? QCOW2_RC_02
+                              : run->references > get_largest_refcount (owners)
+                                  ? QCOW2_RC_01_OVERFLOW
+                              : is_dirty (owners) ? QCOW2_RC_01_DIRTY
+                                                  : QCOW2_RC_01;
   g_autofree char *one = owned->n_owners > 0
                              ? qcow2_reference_describe (&owned->owners[0])
                              : NULL;

@@ -250,9 +250,9 @@ static gboolean
 may_overwrite (const Qcow2Findings *findings)
 {
   static const Qcow2RuleIndex rules[]
-      = { QCOW2_HDR_18_END,  QCOW2_HDR_18_BLOCK, QCOW2_HDR_18_BLOCK_END,
-          QCOW2_REF_01_FREE, QCOW2_RC_01,        QCOW2_L1_04,
-          QCOW2_L2_04 };
+      = { QCOW2_HDR_18_END,  QCOW2_HDR_18_BLOCK,   QCOW2_HDR_18_BLOCK_END,
+          QCOW2_REF_01_FREE, QCOW2_RC_01_OVERFLOW, QCOW2_RC_01,
+          QCOW2_L1_04,       QCOW2_L2_04 };
 
   for (guint i = 0; i < G_N_ELEMENTS (rules); i++)
     {
