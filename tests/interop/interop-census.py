@@ -133,9 +133,10 @@ def numbers_of(ours):
 
 def is_uncounted(problem):
     """Returns whether the specification forbids what qemu-img check does not
-    look at: the zero flag where it is reserved, and offsets in a raw data
-    file that are not those of the disk."""
-    return (problem['rule'] in ('L2-10', 'L2-12')
+    look at: the zero flag where it is reserved, offsets in a raw data file
+    that are not those of the disk, and what ends at most a cluster after the
+    end of the file."""
+    return (problem['rule'] in ('L1-03', 'L2-03', 'L2-10', 'L2-12')
             or problem['rule'] == 'L2-01' and 'zero flag' in problem['message'])
 
 
