@@ -238,8 +238,6 @@ loses_data (Qcow2Remedy remedy, const Qcow2Findings *findings)
 {
   if (remedy == QCOW2_REMEDY_REPAIR)
     return qcow2_findings_hide_references (findings);
-  if (remedy == QCOW2_REMEDY_REMOVE)
-    return qcow2_file_is_truncated (findings);
 
   return remedy == QCOW2_REMEDY_CONVERT && qcow2_file_is_truncated (findings);
 }
@@ -281,8 +279,9 @@ get_precondition (Qcow2Remedy remedy, const Qcow2Image *image,
   if (obstacle == QCOW2_EFFECT_READ_ONLY
       || (remedy == QCOW2_REMEDY_REPAIR && obstacle == QCOW2_EFFECT_REPAIRED))
     return ", once QEMU opens the image for writing";
-  if (remedy == QCOW2_REMEDY_REMOVE && may_overwrite (findings))
-    return ", once the refcounts are repaired";
+  if (remedy == QCOW2_REMEDY_REMOVE
+      && (may_overwrite (findings) || qcow2_file_is_truncated (findings)))
+    return ", once the refcounts are right";
   if (remedy != QCOW2_REMEDY_REMOVE
       && qcow2_image_has_damage_in_use (image, findings))
     return ", once the damaged bitmaps in use are removed";

@@ -933,6 +933,8 @@ patch 0x40200 80000000002f0000
 tool check "$image"
 check 'not beside FILE-09' test \
   "$(grep -c 'FILE-09' "$out").$(grep -c 'bitmap --remove' "$out")" = 1.0
+check 'remove-bitmap needs no more room' grep -q 'qcow2tool remove-bitmap' \
+  "$out"
 
 # The disk without its snapshots.
 copy snapshot reserved
