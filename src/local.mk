@@ -135,6 +135,8 @@ layers = \
 	%D%/check/luks-refusal.h \
 	%D%/check/luks-rules.c \
 	%D%/check/luks-rules.h \
+	%D%/check/mapping-check.c \
+	%D%/check/mapping-check.h \
 	%D%/check/mapping-rules.c \
 	%D%/check/mapping-rules.h \
 	%D%/check/opening.c \
