@@ -144,7 +144,9 @@ def judge(qemu, ours):
     """Returns the errors in our answer."""
     wrong = []
     numbers = numbers_of(ours)
-    if qemu.counts_all():
+    # What is too large for 16 rounds is not counted.
+    if qemu.counts_all() and 'RES-08' not in (
+            problem['rule'] for problem in ours.get('problems') or ()):
         if numbers is None:
             missing = [key for key in KEYS
                        if (ours.get('summary') or {}).get(key) is None]
