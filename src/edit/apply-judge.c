@@ -351,9 +351,10 @@ edit_apply_judge (EditWork *work, const EditPlan *plan, gboolean reverse,
   judge_hiding (work, plan, cluster_size, edit_judgement_vouches (before),
                 edit_judgement_vouches (after));
   if (touches)
-    edit_judge_sharing (original, directory.start,
-                        directory.end - directory.start, QCOW2_NO_INDEX,
-                        &work->refusals);
+    edit_judge_sharing (
+        original, directory.start, directory.end - directory.start,
+        edit_bitmaps_find_removed (reverse ? before : after, original),
+        &work->refusals);
   work->is_whole |= before->image == NULL || after->image == NULL;
   return TRUE;
 }

@@ -227,6 +227,25 @@ edit_bitmaps_are_some_of (const EditJudgement *some, const EditJudgement *all)
              || ranges_are_equal (rest, entries_get_rest (&found)));
 }
 
+/* Returns the index of the first entry of the directory of ALL that is not at
+ * its place among those of SOME, or QCOW2_NO_INDEX. */
+guint64
+edit_bitmaps_find_removed (const EditJudgement *some, const EditJudgement *all)
+{
+  g_auto (Entries) left = entries_begin (some);
+  g_auto (Entries) found = entries_begin (all);
+
+  for (guint64 i = 0; entries_next (&found); i++)
+    {
+      if (!entries_next (&left)
+          || !ranges_are_equal (entries_get_entry (&left),
+                                entries_get_entry (&found)))
+        return i;
+    }
+
+  return QCOW2_NO_INDEX;
+}
+
 /* Returns the number of errors by the rule that the row RULE is of.  Which row
  * of a rule is broken may depend on a bit that an edit changes. */
 static guint64

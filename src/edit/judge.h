@@ -24,6 +24,8 @@ EditJudgement *edit_judge (ByteSource *source, gboolean whole);
 void edit_judgement_free (EditJudgement *judgement);
 gboolean edit_judgement_vouches (const EditJudgement *judgement);
 gboolean edit_judgement_is_refused (const EditJudgement *judgement);
+guint64 edit_bitmaps_find_removed (const EditJudgement *some,
+                                   const EditJudgement *all);
 gboolean edit_bitmaps_are_some_of (const EditJudgement *some,
                                    const EditJudgement *all);
 void edit_judgement_compare (const EditJudgement *before,

@@ -234,6 +234,7 @@ disk_differs (const EditJudgement *before, const EditJudgement *after)
   const Qcow2Header *from = &before->image->header;
   const Qcow2Header *to = &after->image->header;
   return bytes_differ (from->backing_file, to->backing_file)
+         || bytes_differ (from->backing_format, to->backing_format)
          || bytes_differ (from->external_data_file, to->external_data_file)
          || (to->backing_file != NULL && to->size > from->size);
 }

@@ -652,8 +652,13 @@ tool remove-bitmap --index=1 "$image"
 expect_refusal 'the table of another bitmap covers the directory' 2 \
   '*shares a cluster with the table of a bitmap*'
 expect_unchanged 'the table of another bitmap: nothing is written'
-tool remove-bitmap --index=0 "$image"
+tool remove-bitmap --index=0 --save-plan="$tmp/plan" "$image"
 expect_done 'its own table covers the directory'
+cp "$image" "$tmp/after"
+cp "$image.before" "$image"
+tool apply "$tmp/plan" "$image"
+expect_done 'its own table: the plan can be carried out'
+check 'its own table: the plan does the same' cmp -s "$image" "$tmp/after"
 tool check --metadata "$image"
 check 'its own table: the image is sound' grep -q ' 0 errors' "$out"
 
@@ -668,6 +673,7 @@ while IFS='|' read -r name words; do
 done << 'END'
 backing-file|set-header IMAGE backing_file_offset 0
 backing-file|set-header IMAGE size 67109376
+backing-file|del-header-ext IMAGE 0xe2792aca
 END
 fresh two-bitmaps
 tool set-header "$image" size 67109376
