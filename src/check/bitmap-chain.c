@@ -18,6 +18,7 @@ typedef struct
   gboolean is_ready;                /* for an answer */
   gboolean is_refused;              /* QEMU does not open the layer */
   gboolean is_unknown;              /* damage may hide its bitmaps */
+  gboolean breaks_off;              /* damage hides some of its bitmaps */
   GError *error;                    /* its bitmaps cannot be known */
 
   /* The bitmap with the name that was looked up last. */
@@ -56,6 +57,7 @@ judge_image (Layer *layer)
     return;
 
   layer->is_refused = verdict.effect >= QCOW2_EFFECT_REFUSED;
+  layer->breaks_off = qcow2_directory_breaks_off (layer->source->findings);
   layer->is_unknown = verdict.effect == QCOW2_EFFECT_UNKNOWN
                       || qcow2_directory_is_unknown (
                           qcow2_checked_directory_get (layer->directory),
@@ -156,7 +158,10 @@ find_unknown (Qcow2BitmapChain *self, Qcow2BitmapChainVerdict *verdict)
     {
       Layer *layer = &self->layers[i];
 
-      if (layer->error == NULL && layer->is_unknown && !verdict->is_found)
+      if (layer->error == NULL
+          && (verdict->is_found
+                  ? layer->breaks_off && !layer->is_found && !layer->is_refused
+                  : layer->breaks_off || layer->is_unknown))
         g_set_error (&layer->error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT,
                      "its bitmaps cannot be known: see qcow2tool check");
       if (layer->error == NULL)

@@ -486,6 +486,8 @@ check 'a directory that breaks off: the list' grep -q \
   '^1 .* error .*cannot be read to its end: see qcow2tool check$' "$out"
 tool bitmaps --name b0 --is enabled l1.qcow2
 expect 'a directory that breaks off: no answer' 1
+tool bitmaps --backing-chain --name b0 --is valid l1.qcow2
+expect 'a directory that breaks off: no answer about the chain' 1
 
 # A stale bitmap does not know what was written since.
 chain 'before it is stale' 0 "b0:$on:1" "b0:$on:2"
