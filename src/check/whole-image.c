@@ -180,7 +180,10 @@ add_run (const Qcow2CensusRun *run, gpointer data)
 {
   Check *check = data;
 
-  if (check->is_refused && run->refcount > run->references)
+  /* What was not read may have references. */
+  if (run->refcount > run->references
+      && (check->is_refused || check->mapping.has_failed
+          || check->mapping.is_too_much))
     return;
 
   if (run->is_used)
@@ -362,7 +365,10 @@ set_numbers (const Check *check, Qcow2CheckNumbers *numbers)
   const Qcow2CensusTotals *totals = &check->totals;
   const guint64 end = MAX (totals->end, 1);
 
-  numbers->is_incomplete = mapping->is_too_much;
+  /* A larger L1 table is not read: HDR-17. */
+  numbers->is_incomplete
+      = mapping->is_too_much
+        || (guint64) h->l1_size * QCOW2_ENTRY_LENGTH > QCOW2_MAX_L1_BYTES;
   numbers->image_end_offset = end * h->cluster_size;
   numbers->total_clusters
       = qcow2_divide_up (h->size / SECTOR_SIZE * SECTOR_SIZE, h->cluster_size);

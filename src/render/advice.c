@@ -229,6 +229,49 @@ static const Remedy remedies[] = {
                              "convert -O qcow2", "IMAGE", " NEW" },
 };
 
+static gboolean
+has_any (const Qcow2Findings *findings, const Qcow2RuleIndex *rules, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    {
+      if (qcow2_findings_get_use (findings, rules[i])->n > 0)
+        return TRUE;
+    }
+
+  return FALSE;
+}
+
+/* Returns whether QEMU, if it removes a bitmap of an image with FINDINGS, may
+ * free or overwrite what is in use. */
+static gboolean
+may_overwrite (const Qcow2Findings *findings)
+{
+  static const Qcow2RuleIndex rules[]
+      = { QCOW2_HDR_18_END,     QCOW2_HDR_18_BLOCK, QCOW2_HDR_18_BLOCK_END,
+          QCOW2_REF_01_FREE,    QCOW2_RC_01,        QCOW2_RC_01_OVERFLOW,
+          QCOW2_L1_04,          QCOW2_L2_04,        QCOW2_OVL_01,
+          QCOW2_OVL_01_GUARDED, QCOW2_OVL_02_TABLE, QCOW2_OVL_02_DATA,
+          QCOW2_OVL_03 };
+
+  /* It repairs a dirty image first. */
+  return has_any (findings, rules, G_N_ELEMENTS (rules))
+         || qcow2_file_is_truncated (findings)
+         || (qcow2_findings_get_use (findings, QCOW2_HDR_21_DIRTY)->n > 0
+             && qcow2_findings_hide_references (findings));
+}
+
+/* Returns whether FINDINGS says that a part of the disk is lost, which would
+ * be zeroes in a copy. */
+static gboolean
+loses_parts (const Qcow2Findings *findings)
+{
+  static const Qcow2RuleIndex rules[]
+      = { QCOW2_L1_03, QCOW2_L2_03, QCOW2_L2_03_COMPRESSED, QCOW2_HDR_17_END };
+
+  return qcow2_file_is_truncated (findings)
+         || has_any (findings, rules, G_N_ELEMENTS (rules));
+}
+
 /* Returns whether REMEDY would lose data: a copy of a truncated disk silently
  * has zeroes in place of the missing data, and a repair frees what only
  * damaged or missing tables refer to.  If it is to drop snapshots, these may
@@ -239,26 +282,7 @@ loses_data (Qcow2Remedy remedy, const Qcow2Findings *findings)
   if (remedy == QCOW2_REMEDY_REPAIR)
     return qcow2_findings_hide_references (findings);
 
-  return remedy == QCOW2_REMEDY_CONVERT && qcow2_file_is_truncated (findings);
-}
-
-/* Returns whether FINDINGS says that QEMU, when it needs a cluster, may take
- * one that is in use. */
-static gboolean
-may_overwrite (const Qcow2Findings *findings)
-{
-  static const Qcow2RuleIndex rules[]
-      = { QCOW2_HDR_18_END,  QCOW2_HDR_18_BLOCK,   QCOW2_HDR_18_BLOCK_END,
-          QCOW2_REF_01_FREE, QCOW2_RC_01_OVERFLOW, QCOW2_RC_01,
-          QCOW2_L1_04,       QCOW2_L2_04 };
-
-  for (guint i = 0; i < G_N_ELEMENTS (rules); i++)
-    {
-      if (qcow2_findings_get_use (findings, rules[i])->n > 0)
-        return TRUE;
-    }
-
-  return FALSE;
+  return remedy == QCOW2_REMEDY_CONVERT && loses_parts (findings);
 }
 
 /* Returns what has to be done before REMEDY, a command of qemu-img, works, as
@@ -279,8 +303,7 @@ get_precondition (Qcow2Remedy remedy, const Qcow2Image *image,
   if (obstacle == QCOW2_EFFECT_READ_ONLY
       || (remedy == QCOW2_REMEDY_REPAIR && obstacle == QCOW2_EFFECT_REPAIRED))
     return ", once QEMU opens the image for writing";
-  if (remedy == QCOW2_REMEDY_REMOVE
-      && (may_overwrite (findings) || qcow2_file_is_truncated (findings)))
+  if (remedy == QCOW2_REMEDY_REMOVE && may_overwrite (findings))
     return ", once the refcounts are right";
   if (remedy != QCOW2_REMEDY_REMOVE
       && qcow2_image_has_damage_in_use (image, findings))

@@ -936,6 +936,32 @@ check 'not beside FILE-09' test \
 check 'remove-bitmap needs no more room' grep -q 'qcow2tool remove-bitmap' \
   "$out"
 
+patch 0x40200 0000000000000000
+patch 0x2a0000 0000000000050000
+tool check "$image"
+check 'not beside an overlap' test \
+  "$(grep -c '^error OVL-0' "$out").$(grep -c 'bitmap --remove' "$out")" = 1.0
+patch 0x2a0000 0000000000290000
+patch 0x4f 01
+patch 0x30000 8000000000040200
+tool check "$image"
+check 'not where a repair may free data' test \
+  "$(grep -c '^error L1-02' "$out").$(grep -c 'bitmap --remove' "$out")" = 1.0
+
+# QEMU refuses an image with a larger L1 table, which is not read.
+image l1-size-over-32-mib-whole
+tool check --output=json "$image"
+check 'a large L1 table: what was not examined is said' jq -e \
+  '.summary.not_examined == ["guest-clusters"]' "$out"
+
+# No copy of a disk of which a part is lost.
+copy l1-entry-cut-table no-copy
+patch 0x30008 8000000000040001
+patch 0x27 02
+tool check "$image"
+check 'no copy of a disk of which a part is lost' test \
+  "$(grep -c 'qemu-img convert' "$out")" = 0
+
 # The disk without its snapshots.
 copy snapshot reserved
 patch 0x60000 0100000000000000
