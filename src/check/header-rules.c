@@ -467,8 +467,10 @@ check_tail (const Context *c, ByteSource *source, GError **error)
     return TRUE; /* header_length is wrong: these may not be fields */
 
   const gsize len = (gsize) MIN (end - start, sizeof bytes);
-  if (!byte_source_read (source, start, bytes, len, qcow2_header_record.name,
-                         error))
+  memcpy (bytes, c->h->padding, n_padding);
+  if (end > unknown
+      && !byte_source_read (source, start, bytes, len,
+                            qcow2_header_record.name, error))
     return FALSE;
 
   for (guint i = 0; i < MIN (len, n_padding); i++)
