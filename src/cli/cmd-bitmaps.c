@@ -326,11 +326,28 @@ read_entry (const Qcow2CheckedDirectory *checked, guint64 index,
                                                            : next;
 }
 
-/* Shows whether BITMAP, one of the top layer's, and those in BITMAPS with its
- * name are a chain, unless it is not selected. */
+/* Writes a message if VERDICT is unknown because a layer of CHAIN cannot be
+ * read.  In JSON that layer has said so, as has one that cannot be opened. */
 static gboolean
-show_chain (Tool *tool, Qcow2BitmapChain *bitmaps, const Request *request,
-            const Qcow2Bitmap *bitmap, GError **error)
+tell_read_error (Tool *tool, const Qcow2Chain *chain,
+                 const Qcow2BitmapChainVerdict *verdict, GError **error)
+{
+  if (tool_get_emitter (tool)->machine_readable
+      || !g_error_matches (verdict->error, QCOW2_ERROR, QCOW2_ERROR_READ)
+      || qcow2_chain_get (chain, verdict->depth)->image == NULL)
+    return TRUE;
+
+  g_autofree char *reason = bitmap_chain_explain (verdict);
+  return tool_recover (
+      tool, g_error_new_literal (QCOW2_ERROR, QCOW2_ERROR_READ, reason),
+      error);
+}
+
+/* Shows whether BITMAP, one of the top layer's, and those in BITMAPS with its
+ * name are a chain, unless it is not selected.  CHAIN has the layers. */
+static gboolean
+show_chain (Tool *tool, const Qcow2Chain *chain, Qcow2BitmapChain *bitmaps,
+            const Request *request, const Qcow2Bitmap *bitmap, GError **error)
 {
   Qcow2BitmapChainVerdict verdict;
   gsize len;
@@ -340,8 +357,9 @@ show_chain (Tool *tool, Qcow2BitmapChain *bitmaps, const Request *request,
 
   const char *name = g_bytes_get_data (bitmap->name, &len);
   qcow2_bitmap_chain_judge (bitmaps, name, len, &verdict);
-  if (g_error_matches (verdict.error, QCOW2_ERROR, QCOW2_ERROR_READ))
-    tool_set_status (tool, TOOL_FAILED);
+  if (!tell_read_error (tool, chain, &verdict, error))
+    return FALSE;
+
   bitmap_chain_describe (tool_get_emitter (tool), bitmap->name, &verdict);
   return tool_flush (tool, error);
 }
@@ -370,7 +388,7 @@ show_chains (Tool *tool, const Qcow2Chain *chain, Qcow2BitmapChain *bitmaps,
   for (guint64 i = 0;
        (next = read_entry (top, i, &bitmap, error)) == QCOW2_NEXT_ITEM; i++)
     {
-      if (!show_chain (tool, bitmaps, request, &bitmap, error))
+      if (!show_chain (tool, chain, bitmaps, request, &bitmap, error))
         return FALSE;
     }
   emitter_end (emitter);
