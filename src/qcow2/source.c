@@ -180,13 +180,11 @@ byte_window_set_end (ByteWindow *window, guint64 end)
   window->end = MIN (end, window->source->size);
 }
 
-/* Returns LEN bytes at host offset OFFSET, which stay valid until the next
- * call.  LEN is at most BYTE_WINDOW_SIZE, and the range ends before the end of
- * WINDOW.  WHAT names the structure in error messages.  Fails with
- * QCOW2_ERROR_READ. */
-const guint8 *
-byte_window_get (ByteWindow *window, guint64 offset, gsize len,
-                 const char *what, GError **error)
+/* Implements byte_window_get () for a caller that also has use for the bytes
+ * that follow, WANTED in all. */
+static const guint8 *
+get (ByteWindow *window, guint64 offset, gsize len, gsize wanted,
+     const char *what, GError **error)
 {
   g_assert (len <= BYTE_WINDOW_SIZE);
   g_assert (offset <= window->end && len <= window->end - offset);
@@ -195,17 +193,19 @@ byte_window_get (ByteWindow *window, guint64 offset, gsize len,
       && len <= window->len - (offset - window->start))
     return window->bytes + (offset - window->start);
 
-  /* What is read next may be elsewhere, so a whole block is read only where a
-   * reader goes on.  It may include a bad sector, or extend beyond the end of
-   * a file that shrank.  The bytes before that point are used.  If there are
-   * none, a smaller read may succeed because it leaves out the bad sector. */
+  /* What is read next may be elsewhere, so a whole block is read only for a
+   * reader that wants more than the rest of the sector, or goes on.  It may
+   * include a bad sector, or extend beyond the end of a file that shrank.  The
+   * bytes before that point are used.  If there are none, a smaller read may
+   * succeed because it leaves out the bad sector. */
   const gboolean goes_on = window->len > 0 && offset >= window->start
                            && offset - window->start <= window->len;
   const gsize block = (gsize) MIN (window->end - offset, BYTE_WINDOW_SIZE);
   const gsize page
       = (gsize) (BYTE_SOURCE_SECTOR_SIZE - offset % BYTE_SOURCE_SECTOR_SIZE);
   const gsize sector = CLAMP (page, len, block);
-  const gsize sizes[] = { goes_on ? block : sector, sector, len };
+  const gsize sizes[]
+      = { goes_on || wanted > sector ? block : sector, sector, len };
 
   window->start = offset;
   for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
@@ -224,6 +224,17 @@ byte_window_get (ByteWindow *window, guint64 offset, gsize len,
   return NULL;
 }
 
+/* Returns LEN bytes at host offset OFFSET, which stay valid until the next
+ * call.  LEN is at most BYTE_WINDOW_SIZE, and the range ends before the end of
+ * WINDOW.  WHAT names the structure in error messages.  Fails with
+ * QCOW2_ERROR_READ. */
+const guint8 *
+byte_window_get (ByteWindow *window, guint64 offset, gsize len,
+                 const char *what, GError **error)
+{
+  return get (window, offset, len, len, what, error);
+}
+
 /* Returns the bytes at host offset OFFSET that WINDOW already holds, or reads
  * them.  Stores their number in *N: a multiple of UNIT, at least UNIT and at
  * most LEN.  Otherwise like byte_window_get (). */
@@ -232,7 +243,7 @@ byte_window_get_available (ByteWindow *window, guint64 offset, gsize unit,
                            gsize len, gsize *n, const char *what,
                            GError **error)
 {
-  const guint8 *bytes = byte_window_get (window, offset, unit, what, error);
+  const guint8 *bytes = get (window, offset, unit, len, what, error);
 
   if (bytes == NULL)
     return NULL;

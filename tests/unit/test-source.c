@@ -730,6 +730,7 @@ test_window_block (void)
 {
   Fake fake = FAKE (1000000);
   g_autoptr (ByteWindow) window = byte_window_new (&fake.base, 1000000);
+  gsize n = 0;
 
   assert_window_gives (window, 5000, 8);
   assert_last_read (&fake, 5000, 8192 - 5000);
@@ -741,6 +742,10 @@ test_window_block (void)
   assert_last_read (&fake, 500000, 5000);
   assert_window_gives (window, 600001, 8);
   assert_last_read (&fake, 600001, 602112 - 600001);
+  byte_window_get_available (window, 700001, 8, 8, &n, "thing", NULL);
+  assert_last_read (&fake, 700001, 700416 - 700001);
+  byte_window_get_available (window, 800001, 8, 8192, &n, "thing", NULL);
+  assert_last_read (&fake, 800001, BYTE_WINDOW_SIZE);
 }
 
 /* Bytes that were read with their neighbours are not read again. */
