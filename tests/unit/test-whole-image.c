@@ -379,13 +379,17 @@ test_repeated_overlap (void)
                     0);
 }
 
-/* RES-08: one cluster more than 16 rounds cover. */
+/* RES-08: one cluster more than 16 rounds cover, the one after the end of the
+ * file, which need not be that of a cluster. */
 static void
 test_too_many_clusters (void)
 {
   g_auto (Checked) c = { 0 };
 
-  check_patched (&c, "cluster-512", "size=0x4000000000", 0);
+  check_patched (&c, "cluster-512", "size=0x3fffffffff", 0);
+  const guint n = qcow2_findings_get_n (c.findings);
+  g_assert_cmphex (qcow2_findings_get (c.findings, n - 1)->offset, ==,
+                   0x3fffffffff);
   g_assert_true (c.numbers.is_incomplete);
   g_assert_cmpuint (c.numbers.leaks, ==, QCOW2_ABSENT);
   g_assert_cmpuint (qcow2_findings_get_use (c.findings, QCOW2_RES_08)->n, ==,
