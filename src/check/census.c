@@ -21,6 +21,15 @@
 /* The number of clusters that are compared at a time. */
 #define CLUSTERS_AT_A_TIME 128
 
+/* Returns the largest refcount in an image with HEADER, as QEMU has it. */
+guint64
+qcow2_census_get_refcount_max (const Qcow2Header *header)
+{
+  return header->refcount_bits == 64
+             ? G_MAXINT64
+             : (G_GUINT64_CONSTANT (1) << header->refcount_bits) - 1;
+}
+
 /* Returns a new census of IMAGE, which must outlive it, or NULL if QEMU does
  * not open the image because of its cluster size, refcount width or refcount
  * table. */
@@ -45,10 +54,7 @@ qcow2_census_new (const Qcow2Image *image)
   census->n_clusters
       = qcow2_divide_up (census->file_size, census->cluster_size);
   census->refcounts = refcounts;
-  census->refcount_max
-      = h->refcount_bits == 64
-            ? G_MAXINT64
-            : (G_GUINT64_CONSTANT (1) << h->refcount_bits) - 1;
+  census->refcount_max = qcow2_census_get_refcount_max (h);
   return census;
 }
 

@@ -79,6 +79,7 @@ typedef struct
   guint64 end;       /* after the last cluster in use; 0 if there is none */
 } Qcow2CensusTotals;
 
+guint64 qcow2_census_get_refcount_max (const Qcow2Header *header);
 Qcow2Census *qcow2_census_new (const Qcow2Image *image);
 gboolean qcow2_census_start (Qcow2Census *census, guint64 low, guint64 n,
                              GError **error);

@@ -171,13 +171,7 @@ qcow2_directory_breaks_off (const Qcow2Findings *findings)
           QCOW2_BDIR_02,      QCOW2_BDIR_02_FILE, QCOW2_BDIR_02_SHORTER,
           QCOW2_BDIR_04_MORE, QCOW2_BDIR_21 };
 
-  for (guint i = 0; i < G_N_ELEMENTS (rules); i++)
-    {
-      if (qcow2_findings_get_use (findings, rules[i])->n > 0)
-        return TRUE;
-    }
-
-  return FALSE;
+  return qcow2_findings_have_any (findings, rules, G_N_ELEMENTS (rules));
 }
 
 /* Returns whether FINDINGS has an error in the structures that lead to the

@@ -113,6 +113,7 @@ report (const Qcow2FileEnd *end, const Qcow2Image *image,
                               : end->needed > 0 ? QCOW2_FILE_09
                                                 : QCOW2_FILE_09_REFCOUNT;
   const guint64 size = byte_source_get_size (image->source);
+  /* Also the value of the finding, for take_counted (). */
   const guint64 reached = MAX (end->needed, end->counted);
   const Qcow2Subject subject = QCOW2_SUBJECT (QCOW2_PART_HEADER, "image");
 

@@ -280,6 +280,20 @@ qcow2_findings_get_use (const Qcow2Findings *findings, Qcow2RuleIndex rule)
   return &findings->uses[rule];
 }
 
+/* Returns whether there is a finding of any of the N rows RULES. */
+gboolean
+qcow2_findings_have_any (const Qcow2Findings *findings,
+                         const Qcow2RuleIndex *rules, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    {
+      if (findings->uses[rules[i]].n > 0)
+        return TRUE;
+    }
+
+  return FALSE;
+}
+
 /* Returns whether another finding of RULE that affects PARTS would only be
  * counted, so that the caller need not build its message. */
 gboolean

@@ -110,6 +110,8 @@ void qcow2_finding_set_message (Qcow2Finding *finding, const char *format, ...)
     G_GNUC_PRINTF (2, 3);
 const Qcow2RuleUse *qcow2_findings_get_use (const Qcow2Findings *findings,
                                             Qcow2RuleIndex rule);
+gboolean qcow2_findings_have_any (const Qcow2Findings *findings,
+                                  const Qcow2RuleIndex *rules, guint n);
 gboolean qcow2_findings_is_full (const Qcow2Findings *findings,
                                  Qcow2RuleIndex rule, guint parts);
 guint qcow2_findings_get_n (const Qcow2Findings *findings);

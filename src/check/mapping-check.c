@@ -18,8 +18,8 @@
   qcow2_field_unpack (                                                        \
       QCOW2_FIELD (qcow2_l2_entry_record, Qcow2L2Entry, member), raw)
 
-/* Initializes CHECK, which is all 0, for IMAGE.  The other arguments must
- * outlive it. */
+/* Initializes CHECK, which has only the function FAILED and its data so far,
+ * for IMAGE.  All arguments must outlive it. */
 void
 qcow2_mapping_check_init (Qcow2MappingCheck *check, const Qcow2Image *image,
                           Qcow2Census *census, Qcow2Owners *owners,
@@ -57,18 +57,6 @@ qcow2_mapping_check_count (Qcow2MappingCheck *check, guint64 n)
 {
   check->round.corruptions += n;
   check->is_wrong = TRUE;
-}
-
-/* Counts N references to the SIZE bytes at host offset OFFSET, which are after
- * the end of the file. */
-static void
-count_outside (Qcow2MappingCheck *check, guint64 offset, guint64 size,
-               guint64 n)
-{
-  check->needed
-      = MAX (check->needed,
-             qcow2_round_up (offset + size, check->header->cluster_size));
-  qcow2_mapping_check_count (check, n);
 }
 
 /* Stores in *IS_WRONG whether the flag IS_COPIED of ENTRY contradicts the
@@ -231,12 +219,13 @@ count_mapping (Qcow2MappingCheck *check, TableWalk *walk,
   if (!is_inside && is_read (check, mapping, problems))
     qcow2_census_mark_used (check->census, mapping->offset, mapping->length);
   if (check->report == NULL && !is_inside && check->is_first)
-    count_outside (check, mapping->offset, mapping->length, walk->table->n);
+    qcow2_mapping_check_count (check, walk->table->n);
 }
 
 /* Returns the problem that data of MAPPING, whose entry has PROBLEMS, are
- * after the end of the file, as a mask of QCOW2_PROBLEM_BIT (); QEMU counts
- * those as inside that are in the cluster after it. */
+ * after the end of the file, as a mask of QCOW2_PROBLEM_BIT (), and notes the
+ * last cluster that is needed.  QEMU counts data in the cluster after the end
+ * as inside. */
 static guint
 get_outside_problem (Qcow2MappingCheck *check, const Qcow2Mapping *mapping,
                      guint problems)
@@ -459,7 +448,12 @@ qcow2_mapping_check_l2_table (const Qcow2L2Table *table, gpointer data,
   else if (!qcow2_census_add (check->census, table->offset, cluster_size,
                               table->n)
            && check->is_first)
-    count_outside (check, table->offset, cluster_size, table->n);
+    {
+      check->needed
+          = MAX (check->needed,
+                 qcow2_round_up (table->offset + cluster_size, cluster_size));
+      qcow2_mapping_check_count (check, table->n);
+    }
 
   check_table (check, &walk);
   return TRUE;

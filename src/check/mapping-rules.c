@@ -246,10 +246,10 @@ allow (const Qcow2MappingReport *report, const Qcow2FaultyEntry *entry,
 
   for (guint i = 0; i < QCOW2_N_PROBLEMS; i++)
     {
-      const guint64 wrong = get_wrong_bits (report, i, entry->is_l1);
-
       if ((entry->problems & QCOW2_PROBLEM_BIT (i)) == 0)
         continue;
+
+      const guint64 wrong = get_wrong_bits (report, i, entry->is_l1);
       if (wrong == 0 || (i == QCOW2_PROBLEM_COPIED && !entry->is_counted))
         return;
       right = i == QCOW2_PROBLEM_COPIED ? right ^ wrong : right & ~wrong;

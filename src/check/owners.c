@@ -58,15 +58,6 @@ is_dirty (const Qcow2Owners *owners)
          != 0;
 }
 
-/* Returns the largest refcount for which there are bits. */
-static guint64
-get_largest_refcount (const Qcow2Owners *owners)
-{
-  const guint bits = 1u << MIN (owners->image->header.refcount_order, 6);
-
-  return G_MAXUINT64 >> (64 - bits);
-}
-
 /* Returns whether REFERENCE is to a structure whose overlaps (OVL-01, OVL-02)
  * and refcounts (REF-01) are reported as such. */
 static gboolean
@@ -103,11 +94,13 @@ report_refcount (const Qcow2Owners *owners, const OwnedRun *owned,
 {
   const Qcow2Subject subject = QCOW2_SUBJECT (QCOW2_PART_HEADER, "cluster");
   const Qcow2CensusRun *run = &owned->run;
-  const Qcow2RuleIndex rule = run->refcount > run->references ? QCOW2_RC_02
-                              : run->references > get_largest_refcount (owners)
-                                  ? QCOW2_RC_01_OVERFLOW
-                              : is_dirty (owners) ? QCOW2_RC_01_DIRTY
-                                                  : QCOW2_RC_01;
+  const Qcow2RuleIndex rule
+      = run->refcount > run->references ? QCOW2_RC_02
+        : run->references
+                > qcow2_census_get_refcount_max (&owners->image->header)
+            ? QCOW2_RC_01_OVERFLOW
+        : is_dirty (owners) ? QCOW2_RC_01_DIRTY
+                            : QCOW2_RC_01;
   g_autofree char *one = owned->n_owners > 0
                              ? qcow2_reference_describe (&owned->owners[0])
                              : NULL;

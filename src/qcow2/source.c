@@ -194,18 +194,18 @@ get (ByteWindow *window, guint64 offset, gsize len, gsize wanted,
     return window->bytes + (offset - window->start);
 
   /* What is read next may be elsewhere, so a whole block is read only for a
-   * reader that wants more than the rest of the sector, or goes on.  It may
+   * reader that wants more than the rest of the sector, or continues.  It may
    * include a bad sector, or extend beyond the end of a file that shrank.  The
    * bytes before that point are used.  If there are none, a smaller read may
    * succeed because it leaves out the bad sector. */
-  const gboolean goes_on = window->len > 0 && offset >= window->start
-                           && offset - window->start <= window->len;
+  const gboolean continues = window->len > 0 && offset >= window->start
+                             && offset - window->start <= window->len;
   const gsize block = (gsize) MIN (window->end - offset, BYTE_WINDOW_SIZE);
   const gsize page
       = (gsize) (BYTE_SOURCE_SECTOR_SIZE - offset % BYTE_SOURCE_SECTOR_SIZE);
   const gsize sector = CLAMP (page, len, block);
   const gsize sizes[]
-      = { goes_on || wanted > sector ? block : sector, sector, len };
+      = { continues || wanted > sector ? block : sector, sector, len };
 
   window->start = offset;
   for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)

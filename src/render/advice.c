@@ -229,18 +229,6 @@ static const Remedy remedies[] = {
                              "convert -O qcow2", "IMAGE", " NEW" },
 };
 
-static gboolean
-has_any (const Qcow2Findings *findings, const Qcow2RuleIndex *rules, guint n)
-{
-  for (guint i = 0; i < n; i++)
-    {
-      if (qcow2_findings_get_use (findings, rules[i])->n > 0)
-        return TRUE;
-    }
-
-  return FALSE;
-}
-
 /* Returns whether QEMU, if it removes a bitmap of an image with FINDINGS, may
  * free or overwrite what is in use. */
 static gboolean
@@ -254,7 +242,7 @@ may_overwrite (const Qcow2Findings *findings)
           QCOW2_OVL_03 };
 
   /* It repairs a dirty image first. */
-  return has_any (findings, rules, G_N_ELEMENTS (rules))
+  return qcow2_findings_have_any (findings, rules, G_N_ELEMENTS (rules))
          || qcow2_file_is_truncated (findings)
          || (qcow2_findings_get_use (findings, QCOW2_HDR_21_DIRTY)->n > 0
              && qcow2_findings_hide_references (findings));
@@ -269,7 +257,7 @@ loses_parts (const Qcow2Findings *findings)
       = { QCOW2_L1_03, QCOW2_L2_03, QCOW2_L2_03_COMPRESSED, QCOW2_HDR_17_END };
 
   return qcow2_file_is_truncated (findings)
-         || has_any (findings, rules, G_N_ELEMENTS (rules));
+         || qcow2_findings_have_any (findings, rules, G_N_ELEMENTS (rules));
 }
 
 /* Returns whether REMEDY would lose data: a copy of a truncated disk silently

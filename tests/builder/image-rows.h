@@ -1635,8 +1635,8 @@
 { "refcount-1-bit-of-2", "cluster-512",
   "Refcounts of one bit, and a cluster of the guest with two references.",
   "size=0x1400 header.refcount_order:00000000 0x400:7f03"
-  " 0x402:00*12 0x600:8000000000001000 0x1000:8000000000001200" "8000000000001200",
-  NULL },
+  " 0x402:00*12 0x600:8000000000001000 0x1000:8000000000001200"
+  "8000000000001200", NULL },
 { "refcount-guest-0-dirty", "two-bitmaps",
   "A cluster of the guest counts as free in a dirty image.",
   "header.incompatible_features:0000000000000001 0x2000a:0000 "

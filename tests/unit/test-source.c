@@ -724,7 +724,7 @@ assert_last_read (const Fake *fake, guint64 start, guint64 len)
 }
 
 /* The first read ends with the sector, or with what is asked for.  A block is
- * read where a reader goes on, and nowhere else. */
+ * read where a reader continues or wants more, and nowhere else. */
 static void
 test_window_block (void)
 {
