@@ -35,6 +35,8 @@ struct Qcow2ClusterCheck
   GArray *wanted;            /* guint64 by bitmap index: host offset of the
                                 directory entry, or 0 when the bitmap was not
                                 selected */
+  GArray *tables;            /* of Qcow2BitmapTable by bitmap index; NULL when
+                                they are not all known */
 
   Qcow2SnapshotTable snapshots; /* size 0 when there are none */
   Qcow2References *references;  /* without those of bitmaps */
@@ -83,6 +85,7 @@ qcow2_cluster_check_new (const Qcow2Image *image, Qcow2Findings *findings,
     check->n_blocks = qcow2_refcounts_get_n_blocks (check->refcounts);
   check->n_counted = G_MAXUINT64;
   check->wanted = g_array_new (FALSE, TRUE, sizeof (guint64));
+  check->tables = g_array_new (FALSE, TRUE, sizeof (Qcow2BitmapTable));
   return check;
 }
 
@@ -154,6 +157,32 @@ qcow2_cluster_check_add_entries (Qcow2ClusterCheck *check,
              bitmap->bitmap_table_offset
                  + entries[i].index * QCOW2_ENTRY_LENGTH);
     }
+}
+
+/* Notes where the table of BITMAP is, and whether it refers to data if that is
+ * known. */
+void
+qcow2_cluster_check_note_table (Qcow2ClusterCheck *check,
+                                const Qcow2Bitmap *bitmap)
+{
+  if (check->tables == NULL)
+    return;
+
+  if (bitmap->index >= check->tables->len)
+    g_array_set_size (check->tables, (guint) bitmap->index + 1);
+  g_array_index (check->tables, Qcow2BitmapTable, bitmap->index)
+      = (Qcow2BitmapTable){ .offset = bitmap->bitmap_table_offset,
+                            .pointer = bitmap->file_offset,
+                            .n = bitmap->bitmap_table_size,
+                            .has_data = !bitmap->has_counts
+                                        || bitmap->counts.serialized > 0 };
+}
+
+/* Notes that bitmaps are missing: the directory could not be read. */
+void
+qcow2_cluster_check_forget_tables (Qcow2ClusterCheck *check)
+{
+  g_clear_pointer (&check->tables, g_array_unref);
 }
 
 /* Sets the number of BYTES of bitmap tables that are read in each round, which
@@ -758,6 +787,14 @@ qcow2_cluster_check_get_snapshots (const Qcow2ClusterCheck *check)
   return check->snapshots_failed ? NULL : &check->snapshots;
 }
 
+/* Returns the tables that were noted, an array of Qcow2BitmapTable by bitmap
+ * index, or NULL if they are not all known. */
+GArray *
+qcow2_cluster_check_get_tables (const Qcow2ClusterCheck *check)
+{
+  return check->tables;
+}
+
 void
 qcow2_cluster_check_free (Qcow2ClusterCheck *check)
 {
@@ -768,6 +805,7 @@ qcow2_cluster_check_free (Qcow2ClusterCheck *check)
   qcow2_references_free (check->references);
   qcow2_refcounts_free (check->refcounts);
   g_array_unref (check->wanted);
+  g_clear_pointer (&check->tables, g_array_unref);
   qcow2_snapshot_table_clear (&check->snapshots);
   g_free (check);
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "check/bitmap-checker.h"
+#include "check/references.h"
 #include "qcow2/bitmap.h"
 #include "qcow2/snapshot.h"
 
@@ -31,11 +32,15 @@ void qcow2_cluster_check_add_entries (Qcow2ClusterCheck *check,
                                       const Qcow2TableEntry *entries,
                                       const Qcow2RuleIndex *broken,
                                       gsize n_entries);
+void qcow2_cluster_check_note_table (Qcow2ClusterCheck *check,
+                                     const Qcow2Bitmap *bitmap);
+void qcow2_cluster_check_forget_tables (Qcow2ClusterCheck *check);
 void qcow2_cluster_check_set_cost (Qcow2ClusterCheck *check, guint64 bytes);
 gboolean qcow2_cluster_check_finish_round (Qcow2ClusterCheck *check,
                                            Qcow2Directory *directory);
 const Qcow2SnapshotTable *
 qcow2_cluster_check_get_snapshots (const Qcow2ClusterCheck *check);
+GArray *qcow2_cluster_check_get_tables (const Qcow2ClusterCheck *check);
 void qcow2_cluster_check_free (Qcow2ClusterCheck *check);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2ClusterCheck, qcow2_cluster_check_free)

@@ -330,6 +330,7 @@ check_bitmap (Check *check, const Walk *walk, gboolean asked_for,
     fail_table (check, bitmap, error);
   else if (wanted && check->has_last)
     check_tail (check, bitmap, data_size);
+  qcow2_cluster_check_note_table (check->clusters, bitmap);
   if (wanted)
     count_state (check->summary, bitmap);
 }
@@ -446,6 +447,7 @@ check_bitmaps (Check *check, Qcow2Directory *directory)
       if (is_readable && !walk_bitmaps (check, directory, first, &error))
         {
           fail (g_steal_pointer (&error), check);
+          qcow2_cluster_check_forget_tables (check->clusters);
           check->summary->is_complete = FALSE;
           is_readable = FALSE;
         }
@@ -521,13 +523,8 @@ check_disk (Check *check, Qcow2Directory *directory,
         || qcow2_image_is_refused (check->image, check->findings,
                                    QCOW2_HDR_18_EMPTY);
 
-  const Qcow2SnapshotTable *snapshots
-      = check->clusters != NULL
-            ? qcow2_cluster_check_get_snapshots (check->clusters)
-            : NULL;
-
-  qcow2_whole_image_check (check->image, check->findings, directory, snapshots,
-                           is_refused, fail, check, numbers);
+  qcow2_whole_image_check (check->image, check->findings, directory,
+                           check->clusters, is_refused, fail, check, numbers);
   if (is_refused)
     qcow2_check_numbers_forget (numbers);
 }

@@ -25,20 +25,12 @@
 
 #define HEADER_AT(member) QCOW2_AT (qcow2_header_record, Qcow2Header, member)
 
-/* The table of a bitmap. */
-typedef struct
-{
-  guint64 offset;  /* host */
-  guint64 pointer; /* host offset of the directory entry */
-  guint64 n;       /* entries */
-} BitmapTable;
-
 struct Qcow2References
 {
   const Qcow2Image *image;
   Qcow2Directory *directory;           /* NULL if it cannot be read */
-  GArray *bitmap_tables;               /* of BitmapTable; NULL until they are
-                                          needed */
+  GArray *bitmap_tables;               /* of Qcow2BitmapTable; NULL until they
+                                          are needed */
   ByteWindow *window;                  /* on bitmap tables */
   const Qcow2SnapshotTable *snapshots; /* size 0 if there are none */
   GArray *l2_tables;                   /* of Qcow2L2Table */
@@ -62,6 +54,14 @@ qcow2_references_new (const Qcow2Image *image, Qcow2Directory *directory,
   references->l2_tables = g_array_new (FALSE, FALSE, sizeof (Qcow2L2Table));
   references->l1_bytes_left = MAX_L1_BYTES;
   return references;
+}
+
+/* Makes REFERENCES use TABLES, an array of Qcow2BitmapTable by bitmap index,
+ * rather than read the directory again. */
+void
+qcow2_references_set_tables (Qcow2References *references, GArray *tables)
+{
+  references->bitmap_tables = g_array_ref (tables);
 }
 
 /* Returns whether a walk was incomplete because of the limits on its work. */
@@ -133,7 +133,7 @@ walk_snapshots (Qcow2References *references, guint64 *clusters_left,
 /* Walks over the data that the entries of the table of bitmap INDEX refer to.
  * *ENTRIES_LEFT is the number of entries that may still be read. */
 static gboolean
-walk_bits (Qcow2References *references, const BitmapTable *bitmap_table,
+walk_bits (Qcow2References *references, const Qcow2BitmapTable *bitmap_table,
            guint64 index, guint64 *entries_left, Qcow2ReferenceFunc func,
            gpointer data, GError **error)
 {
@@ -190,14 +190,16 @@ find_bitmap_tables (Qcow2References *references, GError **error)
   if (references->bitmap_tables != NULL)
     return TRUE;
 
-  g_autoptr (GArray) tables = g_array_new (FALSE, FALSE, sizeof (BitmapTable));
+  g_autoptr (GArray) tables
+      = g_array_new (FALSE, FALSE, sizeof (Qcow2BitmapTable));
   qcow2_directory_rewind (references->directory);
   while ((next = qcow2_directory_next (references->directory, &bitmap, error))
          == QCOW2_NEXT_ITEM)
     {
-      const BitmapTable table = { .offset = bitmap.bitmap_table_offset,
-                                  .pointer = bitmap.file_offset,
-                                  .n = bitmap.bitmap_table_size };
+      const Qcow2BitmapTable table = { .offset = bitmap.bitmap_table_offset,
+                                       .pointer = bitmap.file_offset,
+                                       .n = bitmap.bitmap_table_size,
+                                       .has_data = TRUE };
 
       g_array_append_val (tables, table);
     }
@@ -239,18 +241,20 @@ walk_bitmaps (Qcow2References *references, guint64 *clusters_left,
 
   for (guint i = 0; i < references->bitmap_tables->len; i++)
     {
-      const BitmapTable *bitmap
-          = &g_array_index (references->bitmap_tables, BitmapTable, i);
-      const Qcow2Reference table = { .owner = QCOW2_OWNER_TABLE,
-                                     .offset = bitmap->offset,
-                                     .size = bitmap->n * QCOW2_ENTRY_LENGTH,
-                                     .pointer = bitmap->pointer,
-                                     .index = i };
+      const Qcow2BitmapTable *bitmap
+          = &g_array_index (references->bitmap_tables, Qcow2BitmapTable, i);
+      const Qcow2Reference table
+          = { .owner = QCOW2_OWNER_TABLE,
+              .offset = bitmap->offset,
+              .size = (guint64) bitmap->n * QCOW2_ENTRY_LENGTH,
+              .pointer = bitmap->pointer,
+              .index = i };
 
       if ((take_clusters (references, &table, clusters_left)
            && !func (&table, data, error))
-          || !walk_bits (references, bitmap, i, &entries_left, func, data,
-                         error))
+          || (bitmap->has_data
+              && !walk_bits (references, bitmap, i, &entries_left, func, data,
+                             error)))
         return FALSE;
     }
 

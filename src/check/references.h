@@ -11,6 +11,15 @@
 
 G_BEGIN_DECLS
 
+/* The table of a bitmap. */
+typedef struct
+{
+  guint64 offset;    /* host */
+  guint64 pointer;   /* host offset of the directory entry */
+  guint32 n;         /* entries */
+  gboolean has_data; /* entries may refer to data */
+} Qcow2BitmapTable;
+
 /* An entry of an L1 table that is not 0. */
 typedef struct
 {
@@ -47,6 +56,7 @@ typedef struct Qcow2References Qcow2References;
 Qcow2References *qcow2_references_new (const Qcow2Image *image,
                                        Qcow2Directory *directory,
                                        const Qcow2SnapshotTable *snapshots);
+void qcow2_references_set_tables (Qcow2References *references, GArray *tables);
 gboolean qcow2_references_are_too_many (const Qcow2References *references);
 gboolean qcow2_references_walk_structures (Qcow2References *references,
                                            Qcow2ReferenceFunc func,

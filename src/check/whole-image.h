@@ -14,7 +14,7 @@ G_BEGIN_DECLS
 
 void qcow2_whole_image_check (const Qcow2Image *image, Qcow2Findings *findings,
                               Qcow2Directory *directory,
-                              const Qcow2SnapshotTable *snapshots,
+                              const Qcow2ClusterCheck *clusters,
                               gboolean is_refused, Qcow2CheckFailed failed,
                               gpointer data, Qcow2CheckNumbers *numbers);
 

@@ -96,8 +96,8 @@ per=1000 each 'a kilobyte of data, counted' 670 random 4000000 \
 each 'a name of 1000 bytes' 10200 names 400 bitmaps --names
 each 'a name that is not selected' 3600 names 400 bitmap-table --index 1
 each 'a checked bitmap' 10000 names 400 check --metadata
-each 'an entry of a table, checked' 112 table 40000 check
-each 'a bitmap of the whole image, checked' 15900 names 400 check
+each 'an entry of a table, checked' 11 table 40000 check
+each 'a bitmap of the whole image, checked' 11000 names 400 check
 each 'a cluster of the disk, checked' 12 disk 65536 check
 each 'a name that several bitmaps have' 156000 namesakes 400 \
   bitmap-table --index 1
