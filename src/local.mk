@@ -113,6 +113,8 @@ layers = \
 	%D%/check/checked-directory.h \
 	%D%/check/cluster-map.c \
 	%D%/check/cluster-map.h \
+	%D%/check/cluster-report.c \
+	%D%/check/cluster-report.h \
 	%D%/check/directory-end.c \
 	%D%/check/directory-end.h \
 	%D%/check/directory-refusal.c \
@@ -141,10 +143,14 @@ layers = \
 	%D%/check/mapping-rules.h \
 	%D%/check/opening.c \
 	%D%/check/opening.h \
+	%D%/check/overlap-rules.c \
+	%D%/check/overlap-rules.h \
 	%D%/check/owners.c \
 	%D%/check/owners.h \
 	%D%/check/plain-entries.c \
 	%D%/check/plain-entries.h \
+	%D%/check/refcount-rules.c \
+	%D%/check/refcount-rules.h \
 	%D%/check/reference.c \
 	%D%/check/reference.h \
 	%D%/check/references.c \

@@ -11,10 +11,6 @@
 
 G_BEGIN_DECLS
 
-/* Takes ownership of ERROR, a read error about one structure; the check then
- * continues with the rest. */
-typedef void (*Qcow2CheckFailed) (GError *error, gpointer data);
-
 /* Collects the clusters that the structures of an image occupy, and checks
  * them at the end of each round.  An image with too many of them takes several
  * rounds, each for a later part of the file. */

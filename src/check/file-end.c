@@ -47,6 +47,34 @@ qcow2_file_end_note_counted (Qcow2FileEnd *end, const Qcow2Image *image,
   end->counted = MAX (end->counted, get_end_after_file (image, offset, size));
 }
 
+/* Records in END the tables that the header of IMAGE points to.  An L1 table
+ * or a refcount table may have entries that are not needed. */
+void
+qcow2_file_end_note_header (Qcow2FileEnd *end, const Qcow2Image *image)
+{
+  const Qcow2Header *h = &image->header;
+  const guint64 l1_bytes = (guint64) h->l1_size * QCOW2_ENTRY_LENGTH;
+  const guint64 l1_needed
+      = qcow2_header_get_n_l1_needed (h) * QCOW2_ENTRY_LENGTH;
+  const guint64 refcount_bytes = h->refcount_table_clusters * h->cluster_size;
+  const guint64 refcount_needed = qcow2_header_get_refcount_table_needed (
+      h, byte_source_get_size (image->source));
+
+  qcow2_file_end_note_needed (end, image, h->l1_table_offset,
+                              MIN (l1_bytes, l1_needed));
+  qcow2_file_end_note_needed (end, image, h->refcount_table_offset,
+                              refcount_needed);
+  if (l1_bytes <= QCOW2_MAX_L1_BYTES)
+    qcow2_file_end_note_counted (end, image, h->l1_table_offset, l1_bytes);
+  if (refcount_bytes <= QCOW2_MAX_REFTABLE_BYTES)
+    qcow2_file_end_note_counted (end, image, h->refcount_table_offset,
+                                 refcount_bytes);
+  if (h->nb_snapshots <= QCOW2_MAX_SNAPSHOTS)
+    qcow2_file_end_note_needed (end, image, h->snapshot_offset,
+                                (guint64) h->nb_snapshots
+                                    * QCOW2_SNAPSHOT_HEAD);
+}
+
 typedef struct
 {
   Qcow2FileEnd *end;

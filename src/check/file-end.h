@@ -23,6 +23,7 @@ void qcow2_file_end_note_needed (Qcow2FileEnd *end, const Qcow2Image *image,
                                  guint64 offset, guint64 size);
 void qcow2_file_end_note_counted (Qcow2FileEnd *end, const Qcow2Image *image,
                                   guint64 offset, guint64 size);
+void qcow2_file_end_note_header (Qcow2FileEnd *end, const Qcow2Image *image);
 gboolean qcow2_file_end_note_refcounts (Qcow2FileEnd *end,
                                         const Qcow2Image *image,
                                         Qcow2Refcounts *refcounts,

@@ -10,6 +10,10 @@
 
 G_BEGIN_DECLS
 
+/* Takes ownership of ERROR, a read error about one structure; the check then
+ * continues with the rest. */
+typedef void (*Qcow2CheckFailed) (GError *error, gpointer data);
+
 /* The parts of an image that a finding affects, as a mask. */
 typedef enum
 {

@@ -5,8 +5,8 @@
 #pragma once
 
 #include "check/census.h"
-#include "check/check-clusters.h"
 #include "check/check-numbers.h"
+#include "check/finding.h"
 #include "check/mapping-rules.h"
 #include "check/owners.h"
 #include "check/plain-entries.h"
