@@ -133,6 +133,8 @@ layers = \
 	%D%/check/header-rules.h \
 	%D%/check/image-rules.c \
 	%D%/check/image-rules.h \
+	%D%/check/l2-references.c \
+	%D%/check/l2-references.h \
 	%D%/check/luks-refusal.c \
 	%D%/check/luks-refusal.h \
 	%D%/check/luks-rules.c \
@@ -164,6 +166,8 @@ layers = \
 	%D%/check/snapshot-rules.h \
 	%D%/check/table-rules.c \
 	%D%/check/table-rules.h \
+	%D%/check/tail-rules.c \
+	%D%/check/tail-rules.h \
 	%D%/check/unknown-features.c \
 	%D%/check/unknown-features.h \
 	%D%/check/verdict.c \

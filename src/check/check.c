@@ -8,14 +8,7 @@
 #include "check/bitmap-rules.h"
 #include "check/directory-rules.h"
 #include "check/luks-rules.h"
-
-/* The maximum number of bytes to search for bits that should be 0, in all
- * bitmaps together: all of them may end in the same, possibly large, cluster.
- */
-#define MAX_ZERO_BYTES (512 * 1024 * 1024)
-
-/* The maximum value of refcount_order. */
-#define MAX_REFCOUNT_ORDER 6
+#include "check/tail-rules.h"
 
 typedef struct
 {
@@ -25,11 +18,10 @@ typedef struct
   Qcow2BitmapSummary *summary;
   Qcow2ClusterCheck *clusters; /* NULL when the cluster size is unknown:
                                   bitmaps are not examined then */
-  ByteWindow *window;
-  guint64 zero_bytes_left; /* remaining bytes of MAX_ZERO_BYTES */
-  GHashTable *unread;      /* host offsets of tables whose read errors were
-                              reported */
-  gboolean has_failed;     /* there was a read error */
+  Qcow2TailCheck *tails;
+  GHashTable *unread;  /* host offsets of tables whose read errors were
+                          reported */
+  gboolean has_failed; /* there was a read error */
 
   /* The table entry with the last bit of the current bitmap. */
   guint64 last_index;
@@ -58,178 +50,17 @@ fail (GError *error, gpointer data)
   check->calls->failed (error, check->calls->data);
 }
 
-/* Searches the bytes from host offset START to before END for the first one
- * that is not 0; in the byte at START, only the bits of MASK count.  Stores
- * its host offset in *OFFSET and its value in *BYTE.  If all are 0, stores END
- * in *OFFSET.  WHAT names the bytes in messages.  Fails with QCOW2_ERROR_READ.
- */
-static gboolean
-find_nonzero (Check *check, guint64 start, guint64 end, guint8 mask,
-              const char *what, guint64 *offset, guint8 *byte, GError **error)
-{
-  byte_window_set_end (check->window, end);
-
-  for (guint64 at = start; at < end;)
-    {
-      const gsize len = (gsize) MIN (end - at, BYTE_WINDOW_SIZE);
-      const guint8 *bytes
-          = byte_window_get (check->window, at, len, what, error);
-
-      if (bytes == NULL)
-        return FALSE;
-
-      const gboolean ignored = at == start && (bytes[0] & mask) == 0;
-      const gsize skipped = ignored ? 1 : 0;
-      const gsize zeroes
-          = skipped + qcow2_count_zeroes (bytes + skipped, len - skipped);
-
-      if (zeroes < len)
-        {
-          *offset = at + zeroes;
-          *byte = bytes[zeroes];
-          return TRUE;
-        }
-      at += len;
-    }
-
-  *offset = end;
-  return TRUE;
-}
-
-/* Stores in *FOUND whether an image of version 2 has the rest of a version 3
- * header after START, where its extensions end: a valid refcount_order and
- * header_length.  Fails with QCOW2_ERROR_READ. */
-static gboolean
-find_version_3 (const Check *check, guint64 start, gboolean *found,
-                GError **error)
-{
-  const Qcow2Image *image = check->image;
-  const guint at = QCOW2_AT (qcow2_header_record, Qcow2Header, refcount_order);
-  guint8 bytes[8]; /* refcount_order and the next field, header_length */
-
-  *found = FALSE;
-  if (image->header.version != 2 || start > at
-      || byte_source_get_size (image->source) < at + sizeof bytes)
-    return TRUE;
-  if (!byte_source_read (image->source, at, bytes, sizeof bytes,
-                         qcow2_header_record.name, error))
-    return FALSE;
-
-  const guint64 length = qcow2_load_be (bytes + 4, 4);
-  *found = qcow2_load_be (bytes, 4) <= MAX_REFCOUNT_ORDER
-           && length >= QCOW2_V3_HEADER_LENGTH
-           && length <= QCOW2_KNOWN_HEADER_LENGTH && length % 8 == 0;
-  return TRUE;
-}
-
-/* HDR-14: checks that the bytes from host offset START, after the terminator
- * of the extensions, to before END are 0. */
-static void
-check_rest_of_area (Check *check, guint64 start, guint64 end)
-{
-  const guint64 stop = MIN (end, byte_source_get_size (check->image->source));
-  const Qcow2Subject subject
-      = QCOW2_SUBJECT (QCOW2_PART_EXTENSIONS, "header extension");
-  guint64 offset = stop;
-  guint8 byte;
-  gboolean is_version_3 = FALSE;
-  GError *error = NULL;
-
-  if (!find_nonzero (check, start, stop, 0xff, "header extensions", &offset,
-                     &byte, &error)
-      || !find_version_3 (check, start, &is_version_3, &error))
-    fail (error, check);
-  else if (is_version_3)
-    qcow2_findings_add (check->findings, &subject, QCOW2_HDR_14_VERSION_3,
-                        offset, 0,
-                        "the rest of a version 3 header follows the version 2 "
-                        "header");
-  else if (offset < stop)
-    qcow2_findings_add (check->findings, &subject, QCOW2_HDR_14, offset, 0,
-                        "there is something after the last extension");
-}
-
-/* Returns whether there is an error in the fields that locate the extensions.
- */
-static gboolean
-has_framing_error (const Qcow2Findings *findings)
-{
-  for (guint i = 0; i < qcow2_findings_get_n (findings); i++)
-    {
-      const Qcow2Finding *finding = qcow2_findings_get (findings, i);
-
-      if (finding->severity == QCOW2_SEVERITY_ERROR
-          && finding->subject.parts == QCOW2_PART_ALL)
-        return TRUE;
-    }
-
-  return FALSE;
-}
-
 /* Checks what only the whole check reads of the extensions: the LUKS header,
  * and the rest of the extension area. */
 static void
 check_extensions (Check *check)
 {
-  const Qcow2Image *image = check->image;
-  const gboolean is_terminated
-      = image->end.state == QCOW2_AT_TERMINATOR && image->end.length == 0;
   GError *error = NULL;
 
-  if (!qcow2_luks_check_all (image, check->findings, &error))
+  if (!qcow2_luks_check_all (check->image, check->findings, &error))
+    fail (g_steal_pointer (&error), check);
+  if (!qcow2_tail_check_extensions (check->tails, &error))
     fail (error, check);
-
-  /* If the header is wrong, the end of the area may be, too. */
-  if (is_terminated && !has_framing_error (check->findings))
-    check_rest_of_area (check, image->end.pos + QCOW2_EXTENSION_HEAD_LENGTH,
-                        image->end.area_end);
-}
-
-/* BDATA-03: checks that the bits after the last one of BITMAP, whose data has
- * DATA_SIZE bytes, are 0 up to the end of the cluster. */
-static void
-check_tail (Check *check, const Qcow2Bitmap *bitmap, guint64 data_size)
-{
-  const Qcow2TableEntry *entry = &check->last;
-  const Qcow2Header *h = &check->image->header;
-  const guint64 file_size = byte_source_get_size (check->image->source);
-  const Qcow2Subject subject = qcow2_bitmap_get_subject (bitmap);
-  const guint64 n_bits = qcow2_bitmap_get_n_bits (bitmap, h);
-  const guint64 last_byte = (data_size - 1) % h->cluster_size;
-  const guint64 start = entry->offset + last_byte + (n_bits % 8 == 0 ? 1 : 0);
-  const guint8 mask = (guint8) (0xff << (n_bits % 8));
-  const guint64 end = MIN (entry->offset + h->cluster_size, file_size);
-  guint64 offset;
-  guint8 byte;
-  GError *error = NULL;
-
-  if (end - start > check->zero_bytes_left)
-    {
-      qcow2_findings_add (check->findings, &subject, QCOW2_RES_06_TAIL, start,
-                          0,
-                          "the bits after the last one that counts were not "
-                          "examined: there are too many in this image");
-      return;
-    }
-
-  check->zero_bytes_left -= end - start;
-  if (!find_nonzero (check, start, end, mask, "bitmap data", &offset, &byte,
-                     &error))
-    fail (error, check);
-  else if (offset < end)
-    {
-      const guint8 wrong = byte & (offset == start ? mask : 0xff);
-
-      qcow2_finding_allow (
-          qcow2_findings_add (
-              check->findings, &subject, QCOW2_BDATA_03, offset, byte,
-              "bit " QCOW2_U64_FORMAT
-              " is set, after the last of " QCOW2_U64_FORMAT,
-              (entry->index * h->cluster_size + offset - entry->offset) * 8
-                  + (guint64) g_bit_nth_lsf (wrong, -1),
-              n_bits),
-          byte & ~(guint) wrong);
-    }
 }
 
 /* Returns the index of the table entry with the last bit of BITMAP, and stores
@@ -328,8 +159,10 @@ check_bitmap (Check *check, const Walk *walk, gboolean asked_for,
   qcow2_cluster_check_add_bitmap (check->clusters, bitmap, wanted);
   if (!qcow2_bitmap_checker_check (walk->checker, bitmap, &error))
     fail_table (check, bitmap, error);
-  else if (wanted && check->has_last)
-    check_tail (check, bitmap, data_size);
+  else if (wanted && check->has_last
+           && !qcow2_tail_check_bitmap (check->tails, bitmap, &check->last,
+                                        data_size, &error))
+    fail (error, check);
   qcow2_cluster_check_note_table (check->clusters, bitmap);
   if (wanted)
     count_state (check->summary, bitmap);
@@ -548,8 +381,7 @@ qcow2_image_check (const Qcow2Image *image, Qcow2Findings *findings,
                   .findings = findings,
                   .calls = calls,
                   .summary = summary,
-                  .window = byte_window_new (image->source, 0),
-                  .zero_bytes_left = MAX_ZERO_BYTES,
+                  .tails = qcow2_tail_check_new (image, findings),
                   .unread = g_hash_table_new_full (g_int64_hash, g_int64_equal,
                                                    g_free, NULL) };
 
@@ -567,6 +399,6 @@ qcow2_image_check (const Qcow2Image *image, Qcow2Findings *findings,
     try_repair (&check, numbers, verdict);
 
   qcow2_cluster_check_free (check.clusters);
-  byte_window_free (check.window);
+  qcow2_tail_check_free (check.tails);
   g_hash_table_unref (check.unread);
 }

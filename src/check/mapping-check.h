@@ -7,10 +7,10 @@
 #include "check/census.h"
 #include "check/check-numbers.h"
 #include "check/finding.h"
+#include "check/l2-references.h"
 #include "check/mapping-rules.h"
 #include "check/owners.h"
 #include "check/plain-entries.h"
-#include "check/references.h"
 
 G_BEGIN_DECLS
 

@@ -29,27 +29,12 @@ typedef struct
   guint64 snapshot; /* index, or QCOW2_NO_INDEX: the active L1 table */
 } Qcow2L1Reference;
 
-/* An L2 table, and all references to it. */
-typedef struct
-{
-  guint64 offset;   /* host, as in the L1 entries */
-  guint64 pointer;  /* host offset of the first of them, one of the active L1
-                       table if there is one */
-  guint32 index;    /* of that entry in its L1 table */
-  guint32 snapshot; /* index of the snapshot with that table, or G_MAXUINT32 */
-  guint32 n;        /* references */
-  guint32 n_active; /* of which are in the active L1 table */
-  guint32 other;    /* if there are several: index of another one of these */
-} Qcow2L2Table;
-
 /* These receive references, along with DATA.  Functions that return FALSE and
  * set ERROR end the walk. */
 typedef gboolean (*Qcow2ReferenceFunc) (const Qcow2Reference *reference,
                                         gpointer data, GError **error);
 typedef gboolean (*Qcow2L1ReferenceFunc) (const Qcow2L1Reference *entry,
                                           gpointer data, GError **error);
-typedef gboolean (*Qcow2L2TableFunc) (const Qcow2L2Table *table, gpointer data,
-                                      GError **error);
 
 typedef struct Qcow2References Qcow2References;
 
@@ -67,9 +52,6 @@ gboolean qcow2_references_walk_blocks (Qcow2References *references,
 gboolean qcow2_references_walk_l1_tables (Qcow2References *references,
                                           Qcow2L1ReferenceFunc func,
                                           gpointer data, GError **error);
-gboolean qcow2_references_walk_l2_tables (Qcow2References *references,
-                                          Qcow2L2TableFunc func, gpointer data,
-                                          GError **error);
 void qcow2_references_free (Qcow2References *references);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qcow2References, qcow2_references_free)

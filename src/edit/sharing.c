@@ -4,7 +4,7 @@
 
 #include "edit/sharing.h"
 
-#include "check/references.h"
+#include "check/l2-references.h"
 #include "qcow2/arithmetic.h"
 #include "qcow2/l2-table.h"
 
