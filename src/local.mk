@@ -212,7 +212,9 @@ layers = \
 	%D%/edit/target.c \
 	%D%/edit/target.h \
 	%D%/edit/work.c \
-	%D%/edit/work.h
+	%D%/edit/work.h \
+	%D%/edit/write-plan.c \
+	%D%/edit/write-plan.h
 %C%_libedit_a_CFLAGS = $(AM_CFLAGS) $(OVERFLOW_CFLAGS)
 
 %C%_librender_a_SOURCES = \

@@ -15,8 +15,14 @@ EditTarget *edit_target_open (const char *path, gboolean read_only,
 ByteSource *edit_target_get_source (EditTarget *target);
 gboolean edit_target_get_stamp (const EditTarget *target, EditStamp *stamp);
 gboolean edit_target_settle (const EditTarget *target);
-gboolean edit_target_write (EditTarget *target, const EditPlan *plan,
-                            GError **error);
+gboolean edit_target_read (const EditTarget *target, guint64 offset,
+                           guint8 *bytes, gsize len, GError **error);
+gboolean edit_target_reserve (EditTarget *target, guint64 offset, gsize size,
+                              GError **error);
+gboolean edit_target_write (EditTarget *target, guint64 offset,
+                            const guint8 *bytes, gsize len, GError **error);
+gboolean edit_target_sync (EditTarget *target, GError **error);
+void edit_target_forget_cache (EditTarget *target, guint64 offset, gsize size);
 void edit_target_free (EditTarget *target);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EditTarget, edit_target_free)

@@ -7,6 +7,7 @@
 #include "check/image-rules.h"
 #include "edit/error.h"
 #include "edit/overlay.h"
+#include "edit/write-plan.h"
 
 #define AT(member)                                                            \
   ((guint64) QCOW2_AT (qcow2_header_record, Qcow2Header, member))
@@ -279,13 +280,13 @@ edit_work_judge (EditWork *work, GError **error)
 }
 
 /* Carries out the plan, and judges what the image is like then.  Fails as
- * edit_target_write () does. */
+ * edit_plan_write () does. */
 gboolean
 edit_work_commit (EditWork *work, GError **error)
 {
   if (edit_plan_is_empty (work->plan))
     return TRUE;
-  if (!edit_target_write (work->target, work->plan, error))
+  if (!edit_plan_write (work->plan, work->target, error))
     return FALSE;
 
   EditRefusals surprises;

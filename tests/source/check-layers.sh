@@ -191,7 +191,7 @@ includes 'edits include the reader, the check and themselves' \
   "\"config\.h\"|\"(check|edit|qcow2)/[a-z0-9-]+\.h\"|<(signal|time)\.h>|<glib\.h>|$posix" \
   'edit/*'
 includes 'only files that open others include headers for that' \
-  '"[^"]*"|<(glib|string|errno|stdio|stdlib)\.h>' \
+  '"[^"]*"|<(glib|string|errno|signal|stdio|stdlib)\.h>' \
   '*/*.[ch]' but 'qcow2/source-file.c' 'qcow2/source-locks.c' \
     'qcow2/memory.c' 'edit/lock.c' 'edit/plan-file.c' 'edit/target.c' \
     'cli/main.c' 'cli/charset.c'
