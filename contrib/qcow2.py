@@ -11,8 +11,8 @@
   qcow2.py IMAGE set-feature-bit GROUP BIT
 
 -j may be anywhere.  Runs $QCOW2TOOL, or the qcow2tool in PATH, with --force:
-images for tests are broken on purpose.  An edit that is interrupted may leave
-IMAGE.*.plan behind, which "qcow2tool apply" can complete or undo.
+images for tests are broken on purpose.  After an edit that was interrupted,
+there may be a file IMAGE.*.plan, which "qcow2tool apply" completes or undoes.
 
 The module has the class QcowHeader, which reads the header of an image that is
 open, and writes it with update ().

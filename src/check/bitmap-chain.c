@@ -99,8 +99,8 @@ qcow2_bitmap_chain_new (const Qcow2Chain *chain)
 }
 
 /* Returns the bitmap directory of the layer at DEPTH, which is an image, for a
- * caller that shows it.  What is read and found out by that is not read again
- * for an answer.  Call it before the first answer: findings are added to those
+ * caller that shows it.  Tables that it has read are not read again for an
+ * answer.  Call it before the first answer: findings are added to those
  * of the layer until then. */
 Qcow2CheckedDirectory *
 qcow2_bitmap_chain_open_directory (Qcow2BitmapChain *self, guint depth,

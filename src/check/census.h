@@ -69,7 +69,7 @@ typedef struct
 
 typedef void (*Qcow2CensusFunc) (const Qcow2CensusRun *run, gpointer data);
 
-/* What the comparison of references and refcounts counts, in clusters. */
+/* The result of the comparison of references and refcounts, in clusters. */
 typedef struct
 {
   guint64 too_low;

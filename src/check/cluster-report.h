@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What findings say about runs of clusters: the structure or the bitmap that
- * the clusters belong to. */
+/* Findings about runs of clusters: their subject, and the description of the
+ * structure or the bitmap that the clusters belong to. */
 
 #pragma once
 

@@ -10,7 +10,7 @@
 
 G_BEGIN_DECLS
 
-/* What can be wrong with an entry. */
+/* The problems that an entry can have. */
 typedef enum
 {
   QCOW2_PROBLEM_RESERVED,

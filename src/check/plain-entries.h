@@ -16,7 +16,7 @@ typedef struct
   guint64 fragmented;
 } Qcow2Fragments;
 
-/* What plain entries are, and what they change in the map of the census. */
+/* The form of plain entries, and their effect on the map of the census. */
 typedef struct
 {
   Qcow2Census *census;
@@ -24,7 +24,7 @@ typedef struct
   guint64 odd_bits;   /* all bits but this one and an aligned host offset */
   guint64 n;          /* references to the L2 table */
   gboolean is_active; /* one of them is from the active L1 table */
-  /* What becomes of a byte of the map, by the COPIED flag and the byte. */
+  /* The new value of a byte of the map, by the COPIED flag and the byte. */
   guint8 next[2][G_MAXUINT8 + 1];
 } Qcow2PlainEntries;
 

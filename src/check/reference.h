@@ -8,7 +8,7 @@
 
 G_BEGIN_DECLS
 
-/* What clusters hold. */
+/* The contents of clusters. */
 typedef enum
 {
   QCOW2_OWNER_HEADER,

@@ -15,7 +15,7 @@ typedef enum
   QCOW2_SEVERITY_NOTE
 } Qcow2Severity;
 
-/* What QEMU does with an image that breaks a rule, ordered from best to worst:
+/* The effect on QEMU of an image that breaks a rule, from best to worst:
  * the worst effect of all findings is the verdict on the image. */
 typedef enum
 {

@@ -180,7 +180,7 @@ add_run (const Qcow2CensusRun *run, gpointer data)
 {
   Check *check = data;
 
-  /* What was not read may have references. */
+  /* Tables that were not read may have references. */
   if (run->refcount > run->references
       && (check->is_refused || check->mapping.has_failed
           || check->mapping.is_too_much))

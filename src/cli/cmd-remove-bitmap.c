@@ -29,8 +29,8 @@ request_clear (Request *request)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Request, request_clear)
 
-/* Stores in *INDEX which bitmap of DIRECTORY is selected by its name.  If
- * there is none, but something that may be one, stores the index of that. */
+/* Stores in *INDEX the index of the bitmap of DIRECTORY that is selected by
+ * its name, or of an entry that may be that bitmap if there is none. */
 static gboolean
 find_name (const Selection *selection, Qcow2Directory *directory,
            guint64 *index, GError **error)

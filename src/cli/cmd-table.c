@@ -290,7 +290,7 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
             ? show_snapshots (tool, image, request, &scope, error)
             : show_table (tool, image, request, &scope, error);
 
-  /* What hides a table may be an error in the header. */
+  /* An error in the header may be the reason why there is no table. */
   if (!request->at.given)
     tool_report (tool, scope);
   return shown;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the commands that write have in common: their options, and an edit from
- * its plan to its messages. */
+/* The common part of commands that write: their options, and an edit from its
+ * plan to its messages. */
 
 #pragma once
 

@@ -7,7 +7,7 @@
 
 G_BEGIN_DECLS
 
-/* What the help of a command says, apart from its options. */
+/* The help of a command, apart from its options. */
 typedef struct
 {
   const char *command;

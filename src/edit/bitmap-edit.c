@@ -123,7 +123,7 @@ find_place (EditWork *work, Qcow2Directory *directory, guint64 index,
       return FALSE;
     }
 
-  /* What was not read is kept. */
+  /* Bytes that were not read are kept. */
   if (place->next == facts->declared_end && facts->pos > place->entry
       && may_be_entries (facts, work->image->bitmaps.nb_bitmaps))
     place->next = facts->pos;

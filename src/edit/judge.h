@@ -9,7 +9,7 @@
 
 G_BEGIN_DECLS
 
-/* What the check says about an image. */
+/* The result of a check of an image. */
 typedef struct
 {
   Qcow2Image *image; /* NULL: it cannot be opened */

@@ -9,7 +9,7 @@
 #include "edit/error.h"
 #include "qcow2/error.h"
 
-/* What stands between the old and the new bytes of a run. */
+/* The characters between the old and the new bytes of a run. */
 #define ARROW " -> "
 
 /* A plan that is being read. */

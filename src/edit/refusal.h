@@ -7,7 +7,7 @@
 
 G_BEGIN_DECLS
 
-/* What helps if the bitmaps, or the extensions, cannot be edited. */
+/* The advice if the bitmaps, or the extensions, cannot be edited. */
 #define EDIT_HOW_TO_HIDE                                                      \
   "to open the image without its bitmaps, use "                               \
   "'qcow2tool clear-feature-bit IMAGE autoclear bitmaps'"

@@ -155,8 +155,8 @@ search_all (Search *search, Qcow2References *references, GError **error)
 /* Adds reasons to REFUSALS if anything but a bitmap directory has a part of
  * the clusters of the SIZE bytes at host offset START in the image of
  * JUDGEMENT.  --force lifts those about structures that are not the disk's.
- * What bitmap REMOVED has does not count; that is an index, or QCOW2_NO_INDEX
- * if none is taken out. */
+ * The clusters of bitmap REMOVED do not count; that is an index, or
+ * QCOW2_NO_INDEX if none is taken out. */
 void
 edit_judge_sharing (EditJudgement *judgement, guint64 start, guint64 size,
                     guint64 removed, EditRefusals *refusals)

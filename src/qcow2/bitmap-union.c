@@ -22,8 +22,8 @@ typedef struct
   guint n;
   guint next;
   guint64 resume; /* guest offset from which on ranges are not read yet */
-  /* What the end of this layer's disk cuts off from those below it, or
-   * empty. */
+  /* The part of the layers below that is beyond the end of this layer's disk;
+   * may be empty. */
   Range cut;
 } Reader;
 
@@ -45,7 +45,7 @@ qcow2_bitmap_union_new (guint64 granularity)
 }
 
 /* Adds BITMAP, which is sound, of IMAGE, the layer below those before.  Both
- * must outlive SELF.  What a layer above cuts off, because its disk is
+ * must outlive SELF.  The part beyond the end of a layer above, whose disk is
  * shorter, reads as zeroes, so that it has changed. */
 void
 qcow2_bitmap_union_add (Qcow2BitmapUnion *self, const Qcow2Image *image,

@@ -23,7 +23,7 @@ typedef enum
                                data, extends beyond the end */
 } Qcow2DirectoryEnd;
 
-/* What a directory is like as a whole. */
+/* The facts about a directory as a whole. */
 typedef struct
 {
   guint64 start;        /* host offset of the first entry; 0 if the image does

@@ -77,8 +77,8 @@ split_extent (const Qcow2Extent *extent, gpointer data, GError **error)
 
 /* Calls FUNC with DATA for each extent of QUERY, as qcow2_extent_query_walk ()
  * does, but with each dirty extent split by MAP, a map of the same image.
- * Clean and unknown extents are not split.  What is damaged in MAP is dirty
- * and nothing else.  Fails as the walks over QUERY and MAP do. */
+ * Clean and unknown extents are not split.  Damaged parts of MAP are dirty and
+ * nothing else.  Fails as the walks over QUERY and MAP do. */
 gboolean
 qcow2_dirty_data_walk (const Qcow2ExtentQuery *query, Qcow2GuestMap *map,
                        Qcow2ExtentFunc func, gpointer data, GError **error)

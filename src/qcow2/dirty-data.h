@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The contents of a bitmap, with each dirty range split by what the image has
- * of it: data, zeroes, or nothing. */
+/* The contents of a bitmap, with each dirty range split by how the image
+ * stores it: as data, as zeroes, or not at all. */
 
 #pragma once
 

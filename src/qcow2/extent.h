@@ -9,7 +9,7 @@
 G_BEGIN_DECLS
 
 /* The values are those that NBD transmits: bit 0 is set if an extent must be
- * copied.  If dirty extents are split by what the image has of them, bit 2 is
+ * copied.  If dirty extents are split by how the image stores them, bit 2 is
  * set if an extent reads as zeroes, and bit 3 if the image does not have it:
  * dirty-data.h. */
 typedef enum

@@ -55,7 +55,7 @@ check_compressed (const Qcow2Image *image, const Qcow2Mapping *mapping)
   return is_outside (image, mapping) ? QCOW2_MAP_OUTSIDE : QCOW2_MAP_SOUND;
 }
 
-/* Returns what is wrong with the host cluster of MAPPING.  START is the guest
+/* Returns the damage of the host cluster of MAPPING.  START is the guest
  * offset. */
 static Qcow2MapDamage
 check_host_cluster (const Qcow2Image *image, const Qcow2Mapping *mapping,
@@ -75,7 +75,7 @@ check_host_cluster (const Qcow2Image *image, const Qcow2Mapping *mapping,
              : QCOW2_MAP_SOUND;
 }
 
-/* Returns what is wrong with MAPPING of the cluster at guest offset START. */
+/* Returns the damage of MAPPING, of the cluster at guest offset START. */
 static Qcow2MapDamage
 check_mapping (const Qcow2Image *image, const Qcow2Mapping *mapping,
                guint64 start)

@@ -35,7 +35,7 @@ typedef struct
 
 extern const Qcow2Record qcow2_l2_entry_record;
 
-/* What an entry of any kind says about its guest cluster. */
+/* The facts about a guest cluster, from an entry of any kind. */
 typedef struct
 {
   guint64 raw;         /* the entry, or the first half of an extended one */

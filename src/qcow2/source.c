@@ -118,7 +118,7 @@ byte_source_has_changed (ByteSource *source)
          && source->klass->has_changed (source);
 }
 
-/* Returns what tells SOURCE from sources of other files. */
+/* Returns the identity of the file of SOURCE. */
 ByteIdentity
 byte_source_get_identity (const ByteSource *source)
 {
@@ -193,7 +193,7 @@ get (ByteWindow *window, guint64 offset, gsize len, gsize wanted,
       && len <= window->len - (offset - window->start))
     return window->bytes + (offset - window->start);
 
-  /* What is read next may be elsewhere, so a whole block is read only for a
+  /* The next read may be elsewhere, so a whole block is read only for a
    * reader that wants more than the rest of the sector, or continues.  It may
    * include a bad sector, or extend beyond the end of a file that shrank.  The
    * bytes before that point are used.  If there are none, a smaller read may

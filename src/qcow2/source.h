@@ -18,7 +18,7 @@ typedef enum
   BYTE_SOURCE_LOCK_UNKNOWN
 } ByteSourceLock;
 
-/* What is equal for two sources of the same file or block device. */
+/* The identity of a file or a block device: equal for two sources of it. */
 typedef struct
 {
   guint64 device;

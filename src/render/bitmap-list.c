@@ -17,13 +17,13 @@
 #define IMAGE_HEADING "IMAGE"
 #define LAYER_HEADING "LAYER"
 
-/* What column STATE says of a layer whose bitmaps cannot be shown. */
+/* The word in column STATE for a layer whose bitmaps cannot be shown. */
 #define ERROR_STATE "error"
 
 /* Maximum width of column IMAGE.  A longer name moves only its own row. */
 #define IMAGE_MAX 64
 
-/* What stands for a blank in column IMAGE, so that a shell can split the row.
+/* A blank in column IMAGE becomes this, so that a shell can split the row.
  * Tabs and newlines are escaped anyway. */
 #define ESCAPED_BLANK "\\x20"
 

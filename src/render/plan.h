@@ -9,7 +9,7 @@
 
 G_BEGIN_DECLS
 
-/* What a plan is for. */
+/* The purpose of a plan. */
 typedef struct
 {
   const char *command; /* the command and its arguments, without the image */

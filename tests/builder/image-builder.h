@@ -50,7 +50,7 @@ typedef struct
   guint64 n_clusters;
 } GuestRange;
 
-/* A whole image.  What a feature needs (its feature bit, its extension) is
+/* A whole image.  The feature bit and the extension that a feature needs are
  * derived from the other members.  A member that is zero stands for the value
  * that QEMU would use. */
 typedef struct

@@ -916,7 +916,7 @@ check 'a dirty image: a repair may free data' grep -qF \
 check 'a dirty image: nothing is repaired' test "$(grep -c 'check -r .* COPY' \
   "$out")" = 0
 
-# What qemu-img bitmap --remove writes could be put over data of the guest, or
+# The writes of qemu-img bitmap --remove could destroy data of the guest, or go
 # where the missing part of the file was.
 copy two-bitmaps in-use
 patch 0x2c000f 03

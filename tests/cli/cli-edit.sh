@@ -131,7 +131,7 @@ for bit in bit-64 bit- bit-x; do
   expect_refusal "no $bit" 3 '*0 to 63*'
 done
 
-# What makes QEMU refuse the image is said even if no rule forbids it.
+# An edit says that QEMU refuses the image even if no rule forbids it.
 fresh two-bitmaps
 tool set-header --force "$image" size 0x1000000004000000
 expect_done 'a size that QEMU refuses'

@@ -121,7 +121,7 @@ unallocated               0
 compressed                65536
 END
 
-# What a backing file has is not present.
+# Clusters of a backing file are not present.
 map backing-file-with-format --output=jsonl --max-length=1
 expect_answer 'backing file' << 'END'
 {"start":0,"length":1,"depth":0,"present":false,"zero":false,"data":false,"compressed":false}

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # An answer is never better than the facts: an image is not declared sound if a
 # copy of it was interrupted, if tables are missing or their clusters are free,
-# or if QEMU refuses it.  What the output says about QEMU is what QEMU does.
+# or if QEMU refuses it.  The output about QEMU agrees with QEMU.
 
 # shellcheck source=tests/lib.sh
 . "${srcdir:-.}/tests/lib.sh"

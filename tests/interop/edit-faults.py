@@ -60,7 +60,7 @@ OTHERS = ('exit_group', 'clock_nanosleep')
 # The signals by which a command ends when it is killed or has no memory.
 KILLED = (signal.SIGKILL, signal.SIGTRAP, signal.SIGABRT)
 
-# What happens, and from which call on.
+# The faults, from one call on.
 FAULTS = ('error=ENOSPC:when=%d', 'error=EIO:when=%d', 'error=EINTR:when=%d',
           'error=ENOSPC:when=%d+', 'error=EIO:when=%d+', 'signal=KILL:when=%d')
 

@@ -36,8 +36,8 @@ TOOL = shlex.split(os.environ['QCOW2TOOL'])
 TIMEOUT = 60
 MAGIC = 0x12345678
 
-# What qemu-storage-daemon does: it adds a bitmap, which it writes to the image
-# when it ends.
+# The commands of qemu-storage-daemon: it adds a bitmap, which it writes to the
+# image when it ends.
 DAEMON_COMMANDS = b'''{"execute": "qmp_capabilities"}
 {"execute": "block-dirty-bitmap-add",
  "arguments": {"node": "disk", "name": "%s", "persistent": true}}

@@ -592,7 +592,7 @@ def repairs(path):
                path).returncode == 0
 
 
-# What is said to be needed before a remedy works, and what fails until then.
+# The steps that a remedy needs before it works, and the failures until then.
 PRECONDITIONS = {
     'once QEMU opens the image:': qemu_opens,
     'once QEMU opens the image for writing:': repairs,

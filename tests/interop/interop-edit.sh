@@ -140,8 +140,9 @@ else
   skip 'qemu-storage-daemon' 'it is not installed'
 fi
 
-# An edit that is stopped while it holds its lock.  What waits for it must not
-# look at the image: an edit refuses an image that another program has open.
+# An edit that is stopped while it holds its lock.  A program that waits for it
+# must not look at the image: an edit refuses an image that another program has
+# open.
 continue_edit ()
 {
   kill -CONT "$(sed -n '/stopped by SIGSTOP/{s/ .*//p;q}' "$tmp/trace")" \

@@ -7,7 +7,7 @@
                             of qemu-img info; prints a line per kind of image
 
 JSON must be equal, and from QEMU 7.2, whose layout it has, byte for byte.
-Text must be that of QEMU 7.2, except for escapes.  What later versions add
+Text must be that of QEMU 7.2, except for escapes.  Additions of later versions
 about the file is compared with info --children.  If qemu-img refuses an image,
 its message must be that of info.  The images depend only on SEED.
 """

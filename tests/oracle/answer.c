@@ -13,7 +13,7 @@
 /* The digits of 2^64 - 1, the largest number there is. */
 #define MAX_DIGITS 20
 
-/* What may come next in JSON. */
+/* The parts of JSON that may come next. */
 typedef enum
 {
   WANT_VALUE,

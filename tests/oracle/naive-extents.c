@@ -9,7 +9,7 @@
 #define DATA_UNIT 4096
 #define TABLE_UNIT 512
 
-/* What is known about an entry in the wanted range. */
+/* The kinds of entries in the wanted range. */
 typedef enum
 {
   ENTRY_ZEROES,

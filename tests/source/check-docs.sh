@@ -266,9 +266,11 @@ grep -oE '^RULE \([A-Z0-9_]+, "[A-Z0-9]+-[0-9]+"' "$srcdir/src/check/rules.def" 
   | grep -oE '[A-Z0-9]+-[0-9]+' | sort -u > "$tmp/rules"
 pod_section 1 RULES "$rules_pod" | sed -n 's/^=item B<\(.*\)>$/\1/p' |
   same_words 'the man page has the rules and no others' "$tmp/rules"
-grep -hoE '\[[A-Z0-9]+-[0-9]+\]' "$srcdir"/src/*/*.c | tr -d '[]' \
-  | sort -u | comm -23 - "$tmp/rules" > "$tmp/unknown"
-check 'messages name no other rules' [ ! -s "$tmp/unknown" ]
+grep -hoE '"[A-Z0-9]+-[0-9]{2}"' "$srcdir"/src/*/*.c | tr -d '"' | sort -u \
+  > "$tmp/named"
+check 'errors name rules' grep -qx HDR-01 "$tmp/named"
+comm -23 "$tmp/named" "$tmp/rules" > "$tmp/unknown"
+expect_same 'errors name no other rules' /dev/null "$tmp/unknown"
 
 for file in contrib/qcow2.py doc/qcow2tool.schema.json; do
   check "$file, which a man page names, exists" \

@@ -46,5 +46,10 @@ for command in $(command_names); do
     echo "\"$command-answer\""
   fi
 done | all_listed 'commands: JSON output' doc/qcow2tool.schema.json
+grep -oE '"#/\$defs/[a-z-]+-answer" \}' doc/qcow2tool.schema.json \
+  > "$tmp/answers"
+grep -oE '^        "[a-z-]+-answer": \{' doc/qcow2tool.schema.json \
+  | grep -v '"any-answer"' | sed 's,^ *"\(.*\)": {,#/$defs/\1",' \
+  | all_listed 'answers that the schema allows' "$tmp/answers"
 
 done_testing

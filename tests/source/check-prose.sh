@@ -24,6 +24,9 @@ WORDS = ('behind', 'likewise', 'nobody', 'somebody', 'of that(?=[.,;:)])',
 # A comment may continue on the next line, after # or *.
 PATTERN = re.compile(r'\b(?:%s)(?!\w)'
                      % '|'.join(WORDS).replace(' ', r'[\s#*]+'), re.IGNORECASE)
+# A sentence that begins with the word, and is neither a question nor a title.
+SUBJECT = re.compile(r'(?:/\*|\.  |\.\n|\n \*\n|\n#\n|\n\n)[ #*]*'
+                     r'(?:What|Who)\b[^.?=]*\.')
 PARTS = re.compile(r'/\*.*?\*/|"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])\'',
                    re.DOTALL)
 
@@ -38,9 +41,10 @@ for path in sys.argv[1:]:
     with open(path, encoding='utf-8') as file:
         text = file.read()
     for start, part in parts_of(path, text):
-        for match in PATTERN.finditer(part):
+        for match in [*PATTERN.finditer(part), *SUBJECT.finditer(part)]:
             print('%s:%d: "%s"' % (path, 1 + text.count(
-                '\n', 0, start + match.start()), match.group().split()[0]))
+                '\n', 0, start + match.start()),
+                re.search(r'\w+', match.group()).group()))
 END
 
 words ()
@@ -51,9 +55,12 @@ words ()
 # The words are found.
 printf '/* It is\n * behind it. */ int behind; char c[] = "nobody";\n' \
   > "$tmp/example.c"
+printf '/* One.  What is\n * two stands.  What is three? */\n' \
+  >> "$tmp/example.c"
 expect_same 'words in C' - <(words "$tmp/example.c") << END
 $tmp/example.c:2: "behind"
 $tmp/example.c:2: "nobody"
+$tmp/example.c:3: "What"
 END
 printf "# All but\n# for one.\npass 'behind'\nas_nobody ()\n" \
   > "$tmp/example.sh"
@@ -61,6 +68,10 @@ expect_same 'words in a script' - <(words "$tmp/example.sh") << END
 $tmp/example.sh:1: "but"
 $tmp/example.sh:3: "behind"
 END
+
+# What is found makes a test fail.
+(expect_same 'no words' /dev/null <(echo word)) > "$tmp/verdict" 2>&1
+check 'a word fails' grep -q '^not ok' "$tmp/verdict"
 
 # no_words NAME FIND-ARGUMENT...: the files that find prints have none of the
 # words.  This script, which names them, is left out.

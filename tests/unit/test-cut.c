@@ -13,8 +13,8 @@
 /* The most extensions and bitmaps that an image here has. */
 #define MAX_ITEMS 4
 
-/* What a truncated image still contains.  Each offset is the length in bytes
- * that a file needs for the part to be complete. */
+/* The parts that a truncated image still contains.  Each offset is the length
+ * in bytes that a file needs for the part to be complete. */
 typedef struct
 {
   const char *path;
@@ -32,7 +32,7 @@ typedef struct
   guint64 cuts[8];   /* pairs: truncate to each length from here to there */
 } Row;
 
-/* What the readers found. */
+/* The results of the readers. */
 typedef struct
 {
   gboolean was_opened;

@@ -260,7 +260,7 @@ test_add_short (void)
   assert_plan (&edit, "0x48:00000000>12345678");
 }
 
-/* What is in other sectors than the terminator is written first. */
+/* Bytes in other sectors than the terminator are written first. */
 static void
 test_add_sectors (void)
 {
