@@ -43,10 +43,12 @@ layers = \
 	%D%/qcow2/dumper.h \
 	%D%/qcow2/error.c \
 	%D%/qcow2/error.h \
+	%D%/qcow2/extension-types.c \
 	%D%/qcow2/extension-walk.c \
 	%D%/qcow2/extension-walk.h \
 	%D%/qcow2/extension.c \
 	%D%/qcow2/extension.h \
+	%D%/qcow2/extent-query.h \
 	%D%/qcow2/extent.h \
 	%D%/qcow2/extents.c \
 	%D%/qcow2/guest-cluster.c \

@@ -5,8 +5,6 @@
 
 #include <glib.h>
 
-#include "qcow2/arithmetic.h"
-
 G_BEGIN_DECLS
 
 /* Returns NUMBER / DIVISOR, rounded up. */

@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include "qcow2/contents.h"
+#include "qcow2/extent-query.h"
 #include "qcow2/table.h"
 
 G_BEGIN_DECLS

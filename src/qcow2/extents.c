@@ -3,9 +3,11 @@
 
 #include "config.h"
 
-#include "qcow2/bit-walk.h"
+#include "qcow2/contents.h"
 
 #include <string.h>
+
+#include "qcow2/bit-walk.h"
 
 /* The current extent, and the function that receives extents. */
 typedef struct

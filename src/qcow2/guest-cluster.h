@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What one L2 entry says about its guest cluster.  Part of guest-map.c, whose
- * header is the interface for others. */
+/* The extents of the guest cluster of one L2 entry.  Part of guest-map.c,
+ * whose header is the interface for others. */
 
 #pragma once
 
-#include "qcow2/guest-map.h"
+#include "qcow2/image.h"
 #include "qcow2/l2-table.h"
+#include "qcow2/map-extent.h"
 
 G_BEGIN_DECLS
 

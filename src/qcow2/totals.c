@@ -3,10 +3,11 @@
 
 #include "config.h"
 
-#include "qcow2/bit-walk.h"
+#include "qcow2/contents.h"
 
 #include <string.h>
 
+#include "qcow2/bit-walk.h"
 #include "qcow2/compiler.h"
 
 /* Adds an extent of TYPE with LENGTH bytes to TOTALS. */

@@ -215,6 +215,49 @@ includes 'only the list of images includes stdio' \
   '"[^"]*"|<(errno|fcntl|glib|malloc|signal|string|sys/[a-z]+|time|unistd)\.h>' \
   '*/*.[ch]' but 'cli/image-list.c' 'cli/charset.c'
 
+# A file and its header are one node, as are those of private headers.
+cat > "$tmp/circles.py" << 'END'
+import glob
+import os
+import re
+import sys
+
+os.chdir(sys.argv[1])
+needs = {}
+for path in glob.glob('*/*.[ch]'):
+    name = path[:-2].replace('-private', '')
+    with open(path, encoding='utf-8') as file:
+        found = re.findall(r'^#include "([a-z0-9/-]+)\.h"', file.read(), re.M)
+    needs.setdefault(name, set()).update(
+        other.replace('-private', '') for other in found
+        if path == name + '.h' or other.replace('-private', '') != name)
+done = set()
+
+
+def visit(name, path):
+    if name in path:
+        print(' -> '.join(path[path.index(name):] + [name]))
+    elif name not in done:
+        for other in sorted(needs.get(name, ())):
+            visit(other, path + [name])
+        done.add(name)
+
+
+for name in sorted(needs):
+    visit(name, [])
+END
+mkdir "$tmp/circle" "$tmp/circle/a"
+echo '#include "a/two.h"' > "$tmp/circle/a/one.h"
+echo '#include "a/one.h"' > "$tmp/circle/a/two.c"
+echo '#include "a/three.h"' > "$tmp/circle/a/three.h"
+python3 "$tmp/circles.py" "$tmp/circle" > "$tmp/circles"
+expect_same 'circles are found' - "$tmp/circles" << 'END'
+a/one -> a/two -> a/one
+a/three -> a/three
+END
+python3 "$tmp/circles.py" "$srcdir/src" > "$tmp/circles"
+expect_same 'no files include each other' /dev/null "$tmp/circles"
+
 # Access to the outside world.
 
 forbid 'no file prints to a stream' \
