@@ -12,6 +12,7 @@
 #include "check/unknown-features.h"
 #include "check/verdict.h"
 #include "qcow2/c-string.h"
+#include "qcow2/l2-table.h"
 #include "qcow2/luks.h"
 #include "qcow2/snapshot.h"
 
@@ -26,10 +27,10 @@ static const Qcow2RuleIndex early_rules[]
         QCOW2_HDR_06,         QCOW2_HDR_08,        QCOW2_HDR_12_OUTSIDE,
         QCOW2_HDR_23_UNKNOWN, QCOW2_HDR_23_SET,    QCOW2_HDR_23_CLEAR,
         QCOW2_HDR_20,         QCOW2_HDR_05,        QCOW2_HDR_28,
-        QCOW2_HDR_16_UNKNOWN, QCOW2_HDR_18_EMPTY,  QCOW2_HDR_18_LARGE,
-        QCOW2_HDR_18_PLACE,   QCOW2_HDR_19_LARGE,  QCOW2_HDR_19_PLACE,
-        QCOW2_HDR_17_LARGE,   QCOW2_HDR_17_PLACE,  QCOW2_HDR_15_COUNT,
-        QCOW2_HDR_15_HUGE,    QCOW2_HDR_15_L1,     QCOW2_HDR_17_FAR,
+        QCOW2_HDR_18_EMPTY,   QCOW2_HDR_18_LARGE,  QCOW2_HDR_18_PLACE,
+        QCOW2_HDR_19_LARGE,   QCOW2_HDR_19_PLACE,  QCOW2_HDR_17_LARGE,
+        QCOW2_HDR_17_PLACE,   QCOW2_HDR_15_COUNT,  QCOW2_HDR_15_HUGE,
+        QCOW2_HDR_15_L1,      QCOW2_HDR_17_FAR,    QCOW2_HDR_16_UNKNOWN,
         QCOW2_HDR_18_FAR,     QCOW2_HDR_07_REFUSED };
 
 /* The rules that QEMU checks while it reads the extensions, except those with
@@ -157,6 +158,8 @@ get_rank (const Qcow2Finding *finding)
                        ? QCOW2_N_RULES + loaded
                        : rule };
 
+  /* A new rule about the header has a place in the lists. */
+  g_assert (!g_str_has_prefix (qcow2_rules[rule].id, "HDR-"));
   return (Rank){ STEP_ENTRIES, 0, rule };
 }
 
@@ -363,6 +366,17 @@ choose_misread (const Context *c)
   return too_large;
 }
 
+/* HDR-15: QEMU rounds the size up to L1 entries.  Returns NULL if that exceeds
+ * 2^64: QEMU then reads on, and what it refuses is not the size alone. */
+static const char *
+choose_size (const Context *c)
+{
+  const Qcow2Header *h = &c->image->header;
+  const guint64 per_entry = qcow2_l2_get_n_entries (h) * h->cluster_size;
+
+  return h->size <= G_MAXUINT64 - per_entry + 1 ? "Image is too big" : NULL;
+}
+
 /* QEMU's messages where those in the table of rules are only what all versions
  * of QEMU have in common, or there are none.  They are those of version 7.2.
  * CHOOSE returns the message if it is not always the same.  NULL: it is not
@@ -375,6 +389,7 @@ static const struct
 } messages[] = {
   { QCOW2_HDR_07_REFUSED, NULL, choose_misread },
   { QCOW2_HDR_05, "Unsupported subcluster size: {subcluster size}", NULL },
+  { QCOW2_HDR_15_HUGE, NULL, choose_size },
   { QCOW2_HDR_16_UNKNOWN, "Unsupported encryption method {signed value}",
     NULL },
   { QCOW2_HDR_19_EXTRA,

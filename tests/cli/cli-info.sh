@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# info.  What is printed about images of the builder is written here by hand,
+# info.  The output about images of the builder is written here by hand,
 # and compared with qemu-img info where that is installed.
 # interop-info.sh compares random images.
 
@@ -453,7 +453,20 @@ refused mode-before-cipher 0x40008 "58${zeroes:0:62}78747300" \
 refused cipher-before-hash 0x4006c 00000000 \
   "Algorithm 'aes' with key size 0 bytes not supported"
 
-# What cannot be known is left out; the rest has its usual form.
+# The size comes before the L1 table, and the encryption method after it.
+base=two-bitmaps
+refused size-2-63 0x18 8000000000000000 'Image is too big'
+refused size-last 0x18 ffffffffe0000000 'Image is too big'
+base=l1-offset-unaligned
+refused l1-offset-and-method 0x20 00012800 'Active L1 table offset invalid'
+base=l1-offset-too-far
+refused l1-table-and-method 0x20 00012800 \
+  'Could not read L1 table: Input/output error'
+base=refcount-table-too-far
+refused method-and-refcounts 0x20 00012800 \
+  'Unsupported encryption method 75776'
+
+# Unknown facts are left out; the rest has its usual form.
 info cluster-bits-64 --output=json
 check 'no cluster size' test "$(grep -c '"cluster-size"' "$out")" = 0
 info refcount-order-7
