@@ -9,8 +9,21 @@
 
 #define AT(member) QCOW2_AT (qcow2_snapshot_record, Qcow2SnapshotEntry, member)
 
+/* Returns whether TABLE, of an image with header H, is something else that
+ * damaged header fields point to.  QEMU does not read such a table. */
+static gboolean
+is_no_table (const Qcow2Header *h, const Qcow2SnapshotTable *table)
+{
+  const gboolean is_refused = table->bad != QCOW2_NO_INDEX || table->too_big;
+
+  return h->nb_snapshots > QCOW2_MAX_SNAPSHOTS
+             ? is_refused || table->truncated
+             : is_refused && h->snapshot_offset == 0;
+}
+
 /* Fills in TABLE as qcow2_snapshot_table_measure () does, and adds findings
  * about the table (HDR-19) to FINDINGS, beyond those about the header fields.
+ * If it is no table at all, empties TABLE.
  * Does nothing if IMAGE has no snapshots or the table is not at the start of a
  * cluster.  Fails with QCOW2_ERROR_READ. */
 gboolean
@@ -52,6 +65,12 @@ qcow2_snapshot_table_check (const Qcow2Image *image, Qcow2SnapshotTable *table,
         "entry " QCOW2_U64_FORMAT " has %u bytes of extra data, more "
         "than 1024",
         table->bad, table->bad_entry.extra_data_size);
+  table->is_none = is_no_table (h, table);
+  if (table->is_none)
+    {
+      table->size = table->needed = 0;
+      g_array_set_size (table->l1_tables, 0);
+    }
   return TRUE;
 }
 

@@ -360,6 +360,23 @@ check_parts (Check *check, Qcow2CheckNumbers *numbers)
     }
 }
 
+/* Returns whether the part of the active L1 table that maps the disk is in the
+ * file, where QEMU reads it: FILE-09, HDR-15, HDR-17. */
+static gboolean
+has_l1_table (const Qcow2Image *image)
+{
+  const Qcow2Header *h = &image->header;
+  const guint64 size = byte_source_get_size (image->source);
+  const guint64 n_needed = qcow2_header_get_n_l1_needed (h);
+
+  return (guint64) h->l1_size * QCOW2_ENTRY_LENGTH <= QCOW2_MAX_L1_BYTES
+         && h->l1_size >= n_needed && h->l1_table_offset % h->cluster_size == 0
+         && (n_needed == 0
+             || (h->l1_table_offset < size
+                 && n_needed * QCOW2_ENTRY_LENGTH
+                        <= size - h->l1_table_offset));
+}
+
 static void
 set_numbers (const Check *check, Qcow2CheckNumbers *numbers)
 {
@@ -368,10 +385,9 @@ set_numbers (const Check *check, Qcow2CheckNumbers *numbers)
   const Qcow2CensusTotals *totals = &check->totals;
   const guint64 end = MAX (totals->end, 1);
 
-  /* A larger L1 table is not read: HDR-17. */
-  numbers->is_incomplete
-      = mapping->is_too_much
-        || (guint64) h->l1_size * QCOW2_ENTRY_LENGTH > QCOW2_MAX_L1_BYTES;
+  numbers->is_incomplete = mapping->is_too_much || mapping->has_failed
+                           || check->snapshots->is_none
+                           || !has_l1_table (mapping->image);
   numbers->image_end_offset = end * h->cluster_size;
   numbers->total_clusters
       = qcow2_divide_up (h->size / SECTOR_SIZE * SECTOR_SIZE, h->cluster_size);
@@ -409,13 +425,11 @@ qcow2_whole_image_check (const Qcow2Image *image, Qcow2Findings *findings,
 
   *numbers = (Qcow2CheckNumbers){ 0 };
   qcow2_check_numbers_forget (numbers);
-  if (census == NULL)
+  if (census == NULL || snapshots == NULL)
     {
       numbers->is_incomplete = TRUE;
       return;
     }
-  if (snapshots == NULL)
-    return;
 
   g_autoptr (Qcow2References) references
       = qcow2_references_new (image, directory, snapshots);

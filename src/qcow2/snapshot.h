@@ -55,6 +55,8 @@ typedef struct
   guint64 bad_at; /* host offset of entry BAD */
   Qcow2SnapshotEntry bad_entry;
   GArray *l1_tables; /* of Qcow2SnapshotL1, one for each snapshot */
+  gboolean is_none;  /* set by others: this is no such table, and has neither
+                        bytes nor L1 tables */
 } Qcow2SnapshotTable;
 
 gboolean qcow2_snapshot_table_measure (const Qcow2Image *image,

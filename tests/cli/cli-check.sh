@@ -954,6 +954,24 @@ tool check --output=json "$image"
 check 'a large L1 table: what was not examined is said' jq -e \
   '.summary.not_examined == ["guest-clusters"]' "$out"
 
+# The same if the L1 table is not where QEMU can read it.
+for name in l1-offset-unaligned l1-offset-wraps l1-size-0; do
+  image $name
+  tool check --output=json --ignore=HDR-15 --ignore=HDR-17 "$image"
+  check "$name: what was not examined is said" jq -e \
+    '.summary.not_examined == ["guest-clusters"]' "$out"
+done
+
+# A damaged number of snapshots is reported as that, not as damage of all that
+# is taken for their tables.
+for number in 00000080 ffffffff; do
+  copy four-entries damaged-number
+  patch 0x3c $number
+  tool check --output=json "$image"
+  check "$number snapshots" jq -e '([.problems[].rule] | unique) == ["HDR-19"]
+    and .summary.not_examined == ["guest-clusters"]' "$out"
+done
+
 # No copy of a disk of which a part is lost.
 copy l1-entry-cut-table no-copy
 patch 0x30008 8000000000040001
