@@ -166,6 +166,47 @@ count (Qcow2Census *census, guint64 index, guint64 n)
     *more += (guint32) rest;
 }
 
+/* Words of eight bytes of the map: a 1 in each byte, and the bits of the count
+ * that a byte has. */
+#define ONES (G_MAXUINT64 / G_MAXUINT8)
+#define COUNTS (ONES * QCOW2_CENSUS_COUNT_MASK)
+#define CARRIES (ONES * (QCOW2_CENSUS_COUNT_MASK + 1))
+
+/* Returns whether the counts in WORD are at most MOST, which is less than the
+ * largest count in the map. */
+static inline gboolean
+are_at_most (guint64 word, guint64 most)
+{
+  return (((word & COUNTS) + ONES * (QCOW2_CENSUS_COUNT_MASK - most))
+          & CARRIES)
+         == 0;
+}
+
+/* Counts N references to each of the clusters from index I of the map to
+ * before END.  A structure may claim to have all clusters of a large file:
+ * eight are counted at a time where the counts fit. */
+static void
+count_range (Qcow2Census *census, guint64 i, guint64 end, guint64 n)
+{
+  while (i < end)
+    {
+      guint64 word = 0;
+      const gboolean is_word
+          = end - i >= sizeof word && n < QCOW2_CENSUS_COUNT_MASK;
+
+      if (is_word)
+        memcpy (&word, census->map + i, sizeof word);
+      if (is_word && are_at_most (word, QCOW2_CENSUS_COUNT_MASK - 1 - n))
+        {
+          word += n * ONES;
+          memcpy (census->map + i, &word, sizeof word);
+          i += sizeof word;
+        }
+      else
+        count (census, i++, n);
+    }
+}
+
 /* Counts N references to each cluster that CENSUS covers of the SIZE bytes at
  * host offset OFFSET.  Returns FALSE, and counts none, if QEMU does not count
  * them because they end too far after the end of the file. */
@@ -181,9 +222,9 @@ qcow2_census_add (Qcow2Census *census, guint64 offset, guint64 size, guint64 n)
   const guint64 last = (offset + size - 1) >> census->cluster_bits;
 
   census->is_extended |= last >= census->n_clusters;
-  for (guint64 i = MAX (first, census->low);
-       i <= last && qcow2_census_covers (census, i); i++)
-    count (census, i - census->low, n);
+  if (last >= census->low)
+    count_range (census, MAX (first, census->low) - census->low,
+                 MIN (last - census->low + 1, census->n), n);
   return TRUE;
 }
 
@@ -227,6 +268,33 @@ qcow2_census_get_references (const Qcow2Census *census, guint64 cluster)
   return counted == QCOW2_CENSUS_COUNT_MASK && page != NULL
              ? counted + page[index % PAGE_CLUSTERS]
              : counted;
+}
+
+/* Returns the first cluster from START to before END that has more than N
+ * references, or END if there is none.  CENSUS covers them. */
+guint64
+qcow2_census_find_more (const Qcow2Census *census, guint64 start, guint64 end,
+                        guint64 n)
+{
+  guint64 i = start;
+
+  while (i < end)
+    {
+      guint64 word = 0;
+      const gboolean is_word
+          = end - i >= sizeof word && n < QCOW2_CENSUS_COUNT_MASK;
+
+      if (is_word)
+        memcpy (&word, census->map + (i - census->low), sizeof word);
+      if (is_word && are_at_most (word, n))
+        i += sizeof word;
+      else if (qcow2_census_get_references (census, i) > n)
+        return i;
+      else
+        i++;
+    }
+
+  return end;
 }
 
 /* Stores in *REFCOUNT the refcount of any CLUSTER, and in *UNREADABLE whether
@@ -275,9 +343,10 @@ end_run (Comparison *comparison)
   comparison->run.n = 0;
 }
 
+/* Adds N clusters from CLUSTER on.  If some were marked, N is 1. */
 static void
-add_to_run (Comparison *comparison, guint64 cluster, guint64 refcount,
-            guint64 references)
+add_to_run (Comparison *comparison, guint64 cluster, guint64 n,
+            guint64 refcount, guint64 references)
 {
   Qcow2CensusRun *run = &comparison->run;
   const gboolean is_used_more
@@ -293,12 +362,14 @@ add_to_run (Comparison *comparison, guint64 cluster, guint64 refcount,
                                .references = references,
                                .is_used = is_used_more };
     }
-  run->n++;
+  run->n += n;
 }
 
-/* Compares the references to CLUSTER with its refcount. */
+/* Compares the references to the N clusters from CLUSTER on with their
+ * refcounts.  The bytes of the map are equal, and say all if N is not 1. */
 static gboolean
-compare_cluster (Comparison *comparison, guint64 cluster, GError **error)
+compare_clusters (Comparison *comparison, guint64 cluster, guint64 n,
+                  GError **error)
 {
   const guint64 max = comparison->census->refcount_max;
   const guint64 references
@@ -312,22 +383,31 @@ compare_cluster (Comparison *comparison, guint64 cluster, GError **error)
     return FALSE;
 
   if (references > max)
-    totals->overflows += references - max;
+    totals->overflows += n * (references - max);
   if (unreadable)
     {
-      totals->unreadable++;
+      totals->unreadable += n;
       return TRUE;
     }
 
   if (refcount > 0 || references > 0)
-    totals->end = MAX (totals->end, cluster + 1);
+    totals->end = MAX (totals->end, cluster + n);
   if (refcount < MIN (references, max))
-    totals->too_low++;
+    totals->too_low += n;
   else if (refcount > references)
-    totals->too_high++;
+    totals->too_high += n;
   if (refcount != references)
-    add_to_run (comparison, cluster, refcount, references);
+    add_to_run (comparison, cluster, n, refcount, references);
   return TRUE;
+}
+
+/* Returns whether BYTE of the map has the refcount and the number of
+ * references. */
+static gboolean
+is_exact (guint8 byte)
+{
+  return byte >> QCOW2_CENSUS_COUNT_BITS != QCOW2_CENSUS_MANY
+         && (byte & QCOW2_CENSUS_COUNT_MASK) != QCOW2_CENSUS_COUNT_MASK;
 }
 
 /* Returns whether BYTE of the map says that the refcount equals the number of
@@ -359,18 +439,14 @@ qcow2_census_compare (Qcow2Census *census, Qcow2CensusFunc func, gpointer data,
       const gboolean is_run
           = i % CLUSTERS_AT_A_TIME == 0 && n - i >= CLUSTERS_AT_A_TIME
             && memcmp (bytes, bytes + 1, CLUSTERS_AT_A_TIME - 1) == 0;
-      guint64 some = 1;
+      const gboolean is_enough
+          = is_right (*bytes) || (is_exact (*bytes) && census->used == NULL);
+      const guint64 some = is_run && is_enough ? CLUSTERS_AT_A_TIME : 1;
 
-      if (!is_right (*bytes))
-        {
-          if (!compare_cluster (&comparison, census->low + i, error))
-            return FALSE;
-        }
-      else
-        {
-          some = is_run ? CLUSTERS_AT_A_TIME : 1;
-          totals->end = *bytes != 0 ? census->low + i + some : totals->end;
-        }
+      if (is_right (*bytes))
+        totals->end = *bytes != 0 ? census->low + i + some : totals->end;
+      else if (!compare_clusters (&comparison, census->low + i, some, error))
+        return FALSE;
       i += some;
     }
 

@@ -89,6 +89,8 @@ void qcow2_census_mark_used (Qcow2Census *census, guint64 offset,
                              guint64 size);
 guint64 qcow2_census_get_references (const Qcow2Census *census,
                                      guint64 cluster);
+guint64 qcow2_census_find_more (const Qcow2Census *census, guint64 start,
+                                guint64 end, guint64 n);
 gboolean qcow2_census_get_refcount (Qcow2Census *census, guint64 cluster,
                                     guint64 *refcount, gboolean *unreadable,
                                     GError **error);

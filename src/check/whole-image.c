@@ -112,10 +112,11 @@ find_overlap (Check *check, const Qcow2Reference *reference, guint64 n)
   const guint64 first = reference->offset >> census->cluster_bits;
   const guint64 last
       = (reference->offset + reference->size - 1) >> census->cluster_bits;
-  for (guint64 i = MAX (first, census->low);
-       i <= last && qcow2_census_covers (census, i); i++)
+  const guint64 end = MIN (last + 1, census->low + census->n);
+  for (guint64 i = MAX (first, census->low); i < end; i++)
     {
-      if (qcow2_census_get_references (census, i) > n)
+      i = qcow2_census_find_more (census, i, end, n);
+      if (i < end)
         qcow2_owners_add_overlap (check->mapping.owners, i);
     }
 }

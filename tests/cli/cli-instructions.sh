@@ -102,4 +102,16 @@ each 'a cluster of the disk, checked' 12 disk 65536 check
 each 'a name that several bitmaps have' 156000 namesakes 400 \
   bitmap-table --index 1
 
+# A LUKS header that claims half of a sparse file, which has 2^21 or 2^22
+# clusters.
+copy luks claims
+at=$(LC_ALL=C grep -abo $'\x05\x37\xbe\x77' "$image" | head -n 1)
+for n in 21 22; do
+  patch $((${at%%:*} + 16)) "$(printf '%016x' $((1 << (n + 15))))"
+  truncate -s $((1 << (n + 16))) "$image"
+  before=$count
+  instructions "${words[0]}" check "$image"
+done
+bar 'a cluster that a structure claims' 8 $(((count - before) >> 20))
+
 done_testing

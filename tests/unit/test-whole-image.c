@@ -6,6 +6,8 @@
 
 #include "check/whole-image.h"
 
+#include "check/census.h"
+
 #include "check-util.h"
 
 /* In cluster-512, the refcounts of the clusters begin at 0x400, with two bytes
@@ -455,6 +457,98 @@ test_truncated_snapshot (void)
   g_assert_cmpuint (n, ==, 1);
 }
 
+#define N_CENSUS 600
+#define CENSUS_LOW 5
+
+/* Counts in a plain array. */
+typedef struct
+{
+  guint64 counts[N_CENSUS];
+  guint64 too_low;
+  guint64 too_high;
+  guint64 end;
+} Naive;
+
+/* Adds N references to some clusters of CENSUS and of NAIVE.  They may begin
+ * before the part that the census covers, and end after it. */
+static void
+add_references (Qcow2Census *census, Naive *naive)
+{
+  static const guint numbers[] = { 1, 1, 1, 2, 28, 29, 30, 31, 32, 100 };
+  const guint n = numbers[g_test_rand_int_range (0, G_N_ELEMENTS (numbers))];
+  const guint first = (guint) g_test_rand_int_range (0, N_CENSUS);
+  const guint end = (guint) g_test_rand_int_range ((gint32) first, N_CENSUS);
+
+  g_assert_true (qcow2_census_add (census, first * census->cluster_size,
+                                   (end - first) * census->cluster_size, n));
+  for (guint i = first; i < end; i++)
+    naive->counts[i] += n;
+}
+
+static void
+on_wrong_run (const Qcow2CensusRun *run, gpointer data)
+{
+  Naive *naive = data;
+
+  for (guint64 i = run->start; i < run->start + run->n; i++)
+    {
+      g_assert_cmpuint (run->references, ==, naive->counts[i]);
+      naive->counts[i] = G_MAXUINT64; /* seen */
+    }
+}
+
+/* Many clusters are counted, searched and compared at a time. */
+static void
+test_census (void)
+{
+  g_auto (Checked) c = { 0 };
+  Naive naive = { { 0 } };
+  Qcow2CensusTotals totals = { 0 };
+  GError *error = NULL;
+
+  checked_open (&c, "cluster-512", "size=0x80000");
+  g_autoptr (Qcow2Census) census = qcow2_census_new (c.image);
+  qcow2_census_start (census, CENSUS_LOW, N_CENSUS - CENSUS_LOW, &error);
+  g_assert_no_error (error);
+  for (gint i = g_test_rand_int_range (0, 40); i >= 0; i--)
+    add_references (census, &naive);
+
+  for (guint i = CENSUS_LOW; i < N_CENSUS; i++)
+    g_assert_cmpuint (qcow2_census_get_references (census, i), ==,
+                      naive.counts[i]);
+  for (guint k = 0; k < 100; k++)
+    {
+      const guint n = (guint) g_test_rand_int_range (0, 64);
+      guint i = (guint) g_test_rand_int_range (CENSUS_LOW, N_CENSUS);
+      const guint64 found = qcow2_census_find_more (census, i, N_CENSUS, n);
+
+      while (i < N_CENSUS && naive.counts[i] <= n)
+        i++;
+      g_assert_cmpuint (found, ==, i);
+    }
+
+  for (guint i = CENSUS_LOW; i < N_CENSUS; i++)
+    {
+      guint64 refcount;
+      gboolean unreadable;
+
+      qcow2_census_get_refcount (census, i, &refcount, &unreadable, &error);
+      g_assert_no_error (error);
+      naive.too_low += refcount < naive.counts[i];
+      naive.too_high += refcount > naive.counts[i];
+      if (refcount > 0 || naive.counts[i] > 0)
+        naive.end = i + 1;
+    }
+  qcow2_census_compare (census, on_wrong_run, &naive, &totals, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (totals.too_low, ==, naive.too_low);
+  g_assert_cmpuint (totals.too_high, ==, naive.too_high);
+  g_assert_cmpuint (totals.end, ==, naive.end);
+  for (guint i = CENSUS_LOW; i < N_CENSUS; i++)
+    naive.too_low -= naive.counts[i] == G_MAXUINT64;
+  g_assert_cmpuint (naive.too_low + naive.too_high, ==, 0);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -480,6 +574,12 @@ main (int argc, char **argv)
           = g_strdup_printf ("/whole-image/overlap/%s", overlap_rows[i].path);
 
       g_test_add_data_func (path, &overlap_rows[i], test_overlap);
+    }
+  for (guint i = 0; i < 20; i++)
+    {
+      g_autofree char *path = g_strdup_printf ("/whole-image/census/%u", i);
+
+      g_test_add_func (path, test_census);
     }
   g_test_add_func ("/whole-image/overlap/after-leaks",
                    test_overlap_after_leaks);
