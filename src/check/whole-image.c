@@ -16,9 +16,6 @@
 /* QEMU, block/qcow2-refcount.c: no more clusters are examined. */
 #define QEMU_MAX_CLUSTERS G_MAXINT32
 
-/* QEMU rounds the size of the disk to sectors. */
-#define SECTOR_SIZE 512
-
 /* A check of an image.  In each round, which covers a part of the file, the
  * first pass counts.  If it finds anything wrong, the second pass adds the
  * findings. */
@@ -391,7 +388,7 @@ set_numbers (const Check *check, Qcow2CheckNumbers *numbers)
                            || !has_l1_table (mapping->image);
   numbers->image_end_offset = end * h->cluster_size;
   numbers->total_clusters
-      = qcow2_divide_up (h->size / SECTOR_SIZE * SECTOR_SIZE, h->cluster_size);
+      = qcow2_divide_up (qcow2_header_get_qemu_size (h), h->cluster_size);
   numbers->corruptions += totals->too_low + totals->overflows;
   numbers->leaks = totals->too_high;
   numbers->check_errors = totals->unreadable;

@@ -102,7 +102,7 @@ static gboolean
 show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 {
   Request *request = data;
-  const guint64 size = image->header.size;
+  const guint64 size = qcow2_header_get_qemu_size (&image->header);
   const guint64 start = MIN (request->start.value, size);
   const guint64 length = MIN (request->max_length.value, size - start);
   const ReportScope scope = { .parts = QCOW2_PART_HEADER,

@@ -11,13 +11,9 @@
 
 #define WHAT "header"
 
-/* The usable range of cluster_bits.  The upper limit exceeds QEMU's clusters
- * of 2 MiB, but shifts and sums of offsets inside a cluster cannot
- * overflow. */
-#define MIN_CLUSTER_BITS 9
+/* The largest usable cluster_bits.  This exceeds QEMU's clusters of 2 MiB, but
+ * shifts and sums of offsets inside a cluster cannot overflow. */
 #define MAX_CLUSTER_BITS 30
-
-#define MAX_REFCOUNT_ORDER 6
 
 /* The longest backing file name that is shown, in bytes.  The specification
  * allows 1023. */
@@ -204,13 +200,14 @@ check_length (gsize len, gsize wanted, GError **error)
 static void
 derive (Qcow2Header *header)
 {
-  const gboolean usable_cluster = header->cluster_bits >= MIN_CLUSTER_BITS
-                                  && header->cluster_bits <= MAX_CLUSTER_BITS;
+  const gboolean usable_cluster
+      = header->cluster_bits >= QCOW2_MIN_CLUSTER_BITS
+        && header->cluster_bits <= MAX_CLUSTER_BITS;
 
   header->cluster_size = usable_cluster
                              ? G_GUINT64_CONSTANT (1) << header->cluster_bits
                              : QCOW2_ABSENT;
-  header->refcount_bits = header->refcount_order <= MAX_REFCOUNT_ORDER
+  header->refcount_bits = header->refcount_order <= QCOW2_MAX_REFCOUNT_ORDER
                               ? G_GUINT64_CONSTANT (1)
                                     << header->refcount_order
                               : QCOW2_ABSENT;
@@ -316,6 +313,14 @@ gboolean
 qcow2_header_bitmaps_are_consistent (const Qcow2Header *header)
 {
   return (header->autoclear_features & QCOW2_AUTOCLEAR_BITMAPS) != 0;
+}
+
+/* Returns the size of the disk in bytes as QEMU has it: up to the start of a
+ * sector of 512 bytes. */
+guint64
+qcow2_header_get_qemu_size (const Qcow2Header *header)
+{
+  return header->size - header->size % 512;
 }
 
 /* Returns the number of L1 entries that the virtual size in HEADER needs.  The

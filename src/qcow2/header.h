@@ -16,6 +16,11 @@ G_BEGIN_DECLS
 #define QCOW2_V3_HEADER_LENGTH 104
 #define QCOW2_KNOWN_HEADER_LENGTH 112
 
+/* qcow2 spec, header: a cluster has at least 512 bytes, and a refcount at most
+ * 64 bits. */
+#define QCOW2_MIN_CLUSTER_BITS 9
+#define QCOW2_MAX_REFCOUNT_ORDER 6
+
 /* QEMU, block/qcow2.h: QCOW_MAX_L1_SIZE, QCOW_MAX_REFTABLE_SIZE,
  * QCOW_MAX_SNAPSHOTS. */
 #define QCOW2_MAX_L1_BYTES (32 * 1024 * 1024)
@@ -98,6 +103,7 @@ gboolean qcow2_header_get_extension_area (const Qcow2Header *header,
 gboolean qcow2_header_read_backing_file (ByteSource *source,
                                          Qcow2Header *header, GError **error);
 gboolean qcow2_header_bitmaps_are_consistent (const Qcow2Header *header);
+guint64 qcow2_header_get_qemu_size (const Qcow2Header *header);
 guint64 qcow2_header_get_n_l1_needed (const Qcow2Header *header);
 guint64 qcow2_header_get_refcount_table_needed (const Qcow2Header *header,
                                                 guint64 file_size);

@@ -10,9 +10,6 @@
 #include "render/info-encryption.h"
 #include "render/info-snapshot.h"
 
-/* QEMU rounds the size of a disk down to whole sectors of this size. */
-#define SECTOR_SIZE 512
-
 #define CHILD_NAME "file"
 
 struct Info
@@ -41,7 +38,7 @@ get_backing_format (const InfoFacts *facts)
 static guint64
 get_virtual_size (const InfoFacts *facts)
 {
-  return facts->header->size - facts->header->size % SECTOR_SIZE;
+  return qcow2_header_get_qemu_size (facts->header);
 }
 
 static gboolean

@@ -121,6 +121,21 @@ unallocated               0
 compressed                65536
 END
 
+# QEMU's disk ends with a whole sector.
+copy two-bitmaps part-of-sector
+patch 0x18 0000000003ffff9c
+tool map --totals "$image"
+expect_answer 'part of a sector: totals' << 'END'
+data                      2359296
+zero                      0
+unallocated               64749056
+compressed                0
+END
+tool map --output=jsonl --start-offset=0x3fffd00 "$image"
+expect_answer 'part of a sector: the end' << 'END'
+{"start":67108096,"length":256,"depth":0,"present":false,"zero":true,"data":false,"compressed":false}
+END
+
 # Clusters of a backing file are not present.
 map backing-file-with-format --output=jsonl --max-length=1
 expect_answer 'backing file' << 'END'
