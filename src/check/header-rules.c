@@ -8,9 +8,6 @@
 #include "check/extension-rules.h"
 #include "qcow2/printable.h"
 
-/* qcow2 spec, header: the smallest cluster has 512 bytes. */
-#define MIN_CLUSTER_BITS 9
-
 /* QEMU, block/qcow2.h: MAX_CLUSTER_BITS. */
 #define QEMU_MAX_CLUSTER_BITS 21
 
@@ -75,9 +72,10 @@ check_cluster_bits (const Context *c)
 {
   const Qcow2Header *h = c->h;
 
-  if (h->cluster_bits < MIN_CLUSTER_BITS)
+  if (h->cluster_bits < QCOW2_MIN_CLUSTER_BITS)
     ADD (header_framing, HDR_04_SMALL, cluster_bits,
-         "cluster_bits %u is less than %u", h->cluster_bits, MIN_CLUSTER_BITS);
+         "cluster_bits %u is less than %u", h->cluster_bits,
+         QCOW2_MIN_CLUSTER_BITS);
   else if (h->cluster_size == QCOW2_ABSENT)
     ADD (header_framing, HDR_04_LARGE, cluster_bits,
          "cluster_bits %u is not in 9..%u: nothing can be located",

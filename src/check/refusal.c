@@ -16,10 +16,6 @@
 #include "qcow2/luks.h"
 #include "qcow2/snapshot.h"
 
-/* Subclusters of a cluster with extended L2 entries (qcow2 spec, section
- * "Extended L2 Entries"). */
-#define N_SUBCLUSTERS 32
-
 /* The rules about the header in the order in which QEMU checks them
  * (block/qcow2.c: qcow2_do_open), up to the extensions. */
 static const Qcow2RuleIndex early_rules[]
@@ -235,7 +231,7 @@ static void
 append_subcluster_size (GString *out, const Context *c)
 {
   g_string_append_printf (out, QCOW2_U64_FORMAT,
-                          c->image->header.cluster_size / N_SUBCLUSTERS);
+                          c->image->header.cluster_size / QCOW2_N_SUBCLUSTERS);
 }
 
 /* Appends the unknown incompatible features, as QEMU names them.  To find the

@@ -11,9 +11,6 @@
  */
 #define MAX_BYTES (512 * 1024 * 1024)
 
-/* The maximum value of refcount_order. */
-#define MAX_REFCOUNT_ORDER 6
-
 struct Qcow2TailCheck
 {
   const Qcow2Image *image;
@@ -94,7 +91,7 @@ find_version_3 (const Qcow2TailCheck *check, guint64 start, gboolean *found,
     return FALSE;
 
   const guint64 length = qcow2_load_be (bytes + 4, 4);
-  *found = qcow2_load_be (bytes, 4) <= MAX_REFCOUNT_ORDER
+  *found = qcow2_load_be (bytes, 4) <= QCOW2_MAX_REFCOUNT_ORDER
            && length >= QCOW2_V3_HEADER_LENGTH
            && length <= QCOW2_KNOWN_HEADER_LENGTH && length % 8 == 0;
   return TRUE;

@@ -167,7 +167,7 @@ print_fields (Tool *tool, const Request *request,
 /* Returns whether REQUEST needs more of IMAGE than its metadata: whether QEMU
  * opens it for writing depends on the rest only if QEMU has to repair it. */
 static gboolean
-is_whole (const Request *request, const Qcow2Image *image)
+examines_disk (const Request *request, const Qcow2Image *image)
 {
   const gboolean is_dirty
       = (image->header.incompatible_features & QCOW2_INCOMPATIBLE_DIRTY) != 0;
@@ -192,7 +192,7 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   Qcow2CheckNumbers numbers = { 0 };
   DescribeSummary summary
       = { .verdict = selected ? NULL : &verdict,
-          .numbers = is_whole (request, image) ? &numbers : NULL };
+          .numbers = examines_disk (request, image) ? &numbers : NULL };
   GError *read_error = NULL;
 
   report_make_answer (tool_get_report (tool),

@@ -82,7 +82,7 @@ show_fields (Tool *tool, const Qcow2Snapshot *snapshot, gpointer data,
           { qcow2_snapshot_rest_fields, snapshot, G_MAXUINT },
           { .fields = NULL } };
 
-  return (snapshot->name == NULL && !snapshot->is_cut)
+  return (snapshot->name == NULL && !snapshot->is_truncated)
          || fields_print (
              &request->fields, sources,
              snapshot_selection_is_intact (tool_get_findings (tool)),

@@ -223,7 +223,7 @@ visit_one (Job *job, Qcow2Snapshot *snapshot, GError **error)
   if (selection->index.given && !is_selected (selection, snapshot))
     return TRUE;
   /* That the entry is cut is a finding about the table. */
-  if (snapshot->is_cut && !check_table (job, error))
+  if (snapshot->is_truncated && !check_table (job, error))
     return FALSE;
   if (!qcow2_snapshot_walk_read (job->walk, snapshot, &read_error)
       && get_wanted (selection) != NULL)

@@ -283,7 +283,7 @@ judge_first_cluster (EditWork *work, const Qcow2Image *original,
                  from->len - from->start)
              != 0)
     {
-      work->is_whole |= original->has_crypto || result->has_crypto;
+      work->needs_all |= original->has_crypto || result->has_crypto;
       if (reasons.final != NULL)
         edit_refuse (&work->refusals, "%s", reasons.final);
       else
@@ -355,6 +355,6 @@ edit_apply_judge (EditWork *work, const EditPlan *plan, gboolean reverse,
         original, directory.start, directory.end - directory.start,
         edit_bitmaps_find_removed (reverse ? before : after, original),
         &work->refusals);
-  work->is_whole |= before->image == NULL || after->image == NULL;
+  work->needs_all |= before->image == NULL || after->image == NULL;
   return TRUE;
 }

@@ -238,7 +238,7 @@ edit_add_extension (EditWork *work, guint32 magic, GBytes *data,
     return FALSE;
 
   edit_area_append (area, magic, data);
-  work->is_whole |= magic == QCOW2_EXTENSION_CRYPTO;
+  work->needs_all |= magic == QCOW2_EXTENSION_CRYPTO;
   plan_area (work, area);
   return TRUE;
 }
@@ -265,7 +265,7 @@ edit_delete_extensions (EditWork *work, gboolean by_index, guint64 value,
       return FALSE;
     }
 
-  work->is_whole |= work->image->has_crypto;
+  work->needs_all |= work->image->has_crypto;
   plan_area (work, area);
   return TRUE;
 }

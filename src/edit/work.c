@@ -159,7 +159,7 @@ edit_work_judge_headers (EditWork *work, const Qcow2Header *before,
         continue;
 
       judge_field (work, field, old, new);
-      work->is_whole |= locates (field, old, new);
+      work->needs_all |= locates (field, old, new);
     }
 }
 
@@ -265,10 +265,11 @@ edit_work_judge (EditWork *work, GError **error)
   if (work->refusals.final != NULL)
     return edit_refusals_check (&work->refusals, work->mode.force, error);
 
-  g_autoptr (EditJudgement) before = edit_judge (
-      edit_overlay_new (work->source, work->whole_plan, TRUE), work->is_whole);
+  g_autoptr (EditJudgement) before
+      = edit_judge (edit_overlay_new (work->source, work->whole_plan, TRUE),
+                    work->needs_all);
   work->after = edit_judge (edit_overlay_new (work->source, work->plan, FALSE),
-                            work->is_whole);
+                            work->needs_all);
   if (edit_judgement_is_refused (work->after)
       && !edit_judgement_is_refused (before))
     edit_work_say (work, "QEMU refuses to open the image now: see "
@@ -291,7 +292,7 @@ edit_work_commit (EditWork *work, GError **error)
 
   EditRefusals surprises;
   g_autoptr (EditJudgement) now = edit_judge (
-      edit_overlay_new (work->source, NULL, FALSE), work->is_whole);
+      edit_overlay_new (work->source, NULL, FALSE), work->needs_all);
 
   edit_refusals_init (&surprises);
   edit_judgement_compare (work->after, now, &surprises);

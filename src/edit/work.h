@@ -33,7 +33,7 @@ typedef struct
   gboolean was_vouched; /* the bitmaps bit was set when the edit began */
   gboolean may_vouch;   /* it may be set all the same: nothing has changed
                            since it was */
-  gboolean is_whole;    /* the judgement needs all of the image */
+  gboolean needs_all;   /* the judgement needs all of the image */
   EditPlan *whole_plan; /* of which PLAN is the rest, or NULL */
   EditJudgement *after; /* expected */
 } EditWork;

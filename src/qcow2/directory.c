@@ -338,7 +338,7 @@ note_end (Qcow2Directory *directory, guint64 n_entries)
 /* Walks DIRECTORY once to find out what it is like as a whole, and which names
  * occur more than once. */
 static gboolean
-survey (Qcow2Directory *directory, GError **error)
+read_facts (Qcow2Directory *directory, GError **error)
 {
   Qcow2Bitmap bitmap;
   const guint8 *name;
@@ -395,7 +395,7 @@ qcow2_directory_open (const Qcow2Image *image, GError **error)
   directory->facts.file_end = byte_window_get_end (directory->window);
   qcow2_directory_rewind (directory);
 
-  if (!survey (directory, error))
+  if (!read_facts (directory, error))
     return NULL;
 
   return g_steal_pointer (&directory);

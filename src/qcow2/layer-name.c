@@ -77,10 +77,10 @@ qcow2_layer_name_resolve (Qcow2LayerName *name, const char *overlay,
   if (given == NULL)
     return;
 
-  const gboolean is_whole = *given == '/' || has_protocol (given);
+  const gboolean is_complete = *given == '/' || has_protocol (given);
   name->place = QCOW2_LAYER_ELSEWHERE;
-  name->full = is_whole ? g_steal_pointer (&given) : join (overlay, given);
-  if (is_whole && g_str_has_prefix (name->full, JSON_PREFIX))
+  name->full = is_complete ? g_steal_pointer (&given) : join (overlay, given);
+  if (is_complete && g_str_has_prefix (name->full, JSON_PREFIX))
     take_options (name, name->full + strlen (JSON_PREFIX));
   else
     take_filename (name, name->full);

@@ -8,9 +8,6 @@
 
 #define WHAT "snapshot table"
 
-/* QEMU, block/qcow2.h: QCOW_MAX_SNAPSHOTS_SIZE. */
-#define MAX_BYTES (1024 * 65536)
-
 /* The size of the extra data that are known, and of each field of them. */
 #define EXTRA_LENGTH 24
 #define EXTRA_FIELD_LENGTH 8
@@ -34,12 +31,12 @@ const Qcow2Field qcow2_snapshot_rest_fields[]
 struct Qcow2SnapshotWalk
 {
   ByteWindow *window;
-  guint64 start;       /* host offset of entry 0 */
-  guint64 n_entries;   /* as declared */
-  guint64 n;           /* entries read that are not cut */
-  guint64 pos;         /* of the entry after these, in bytes from START */
-  gboolean has_zeroes; /* bytes after the end of the file are zeroes */
-  gboolean is_cut;     /* the last entry was */
+  guint64 start;         /* host offset of entry 0 */
+  guint64 n_entries;     /* as declared */
+  guint64 n;             /* entries read that are not cut */
+  guint64 pos;           /* of the entry after these, in bytes from START */
+  gboolean has_zeroes;   /* bytes after the end of the file are zeroes */
+  gboolean is_truncated; /* the last entry was */
   Qcow2SnapshotsEnd end;
 };
 
@@ -147,9 +144,10 @@ is_over (const Qcow2SnapshotWalk *walk, guint64 in_file,
 {
   if (walk->n >= walk->n_entries)
     *end = QCOW2_SNAPSHOTS_COMPLETE;
-  else if (walk->n >= QCOW2_MAX_SNAPSHOTS || walk->pos >= MAX_BYTES)
+  else if (walk->n >= QCOW2_MAX_SNAPSHOTS
+           || walk->pos >= QCOW2_MAX_SNAPSHOT_BYTES)
     *end = QCOW2_SNAPSHOTS_TOO_MANY;
-  else if (walk->is_cut
+  else if (walk->is_truncated
            || (!walk->has_zeroes
                && (walk->pos > in_file
                    || in_file - walk->pos < QCOW2_SNAPSHOT_HEAD)))
@@ -192,8 +190,8 @@ qcow2_snapshot_walk_step (Qcow2SnapshotWalk *walk, Qcow2Snapshot *snapshot,
         + snapshot->entry.id_str_size + snapshot->entry.name_size;
   if (!walk->has_zeroes && len > in_file - walk->pos)
     {
-      snapshot->is_cut = TRUE;
-      walk->is_cut = TRUE;
+      snapshot->is_truncated = TRUE;
+      walk->is_truncated = TRUE;
       walk->end = QCOW2_SNAPSHOTS_TRUNCATED;
       return QCOW2_NEXT_ITEM;
     }

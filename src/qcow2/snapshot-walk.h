@@ -12,8 +12,8 @@ G_BEGIN_DECLS
 typedef struct
 {
   guint64 index;
-  guint64 file_offset; /* host */
-  gboolean is_cut;     /* the file ends inside the entry */
+  guint64 file_offset;   /* host */
+  gboolean is_truncated; /* the file ends inside the entry */
   Qcow2SnapshotEntry entry;
   Qcow2SnapshotExtra extra;
   guint n_extra;                   /* fields of EXTRA that the entry has */

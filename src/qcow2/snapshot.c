@@ -8,9 +8,7 @@
 
 #define WHAT "snapshot table"
 
-/* QEMU, block/qcow2.h: QCOW_MAX_SNAPSHOTS_SIZE,
- * QCOW_MAX_SNAPSHOT_EXTRA_DATA. */
-#define QEMU_MAX_BYTES (1024 * 65536)
+/* QEMU, block/qcow2.h: QCOW_MAX_SNAPSHOT_EXTRA_DATA. */
 #define QEMU_MAX_EXTRA_DATA 1024
 
 #define F(member, format) QCOW2_STORED (Qcow2SnapshotEntry, member, format)
@@ -98,7 +96,7 @@ qcow2_snapshot_table_measure (const Qcow2Image *image,
   guint64 entry_end = 0; /* end of the last entry without padding, from
                             START */
 
-  for (guint32 i = 0; i < n && entry_end <= QEMU_MAX_BYTES; i++)
+  for (guint32 i = 0; i < n && entry_end <= QCOW2_MAX_SNAPSHOT_BYTES; i++)
     {
       Qcow2SnapshotEntry entry;
 
@@ -116,9 +114,9 @@ qcow2_snapshot_table_measure (const Qcow2Image *image,
       pos = qcow2_round_up (entry_end, 8);
     }
 
-  t.size = MIN (MAX (pos, entry_end), MIN (left, QEMU_MAX_BYTES));
+  t.size = MIN (MAX (pos, entry_end), MIN (left, QCOW2_MAX_SNAPSHOT_BYTES));
   t.needed = entry_end;
-  t.too_big = entry_end > QEMU_MAX_BYTES;
+  t.too_big = entry_end > QCOW2_MAX_SNAPSHOT_BYTES;
   t.truncated = entry_end > left;
   *table = t;
   t.l1_tables = NULL;

@@ -7,6 +7,9 @@
 
 G_BEGIN_DECLS
 
+/* QEMU, block/qcow2.h: QCOW_MAX_SNAPSHOTS_SIZE. */
+#define QCOW2_MAX_SNAPSHOT_BYTES (1024 * 65536)
+
 /* The fixed part of an entry of the snapshot table. */
 typedef struct
 {

@@ -114,7 +114,7 @@ typedef struct
   guint64 n_entries;
   guint64 n; /* entries that are read and not cut */
   Qcow2SnapshotsEnd end;
-  gboolean is_cut; /* another entry is */
+  gboolean is_truncated; /* another entry is */
 } EndRow;
 
 /* In the fixed part, the sizes of id, name and extra data are at 12, 14
@@ -157,12 +157,12 @@ test_end (gconstpointer data)
   for (guint64 i = 0; i < row->n; i++)
     {
       assert_next (walk, &snapshot);
-      g_assert_false (snapshot.is_cut);
+      g_assert_false (snapshot.is_truncated);
     }
-  if (row->is_cut)
+  if (row->is_truncated)
     {
       assert_next (walk, &snapshot);
-      g_assert_true (snapshot.is_cut);
+      g_assert_true (snapshot.is_truncated);
       g_assert_cmpuint (snapshot.index, ==, row->n);
     }
   assert_end (walk, row->end);
@@ -217,7 +217,7 @@ test_cut (gconstpointer data)
       = new_walk (&image, CUT_ENTRY, START + row->size, 1);
 
   assert_next (walk, &snapshot);
-  g_assert_cmpint (snapshot.is_cut, ==, row->size < 71);
+  g_assert_cmpint (snapshot.is_truncated, ==, row->size < 71);
   g_assert_cmpuint (snapshot.entry.vm_state_size, ==, 0x22);
   assert_part (snapshot.id, row->id);
   assert_part (snapshot.name, row->name);
@@ -241,7 +241,7 @@ test_zeroes (gconstpointer data)
 
   qcow2_snapshot_walk_add_zeroes (walk);
   assert_next (walk, &snapshot);
-  g_assert_false (snapshot.is_cut);
+  g_assert_false (snapshot.is_truncated);
   assert_part (snapshot.id, row->id != NULL ? row->id : "");
   assert_part (snapshot.name, row->name != NULL ? row->name : "");
   g_assert_cmpuint (snapshot.n_extra, ==, 3);
