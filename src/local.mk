@@ -159,6 +159,8 @@ layers = \
 	%D%/check/reference.h \
 	%D%/check/references.c \
 	%D%/check/references.h \
+	%D%/check/refusal-order.c \
+	%D%/check/refusal-order.h \
 	%D%/check/refusal.c \
 	%D%/check/refusal.h \
 	%D%/check/rule.c \

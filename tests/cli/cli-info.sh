@@ -454,15 +454,17 @@ refused cipher-before-hash 0x4006c 00000000 \
   "Algorithm 'aes' with key size 0 bytes not supported"
 
 # The size comes before the L1 table, and the encryption method after it.
-base=two-bitmaps
+base='two-bitmaps'
 refused size-2-63 0x18 8000000000000000 'Image is too big'
 refused size-last 0x18 ffffffffe0000000 'Image is too big'
-base=l1-offset-unaligned
+base='cluster-2m'
+refused size-2-63-large-clusters 0x18 8000000000000000 'L1 table is too small'
+base='l1-offset-unaligned'
 refused l1-offset-and-method 0x20 00012800 'Active L1 table offset invalid'
-base=l1-offset-too-far
+base='l1-offset-too-far'
 refused l1-table-and-method 0x20 00012800 \
   'Could not read L1 table: Input/output error'
-base=refcount-table-too-far
+base='refcount-table-too-far'
 refused method-and-refcounts 0x20 00012800 \
   'Unsupported encryption method 75776'
 
