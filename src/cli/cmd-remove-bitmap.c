@@ -112,7 +112,13 @@ say_what_is_left (Tool *tool G_GNUC_UNUSED, EditWork *work, gpointer data,
 
   if (request->selection.index.given)
     say_remaining (work, removal);
-  if (removal->is_vouched || removal->n_remaining == 0)
+  /* See may_lose_snapshots () in render/advice.c. */
+  if (removal->is_vouched && removal->n_remaining > 0
+      && work->image->header.nb_snapshots > 0)
+    edit_work_say (work, "the clusters of the bitmap are leaked now: leave "
+                         "them, because 'qemu-img check -r leaks' would lose "
+                         "the snapshots of an image with bitmaps");
+  else if (removal->is_vouched || removal->n_remaining == 0)
     edit_work_say (work, "the clusters of the bitmap are leaked now; if "
                          "'qcow2tool check' finds no error, 'qemu-img check "
                          "-r leaks' frees them");

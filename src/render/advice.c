@@ -273,6 +273,21 @@ loses_data (Qcow2Remedy remedy, const Qcow2Findings *findings)
   return remedy == QCOW2_REMEDY_CONVERT && loses_parts (findings);
 }
 
+/* Returns whether IMAGE may lose its snapshots if qemu-img check repairs it.
+ * QEMU 7.2 to 11.1 rewrites the header before it has read the snapshots, as if
+ * there were none: to mark bitmaps as in use or clear autoclear bits. */
+static gboolean
+may_lose_snapshots (const Qcow2Image *image)
+{
+  const Qcow2Header *h = &image->header;
+  const gboolean has_bitmaps = image->has_bitmaps && !image->extensions_ignored
+                               && image->bitmaps.nb_bitmaps > 0;
+
+  return h->nb_snapshots > 0
+         && (has_bitmaps
+             || (h->autoclear_features & ~QCOW2_AUTOCLEAR_KNOWN) != 0);
+}
+
 /* Returns what has to be done before REMEDY, a command of qemu-img, works, as
  * the end of a phrase, or "".  FINDINGS are those of IMAGE. */
 static const char *
@@ -284,7 +299,8 @@ get_precondition (Qcow2Remedy remedy, const Qcow2Image *image,
 
   if (obstacle == QCOW2_EFFECT_REFUSED)
     return ", once QEMU opens the image";
-  /* Without the snapshots, nothing overlaps their table. */
+  /* Without the snapshots, nothing overlaps their table, which is not at
+   * offset 0. */
   if (remedy == QCOW2_REMEDY_CONVERT
       || remedy == QCOW2_REMEDY_REPAIR_DROPS_SNAPSHOTS)
     return "";
@@ -317,15 +333,23 @@ advice_get_remedy (const Qcow2Finding *finding, const Qcow2Image *image,
   if (kind == QCOW2_REMEDY_CLEAR_BITMAPS_BIT)
     return remove_or_hide (finding, image, findings);
 
+  /* QEMU would overwrite the header, which it takes for the table. */
+  if (kind == QCOW2_REMEDY_REPAIR_DROPS_SNAPSHOTS && h->snapshot_offset == 0)
+    return g_strdup ("if the image has no snapshots: qcow2tool set-header "
+                     "--force --save-plan=PLAN IMAGE nb_snapshots 0");
+
   const char *precondition = get_precondition (kind, image, findings);
   if (kind == QCOW2_REMEDY_REMOVE && *precondition != '\0')
     return remove_or_hide (finding, image, findings);
 
   const gboolean converts = kind == QCOW2_REMEDY_CONVERT;
+  const gboolean drops
+      = kind == QCOW2_REMEDY_REPAIR && may_lose_snapshots (image);
   g_autofree char *command
       = make_command (h, remedy->before, remedy->file, remedy->after);
   return g_strconcat (
-      remedy->purpose, converts && h->nb_snapshots > 0 ? " and snapshots" : "",
+      remedy->purpose, drops ? ", which may lose the snapshots" : "",
+      converts && h->nb_snapshots > 0 ? " and snapshots" : "",
       converts && h->crypt_method != 0 ? " and not encrypted" : "",
       precondition, ": ", command, NULL);
 }

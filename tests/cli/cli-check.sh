@@ -972,6 +972,44 @@ for number in 00000080 ffffffff; do
     and .summary.not_examined == ["guest-clusters"]' "$out"
 done
 
+# QEMU loses the snapshots when it repairs an image that has bitmaps, or whose
+# autoclear bits it clears.  A refcount block follows at 0x20000.
+leak ()
+{
+  local -i n=$((($(stat -c %s "$image") + 65535) / 65536))
+
+  patch $((n * 65536)) "$(printf '%0131072d' 0)"
+  patch $((0x20000 + 2 * n)) 0001
+}
+repairs_to ()
+{
+  local before
+
+  tool check "$image"
+  check "$1: what a repair costs" test "$(grep -c \
+    '^    to repair refcounts, on a copy, which may lose the snapshots: ' \
+    "$out").$(grep -c '^    to repair refcounts, on a copy: ' "$out")" = "$2"
+  if [ -z "$(type -P qemu-img)" ]; then
+    skip "$1: the snapshots after it" 'qemu-img is missing'
+    return
+  fi
+  before=$(qemu-img snapshot -l "$image" 2> "$tmp/log" | wc -l)
+  qemu-img check -r all "$image" > "$tmp/log" 2>&1
+  check "$1: the snapshots after it" test \
+    "$(qemu-img snapshot -l "$image" | wc -l)" = \
+    "$([ "$2" = 1.0 ] && echo 0 || echo "$before")"
+}
+copy two-snapshots lost-snapshots
+leak
+repairs_to 'snapshots and bitmaps' 1.0
+copy snapshot kept-snapshots
+leak
+repairs_to 'only snapshots' 0.1
+copy snapshot autoclear-lost-snapshots
+patch 0x5f 20
+leak
+repairs_to 'an unknown autoclear bit' 1.0
+
 # No copy of a disk of which a part is lost.
 copy l1-entry-cut-table no-copy
 patch 0x30008 8000000000040001

@@ -212,6 +212,14 @@ expect_done 'remove a bitmap'
 check 'the other one is named' grep -q "remain, by their indexes now: 0 'bm1'" \
   "$err"
 check 'the leak is named' grep -q 'qemu-img check -r leaks' "$err"
+fresh two-snapshots
+tool remove-bitmap --index=0 "$image"
+check 'the leak is left, for the snapshots' grep -q \
+  'leave them, because .*check -r leaks. would lose the snapshots' "$err"
+tool remove-bitmap --index=0 "$image"
+check 'without bitmaps, it can be freed' grep -q 'check -r leaks. frees' "$err"
+fresh two-bitmaps
+tool remove-bitmap --index=0 --save-plan="$tmp/plan" "$image"
 tool bitmaps --names "$image"
 expect_answer 'the other one is left' <<< bm1
 tool apply --reverse "$tmp/plan" "$image"
