@@ -87,7 +87,7 @@ class QcowHeader:
         if self.backing_file_offset != 0:
             fd.seek(self.backing_file_offset)
             self.backing_file = fd.read(self.backing_file_size)
-        # What is on disk, so that only what changes is written.
+        # The bytes on disk, so that only changed ones are written.
         self._start = self.header_length
         self._end = self._start
         self._name = (self.backing_file_offset, self.backing_file or b'')

@@ -296,7 +296,7 @@ class Run:
             error = answer['error']
             if error is not None:
                 status = STATUS_OF_ERROR[error['code']]
-                # What was not found may be missing because of the damage.
+                # The item may be missing because of the damage.
                 if error['code'] == 'not-found' and self.status == 2 \
                         and any(problem['severity'] == 'error'
                                 for problem in answer['problems']):

@@ -716,7 +716,7 @@ def check_command(schema, command, paths):
     lines = lines.split(b'\n')
     same('how many lines', len(lines), len(paths) + 1)
     status, texts, messages_of = run_text(words, paths)
-    # What else is needed about each image.
+    # Other answers about each image.
     others = answers_of({'header': 'extensions', 'check': 'bitmaps'}.get(kind),
                         paths)
     statuses = set()

@@ -144,7 +144,7 @@ def judge(qemu, ours):
     """Returns the errors in our answer."""
     wrong = []
     numbers = numbers_of(ours)
-    # What is too large for 16 rounds is not counted.
+    # Files that are too large for 16 rounds are not counted.
     if qemu.counts_all() and 'RES-08' not in (
             problem['rule'] for problem in ours.get('problems') or ()):
         if numbers is None:

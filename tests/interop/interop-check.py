@@ -508,7 +508,7 @@ def try_taking_out(image):
         done = run_printed(there, copy)
         if done.returncode == 2 and 'shares a cluster' in text_of(done):
             continue
-        # What is wrong after the bitmap may become another error.
+        # An error after the bitmap may become another one.
         if done.returncode == 2 and 'would be damaged' in text_of(done) \
                 and len(image.refusing) > 1:
             continue

@@ -83,7 +83,7 @@ class RandomImage:
         self.secret = SECRET if 'luks' in self.properties else ()
         self.create(options)
         if granularity:
-            # What was written before is clean.
+            # Data that were written before are clean.
             self.use()
             self.img('bitmap', '--add', '-g', str(granularity), self.path,
                      'b0')

@@ -255,7 +255,8 @@ expect_same 'circles are found' - "$tmp/circles" << 'END'
 a/one -> a/two -> a/one
 a/three -> a/three
 END
-python3 "$tmp/circles.py" "$srcdir/src" > "$tmp/circles"
+python3 "$tmp/circles.py" "$srcdir/src" > "$tmp/circles" \
+  || echo 'the includes cannot be read' >> "$tmp/circles"
 expect_same 'no files include each other' /dev/null "$tmp/circles"
 
 # Access to the outside world.

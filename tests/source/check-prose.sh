@@ -25,8 +25,9 @@ WORDS = ('behind', 'likewise', 'nobody', 'somebody', 'of that(?=[.,;:)])',
 PATTERN = re.compile(r'\b(?:%s)(?!\w)'
                      % '|'.join(WORDS).replace(' ', r'[\s#*]+'), re.IGNORECASE)
 # A sentence that begins with the word, and is neither a question nor a title.
-SUBJECT = re.compile(r'(?:/\*|\.  |\.\n|\n \*\n|\n#\n|\n\n)[ #*]*'
-                     r'(?:What|Who)\b[^.?=]*\.')
+SUBJECT = re.compile(r'(?:/\*|\.  |\.\n|\n \*\n|\n#\n|\n\n|^#.*\n(?=#)|'
+                     r'^[^#\n]+\n(?= *#))[ #*]*(What|Who)\b[^.?=]*\.',
+                     re.MULTILINE)
 PARTS = re.compile(r'/\*.*?\*/|"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])\'',
                    re.DOTALL)
 
@@ -44,7 +45,7 @@ for path in sys.argv[1:]:
         for match in [*PATTERN.finditer(part), *SUBJECT.finditer(part)]:
             print('%s:%d: "%s"' % (path, 1 + text.count(
                 '\n', 0, start + match.start()),
-                re.search(r'\w+', match.group()).group()))
+                match.group(match.lastindex or 0).split()[0]))
 END
 
 words ()
@@ -69,7 +70,7 @@ $tmp/example.sh:1: "but"
 $tmp/example.sh:3: "behind"
 END
 
-# What is found makes a test fail.
+# A word that is found makes a test fail.
 (expect_same 'no words' /dev/null <(echo word)) > "$tmp/verdict" 2>&1
 check 'a word fails' grep -q '^not ok' "$tmp/verdict"
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What quickstart prints, in a tree that needs no building: make and the
+# The output of quickstart, in a tree that needs no building: make and the
 # compiler are scripts that do nothing, and the program is the one under test.
 
 # shellcheck source=tests/lib.sh
