@@ -345,7 +345,7 @@ check_snapshot_table (const Context *c)
          "snapshot_offset " QCOW2_HEX_FORMAT
          " is beyond what QEMU reads of a file",
          offset);
-  else if (h->nb_snapshots > 0 && (offset == 0 || !is_inside (c, offset, 1)))
+  else if (least > 0 && (offset == 0 || !is_inside (c, offset, 1)))
     ADD (header_alone, HDR_19_END, snapshot_offset,
          "snapshot_offset " QCOW2_HEX_FORMAT
          " is not after the header and inside the file, which "

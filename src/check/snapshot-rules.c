@@ -66,6 +66,11 @@ qcow2_snapshot_table_check (const Qcow2Image *image, Qcow2SnapshotTable *table,
         "than 1024",
         table->bad, table->bad_entry.extra_data_size);
   table->is_none = is_no_table (h, table);
+  if (table->is_none && h->nb_snapshots > QCOW2_MAX_SNAPSHOTS)
+    qcow2_findings_add_at (findings, &subject, QCOW2_HDR_19_END, place,
+                           "the bytes at " QCOW2_HEX_FORMAT
+                           " are not a table of %u entries",
+                           h->snapshot_offset, h->nb_snapshots);
   if (table->is_none)
     {
       table->size = table->needed = 0;

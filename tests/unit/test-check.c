@@ -266,7 +266,7 @@ static const FindingRow findings[] = {
     "0x3c:00010000 0x40:0000000100000000",
     "E FILE-09@0x2b0000; E HDR-19@0x40" },
   { "snapshots/too-many-after-file", "snapshot",
-    "0x3c:00010001 0x40:0000000100000000", "W HDR-19@0x3c" },
+    "0x3c:00010001 0x40:0000000100000000", "E HDR-19@0x40; W HDR-19@0x3c" },
   /* Only the dirty bit makes refcounts doubtful. */
   { "refcount/other-feature", "refcount-data-0",
     "0x48:0000000000000008 0x68:01", "E REF-01@0x290000" },
