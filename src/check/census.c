@@ -21,6 +21,11 @@
 /* The number of clusters that are compared at a time. */
 #define CLUSTERS_AT_A_TIME 128
 
+/* In eight bytes of the map: the bits of each count, and the bit after them.
+ */
+#define COUNTS (QCOW2_CENSUS_ONES * QCOW2_CENSUS_COUNT_MASK)
+#define CARRIES (QCOW2_CENSUS_ONES * (QCOW2_CENSUS_COUNT_MASK + 1))
+
 /* Returns the largest refcount in an image with HEADER, as QEMU has it. */
 guint64
 qcow2_census_get_refcount_max (const Qcow2Header *header)
@@ -166,18 +171,13 @@ count (Qcow2Census *census, guint64 index, guint64 n)
     *more += (guint32) rest;
 }
 
-/* Words of eight bytes of the map: a 1 in each byte, and the bits of the count
- * that a byte has. */
-#define ONES (G_MAXUINT64 / G_MAXUINT8)
-#define COUNTS (ONES * QCOW2_CENSUS_COUNT_MASK)
-#define CARRIES (ONES * (QCOW2_CENSUS_COUNT_MASK + 1))
-
 /* Returns whether the counts in WORD are at most MOST, which is less than the
  * largest count in the map. */
 static inline gboolean
 are_at_most (guint64 word, guint64 most)
 {
-  return (((word & COUNTS) + ONES * (QCOW2_CENSUS_COUNT_MASK - most))
+  return (((word & COUNTS)
+           + QCOW2_CENSUS_ONES * (QCOW2_CENSUS_COUNT_MASK - most))
           & CARRIES)
          == 0;
 }
@@ -198,7 +198,7 @@ count_range (Qcow2Census *census, guint64 i, guint64 end, guint64 n)
         memcpy (&word, census->map + i, sizeof word);
       if (is_word && are_at_most (word, QCOW2_CENSUS_COUNT_MASK - 1 - n))
         {
-          word += n * ONES;
+          word += n * QCOW2_CENSUS_ONES;
           memcpy (census->map + i, &word, sizeof word);
           i += sizeof word;
         }

@@ -15,6 +15,9 @@ G_BEGIN_DECLS
 #define QCOW2_CENSUS_COUNT_BITS 5
 #define QCOW2_CENSUS_COUNT_MASK ((1 << QCOW2_CENSUS_COUNT_BITS) - 1)
 
+/* Eight bytes of the map with a count of 1 in each. */
+#define QCOW2_CENSUS_ONES (G_MAXUINT64 / G_MAXUINT8)
+
 /* Refcounts in the map from this one on stand for something else: this
  * refcount or a larger one, and a refcount whose block is not at the start of
  * a cluster, which QEMU does not read. */

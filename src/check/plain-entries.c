@@ -78,9 +78,8 @@ count_consecutive_entries (guint8 *map, const guint8 *next,
                            const guint8 *bytes, gsize n, guint64 wanted,
                            guint64 step)
 {
-  static const guint64 ones = G_MAXUINT64 / G_MAXUINT8;
-  const guint64 from = ones * map[0];
-  const guint64 to = ones * next[map[0]];
+  const guint64 from = QCOW2_CENSUS_ONES * map[0];
+  const guint64 to = QCOW2_CENSUS_ONES * next[map[0]];
   gsize n_left = n;
 
   /* The last one first: short runs end here.  Then there are no branches, so

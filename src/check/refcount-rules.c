@@ -35,8 +35,8 @@ has_refcount_table (const Qcow2Image *image)
 
 /* Returns a new check that adds findings to those of REPORT, which must
  * outlive the check, or NULL when the refcount table cannot be located: other
- * rules report that.  The check passes its first read error (QCOW2_ERROR_READ)
- * to FAILED, along with DATA, and continues. */
+ * rules report that.  The check passes read errors (QCOW2_ERROR_READ) to
+ * FAILED, along with DATA, and continues. */
 Qcow2RefcountCheck *
 qcow2_refcount_check_new (const Qcow2ClusterReport *report,
                           Qcow2CheckFailed failed, gpointer data)
@@ -113,10 +113,10 @@ fail (Qcow2RefcountCheck *check, GError *error)
 }
 
 /* Passes the refcount blocks that are in the file to FUNC along with DATA, up
- * to the first entry of the refcount table that cannot be read.  Unless END is
- * NULL, adds findings about wrong entries, and notes in END the blocks after
- * the end of the file.  Returns FALSE if FUNC does. */
-gboolean
+ * to the first entry of the refcount table that cannot be read.  FUNC does not
+ * fail.  Unless END is NULL, adds findings about wrong entries, and notes in
+ * END the blocks after the end of the file. */
+void
 qcow2_refcount_check_walk_blocks (Qcow2RefcountCheck *check, Qcow2FileEnd *end,
                                   Qcow2ReferenceFunc func, gpointer data)
 {
@@ -139,16 +139,14 @@ qcow2_refcount_check_walk_blocks (Qcow2RefcountCheck *check, Qcow2FileEnd *end,
           check->n_blocks = i;
           check->n_counted
               = i * qcow2_refcounts_get_block_end (check->refcounts, 0);
-          return TRUE;
+          return;
         }
       reference.pointer = h->refcount_table_offset + i * QCOW2_ENTRY_LENGTH;
-      if (reference.offset != 0 && !func (&reference, data, NULL))
-        return FALSE;
+      if (reference.offset != 0)
+        func (&reference, data, NULL);
       if (raw != reference.offset && end != NULL)
         report_bad_block (check, i, raw, reference.offset, end);
     }
-
-  return TRUE;
 }
 
 /* Returns whether wrong refcounts are to be expected for RUN: the image is

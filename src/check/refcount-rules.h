@@ -16,10 +16,9 @@ typedef struct Qcow2RefcountCheck Qcow2RefcountCheck;
 Qcow2RefcountCheck *qcow2_refcount_check_new (const Qcow2ClusterReport *report,
                                               Qcow2CheckFailed failed,
                                               gpointer data);
-gboolean qcow2_refcount_check_walk_blocks (Qcow2RefcountCheck *check,
-                                           Qcow2FileEnd *end,
-                                           Qcow2ReferenceFunc func,
-                                           gpointer data);
+void qcow2_refcount_check_walk_blocks (Qcow2RefcountCheck *check,
+                                       Qcow2FileEnd *end,
+                                       Qcow2ReferenceFunc func, gpointer data);
 void qcow2_refcount_check_runs (Qcow2RefcountCheck *check,
                                 const Qcow2ClusterMap *map);
 void qcow2_refcount_check_note_end (Qcow2RefcountCheck *check,

@@ -97,9 +97,8 @@ find_version_3 (const Qcow2TailCheck *check, guint64 start, gboolean *found,
   return TRUE;
 }
 
-/* Checks that the bytes from host offset START, after the terminator
- * of the extensions, to before END are 0.  Fails with
- * QCOW2_ERROR_READ. */
+/* Checks that the bytes from host offset START, after the terminator of the
+ * extensions, to before END are 0.  Fails with QCOW2_ERROR_READ. */
 static gboolean
 check_rest_of_area (Qcow2TailCheck *check, guint64 start, guint64 end,
                     GError **error)

@@ -182,3 +182,18 @@ qcow2_file_is_truncated (const Qcow2Findings *findings)
   return qcow2_findings_get_use (findings, QCOW2_FILE_09)->n > 0
          || qcow2_findings_get_use (findings, QCOW2_FILE_09_REFCOUNT)->n > 0;
 }
+
+/* Returns whether IMAGE may lose its snapshots if qemu-img check repairs it.
+ * QEMU 7.2 to 11.1 rewrites the header before it has read the snapshots, as if
+ * there were none: to mark bitmaps as in use or clear autoclear bits. */
+gboolean
+qcow2_image_may_lose_snapshots (const Qcow2Image *image)
+{
+  const Qcow2Header *h = &image->header;
+  const gboolean has_bitmaps = image->has_bitmaps && !image->extensions_ignored
+                               && image->bitmaps.nb_bitmaps > 0;
+
+  return h->nb_snapshots > 0
+         && (has_bitmaps
+             || (h->autoclear_features & ~QCOW2_AUTOCLEAR_KNOWN) != 0);
+}

@@ -45,5 +45,6 @@ gboolean qcow2_image_has_damage_in_use (const Qcow2Image *image,
                                         const Qcow2Findings *findings);
 gboolean qcow2_findings_hide_references (const Qcow2Findings *findings);
 gboolean qcow2_file_is_truncated (const Qcow2Findings *findings);
+gboolean qcow2_image_may_lose_snapshots (const Qcow2Image *image);
 
 G_END_DECLS

@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "check/directory-rules.h"
+#include "check/verdict.h"
 #include "cli/commands.h"
 #include "cli/edit-run.h"
 #include "cli/selection.h"
@@ -109,16 +110,18 @@ say_what_is_left (Tool *tool G_GNUC_UNUSED, EditWork *work, gpointer data,
 {
   const Request *request = data;
   const EditRemoval *removal = &request->removal;
+  const Qcow2Image *after = work->after->image;
+  const gboolean is_leaked = removal->is_vouched || removal->n_remaining == 0;
+  const gboolean loses_snapshots
+      = after != NULL && qcow2_image_may_lose_snapshots (after);
 
   if (request->selection.index.given)
     say_remaining (work, removal);
-  /* See may_lose_snapshots () in render/advice.c. */
-  if (removal->is_vouched && removal->n_remaining > 0
-      && work->image->header.nb_snapshots > 0)
+  if (is_leaked && loses_snapshots)
     edit_work_say (work, "the clusters of the bitmap are leaked now: leave "
                          "them, because 'qemu-img check -r leaks' would lose "
-                         "the snapshots of an image with bitmaps");
-  else if (removal->is_vouched || removal->n_remaining == 0)
+                         "the snapshots, see qcow2tool-check(1)");
+  else if (is_leaked)
     edit_work_say (work, "the clusters of the bitmap are leaked now; if "
                          "'qcow2tool check' finds no error, 'qemu-img check "
                          "-r leaks' frees them");

@@ -273,21 +273,6 @@ loses_data (Qcow2Remedy remedy, const Qcow2Findings *findings)
   return remedy == QCOW2_REMEDY_CONVERT && loses_parts (findings);
 }
 
-/* Returns whether IMAGE may lose its snapshots if qemu-img check repairs it.
- * QEMU 7.2 to 11.1 rewrites the header before it has read the snapshots, as if
- * there were none: to mark bitmaps as in use or clear autoclear bits. */
-static gboolean
-may_lose_snapshots (const Qcow2Image *image)
-{
-  const Qcow2Header *h = &image->header;
-  const gboolean has_bitmaps = image->has_bitmaps && !image->extensions_ignored
-                               && image->bitmaps.nb_bitmaps > 0;
-
-  return h->nb_snapshots > 0
-         && (has_bitmaps
-             || (h->autoclear_features & ~QCOW2_AUTOCLEAR_KNOWN) != 0);
-}
-
 /* Returns what has to be done before REMEDY, a command of qemu-img, works, as
  * the end of a phrase, or "".  FINDINGS are those of IMAGE. */
 static const char *
@@ -344,7 +329,7 @@ advice_get_remedy (const Qcow2Finding *finding, const Qcow2Image *image,
 
   const gboolean converts = kind == QCOW2_REMEDY_CONVERT;
   const gboolean drops
-      = kind == QCOW2_REMEDY_REPAIR && may_lose_snapshots (image);
+      = kind == QCOW2_REMEDY_REPAIR && qcow2_image_may_lose_snapshots (image);
   g_autofree char *command
       = make_command (h, remedy->before, remedy->file, remedy->after);
   return g_strconcat (

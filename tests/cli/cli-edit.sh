@@ -218,6 +218,12 @@ check 'the leak is left, for the snapshots' grep -q \
   'leave them, because .*check -r leaks. would lose the snapshots' "$err"
 tool remove-bitmap --index=0 "$image"
 check 'without bitmaps, it can be freed' grep -q 'check -r leaks. frees' "$err"
+fresh two-snapshots
+patch 0x5f 21
+tool remove-bitmap --index=0 "$image"
+tool remove-bitmap --index=0 "$image"
+check 'an unknown autoclear bit keeps the leak' grep -q \
+  'leave them, because .*check -r leaks. would lose the snapshots' "$err"
 fresh two-bitmaps
 tool remove-bitmap --index=0 --save-plan="$tmp/plan" "$image"
 tool bitmaps --names "$image"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Lists are complete: a file is listed in local.mk, a record
-# in its unit test, a command in the schema and among the command lines of the
-# fuzzer.  Without its entry, a new one would go untested without a word.
+# Lists are complete: a file is listed in local.mk, a record in its unit test,
+# a command in the schema and among the command lines of the fuzzer.  Without
+# its entry, a new one would go untested without a word.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
