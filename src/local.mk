@@ -113,8 +113,8 @@ layers = \
 	%D%/check/check.h \
 	%D%/check/checked-directory.c \
 	%D%/check/checked-directory.h \
-	%D%/check/cluster-map.c \
-	%D%/check/cluster-map.h \
+	%D%/check/cluster-list.c \
+	%D%/check/cluster-list.h \
 	%D%/check/cluster-report.c \
 	%D%/check/cluster-report.h \
 	%D%/check/directory-end.c \

@@ -24,7 +24,7 @@ unit_tests = \
 	%D%/unit/test-check \
 	%D%/unit/test-check-clusters \
 	%D%/unit/test-cluster-table \
-	%D%/unit/test-cluster-map \
+	%D%/unit/test-cluster-list \
 	%D%/unit/test-cut \
 	%D%/unit/test-directory \
 	%D%/unit/test-digits \

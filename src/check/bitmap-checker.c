@@ -120,13 +120,6 @@ qcow2_bitmap_checker_set_refused (Qcow2BitmapChecker *checker)
   checker->is_refused = TRUE;
 }
 
-/* Returns the number of bytes of tables that were examined. */
-guint64
-qcow2_bitmap_checker_get_n_bytes (const Qcow2BitmapChecker *checker)
-{
-  return MAX_TABLE_BYTES - checker->bytes_left;
-}
-
 /* Returns the number of table entries that were not examined because there are
  * too many. */
 guint64

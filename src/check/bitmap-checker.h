@@ -37,7 +37,6 @@ void qcow2_bitmap_checker_set_watch (Qcow2BitmapChecker *checker,
 void qcow2_bitmap_checker_set_findings (Qcow2BitmapChecker *checker,
                                         Qcow2Findings *findings);
 void qcow2_bitmap_checker_set_refused (Qcow2BitmapChecker *checker);
-guint64 qcow2_bitmap_checker_get_n_bytes (const Qcow2BitmapChecker *checker);
 guint64
 qcow2_bitmap_checker_get_n_left_out (const Qcow2BitmapChecker *checker);
 guint64 qcow2_bitmap_checker_show_table (Qcow2BitmapChecker *checker,

@@ -12,11 +12,6 @@
 #include "check/refcount-rules.h"
 #include "check/snapshot-rules.h"
 
-/* Limits on the work: the number of rounds, and the bytes of tables read again
- * in rounds after the first. */
-#define MAX_ROUNDS 16
-#define MAX_REPEATED_BYTES (1024 * 1024 * 1024)
-
 struct Qcow2ClusterCheck
 {
   const Qcow2Image *image;
@@ -25,9 +20,11 @@ struct Qcow2ClusterCheck
   gpointer failed_data;
   guint64 cluster_size;
   guint64 file_size;
-  Qcow2ClusterMap *map;
-  Qcow2ClusterReport report;     /* its directory is set while a round is
-                                    finished */
+  Qcow2ClusterList *list;        /* NULL once it has been checked */
+  guint64 n_left_out;            /* runs for which the list has no room */
+  guint64 left_out;              /* host offset of the reference to the first
+                                    of them */
+  Qcow2ClusterReport report;     /* its directory is set at the end */
   Qcow2RefcountCheck *refcounts; /* NULL when their table cannot be located */
   GArray *tables;                /* of Qcow2BitmapTable by bitmap index; NULL
                                     when they are not all known */
@@ -36,8 +33,6 @@ struct Qcow2ClusterCheck
   Qcow2References *references;  /* without those of bitmaps */
   Qcow2FileEnd file_end;
 
-  guint rounds;              /* finished so far */
-  guint64 cost;              /* bytes of tables read per round */
   gboolean l1_failed;        /* a read error of the L1 table was reported */
   gboolean snapshots_failed; /* a read error of their table was reported */
 };
@@ -60,7 +55,7 @@ qcow2_cluster_check_new (const Qcow2Image *image, Qcow2Findings *findings,
   check->failed_data = data;
   check->cluster_size = image->header.cluster_size;
   check->file_size = byte_source_get_size (image->source);
-  check->map = qcow2_cluster_map_new ();
+  check->list = qcow2_cluster_list_new ();
   check->report = (Qcow2ClusterReport){
     .image = image,
     .findings = findings,
@@ -96,13 +91,14 @@ add (Qcow2ClusterCheck *check, Qcow2Owner kind, guint64 bitmap, guint64 offset,
                                                &check->image->header, bytes)),
           .pointer = pointer,
           .bitmap = (guint32) MIN (bitmap, QCOW2_RUN_NO_BITMAP) & 0xffffff,
-          .kind = kind & 0x7f };
+          .kind = kind & 0xff };
 
-  qcow2_cluster_map_add (check->map, run);
+  if (!qcow2_cluster_list_add (check->list, &run) && check->n_left_out++ == 0)
+    check->left_out = pointer;
 }
 
-/* Adds the table of BITMAP.  Findings are only reported for bitmaps that were
- * WANTED in at least one round. */
+/* Adds the table of BITMAP.  Findings are only reported for bitmaps that are
+ * WANTED. */
 void
 qcow2_cluster_check_add_bitmap (Qcow2ClusterCheck *check,
                                 const Qcow2Bitmap *bitmap, gboolean wanted)
@@ -169,14 +165,6 @@ qcow2_cluster_check_forget_tables (Qcow2ClusterCheck *check)
   g_clear_pointer (&check->tables, g_array_unref);
 }
 
-/* Sets the number of BYTES of bitmap tables that are read in each round, which
- * limits the number of rounds. */
-void
-qcow2_cluster_check_set_cost (Qcow2ClusterCheck *check, guint64 bytes)
-{
-  check->cost = bytes;
-}
-
 /* Returns the number of bytes that are read of the structure at REFERENCE. */
 static guint64
 get_read_size (const Qcow2ClusterCheck *check, const Qcow2Reference *reference)
@@ -212,13 +200,11 @@ add_structures (Qcow2ClusterCheck *check)
   GError *error = NULL;
 
   if (check->refcounts != NULL)
-    qcow2_refcount_check_walk_blocks (
-        check->refcounts, check->rounds == 0 ? &check->file_end : NULL,
-        add_structure, check);
-  if (check->rounds == 0)
-    check->snapshots_failed = !qcow2_snapshot_table_check (
-        image, &check->snapshots, check->findings, &error);
-  if (check->rounds == 0 && check->snapshots_failed)
+    qcow2_refcount_check_walk_blocks (check->refcounts, &check->file_end,
+                                      add_structure, check);
+  check->snapshots_failed = !qcow2_snapshot_table_check (
+      image, &check->snapshots, check->findings, &error);
+  if (check->snapshots_failed)
     check->failed (error, check->failed_data);
 
   qcow2_references_walk_structures (check->references, add_structure, check,
@@ -270,62 +256,44 @@ check_guard (Qcow2ClusterCheck *check)
   g_clear_error (&error);
 }
 
-/* Starts another round if clusters are left and the work is not too much.
- * Returns whether it did. */
-static gboolean
-start_next_round (Qcow2ClusterCheck *check)
+/* RES-06: reports the clusters that were left out because there are too many.
+ */
+static void
+report_left_out (const Qcow2ClusterCheck *check)
 {
-  const guint64 high = qcow2_cluster_map_get_high (check->map);
+  const Qcow2Subject subject = QCOW2_SUBJECT (QCOW2_PART_BITMAPS, "image");
 
-  if (high == G_MAXUINT64)
-    return FALSE;
-
-  check->rounds++;
-  if (check->rounds == MAX_ROUNDS
-      || check->rounds * check->cost > MAX_REPEATED_BYTES)
-    {
-      qcow2_cluster_report_unexamined (&check->report, QCOW2_RES_06, high,
-                                       "overlaps and refcounts");
-      return FALSE;
-    }
-
-  qcow2_cluster_map_start (check->map, high);
-  return TRUE;
+  if (check->n_left_out > 0)
+    qcow2_findings_add (check->findings, &subject, QCOW2_RES_06,
+                        check->left_out, 0,
+                        "overlaps and refcounts of " QCOW2_U64_FORMAT
+                        " runs of clusters, first that which " QCOW2_HEX_FORMAT
+                        " refers to, were not examined: there are too many",
+                        check->n_left_out, check->left_out);
 }
 
-/* Checks the clusters added since the last round and adds findings about them.
- * DIRECTORY is the bitmap directory, or NULL when there is none; the caller
- * has to rewind it afterwards.  Returns whether another round is needed, for
- * which the caller adds all bitmaps again.  After the last round, no clusters
- * may be added. */
-gboolean
-qcow2_cluster_check_finish_round (Qcow2ClusterCheck *check,
-                                  Qcow2Directory *directory)
+/* Checks the clusters that were added, and those of the structures, and adds
+ * findings about them.  DIRECTORY is the bitmap directory, or NULL when there
+ * is none; the caller has to rewind it afterwards. */
+void
+qcow2_cluster_check_finish (Qcow2ClusterCheck *check,
+                            Qcow2Directory *directory)
 {
   check->report.directory = directory;
   add_structures (check);
-  qcow2_cluster_map_sort (check->map);
-  qcow2_overlaps_check (check->map, &check->report);
-  if (qcow2_cluster_map_is_crowded (check->map))
-    qcow2_cluster_report_unexamined (&check->report, QCOW2_RES_06,
-                                     qcow2_cluster_map_get_low (check->map),
-                                     "further overlaps of the cluster");
+  qcow2_cluster_list_sort (check->list);
+  qcow2_overlaps_check (check->list, &check->report);
+  report_left_out (check);
   if (check->refcounts != NULL)
-    qcow2_refcount_check_runs (check->refcounts, check->map);
-  if (check->rounds == 0)
-    {
-      check_file_end (check);
-      check_guard (check);
-    }
-  if (start_next_round (check))
-    return TRUE;
+    qcow2_refcount_check_runs (check->refcounts, check->list);
+  check_file_end (check);
+  check_guard (check);
 
   /* The check of the disk needs the memory. */
-  g_clear_pointer (&check->map, qcow2_cluster_map_free);
-  return FALSE;
+  g_clear_pointer (&check->list, qcow2_cluster_list_free);
 }
 
-/* Returns the snapshot table, which the first round reads, or NULL if it could
+/* Returns the snapshot table, or NULL if it could
  * not be read.  Its size is 0 if there are no snapshots. */
 const Qcow2SnapshotTable *
 qcow2_cluster_check_get_snapshots (const Qcow2ClusterCheck *check)
@@ -347,7 +315,7 @@ qcow2_cluster_check_free (Qcow2ClusterCheck *check)
   if (check == NULL)
     return;
 
-  qcow2_cluster_map_free (check->map);
+  qcow2_cluster_list_free (check->list);
   qcow2_references_free (check->references);
   qcow2_refcount_check_free (check->refcounts);
   g_array_unref (check->report.wanted);

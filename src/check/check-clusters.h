@@ -12,8 +12,7 @@
 G_BEGIN_DECLS
 
 /* Collects the clusters that the structures of an image occupy, and checks
- * them at the end of each round.  An image with too many of them takes several
- * rounds, each for a later part of the file. */
+ * them when it has all. */
 typedef struct Qcow2ClusterCheck Qcow2ClusterCheck;
 
 Qcow2ClusterCheck *qcow2_cluster_check_new (const Qcow2Image *image,
@@ -31,9 +30,8 @@ void qcow2_cluster_check_add_entries (Qcow2ClusterCheck *check,
 void qcow2_cluster_check_note_table (Qcow2ClusterCheck *check,
                                      const Qcow2Bitmap *bitmap);
 void qcow2_cluster_check_forget_tables (Qcow2ClusterCheck *check);
-void qcow2_cluster_check_set_cost (Qcow2ClusterCheck *check, guint64 bytes);
-gboolean qcow2_cluster_check_finish_round (Qcow2ClusterCheck *check,
-                                           Qcow2Directory *directory);
+void qcow2_cluster_check_finish (Qcow2ClusterCheck *check,
+                                 Qcow2Directory *directory);
 const Qcow2SnapshotTable *
 qcow2_cluster_check_get_snapshots (const Qcow2ClusterCheck *check);
 GArray *qcow2_cluster_check_get_tables (const Qcow2ClusterCheck *check);

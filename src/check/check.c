@@ -29,14 +29,12 @@ typedef struct
   Qcow2TableEntry last;
 } Check;
 
-/* A walk over all bitmaps, one per round. */
+/* A walk over all bitmaps. */
 typedef struct
 {
   Qcow2Directory *directory;
   Qcow2BitmapChecker *checker;
-  Qcow2Findings *ignored; /* findings that are not reported */
-  gboolean first;         /* only the first round reports findings other
-                             than overlaps and refcounts */
+  Qcow2Findings *ignored; /* findings about bitmaps that were not selected */
 } Walk;
 
 /* A Qcow2CheckFailed that notes the read error and passes it on to the caller
@@ -127,8 +125,8 @@ count_state (Qcow2BitmapSummary *summary, const Qcow2Bitmap *bitmap)
 
 /* Takes ownership of ERROR, a read error of the table of BITMAP.  Reports it
  * even if BITMAP was not selected, since its overlaps with selected bitmaps
- * are unknown then.  Each table is reported once: later rounds, and bitmaps
- * that share it, run into the same error. */
+ * are unknown then.  Each table is reported once: bitmaps that share it run
+ * into the same error. */
 static void
 fail_table (Check *check, const Qcow2Bitmap *bitmap, GError *error)
 {
@@ -142,13 +140,11 @@ fail_table (Check *check, const Qcow2Bitmap *bitmap, GError *error)
 }
 
 /* Examines BITMAP and adds its clusters to the cluster check.  Reports
- * findings and counts its state only in the first round and if it was
- * ASKED_FOR. */
+ * findings and counts its state only if it is WANTED. */
 static void
-check_bitmap (Check *check, const Walk *walk, gboolean asked_for,
+check_bitmap (Check *check, const Walk *walk, gboolean wanted,
               Qcow2Bitmap *bitmap)
 {
-  const gboolean wanted = walk->first && asked_for;
   guint64 data_size = 0;
   GError *error = NULL;
 
@@ -180,9 +176,8 @@ check_truncated_entry (Check *check, const Walk *walk)
     return;
 
   check->last_index = QCOW2_NO_INDEX;
-  qcow2_bitmap_checker_set_findings (
-      walk->checker, walk->first ? check->findings : walk->ignored);
-  qcow2_cluster_check_add_bitmap (check->clusters, &bitmap, walk->first);
+  qcow2_bitmap_checker_set_findings (walk->checker, check->findings);
+  qcow2_cluster_check_add_bitmap (check->clusters, &bitmap, TRUE);
   if (!qcow2_bitmap_checker_check_truncated_entry (walk->checker, &error))
     fail_table (check, &bitmap, error);
 }
@@ -232,16 +227,13 @@ report_left_out (const Check *check, guint64 n)
  * a table that several bitmaps share is only read for the first of them.
  * Fails with QCOW2_ERROR_READ if the directory cannot be read. */
 static gboolean
-walk_bitmaps (Check *check, Qcow2Directory *directory, gboolean first,
-              GError **error)
+walk_bitmaps (Check *check, Qcow2Directory *directory, GError **error)
 {
   g_autoptr (Qcow2BitmapChecker) checker
       = qcow2_bitmap_checker_new (directory, check->findings);
   g_autoptr (Qcow2Findings) ignored = qcow2_findings_new ();
-  const Walk walk = { .directory = directory,
-                      .checker = checker,
-                      .ignored = ignored,
-                      .first = first };
+  const Walk walk
+      = { .directory = directory, .checker = checker, .ignored = ignored };
   guint64 n_others;
 
   qcow2_bitmap_checker_set_watch (checker, watch, check);
@@ -253,41 +245,31 @@ walk_bitmaps (Check *check, Qcow2Directory *directory, gboolean first,
   if (n_others > 0)
     walked
         &= walk_over (check, &walk, FALSE, &n_others, walked ? error : NULL);
-  if (first)
-    report_left_out (check, qcow2_bitmap_checker_get_n_left_out (checker)
-                                - n_left_out);
-
-  qcow2_cluster_check_set_cost (check->clusters,
-                                qcow2_bitmap_checker_get_n_bytes (checker));
+  report_left_out (check,
+                   qcow2_bitmap_checker_get_n_left_out (checker) - n_left_out);
   return walked;
 }
 
 /* Checks all bitmaps in DIRECTORY, which may be NULL, and then the clusters of
- * all structures.  If there are too many clusters, does so in several rounds
- * from the start of the file to its end. */
+ * all structures.  Does nothing if the cluster size is unknown. */
 static void
 check_bitmaps (Check *check, Qcow2Directory *directory)
 {
   GError *error = NULL;
-  gboolean first = TRUE;
-  gboolean is_readable = directory != NULL && check->clusters != NULL;
 
   check->summary->is_complete
       = directory != NULL
         && !qcow2_directory_is_unknown (directory, check->findings);
-  do
+  if (check->clusters == NULL)
+    return;
+
+  if (directory != NULL && !walk_bitmaps (check, directory, &error))
     {
-      if (is_readable && !walk_bitmaps (check, directory, first, &error))
-        {
-          fail (g_steal_pointer (&error), check);
-          qcow2_cluster_check_forget_tables (check->clusters);
-          check->summary->is_complete = FALSE;
-          is_readable = FALSE;
-        }
-      first = FALSE;
+      fail (error, check);
+      qcow2_cluster_check_forget_tables (check->clusters);
+      check->summary->is_complete = FALSE;
     }
-  while (check->clusters != NULL
-         && qcow2_cluster_check_finish_round (check->clusters, directory));
+  qcow2_cluster_check_finish (check->clusters, directory);
 }
 
 static void

@@ -71,19 +71,3 @@ qcow2_run_describe (const Qcow2Run *run, guint64 cluster)
 
   return qcow2_reference_describe (&reference);
 }
-
-/* Adds a finding of RULE, that WHAT was not examined from CLUSTER, a cluster
- * number, on. */
-void
-qcow2_cluster_report_unexamined (const Qcow2ClusterReport *report,
-                                 Qcow2RuleIndex rule, guint64 cluster,
-                                 const char *what)
-{
-  const Qcow2Subject subject = QCOW2_SUBJECT (QCOW2_PART_BITMAPS, "image");
-  const guint64 offset = cluster * report->image->header.cluster_size;
-
-  qcow2_findings_add (report->findings, &subject, rule, offset, 0,
-                      "%s from " QCOW2_HEX_FORMAT
-                      " on were not examined: there are too many clusters",
-                      what, offset);
-}

@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include "check/cluster-map.h"
+#include "check/cluster-list.h"
 #include "check/finding.h"
 #include "qcow2/directory.h"
 
@@ -29,8 +29,5 @@ void qcow2_cluster_report_read_name (const Qcow2ClusterReport *report,
                                      Qcow2Subject *subject,
                                      Qcow2Bitmap *bitmap);
 char *qcow2_run_describe (const Qcow2Run *run, guint64 cluster);
-void qcow2_cluster_report_unexamined (const Qcow2ClusterReport *report,
-                                      Qcow2RuleIndex rule, guint64 cluster,
-                                      const char *what);
 
 G_END_DECLS

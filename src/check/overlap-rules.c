@@ -77,13 +77,11 @@ add_finding (const Qcow2ClusterReport *report, const Qcow2Run *owner,
                       n * cluster_size, offset, first, second);
 }
 
-/* Returns whether RUN starts inside OWNER, which may be NULL.  Two clipped
- * runs do not count: their overlap was reported in the previous round. */
+/* Returns whether RUN starts inside OWNER, which may be NULL. */
 static gboolean
 starts_inside (const Qcow2Run *run, const Qcow2Run *owner)
 {
-  return owner != NULL && run->start < owner->start + owner->n
-         && !(run->clipped && owner->clipped);
+  return owner != NULL && run->start < owner->start + owner->n;
 }
 
 /* Returns OWNER, which may be NULL, or RUN, whichever ends later. */
@@ -95,20 +93,20 @@ get_further (const Qcow2Run *owner, const Qcow2Run *run)
              : owner;
 }
 
-/* Adds findings about the runs of MAP, which is sorted, that start inside an
+/* Adds findings about the runs of LIST, which is sorted, that start inside an
  * earlier one. */
 void
-qcow2_overlaps_check (const Qcow2ClusterMap *map,
+qcow2_overlaps_check (const Qcow2ClusterList *list,
                       const Qcow2ClusterReport *report)
 {
-  const guint n = qcow2_cluster_map_get_n (map);
+  const guint n = qcow2_cluster_list_get_n (list);
   const Qcow2Run *owner = NULL; /* the run that ends last so far */
   const Qcow2Run *known = NULL; /* the same among structures and
                                    selected bitmaps */
 
   for (guint i = 0; i < n; i++)
     {
-      const Qcow2Run *run = qcow2_cluster_map_get (map, i);
+      const Qcow2Run *run = qcow2_cluster_list_get (list, i);
       const gboolean is_known = run->bitmap == QCOW2_RUN_NO_BITMAP
                                 || qcow2_cluster_report_wants (report, run);
 

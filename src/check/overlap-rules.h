@@ -7,7 +7,7 @@
 
 G_BEGIN_DECLS
 
-void qcow2_overlaps_check (const Qcow2ClusterMap *map,
+void qcow2_overlaps_check (const Qcow2ClusterList *list,
                            const Qcow2ClusterReport *report);
 
 G_END_DECLS

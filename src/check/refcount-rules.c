@@ -19,7 +19,6 @@ struct Qcow2RefcountCheck
   guint64 n_blocks;    /* readable entries of the refcount table */
   guint64 n_counted;   /* clusters that these entries cover */
   guint64 done;        /* first cluster not checked yet */
-  gboolean gave_up;    /* the work was too much */
   gboolean has_failed; /* a read error was reported */
 };
 
@@ -240,19 +239,32 @@ check_run (Qcow2RefcountCheck *check, const Qcow2Run *run, guint64 start,
     add_finding (check, run, bad, end - bad, last);
 }
 
-/* Checks the refcount of each cluster of MAP, which is sorted, that belongs to
- * a structure or a selected bitmap.  A cluster that several runs or maps have
- * is checked once, if the maps are those of later and later parts of the file.
- */
+/* RES-06: reports that refcounts from CLUSTER on were not examined. */
+static void
+report_unexamined (const Qcow2RefcountCheck *check, guint64 cluster)
+{
+  const Qcow2Subject subject = QCOW2_SUBJECT (QCOW2_PART_BITMAPS, "image");
+  const guint64 offset = cluster * check->image->header.cluster_size;
+
+  qcow2_findings_add (check->report->findings, &subject,
+                      QCOW2_RES_06_REFCOUNTS, offset, 0,
+                      "refcounts from " QCOW2_HEX_FORMAT
+                      " on were not examined: there are too many clusters",
+                      offset);
+}
+
+/* Checks the refcount of each cluster of LIST, which is sorted, that belongs
+ * to a structure or a selected bitmap.  A cluster of several runs is checked
+ * once. */
 void
 qcow2_refcount_check_runs (Qcow2RefcountCheck *check,
-                           const Qcow2ClusterMap *map)
+                           const Qcow2ClusterList *list)
 {
-  const guint n = qcow2_cluster_map_get_n (map);
+  const guint n = qcow2_cluster_list_get_n (list);
 
-  for (guint i = 0; i < n && !check->gave_up; i++)
+  for (guint i = 0; i < n; i++)
     {
-      const Qcow2Run *run = qcow2_cluster_map_get (map, i);
+      const Qcow2Run *run = qcow2_cluster_list_get (list, i);
       const guint64 start = MAX (run->start, check->done);
       const guint64 end = MIN (run->start + run->n, check->n_counted);
 
@@ -263,9 +275,7 @@ qcow2_refcount_check_runs (Qcow2RefcountCheck *check,
 
       if (qcow2_refcounts_get_work (check->refcounts) > MAX_WORK)
         {
-          qcow2_cluster_report_unexamined (
-              check->report, QCOW2_RES_06_REFCOUNTS, start, "refcounts");
-          check->gave_up = TRUE;
+          report_unexamined (check, start);
           return;
         }
       check_run (check, run, start, end);

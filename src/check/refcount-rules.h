@@ -20,7 +20,7 @@ void qcow2_refcount_check_walk_blocks (Qcow2RefcountCheck *check,
                                        Qcow2FileEnd *end,
                                        Qcow2ReferenceFunc func, gpointer data);
 void qcow2_refcount_check_runs (Qcow2RefcountCheck *check,
-                                const Qcow2ClusterMap *map);
+                                const Qcow2ClusterList *list);
 void qcow2_refcount_check_note_end (Qcow2RefcountCheck *check,
                                     Qcow2FileEnd *end);
 gboolean qcow2_refcount_check_has_failed (const Qcow2RefcountCheck *check);

@@ -810,7 +810,7 @@ want_all (const Qcow2Bitmap *bitmap, gconstpointer data)
 {
   Run *run = (Run *) data;
 
-  /* The check asks at least once per round, in one or more rounds. */
+  /* The check asks once or twice about each bitmap. */
   run->result->n_bitmaps = MAX (run->result->n_bitmaps, bitmap->index + 1);
   return TRUE;
 }
@@ -822,8 +822,7 @@ take_check_error (GError *error, gpointer data)
 }
 
 /* Returns the limit on the bytes that the check may read: each bitmap's table
- * and the table's refcounts, in two rounds, which are enough for any small
- * file. */
+ * and the table's refcounts. */
 static guint64
 get_most_checked (const Run *run)
 {
