@@ -191,7 +191,7 @@ judge_layer (const Qcow2BitmapChain *self, guint depth,
     return above->n > 0 ? QCOW2_BITMAP_CHAIN_GAP
                         : QCOW2_BITMAP_CHAIN_NOT_IN_TOP;
 
-  return layer->bitmap.state == QCOW2_BITMAP_STATE_ENABLED
+  return layer->bitmap.result.state == QCOW2_BITMAP_STATE_ENABLED
              ? QCOW2_BITMAP_CHAIN_VALID
              : QCOW2_BITMAP_CHAIN_STATE;
 }
@@ -218,7 +218,7 @@ qcow2_bitmap_chain_judge (Qcow2BitmapChain *self, const char *name, gsize len,
       verdict->answer = judge_layer (self, i, verdict);
       if (verdict->answer != QCOW2_BITMAP_CHAIN_VALID)
         {
-          verdict->state = self->layers[i].bitmap.state;
+          verdict->state = self->layers[i].bitmap.result.state;
           return;
         }
       if (self->layers[i].is_found)

@@ -244,9 +244,9 @@ take_counts (const Qcow2Header *header, const TableResult *result,
   if (!result->complete || bitmap->name == NULL)
     return;
 
-  bitmap->has_counts = TRUE;
-  bitmap->counts = result->counts;
-  bitmap->disk_bytes = n_clusters * header->cluster_size;
+  bitmap->result.has_counts = TRUE;
+  bitmap->result.counts = result->counts;
+  bitmap->result.disk_bytes = n_clusters * header->cluster_size;
 }
 
 /* Adds a finding if only the first N entries of TABLE were examined.  The
@@ -448,9 +448,9 @@ qcow2_bitmap_checker_check (Qcow2BitmapChecker *checker, Qcow2Bitmap *bitmap,
       = !was_read || qcow2_findings_get_n_errors (findings) > before;
 
   qcow2_bitmap_set_state (bitmap, state_of (checker, bitmap, damaged));
-  bitmap->usable = bitmap->usable && !checker->is_refused;
-  bitmap->has_writer
-      = bitmap->state == QCOW2_BITMAP_STATE_IN_USE && has_writer (checker);
+  bitmap->result.usable = bitmap->result.usable && !checker->is_refused;
+  bitmap->result.has_writer = bitmap->result.state == QCOW2_BITMAP_STATE_IN_USE
+                              && has_writer (checker);
   return was_read;
 }
 
@@ -505,7 +505,7 @@ qcow2_bitmap_checker_count_dirty (Qcow2BitmapChecker *checker,
       && !count_data (checker, bitmap, result, error))
     return FALSE;
 
-  bitmap->dirty_bytes = result->dirty_bytes;
+  bitmap->result.dirty_bytes = result->dirty_bytes;
   return TRUE;
 }
 

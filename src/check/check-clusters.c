@@ -154,8 +154,9 @@ qcow2_cluster_check_note_table (Qcow2ClusterCheck *check,
       = (Qcow2BitmapTable){ .offset = bitmap->bitmap_table_offset,
                             .pointer = bitmap->file_offset,
                             .n = bitmap->bitmap_table_size,
-                            .has_data = !bitmap->has_counts
-                                        || bitmap->counts.serialized > 0 };
+                            .has_data
+                            = !bitmap->result.has_counts
+                              || bitmap->result.counts.serialized > 0 };
 }
 
 /* Notes that bitmaps are missing: the directory could not be read. */

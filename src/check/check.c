@@ -101,7 +101,7 @@ watch (const Qcow2Bitmap *bitmap, const Qcow2TableEntry *entries,
 static void
 count_state (Qcow2BitmapSummary *summary, const Qcow2Bitmap *bitmap)
 {
-  switch ((Qcow2BitmapState) bitmap->state)
+  switch ((Qcow2BitmapState) bitmap->result.state)
     {
     case QCOW2_BITMAP_STATE_ENABLED:
       summary->enabled++;

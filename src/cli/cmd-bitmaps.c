@@ -77,7 +77,7 @@ show_fields (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
          && (!request->stats
              || qcow2_bitmap_checker_count_dirty (checker, bitmap, error))
          && fields_print (&request->fields, sources,
-                          bitmap->state != QCOW2_BITMAP_STATE_DAMAGED,
+                          bitmap->result.state != QCOW2_BITMAP_STATE_DAMAGED,
                           tool_get_text (tool), error);
 }
 
@@ -92,9 +92,10 @@ show_answer (Tool *tool, Qcow2Image *image G_GNUC_UNUSED,
   if (!qcow2_bitmap_checker_check (checker, bitmap, error))
     return FALSE;
 
-  const char *state = qcow2_label_find (qcow2_bitmap_states, bitmap->state);
+  const char *state
+      = qcow2_label_find (qcow2_bitmap_states, bitmap->result.state);
   const gboolean yes = g_str_equal (request->is, "usable")
-                           ? bitmap->usable != 0
+                           ? bitmap->result.usable != 0
                            : g_str_equal (request->is, state);
   tool_set_status (tool, yes ? TOOL_OK : TOOL_DAMAGED);
   return TRUE;

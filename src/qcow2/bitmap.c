@@ -27,6 +27,9 @@ const Qcow2Label qcow2_bitmap_states[] = {
 #define D(member, ...)                                                        \
   QCOW2_DERIVED (Qcow2Bitmap, #member, member, __VA_ARGS__)
 
+#define R(member, ...)                                                        \
+  QCOW2_DERIVED (Qcow2Bitmap, #member, result.member, __VA_ARGS__)
+
 #define C(member) QCOW2_DERIVED (Qcow2TableCounts, #member, member, QCOW2_DEC)
 #define S(member)                                                             \
   QCOW2_DERIVED (Qcow2BitmapSummary, #member, member, QCOW2_DEC)
@@ -43,14 +46,14 @@ static const Qcow2Field fields[] = {
   F (name_size, QCOW2_DEC),
   F (extra_data_size, QCOW2_DEC),
   D (granularity, QCOW2_DEC, .text = ""),
-  D (state, QCOW2_NAME, .labels = qcow2_bitmap_states),
-  D (usable, QCOW2_BOOL, .text = ""),
+  R (state, QCOW2_NAME, .labels = qcow2_bitmap_states),
+  R (usable, QCOW2_BOOL, .text = ""),
   QCOW2_FIELD_END
 };
 /* These follow the counts of the table.  In text they come last. */
 const Qcow2Field qcow2_bitmap_size_fields[] = {
-  D (disk_bytes, QCOW2_DEC, .text = ""),
-  D (dirty_bytes, QCOW2_DEC),
+  R (disk_bytes, QCOW2_DEC, .text = ""),
+  R (dirty_bytes, QCOW2_DEC),
   D (file_offset, QCOW2_HEX),
   QCOW2_FIELD_END
 };
@@ -117,10 +120,11 @@ qcow2_bitmap_clear (Qcow2Bitmap *bitmap)
 Qcow2BitmapState
 qcow2_bitmap_get_shown_state (const Qcow2Bitmap *bitmap)
 {
-  if (bitmap->state == QCOW2_BITMAP_STATE_IN_USE && bitmap->has_writer)
+  if (bitmap->result.state == QCOW2_BITMAP_STATE_IN_USE
+      && bitmap->result.has_writer)
     return QCOW2_BITMAP_STATE_IN_USE_WRITER;
 
-  return (Qcow2BitmapState) bitmap->state;
+  return (Qcow2BitmapState) bitmap->result.state;
 }
 
 /* Returns the state of BITMAP for text output as a single word. */
@@ -139,8 +143,8 @@ qcow2_bitmap_get_state_word (const Qcow2Bitmap *bitmap)
 void
 qcow2_bitmap_set_state (Qcow2Bitmap *bitmap, Qcow2BitmapState state)
 {
-  bitmap->state = state;
-  bitmap->usable = qcow2_bitmap_is_sound (bitmap);
+  bitmap->result.state = state;
+  bitmap->result.usable = qcow2_bitmap_is_sound (bitmap);
 }
 
 /* Returns whether a clear bit of BITMAP proves that its granule is clean.
@@ -149,8 +153,8 @@ qcow2_bitmap_set_state (Qcow2Bitmap *bitmap, Qcow2BitmapState state)
 gboolean
 qcow2_bitmap_is_sound (const Qcow2Bitmap *bitmap)
 {
-  return bitmap->state == QCOW2_BITMAP_STATE_DISABLED
-         || bitmap->state == QCOW2_BITMAP_STATE_ENABLED;
+  return bitmap->result.state == QCOW2_BITMAP_STATE_DISABLED
+         || bitmap->result.state == QCOW2_BITMAP_STATE_ENABLED;
 }
 
 /* Returns the number of bits of BITMAP for the virtual size in HEADER: one for

@@ -49,6 +49,24 @@ typedef enum
                                       image open */
 } Qcow2BitmapState;
 
+/* The result of the check of a bitmap and its table. */
+typedef struct
+{
+  guint32 state;       /* Qcow2BitmapState */
+  gboolean has_writer; /* in use, and a writer has the image open */
+  guint32 usable;      /* gboolean: sound, in an image that QEMU opens */
+
+  gboolean has_counts; /* COUNTS are known: the whole table was examined */
+  Qcow2TableCounts counts;
+  guint64 disk_bytes;  /* size of table and data clusters, or QCOW2_ABSENT */
+  guint64 dirty_bytes; /* of the guest disk, or QCOW2_ABSENT */
+} Qcow2BitmapResult;
+
+#define QCOW2_BITMAP_RESULT_INIT                                              \
+  {                                                                           \
+    .disk_bytes = QCOW2_ABSENT, .dirty_bytes = QCOW2_ABSENT                   \
+  }
+
 typedef struct
 {
   /* On disk, in this order. */
@@ -71,14 +89,8 @@ typedef struct
                                  the file: QEMU reads zeroes for the rest */
 
   guint64 granularity; /* bytes, or QCOW2_ABSENT */
-  guint32 state;       /* Qcow2BitmapState */
-  gboolean has_writer; /* in use, and a writer has the image open */
-  guint32 usable;      /* gboolean: sound, in an image that QEMU opens */
 
-  gboolean has_counts; /* COUNTS are known: the whole table was examined */
-  Qcow2TableCounts counts;
-  guint64 disk_bytes;  /* size of table and data clusters, or QCOW2_ABSENT */
-  guint64 dirty_bytes; /* of the guest disk, or QCOW2_ABSENT */
+  Qcow2BitmapResult result; /* QCOW2_BITMAP_RESULT_INIT until it is checked */
 } Qcow2Bitmap;
 
 /* Numbers of requested bitmaps by state. */

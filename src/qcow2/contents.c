@@ -43,8 +43,9 @@ qcow2_extent_query_verify_size (const Qcow2ExtentQuery *query, GError **error)
     return TRUE;
 
   /* All of the bitmap is within the limit: no need to read the table again. */
-  if (bitmap->has_counts
-      && bitmap->counts.serialized <= QCOW2_MAX_DATA_BYTES / cluster_size)
+  if (bitmap->result.has_counts
+      && bitmap->result.counts.serialized
+             <= QCOW2_MAX_DATA_BYTES / cluster_size)
     return TRUE;
 
   qcow2_bit_walk_begin (&walk);

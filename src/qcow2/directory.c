@@ -117,8 +117,7 @@ read_next (Qcow2Directory *directory, Qcow2Bitmap *bitmap, const guint8 **name,
 
   Qcow2Bitmap b = { .index = directory->index,
                     .file_offset = directory->pos,
-                    .disk_bytes = QCOW2_ABSENT,
-                    .dirty_bytes = QCOW2_ABSENT };
+                    .result = QCOW2_BITMAP_RESULT_INIT };
   if (!qcow2_bitmap_read_head (&b, directory->window, error))
     return QCOW2_NEXT_FAILED;
 

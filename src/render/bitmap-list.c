@@ -226,12 +226,12 @@ void
 bitmap_list_add (BitmapList *list, const Qcow2Bitmap *bitmap,
                  guint64 disk_size)
 {
-  const Qcow2TableCounts *counts = &bitmap->counts;
-  const gboolean known = bitmap->has_counts;
+  const Qcow2TableCounts *counts = &bitmap->result.counts;
+  const gboolean known = bitmap->result.has_counts;
   const Row row = { .index = bitmap->index,
                     .granularity = bitmap->granularity,
-                    .disk_bytes = bitmap->disk_bytes,
-                    .dirty_bytes = bitmap->dirty_bytes,
+                    .disk_bytes = bitmap->result.disk_bytes,
+                    .dirty_bytes = bitmap->result.dirty_bytes,
                     .disk_size = disk_size,
                     .entries = { known ? counts->serialized : QCOW2_ABSENT,
                                  known ? counts->all_ones : QCOW2_ABSENT,

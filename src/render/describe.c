@@ -98,14 +98,14 @@ describe_extension (Emitter *emitter, const Qcow2Extension *extension)
 static void
 describe_counts (Emitter *emitter, const Qcow2Bitmap *bitmap)
 {
-  if (!bitmap->has_counts)
+  if (!bitmap->result.has_counts)
     {
       emitter_null (emitter, "table_entries");
       return;
     }
 
   emitter_begin (emitter, EMITTER_ROW, "table_entries", NULL);
-  describe_fields (emitter, qcow2_table_counts_fields, &bitmap->counts,
+  describe_fields (emitter, qcow2_table_counts_fields, &bitmap->result.counts,
                    G_MAXUINT);
   emitter_end (emitter);
 }
@@ -120,7 +120,7 @@ describe_begin_bitmap (Emitter *emitter, const Qcow2Bitmap *bitmap)
     {
       Qcow2Bitmap shown = *bitmap;
 
-      shown.state = qcow2_bitmap_get_shown_state (bitmap);
+      shown.result.state = qcow2_bitmap_get_shown_state (bitmap);
       describe_fields (emitter, qcow2_bitmap_record.fields, &shown, G_MAXUINT);
     }
   else

@@ -323,12 +323,12 @@ static void
 check_bitmap (const Qcow2Bitmap *bitmap, gboolean was_examined,
               guint64 n_errors)
 {
-  const Qcow2BitmapState state = bitmap->state;
+  const Qcow2BitmapState state = bitmap->result.state;
   const gboolean usable = state == QCOW2_BITMAP_STATE_ENABLED
                           || state == QCOW2_BITMAP_STATE_DISABLED;
 
   g_assert_cmpint (state, !=, QCOW2_BITMAP_STATE_UNKNOWN);
-  g_assert_cmpint (bitmap->usable, ==, usable);
+  g_assert_cmpint (bitmap->result.usable, ==, usable);
   if (!was_examined || n_errors > 0 || bitmap->name == NULL)
     g_assert_cmpint (state, ==, QCOW2_BITMAP_STATE_DAMAGED);
 }
@@ -365,17 +365,17 @@ static void
 read_contents (Run *run, const Qcow2Bitmap *bitmap)
 {
   const Qcow2Header *header = &run->image->header;
-  const guint64 n_clusters = bitmap->counts.serialized;
+  const guint64 n_clusters = bitmap->result.counts.serialized;
   g_autoptr (GError) unread = NULL;
   GError *error = NULL;
   Qcow2ExtentQuery contents
       = { .image = run->image,
           .bitmap = bitmap,
-          .first_error = bitmap->usable ? NULL : &unread };
+          .first_error = bitmap->result.usable ? NULL : &unread };
   Extents extents = { .end = 0 };
   Qcow2ExtentTotals totals;
 
-  if (!bitmap->has_counts || n_clusters > MAX_DATA_CLUSTERS
+  if (!bitmap->result.has_counts || n_clusters > MAX_DATA_CLUSTERS
       || n_clusters * header->cluster_size > MAX_DATA_BYTES)
     return;
 
@@ -390,7 +390,7 @@ read_contents (Run *run, const Qcow2Bitmap *bitmap)
     }
 
   g_assert_cmpuint (extents.end, ==, header->size);
-  g_assert_true (!bitmap->usable || totals.unknown == 0);
+  g_assert_true (!bitmap->result.usable || totals.unknown == 0);
   g_assert_true (qcow2_bitmap_is_sound (bitmap) || totals.clean == 0);
   if (!run->options->changes && unread == NULL)
     g_assert_cmpmem (&totals, sizeof totals, &extents.totals,
@@ -415,7 +415,7 @@ show_bitmap (Run *run, Qcow2BitmapChecker *checker, Qcow2Bitmap *bitmap,
     take_read_error (run, error);
   check_bitmap (bitmap, examined,
                 qcow2_findings_get_n_errors (findings) - n_errors);
-  run->result->n_usable += bitmap->usable != 0;
+  run->result->n_usable += bitmap->result.usable != 0;
   read_contents (run, bitmap);
 
   for (guint i = 0; i < run->n_emitters; i++)

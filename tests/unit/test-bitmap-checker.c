@@ -66,7 +66,7 @@ get_states (Fixture *f)
   g_auto (Qcow2Bitmap) bitmap = { 0 };
 
   while (examine_next (f, &bitmap))
-    g_string_append_c (states, letters[bitmap.state]);
+    g_string_append_c (states, letters[bitmap.result.state]);
 
   return g_strdup (states->str);
 }
@@ -186,7 +186,7 @@ test_usable (void)
   for (guint i = 0; i < 4; i++)
     {
       g_assert_true (examine_next (&f, &bitmap));
-      g_assert_cmpint (bitmap.usable != 0, ==, usable[i]);
+      g_assert_cmpint (bitmap.result.usable != 0, ==, usable[i]);
     }
 }
 
@@ -205,8 +205,8 @@ test_out_of_order (void)
                    QCOW2_NEXT_ITEM);
   g_assert_true (qcow2_bitmap_checker_check (f.checker, &second, NULL));
   g_assert_true (qcow2_bitmap_checker_check (f.checker, &first, NULL));
-  g_assert_cmpint (second.state, ==, QCOW2_BITMAP_STATE_ENABLED);
-  g_assert_cmpint (first.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
+  g_assert_cmpint (second.result.state, ==, QCOW2_BITMAP_STATE_ENABLED);
+  g_assert_cmpint (first.result.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
 }
 
 /* The 101st error of a rule is not kept, but its bitmap is damaged all the
@@ -220,7 +220,7 @@ test_beyond_cap (void)
 
   fixture_open (&f, "many-same-name", NULL);
   while (n < 300 && examine_next (&f, &bitmap))
-    g_assert_cmpint (bitmap.state, ==,
+    g_assert_cmpint (bitmap.result.state, ==,
                      n++ == 0 ? QCOW2_BITMAP_STATE_DISABLED
                               : QCOW2_BITMAP_STATE_DAMAGED);
   g_assert_cmpuint (n, ==, 300);
@@ -238,7 +238,7 @@ test_judge_entry_alone (void)
                    QCOW2_NEXT_ITEM);
   qcow2_bitmap_checker_check_entry (f.checker, &bitmap);
   assert_findings (f.findings, "E BDIR-11@0x2c0010");
-  g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_UNKNOWN);
+  g_assert_cmpint (bitmap.result.state, ==, QCOW2_BITMAP_STATE_UNKNOWN);
   g_assert_cmpuint (((FakeSource *) f.image->source)->n_reads, <=,
                     n_reads + 1);
 }
@@ -365,11 +365,11 @@ test_counts_of_a_part (void)
 
   fixture_open (&f, "sparse-table-32-gib", NULL);
   g_assert_true (examine_next (&f, &bitmap));
-  g_assert_false (bitmap.has_counts);
-  g_assert_cmpuint (bitmap.disk_bytes, ==, QCOW2_ABSENT);
+  g_assert_false (bitmap.result.has_counts);
+  g_assert_cmpuint (bitmap.result.disk_bytes, ==, QCOW2_ABSENT);
   g_assert_true (examine_next (&f, &bitmap));
-  g_assert_true (bitmap.has_counts);
-  g_assert_cmpuint (bitmap.disk_bytes, ==, 65536);
+  g_assert_true (bitmap.result.has_counts);
+  g_assert_cmpuint (bitmap.result.disk_bytes, ==, 65536);
 }
 
 /* Entries that the disk needs are read to the last one while the budget lasts.
@@ -382,7 +382,7 @@ test_needed_is_read (void)
 
   fixture_open (&f, "sparse-table-needed", NULL);
   g_assert_true (examine_next (&f, &bitmap));
-  g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_ENABLED);
+  g_assert_cmpint (bitmap.result.state, ==, QCOW2_BITMAP_STATE_ENABLED);
   g_assert_cmpuint (count_bytes (&f), >=, 128 * 1024 * 1024);
 }
 
@@ -402,9 +402,9 @@ test_budget (void)
                 " 0x2c0020:0000002000000000 0x2c0028:08000000"
                 " size=0x10000000000");
   g_assert_true (examine_next (&f, &bitmap));
-  g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_ENABLED);
+  g_assert_cmpint (bitmap.result.state, ==, QCOW2_BITMAP_STATE_ENABLED);
   g_assert_true (examine_next (&f, &bitmap));
-  g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
+  g_assert_cmpint (bitmap.result.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
   g_assert_cmpuint (count_bytes (&f), <, (1024 + 8) * 1024 * 1024);
 }
 
@@ -431,9 +431,9 @@ test_budget_shared (void)
                    QCOW2_NEXT_ITEM);
   g_assert_false (qcow2_bitmap_checker_check (f.checker, &bitmap, NULL));
   g_assert_true (examine_next (&f, &bitmap));
-  g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
+  g_assert_cmpint (bitmap.result.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
   g_assert_true (examine_next (&f, &bitmap));
-  g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
+  g_assert_cmpint (bitmap.result.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
   g_assert_cmpuint (bitmap.index, ==, 2);
   assert_findings (f.findings, "E HDR-15@0x18; E RES-02@0x2000000000; "
                                "W BDIR-06@0x2c0008; W BDIR-06@0x2c0028; "
@@ -474,9 +474,9 @@ test_disk_bytes_of_table (void)
                 "0x12800:000000000002000000000200 0x20018:0000000000012000"
                 " size=0x30000");
   g_assert_true (examine_next (&f, &bitmap));
-  g_assert_true (bitmap.has_counts);
-  g_assert_cmpuint (bitmap.counts.all_zeroes, ==, 511);
-  g_assert_cmpuint (bitmap.disk_bytes, ==, 9 * 512);
+  g_assert_true (bitmap.result.has_counts);
+  g_assert_cmpuint (bitmap.result.counts.all_zeroes, ==, 511);
+  g_assert_cmpuint (bitmap.result.disk_bytes, ==, 9 * 512);
 }
 
 /* A table that cannot be read cannot be trusted. */
@@ -494,7 +494,7 @@ test_read_error (void)
                    QCOW2_NEXT_ITEM);
   g_assert_false (qcow2_bitmap_checker_check (f.checker, &bitmap, &error));
   assert_fatal (error, QCOW2_ERROR_READ, "0x2a0000", "FILE-04");
-  g_assert_cmpint (bitmap.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
+  g_assert_cmpint (bitmap.result.state, ==, QCOW2_BITMAP_STATE_DAMAGED);
 }
 
 static void
@@ -527,7 +527,7 @@ test_writer (void)
   for (guint i = 0; i < 4; i++)
     {
       g_assert_true (examine_next (&f, &bitmap));
-      g_assert_cmpint (bitmap.has_writer != 0, ==, in_use[i]);
+      g_assert_cmpint (bitmap.result.has_writer != 0, ==, in_use[i]);
     }
   /* One probe serves all bitmaps, so that they agree about a writer that comes
    * and goes. */
@@ -542,10 +542,10 @@ test_count_reserved (void)
 
   fixture_open (&f, "two-bitmaps", "0x2a0000:8000000000290000");
   g_assert_true (examine_next (&f, &bitmap));
-  g_assert_cmpuint (bitmap.counts.reserved, ==, 1);
-  g_assert_cmpuint (bitmap.counts.serialized, ==, 1);
+  g_assert_cmpuint (bitmap.result.counts.reserved, ==, 1);
+  g_assert_cmpuint (bitmap.result.counts.serialized, ==, 1);
   g_assert_true (examine_next (&f, &bitmap));
-  g_assert_cmpuint (bitmap.counts.reserved, ==, 0);
+  g_assert_cmpuint (bitmap.result.counts.reserved, ==, 0);
 }
 
 /* Where writers cannot be detected, none is reported. */
@@ -557,8 +557,8 @@ test_no_writer (void)
 
   fixture_open (&f, "in-use", NULL);
   g_assert_true (examine_next (&f, &bitmap));
-  g_assert_cmpuint (bitmap.state, ==, QCOW2_BITMAP_STATE_IN_USE);
-  g_assert_false (bitmap.has_writer);
+  g_assert_cmpuint (bitmap.result.state, ==, QCOW2_BITMAP_STATE_IN_USE);
+  g_assert_false (bitmap.result.has_writer);
 }
 
 /* ---- Dirty bytes ---- */
@@ -591,11 +591,11 @@ test_count_dirty (void)
 
   fixture_open (&f, "two-bitmaps", NULL);
   examine_both (&f, &first, &second);
-  g_assert_cmpuint (first.dirty_bytes, ==, QCOW2_ABSENT);
+  g_assert_cmpuint (first.result.dirty_bytes, ==, QCOW2_ABSENT);
   count_dirty (&f, &first);
   count_dirty (&f, &second);
-  g_assert_cmpuint (first.dirty_bytes, ==, 36 * 65536);
-  g_assert_cmpuint (second.dirty_bytes, ==, 0);
+  g_assert_cmpuint (first.result.dirty_bytes, ==, 36 * 65536);
+  g_assert_cmpuint (second.result.dirty_bytes, ==, 0);
 }
 
 /* The dirty bytes of an unusable bitmap are unknown, and its data is not read.
@@ -620,11 +620,11 @@ test_count_dirty_unusable (void)
           const FakeSource *source = (const FakeSource *) f.image->source;
           const guint n_reads = source->n_reads;
 
-          if (bitmap.usable)
+          if (bitmap.result.usable)
             continue;
 
           count_dirty (&f, &bitmap);
-          g_assert_cmpuint (bitmap.dirty_bytes, ==, QCOW2_ABSENT);
+          g_assert_cmpuint (bitmap.result.dirty_bytes, ==, QCOW2_ABSENT);
           g_assert_cmpuint (source->n_reads, ==, n_reads);
           n++;
         }
@@ -648,8 +648,8 @@ test_count_dirty_shared (void)
   count_dirty (&f, &second);
   g_assert_cmpuint (behind, >, before);
   g_assert_cmpuint (count_bytes (&f), ==, behind);
-  g_assert_cmpuint (first.dirty_bytes, ==, 36 * 65536);
-  g_assert_cmpuint (second.dirty_bytes, ==, 36 * 65536);
+  g_assert_cmpuint (first.result.dirty_bytes, ==, 36 * 65536);
+  g_assert_cmpuint (second.result.dirty_bytes, ==, 36 * 65536);
 }
 
 /* With another granularity, the same bits cover a different number of bytes.
@@ -665,8 +665,8 @@ test_count_dirty_granularity (void)
   examine_both (&f, &first, &second);
   count_dirty (&f, &second);
   count_dirty (&f, &first);
-  g_assert_cmpuint (first.dirty_bytes, ==, 36 * 65536);
-  g_assert_cmpuint (second.dirty_bytes, ==, 36 * 32768);
+  g_assert_cmpuint (first.result.dirty_bytes, ==, 36 * 65536);
+  g_assert_cmpuint (second.result.dirty_bytes, ==, 36 * 32768);
 }
 
 static void
@@ -684,9 +684,9 @@ test_count_dirty_read_error (void)
   g_assert_false (
       qcow2_bitmap_checker_count_dirty (f.checker, &first, &error));
   assert_fatal (error, QCOW2_ERROR_READ, "0x290000", "FILE-04");
-  g_assert_cmpuint (first.dirty_bytes, ==, QCOW2_ABSENT);
+  g_assert_cmpuint (first.result.dirty_bytes, ==, QCOW2_ABSENT);
   count_dirty (&f, &second);
-  g_assert_cmpuint (second.dirty_bytes, ==, 0);
+  g_assert_cmpuint (second.result.dirty_bytes, ==, 0);
 }
 
 /* Asserts that counting the dirty bytes of BITMAP, whose data cannot be read,
@@ -706,7 +706,7 @@ check_budget (Fixture *f, Qcow2Bitmap *bitmap, gboolean refused)
   g_assert_cmpint (strstr (error->message, "FILE-04") == NULL, ==, refused);
   g_assert_cmpint (strstr (error->message, " 4294967296 bytes") != NULL, ==,
                    refused);
-  g_assert_cmpuint (bitmap->dirty_bytes, ==, QCOW2_ABSENT);
+  g_assert_cmpuint (bitmap->result.dirty_bytes, ==, QCOW2_ABSENT);
   source->bad_end = 0x290000;
 }
 
@@ -732,10 +732,10 @@ test_count_dirty_budget (void)
 
       fixture_open (&f, "two-bitmaps", patches[i]);
       examine_both (&f, &first, &second);
-      g_assert_true (first.usable && second.usable);
+      g_assert_true (first.result.usable && second.result.usable);
       count_dirty (&f, &first);
       check_budget (&f, &second, i == 0);
-      g_assert_cmpuint (first.dirty_bytes, ==, 36 * 65536);
+      g_assert_cmpuint (first.result.dirty_bytes, ==, 36 * 65536);
     }
 }
 
@@ -753,10 +753,10 @@ test_count_dirty_refused_first (void)
                              " 0x2c0028:00010001"
                              " 0x380000:0000000000290000");
   examine_both (&f, &first, &second);
-  g_assert_true (first.usable && second.usable);
+  g_assert_true (first.result.usable && second.result.usable);
   check_budget (&f, &second, TRUE);
   count_dirty (&f, &first);
-  g_assert_cmpuint (first.dirty_bytes, ==, 36 * 65536);
+  g_assert_cmpuint (first.result.dirty_bytes, ==, 36 * 65536);
 }
 
 static void

@@ -131,7 +131,7 @@ open_file (Fixture *f)
   f->image.header.size = f->naive.virtual_size;
   f->image.header.cluster_size = f->naive.cluster_size;
   f->bitmap.name = g_bytes_new_static ("b", 1);
-  f->bitmap.state = f->state;
+  f->bitmap.result.state = f->state;
   f->bitmap.type = (guint8) f->naive.type;
   f->bitmap.bitmap_table_offset = f->naive.table_offset;
   f->bitmap.bitmap_table_size = (guint32) f->naive.n_entries;
@@ -1405,11 +1405,11 @@ test_check_size_counted (void)
   g_auto (Fixture) f = { 0 };
 
   init_many (&f, MANY + 1, 0);
-  f.bitmap.has_counts = TRUE;
-  f.bitmap.counts.serialized = MANY;
+  f.bitmap.result.has_counts = TRUE;
+  f.bitmap.result.counts.serialized = MANY;
   check_limit (&f, 0, G_MAXUINT64, NULL);
   g_assert_cmpuint (f.source->n_bytes, ==, 0);
-  f.bitmap.counts.serialized = MANY + 1;
+  f.bitmap.result.counts.serialized = MANY + 1;
   check_limit (
       &f, 0, G_MAXUINT64,
       "0x5000: bitmap table: data from entry 2048 on is not read: the "

@@ -140,7 +140,7 @@ test_fields (void)
   g_assert_cmphex (b.granularity, ==, G_GUINT64_CONSTANT (0x4000000000000));
   g_assert_cmpuint (b.name_size, ==, 3);
   g_assert_cmpuint (b.extra_data_size, ==, 0);
-  g_assert_cmpint (b.state, ==, QCOW2_BITMAP_STATE_UNKNOWN);
+  g_assert_cmpint (b.result.state, ==, QCOW2_BITMAP_STATE_UNKNOWN);
 }
 
 static void
@@ -989,11 +989,11 @@ test_usable (void)
   for (guint state = QCOW2_BITMAP_STATE_UNKNOWN;
        state <= QCOW2_BITMAP_STATE_ENABLED; state++)
     {
-      Qcow2Bitmap bitmap = { .usable = 99 };
+      Qcow2Bitmap bitmap = { .result.usable = 99 };
 
       qcow2_bitmap_set_state (&bitmap, (Qcow2BitmapState) state);
-      g_assert_cmpuint (bitmap.state, ==, state);
-      g_assert_cmpuint (bitmap.usable, ==, usable[state]);
+      g_assert_cmpuint (bitmap.result.state, ==, state);
+      g_assert_cmpuint (bitmap.result.usable, ==, usable[state]);
     }
 }
 
@@ -1014,7 +1014,7 @@ test_shown_state (void)
       for (guint writer = 0; writer < 2 && words[state][0] != NULL; writer++)
         {
           const Qcow2Bitmap bitmap
-              = { .state = state, .has_writer = writer != 0 };
+              = { .result.state = state, .result.has_writer = writer != 0 };
 
           g_assert_cmpstr (qcow2_bitmap_get_state_word (&bitmap), ==,
                            words[state][writer]);

@@ -64,7 +64,7 @@ fixture_init (Fixture *f, guint32 bits)
   f->image.header.l1_size = 1;
   f->image.header.l1_table_offset = L1_TABLE;
   f->bitmap.name = g_bytes_new_static ("b", 1);
-  f->bitmap.state = QCOW2_BITMAP_STATE_ENABLED;
+  f->bitmap.result.state = QCOW2_BITMAP_STATE_ENABLED;
   f->bitmap.type = QCOW2_BITMAP_DIRTY_TRACKING;
   f->bitmap.bitmap_table_offset = BITMAP_TABLE;
   f->bitmap.bitmap_table_size = 1;
@@ -172,7 +172,7 @@ test_unknown (void)
   g_auto (Fixture) f = { 0 };
 
   fixture_init (&f, 0x00000018);
-  f.bitmap.state = QCOW2_BITMAP_STATE_IN_USE;
+  f.bitmap.result.state = QCOW2_BITMAP_STATE_IN_USE;
   check (&f,
          "0x0+0x18000:3 0x18000+0x8000:1 0x20000+0x8000:5 "
          "0x28000+0xd8000:3",

@@ -225,7 +225,7 @@ examine_bitmaps (const Qcow2Image *image, Qcow2Findings *findings,
       if (!qcow2_bitmap_checker_check (checker, &bitmap, error))
         return FALSE;
 
-      g_assert_cmpint (bitmap.state, !=, QCOW2_BITMAP_STATE_UNKNOWN);
+      g_assert_cmpint (bitmap.result.state, !=, QCOW2_BITMAP_STATE_UNKNOWN);
     }
 
   return next == QCOW2_NEXT_END;

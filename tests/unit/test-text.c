@@ -532,9 +532,9 @@ test_bitmap (Fixture *f, UNUSED)
                                .name_size = 2,
                                .name = name,
                                .granularity = 524288,
-                               .dirty_bytes = QCOW2_ABSENT,
+                               .result.dirty_bytes = QCOW2_ABSENT,
                                .file_offset = 0x520020,
-                               .state = QCOW2_BITMAP_STATE_DISABLED };
+                               .result.state = QCOW2_BITMAP_STATE_DISABLED };
 
   describe_begin_bitmap (f->emitter, &bitmap);
   emitter_end (f->emitter);
@@ -555,8 +555,8 @@ static void
 test_bitmap_flags (Fixture *f, UNUSED)
 {
   const Qcow2Bitmap bitmap = { .flags = 0x8000000f,
-                               .state = QCOW2_BITMAP_STATE_DAMAGED,
-                               .dirty_bytes = QCOW2_ABSENT };
+                               .result.state = QCOW2_BITMAP_STATE_DAMAGED,
+                               .result.dirty_bytes = QCOW2_ABSENT };
 
   describe_begin_bitmap (f->emitter, &bitmap);
   emitter_end (f->emitter);
@@ -582,7 +582,8 @@ test_bitmap_states (Fixture *f, UNUSED)
 
   for (guint i = QCOW2_BITMAP_STATE_DAMAGED; i < G_N_ELEMENTS (names); i++)
     {
-      const Qcow2Bitmap bitmap = { .state = i, .dirty_bytes = QCOW2_ABSENT };
+      const Qcow2Bitmap bitmap
+          = { .result.state = i, .result.dirty_bytes = QCOW2_ABSENT };
       g_autofree char *line
           = g_strdup_printf ("\nstate                     %s\n"
                              "file_offset               0x0\n",
