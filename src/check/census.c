@@ -15,9 +15,6 @@
 #define PAGE_CLUSTERS 4096
 #define MAX_PAGES (QCOW2_CENSUS_FEW_CLUSTERS / PAGE_CLUSTERS)
 
-/* QEMU, block/qcow2.h: MAX_CLUSTER_BITS. */
-#define MAX_CLUSTER_BITS 21
-
 /* The number of clusters that are compared at a time. */
 #define CLUSTERS_AT_A_TIME 128
 
@@ -43,7 +40,7 @@ qcow2_census_new (const Qcow2Image *image)
 {
   const Qcow2Header *h = &image->header;
 
-  if (h->cluster_bits > MAX_CLUSTER_BITS)
+  if (h->cluster_bits > QCOW2_QEMU_MAX_CLUSTER_BITS)
     return NULL;
 
   Qcow2Refcounts *refcounts = qcow2_refcounts_new (image);

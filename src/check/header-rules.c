@@ -8,9 +8,6 @@
 #include "check/extension-rules.h"
 #include "qcow2/printable.h"
 
-/* QEMU, block/qcow2.h: MAX_CLUSTER_BITS. */
-#define QEMU_MAX_CLUSTER_BITS 21
-
 /* qcow2 spec, extended L2 entries: 32 subclusters of at least 512 bytes. */
 #define MIN_EXTENDED_L2_CLUSTER_BITS 14
 
@@ -79,11 +76,11 @@ check_cluster_bits (const Context *c)
   else if (h->cluster_size == QCOW2_ABSENT)
     ADD (header_framing, HDR_04_LARGE, cluster_bits,
          "cluster_bits %u is not in 9..%u: nothing can be located",
-         h->cluster_bits, QEMU_MAX_CLUSTER_BITS);
-  else if (h->cluster_bits > QEMU_MAX_CLUSTER_BITS)
+         h->cluster_bits, QCOW2_QEMU_MAX_CLUSTER_BITS);
+  else if (h->cluster_bits > QCOW2_QEMU_MAX_CLUSTER_BITS)
     ADD (header_framing, HDR_04_QEMU, cluster_bits,
          "cluster_bits %u is greater than %u", h->cluster_bits,
-         QEMU_MAX_CLUSTER_BITS);
+         QCOW2_QEMU_MAX_CLUSTER_BITS);
 
   if ((h->incompatible_features & QCOW2_INCOMPATIBLE_EXTENDED_L2) != 0
       && h->cluster_size != QCOW2_ABSENT

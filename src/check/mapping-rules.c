@@ -6,9 +6,6 @@
 
 #include "qcow2/l1-table.h"
 
-/* Compressed data lie below this host offset, as all clusters do. */
-#define MAX_HOST_OFFSET (G_GUINT64_CONSTANT (1) << 56)
-
 typedef struct
 {
   Qcow2RuleIndex l1_rule; /* or QCOW2_NO_RULE */
@@ -118,7 +115,7 @@ get_compressed_problems (const Qcow2Header *header,
     found |= QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_COMPRESSED_DATA_FILE);
   else if (mapping->subclusters != 0)
     found |= QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_COMPRESSED_SUBCLUSTERS);
-  if (mapping->offset >= MAX_HOST_OFFSET)
+  if (mapping->offset >> QCOW2_COMPRESSED_OFFSET_END != 0)
     found |= QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_COMPRESSED_FAR);
   return found;
 }

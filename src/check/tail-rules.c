@@ -90,7 +90,9 @@ find_version_3 (const Qcow2TailCheck *check, guint64 start, gboolean *found,
                          qcow2_header_record.name, error))
     return FALSE;
 
-  const guint64 length = qcow2_load_be (bytes + 4, 4);
+  const guint64 length = qcow2_load_be (
+      bytes + QCOW2_AT (qcow2_header_record, Qcow2Header, header_length) - at,
+      4);
   *found = qcow2_load_be (bytes, 4) <= QCOW2_MAX_REFCOUNT_ORDER
            && length >= QCOW2_V3_HEADER_LENGTH
            && length <= QCOW2_KNOWN_HEADER_LENGTH && length % 8 == 0;

@@ -11,10 +11,6 @@
 
 #define REFCOUNT_BLOCK "refcount block"
 
-/* qcow2 spec, compressed cluster descriptor: bits of the offset from this one
- * on must be 0. */
-#define COMPRESSED_OFFSET_END 56
-
 const Qcow2Label qcow2_cluster_types[] = {
   { QCOW2_CLUSTER_UNALLOCATED, "unallocated" },
   { QCOW2_CLUSTER_ZERO, "zero" },
@@ -352,7 +348,8 @@ get_reserved (const Qcow2Header *header, const Qcow2L2Entry *entry,
       = header->version >= 3 && !has_subclusters (header);
 
   if (entry->compressed != 0)
-    return mapping->offset >> COMPRESSED_OFFSET_END << COMPRESSED_OFFSET_END;
+    return mapping->offset >> QCOW2_COMPRESSED_OFFSET_END
+                                  << QCOW2_COMPRESSED_OFFSET_END;
 
   return entry->reserved_low | entry->reserved_high
          | (has_zero_bit ? 0 : entry->all_zeroes);

@@ -11,10 +11,6 @@
 
 #define WHAT "header"
 
-/* The largest usable cluster_bits.  This exceeds QEMU's clusters of 2 MiB, but
- * shifts and sums of offsets inside a cluster cannot overflow. */
-#define MAX_CLUSTER_BITS 30
-
 /* The longest backing file name that is shown, in bytes.  The specification
  * allows 1023. */
 #define MAX_BACKING_FILE_SIZE 65535
@@ -202,7 +198,7 @@ derive (Qcow2Header *header)
 {
   const gboolean usable_cluster
       = header->cluster_bits >= QCOW2_MIN_CLUSTER_BITS
-        && header->cluster_bits <= MAX_CLUSTER_BITS;
+        && header->cluster_bits <= QCOW2_MAX_CLUSTER_BITS;
 
   header->cluster_size = usable_cluster
                              ? G_GUINT64_CONSTANT (1) << header->cluster_bits
@@ -234,10 +230,10 @@ qcow2_header_read (ByteSource *source, Qcow2Header *header, GError **error)
   if (!check_length (len, 8, error))
     return FALSE;
 
-  const guint32 version = (guint32) qcow2_load_be (bytes + 4, 4);
+  qcow2_record_decode (&qcow2_header_record, bytes, 8, &h);
   const gsize wanted
-      = version == 2 ? QCOW2_V2_HEADER_LENGTH : QCOW2_V3_HEADER_LENGTH;
-  if (!check_version (version, error) || !check_length (len, wanted, error))
+      = h.version == 2 ? QCOW2_V2_HEADER_LENGTH : QCOW2_V3_HEADER_LENGTH;
+  if (!check_version (h.version, error) || !check_length (len, wanted, error))
     return FALSE;
 
   qcow2_record_decode (&qcow2_header_record, bytes, wanted, &h);

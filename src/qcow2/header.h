@@ -21,6 +21,13 @@ G_BEGIN_DECLS
 #define QCOW2_MIN_CLUSTER_BITS 9
 #define QCOW2_MAX_REFCOUNT_ORDER 6
 
+/* The largest usable cluster_bits.  This exceeds QEMU's clusters of 2 MiB, but
+ * shifts and sums of offsets inside a cluster cannot overflow. */
+#define QCOW2_MAX_CLUSTER_BITS 30
+
+/* QEMU, block/qcow2.h: MAX_CLUSTER_BITS. */
+#define QCOW2_QEMU_MAX_CLUSTER_BITS 21
+
 /* QEMU, block/qcow2.h: QCOW_MAX_L1_SIZE, QCOW_MAX_REFTABLE_SIZE,
  * QCOW_MAX_SNAPSHOTS. */
 #define QCOW2_MAX_L1_BYTES (32 * 1024 * 1024)

@@ -4,6 +4,8 @@
 
 #include "qcow2/l2-table.h"
 
+#define NAME "L2 table"
+
 #define EXTENDED_ENTRY_LENGTH 16
 
 /* The unit of the length of compressed data. */
@@ -18,6 +20,7 @@ enum
   OFFSET,
   COMPRESSED,
   ALL_ZEROES,
+  SECTORS = ALL_ZEROES, /* if the cluster is compressed */
   COPIED
 };
 
@@ -34,8 +37,49 @@ static const Qcow2Field fields[] = {
 };
 /* clang-format on */
 
-const Qcow2Record qcow2_l2_entry_record = {
-  .name = "L2 table", .fields = fields, .packed_size = QCOW2_ENTRY_LENGTH
+const Qcow2Record qcow2_l2_entry_record
+    = { .name = NAME, .fields = fields, .packed_size = QCOW2_ENTRY_LENGTH };
+
+/* clang-format off */
+#define C(member, format, first, n)                                           \
+  QCOW2_PACKED (Qcow2CompressedEntry, member, format, first, n)
+
+/* qcow2 spec, compressed cluster descriptor, where 70 - BITS is called x. */
+#define RECORD(bits)                                                          \
+  {                                                                           \
+    .name = NAME,                                                             \
+    .fields = (const Qcow2Field[]){                                           \
+      [OFFSET] = C (offset, QCOW2_HEX, 0, 70 - (bits)),                       \
+      [COMPRESSED] = C (compressed, QCOW2_BOOL, 62, 1),                       \
+      [SECTORS] = C (additional_sectors, QCOW2_DEC, 70 - (bits), (bits) - 8), \
+      [COPIED] = C (copied, QCOW2_BOOL, 63, 1),                               \
+      QCOW2_FIELD_END                                                         \
+    },                                                                        \
+    .packed_size = QCOW2_ENTRY_LENGTH                                         \
+  }
+
+/* By cluster_bits, less the smallest. */
+static const Qcow2Record compressed_records[] = {
+  RECORD (9), RECORD (10), RECORD (11), RECORD (12), RECORD (13), RECORD (14),
+  RECORD (15), RECORD (16), RECORD (17), RECORD (18), RECORD (19), RECORD (20),
+  RECORD (21), RECORD (22), RECORD (23), RECORD (24), RECORD (25), RECORD (26),
+  RECORD (27), RECORD (28), RECORD (29), RECORD (30)
+};
+/* clang-format on */
+
+G_STATIC_ASSERT (G_N_ELEMENTS (compressed_records)
+                 == QCOW2_MAX_CLUSTER_BITS - QCOW2_MIN_CLUSTER_BITS + 1);
+
+#define B(member, first)                                                      \
+  QCOW2_PACKED (Qcow2SubclusterBitmap, member, QCOW2_HEX, first,              \
+                QCOW2_N_SUBCLUSTERS)
+
+/* qcow2 spec, extended L2 entries. */
+static const Qcow2Field subcluster_fields[]
+    = { B (allocated, 0), B (zeroes, QCOW2_N_SUBCLUSTERS), QCOW2_FIELD_END };
+
+const Qcow2Record qcow2_subcluster_bitmap_record = {
+  .name = NAME, .fields = subcluster_fields, .packed_size = QCOW2_ENTRY_LENGTH
 };
 
 static gboolean
@@ -59,19 +103,22 @@ qcow2_l2_get_n_entries (const Qcow2Header *header)
   return header->cluster_size / qcow2_l2_get_entry_size (header);
 }
 
-/* qcow2 spec, compressed cluster descriptor: the boundary between the offset
- * and the number of additional sectors depends on the cluster size. */
+/* Returns the record of an entry of an image with HEADER, whose cluster size
+ * is known, if the cluster is compressed: Qcow2CompressedEntry. */
+const Qcow2Record *
+qcow2_l2_get_compressed_record (const Qcow2Header *header)
+{
+  return &compressed_records[header->cluster_bits - QCOW2_MIN_CLUSTER_BITS];
+}
+
 static void
 decode_compressed (const Qcow2Header *header, Qcow2Mapping *mapping)
 {
-  const guint offset_bits = 62 - (header->cluster_bits - 8);
-  const guint64 count_mask
-      = (G_GUINT64_CONSTANT (1) << (header->cluster_bits - 8)) - 1;
-  const guint64 more = (mapping->raw >> offset_bits) & count_mask;
+  const Qcow2Field *rows = qcow2_l2_get_compressed_record (header)->fields;
+  const guint64 more = qcow2_field_unpack (&rows[SECTORS], mapping->raw);
 
   mapping->type = QCOW2_CLUSTER_COMPRESSED;
-  mapping->offset
-      = mapping->raw & ((G_GUINT64_CONSTANT (1) << offset_bits) - 1);
+  mapping->offset = qcow2_field_unpack (&rows[OFFSET], mapping->raw);
   mapping->length = (more + 1) * SECTOR_SIZE - mapping->offset % SECTOR_SIZE;
 }
 
@@ -121,6 +168,24 @@ qcow2_l2_decode (const Qcow2Header *header, const guint8 *bytes,
       mapping->offset = qcow2_field_unpack (&fields[OFFSET], raw);
       mapping->length = header->cluster_size;
     }
+}
+
+/* Returns the subclusters that have data, as a mask, of a MAPPING that is not
+ * compressed. */
+guint32
+qcow2_mapping_get_allocated (const Qcow2Mapping *mapping)
+{
+  return (guint32) qcow2_field_unpack (&subcluster_fields[0],
+                                       mapping->subclusters);
+}
+
+/* Returns the subclusters that read as zeroes, as a mask, of a MAPPING that is
+ * not compressed.  A subcluster that has data as well is invalid. */
+guint32
+qcow2_mapping_get_zeroes (const Qcow2Mapping *mapping)
+{
+  return (guint32) qcow2_field_unpack (&subcluster_fields[1],
+                                       mapping->subclusters);
 }
 
 /* Returns the number of bytes of MAPPING, which is not compressed, before its

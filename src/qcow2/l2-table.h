@@ -33,7 +33,27 @@ typedef struct
   guint64 copied;        /* 1: the refcount is exactly one */
 } Qcow2L2Entry;
 
+/* The fields of an entry whose cluster is compressed. */
+typedef struct
+{
+  guint64 offset;             /* host, of the data */
+  guint64 additional_sectors; /* of 512 bytes, after that of OFFSET */
+  guint64 compressed;         /* 1 */
+  guint64 copied;             /* reserved */
+} Qcow2CompressedEntry;
+
+/* Bits of the offset of compressed data from this one on must be 0. */
+#define QCOW2_COMPRESSED_OFFSET_END 56
+
+/* The second half of an extended entry, with a bit for each subcluster. */
+typedef struct
+{
+  guint64 allocated;
+  guint64 zeroes; /* reads as zeroes; of an allocated one it is invalid */
+} Qcow2SubclusterBitmap;
+
 extern const Qcow2Record qcow2_l2_entry_record;
+extern const Qcow2Record qcow2_subcluster_bitmap_record;
 
 /* The facts about a guest cluster, from an entry of any kind. */
 typedef struct
@@ -49,26 +69,13 @@ typedef struct
 
 gsize qcow2_l2_get_entry_size (const Qcow2Header *header);
 guint64 qcow2_l2_get_n_entries (const Qcow2Header *header);
+const Qcow2Record *qcow2_l2_get_compressed_record (const Qcow2Header *header);
 void qcow2_l2_decode (const Qcow2Header *header, const guint8 *bytes,
                       Qcow2Mapping *mapping);
 gboolean qcow2_mapping_is_outside (const Qcow2Mapping *mapping,
                                    const Qcow2Header *header,
                                    guint64 file_size);
-
-/* Returns the subclusters that have data, as a mask, of a MAPPING that is not
- * compressed. */
-static inline guint32
-qcow2_mapping_get_allocated (const Qcow2Mapping *mapping)
-{
-  return (guint32) (mapping->subclusters & G_MAXUINT32);
-}
-
-/* Returns the subclusters that read as zeroes, as a mask, of a MAPPING that is
- * not compressed.  A subcluster that has data as well is invalid. */
-static inline guint32
-qcow2_mapping_get_zeroes (const Qcow2Mapping *mapping)
-{
-  return (guint32) (mapping->subclusters >> QCOW2_N_SUBCLUSTERS);
-}
+guint32 qcow2_mapping_get_allocated (const Qcow2Mapping *mapping);
+guint32 qcow2_mapping_get_zeroes (const Qcow2Mapping *mapping);
 
 G_END_DECLS

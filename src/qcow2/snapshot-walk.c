@@ -8,10 +8,6 @@
 
 #define WHAT "snapshot table"
 
-/* The size of the extra data that are known, and of each field of them. */
-#define EXTRA_LENGTH 24
-#define EXTRA_FIELD_LENGTH 8
-
 #define UNREADABLE "<unreadable>"
 
 #define D(member, ...)                                                        \
@@ -131,8 +127,10 @@ set_extra (Qcow2Snapshot *snapshot, const guint8 *extra, gsize len)
   snapshot->n_extra = qcow2_record_decode (&qcow2_snapshot_extra_record, extra,
                                            len, &snapshot->extra);
 
-  const guint32 known = snapshot->n_extra * EXTRA_FIELD_LENGTH;
-  if (size > known && len == MIN (size, EXTRA_LENGTH))
+  const guint32 known = qcow2_record_get_offset (
+      &qcow2_snapshot_extra_record,
+      &qcow2_snapshot_extra_record.fields[snapshot->n_extra]);
+  if (size > known && len == MIN (size, QCOW2_SNAPSHOT_EXTRA_LENGTH))
     snapshot->unknown_extra_data_size = size - known;
 }
 
@@ -212,9 +210,10 @@ qcow2_snapshot_walk_read (Qcow2SnapshotWalk *walk, Qcow2Snapshot *snapshot,
   const Qcow2SnapshotEntry *entry = &snapshot->entry;
   const guint64 start = snapshot->file_offset + QCOW2_SNAPSHOT_HEAD;
   const guint64 id_start = start + entry->extra_data_size;
-  const gsize extra_size = MIN (entry->extra_data_size, EXTRA_LENGTH);
+  const gsize extra_size
+      = MIN (entry->extra_data_size, QCOW2_SNAPSHOT_EXTRA_LENGTH);
   g_autoptr (GBytes) id = NULL;
-  guint8 extra[EXTRA_LENGTH];
+  guint8 extra[QCOW2_SNAPSHOT_EXTRA_LENGTH];
 
   if (!byte_window_copy (walk->window, start, extra, extra_size, WHAT, error)
       || !read_string (walk, id_start, entry->id_str_size, &id, error)
@@ -259,8 +258,10 @@ qcow2_snapshot_get_vm_state_size (const Qcow2Snapshot *snapshot)
 gboolean
 qcow2_snapshot_has_vm_state_size (const Qcow2Snapshot *snapshot)
 {
-  return snapshot->n_extra > 0
-         || snapshot->entry.extra_data_size < EXTRA_FIELD_LENGTH;
+  const guint end
+      = QCOW2_AT (qcow2_snapshot_extra_record, Qcow2SnapshotExtra, disk_size);
+
+  return snapshot->n_extra > 0 || snapshot->entry.extra_data_size < end;
 }
 
 /* Returns whether SNAPSHOT has a number of instructions, in its extra data.

@@ -32,6 +32,9 @@ typedef struct
   guint64 icount;              /* instructions, or G_MAXUINT64 */
 } Qcow2SnapshotExtra;
 
+/* The size of Qcow2SnapshotExtra on disk, in bytes. */
+#define QCOW2_SNAPSHOT_EXTRA_LENGTH 24
+
 extern const Qcow2Record qcow2_snapshot_record;
 extern const Qcow2Record qcow2_snapshot_extra_record;
 

@@ -263,6 +263,9 @@ static const Place l2_entry_places[] = {
   { NULL, 0, 0 },
 };
 
+static const Place subcluster_bitmap_places[]
+    = { { "allocated", 0, 32 }, { "zeroes", 32, 32 }, { NULL, 0, 0 } };
+
 static const Place refcount_entry_places[]
     = { { "offset", 9, 55 }, { "reserved", 0, 9 }, { NULL, 0, 0 } };
 
@@ -284,6 +287,8 @@ static const Known known[] = {
     table_entry_places },
   { &qcow2_l1_entry_record, sizeof (Qcow2L1Entry), 8, l1_entry_places },
   { &qcow2_l2_entry_record, sizeof (Qcow2L2Entry), 8, l2_entry_places },
+  { &qcow2_subcluster_bitmap_record, sizeof (Qcow2SubclusterBitmap), 8,
+    subcluster_bitmap_places },
   { &qcow2_refcount_entry_record, sizeof (Qcow2RefcountEntry), 8,
     refcount_entry_places },
 };
@@ -299,6 +304,7 @@ test_sizes (void)
   g_assert_cmpuint (QCOW2_EXTENSION_HEAD_LENGTH, ==, 8);
   g_assert_cmpuint (QCOW2_BITMAP_HEAD_LENGTH, ==, 24);
   g_assert_cmpuint (QCOW2_SNAPSHOT_HEAD, ==, 40);
+  g_assert_cmpuint (QCOW2_SNAPSHOT_EXTRA_LENGTH, ==, 24);
   g_assert_cmpuint (QCOW2_LUKS_LENGTH, ==, 592);
   g_assert_cmpuint (qcow2_luks_get_slot_offset (QCOW2_LUKS_N_SLOTS), ==, 592);
 }
@@ -452,6 +458,37 @@ test_round_trip (void)
               ==, n_decoded);
           g_assert_cmpmem (again, size, bytes, size);
         }
+    }
+}
+
+/* The fields of an entry of compressed data depend on the cluster size: x = 62
+ * - (cluster_bits - 8). */
+static void
+test_compressed (void)
+{
+  for (guint32 bits = QCOW2_MIN_CLUSTER_BITS; bits <= QCOW2_MAX_CLUSTER_BITS;
+       bits++)
+    {
+      const Qcow2Header header = { .cluster_bits = bits };
+      const Qcow2Record *record = qcow2_l2_get_compressed_record (&header);
+      const guint x = 62 - (bits - 8);
+      const guint64 offset = (G_GUINT64_CONSTANT (1) << x) - 1;
+      Qcow2CompressedEntry decoded;
+      guint8 bytes[8];
+
+      for (guint i = 0; i < 8; i++)
+        bytes[i] = (guint8) g_test_rand_int_range (0, 256);
+      const guint64 raw = qcow2_load_be64 (bytes);
+      g_assert_cmpuint (qcow2_record_decode (record, bytes, 8, &decoded), ==,
+                        4);
+      g_assert_cmphex (decoded.offset, ==, raw & offset);
+      g_assert_cmphex (decoded.additional_sectors, ==, raw << 2 >> 2 >> x);
+      g_assert_cmphex (decoded.compressed, ==, raw >> 62 & 1);
+      g_assert_cmphex (decoded.copied, ==, raw >> 63);
+
+      guint8 again[8] = { 0 };
+      qcow2_record_encode (record, &decoded, again, 8);
+      g_assert_cmpmem (again, 8, bytes, 8);
     }
 }
 
@@ -650,6 +687,7 @@ main (int argc, char **argv)
   g_test_add_func ("/record/decode/stops", test_decode_stops);
   g_test_add_func ("/record/encode/cut", test_encode_cut);
   g_test_add_func ("/record/encode/round-trip", test_round_trip);
+  g_test_add_func ("/record/compressed", test_compressed);
   g_test_add_func ("/record/packed/unpack", test_unpack);
   g_test_add_func ("/record/packed/masks", test_masks);
   g_test_add_func ("/record/offsets", test_offsets);
