@@ -309,6 +309,8 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/cli/options.h \
 	%D%/cli/output.c \
 	%D%/cli/output.h \
+	%D%/cli/print-bitmap-chains.c \
+	%D%/cli/print-bitmap-chains.h \
 	%D%/cli/print-bitmap.c \
 	%D%/cli/print-bitmap.h \
 	%D%/cli/print-contents.c \

@@ -4,16 +4,14 @@
 
 #include "config.h"
 
-#include <string.h>
-
 #include "check/directory-rules.h"
 #include "cli/commands.h"
 #include "cli/fields.h"
 #include "cli/layers.h"
+#include "cli/print-bitmap-chains.h"
 #include "cli/print-bitmap.h"
 #include "cli/usage.h"
 #include "qcow2/error.h"
-#include "render/bitmap-chain.h"
 #include "render/bitmap-list.h"
 #include "render/describe.h"
 #include "render/format.h"
@@ -268,138 +266,11 @@ show_layers (Tool *tool, const Qcow2Chain *chain, Qcow2BitmapChain *bitmaps,
   return TRUE;
 }
 
-/* Stores in *VERDICT whether the selected bitmaps are a chain.  Fails with
- * QCOW2_ERROR_NOT_FOUND if no layer has any. */
-static gboolean
-judge_selected (const Request *request, Qcow2BitmapChain *bitmaps,
-                Qcow2BitmapChainVerdict *verdict, GError **error)
-{
-  const char *name = request->selection.name;
-
-  qcow2_bitmap_chain_judge (bitmaps, name, strlen (name), verdict);
-  if (verdict->is_found || verdict->answer == QCOW2_BITMAP_CHAIN_UNKNOWN)
-    return TRUE;
-
-  g_autofree char *escaped = usage_escape (name);
-  g_set_error (error, QCOW2_ERROR, QCOW2_ERROR_NOT_FOUND,
-               "no layer has a bitmap with the name '%s'", escaped);
-  return FALSE;
-}
-
-/* Answers --is valid through the exit status. */
-static gboolean
-answer_chain (Tool *tool, const Qcow2Chain *chain, Qcow2BitmapChain *bitmaps,
-              const Request *request, GError **error)
-{
-  Qcow2BitmapChainVerdict verdict;
-
-  if (!judge_selected (request, bitmaps, &verdict, error)
-      || !layers_check_still (chain, error))
-    return FALSE;
-  if (verdict.answer == QCOW2_BITMAP_CHAIN_VALID)
-    return TRUE;
-
-  g_autofree char *reason = bitmap_chain_explain (&verdict);
-  if (verdict.answer != QCOW2_BITMAP_CHAIN_UNKNOWN)
-    {
-      tool_set_status (tool, TOOL_DAMAGED);
-      return TRUE;
-    }
-
-  g_set_error_literal (error, QCOW2_ERROR, QCOW2_ERROR_CORRUPT, reason);
-  return FALSE;
-}
-
-/* Stores entry INDEX of CHECKED, which each answer moves, in *BITMAP.  An
- * entry without a name ends the directory: it is the last one. */
-static Qcow2Next
-read_entry (const Qcow2CheckedDirectory *checked, guint64 index,
-            Qcow2Bitmap *bitmap, GError **error)
-{
-  Qcow2Directory *directory = qcow2_checked_directory_get (checked);
-
-  qcow2_directory_rewind (directory);
-  if (!qcow2_directory_skip_to_index (directory, index))
-    return QCOW2_NEXT_END;
-
-  const Qcow2Next next = qcow2_directory_next (directory, bitmap, error);
-  return next == QCOW2_NEXT_ITEM && bitmap->index != index ? QCOW2_NEXT_END
-                                                           : next;
-}
-
-/* Writes a message if VERDICT is unknown because a layer of CHAIN cannot be
- * read.  In JSON that layer has said so, as has one that cannot be opened. */
-static gboolean
-tell_read_error (Tool *tool, const Qcow2Chain *chain,
-                 const Qcow2BitmapChainVerdict *verdict, GError **error)
-{
-  if (tool_get_emitter (tool)->machine_readable
-      || !g_error_matches (verdict->error, QCOW2_ERROR, QCOW2_ERROR_READ)
-      || qcow2_chain_get (chain, verdict->depth)->image == NULL)
-    return TRUE;
-
-  g_autofree char *reason = bitmap_chain_explain (verdict);
-  return tool_recover (
-      tool, g_error_new_literal (QCOW2_ERROR, QCOW2_ERROR_READ, reason),
-      error);
-}
-
-/* Shows whether BITMAP, one of the top layer's, and those in BITMAPS with its
- * name are a chain, unless it is not selected.  CHAIN has the layers. */
-static gboolean
-show_chain (Tool *tool, const Qcow2Chain *chain, Qcow2BitmapChain *bitmaps,
-            const Request *request, const Qcow2Bitmap *bitmap, GError **error)
-{
-  Qcow2BitmapChainVerdict verdict;
-  gsize len;
-
-  if (bitmap->name == NULL || !selection_matches (&request->selection, bitmap))
-    return TRUE;
-
-  const char *name = g_bytes_get_data (bitmap->name, &len);
-  qcow2_bitmap_chain_judge (bitmaps, name, len, &verdict);
-  if (!tell_read_error (tool, chain, &verdict, error))
-    return FALSE;
-
-  bitmap_chain_describe (tool_get_emitter (tool), bitmap->name, &verdict);
-  return tool_flush (tool, error);
-}
-
-/* Shows, for each selected bitmap of the top of CHAIN, whether it and those
- * in BITMAPS with its name are a chain. */
-static gboolean
-show_chains (Tool *tool, const Qcow2Chain *chain, Qcow2BitmapChain *bitmaps,
-             const Request *request, GError **error)
-{
-  Emitter *emitter = tool_get_emitter (tool);
-  Qcow2CheckedDirectory *top
-      = qcow2_bitmap_chain_open_directory (bitmaps, 0, error);
-  g_auto (Qcow2Bitmap) bitmap = { 0 };
-  Qcow2BitmapChainVerdict verdict;
-  Qcow2Next next;
-
-  if (top == NULL
-      || (request->selection.name != NULL
-          && !judge_selected (request, bitmaps, &verdict, error)))
-    return FALSE;
-  if (request->list)
-    return TRUE;
-
-  emitter_begin (emitter, EMITTER_LIST, "chains", NULL);
-  for (guint64 i = 0;
-       (next = read_entry (top, i, &bitmap, error)) == QCOW2_NEXT_ITEM; i++)
-    {
-      if (!show_chain (tool, chain, bitmaps, request, &bitmap, error))
-        return FALSE;
-    }
-  emitter_end (emitter);
-  return next == QCOW2_NEXT_END && layers_check_still (chain, error);
-}
-
 static gboolean
 show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
 {
   Request *request = data;
+  const char *name = request->selection.name;
 
   if (request->list)
     bitmap_list_begin_image (request->rows, tool_get_row_image (tool));
@@ -409,15 +280,16 @@ show (Tool *tool, Qcow2Image *image, gpointer data, GError **error)
   g_autoptr (Qcow2Chain) chain = layers_open (&request->layers, tool, image);
   g_autoptr (Qcow2BitmapChain) bitmaps = qcow2_bitmap_chain_new (chain);
   if (request->is != NULL)
-    return answer_chain (tool, chain, bitmaps, request, error);
+    return bitmap_chains_answer (tool, chain, bitmaps, name, error);
 
   if (!show_layers (tool, chain, bitmaps, request, error))
     return FALSE;
 
-  /* A table has no place for them, but a name must be found somewhere. */
-  const gboolean needs_chains
-      = !request->list || request->selection.name != NULL;
-  return !needs_chains || show_chains (tool, chain, bitmaps, request, error);
+  /* A table has no place for chains, but a name must be found somewhere. */
+  if (request->list)
+    return name == NULL || bitmap_chains_have_name (bitmaps, name, error);
+
+  return bitmap_chains_show (tool, chain, bitmaps, &request->selection, error);
 }
 
 /* Fails with a usage error if --backing-chain does not go with the other
