@@ -99,16 +99,16 @@ check_header_length (const Context *c, gboolean is_misread)
   if (h->version >= 3 && length < QCOW2_V3_HEADER_LENGTH)
     ADD (header_framing, HDR_06, header_length,
          "header_length %u is less than %u", length, QCOW2_V3_HEADER_LENGTH);
+  else if (h->cluster_size != QCOW2_ABSENT && length > h->cluster_size)
+    ADD (header_framing, HDR_08, header_length,
+         "header_length %u is greater than the cluster size " QCOW2_U64_FORMAT,
+         length, h->cluster_size);
   else if (length % 8 != 0)
     qcow2_findings_add_at (
         c->findings, &header_framing,
         is_misread ? QCOW2_HDR_07 : QCOW2_HDR_07_REFUSED,
         QCOW2_PLACE (0, qcow2_header_record, Qcow2Header, header_length, h),
         "header_length %u is not a multiple of 8", length);
-  else if (h->cluster_size != QCOW2_ABSENT && length > h->cluster_size)
-    ADD (header_framing, HDR_08, header_length,
-         "header_length %u is greater than the cluster size " QCOW2_U64_FORMAT,
-         length, h->cluster_size);
   else if (length > c->file_size)
     ADD (header_framing, HDR_03, header_length,
          "header_length %u is greater than the file, which "

@@ -152,14 +152,17 @@ static const struct
 };
 
 /* EXT-13: QEMU takes offset 0 for the LUKS header, and finds the magic of
- * qcow2 there. */
+ * qcow2 there if it may read so much. */
 static const char *
 choose_crypto_offset (const Context *c)
 {
-  return c->finding->value == 0 ? "Volume is not in LUKS format"
-                                : "Encryption header offset '{value}' is not "
-                                  "a multiple of cluster size "
-                                  "'{cluster size}'";
+  if (c->finding->value != 0)
+    return "Encryption header offset '{value}' is not a multiple of cluster "
+           "size '{cluster size}'";
+
+  return c->image->crypto.crypto_header_length < QCOW2_LUKS_LENGTH
+             ? qcow2_rules[QCOW2_EXT_13_SHORT].qemu_error
+             : "Volume is not in LUKS format";
 }
 
 /* HDR-07: QEMU takes other bytes for extensions.  Returns NULL if what it
@@ -171,8 +174,6 @@ choose_misread (const Context *c)
   const char *too_large = qcow2_rules[QCOW2_EXT_02].qemu_error;
   gboolean accepted;
 
-  if (c->image->header.header_length > c->image->header.cluster_size)
-    return qcow2_rules[QCOW2_HDR_08].qemu_error;
   if (!qcow2_extensions_can_be_misread (c->image->source, &c->image->header,
                                         findings, &accepted, NULL))
     return NULL;

@@ -118,7 +118,7 @@ check "no backing_format without its extension" \
 for row in cluster-bits-0:0x14:HDR-04 cluster-bits-64:0x14:HDR-04 \
     cluster-bits-all-ones:0x14:HDR-04 header-length-0:0x64:HDR-06 \
     header-length-103:0x64:HDR-06 header-length-108:0x64:HDR-07 \
-    header-length-all-ones:0x64:HDR-07 crypt-method-3:0x20:HDR-16 \
+    header-length-all-ones:0x64:HDR-08 crypt-method-3:0x20:HDR-16 \
     refcount-table-offset-0:0x30:HDR-18 \
     header-length-cluster-plus-8:0x64:HDR-08 compression-type-255:0x68:HDR-23 \
     compression-without-bit:0x68:HDR-23 compression-type-2:0x68:HDR-23 \

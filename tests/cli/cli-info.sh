@@ -407,6 +407,8 @@ refused refcount-order 0x60 00000007 \
 refused l1-size 0x24 00000000 'L1 table is too small'
 refused snapshots 0x3c ffffffff 'Snapshot table too large'
 # Several reasons: QEMU gives the one that it finds first.
+refused uneven-length-and-order 0x60 0000000700100001 \
+  'qcow2 header exceeds cluster size'
 refused both-sizes 0x14 0000000800000000000000000000000300000000 \
   'Unsupported cluster size: 2^8'
 copy two-bitmaps bitmap
@@ -435,11 +437,26 @@ refused half-an-entry-left $((extension + 22)) 0048 "$broken"
 refused directory-size-odd $((extension + 22)) 0401 "$more"
 refused too-few-and-broken $((extension + 8)) \
   00000001000000000000000000000048 "$more"
+# reserved32 comes first, and the offset before the size.
+reserved='bitmaps_ext: Reserved field is not zero'
+refused reserved-and-none $((extension + 8)) 0000000000000001 "$reserved"
+refused reserved-and-many $((extension + 8)) 0001117000000001 "$reserved"
+refused size-and-offset $((extension + 16)) 000001000000000000000000002c0200 \
+  'bitmaps_ext: invalid bitmap directory offset'
 refused too-many $((extension + 8)) 00000003 \
   'Less bitmaps found than specified in header extension'
+# A name comes before the table.
+base=two-bitmaps-one-name
+refused name-and-table "$entry" 00000000002c000000000002 \
+  'Bitmap already exists: bm0'
 # Key slots come before cipher, mode and hash, and one after the other.  The
 # LUKS header is at 0x40000, and its slots begin at 0x400d0.
 base=luks
+image $base
+tool extensions --magic=0x0537be77 --field=file_offset "$image"
+refused no-offset-and-short $(($(cat "$out") + 8)) \
+  00000000000000000000000000000064 \
+  'Request for data outside of extension header'
 refused overlap 0x4006c 00000140 \
   'Keyslots 0 and 1 are overlapping in the header'
 refused end-wraps 0x4006c 10624dd3 \

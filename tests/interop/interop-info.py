@@ -286,16 +286,17 @@ class Image:
             self.write(24, struct.pack('>Q', size - self.rng.randrange(512)))
 
     def damage(self):
-        """Makes QEMU refuse the image."""
+        """Makes QEMU refuse the image, for one or two reasons."""
         rng = self.rng
-        offset, data = rng.choice([
-            (20, struct.pack('>I', rng.choice([0, 8, 22, 63]))),
-            (40, b'\xff'), (47, b'\1'), (55, b'\1'),
-            (32, b'\0\0\0\3'), (100, b'\0\0\0\x50'), (96, b'\0\0\0\7'),
-            (72, b'\x80' + bytes(7)), (74, b'\xff\xff'), (104, b'\2'),
-            (56, bytes(4)), (60, b'\xff\0\0\0'), (8, b'\0\0\1'),
-            (36, bytes(4))])
-        self.write(offset, data)
+        for offset, data in rng.sample([
+                (20, struct.pack('>I', rng.choice([0, 8, 22, 63]))),
+                (40, b'\xff'), (47, b'\1'), (55, b'\1'),
+                (32, b'\0\0\0\3'), (100, b'\0\0\0\x50'),
+                (100, b'\0\x80\0\1'), (96, b'\0\0\0\7'),
+                (72, b'\x80' + bytes(7)), (74, b'\xff\xff'), (104, b'\2'),
+                (56, bytes(4)), (60, b'\xff\0\0\0'), (8, b'\0\0\1'),
+                (36, bytes(4))], rng.randint(1, 2)):
+            self.write(offset, data)
 
     def find_extension(self, magic, length):
         """Returns the offset of the data, or 0 if there is none."""
@@ -319,6 +320,9 @@ class Image:
         for _ in range(rng.randint(1, 3)):
             offset, data = rng.choice([
                 (at + 3, b'\1'), (at + 3, b'\5'), (at + 14, b'\x10'),
+                (at + 7, b'\1'), (at + 8, b'\1'), (at + 22, b'\2'),
+                (rng.choice(entries) + 24,
+                 self.read(rng.choice(entries) + 24, 1)),
                 (at + 15, bytes([rng.randrange(256)])),
                 (rng.choice(entries) + rng.choice([7, 14, 16, 17, 18, 19, 23]),
                  bytes([rng.randrange(256)])),

@@ -86,7 +86,7 @@ static const FindingRow rows[] = {
   { "HDR-07/105", PLAIN, "0x64:00000069", "E HDR-07@0x64" },
   { "HDR-07/111", PLAIN, "0x64:0000006f", "E HDR-07@0x64" },
   { "HDR-07/113", PLAIN, "0x64:00000071", "E HDR-07@0x64" },
-  { "HDR-07/all-ones", PLAIN, "0x64:ffffffff", "E HDR-07@0x64" },
+  { "HDR-08/all-ones", PLAIN, "0x64:ffffffff", "E HDR-08@0x64" },
 
   { "HDR-08/cluster-size", PLAIN, "0x64:00010000",
     "I EXT-07@0x10000; I HDR-09@0x70" },

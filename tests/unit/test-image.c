@@ -32,7 +32,7 @@ static const CorpusRow corpus[] = {
   { "header-length-103", "E HDR-06@0x64" },
   { "header-length-108", "E HDR-07@0x64" },
   { "header-length-one-cluster", "E HDR-25@0x58" },
-  { "header-length-all-ones", "E HDR-07@0x64" },
+  { "header-length-all-ones", "E HDR-08@0x64" },
   { "header-padding-first-byte", "W HDR-11@0x69" },
   { "compression-type-255", "E HDR-23@0x68" },
   { "incompatible-bit-63", "E HDR-20@0x48" },
