@@ -9,10 +9,7 @@
 #include "qcow2/printable.h"
 #include "qcow2/table.h"
 
-/* QEMU, block/qcow2-bitmap.c: BME_MIN_GRANULARITY_BITS,
- * BME_MAX_GRANULARITY_BITS, BME_MAX_NAME_SIZE. */
-#define QEMU_MIN_GRANULARITY_BITS 9
-#define QEMU_MAX_GRANULARITY_BITS 31
+/* QEMU, block/qcow2-bitmap.c: BME_MAX_NAME_SIZE. */
 #define QEMU_MAX_NAME_SIZE 1023
 
 typedef struct
@@ -160,11 +157,11 @@ check_kind (const Context *c)
   if (bits > 63)
     ADD (BDIR_12, granularity_bits, "granularity_bits %u is greater than 63",
          bits);
-  else if (bits < QEMU_MIN_GRANULARITY_BITS
-           || bits > QEMU_MAX_GRANULARITY_BITS)
+  else if (bits < QCOW2_QEMU_MIN_GRANULARITY_BITS
+           || bits > QCOW2_QEMU_MAX_GRANULARITY_BITS)
     ADD (BDIR_12_QEMU, granularity_bits,
          "granularity_bits %u is not in %u..%u, as QEMU wants", bits,
-         QEMU_MIN_GRANULARITY_BITS, QEMU_MAX_GRANULARITY_BITS);
+         QCOW2_QEMU_MIN_GRANULARITY_BITS, QCOW2_QEMU_MAX_GRANULARITY_BITS);
 }
 
 static void

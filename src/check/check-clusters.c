@@ -22,7 +22,7 @@ struct Qcow2ClusterCheck
   guint64 file_size;
   Qcow2ClusterList *list;        /* NULL once it has been checked */
   guint64 n_left_out;            /* runs for which the list has no room */
-  guint64 left_out;              /* host offset of the reference to the first
+  guint64 first_left_out;        /* host offset of the reference to the first
                                     of them */
   Qcow2ClusterReport report;     /* its directory is set at the end */
   Qcow2RefcountCheck *refcounts; /* NULL when their table cannot be located */
@@ -94,7 +94,7 @@ add (Qcow2ClusterCheck *check, Qcow2Owner kind, guint64 bitmap, guint64 offset,
           .kind = kind & 0xff };
 
   if (!qcow2_cluster_list_add (check->list, &run) && check->n_left_out++ == 0)
-    check->left_out = pointer;
+    check->first_left_out = pointer;
 }
 
 /* Adds the table of BITMAP.  Findings are only reported for bitmaps that are
@@ -200,9 +200,6 @@ add_structures (Qcow2ClusterCheck *check)
   const Qcow2Image *image = check->image;
   GError *error = NULL;
 
-  if (check->refcounts != NULL)
-    qcow2_refcount_check_walk_blocks (check->refcounts, &check->file_end,
-                                      add_structure, check);
   check->snapshots_failed = !qcow2_snapshot_table_check (
       image, &check->snapshots, check->findings, &error);
   if (check->snapshots_failed)
@@ -216,6 +213,10 @@ add_structures (Qcow2ClusterCheck *check)
        image->bitmaps_offset
            + QCOW2_AT (qcow2_bitmaps_extension_record, Qcow2BitmapsExtension,
                        bitmap_directory_offset));
+  /* The largest number comes last: there may be no room. */
+  if (check->refcounts != NULL)
+    qcow2_refcount_check_walk_blocks (check->refcounts, &check->file_end,
+                                      add_structure, check);
 }
 
 static void
@@ -233,9 +234,10 @@ check_file_end (Qcow2ClusterCheck *check)
     check->failed (error, check->failed_data);
 }
 
-/* OVL-01: reports what keeps QEMU from writing the bitmap directory, unless an
- * overlap that does was found already.  A read error is not reported if the L1
- * table or the refcounts could not be read before: it may be the same one. */
+/* OVL-01: reports the structure that keeps QEMU from writing the bitmap
+ * directory, unless an overlap that does was found already.  A read error is
+ * not reported if the L1 table or the refcounts could not be read before: it
+ * may be the same one. */
 static void
 check_guard (Qcow2ClusterCheck *check)
 {
@@ -265,12 +267,12 @@ report_left_out (const Qcow2ClusterCheck *check)
   const Qcow2Subject subject = QCOW2_SUBJECT (QCOW2_PART_BITMAPS, "image");
 
   if (check->n_left_out > 0)
-    qcow2_findings_add (check->findings, &subject, QCOW2_RES_06,
-                        check->left_out, 0,
-                        "overlaps and refcounts of " QCOW2_U64_FORMAT
-                        " runs of clusters, first that which " QCOW2_HEX_FORMAT
-                        " refers to, were not examined: there are too many",
-                        check->n_left_out, check->left_out);
+    qcow2_findings_add (
+        check->findings, &subject, QCOW2_RES_06, check->first_left_out, 0,
+        "overlaps and refcounts of " QCOW2_U64_FORMAT
+        " runs of clusters, the first of which " QCOW2_HEX_FORMAT
+        " refers to, were not examined: there are too many",
+        check->n_left_out, check->first_left_out);
 }
 
 /* Checks the clusters that were added, and those of the structures, and adds

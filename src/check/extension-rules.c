@@ -180,7 +180,7 @@ check_crypto (const Context *c)
            size);
       return;
     }
-  if (c->e->n_decoded < 2)
+  if (!qcow2_extension_is_decoded (c->e))
     return; /* truncated by the file: EXT-15 */
 
   if (offset == 0 || offset % c->header->cluster_size != 0)
@@ -275,7 +275,7 @@ check_bitmaps (const Context *c)
 
   if (c->e->length != size)
     ADD (EXT_12, HEAD (length), "length %u is not %u", c->e->length, size);
-  if (c->e->n_decoded < 4)
+  if (!qcow2_extension_is_decoded (c->e))
     return; /* too short, or truncated by the file: EXT-15 */
 
   if (b->nb_bitmaps == 0)
@@ -424,7 +424,8 @@ qcow2_extension_check (const Qcow2Extension *extension,
                                    .bitmap = QCOW2_NO_INDEX } };
   const Context *c = &context;
 
-  if (extension->magic == QCOW2_EXTENSION_BITMAPS && extension->n_decoded == 4
+  if (extension->magic == QCOW2_EXTENSION_BITMAPS
+      && qcow2_extension_is_decoded (extension)
       && !qcow2_directory_ends_in_zeroes (source, header, &extension->bitmaps,
                                           &context.directory_ends_in_zeroes,
                                           error))

@@ -16,8 +16,8 @@ typedef struct
   const char *what; /* the structure that overlaps the directory, or NULL */
 } Guard;
 
-/* Returns OFFSET, a host offset, rounded up to a multiple of the cluster size;
- * at most 2^63. */
+/* Returns OFFSET, a host offset below 2^63, rounded up to a multiple of the
+ * cluster size. */
 static guint64
 round_up (const Guard *guard, guint64 offset)
 {
@@ -25,8 +25,7 @@ round_up (const Guard *guard, guint64 offset)
 }
 
 /* Records WHAT in GUARD if its SIZE bytes at host offset OFFSET share a
- * cluster with the directory, and no other structure was recorded before.  A
- * range that begins after 2^62 overlaps no directory. */
+ * cluster with the directory, and no other structure was recorded before. */
 static void
 check_range (Guard *guard, const char *what, guint64 offset, guint64 size)
 {

@@ -115,7 +115,7 @@ get_compressed_problems (const Qcow2Header *header,
     found |= QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_COMPRESSED_DATA_FILE);
   else if (mapping->subclusters != 0)
     found |= QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_COMPRESSED_SUBCLUSTERS);
-  if (mapping->offset >> QCOW2_COMPRESSED_OFFSET_END != 0)
+  if (qcow2_mapping_get_far_bits (mapping) != 0)
     found |= QCOW2_PROBLEM_BIT (QCOW2_PROBLEM_COMPRESSED_FAR);
   return found;
 }

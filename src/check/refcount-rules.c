@@ -113,8 +113,8 @@ fail (Qcow2RefcountCheck *check, GError *error)
 
 /* Passes the refcount blocks that are in the file to FUNC along with DATA, up
  * to the first entry of the refcount table that cannot be read.  FUNC does not
- * fail.  Unless END is NULL, adds findings about wrong entries, and notes in
- * END the blocks after the end of the file. */
+ * fail.  Adds findings about wrong entries, and notes in END the blocks after
+ * the end of the file. */
 void
 qcow2_refcount_check_walk_blocks (Qcow2RefcountCheck *check, Qcow2FileEnd *end,
                                   Qcow2ReferenceFunc func, gpointer data)
@@ -143,7 +143,7 @@ qcow2_refcount_check_walk_blocks (Qcow2RefcountCheck *check, Qcow2FileEnd *end,
       reference.pointer = h->refcount_table_offset + i * QCOW2_ENTRY_LENGTH;
       if (reference.offset != 0)
         func (&reference, data, NULL);
-      if (raw != reference.offset && end != NULL)
+      if (raw != reference.offset)
         report_bad_block (check, i, raw, reference.offset, end);
     }
 }

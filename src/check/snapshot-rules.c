@@ -4,8 +4,10 @@
 
 #include "check/snapshot-rules.h"
 
-/* The specification's minimum of extra data of a snapshot, in version 3. */
-#define MIN_EXTRA_DATA 16
+/* The specification's minimum of extra data of a snapshot, in version 3: the
+ * first two fields. */
+#define MIN_EXTRA_DATA                                                        \
+  QCOW2_AT (qcow2_snapshot_extra_record, Qcow2SnapshotExtra, icount)
 
 #define AT(member) QCOW2_AT (qcow2_snapshot_record, Qcow2SnapshotEntry, member)
 
@@ -145,8 +147,8 @@ qcow2_snapshot_check (const Qcow2Image *image, const Qcow2SnapshotL1 *l1,
                                byte_source_get_size (image->source)),
                           l1->extra_data_size,
                           "entry " QCOW2_U64_FORMAT
-                          " has %u bytes of extra data, less than 16",
-                          index, l1->extra_data_size);
+                          " has %u bytes of extra data, less than %u",
+                          index, l1->extra_data_size, MIN_EXTRA_DATA);
     }
   if (check_l1_table (image, l1, index, findings))
     n_corruptions++;

@@ -80,6 +80,8 @@ find_version_3 (const Qcow2TailCheck *check, guint64 start, gboolean *found,
 {
   const Qcow2Image *image = check->image;
   const guint at = QCOW2_AT (qcow2_header_record, Qcow2Header, refcount_order);
+  const guint length_at
+      = QCOW2_AT (qcow2_header_record, Qcow2Header, header_length);
   guint8 bytes[8]; /* refcount_order and the next field, header_length */
 
   *found = FALSE;
@@ -90,9 +92,7 @@ find_version_3 (const Qcow2TailCheck *check, guint64 start, gboolean *found,
                          qcow2_header_record.name, error))
     return FALSE;
 
-  const guint64 length = qcow2_load_be (
-      bytes + QCOW2_AT (qcow2_header_record, Qcow2Header, header_length) - at,
-      4);
+  const guint64 length = qcow2_load_be (bytes + (length_at - at), 4);
   *found = qcow2_load_be (bytes, 4) <= QCOW2_MAX_REFCOUNT_ORDER
            && length >= QCOW2_V3_HEADER_LENGTH
            && length <= QCOW2_KNOWN_HEADER_LENGTH && length % 8 == 0;

@@ -6,15 +6,15 @@
 
 /* The id prefixes of rules about structures that are found through header
  * extensions. */
-static const char *const extension_rules[]
+static const char *const by_extension[]
     = { "EXT-", "BEXT-", "BDIR-", "BTAB-", "CRYPT-", NULL };
 
 static gboolean
-is_about_extensions (const Qcow2Rule *rule)
+is_found_by_extension (const Qcow2Rule *rule)
 {
-  for (guint i = 0; extension_rules[i] != NULL; i++)
+  for (guint i = 0; by_extension[i] != NULL; i++)
     {
-      if (g_str_has_prefix (rule->id, extension_rules[i]))
+      if (g_str_has_prefix (rule->id, by_extension[i]))
         return TRUE;
     }
 
@@ -40,7 +40,7 @@ qcow2_image_get_excuse (const Qcow2Image *image, Qcow2RuleIndex rule,
 {
   const Qcow2Rule *row = &qcow2_rules[rule];
 
-  if (image->extensions_ignored && is_about_extensions (row))
+  if (image->extensions_ignored && is_found_by_extension (row))
     return QCOW2_EXCUSE_NO_EXTENSIONS;
   if (row->only_last && extension != image->bitmaps_index)
     return QCOW2_EXCUSE_OVERRIDDEN;
@@ -122,8 +122,8 @@ qcow2_image_get_obstacle (const Qcow2Image *image,
   return verdict.effect;
 }
 
-/* Returns whether FINDINGS of IMAGE contain a finding that makes QEMU refuse
- * the image, or leaves it open, except those of the row IGNORED. */
+/* Returns whether FINDINGS of IMAGE contain a finding that makes, or may make,
+ * QEMU refuse the image, except those of the row IGNORED. */
 gboolean
 qcow2_image_is_refused (const Qcow2Image *image, const Qcow2Findings *findings,
                         Qcow2RuleIndex ignored)

@@ -67,7 +67,8 @@ bitmap_chains_answer (Tool *tool, const Qcow2Chain *chain,
   return FALSE;
 }
 
-/* Stores entry INDEX of CHECKED, which each answer moves, in *BITMAP.  An
+/* Stores entry INDEX of CHECKED in *BITMAP.  Judging a chain moves CHECKED, so
+ * that each entry is searched for.  An
  * entry without a name ends the directory: it is the last one. */
 static Qcow2Next
 read_entry (const Qcow2CheckedDirectory *checked, guint64 index,
@@ -136,11 +137,12 @@ bitmap_chains_show (Tool *tool, const Qcow2Chain *chain,
   Qcow2CheckedDirectory *top
       = qcow2_bitmap_chain_open_directory (bitmaps, 0, error);
   g_auto (Qcow2Bitmap) bitmap = { 0 };
+  Qcow2BitmapChainVerdict verdict;
   Qcow2Next next;
 
   if (top == NULL
       || (selection->name != NULL
-          && !bitmap_chains_have_name (bitmaps, selection->name, error)))
+          && !judge_name (bitmaps, selection->name, &verdict, error)))
     return FALSE;
 
   emitter_begin (emitter, EMITTER_LIST, "chains", NULL);

@@ -348,8 +348,7 @@ get_reserved (const Qcow2Header *header, const Qcow2L2Entry *entry,
       = header->version >= 3 && !has_subclusters (header);
 
   if (entry->compressed != 0)
-    return mapping->offset >> QCOW2_COMPRESSED_OFFSET_END
-                                  << QCOW2_COMPRESSED_OFFSET_END;
+    return qcow2_mapping_get_far_bits (mapping);
 
   return entry->reserved_low | entry->reserved_high
          | (has_zero_bit ? 0 : entry->all_zeroes);

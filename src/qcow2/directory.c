@@ -85,7 +85,8 @@ end_in_head (Qcow2Directory *directory)
 {
   Qcow2Bitmap truncated = { .index = directory->index,
                             .file_offset = directory->pos,
-                            .truncated_by_file = TRUE };
+                            .truncated_by_file = TRUE,
+                            .result = QCOW2_BITMAP_RESULT_INIT };
 
   directory->state = QCOW2_DIRECTORY_HEAD_TRUNCATED;
   directory->truncated_by_file
@@ -262,7 +263,8 @@ is_no_entry (const Qcow2Directory *directory, const Qcow2Bitmap *bitmap)
           bitmap->bitmap_table_size == 0,
           (bitmap->flags & ~QCOW2_BITMAP_KNOWN_FLAGS) != 0,
           bitmap->type != QCOW2_BITMAP_DIRTY_TRACKING,
-          bitmap->granularity_bits < 9 || bitmap->granularity_bits > 31,
+          bitmap->granularity_bits < QCOW2_QEMU_MIN_GRANULARITY_BITS
+              || bitmap->granularity_bits > QCOW2_QEMU_MAX_GRANULARITY_BITS,
           bitmap->name_size == 0,
           bitmap->extra_data_size != 0 };
   guint n = 0;

@@ -148,7 +148,7 @@ apply_crypto (Qcow2Image *image, const Qcow2Extension *extension)
   image->has_crypto
       = image->has_crypto || qcow2_extension_is_complete (extension);
   image->crypto_located = extension->crypto.crypto_header_offset != 0;
-  if (extension->n_decoded < 2)
+  if (!qcow2_extension_is_decoded (extension))
     return;
 
   image->crypto = extension->crypto;

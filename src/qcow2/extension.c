@@ -98,6 +98,21 @@ qcow2_extension_get_data_fields (const Qcow2Extension *extension,
   return type->record->fields;
 }
 
+/* Returns whether EXTENSION has all fields that its type has. */
+gboolean
+qcow2_extension_is_decoded (const Qcow2Extension *extension)
+{
+  gconstpointer structure;
+  const Qcow2Field *fields
+      = qcow2_extension_get_data_fields (extension, &structure);
+  guint n = 0;
+
+  for (; fields != NULL && fields->name != NULL; fields++)
+    n += fields->stored ? 1 : 0;
+
+  return extension->n_decoded == n;
+}
+
 /* Returns whether the data of EXTENSION are complete. */
 gboolean
 qcow2_extension_is_complete (const Qcow2Extension *extension)

@@ -101,6 +101,7 @@ void qcow2_extension_decode_data (Qcow2Extension *extension);
 const Qcow2Field *
 qcow2_extension_get_data_fields (const Qcow2Extension *extension,
                                  gconstpointer *structure);
+gboolean qcow2_extension_is_decoded (const Qcow2Extension *extension);
 gboolean qcow2_extension_is_complete (const Qcow2Extension *extension);
 guint qcow2_extension_get_n_features (const Qcow2Extension *extension);
 void qcow2_extension_get_feature (const Qcow2Extension *extension, guint row,

@@ -11,6 +11,11 @@
 
 #define WHAT "header"
 
+#define AT(member) QCOW2_AT (qcow2_header_record, Qcow2Header, member)
+
+/* Magic and version, which tell whether the other fields can be read. */
+#define FRAMING_LENGTH AT (backing_file_offset)
+
 /* The longest backing file name that is shown, in bytes.  The specification
  * allows 1023. */
 #define MAX_BACKING_FILE_SIZE 65535
@@ -185,11 +190,11 @@ check_length (gsize len, gsize wanted, GError **error)
 
   /* The error is at the version field if the file truncates that field, and at
    * the end of the file otherwise. */
-  qcow2_set_rule_error (error, QCOW2_ERROR_TRUNCATED, "HDR-03",
-                        QCOW2_HEX_FORMAT
-                        ": " WHAT ": cut short: %" G_GSIZE_FORMAT
-                        " of %" G_GSIZE_FORMAT " bytes are there",
-                        len < 8 ? (guint64) 4 : (guint64) len, len, wanted);
+  qcow2_set_rule_error (
+      error, QCOW2_ERROR_TRUNCATED, "HDR-03",
+      QCOW2_HEX_FORMAT ": " WHAT ": cut short: %" G_GSIZE_FORMAT
+                       " of %" G_GSIZE_FORMAT " bytes are there",
+      len < FRAMING_LENGTH ? AT (version) : (guint64) len, len, wanted);
   return FALSE;
 }
 
@@ -227,10 +232,10 @@ qcow2_header_read (ByteSource *source, Qcow2Header *header, GError **error)
     return FALSE;
   if (!check_magic (bytes, len, error))
     return FALSE;
-  if (!check_length (len, 8, error))
+  if (!check_length (len, FRAMING_LENGTH, error))
     return FALSE;
 
-  qcow2_record_decode (&qcow2_header_record, bytes, 8, &h);
+  qcow2_record_decode (&qcow2_header_record, bytes, FRAMING_LENGTH, &h);
   const gsize wanted
       = h.version == 2 ? QCOW2_V2_HEADER_LENGTH : QCOW2_V3_HEADER_LENGTH;
   if (!check_version (h.version, error) || !check_length (len, wanted, error))

@@ -6,7 +6,8 @@
 
 #define NAME "L2 table"
 
-#define EXTENDED_ENTRY_LENGTH 16
+/* An entry and a subcluster bitmap. */
+#define EXTENDED_ENTRY_LENGTH (2 * QCOW2_ENTRY_LENGTH)
 
 /* The unit of the length of compressed data. */
 #define SECTOR_SIZE 512
@@ -20,8 +21,19 @@ enum
   OFFSET,
   COMPRESSED,
   ALL_ZEROES,
-  SECTORS = ALL_ZEROES, /* if the cluster is compressed */
   COPIED
+};
+
+enum
+{
+  COMPRESSED_OFFSET,
+  COMPRESSED_SECTORS
+};
+
+enum
+{
+  ALLOCATED,
+  ZEROES
 };
 
 /* qcow2 spec, standard cluster descriptor. */
@@ -49,10 +61,11 @@ const Qcow2Record qcow2_l2_entry_record
   {                                                                           \
     .name = NAME,                                                             \
     .fields = (const Qcow2Field[]){                                           \
-      [OFFSET] = C (offset, QCOW2_HEX, 0, 70 - (bits)),                       \
-      [COMPRESSED] = C (compressed, QCOW2_BOOL, 62, 1),                       \
-      [SECTORS] = C (additional_sectors, QCOW2_DEC, 70 - (bits), (bits) - 8), \
-      [COPIED] = C (copied, QCOW2_BOOL, 63, 1),                               \
+      [COMPRESSED_OFFSET] = C (offset, QCOW2_HEX, 0, 70 - (bits)),            \
+      [COMPRESSED_SECTORS]                                                    \
+      = C (additional_sectors, QCOW2_DEC, 70 - (bits), (bits) - 8),           \
+      C (compressed, QCOW2_BOOL, 62, 1),                                      \
+      C (copied, QCOW2_BOOL, 63, 1),                                          \
       QCOW2_FIELD_END                                                         \
     },                                                                        \
     .packed_size = QCOW2_ENTRY_LENGTH                                         \
@@ -76,7 +89,9 @@ G_STATIC_ASSERT (G_N_ELEMENTS (compressed_records)
 
 /* qcow2 spec, extended L2 entries. */
 static const Qcow2Field subcluster_fields[]
-    = { B (allocated, 0), B (zeroes, QCOW2_N_SUBCLUSTERS), QCOW2_FIELD_END };
+    = { [ALLOCATED] = B (allocated, 0),
+        [ZEROES] = B (zeroes, QCOW2_N_SUBCLUSTERS),
+        QCOW2_FIELD_END };
 
 const Qcow2Record qcow2_subcluster_bitmap_record = {
   .name = NAME, .fields = subcluster_fields, .packed_size = QCOW2_ENTRY_LENGTH
@@ -115,10 +130,12 @@ static void
 decode_compressed (const Qcow2Header *header, Qcow2Mapping *mapping)
 {
   const Qcow2Field *rows = qcow2_l2_get_compressed_record (header)->fields;
-  const guint64 more = qcow2_field_unpack (&rows[SECTORS], mapping->raw);
+  const guint64 more
+      = qcow2_field_unpack (&rows[COMPRESSED_SECTORS], mapping->raw);
 
   mapping->type = QCOW2_CLUSTER_COMPRESSED;
-  mapping->offset = qcow2_field_unpack (&rows[OFFSET], mapping->raw);
+  mapping->offset
+      = qcow2_field_unpack (&rows[COMPRESSED_OFFSET], mapping->raw);
   mapping->length = (more + 1) * SECTOR_SIZE - mapping->offset % SECTOR_SIZE;
 }
 
@@ -170,12 +187,22 @@ qcow2_l2_decode (const Qcow2Header *header, const guint8 *bytes,
     }
 }
 
+/* Returns the bits of the offset of MAPPING, which is compressed, that must be
+ * 0: those after the last one of an offset that is not compressed. */
+guint64
+qcow2_mapping_get_far_bits (const Qcow2Mapping *mapping)
+{
+  const guint end = fields[OFFSET].first_bit + fields[OFFSET].n_bits;
+
+  return mapping->offset >> end << end;
+}
+
 /* Returns the subclusters that have data, as a mask, of a MAPPING that is not
  * compressed. */
 guint32
 qcow2_mapping_get_allocated (const Qcow2Mapping *mapping)
 {
-  return (guint32) qcow2_field_unpack (&subcluster_fields[0],
+  return (guint32) qcow2_field_unpack (&subcluster_fields[ALLOCATED],
                                        mapping->subclusters);
 }
 
@@ -184,7 +211,7 @@ qcow2_mapping_get_allocated (const Qcow2Mapping *mapping)
 guint32
 qcow2_mapping_get_zeroes (const Qcow2Mapping *mapping)
 {
-  return (guint32) qcow2_field_unpack (&subcluster_fields[1],
+  return (guint32) qcow2_field_unpack (&subcluster_fields[ZEROES],
                                        mapping->subclusters);
 }
 

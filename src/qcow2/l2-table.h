@@ -42,9 +42,6 @@ typedef struct
   guint64 copied;             /* reserved */
 } Qcow2CompressedEntry;
 
-/* Bits of the offset of compressed data from this one on must be 0. */
-#define QCOW2_COMPRESSED_OFFSET_END 56
-
 /* The second half of an extended entry, with a bit for each subcluster. */
 typedef struct
 {
@@ -75,6 +72,7 @@ void qcow2_l2_decode (const Qcow2Header *header, const guint8 *bytes,
 gboolean qcow2_mapping_is_outside (const Qcow2Mapping *mapping,
                                    const Qcow2Header *header,
                                    guint64 file_size);
+guint64 qcow2_mapping_get_far_bits (const Qcow2Mapping *mapping);
 guint32 qcow2_mapping_get_allocated (const Qcow2Mapping *mapping);
 guint32 qcow2_mapping_get_zeroes (const Qcow2Mapping *mapping);
 

@@ -61,7 +61,7 @@ qcow2_luks_is_located (const Qcow2Extension *extension,
   return extension->magic == QCOW2_EXTENSION_CRYPTO
          && extension->length
                 == qcow2_record_get_size (&qcow2_crypto_extension_record)
-         && extension->n_decoded == 2
+         && qcow2_extension_is_decoded (extension)
          && header->crypt_method == QCOW2_CRYPT_LUKS && offset != 0
          && offset % header->cluster_size == 0
          && offset <= QCOW2_QEMU_MAX_LENGTH - QCOW2_LUKS_LENGTH

@@ -828,7 +828,7 @@ get_most_checked (const Run *run)
 {
   const guint64 size = MIN (run->file_size, MAX_CHECKED);
 
-  return (16 + 8 * run->result->n_bitmaps) * size;
+  return (8 + 4 * run->result->n_bitmaps) * size;
 }
 
 /* Asserts that the check and the judgement of the opening alone come to the

@@ -1305,6 +1305,7 @@ test_many (void)
   g_autofree char *sorted = join_findings (words);
   assert_clusters (&c, sorted);
 
+  g_assert_cmpuint (c.summary.enabled + c.summary.disabled, ==, 1);
   /* The table was read once. */
   g_assert_cmpuint (checked_get_source (&c)->n_bytes, <, N_LARGE * 8 * 3 / 2);
 }
@@ -1393,13 +1394,14 @@ test_too_many (void)
       (guint) (data + 2) * CLUSTER,
       LARGE_TABLE * CLUSTER + QCOW2_CLUSTER_LIST_DATA_RUNS * 8);
   assert_clusters (&c, expected);
-  find_message (&c, "overlaps and refcounts of 11 runs of clusters, first "
-                    "that which 0x429000 refers to, were not examined: there "
+  find_message (&c, "overlaps and refcounts of 11 runs of clusters, the first "
+                    "of which 0x429000 refers to, were not examined: there "
                     "are too many");
 }
 
-/* A run that does not fit may be one of a structure, too.  All entries of the
- * refcount table refer to the same block. */
+/* A run that does not fit may be a refcount block, but no other structure.
+ * All entries of the refcount table refer to the same block, and the L1 table
+ * is where the directory is. */
 static void
 test_too_many_structures (void)
 {
@@ -1410,6 +1412,7 @@ test_too_many_structures (void)
   guint64 offset = 0;
 
   put_large_bitmap (image, 0, LARGE_TABLE, 1);
+  image_put_be (image, 40, 8, LARGE_DIRECTORY * CLUSTER);
   image_put_be (image, 48, 8, table * CLUSTER);
   image_put_be (image, 56, 4, n_blocks * 8 / CLUSTER);
   for (guint64 i = 0; i < n_blocks; i++)
@@ -1418,8 +1421,11 @@ test_too_many_structures (void)
 
   check_large (&c, image);
   g_assert_cmpuint (count_unexamined (&c, &offset), ==, 1);
-  /* The table of the bitmap is in the list as well. */
-  g_assert_cmpuint (offset, ==, table * CLUSTER + (n_blocks - 1) * 8);
+  /* The table of the bitmap, the header, the L1 table, the refcount table and
+   * the directory are in the list as well. */
+  g_assert_cmpuint (offset, ==, table * CLUSTER + (n_blocks - 5) * 8);
+  find_message (&c, "0x200 bytes at 0x28e00 belong to the L1 table (by 0x28) "
+                    "as well as to the bitmap directory (by 0x80)");
 }
 
 /* At most 2^26 refcounts are examined: as many as the first table has
