@@ -229,8 +229,8 @@ check_entries (Qcow2BitmapChecker *checker, const Qcow2Bitmap *bitmap,
     }
 }
 
-/* Copies the counts in RESULT to BITMAP and sets its size on disk, if the
- * whole table was examined. */
+/* Copies to BITMAP what RESULT says about its table: the counts, and the size
+ * on disk, only if the whole table was examined. */
 static void
 take_counts (const Qcow2Header *header, const TableResult *result,
              Qcow2Bitmap *bitmap)
@@ -241,6 +241,9 @@ take_counts (const Qcow2Header *header, const TableResult *result,
       = qcow2_header_size_to_clusters (header, table_bytes)
         + result->counts.serialized;
 
+  bitmap->result.is_table_refused
+      = result->broken != QCOW2_NO_RULE
+        && qcow2_rules[result->broken].effect == QCOW2_EFFECT_AT_LOAD;
   if (!result->complete || bitmap->name == NULL)
     return;
 

@@ -154,6 +154,7 @@ qcow2_cluster_check_note_table (Qcow2ClusterCheck *check,
       = (Qcow2BitmapTable){ .offset = bitmap->bitmap_table_offset,
                             .pointer = bitmap->file_offset,
                             .n = bitmap->bitmap_table_size,
+                            .is_refused = bitmap->result.is_table_refused,
                             .has_data
                             = !bitmap->result.has_counts
                               || bitmap->result.counts.serialized > 0 };

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "qcow2/arithmetic.h"
+#include "qcow2/luks.h"
 
 /* Returns the sector at which the key material of slot I ends in QEMU, whose
  * products and sums wrap around at 32 bits.  A slot whose number of stripes is
@@ -67,14 +68,20 @@ refuse_slot (const Qcow2Luks *luks, guint i)
                  "Keyslots %u and %u are overlapping in the header", i, other);
 }
 
-/* Returns QEMU's message about the first key slot of LUKS that it refuses, or
- * NULL if there is none. */
+/* Returns QEMU's message about the first key slot of the LUKS header of IMAGE
+ * that it refuses, or NULL if there is none or the header cannot be read. */
 GBytes *
-qcow2_luks_slots_get_refusal (const Qcow2Luks *luks)
+qcow2_image_get_slots_refusal (const Qcow2Image *image)
 {
+  Qcow2Luks luks;
+
+  if (!qcow2_luks_read (image->source, image->crypto.crypto_header_offset,
+                        &luks, NULL))
+    return NULL;
+
   for (guint i = 0; i < QCOW2_LUKS_N_SLOTS; i++)
     {
-      char *message = refuse_slot (luks, i);
+      char *message = refuse_slot (&luks, i);
 
       if (message != NULL)
         return g_bytes_new_take (message, strlen (message));

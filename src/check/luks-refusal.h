@@ -3,10 +3,10 @@
 
 #pragma once
 
-#include "qcow2/luks.h"
+#include "qcow2/image.h"
 
 G_BEGIN_DECLS
 
-GBytes *qcow2_luks_slots_get_refusal (const Qcow2Luks *luks);
+GBytes *qcow2_image_get_slots_refusal (const Qcow2Image *image);
 
 G_END_DECLS

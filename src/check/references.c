@@ -9,7 +9,8 @@
 #include "qcow2/refcount.h"
 #include "qcow2/table.h"
 
-/* The most bytes of L1 tables that are read, in all walks together. */
+/* The most bytes of L1 tables of snapshots that are read, in all walks
+ * together. */
 #define MAX_L1_BYTES G_GUINT64_CONSTANT (0x100000000)
 
 /* The most clusters of tables of bitmaps, and of L1 tables of snapshots, that
@@ -57,6 +58,36 @@ void
 qcow2_references_set_tables (Qcow2References *references, GArray *tables)
 {
   references->bitmap_tables = g_array_ref (tables);
+}
+
+/* Returns whether QEMU counts bitmaps: only if the bitmaps bit vouches for
+ * them. */
+static gboolean
+counts_bitmaps (const Qcow2References *references)
+{
+  const Qcow2Image *image = references->image;
+
+  return image->has_bitmaps && !image->extensions_ignored
+         && image->bitmaps.nb_bitmaps > 0 && references->directory != NULL
+         && qcow2_header_bitmaps_are_consistent (&image->header);
+}
+
+/* Returns whether QEMU does not load one of the tables that it counts, and
+ * ends its check there.  (QEMU, block/qcow2-bitmap.c:
+ * qcow2_check_bitmaps_refcounts.) */
+gboolean
+qcow2_references_have_refused_table (const Qcow2References *references)
+{
+  const GArray *tables = references->bitmap_tables;
+
+  for (guint i = 0;
+       counts_bitmaps (references) && tables != NULL && i < tables->len; i++)
+    {
+      if (g_array_index (tables, Qcow2BitmapTable, i).is_refused)
+        return TRUE;
+    }
+
+  return FALSE;
 }
 
 /* Returns whether a walk was incomplete because of the limits on its work. */
@@ -206,9 +237,9 @@ find_bitmap_tables (Qcow2References *references, GError **error)
   return TRUE;
 }
 
-/* Walks over the directory, the tables and the data of bitmaps.  QEMU counts
- * them only if the bitmaps bit vouches for them.  *CLUSTERS_LEFT is the number
- * of clusters of tables that may still be passed. */
+/* Walks over the directory, the tables and the data of bitmaps, if QEMU counts
+ * them.  *CLUSTERS_LEFT is the number of clusters of tables that may still be
+ * passed. */
 static gboolean
 walk_bitmaps (Qcow2References *references, guint64 *clusters_left,
               Qcow2ReferenceFunc func, gpointer data, GError **error)
@@ -226,9 +257,7 @@ walk_bitmaps (Qcow2References *references, guint64 *clusters_left,
           .index = QCOW2_NO_INDEX };
   guint64 entries_left = QCOW2_MAX_TABLE_ENTRIES;
 
-  if (!image->has_bitmaps || image->extensions_ignored
-      || image->bitmaps.nb_bitmaps == 0 || references->directory == NULL
-      || !qcow2_header_bitmaps_are_consistent (&image->header))
+  if (!counts_bitmaps (references))
     return TRUE;
   if (!func (&directory, data, error)
       || !find_bitmap_tables (references, error))
@@ -281,7 +310,8 @@ qcow2_references_walk_structures (Qcow2References *references,
       .pointer = HEADER_AT (refcount_table_offset) },
     { .owner = QCOW2_OWNER_CRYPTO_HEADER,
       .offset = image->crypto.crypto_header_offset,
-      .size = image->crypto.crypto_header_length,
+      .size
+      = image->extensions_ignored ? 0 : image->crypto.crypto_header_length,
       .pointer = image->crypto_offset },
   };
 
@@ -360,22 +390,42 @@ pass_entry (guint64 raw, guint64 pointer, gpointer data, GError **error)
                                                     : QCOW2_NEXT_FAILED;
 }
 
+/* Takes the bytes of all L1 tables of snapshots from those that may still be
+ * read.  Returns FALSE, and takes none, if they are too many: thousands of
+ * snapshots may have the same large table. */
+static gboolean
+take_snapshots (Qcow2References *references)
+{
+  const GArray *l1_tables = references->snapshots->l1_tables;
+  guint64 bytes = 0;
+
+  for (guint i = 0; l1_tables != NULL && i < l1_tables->len; i++)
+    {
+      const Qcow2SnapshotL1 *l1
+          = &g_array_index (l1_tables, Qcow2SnapshotL1, i);
+
+      if (is_usable (references, l1))
+        bytes += (guint64) l1->size * QCOW2_ENTRY_LENGTH;
+    }
+
+  if (bytes > references->l1_bytes_left)
+    {
+      references->are_too_many = TRUE;
+      return FALSE;
+    }
+
+  references->l1_bytes_left -= bytes;
+  return TRUE;
+}
+
 /* Walks over the SIZE entries of an L1 table. */
 static gboolean
 walk_l1_table (Qcow2References *references, Walk *walk, guint64 size,
                GError **error)
 {
-  const guint64 bytes = size * QCOW2_ENTRY_LENGTH;
-
-  if (bytes > references->l1_bytes_left)
-    {
-      references->are_too_many = TRUE;
-      return TRUE;
-    }
-
-  references->l1_bytes_left -= bytes;
-  return qcow2_offsets_walk (references->image->source, walk->start, bytes,
-                             G_MAXUINT64, pass_entry, walk, error);
+  return qcow2_offsets_walk (references->image->source, walk->start,
+                             size * QCOW2_ENTRY_LENGTH, G_MAXUINT64,
+                             pass_entry, walk, error);
 }
 
 /* Passes the entries of all L1 tables that are not 0 to FUNC along with DATA:
@@ -397,6 +447,8 @@ qcow2_references_walk_l1_tables (Qcow2References *references,
   if ((guint64) h->l1_size * QCOW2_ENTRY_LENGTH <= QCOW2_MAX_L1_BYTES
       && !walk_l1_table (references, &walk, h->l1_size, error))
     return FALSE;
+  if (!take_snapshots (references))
+    return TRUE;
 
   for (guint i = 0; l1_tables != NULL && i < l1_tables->len; i++)
     {

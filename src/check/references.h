@@ -14,10 +14,11 @@ G_BEGIN_DECLS
 /* The table of a bitmap. */
 typedef struct
 {
-  guint64 offset;    /* host */
-  guint64 pointer;   /* host offset of the directory entry */
-  guint32 n;         /* entries */
-  gboolean has_data; /* entries may refer to data */
+  guint64 offset;      /* host */
+  guint64 pointer;     /* host offset of the directory entry */
+  guint32 n;           /* entries */
+  gboolean has_data;   /* entries may refer to data */
+  gboolean is_refused; /* QEMU does not load it */
 } Qcow2BitmapTable;
 
 /* An entry of an L1 table that is not 0. */
@@ -41,6 +42,8 @@ typedef struct Qcow2References Qcow2References;
 Qcow2References *qcow2_references_new (const Qcow2Image *image,
                                        Qcow2Directory *directory,
                                        const Qcow2SnapshotTable *snapshots);
+gboolean
+qcow2_references_have_refused_table (const Qcow2References *references);
 void qcow2_references_set_tables (Qcow2References *references, GArray *tables);
 gboolean qcow2_references_are_too_many (const Qcow2References *references);
 gboolean qcow2_references_walk_structures (Qcow2References *references,

@@ -4,6 +4,7 @@
 
 #include "check/refusal-order.h"
 
+#include "check/luks-refusal.h"
 #include "check/verdict.h"
 
 /* The steps in which QEMU opens an image. */
@@ -164,11 +165,27 @@ is_earlier (Rank a, Rank b)
   return a.item != b.item ? a.item < b.item : a.place < b.place;
 }
 
+/* Returns whether RULE is about a key slot, and QEMU accepts all slots of
+ * IMAGE: it computes with 32 bits, and what is too large may seem to fit. */
+static gboolean
+is_slot_accepted (const Qcow2Image *image, Qcow2RuleIndex rule)
+{
+  const guint place = find_place (STEP_EXTENSIONS, rule);
+
+  if (place < find_place (STEP_EXTENSIONS, QCOW2_CRYPT_10)
+      || place > find_place (STEP_EXTENSIONS, QCOW2_CRYPT_14))
+    return FALSE;
+
+  g_autoptr (GBytes) message = qcow2_image_get_slots_refusal (image);
+  return message == NULL;
+}
+
 /* Returns whether QEMU encounters FINDING and refuses IMAGE because of it. */
 gboolean
 qcow2_finding_refuses (const Qcow2Finding *finding, const Qcow2Image *image)
 {
   return qcow2_rules[finding->index].effect >= QCOW2_EFFECT_REFUSED
+         && !is_slot_accepted (image, finding->index)
          && qcow2_image_get_excuse (image, finding->index,
                                     !finding->subject.in_use,
                                     finding->subject.extension)

@@ -304,18 +304,6 @@ append_filled_in (GString *out, const char *text, const Context *c)
     }
 }
 
-/* Returns QEMU's message about the key slots, or NULL if it accepts them. */
-static GBytes *
-get_slots_message (const Context *c)
-{
-  Qcow2Luks luks;
-
-  return qcow2_luks_read (c->image->source,
-                          c->image->crypto.crypto_header_offset, &luks, NULL)
-             ? qcow2_luks_slots_get_refusal (&luks)
-             : NULL;
-}
-
 /* Returns QEMU's message about the finding of C, with bytes from the image as
  * they are, or what this program says about it if that is not known. */
 static GBytes *
@@ -327,7 +315,7 @@ make_message (const Context *c)
   if (qcow2_finding_is_about_entries (finding))
     message = qcow2_entries_get_refusal (c->image);
   else if (qcow2_rule_is_after_slots (finding->index))
-    message = get_slots_message (c);
+    message = qcow2_image_get_slots_refusal (c->image);
   if (message != NULL)
     return message;
 

@@ -37,11 +37,13 @@ count_structure (const Qcow2Reference *reference, gpointer data,
 {
   Check *check = data;
 
-  /* QEMU takes offsets and sizes for signed numbers: it ignores a negative
-   * size, and fails with a negative offset. */
+  /* QEMU takes sizes for signed numbers, and ignores a negative one.  It fails
+   * to read anything that ends after the largest file. */
   if (reference->size > G_MAXINT64)
     return TRUE;
-  if (reference->size > 0 && reference->offset > QCOW2_QEMU_MAX_LENGTH)
+  if (reference->size > 0
+      && (reference->offset > QCOW2_QEMU_MAX_LENGTH
+          || reference->size > QCOW2_QEMU_MAX_LENGTH - reference->offset))
     check->is_aborted = TRUE;
   else if (!qcow2_census_add (check->mapping.census, reference->offset,
                               reference->size, 1)
@@ -440,6 +442,7 @@ qcow2_whole_image_check (const Qcow2Image *image, Qcow2Findings *findings,
   qcow2_mapping_check_init (&check.mapping, image, census, owners, window);
 
   *numbers = (Qcow2CheckNumbers){ 0 };
+  check.is_aborted = qcow2_references_have_refused_table (references);
   check_snapshots (&check, numbers);
   check_parts (&check, numbers);
   if (check.mapping.needed > 0)

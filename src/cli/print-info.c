@@ -60,6 +60,26 @@ has_bitmaps (const Qcow2Image *image)
          && qcow2_header_bitmaps_are_consistent (&image->header);
 }
 
+/* Reads the name of BITMAP of IMAGE, which the file truncates, as far as it
+ * goes: QEMU reads zeroes for the rest. */
+static gboolean
+read_truncated_name (const Qcow2Image *image, Qcow2Bitmap *bitmap,
+                     GError **error)
+{
+  const guint64 start = bitmap->file_offset + QCOW2_BITMAP_HEAD_LENGTH
+                        + bitmap->extra_data_size;
+  const guint64 size = byte_source_get_size (image->source);
+  const gsize len = (gsize) MIN (bitmap->name_size, size - MIN (start, size));
+  guint8 name[G_MAXUINT16];
+
+  if (!byte_source_read (image->source, start, name, len,
+                         qcow2_bitmap_record.name, error))
+    return FALSE;
+
+  bitmap->name = g_bytes_new (name, len);
+  return TRUE;
+}
+
 /* Prints the bitmaps of the image of JOB. */
 static gboolean
 print_bitmaps (Tool *tool, const InfoJob *job, Info *info, GError **error)
@@ -79,6 +99,9 @@ print_bitmaps (Tool *tool, const InfoJob *job, Info *info, GError **error)
          == QCOW2_NEXT_ITEM)
     {
       qcow2_bitmap_checker_check_entry (checker, &bitmap);
+      if (bitmap.name == NULL && bitmap.truncated_by_file
+          && !read_truncated_name (job->image, &bitmap, error))
+        return FALSE;
       info_add_bitmap (info, &bitmap);
       if (!tool_flush (tool, error))
         return FALSE;

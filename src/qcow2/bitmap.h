@@ -61,6 +61,8 @@ typedef struct
   gboolean has_writer; /* in use, and a writer has the image open */
   guint32 usable;      /* gboolean: sound, in an image that QEMU opens */
 
+  gboolean is_table_refused; /* QEMU does not load the table, for what is in
+                                it */
   gboolean has_counts; /* COUNTS are known: the whole table was examined */
   Qcow2TableCounts counts;
   guint64 disk_bytes;  /* size of table and data clusters, or QCOW2_ABSENT */

@@ -264,9 +264,10 @@ read_alike (Qcow2Refcounts *refcounts, guint64 block, guint64 index, guint64 n,
 /* Stores in *REFCOUNT the refcount of CLUSTER, a cluster number.  Stores in
  * *N_ALIKE how many of the N_CLUSTERS clusters from CLUSTER on are known to
  * have the same refcount; more of them may have it.  Clusters without a
- * refcount block have the refcount 0.  So have those whose block is not at the
- * start of a cluster; unless IS_READABLE is NULL, stores FALSE there for them,
- * and TRUE for others.  Fails with QCOW2_ERROR_READ. */
+ * refcount block have the refcount 0.  So have those whose block QEMU does not
+ * read: it is not at the start of a cluster, or ends after the largest file.
+ * Unless IS_READABLE is NULL, stores FALSE there for them, and TRUE for
+ * others.  Fails with QCOW2_ERROR_READ. */
 gboolean
 qcow2_refcounts_get (Qcow2Refcounts *refcounts, guint64 cluster,
                      guint64 n_clusters, guint64 *refcount, guint64 *n_alike,
@@ -288,13 +289,15 @@ qcow2_refcounts_get (Qcow2Refcounts *refcounts, guint64 cluster,
   if (!read_entry (refcounts, index, &entry, error))
     return FALSE;
 
-  const gboolean is_aligned = entry.offset % refcounts->cluster_size == 0;
-  if (entry.offset != 0 && is_aligned)
+  const gboolean is_block
+      = entry.offset % refcounts->cluster_size == 0
+        && entry.offset <= QCOW2_QEMU_MAX_LENGTH - refcounts->cluster_size;
+  if (entry.offset != 0 && is_block)
     return read_alike (refcounts, entry.offset, cluster % covers, n, refcount,
                        n_alike, error);
 
   if (is_readable != NULL)
-    *is_readable = is_aligned;
+    *is_readable = is_block;
   *refcount = 0;
   *n_alike = n;
   return TRUE;

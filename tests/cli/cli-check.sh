@@ -850,6 +850,38 @@ patch 8 0000000000000004
 tool check --field=leaks "$image"
 check '--field: leaks of bitmaps that QEMU does not read' \
   test "$status.$(cat "$out")" = 2.4
+copy luks ignored-crypto-header
+patch 8 0000000000000068
+patch 32 00000000
+tool check --field=corruptions --field=leaks -0 "$image"
+check '--field: a crypto header that QEMU does not read' \
+  test "$status.$(tr '\0' ' ' < "$out")" = '2.0 32 '
+copy two-bitmaps refcount-block-too-far
+patch 0x10000 7fffffffc0000000
+tool check --field=corruptions --field=check-errors -0 "$image"
+check '--field: a refcount block that ends after the largest file' \
+  test "$status.$(tr '\0' ' ' < "$out")" = '2.1 45 '
+
+# aborted NAME COPY OFFSET HEX: qemu-img check does not get to its end.
+aborted ()
+{
+  copy "$1" "$2"
+  patch "$3" "$4"
+  tool check --field=corruptions "$image"
+  expect_refusal "--field: $2: no number" 2 \
+    "*there is no value for 'corruptions'"
+}
+
+image flags-in-use
+tool bitmaps --name=bm0 --field=bitmap_table_offset "$image"
+table=$(cat "$out")
+aborted flags-in-use table-entry-reserved "$table" 0000000000000002
+aborted flags-in-use table-entry-unaligned "$table" 0000000000000200
+image snapshot
+tool header --field=snapshots_offset "$image"
+snapshots=$(cat "$out")
+aborted snapshot l1-too-far "$snapshots" 7fffffffc0000000
+aborted snapshot l1-ends-too-far "$snapshots" 7fffffffbfff000000002001
 image table-offset-wraps
 tool check --field leaks "$image"
 expect_refusal '--field: QEMU refuses the image' 2 \

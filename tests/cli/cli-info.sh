@@ -272,6 +272,19 @@ END
 check 'a backing file in the same folder' grep -qxF 'backing file: :/.:/.:/' \
   "$out"
 
+# The file ends with the second letter of a bitmap's name.
+copy two-bitmaps name-cut
+tool bitmaps --index=1 --field=file_offset "$image"
+truncate -s $(($(cat "$out") + 26)) "$image"
+tool info --output=json "$image"
+check 'a bitmap whose name the file cuts' grep -q '"name": "bm"' "$out"
+if command -v qemu-img > /dev/null; then
+  qemu-img info -U -f qcow2 --output=json "$image" > "$tmp/qemu.out"
+  check 'QEMU cuts it as well' grep -q '"name": "bm"' "$tmp/qemu.out"
+else
+  skip 'QEMU cuts it as well' 'qemu-img is not installed'
+fi
+
 # A name in the header, where none belongs: QEMU opens that file.
 copy no-extensions hidden-name
 cp "$image" "$tmp/base"
@@ -469,6 +482,13 @@ refused mode-before-cipher 0x40008 "58${zeroes:0:62}78747300" \
   "Unexpected cipher mode string format 'xts'"
 refused cipher-before-hash 0x4006c 00000000 \
   "Algorithm 'aes' with key size 0 bytes not supported"
+
+# With 32 bits, the key material of this size ends before the payload.
+copy luks luks-mode-xts
+patch 0x4002b 00
+base=luks-mode-xts
+refused key-size-wraps 0x4006c 80000010 \
+  "Unexpected cipher mode string format 'xts'"
 
 # The size comes before the L1 table, and the encryption method after it.
 base='two-bitmaps'
