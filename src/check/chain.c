@@ -150,6 +150,7 @@ static void
 add_named (Qcow2Chain *chain, const Qcow2LayerName *name, const char *format)
 {
   const gboolean is_file = name->place == QCOW2_LAYER_FILE;
+  const gboolean is_held = chain->root >= 0;
   Qcow2Layer *layer = add_layer (chain, is_file ? name->path : name->full);
 
   layer->format = g_strdup (format != NULL ? format : name->format);
@@ -160,8 +161,11 @@ add_named (Qcow2Chain *chain, const Qcow2LayerName *name, const char *format)
                  QCOW2_MAX_LAYERS);
   else if (!is_file)
     g_set_error (&layer->error, QCOW2_ERROR,
-                 chain->root >= 0 ? QCOW2_ERROR_REFUSED : QCOW2_ERROR_OPEN,
+                 is_held ? QCOW2_ERROR_REFUSED : QCOW2_ERROR_OPEN,
                  "not opened: %s", get_reason (name->place));
+  else if (is_held && qcow2_layer_name_has_protocol (name))
+    g_set_error_literal (&layer->error, QCOW2_ERROR, QCOW2_ERROR_REFUSED,
+                         "not opened: its name has a protocol");
   else
     layer->source
         = byte_source_open_named (layer->filename, chain->root, &layer->error);

@@ -159,19 +159,42 @@ qcow2_image_has_damage_in_use (const Qcow2Image *image,
   return FALSE;
 }
 
-/* Returns whether FINDINGS has damage because of which QEMU may take clusters
- * in use for leaked. */
-gboolean
-qcow2_findings_hide_references (const Qcow2Findings *findings)
+static gboolean
+is_about_snapshots (const Qcow2Rule *rule)
+{
+  return g_str_equal (rule->id, "HDR-19")
+         || g_str_has_prefix (rule->id, "SNAP-");
+}
+
+static gboolean
+hide_references (const Qcow2Findings *findings, gboolean with_snapshots)
 {
   for (guint i = 0; i < QCOW2_N_RULES; i++)
     {
-      if (qcow2_rules[i].hides_references
+      const Qcow2Rule *rule = &qcow2_rules[i];
+
+      if (rule->hides_references
+          && (with_snapshots || !is_about_snapshots (rule))
           && qcow2_findings_get_use (findings, i)->n > 0)
         return TRUE;
     }
 
   return FALSE;
+}
+
+/* Returns whether FINDINGS has damage because of which QEMU may take clusters
+ * in use for leaked. */
+gboolean
+qcow2_findings_hide_references (const Qcow2Findings *findings)
+{
+  return hide_references (findings, TRUE);
+}
+
+/* Returns whether FINDINGS has such damage outside the snapshots. */
+gboolean
+qcow2_findings_hide_references_of_disk (const Qcow2Findings *findings)
+{
+  return hide_references (findings, FALSE);
 }
 
 /* Returns whether FINDINGS says that clusters are missing at the end of the

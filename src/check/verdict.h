@@ -44,6 +44,8 @@ Qcow2Effect qcow2_image_get_obstacle (const Qcow2Image *image,
 gboolean qcow2_image_has_damage_in_use (const Qcow2Image *image,
                                         const Qcow2Findings *findings);
 gboolean qcow2_findings_hide_references (const Qcow2Findings *findings);
+gboolean
+qcow2_findings_hide_references_of_disk (const Qcow2Findings *findings);
 gboolean qcow2_file_is_truncated (const Qcow2Findings *findings);
 gboolean qcow2_image_may_lose_snapshots (const Qcow2Image *image);
 

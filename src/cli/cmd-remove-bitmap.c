@@ -114,10 +114,19 @@ say_what_is_left (Tool *tool G_GNUC_UNUSED, EditWork *work, gpointer data,
   const gboolean is_leaked = removal->is_vouched || removal->n_remaining == 0;
   const gboolean loses_snapshots
       = after != NULL && qcow2_image_may_lose_snapshots (after);
+  const gboolean is_dirty
+      = after != NULL
+        && (after->header.incompatible_features & QCOW2_INCOMPATIBLE_DIRTY)
+               != 0;
 
   if (request->selection.index.given)
     say_remaining (work, removal);
-  if (is_leaked && loses_snapshots)
+  if (is_leaked && is_dirty)
+    edit_work_say (work, "the clusters of the bitmap are leaked now: QEMU "
+                         "frees them when it repairs the image, which is "
+                         "dirty; do not run 'qemu-img check -r leaks', which "
+                         "would clear the dirty bit without the repair");
+  else if (is_leaked && loses_snapshots)
     edit_work_say (work, "the clusters of the bitmap are leaked now: leave "
                          "them, because 'qemu-img check -r leaks' would lose "
                          "the snapshots, see qcow2tool-check(1)");

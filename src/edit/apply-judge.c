@@ -90,6 +90,14 @@ is_set_after (const GPtrArray *step, gboolean is_set)
   return is_set;
 }
 
+/* Returns whether the header is known to be one without autoclear bits, in
+ * place of which there are extensions. */
+static gboolean
+is_version_2 (const EditJudgement *judgement)
+{
+  return judgement->image != NULL && judgement->image->header.version == 2;
+}
+
 /* Refuses a plan that changes the bitmap directory, which lies after the first
  * cluster of CLUSTER_SIZE bytes, in a step before or after which the bitmaps
  * bit is set, and one that sets the bit for a while, although it is clear
@@ -348,8 +356,9 @@ edit_apply_judge (EditWork *work, const EditPlan *plan, gboolean reverse,
     return FALSE;
   if (image->has_bitmaps)
     judge_entries (work, before, after, touches);
-  judge_hiding (work, plan, cluster_size, edit_judgement_vouches (before),
-                edit_judgement_vouches (after));
+  if (!is_version_2 (before) || !is_version_2 (after))
+    judge_hiding (work, plan, cluster_size, edit_judgement_vouches (before),
+                  edit_judgement_vouches (after));
   if (touches)
     edit_judge_sharing (
         original, directory.start, directory.end - directory.start,

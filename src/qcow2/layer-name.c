@@ -86,6 +86,13 @@ qcow2_layer_name_resolve (Qcow2LayerName *name, const char *overlay,
     take_filename (name, name->full);
 }
 
+/* Returns whether NAME begins with a protocol, even one for files. */
+gboolean
+qcow2_layer_name_has_protocol (const Qcow2LayerName *name)
+{
+  return name->full != NULL && has_protocol (name->full);
+}
+
 void
 qcow2_layer_name_clear (Qcow2LayerName *name)
 {

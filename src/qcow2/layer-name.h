@@ -28,6 +28,7 @@ typedef struct
 
 void qcow2_layer_name_resolve (Qcow2LayerName *name, const char *overlay,
                                GBytes *backing_file);
+gboolean qcow2_layer_name_has_protocol (const Qcow2LayerName *name);
 void qcow2_layer_name_clear (Qcow2LayerName *name);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Qcow2LayerName, qcow2_layer_name_clear)

@@ -127,12 +127,14 @@ static gboolean
 is_removable (const Qcow2Finding *finding, const Qcow2Image *image,
               const Qcow2Findings *findings)
 {
+  static const Qcow2RuleIndex rules[]
+      = { QCOW2_BEXT_01,     QCOW2_BEXT_06,      QCOW2_BEXT_06_REFUSED,
+          QCOW2_BEXT_06_FAR, QCOW2_BDIR_03_MORE, QCOW2_HDR_12_OUTSIDE };
+
   return finding->subject.bitmap != QCOW2_NO_INDEX
          && !qcow2_image_directory_is_in_first_cluster (image)
          && !g_strv_contains (framing_rules, finding->rule)
-         && qcow2_findings_get_use (findings, QCOW2_BEXT_06_REFUSED)->n == 0
-         && qcow2_findings_get_use (findings, QCOW2_BEXT_06_FAR)->n == 0
-         && qcow2_findings_get_use (findings, QCOW2_BEXT_06)->n == 0;
+         && !qcow2_findings_have_any (findings, rules, G_N_ELEMENTS (rules));
 }
 
 /* Returns commands that take the bitmap of FINDING, one of the FINDINGS of
@@ -229,10 +231,10 @@ static const Remedy remedies[] = {
                              "convert -O qcow2", "IMAGE", " NEW" },
 };
 
-/* Returns whether QEMU, if it removes a bitmap of an image with FINDINGS, may
- * free or overwrite what is in use. */
+/* Returns whether QEMU, if it removes a bitmap of IMAGE with FINDINGS, may
+ * free or overwrite what is in use, or fails. */
 static gboolean
-may_overwrite (const Qcow2Findings *findings)
+may_overwrite (const Qcow2Image *image, const Qcow2Findings *findings)
 {
   static const Qcow2RuleIndex rules[]
       = { QCOW2_HDR_18_END,     QCOW2_HDR_18_BLOCK, QCOW2_HDR_18_BLOCK_END,
@@ -241,11 +243,12 @@ may_overwrite (const Qcow2Findings *findings)
           QCOW2_OVL_01_GUARDED, QCOW2_OVL_02_TABLE, QCOW2_OVL_02_DATA,
           QCOW2_OVL_03 };
 
-  /* It repairs a dirty image first. */
+  /* It repairs a dirty image first, for which it loads all bitmaps. */
   return qcow2_findings_have_any (findings, rules, G_N_ELEMENTS (rules))
          || qcow2_file_is_truncated (findings)
          || (qcow2_findings_get_use (findings, QCOW2_HDR_21_DIRTY)->n > 0
-             && qcow2_findings_hide_references (findings));
+             && (qcow2_findings_hide_references (findings)
+                 || qcow2_image_has_damage_in_use (image, findings)));
 }
 
 /* Returns whether FINDINGS says that a part of the disk is lost, which would
@@ -260,17 +263,41 @@ loses_parts (const Qcow2Findings *findings)
          || qcow2_findings_have_any (findings, rules, G_N_ELEMENTS (rules));
 }
 
+/* Returns whether an entry of the refcount table leads to after the end of the
+ * file.  A repair would make the file that large. */
+static gboolean
+has_far_block (const Qcow2Findings *findings)
+{
+  static const Qcow2RuleIndex rules[]
+      = { QCOW2_HDR_18_BLOCK_END, QCOW2_HDR_18_BLOCK_SPARE };
+
+  return qcow2_findings_have_any (findings, rules, G_N_ELEMENTS (rules));
+}
+
 /* Returns whether REMEDY would lose data: a copy of a truncated disk silently
  * has zeroes in place of the missing data, and a repair frees what only
- * damaged or missing tables refer to.  If it is to drop snapshots, these may
- * be such tables. */
+ * damaged or missing tables refer to.  If it is to drop snapshots, their
+ * tables may be damaged, but not the disk's. */
 static gboolean
 loses_data (Qcow2Remedy remedy, const Qcow2Findings *findings)
 {
-  if (remedy == QCOW2_REMEDY_REPAIR)
-    return qcow2_findings_hide_references (findings);
+  switch (remedy)
+    {
+    case QCOW2_REMEDY_REPAIR:
+      return has_far_block (findings)
+             || qcow2_findings_hide_references (findings);
+    case QCOW2_REMEDY_REPAIR_DROPS_SNAPSHOTS:
+      return has_far_block (findings)
+             || qcow2_findings_hide_references_of_disk (findings);
+    case QCOW2_REMEDY_CONVERT:
+      return loses_parts (findings);
+    case QCOW2_REMEDY_NONE:
+    case QCOW2_REMEDY_CLEAR_BITMAPS_BIT:
+    case QCOW2_REMEDY_REMOVE:
+      return FALSE;
+    }
 
-  return remedy == QCOW2_REMEDY_CONVERT && loses_parts (findings);
+  g_assert_not_reached ();
 }
 
 /* Returns what has to be done before REMEDY, a command of qemu-img, works, as
@@ -292,7 +319,7 @@ get_precondition (Qcow2Remedy remedy, const Qcow2Image *image,
   if (obstacle == QCOW2_EFFECT_READ_ONLY
       || (remedy == QCOW2_REMEDY_REPAIR && obstacle == QCOW2_EFFECT_REPAIRED))
     return ", once QEMU opens the image for writing";
-  if (remedy == QCOW2_REMEDY_REMOVE && may_overwrite (findings))
+  if (remedy == QCOW2_REMEDY_REMOVE && may_overwrite (image, findings))
     return ", once the refcounts are right";
   if (remedy != QCOW2_REMEDY_REMOVE
       && qcow2_image_has_damage_in_use (image, findings))
@@ -336,6 +363,9 @@ advice_get_remedy (const Qcow2Finding *finding, const Qcow2Image *image,
       remedy->purpose, drops ? ", which may lose the snapshots" : "",
       converts && h->nb_snapshots > 0 ? " and snapshots" : "",
       converts && h->crypt_method != 0 ? " and not encrypted" : "",
+      converts && g_str_has_prefix (finding->rule, "L2-")
+          ? " (with --salvage, clusters that cannot be read become zeroes)"
+          : "",
       precondition, ": ", command, NULL);
 }
 

@@ -937,6 +937,41 @@ l1-entry-unaligned
 l2-entry-compressed-subclusters
 snapshot-l1-unaligned
 END
+
+# So does one that drops snapshots, if not only theirs are damaged.
+copy snapshot-extra-data-1025 snapshot-and-disk
+tool check "$image"
+check 'to drop snapshots is a remedy' grep -q 'check -r all COPY' "$out"
+patch 0x28 00000000fff00000
+tool check "$image"
+check 'to drop snapshots frees the disk: it is no remedy' test \
+  "$(grep -c ' HDR-17 ' "$out").$(grep -c 'check -r' "$out")" = 1.0
+
+# A repair makes the file so large that a block which no cluster needs is in
+# it: QEMU does not open the result.
+copy refcount-guest-2 far-block
+tool check "$image"
+check 'a leak is repaired' grep -q 'check -r all COPY' "$out"
+patch 0x10008 0000004000000000
+tool check "$image"
+check 'a block after the end of the file: nothing is repaired' test \
+  "$(grep -c ' HDR-18 ' "$out").$(grep -c 'check -r' "$out")" = 1.0
+
+# qemu-img does not remove a bitmap from a dirty image that it cannot repair.
+copy flags-in-use dirty-in-use
+patch 0x4f 01
+tool bitmaps --name=bm0 --field=bitmap_table_offset "$image"
+table=$(cat "$out")
+tool check "$image"
+check 'a dirty image: qemu-img removes a bitmap' \
+  grep -q 'qemu-img bitmap --remove IMAGE' "$out"
+patch "$table" 0000000000000002
+tool check "$image"
+check 'a dirty image, and damage in use: qemu-img does not' test \
+  "$(grep -c 'remove-bitmap --index=0' "$out").$(grep -c -- --remove "$out")" \
+  = 1.0
+image snapshot-l1-unaligned
+tool check "$image"
 check 'what is counted as leaked may be in use' grep -qF \
   'QEMU counts the cluster as leaked, but what is damaged may refer to it' \
   "$out"
@@ -1054,7 +1089,10 @@ check 'no copy of a disk of which a part is lost' test \
 copy snapshot reserved
 patch 0x60000 0100000000000000
 tool check "$image"
-check 'convert leaves snapshots out' grep -q 'bitmaps and snapshots: qemu-img' \
+check 'convert leaves snapshots out' grep -q 'bitmaps and snapshots (with --' \
+  "$out"
+check 'convert fails where a cluster cannot be read' grep -q \
+  '(with --salvage, clusters that cannot be read become zeroes): qemu-img' \
   "$out"
 
 # The only right value of an entry has none of its problems.  If the refcount

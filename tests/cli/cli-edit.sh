@@ -224,6 +224,11 @@ tool remove-bitmap --index=0 "$image"
 tool remove-bitmap --index=0 "$image"
 check 'an unknown autoclear bit keeps the leak' grep -q \
   'leave them, because .*check -r leaks. would lose the snapshots' "$err"
+fresh two-snapshots
+patch 0x4f 01
+tool remove-bitmap --index=0 "$image"
+check 'a dirty image keeps the leak until QEMU repairs it' grep -q \
+  "do not run 'qemu-img check -r leaks'" "$err"
 fresh two-bitmaps
 tool remove-bitmap --index=0 --save-plan="$tmp/plan" "$image"
 tool bitmaps --names "$image"
@@ -638,6 +643,18 @@ check 'nothing was added: a message says so' \
 cp "$image.before" "$image"
 tool apply --reverse "$tmp/plan" "$image"
 expect_done 'now it is the last one again'
+
+# The bytes of the bitmaps bit are those of an extension in version 2.
+image version-2
+cp "$image" "$tmp/old"
+fresh version-2
+tool add-header-ext --save-plan="$tmp/plan-2" "$image" 0x12345678 \
+  AAAAAAAAAAAAAAAAAAAAAAAAA
+cp "$image" "$tmp/new"
+cp -p "$tmp/old" "$image"
+tool apply "$tmp/plan-2" "$image"
+expect 'a plan for version 2 changes no feature bits' 0
+check 'a plan for version 2 is applied' cmp -s "$image" "$tmp/new"
 
 # A plan that sets the bitmaps bit of stale bitmaps, and clears it again.
 fresh two-bitmaps

@@ -377,7 +377,11 @@ END
 root 'outside, by an absolute name' 1 "$tmp/outside.qcow2"
 root 'outside, by a link' 1 ../out.qcow2
 root 'a protocol' 1 nbd:unix:/nosuch
-root 'file:' 0 "file:jail/base.qcow2"
+root 'file:' 1 "file:jail/base.qcow2"
+expect_err 'root: file: the message' << 'END'
+PROG: jail/base.qcow2: not opened: its name has a protocol
+END
+root 'json: inside' 1 'json:{"file.filename":"jail/base.qcow2"}'
 root 'json: outside' 1 'json:{"file.filename":"outside.qcow2"}'
 root 'missing' 2 nosuch.qcow2
 mkdir jail2
