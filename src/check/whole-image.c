@@ -287,6 +287,8 @@ check_part (Check *check, guint64 low, guint64 *end,
           || !count_references (check, error)))
     return FALSE;
 
+  /* Tables that were left out may have references. */
+  mapping->is_too_much |= qcow2_references_are_too_many (check->references);
   *end = low + mapping->census->n;
   add_round (check, numbers);
   return compare (check, error)

@@ -72,8 +72,9 @@ read_truncated_name (const Qcow2Image *image, Qcow2Bitmap *bitmap,
   const gsize len = (gsize) MIN (bitmap->name_size, size - MIN (start, size));
   guint8 name[G_MAXUINT16];
 
-  if (!byte_source_read (image->source, start, name, len,
-                         qcow2_bitmap_record.name, error))
+  if (len > 0
+      && !byte_source_read (image->source, start, name, len,
+                            qcow2_bitmap_record.name, error))
     return FALSE;
 
   bitmap->name = g_bytes_new (name, len);

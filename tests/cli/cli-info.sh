@@ -285,6 +285,15 @@ else
   skip 'QEMU cuts it as well' 'qemu-img is not installed'
 fi
 
+# It ends before the name, in the extra data.
+copy two-bitmaps name-missing
+tool bitmaps --index=1 --field=file_offset "$image"
+entry=$(cat "$out")
+patch $((entry + 20)) 00000008
+truncate -s $((entry + 26)) "$image"
+tool info --output=json "$image"
+check 'a bitmap whose name the file lacks' grep -q '"name": ""' "$out"
+
 # A name in the header, where none belongs: QEMU opens that file.
 copy no-extensions hidden-name
 cp "$image" "$tmp/base"
@@ -459,7 +468,7 @@ refused size-and-offset $((extension + 16)) 000001000000000000000000002c0200 \
 refused too-many $((extension + 8)) 00000003 \
   'Less bitmaps found than specified in header extension'
 # A name comes before the table.
-base=two-bitmaps-one-name
+base='two-bitmaps-one-name'
 refused name-and-table "$entry" 00000000002c000000000002 \
   'Bitmap already exists: bm0'
 # Key slots come before cipher, mode and hash, and one after the other.  The
@@ -486,7 +495,7 @@ refused cipher-before-hash 0x4006c 00000000 \
 # With 32 bits, the key material of this size ends before the payload.
 copy luks luks-mode-xts
 patch 0x4002b 00
-base=luks-mode-xts
+base='luks-mode-xts'
 refused key-size-wraps 0x4006c 80000010 \
   "Unexpected cipher mode string format 'xts'"
 

@@ -398,6 +398,28 @@ test_too_many_clusters (void)
                     1);
 }
 
+/* The L1 tables of 129 snapshots, which are the same 32 MiB, are not read.  A
+ * cluster with a refcount may belong to them. */
+static void
+test_too_many_snapshots (void)
+{
+  g_auto (Checked) c = { 0 };
+
+  check_patched (
+      &c, "cluster-512",
+      "size=0x10000000 0x420:0001"
+      " 0x3c:00000081 0x40:0000000000010000"
+      " 0x10000:000000000800000000400000"
+      "00000000000000000000000000000000000000000000000000000000*129",
+      0);
+  g_assert_cmpuint (qcow2_findings_get_use (c.findings, QCOW2_RES_08)->n, ==,
+                    1);
+  g_assert_cmpuint (qcow2_findings_get_use (c.findings, QCOW2_RC_02)->n, ==,
+                    0);
+  g_assert_cmpuint (c.numbers.leaks, ==, QCOW2_ABSENT);
+  g_assert_cmpuint (checked_get_source (&c)->n_bytes, <, 1 << 20);
+}
+
 /* A table that cannot be read is reported, and leaves no numbers. */
 static void
 test_unreadable (void)
@@ -591,6 +613,7 @@ main (int argc, char **argv)
   g_test_add_func ("/whole-image/leak-in-byte", test_leak_in_byte);
   if (!RUNNING_SLOWLY)
     g_test_add_func ("/whole-image/too-many-clusters", test_too_many_clusters);
+  g_test_add_func ("/whole-image/too-many-snapshots", test_too_many_snapshots);
   g_test_add_func ("/whole-image/unreadable", test_unreadable);
   g_test_add_func ("/whole-image/unreadable-snapshots",
                    test_unreadable_snapshots);
