@@ -69,7 +69,7 @@ check_table_place (const Context *c)
 static guint64
 get_n_needed_by_qemu (const Context *c)
 {
-  const Qcow2Header rounded = { .size = c->header->size / 512 * 512,
+  const Qcow2Header rounded = { .size = qcow2_header_get_qemu_size (c->header),
                                 .cluster_size = c->header->cluster_size };
   guint64 data_size = 0;
 

@@ -263,7 +263,7 @@ check_guard (Qcow2ClusterCheck *check)
 /* RES-06: reports the clusters that were left out because there are too many.
  */
 static void
-report_left_out (const Qcow2ClusterCheck *check)
+report_runs_left_out (const Qcow2ClusterCheck *check)
 {
   const Qcow2Subject subject = QCOW2_SUBJECT (QCOW2_PART_BITMAPS, "image");
 
@@ -287,7 +287,7 @@ qcow2_cluster_check_finish (Qcow2ClusterCheck *check,
   add_structures (check);
   qcow2_cluster_list_sort (check->list);
   qcow2_overlaps_check (check->list, &check->report);
-  report_left_out (check);
+  report_runs_left_out (check);
   if (check->refcounts != NULL)
     qcow2_refcount_check_runs (check->refcounts, check->list);
   check_file_end (check);

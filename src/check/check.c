@@ -209,7 +209,7 @@ walk_over (Check *check, const Walk *walk, gboolean asked_for,
 /* RES-06: if N is not 0, reports that N table entries of bitmaps that were not
  * selected were skipped. */
 static void
-report_left_out (const Check *check, guint64 n)
+report_entries_left_out (const Check *check, guint64 n)
 {
   const Qcow2Subject subject = QCOW2_SUBJECT (QCOW2_PART_BITMAPS, "image");
 
@@ -245,8 +245,8 @@ walk_bitmaps (Check *check, Qcow2Directory *directory, GError **error)
   if (n_others > 0)
     walked
         &= walk_over (check, &walk, FALSE, &n_others, walked ? error : NULL);
-  report_left_out (check,
-                   qcow2_bitmap_checker_get_n_left_out (checker) - n_left_out);
+  report_entries_left_out (check, qcow2_bitmap_checker_get_n_left_out (checker)
+                                      - n_left_out);
   return walked;
 }
 
