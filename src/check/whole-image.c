@@ -38,12 +38,16 @@ count_structure (const Qcow2Reference *reference, gpointer data,
   Check *check = data;
 
   /* QEMU takes sizes for signed numbers, and ignores a negative one.  It fails
-   * to read anything that ends after the largest file. */
+   * to read a table that ends after the largest file, but does not read all of
+   * a crypto header. */
+  const gboolean is_read = reference->owner != QCOW2_OWNER_CRYPTO_HEADER;
+
   if (reference->size > G_MAXINT64)
     return TRUE;
   if (reference->size > 0
       && (reference->offset > QCOW2_QEMU_MAX_LENGTH
-          || reference->size > QCOW2_QEMU_MAX_LENGTH - reference->offset))
+          || (is_read
+              && reference->size > QCOW2_QEMU_MAX_LENGTH - reference->offset)))
     check->is_aborted = TRUE;
   else if (!qcow2_census_add (check->mapping.census, reference->offset,
                               reference->size, 1)

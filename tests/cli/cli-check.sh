@@ -862,6 +862,13 @@ tool check --field=corruptions --field=check-errors -0 "$image"
 check '--field: a refcount block that ends after the largest file' \
   test "$status.$(tr '\0' ' ' < "$out")" = '2.1 45 '
 
+copy luks crypto-header-too-long
+tool extensions --magic=0x0537be77 --field=file_offset "$image"
+patch $(($(cat "$out") + 16)) 7fffffffda847ad9
+tool check --field=corruptions "$image"
+check '--field: a crypto header that ends after the largest file' \
+  test "$status.$(cat "$out")" = 2.1
+
 # aborted NAME COPY OFFSET HEX: qemu-img check does not get to its end.
 aborted ()
 {
