@@ -297,8 +297,8 @@ qcow2_cluster_check_finish (Qcow2ClusterCheck *check,
   g_clear_pointer (&check->list, qcow2_cluster_list_free);
 }
 
-/* Returns the snapshot table, or NULL if it could
- * not be read.  Its size is 0 if there are no snapshots. */
+/* Returns the snapshot table, or NULL if it could not be read.  Its size is 0
+ * if there are no snapshots. */
 const Qcow2SnapshotTable *
 qcow2_cluster_check_get_snapshots (const Qcow2ClusterCheck *check)
 {

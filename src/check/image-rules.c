@@ -110,9 +110,7 @@ is_always_rewritten (const Qcow2Image *image)
 gboolean
 qcow2_image_header_is_rewritten (const Qcow2Image *image)
 {
-  return is_always_rewritten (image)
-         || (image->header.incompatible_features & QCOW2_INCOMPATIBLE_DIRTY)
-                != 0;
+  return is_always_rewritten (image) || qcow2_header_is_dirty (&image->header);
 }
 
 /* HDR-31: adds a finding by RULE, one of its rows, to FINDINGS if the header

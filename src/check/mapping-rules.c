@@ -159,8 +159,7 @@ qcow2_mapping_report_new (const Qcow2Image *image, Qcow2Findings *findings)
 
   report->image = image;
   report->findings = findings;
-  report->is_dirty
-      = (image->header.incompatible_features & QCOW2_INCOMPATIBLE_DIRTY) != 0;
+  report->is_dirty = qcow2_header_is_dirty (&image->header);
   report->is_raw
       = (image->header.autoclear_features & QCOW2_AUTOCLEAR_RAW_DATA) != 0;
   return report;

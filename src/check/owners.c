@@ -49,15 +49,6 @@ qcow2_owners_new (const Qcow2Image *image, Qcow2Findings *findings)
   return owners;
 }
 
-/* Returns whether wrong refcounts are to be expected. */
-static gboolean
-is_dirty (const Qcow2Owners *owners)
-{
-  return (owners->image->header.incompatible_features
-          & QCOW2_INCOMPATIBLE_DIRTY)
-         != 0;
-}
-
 /* Returns whether REFERENCE is to a structure whose overlaps (OVL-01, OVL-02)
  * and refcounts (REF-01) are reported as such. */
 static gboolean
@@ -99,8 +90,8 @@ report_refcount (const Qcow2Owners *owners, const OwnedRun *owned,
         : run->references
                 > qcow2_census_get_refcount_max (&owners->image->header)
             ? QCOW2_RC_01_OVERFLOW
-        : is_dirty (owners) ? QCOW2_RC_01_DIRTY
-                            : QCOW2_RC_01;
+        : qcow2_header_is_dirty (&owners->image->header) ? QCOW2_RC_01_DIRTY
+                                                         : QCOW2_RC_01;
   g_autofree char *one = owned->n_owners > 0
                              ? qcow2_reference_describe (&owned->owners[0])
                              : NULL;

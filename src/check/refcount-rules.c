@@ -156,7 +156,7 @@ are_refcounts_doubtful (const Qcow2Image *image, const Qcow2Run *run)
   const gboolean is_of_bitmaps = run->kind == QCOW2_OWNER_DIRECTORY
                                  || run->bitmap != QCOW2_RUN_NO_BITMAP;
 
-  return (image->header.incompatible_features & QCOW2_INCOMPATIBLE_DIRTY) != 0
+  return qcow2_header_is_dirty (&image->header)
          || (is_of_bitmaps
              && !qcow2_header_bitmaps_are_consistent (&image->header));
 }

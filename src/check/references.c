@@ -60,16 +60,14 @@ qcow2_references_set_tables (Qcow2References *references, GArray *tables)
   references->bitmap_tables = g_array_ref (tables);
 }
 
-/* Returns whether QEMU counts bitmaps: only if the bitmaps bit vouches for
- * them. */
+/* Returns whether QEMU counts bitmaps, and they are known. */
 static gboolean
 counts_bitmaps (const Qcow2References *references)
 {
   const Qcow2Image *image = references->image;
 
-  return image->has_bitmaps && !image->extensions_ignored
-         && image->bitmaps.nb_bitmaps > 0 && references->directory != NULL
-         && qcow2_header_bitmaps_are_consistent (&image->header);
+  return qcow2_image_reads_bitmaps (image) && image->bitmaps.nb_bitmaps > 0
+         && references->directory != NULL;
 }
 
 /* Returns whether QEMU does not load one of the tables that it counts, and
@@ -80,8 +78,10 @@ qcow2_references_have_refused_table (const Qcow2References *references)
 {
   const GArray *tables = references->bitmap_tables;
 
-  for (guint i = 0;
-       counts_bitmaps (references) && tables != NULL && i < tables->len; i++)
+  if (tables == NULL || !counts_bitmaps (references))
+    return FALSE;
+
+  for (guint i = 0; i < tables->len; i++)
     {
       if (g_array_index (tables, Qcow2BitmapTable, i).is_refused)
         return TRUE;

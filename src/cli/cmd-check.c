@@ -169,8 +169,7 @@ print_fields (Tool *tool, const Request *request,
 static gboolean
 examines_disk (const Request *request, const Qcow2Image *image)
 {
-  const gboolean is_dirty
-      = (image->header.incompatible_features & QCOW2_INCOMPATIBLE_DIRTY) != 0;
+  const gboolean is_dirty = qcow2_header_is_dirty (&image->header);
 
   return !selection_is_given (&request->selection) && !request->metadata
          && (request->is == NULL

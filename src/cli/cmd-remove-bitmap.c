@@ -115,9 +115,7 @@ say_what_is_left (Tool *tool G_GNUC_UNUSED, EditWork *work, gpointer data,
   const gboolean loses_snapshots
       = after != NULL && qcow2_image_may_lose_snapshots (after);
   const gboolean is_dirty
-      = after != NULL
-        && (after->header.incompatible_features & QCOW2_INCOMPATIBLE_DIRTY)
-               != 0;
+      = after != NULL && qcow2_header_is_dirty (&after->header);
 
   if (request->selection.index.given)
     say_remaining (work, removal);

@@ -68,8 +68,8 @@ bitmap_chains_answer (Tool *tool, const Qcow2Chain *chain,
 }
 
 /* Stores entry INDEX of CHECKED in *BITMAP.  Judging a chain moves CHECKED, so
- * that each entry is searched for.  An
- * entry without a name ends the directory: it is the last one. */
+ * that each entry is searched for.  An entry without a name ends the
+ * directory: it is the last one. */
 static Qcow2Next
 read_entry (const Qcow2CheckedDirectory *checked, guint64 index,
             Qcow2Bitmap *bitmap, GError **error)

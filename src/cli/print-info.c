@@ -51,15 +51,6 @@ print_snapshots (Tool *tool, const InfoJob *job, gboolean opens, Info *info,
   return next == QCOW2_NEXT_END;
 }
 
-/* Returns whether QEMU reads the bitmaps of IMAGE. */
-static gboolean
-has_bitmaps (const Qcow2Image *image)
-{
-  return image->has_bitmaps && !image->extensions_ignored
-         && image->header.version >= 3
-         && qcow2_header_bitmaps_are_consistent (&image->header);
-}
-
 /* Reads the name of BITMAP of IMAGE, which the file truncates, as far as it
  * goes: QEMU reads zeroes for the rest. */
 static gboolean
@@ -91,7 +82,7 @@ print_bitmaps (Tool *tool, const InfoJob *job, Info *info, GError **error)
   g_auto (Qcow2Bitmap) bitmap = { 0 };
   Qcow2Next next;
 
-  if (!has_bitmaps (job->image)
+  if (!qcow2_image_reads_bitmaps (job->image)
       || qcow2_directory_is_unknown (directory, job->findings))
     return TRUE;
 

@@ -306,6 +306,13 @@ qcow2_header_read_backing_file (ByteSource *source, Qcow2Header *header,
   return TRUE;
 }
 
+/* Returns whether HEADER marks the image as dirty: refcounts may be wrong. */
+gboolean
+qcow2_header_is_dirty (const Qcow2Header *header)
+{
+  return (header->incompatible_features & QCOW2_INCOMPATIBLE_DIRTY) != 0;
+}
+
 /* Returns whether HEADER says that the bitmaps are up to date.  Otherwise a
  * program that does not support bitmaps may have written to the image since
  * (qcow2 spec, autoclear_features bit 0).  Version 2 does not have this

@@ -109,6 +109,7 @@ gboolean qcow2_header_get_extension_area (const Qcow2Header *header,
                                           guint64 *start, guint64 *end);
 gboolean qcow2_header_read_backing_file (ByteSource *source,
                                          Qcow2Header *header, GError **error);
+gboolean qcow2_header_is_dirty (const Qcow2Header *header);
 gboolean qcow2_header_bitmaps_are_consistent (const Qcow2Header *header);
 guint64 qcow2_header_get_qemu_size (const Qcow2Header *header);
 guint64 qcow2_header_get_n_l1_needed (const Qcow2Header *header);

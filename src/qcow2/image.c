@@ -109,6 +109,15 @@ qcow2_image_directory_is_in_first_cluster (const Qcow2Image *image)
   return image->bitmaps.bitmap_directory_offset < image->header.cluster_size;
 }
 
+/* Returns whether QEMU reads the bitmaps of IMAGE: it reads the extension that
+ * leads to them, and the bitmaps bit vouches for them. */
+gboolean
+qcow2_image_reads_bitmaps (const Qcow2Image *image)
+{
+  return image->has_bitmaps && !image->extensions_ignored
+         && qcow2_header_bitmaps_are_consistent (&image->header);
+}
+
 /* Returns whether a running QEMU on this host has IMAGE open for writing.
  * (QEMU, block/file-posix.c: a permission is a shared lock on byte 100 plus
  * its number.) */

@@ -37,6 +37,7 @@ gboolean qcow2_image_read_extensions (Qcow2Image *image,
                                       Qcow2ExtensionFunc func, gpointer data,
                                       GError **error);
 gboolean qcow2_image_directory_is_in_first_cluster (const Qcow2Image *image);
+gboolean qcow2_image_reads_bitmaps (const Qcow2Image *image);
 ByteSourceLock qcow2_image_probe_writer (const Qcow2Image *image);
 void qcow2_image_free (Qcow2Image *image);
 

@@ -50,8 +50,7 @@ is_encrypted (const InfoFacts *facts)
 static gboolean
 is_dirty (const InfoFacts *facts)
 {
-  return (facts->header->incompatible_features & QCOW2_INCOMPATIBLE_DIRTY)
-         != 0;
+  return qcow2_header_is_dirty (facts->header);
 }
 
 /* Appends a line: NAME, SIZE as people read it and, if WITH_BYTES, in bytes.
