@@ -32,19 +32,16 @@ qcow2_census_get_refcount_max (const Qcow2Header *header)
              : (G_GUINT64_CONSTANT (1) << header->refcount_bits) - 1;
 }
 
-/* Returns a new census of IMAGE, which must outlive it, or NULL if QEMU does
- * not open the image because of its cluster size, refcount width or refcount
- * table. */
+/* Returns a new census of IMAGE, which has REFCOUNTS, or NULL if QEMU does not
+ * open the image because of its cluster size, refcount width or refcount
+ * table.  Both must outlive the census. */
 Qcow2Census *
-qcow2_census_new (const Qcow2Image *image)
+qcow2_census_new (const Qcow2Image *image, Qcow2Refcounts *refcounts)
 {
   const Qcow2Header *h = &image->header;
 
-  if (h->cluster_bits > QCOW2_QEMU_MAX_CLUSTER_BITS)
-    return NULL;
-
-  Qcow2Refcounts *refcounts = qcow2_refcounts_new (image);
-  if (refcounts == NULL)
+  if (h->cluster_bits > QCOW2_QEMU_MAX_CLUSTER_BITS
+      || !qcow2_refcounts_are_usable (image))
     return NULL;
 
   Qcow2Census *census = g_new0 (Qcow2Census, 1);
@@ -460,6 +457,5 @@ qcow2_census_free (Qcow2Census *census)
   clear_pages (census);
   g_free (census->used);
   g_free (census->map_block);
-  qcow2_refcounts_free (census->refcounts);
   g_free (census);
 }

@@ -83,7 +83,8 @@ typedef struct
 } Qcow2CensusTotals;
 
 guint64 qcow2_census_get_refcount_max (const Qcow2Header *header);
-Qcow2Census *qcow2_census_new (const Qcow2Image *image);
+Qcow2Census *qcow2_census_new (const Qcow2Image *image,
+                               Qcow2Refcounts *refcounts);
 gboolean qcow2_census_start (Qcow2Census *census, guint64 low, guint64 n,
                              GError **error);
 gboolean qcow2_census_add (Qcow2Census *census, guint64 offset, guint64 size,

@@ -20,14 +20,16 @@ struct Qcow2ClusterCheck
   gpointer failed_data;
   guint64 cluster_size;
   guint64 file_size;
-  Qcow2ClusterList *list;        /* NULL once it has been checked */
-  guint64 n_left_out;            /* runs for which the list has no room */
-  guint64 first_left_out;        /* host offset of the reference to the first
-                                    of them */
-  Qcow2ClusterReport report;     /* its directory is set at the end */
-  Qcow2RefcountCheck *refcounts; /* NULL when their table cannot be located */
-  GArray *tables;                /* of Qcow2BitmapTable by bitmap index; NULL
-                                    when they are not all known */
+  Qcow2ClusterList *list;    /* NULL once it has been checked */
+  guint64 n_left_out;        /* runs for which the list has no room */
+  guint64 first_left_out;    /* host offset of the reference to the first
+                                of them */
+  Qcow2ClusterReport report; /* its directory is set at the end */
+  Qcow2Refcounts *refcounts;
+  Qcow2RefcountCheck *refcount_check; /* NULL when their table cannot be
+                                         located */
+  GArray *tables; /* of Qcow2BitmapTable by bitmap index; NULL when they are
+                     not all known */
 
   Qcow2SnapshotTable snapshots; /* size 0 when there are none */
   Qcow2References *references;  /* without those of bitmaps */
@@ -61,8 +63,11 @@ qcow2_cluster_check_new (const Qcow2Image *image, Qcow2Findings *findings,
     .findings = findings,
     .wanted = g_array_new (FALSE, TRUE, sizeof (guint64)),
   };
-  check->refcounts = qcow2_refcount_check_new (&check->report, failed, data);
-  check->references = qcow2_references_new (image, NULL, &check->snapshots);
+  check->refcounts = qcow2_refcounts_new (image);
+  check->refcount_check = qcow2_refcount_check_new (
+      &check->report, check->refcounts, failed, data);
+  check->references = qcow2_references_new (image, NULL, &check->snapshots,
+                                            check->refcounts);
   check->tables = g_array_new (FALSE, TRUE, sizeof (Qcow2BitmapTable));
   return check;
 }
@@ -215,8 +220,8 @@ add_structures (Qcow2ClusterCheck *check)
            + QCOW2_AT (qcow2_bitmaps_extension_record, Qcow2BitmapsExtension,
                        bitmap_directory_offset));
   /* The largest number comes last: there may be no room. */
-  if (check->refcounts != NULL)
-    qcow2_refcount_check_walk_blocks (check->refcounts, &check->file_end,
+  if (check->refcount_check != NULL)
+    qcow2_refcount_check_walk_blocks (check->refcount_check, &check->file_end,
                                       add_structure, check);
 }
 
@@ -226,8 +231,8 @@ check_file_end (Qcow2ClusterCheck *check)
   GError *error = NULL;
 
   qcow2_file_end_note_header (&check->file_end, check->image);
-  if (check->refcounts != NULL)
-    qcow2_refcount_check_note_end (check->refcounts, &check->file_end);
+  if (check->refcount_check != NULL)
+    qcow2_refcount_check_note_end (check->refcount_check, &check->file_end);
 
   check->l1_failed = !qcow2_file_end_check (&check->file_end, check->image,
                                             check->findings, &error);
@@ -247,14 +252,14 @@ check_guard (Qcow2ClusterCheck *check)
       = qcow2_findings_get_use (check->findings, QCOW2_OVL_01_GUARDED);
   const gboolean has_failed
       = check->l1_failed
-        || (check->refcounts != NULL
-            && qcow2_refcount_check_has_failed (check->refcounts));
+        || (check->refcount_check != NULL
+            && qcow2_refcount_check_has_failed (check->refcount_check));
   GError *error = NULL;
 
   if (directory != NULL && use->n == 0
       && qcow2_directory_is_rewritten (directory)
-      && !qcow2_guard_check (check->image, &check->snapshots, check->findings,
-                             &error)
+      && !qcow2_guard_check (check->image, &check->snapshots, check->refcounts,
+                             check->findings, &error)
       && !has_failed)
     check->failed (g_steal_pointer (&error), check->failed_data);
   g_clear_error (&error);
@@ -288,8 +293,8 @@ qcow2_cluster_check_finish (Qcow2ClusterCheck *check,
   qcow2_cluster_list_sort (check->list);
   qcow2_overlaps_check (check->list, &check->report);
   report_runs_left_out (check);
-  if (check->refcounts != NULL)
-    qcow2_refcount_check_runs (check->refcounts, check->list);
+  if (check->refcount_check != NULL)
+    qcow2_refcount_check_runs (check->refcount_check, check->list);
   check_file_end (check);
   check_guard (check);
 
@@ -303,6 +308,13 @@ const Qcow2SnapshotTable *
 qcow2_cluster_check_get_snapshots (const Qcow2ClusterCheck *check)
 {
   return check->snapshots_failed ? NULL : &check->snapshots;
+}
+
+/* Returns the refcounts, for others that read them. */
+Qcow2Refcounts *
+qcow2_cluster_check_get_refcounts (const Qcow2ClusterCheck *check)
+{
+  return check->refcounts;
 }
 
 /* Returns the tables that were noted, an array of Qcow2BitmapTable by bitmap
@@ -321,7 +333,8 @@ qcow2_cluster_check_free (Qcow2ClusterCheck *check)
 
   qcow2_cluster_list_free (check->list);
   qcow2_references_free (check->references);
-  qcow2_refcount_check_free (check->refcounts);
+  qcow2_refcount_check_free (check->refcount_check);
+  qcow2_refcounts_free (check->refcounts);
   g_array_unref (check->report.wanted);
   g_clear_pointer (&check->tables, g_array_unref);
   qcow2_snapshot_table_clear (&check->snapshots);

@@ -7,6 +7,7 @@
 #include "check/bitmap-checker.h"
 #include "check/references.h"
 #include "qcow2/bitmap.h"
+#include "qcow2/refcount.h"
 #include "qcow2/snapshot.h"
 
 G_BEGIN_DECLS
@@ -34,6 +35,8 @@ void qcow2_cluster_check_finish (Qcow2ClusterCheck *check,
                                  Qcow2Directory *directory);
 const Qcow2SnapshotTable *
 qcow2_cluster_check_get_snapshots (const Qcow2ClusterCheck *check);
+Qcow2Refcounts *
+qcow2_cluster_check_get_refcounts (const Qcow2ClusterCheck *check);
 GArray *qcow2_cluster_check_get_tables (const Qcow2ClusterCheck *check);
 void qcow2_cluster_check_free (Qcow2ClusterCheck *check);
 

@@ -52,16 +52,25 @@ check_l2_table (guint64 offset, guint64 pointer G_GNUC_UNUSED, gpointer data,
   return guard->what == NULL ? QCOW2_NEXT_ITEM : QCOW2_NEXT_END;
 }
 
-/* A Qcow2OffsetFunc. */
-static Qcow2Next
-check_refcount_block (guint64 offset, guint64 pointer G_GNUC_UNUSED,
-                      gpointer data, GError **error G_GNUC_UNUSED)
+static gboolean
+check_refcount_blocks (Guard *guard, Qcow2Refcounts *refcounts, GError **error)
 {
-  Guard *guard = data;
+  const Qcow2Field *place
+      = QCOW2_FIELD (qcow2_refcount_entry_record, Qcow2RefcountEntry, offset);
+  guint64 raw = 0;
 
-  check_range (guard, "a refcount block", offset,
-               guard->image->header.cluster_size);
-  return guard->what == NULL ? QCOW2_NEXT_ITEM : QCOW2_NEXT_END;
+  for (guint64 i = 0; guard->what == NULL; i++)
+    {
+      if (!qcow2_refcounts_find_used (refcounts, &i, &raw, error))
+        return FALSE;
+      if (raw == 0)
+        break;
+
+      check_range (guard, "a refcount block", qcow2_field_unpack (place, raw),
+                   guard->image->header.cluster_size);
+    }
+
+  return TRUE;
 }
 
 static void
@@ -96,12 +105,13 @@ report (const Guard *guard, Qcow2Findings *findings)
 /* OVL-01: adds a finding to FINDINGS if QEMU would have to rewrite the bitmap
  * directory of IMAGE but does not, because the directory shares a cluster with
  * other metadata.  SNAPSHOTS is the snapshot table; it is empty if there are
- * no snapshots.  Fails with QCOW2_ERROR_READ.  (QEMU, block/qcow2-refcount.c:
- * qcow2_check_metadata_overlap.) */
+ * no snapshots.  REFCOUNTS are those of IMAGE.  Fails with QCOW2_ERROR_READ.
+ * (QEMU, block/qcow2-refcount.c: qcow2_check_metadata_overlap.) */
 gboolean
 qcow2_guard_check (const Qcow2Image *image,
                    const Qcow2SnapshotTable *snapshots,
-                   Qcow2Findings *findings, GError **error)
+                   Qcow2Refcounts *refcounts, Qcow2Findings *findings,
+                   GError **error)
 {
   const Qcow2Header *h = &image->header;
   const guint64 offset = image->bitmaps.bitmap_directory_offset;
@@ -123,11 +133,7 @@ qcow2_guard_check (const Qcow2Image *image,
                refcount_bytes);
   check_snapshots (&guard, snapshots);
   if (!qcow2_l1_table_walk (image, check_l2_table, &guard, error)
-      || !qcow2_offsets_walk (
-          image->source, h->refcount_table_offset, refcount_bytes,
-          qcow2_field_get_mask (QCOW2_FIELD (qcow2_refcount_entry_record,
-                                             Qcow2RefcountEntry, offset)),
-          check_refcount_block, &guard, error))
+      || !check_refcount_blocks (&guard, refcounts, error))
     return FALSE;
 
   if (guard.what != NULL)

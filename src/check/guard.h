@@ -5,12 +5,14 @@
 #pragma once
 
 #include "check/finding.h"
+#include "qcow2/refcount.h"
 #include "qcow2/snapshot.h"
 
 G_BEGIN_DECLS
 
 gboolean qcow2_guard_check (const Qcow2Image *image,
                             const Qcow2SnapshotTable *snapshots,
-                            Qcow2Findings *findings, GError **error);
+                            Qcow2Refcounts *refcounts, Qcow2Findings *findings,
+                            GError **error);
 
 G_END_DECLS

@@ -47,11 +47,14 @@ qcow2_directory_find_obstacles (Qcow2Directory *directory,
   if (image->header.cluster_size == QCOW2_ABSENT)
     return TRUE;
 
+  g_autoptr (Qcow2Refcounts) refcounts = qcow2_refcounts_new (image);
+
   return qcow2_luks_check_all (image, findings, error)
          && check_bitmaps (directory, findings, error)
          && qcow2_snapshot_table_check (image, &snapshots, findings, error)
          && (!qcow2_directory_is_rewritten (directory)
-             || qcow2_guard_check (image, &snapshots, findings, error));
+             || qcow2_guard_check (image, &snapshots, refcounts, findings,
+                                   error));
 }
 
 /* Stores in *VERDICT what QEMU does when it opens the image of DIRECTORY,

@@ -4,8 +4,6 @@
 
 #include "check/refcount-rules.h"
 
-#include "qcow2/refcount.h"
-
 /* The limit on the work, in the units of qcow2_refcounts_get_work (). */
 #define MAX_WORK (1 << 26)
 
@@ -32,19 +30,17 @@ has_refcount_table (const Qcow2Image *image)
          && h->refcount_table_clusters != 0;
 }
 
-/* Returns a new check that adds findings to those of REPORT, which must
- * outlive the check, or NULL when the refcount table cannot be located: other
- * rules report that.  The check passes read errors (QCOW2_ERROR_READ) to
- * FAILED, along with DATA, and continues. */
+/* Returns a new check of REFCOUNTS that adds findings to those of REPORT, or
+ * NULL when the refcount table cannot be located: other rules report that.
+ * Both must outlive the check.  The check passes read errors
+ * (QCOW2_ERROR_READ) to FAILED, along with DATA, and continues. */
 Qcow2RefcountCheck *
 qcow2_refcount_check_new (const Qcow2ClusterReport *report,
-                          Qcow2CheckFailed failed, gpointer data)
+                          Qcow2Refcounts *refcounts, Qcow2CheckFailed failed,
+                          gpointer data)
 {
-  Qcow2Refcounts *refcounts = has_refcount_table (report->image)
-                                  ? qcow2_refcounts_new (report->image)
-                                  : NULL;
-
-  if (refcounts == NULL)
+  if (!qcow2_refcounts_are_usable (report->image)
+      || !has_refcount_table (report->image))
     return NULL;
 
   Qcow2RefcountCheck *check = g_new0 (Qcow2RefcountCheck, 1);
@@ -309,9 +305,5 @@ qcow2_refcount_check_has_failed (const Qcow2RefcountCheck *check)
 void
 qcow2_refcount_check_free (Qcow2RefcountCheck *check)
 {
-  if (check == NULL)
-    return;
-
-  qcow2_refcounts_free (check->refcounts);
   g_free (check);
 }

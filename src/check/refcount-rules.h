@@ -14,6 +14,7 @@ G_BEGIN_DECLS
 typedef struct Qcow2RefcountCheck Qcow2RefcountCheck;
 
 Qcow2RefcountCheck *qcow2_refcount_check_new (const Qcow2ClusterReport *report,
+                                              Qcow2Refcounts *refcounts,
                                               Qcow2CheckFailed failed,
                                               gpointer data);
 void qcow2_refcount_check_walk_blocks (Qcow2RefcountCheck *check,

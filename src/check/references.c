@@ -6,7 +6,6 @@
 
 #include "qcow2/arithmetic.h"
 #include "qcow2/l1-table.h"
-#include "qcow2/refcount.h"
 #include "qcow2/table.h"
 
 /* The most bytes of L1 tables of snapshots that are read, in all walks
@@ -31,16 +30,18 @@ struct Qcow2References
                                           are needed */
   ByteWindow *window;                  /* on bitmap tables */
   const Qcow2SnapshotTable *snapshots; /* size 0 if there are none */
-  guint64 l1_bytes_left;               /* of MAX_L1_BYTES */
+  Qcow2Refcounts *refcounts;
+  guint64 l1_bytes_left; /* of MAX_L1_BYTES */
   gboolean are_too_many;
 };
 
 /* Returns the references of IMAGE.  DIRECTORY is its bitmap directory or NULL,
- * and SNAPSHOTS describes its snapshot table.  All three must outlive the
- * result. */
+ * SNAPSHOTS describes its snapshot table, and REFCOUNTS are its refcounts.
+ * All four must outlive the result. */
 Qcow2References *
 qcow2_references_new (const Qcow2Image *image, Qcow2Directory *directory,
-                      const Qcow2SnapshotTable *snapshots)
+                      const Qcow2SnapshotTable *snapshots,
+                      Qcow2Refcounts *refcounts)
 {
   Qcow2References *references = g_new0 (Qcow2References, 1);
 
@@ -48,6 +49,7 @@ qcow2_references_new (const Qcow2Image *image, Qcow2Directory *directory,
   references->directory = directory;
   references->window = byte_window_new (image->source, 0);
   references->snapshots = snapshots;
+  references->refcounts = refcounts;
   references->l1_bytes_left = MAX_L1_BYTES;
   return references;
 }
@@ -330,32 +332,15 @@ qcow2_references_walk_structures (Qcow2References *references,
          && walk_bitmaps (references, &clusters_left, func, data, error);
 }
 
-/* A walk over a table of offsets. */
+/* A walk over the entries of an L1 table. */
 typedef struct
 {
   const Qcow2References *references;
-  Qcow2ReferenceFunc on_block;
   Qcow2L1ReferenceFunc on_entry;
   gpointer data;
   guint64 start;    /* host offset of the table */
   guint64 snapshot; /* index, or QCOW2_NO_INDEX */
 } Walk;
-
-/* A Qcow2OffsetFunc. */
-static Qcow2Next
-pass_block (guint64 raw, guint64 pointer, gpointer data, GError **error)
-{
-  const Walk *walk = data;
-  const guint64 cluster_size = walk->references->image->header.cluster_size;
-  const Qcow2Reference reference = { .owner = QCOW2_OWNER_REFCOUNT_BLOCK,
-                                     .offset = raw,
-                                     .size = cluster_size,
-                                     .pointer = pointer,
-                                     .index = QCOW2_NO_INDEX };
-
-  return walk->on_block (&reference, walk->data, error) ? QCOW2_NEXT_ITEM
-                                                        : QCOW2_NEXT_FAILED;
-}
 
 /* Passes the refcount blocks to FUNC along with DATA.  Their offsets are the
  * entries of the refcount table as they are on disk: FUNC checks them.  Fails
@@ -366,13 +351,22 @@ qcow2_references_walk_blocks (Qcow2References *references,
                               GError **error)
 {
   const Qcow2Header *h = &references->image->header;
-  Walk walk = { .references = references, .on_block = func, .data = data };
+  Qcow2Reference block = { .owner = QCOW2_OWNER_REFCOUNT_BLOCK,
+                           .size = h->cluster_size,
+                           .index = QCOW2_NO_INDEX };
 
-  return qcow2_offsets_walk (references->image->source,
-                             h->refcount_table_offset,
-                             MIN (h->refcount_table_clusters * h->cluster_size,
-                                  QCOW2_MAX_REFTABLE_BYTES),
-                             G_MAXUINT64, pass_block, &walk, error);
+  for (guint64 i = 0;; i++)
+    {
+      if (!qcow2_refcounts_find_used (references->refcounts, &i, &block.offset,
+                                      error))
+        return FALSE;
+      if (block.offset == 0)
+        return TRUE;
+
+      block.pointer = h->refcount_table_offset + i * QCOW2_ENTRY_LENGTH;
+      if (!func (&block, data, error))
+        return FALSE;
+    }
 }
 
 /* A Qcow2OffsetFunc. */

@@ -8,6 +8,7 @@
 #include "check/reference.h"
 #include "check/snapshot-rules.h"
 #include "qcow2/directory.h"
+#include "qcow2/refcount.h"
 
 G_BEGIN_DECLS
 
@@ -41,7 +42,8 @@ typedef struct Qcow2References Qcow2References;
 
 Qcow2References *qcow2_references_new (const Qcow2Image *image,
                                        Qcow2Directory *directory,
-                                       const Qcow2SnapshotTable *snapshots);
+                                       const Qcow2SnapshotTable *snapshots,
+                                       Qcow2Refcounts *refcounts);
 gboolean
 qcow2_references_have_refused_table (const Qcow2References *references);
 void qcow2_references_set_tables (Qcow2References *references, GArray *tables);

@@ -408,12 +408,13 @@ set_numbers (const Check *check, Qcow2CheckNumbers *numbers)
 /* Checks the tables that map the disk of IMAGE and the refcounts of all
  * clusters, and adds findings to FINDINGS.  DIRECTORY is the bitmap directory,
  * or NULL if it cannot be read; it is rewound.  CLUSTERS has read the snapshot
- * table and the tables of bitmaps; if it is NULL or could not read the former,
- * nothing is checked.  Stores in NUMBERS what qemu-img check counts.
- * IS_REFUSED says that QEMU does not open the image: then a refcount that is
- * too high means nothing, since this program may not know all that refers to a
- * cluster.  Passes the first read error (QCOW2_ERROR_READ) to FAILED, along
- * with DATA, and continues.  Needs at most 64 MiB. */
+ * table and the tables of bitmaps; if it is NULL, because the cluster size is
+ * unknown, or could not read the former, nothing is checked.  Stores in
+ * NUMBERS what qemu-img check counts. IS_REFUSED says that QEMU does not open
+ * the image: then a refcount that is too high means nothing, since this
+ * program may not know all that refers to a cluster.  Passes the first read
+ * error (QCOW2_ERROR_READ) to FAILED, along with DATA, and continues.  Needs
+ * at most 64 MiB. */
 void
 qcow2_whole_image_check (const Qcow2Image *image, Qcow2Findings *findings,
                          Qcow2Directory *directory,
@@ -423,7 +424,10 @@ qcow2_whole_image_check (const Qcow2Image *image, Qcow2Findings *findings,
 {
   const Qcow2SnapshotTable *snapshots
       = clusters != NULL ? qcow2_cluster_check_get_snapshots (clusters) : NULL;
-  g_autoptr (Qcow2Census) census = qcow2_census_new (image);
+  Qcow2Refcounts *refcounts
+      = clusters != NULL ? qcow2_cluster_check_get_refcounts (clusters) : NULL;
+  g_autoptr (Qcow2Census) census
+      = refcounts != NULL ? qcow2_census_new (image, refcounts) : NULL;
   Check check = { .mapping = { .failed = failed, .failed_data = data },
                   .findings = findings,
                   .snapshots = snapshots,
@@ -438,7 +442,7 @@ qcow2_whole_image_check (const Qcow2Image *image, Qcow2Findings *findings,
     }
 
   g_autoptr (Qcow2References) references
-      = qcow2_references_new (image, directory, snapshots);
+      = qcow2_references_new (image, directory, snapshots, refcounts);
   g_autoptr (Qcow2Owners) owners = qcow2_owners_new (image, findings);
   g_autoptr (ByteWindow) window = byte_window_new (image->source, 0);
   GArray *tables = qcow2_cluster_check_get_tables (clusters);

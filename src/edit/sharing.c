@@ -191,8 +191,9 @@ edit_judge_sharing (EditJudgement *judgement, guint64 start, guint64 size,
       return;
     }
 
-  g_autoptr (Qcow2References) references
-      = qcow2_references_new (image, judgement->directory, &snapshots);
+  g_autoptr (Qcow2Refcounts) refcounts = qcow2_refcounts_new (image);
+  g_autoptr (Qcow2References) references = qcow2_references_new (
+      image, judgement->directory, &snapshots, refcounts);
   if (!search_all (&search, references, &error))
     edit_refuse_always (refusals, "%s", error->message);
   else if (qcow2_references_are_too_many (references))

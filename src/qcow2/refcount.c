@@ -43,6 +43,7 @@ struct Qcow2Refcounts
   guint bits;           /* of a refcount */
   guint64 table;        /* host offset */
   guint64 n_blocks;     /* entries of the table in the file */
+  guint64 n_used;       /* the same, without those known to be 0 at the end */
   guint64 n_entries;    /* the same, with one that the file truncates */
   guint64 block_covers; /* clusters */
   ByteWindow *on_table;
@@ -51,39 +52,50 @@ struct Qcow2Refcounts
   guint64 work;  /* see qcow2_refcounts_get_work () */
 };
 
-/* Returns the refcounts of IMAGE, which must outlive them.  Returns NULL if
- * QEMU does not open the image because of its cluster size, refcount width or
- * refcount table: HDR-04, HDR-18 or HDR-28.  Like QEMU, takes the header for
+/* Returns whether refcounts of IMAGE can be read.  If not, QEMU does not open
+ * the image because of its cluster size, refcount width or refcount table:
+ * HDR-04, HDR-18 or HDR-28. */
+gboolean
+qcow2_refcounts_are_usable (const Qcow2Image *image)
+{
+  const Qcow2Header *h = &image->header;
+
+  return h->cluster_size != QCOW2_ABSENT && h->refcount_bits != QCOW2_ABSENT
+         && h->refcount_table_offset % h->cluster_size == 0
+         && h->refcount_table_clusters * h->cluster_size
+                <= QCOW2_MAX_REFTABLE_BYTES;
+}
+
+/* Returns the refcounts of IMAGE, which must outlive them.  The cluster size
+ * must be known.  If the refcounts are not usable, only
+ * qcow2_refcounts_find_used () may be called.  Like QEMU, takes the header for
  * the table if the table is at offset 0, and bytes after the end of the file
- * for zeroes. */
+ * for zeroes.  Of a table that is too large, has as much as QEMU allows. */
 Qcow2Refcounts *
 qcow2_refcounts_new (const Qcow2Image *image)
 {
   const Qcow2Header *h = &image->header;
   const guint64 file_size = byte_source_get_size (image->source);
-
-  if (h->cluster_size == QCOW2_ABSENT || h->refcount_bits == QCOW2_ABSENT)
-    return NULL;
-
-  const guint64 bytes = h->refcount_table_clusters * h->cluster_size;
-  if (h->refcount_table_offset % h->cluster_size != 0
-      || bytes > QCOW2_MAX_REFTABLE_BYTES)
-    return NULL;
-
+  const guint64 bytes = MIN (h->refcount_table_clusters * h->cluster_size,
+                             QCOW2_MAX_REFTABLE_BYTES);
   const guint64 left = file_size - MIN (h->refcount_table_offset, file_size);
   const guint64 in_file = MIN (bytes, left);
 
   Qcow2Refcounts *refcounts = g_new0 (Qcow2Refcounts, 1);
   refcounts->source = image->source;
   refcounts->cluster_size = h->cluster_size;
-  refcounts->bits = (guint) h->refcount_bits;
   refcounts->table = h->refcount_table_offset;
   refcounts->n_blocks = in_file / QCOW2_ENTRY_LENGTH;
+  refcounts->n_used = refcounts->n_blocks;
   refcounts->n_entries = qcow2_divide_up (in_file, QCOW2_ENTRY_LENGTH);
-  refcounts->block_covers = h->cluster_size * 8 / h->refcount_bits;
   refcounts->on_table
       = byte_window_new (image->source, refcounts->table + in_file);
   refcounts->on_block = byte_window_new (image->source, 0);
+  if (h->refcount_bits != QCOW2_ABSENT)
+    {
+      refcounts->bits = (guint) h->refcount_bits;
+      refcounts->block_covers = h->cluster_size * 8 / h->refcount_bits;
+    }
   return refcounts;
 }
 
@@ -117,7 +129,9 @@ gboolean
 qcow2_refcounts_skip_unused (Qcow2Refcounts *refcounts, guint64 *index,
                              GError **error)
 {
-  while (*index < refcounts->n_blocks)
+  const guint64 start = *index;
+
+  while (*index < refcounts->n_used)
     {
       gsize n;
       const guint8 *bytes = byte_window_get_available (
@@ -130,9 +144,11 @@ qcow2_refcounts_skip_unused (Qcow2Refcounts *refcounts, guint64 *index,
       const gsize n_zeroes = qcow2_count_zeroes (bytes, n);
       *index += n_zeroes / QCOW2_ENTRY_LENGTH;
       if (n_zeroes < n)
-        break;
+        return TRUE;
     }
 
+  refcounts->n_used = MIN (start, refcounts->n_used);
+  *index = MAX (start, refcounts->n_blocks);
   return TRUE;
 }
 
@@ -151,6 +167,25 @@ read_entry (Qcow2Refcounts *refcounts, guint64 index,
 
   qcow2_record_decode (&qcow2_refcount_entry_record, bytes, sizeof bytes,
                        entry);
+  return TRUE;
+}
+
+/* Advances *INDEX to the first table entry, from *INDEX on, that is not 0, and
+ * stores that entry, as it is on disk, in *RAW.  Stores 0 there at the end of
+ * the table.  The bytes that an entry has after the end of the file are
+ * zeroes.  Fails with QCOW2_ERROR_READ. */
+gboolean
+qcow2_refcounts_find_used (Qcow2Refcounts *refcounts, guint64 *index,
+                           guint64 *raw, GError **error)
+{
+  Qcow2RefcountEntry entry = { .offset = 0 };
+
+  if (!qcow2_refcounts_skip_unused (refcounts, index, error)
+      || (*index < refcounts->n_entries
+          && !read_entry (refcounts, *index, &entry, error)))
+    return FALSE;
+
+  *raw = entry.offset | entry.reserved;
   return TRUE;
 }
 
@@ -229,7 +264,7 @@ read_alike (Qcow2Refcounts *refcounts, guint64 block, guint64 index, guint64 n,
   const guint64 at = index * bits / 8;
   const guint64 skipped = index - at * 8 / bits;
   const guint64 n_bytes
-      = MIN (len - MIN (at, len), (guint64) BYTE_WINDOW_SIZE / 2);
+      = MIN (len - MIN (at, len), (guint64) BYTE_WINDOW_SIZE);
   const guint64 n_there = n_bytes * 8 / bits;
   const guint64 n_whole = MIN (n, n_there - MIN (skipped, n_there));
 
@@ -248,14 +283,16 @@ read_alike (Qcow2Refcounts *refcounts, guint64 block, guint64 index, guint64 n,
       return TRUE;
     }
 
-  const guint8 *bytes = byte_window_get (
-      refcounts->on_block, block + at,
-      (gsize) qcow2_divide_up ((skipped + n_whole) * bits, 8), BLOCK, error);
+  gsize n_held;
+  const guint8 *bytes = byte_window_get_available (
+      refcounts->on_block, block + at, (gsize) MAX (bits / 8, 1),
+      (gsize) n_bytes, &n_held, BLOCK, error);
   if (bytes == NULL)
     return FALSE;
 
+  const guint64 n_known = MIN (n_whole, n_held * 8 / bits - skipped);
   *refcount = qcow2_refcount_load (bytes, skipped, bits);
-  *n_alike = count_alike (bytes, skipped, n_whole, bits);
+  *n_alike = count_alike (bytes, skipped, n_known, bits);
   refcounts->work += *n_alike + (block != refcounts->block ? 1024 : 0);
   refcounts->block = block;
   return TRUE;
@@ -348,7 +385,7 @@ find_last_in_block (Qcow2Refcounts *refcounts, guint64 block, guint64 index,
   for (guint64 done = 0; done < refcounts->cluster_size;)
     {
       const gsize len = (gsize) MIN (refcounts->cluster_size - done,
-                                     (guint64) BYTE_WINDOW_SIZE / 2);
+                                     (guint64) BYTE_WINDOW_SIZE);
       const guint64 first = refcounts->cluster_size - done - len;
       const guint8 *bytes = byte_window_get (refcounts->on_block,
                                              block + first, len, BLOCK, error);
@@ -401,7 +438,7 @@ gboolean
 qcow2_refcounts_find_end (Qcow2Refcounts *refcounts, guint max_blocks,
                           guint64 *end, GError **error)
 {
-  guint64 index = refcounts->n_blocks;
+  guint64 index = refcounts->n_used;
 
   *end = 0;
   while (*end == 0 && max_blocks > 0)

@@ -31,6 +31,7 @@ qcow2_refcount_load (const guint8 *bytes, guint64 index, guint bits)
 
 typedef struct Qcow2Refcounts Qcow2Refcounts;
 
+gboolean qcow2_refcounts_are_usable (const Qcow2Image *image);
 Qcow2Refcounts *qcow2_refcounts_new (const Qcow2Image *image);
 gboolean qcow2_refcounts_get (Qcow2Refcounts *refcounts, guint64 cluster,
                               guint64 n_clusters, guint64 *refcount,
@@ -38,6 +39,8 @@ gboolean qcow2_refcounts_get (Qcow2Refcounts *refcounts, guint64 cluster,
                               GError **error);
 gboolean qcow2_refcounts_skip_unused (Qcow2Refcounts *refcounts,
                                       guint64 *index, GError **error);
+gboolean qcow2_refcounts_find_used (Qcow2Refcounts *refcounts, guint64 *index,
+                                    guint64 *raw, GError **error);
 gboolean qcow2_refcounts_get_block (Qcow2Refcounts *refcounts, guint64 index,
                                     guint64 *offset, guint64 *raw,
                                     GError **error);

@@ -530,7 +530,8 @@ test_census (void)
   GError *error = NULL;
 
   checked_open (&c, "cluster-512", "size=0x80000");
-  g_autoptr (Qcow2Census) census = qcow2_census_new (c.image);
+  g_autoptr (Qcow2Refcounts) refcounts = qcow2_refcounts_new (c.image);
+  g_autoptr (Qcow2Census) census = qcow2_census_new (c.image, refcounts);
   qcow2_census_start (census, CENSUS_LOW, N_CENSUS - CENSUS_LOW, &error);
   g_assert_no_error (error);
   for (gint i = g_test_rand_int_range (0, 40); i >= 0; i--)
