@@ -83,6 +83,8 @@ layers = \
 	%D%/qcow2/snapshot-walk.h \
 	%D%/qcow2/snapshot.c \
 	%D%/qcow2/snapshot.h \
+	%D%/qcow2/source-cache.c \
+	%D%/qcow2/source-cache.h \
 	%D%/qcow2/source-file.c \
 	%D%/qcow2/source-locks.c \
 	%D%/qcow2/source-locks.h \

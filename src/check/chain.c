@@ -171,7 +171,10 @@ add_named (Qcow2Chain *chain, const Qcow2LayerName *name, const char *format)
         = byte_source_open_named (layer->filename, chain->root, &layer->error);
 
   if (layer->source != NULL)
-    examine (chain, layer);
+    {
+      byte_source_use_cache (layer->source);
+      examine (chain, layer);
+    }
 }
 
 /* Adds the layer below OVERLAY, if there is one.  Returns whether there may be

@@ -46,9 +46,12 @@ find_nonzero (Qcow2TailCheck *check, guint64 start, guint64 end, guint8 mask,
 
   for (guint64 at = start; at < end;)
     {
-      const gsize len = (gsize) MIN (end - at, BYTE_WINDOW_SIZE);
-      const guint8 *bytes
-          = byte_window_get (check->window, at, len, what, error);
+      const gsize most = (gsize) MIN (end - at, BYTE_WINDOW_SIZE);
+      const gsize sector
+          = (gsize) (BYTE_SOURCE_SECTOR_SIZE - at % BYTE_SOURCE_SECTOR_SIZE);
+      gsize len;
+      const guint8 *bytes = byte_window_get_available (
+          check->window, at, MIN (sector, most), most, &len, what, error);
 
       if (bytes == NULL)
         return FALSE;

@@ -444,7 +444,7 @@ qcow2_whole_image_check (const Qcow2Image *image, Qcow2Findings *findings,
   g_autoptr (Qcow2References) references
       = qcow2_references_new (image, directory, snapshots, refcounts);
   g_autoptr (Qcow2Owners) owners = qcow2_owners_new (image, findings);
-  g_autoptr (ByteWindow) window = byte_window_new (image->source, 0);
+  g_autoptr (ByteWindow) window = byte_window_new_streaming (image->source, 0);
   GArray *tables = qcow2_cluster_check_get_tables (clusters);
   if (tables != NULL)
     qcow2_references_set_tables (references, tables);

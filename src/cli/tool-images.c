@@ -147,7 +147,10 @@ open_image (const Tool *tool, const char *path, Qcow2Findings *findings,
             : byte_source_open_named (path, tool->root, &open_error);
 
   if (source != NULL)
-    return qcow2_image_open_checked (source, findings, error);
+    {
+      byte_source_use_cache (source);
+      return qcow2_image_open_checked (source, findings, error);
+    }
 
   add_hint (open_error, path);
   g_propagate_error (error, open_error);

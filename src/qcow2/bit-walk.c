@@ -339,7 +339,7 @@ gboolean
 qcow2_bit_walk_run (Qcow2BitWalk *walk, GError **error)
 {
   walk->entries = byte_window_new (walk->query->image->source, 0);
-  walk->bytes = byte_window_new (walk->query->image->source, 0);
+  walk->bytes = byte_window_new_streaming (walk->query->image->source, 0);
 
   const gboolean walked = walk_range (walk, error);
   byte_window_free (walk->entries);

@@ -92,7 +92,7 @@ qcow2_guest_map_new (const Qcow2Image *image, GError **first_error)
   map->first_error = first_error;
   map->file_size = byte_source_get_size (image->source);
   map->l1 = byte_window_new (image->source, 0);
-  map->l2 = byte_window_new (image->source, 0);
+  map->l2 = byte_window_new_streaming (image->source, 0);
   map->bytes_left = MAX (map->file_size, MAX_L2_BYTES);
   map->last_table = QCOW2_NO_INDEX;
   if (h->cluster_size != QCOW2_ABSENT)

@@ -192,7 +192,7 @@ gboolean
 qcow2_l2_tables_reach (const Qcow2Image *image, guint64 end, guint64 *reached,
                        GError **error)
 {
-  g_autoptr (ByteWindow) window = byte_window_new (image->source, 0);
+  g_autoptr (ByteWindow) window = byte_window_new_streaming (image->source, 0);
   Search search = {
     .image = image, .window = window, .end = end, .bytes_left = MAX_L2_BYTES
   };

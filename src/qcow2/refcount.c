@@ -90,7 +90,7 @@ qcow2_refcounts_new (const Qcow2Image *image)
   refcounts->n_entries = qcow2_divide_up (in_file, QCOW2_ENTRY_LENGTH);
   refcounts->on_table
       = byte_window_new (image->source, refcounts->table + in_file);
-  refcounts->on_block = byte_window_new (image->source, 0);
+  refcounts->on_block = byte_window_new_streaming (image->source, 0);
   if (h->refcount_bits != QCOW2_ABSENT)
     {
       refcounts->bits = (guint) h->refcount_bits;

@@ -8,14 +8,17 @@
 #include <string.h>
 
 #include "qcow2/error.h"
+#include "qcow2/source-cache.h"
 
 struct ByteWindow
 {
+  /* Aligned because it comes first: the kernel copies twice as fast then. */
+  guint8 bytes[BYTE_WINDOW_SIZE];
   ByteSource *source;
   guint64 end;   /* host offset after the last byte that may be read */
   guint64 start; /* host offset of the first byte held */
   gsize len;     /* bytes held */
-  guint8 bytes[BYTE_WINDOW_SIZE];
+  gboolean is_streaming;
 };
 
 static gboolean
@@ -94,6 +97,13 @@ byte_source_read (ByteSource *source, guint64 offset, void *buffer, gsize len,
 
   g_assert (offset <= source->size && len <= source->size - offset);
 
+  if (source->cache != NULL && len <= BYTE_CACHE_MAX_SIZE)
+    {
+      g_autoptr (ByteWindow) window = byte_window_new (source, source->size);
+
+      return byte_window_copy (window, offset, buffer, len, what, error);
+    }
+
   return read_bytes (source, offset, buffer, len, &done, what, error);
 }
 
@@ -145,11 +155,22 @@ byte_source_is_device (const ByteSource *source)
   return source->klass->is_device != NULL && source->klass->is_device (source);
 }
 
+/* Makes SOURCE keep the small pieces that were read last, for those who read
+ * them again.  Not for a file that this program changes. */
+void
+byte_source_use_cache (ByteSource *source)
+{
+  source->cache = byte_cache_new ();
+}
+
 void
 byte_source_free (ByteSource *source)
 {
-  if (source != NULL)
-    source->klass->free (source);
+  if (source == NULL)
+    return;
+
+  g_clear_pointer (&source->cache, byte_cache_free);
+  source->klass->free (source);
 }
 
 /* Returns a window on the bytes of SOURCE before host offset END, clipped to
@@ -163,6 +184,18 @@ byte_window_new (ByteSource *source, guint64 end)
   byte_window_set_end (window, end);
   window->start = 0;
   window->len = 0;
+  window->is_streaming = FALSE;
+  return window;
+}
+
+/* Returns a window for bytes of which there are many and that are read once:
+ * they are not kept.  Otherwise like byte_window_new (). */
+ByteWindow *
+byte_window_new_streaming (ByteSource *source, guint64 end)
+{
+  ByteWindow *window = byte_window_new (source, end);
+
+  window->is_streaming = TRUE;
   return window;
 }
 
@@ -180,19 +213,12 @@ byte_window_set_end (ByteWindow *window, guint64 end)
   window->end = MIN (end, window->source->size);
 }
 
-/* Implements byte_window_get () for a caller that also has use for the bytes
- * that follow, WANTED in all. */
-static const guint8 *
-get (ByteWindow *window, guint64 offset, gsize len, gsize wanted,
-     const char *what, GError **error)
+/* Makes WINDOW hold the LEN bytes at host offset OFFSET, for a caller that
+ * also has use for the bytes that follow, WANTED in all. */
+static gboolean
+read_block (ByteWindow *window, guint64 offset, gsize len, gsize wanted,
+            const char *what, GError **error)
 {
-  g_assert (len <= BYTE_WINDOW_SIZE);
-  g_assert (offset <= window->end && len <= window->end - offset);
-
-  if (offset >= window->start && offset - window->start <= window->len
-      && len <= window->len - (offset - window->start))
-    return window->bytes + (offset - window->start);
-
   /* The next read may be elsewhere, so a whole block is read only for a
    * reader that wants more than the rest of the sector, or continues.  It may
    * include a bad sector, or extend beyond the end of a file that shrank.  The
@@ -217,11 +243,55 @@ get (ByteWindow *window, guint64 offset, gsize len, gsize wanted,
       if (read_bytes (window->source, offset, window->bytes, sizes[i],
                       &window->len, what, last ? error : NULL)
           || window->len >= len)
-        return window->bytes;
+        return TRUE;
     }
 
   window->len = 0;
-  return NULL;
+  return FALSE;
+}
+
+/* Makes WINDOW hold the LEN bytes at host offset OFFSET if the cache of its
+ * source has them. */
+static gboolean
+take_from_cache (ByteWindow *window, guint64 offset, gsize len)
+{
+  const ByteCache *cache = window->source->cache;
+  const BytePiece *piece
+      = cache != NULL ? byte_cache_find (cache, offset, len) : NULL;
+
+  if (piece == NULL)
+    return FALSE;
+
+  window->start = piece->start;
+  window->len = piece->len;
+  memcpy (window->bytes, piece->bytes, piece->len);
+  return TRUE;
+}
+
+/* Implements byte_window_get () for a caller that also has use for the bytes
+ * that follow, WANTED in all. */
+static const guint8 *
+get (ByteWindow *window, guint64 offset, gsize len, gsize wanted,
+     const char *what, GError **error)
+{
+  ByteCache *cache = window->source->cache;
+
+  g_assert (len <= BYTE_WINDOW_SIZE);
+  g_assert (offset <= window->end && len <= window->end - offset);
+
+  if (offset >= window->start && offset - window->start <= window->len
+      && len <= window->len - (offset - window->start))
+    return window->bytes + (offset - window->start);
+
+  if (take_from_cache (window, offset, len))
+    return window->bytes + (offset - window->start);
+
+  if (!read_block (window, offset, len, wanted, what, error))
+    return NULL;
+
+  if (cache != NULL && !window->is_streaming)
+    byte_cache_add (cache, window->start, window->bytes, window->len);
+  return window->bytes;
 }
 
 /* Returns LEN bytes at host offset OFFSET, which stay valid until the next
@@ -248,7 +318,8 @@ byte_window_get_available (ByteWindow *window, guint64 offset, gsize unit,
   if (bytes == NULL)
     return NULL;
 
-  const gsize at_hand = window->len - (gsize) (offset - window->start);
+  const guint64 held = window->start + window->len;
+  const gsize at_hand = (gsize) (MIN (held, window->end) - offset);
   *n = MIN (len, at_hand - at_hand % unit);
   return bytes;
 }

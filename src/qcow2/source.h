@@ -51,7 +51,8 @@ typedef struct
 struct ByteSource
 {
   const ByteSourceClass *klass;
-  guint64 size; /* bytes */
+  guint64 size;            /* bytes */
+  struct ByteCache *cache; /* NULL unless the source uses one */
 };
 
 ByteSource *byte_source_open_file (const char *path, GError **error);
@@ -69,6 +70,7 @@ gboolean byte_source_has_changed (ByteSource *source);
 ByteIdentity byte_source_get_identity (const ByteSource *source);
 guint64 byte_source_get_disk_size (const ByteSource *source);
 gboolean byte_source_is_device (const ByteSource *source);
+void byte_source_use_cache (ByteSource *source);
 void byte_source_free (ByteSource *source);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ByteSource, byte_source_free)
@@ -86,6 +88,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (ByteSource, byte_source_free)
 typedef struct ByteWindow ByteWindow;
 
 ByteWindow *byte_window_new (ByteSource *source, guint64 end);
+ByteWindow *byte_window_new_streaming (ByteSource *source, guint64 end);
 guint64 byte_window_get_end (const ByteWindow *window);
 void byte_window_set_end (ByteWindow *window, guint64 end);
 const guint8 *byte_window_get (ByteWindow *window, guint64 offset, gsize len,

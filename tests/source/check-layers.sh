@@ -176,7 +176,7 @@ cd "$tmp/src" || exit 1
 posix='<(errno|fcntl|string|unistd|sys/stat|sys/types|sys/vfs)\.h>'
 
 includes 'sources include no qcow2 structure' \
-  "\"config\.h\"|\"qcow2/(error|source|source-locks)\.h\"|<glib\.h>|$posix" \
+  "\"config\.h\"|\"qcow2/(error|source|source-(cache|locks))\.h\"|<glib\.h>|$posix" \
   'qcow2/source*'
 includes 'the rest of the reader includes only the reader' \
   '"config\.h"|"qcow2/[a-z0-9-]+\.h"|<(glib|string)\.h>' \

@@ -624,7 +624,7 @@ static const FailRow fails[] = {
     "0x300018", "E FILE-09@0x300040; I HDR-14@0x220; E OVL-01@0x20000; "
     "E REF-01@0x2d0000" },
   { "rest-of-area", "two-bitmaps", "0x2a0000:8000000000290000", 0x8000,
-    "0x220", "E BTAB-01@0x2a0000" },
+    "0x8000", "E BTAB-01@0x2a0000" },
 };
 /* clang-format on */
 

@@ -88,7 +88,8 @@ static const ByteSourceClass fake_class
 
 #define FAKE(n)                                                               \
   {                                                                           \
-    .base = { &fake_class, (n) }, .max_read = G_MAXSIZE, .end = (n)           \
+    .base = { .klass = &fake_class, .size = (n) }, .max_read = G_MAXSIZE,     \
+    .end = (n)                                                                \
   }
 
 static void
@@ -996,6 +997,152 @@ test_window_free_null (void)
   byte_window_free (NULL);
 }
 
+/* Reads the LEN bytes at OFFSET of FAKE, with a window of their own that ends
+ * with them, and asserts that they are right. */
+static void
+assert_is_there (Fake *fake, guint64 offset, gsize len)
+{
+  g_autoptr (ByteWindow) window = byte_window_new (&fake->base, offset + len);
+
+  assert_window_gives (window, offset, len);
+}
+
+/* Bytes that one window has read are not read again, neither by others nor by
+ * byte_source_read (). */
+static void
+test_cache_shared (void)
+{
+  Fake fake = FAKE (1000000);
+  g_autoptr (ByteSource) source = &fake.base;
+
+  byte_source_use_cache (source);
+  assert_is_there (&fake, 5000, 100);
+  assert_reads (&fake, 5000, 100);
+  assert_is_there (&fake, 5099, 1);
+  assert_is_there (&fake, 5100, 0);
+  assert_is_there (&fake, 6000, 0);
+  g_assert_cmpuint (fake.n_reads, ==, 1);
+  assert_is_there (&fake, 5099, 2);
+  g_assert_cmpuint (fake.n_reads, ==, 2);
+  assert_is_there (&fake, 4999, 2);
+  g_assert_cmpuint (fake.n_reads, ==, 3);
+  assert_reads (&fake, 8000, 8);
+  assert_last_read (&fake, 8000, 192);
+  assert_is_there (&fake, 8100, 92);
+  g_assert_cmpuint (fake.n_reads, ==, 4);
+}
+
+static void
+test_cache_unused (void)
+{
+  Fake fake = FAKE (1000000);
+
+  assert_is_there (&fake, 5000, 100);
+  assert_is_there (&fake, 5000, 100);
+  g_assert_cmpuint (fake.n_reads, ==, 2);
+}
+
+static void
+assert_streams (Fake *fake, guint64 offset, gsize len)
+{
+  g_autoptr (ByteWindow) window
+      = byte_window_new_streaming (&fake->base, offset + len);
+
+  assert_window_gives (window, offset, len);
+}
+
+/* A streaming window uses what is there, and leaves nothing. */
+static void
+test_cache_streaming (void)
+{
+  Fake fake = FAKE (1000000);
+  g_autoptr (ByteSource) source = &fake.base;
+
+  byte_source_use_cache (source);
+  assert_streams (&fake, 5000, 100);
+  assert_streams (&fake, 5000, 100);
+  assert_is_there (&fake, 5000, 100);
+  g_assert_cmpuint (fake.n_reads, ==, 3);
+  assert_streams (&fake, 5000, 100);
+  g_assert_cmpuint (fake.n_reads, ==, 3);
+}
+
+/* Large pieces are not kept, and the oldest ones make room. */
+static void
+test_cache_limits (void)
+{
+  Fake fake = FAKE (10000000);
+  g_autoptr (ByteSource) source = &fake.base;
+  const gsize large = 32 * 1024;
+
+  byte_source_use_cache (source);
+  for (guint i = 0; i < 2; i++)
+    assert_is_there (&fake, 0, large + 1);
+  g_assert_cmpuint (fake.n_reads, ==, 2);
+
+  for (guint i = 0; i < 5; i++)
+    assert_is_there (&fake, i * large, large);
+  g_assert_cmpuint (fake.n_reads, ==, 7);
+  for (guint i = 1; i < 5; i++)
+    assert_is_there (&fake, i * large, large);
+  g_assert_cmpuint (fake.n_reads, ==, 7);
+  assert_is_there (&fake, 0, large);
+  g_assert_cmpuint (fake.n_reads, ==, 8);
+
+  for (guint i = 0; i < 33; i++)
+    assert_is_there (&fake, 1000000 + i * 8, 8);
+  g_assert_cmpuint (fake.n_reads, ==, 41);
+  for (guint i = 1; i < 33; i++)
+    assert_is_there (&fake, 1000000 + i * 8, 8);
+  g_assert_cmpuint (fake.n_reads, ==, 41);
+  assert_is_there (&fake, 1000000, 8);
+  g_assert_cmpuint (fake.n_reads, ==, 42);
+}
+
+/* A window that ends before a piece does not give what follows. */
+static void
+test_cache_after_end (void)
+{
+  Fake fake = FAKE (1000000);
+  g_autoptr (ByteSource) source = &fake.base;
+  gsize n = 0;
+
+  byte_source_use_cache (source);
+  assert_is_there (&fake, 5000, 100);
+  g_autoptr (ByteWindow) window = byte_window_new (&fake.base, 5050);
+  const guint8 *bytes
+      = byte_window_get_available (window, 5001, 8, 99, &n, "thing", NULL);
+  g_assert_cmpuint (n, ==, 48);
+  assert_bytes_at (bytes, 5001, n);
+  g_assert_cmpuint (fake.n_reads, ==, 1);
+}
+
+/* Nothing is kept of a read that failed; of one that gave the bytes before a
+ * bad sector, these are. */
+static void
+test_cache_bad (void)
+{
+  Fake fake = FAKE (1000000);
+  g_autoptr (ByteSource) source = &fake.base;
+
+  byte_source_use_cache (source);
+  g_autoptr (ByteWindow) cached = byte_window_new (&fake.base, 1000000);
+  fake.bad_start = 8192;
+  fake.bad_end = 12288;
+  g_assert_null (byte_window_get (cached, 8200, 8, "thing", NULL));
+  fake.gives_rest = TRUE;
+  assert_window_gives (cached, 8100, 8);
+  g_assert_null (byte_window_get (cached, 8190, 8, "thing", NULL));
+
+  fake.bad_end = 0;
+  assert_window_gives (cached, 8200, 8);
+  fake.bad_end = 12288;
+  const guint n_reads = fake.n_reads;
+  assert_is_there (&fake, 8200, 8);
+  assert_is_there (&fake, 8184, 8);
+  g_assert_cmpuint (fake.n_reads, ==, n_reads);
+}
+
 static void
 add_reads (void)
 {
@@ -1072,6 +1219,17 @@ add_windows (void)
   g_test_add_func ("/window/free-null", test_window_free_null);
 }
 
+static void
+add_caches (void)
+{
+  g_test_add_func ("/cache/shared", test_cache_shared);
+  g_test_add_func ("/cache/unused", test_cache_unused);
+  g_test_add_func ("/cache/streaming", test_cache_streaming);
+  g_test_add_func ("/cache/limits", test_cache_limits);
+  g_test_add_func ("/cache/after-end", test_cache_after_end);
+  g_test_add_func ("/cache/bad", test_cache_bad);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -1079,5 +1237,6 @@ main (int argc, char **argv)
   add_reads ();
   add_files ();
   add_windows ();
+  add_caches ();
   return g_test_run ();
 }

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The small pieces of a source that were read last, so that a structure is
+ * read from the file once, however many readers need it. */
+
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* Pieces of more bytes are not kept: to read them again costs less than the
+ * memory for them. */
+#define BYTE_CACHE_MAX_SIZE (32 * 1024)
+
+typedef struct
+{
+  guint64 start; /* host offset of the first byte */
+  gsize len;     /* bytes */
+  guint8 *bytes;
+} BytePiece;
+
+typedef struct ByteCache ByteCache;
+
+ByteCache *byte_cache_new (void);
+const BytePiece *byte_cache_find (const ByteCache *cache, guint64 offset,
+                                  gsize len);
+void byte_cache_add (ByteCache *cache, guint64 start, const guint8 *bytes,
+                     gsize len);
+void byte_cache_free (ByteCache *cache);
+
+G_END_DECLS
