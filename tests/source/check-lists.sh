@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Lists are complete: a file is listed in local.mk, a record in its unit test,
 # a command in the schema and among the command lines of the fuzzer.  Without
-# its entry, a new one would go untested without a word.
+# its entry, a new one would go untested without a word.  The list of changes
+# for tests/source/mutate names no others.
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
+require python3
 cd "$srcdir" || exit 1
 
 # all_listed NAME FILE: FILE contains each of the words on standard input, and
@@ -50,5 +52,10 @@ grep -oE 'defs/[a-z-]+-answer" \}' doc/qcow2tool.schema.json > "$tmp/answers"
 grep -oE '^        "[a-z-]+-answer": \{' doc/qcow2tool.schema.json \
   | grep -v '"any-answer"' | sed 's,^ *"\(.*\)": {,defs/\1",' \
   | all_listed 'answers that the schema allows' "$tmp/answers"
+
+# A change that is listed as one without an effect is one that is tried.
+python3 tests/source/mutate --list 2> "$err" > "$out"
+check 'changes without an effect are there' [ -s "$out" ]
+check 'and no others are listed' [ ! -s "$err" ]
 
 done_testing
