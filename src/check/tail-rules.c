@@ -28,7 +28,7 @@ qcow2_tail_check_new (const Qcow2Image *image, Qcow2Findings *findings)
 
   check->image = image;
   check->findings = findings;
-  check->window = byte_window_new (image->source, 0);
+  check->window = byte_window_new_streaming (image->source, 0);
   check->bytes_left = MAX_BYTES;
   return check;
 }

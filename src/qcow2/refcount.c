@@ -43,8 +43,8 @@ struct Qcow2Refcounts
   guint bits;           /* of a refcount */
   guint64 table;        /* host offset */
   guint64 n_blocks;     /* entries of the table in the file */
-  guint64 n_used;       /* the same, without those known to be 0 at the end */
-  guint64 n_entries;    /* the same, with one that the file truncates */
+  guint64 n_used;       /* N_BLOCKS without those known to be 0 at the end */
+  guint64 n_entries;    /* N_BLOCKS with one that the file truncates */
   guint64 block_covers; /* clusters */
   ByteWindow *on_table;
   ByteWindow *on_block;
@@ -70,7 +70,7 @@ qcow2_refcounts_are_usable (const Qcow2Image *image)
  * must be known.  If the refcounts are not usable, only
  * qcow2_refcounts_find_used () may be called.  Like QEMU, takes the header for
  * the table if the table is at offset 0, and bytes after the end of the file
- * for zeroes.  Of a table that is too large, has as much as QEMU allows. */
+ * for zeroes.  A table that is too large ends where QEMU's limit is. */
 Qcow2Refcounts *
 qcow2_refcounts_new (const Qcow2Image *image)
 {
@@ -89,7 +89,7 @@ qcow2_refcounts_new (const Qcow2Image *image)
   refcounts->n_used = refcounts->n_blocks;
   refcounts->n_entries = qcow2_divide_up (in_file, QCOW2_ENTRY_LENGTH);
   refcounts->on_table
-      = byte_window_new (image->source, refcounts->table + in_file);
+      = byte_window_new_streaming (image->source, refcounts->table + in_file);
   refcounts->on_block = byte_window_new_streaming (image->source, 0);
   if (h->refcount_bits != QCOW2_ABSENT)
     {
@@ -385,7 +385,7 @@ find_last_in_block (Qcow2Refcounts *refcounts, guint64 block, guint64 index,
   for (guint64 done = 0; done < refcounts->cluster_size;)
     {
       const gsize len = (gsize) MIN (refcounts->cluster_size - done,
-                                     (guint64) BYTE_WINDOW_SIZE);
+                                     (guint64) BYTE_WINDOW_SIZE / 2);
       const guint64 first = refcounts->cluster_size - done - len;
       const guint8 *bytes = byte_window_get (refcounts->on_block,
                                              block + first, len, BLOCK, error);

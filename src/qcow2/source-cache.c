@@ -8,7 +8,7 @@
 
 /* The most pieces that are kept, and their bytes in all. */
 #define MAX_PIECES 32
-#define MAX_BYTES (128 * 1024)
+#define MAX_BYTES (256 * 1024)
 
 struct ByteCache
 {
@@ -53,13 +53,14 @@ drop_first (ByteCache *cache)
 }
 
 /* Keeps a copy of the LEN bytes at BYTES, from host offset START on, in place
- * of the oldest pieces.  Does nothing if there are none, or more than
- * BYTE_CACHE_MAX_SIZE. */
+ * of the oldest pieces.  There are not more than CACHE may have in all. */
 void
 byte_cache_add (ByteCache *cache, guint64 start, const guint8 *bytes,
                 gsize len)
 {
-  if (len == 0 || len > BYTE_CACHE_MAX_SIZE)
+  g_assert (len <= MAX_BYTES);
+
+  if (len == 0)
     return;
 
   while (cache->n == MAX_PIECES || len > MAX_BYTES - cache->size)

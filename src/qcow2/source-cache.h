@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The small pieces of a source that were read last, so that a structure is
- * read from the file once, however many readers need it. */
+/* The pieces of a source that were read last, so that a structure is read from
+ * the file once, however many readers need it. */
 
 #pragma once
 
 #include <glib.h>
 
 G_BEGIN_DECLS
-
-/* Pieces of more bytes are not kept: to read them again costs less than the
- * memory for them. */
-#define BYTE_CACHE_MAX_SIZE (32 * 1024)
 
 typedef struct
 {

@@ -10,6 +10,11 @@
 #include "qcow2/error.h"
 #include "qcow2/source-cache.h"
 
+/* What is kept in the cache, in bytes: any small piece, and those of a larger
+ * structure if not more of it follows. */
+#define MAX_SMALL (32 * 1024)
+#define MAX_STRUCTURE (192 * 1024)
+
 struct ByteWindow
 {
   /* Aligned because it comes first: the kernel copies twice as fast then. */
@@ -97,7 +102,7 @@ byte_source_read (ByteSource *source, guint64 offset, void *buffer, gsize len,
 
   g_assert (offset <= source->size && len <= source->size - offset);
 
-  if (source->cache != NULL && len <= BYTE_CACHE_MAX_SIZE)
+  if (source->cache != NULL && len <= BYTE_WINDOW_SIZE)
     {
       g_autoptr (ByteWindow) window = byte_window_new (source, source->size);
 
@@ -155,8 +160,8 @@ byte_source_is_device (const ByteSource *source)
   return source->klass->is_device != NULL && source->klass->is_device (source);
 }
 
-/* Makes SOURCE keep the small pieces that were read last, for those who read
- * them again.  Not for a file that this program changes. */
+/* Makes SOURCE keep what was read last, for readers that need it again.  A
+ * file that this program changes must not be read so. */
 void
 byte_source_use_cache (ByteSource *source)
 {
@@ -268,14 +273,26 @@ take_from_cache (ByteWindow *window, guint64 offset, gsize len)
   return TRUE;
 }
 
+/* Adds the bytes of WINDOW to the cache of its source, unless they are part of
+ * a large structure: that would take the place of all others, and to read it
+ * again costs less. */
+static void
+add_to_cache (const ByteWindow *window)
+{
+  const gboolean is_large
+      = window->len > MAX_SMALL && window->end - window->start > MAX_STRUCTURE;
+
+  if (window->source->cache != NULL && !window->is_streaming && !is_large)
+    byte_cache_add (window->source->cache, window->start, window->bytes,
+                    window->len);
+}
+
 /* Implements byte_window_get () for a caller that also has use for the bytes
  * that follow, WANTED in all. */
 static const guint8 *
 get (ByteWindow *window, guint64 offset, gsize len, gsize wanted,
      const char *what, GError **error)
 {
-  ByteCache *cache = window->source->cache;
-
   g_assert (len <= BYTE_WINDOW_SIZE);
   g_assert (offset <= window->end && len <= window->end - offset);
 
@@ -289,8 +306,7 @@ get (ByteWindow *window, guint64 offset, gsize len, gsize wanted,
   if (!read_block (window, offset, len, wanted, what, error))
     return NULL;
 
-  if (cache != NULL && !window->is_streaming)
-    byte_cache_add (cache, window->start, window->bytes, window->len);
+  add_to_cache (window);
   return window->bytes;
 }
 

@@ -1067,36 +1067,73 @@ test_cache_streaming (void)
   g_assert_cmpuint (fake.n_reads, ==, 3);
 }
 
-/* Large pieces are not kept, and the oldest ones make room. */
+/* The oldest pieces make room: there are at most 256 KiB, and 32 pieces. */
 static void
 test_cache_limits (void)
 {
   Fake fake = FAKE (10000000);
   g_autoptr (ByteSource) source = &fake.base;
-  const gsize large = 32 * 1024;
+  const gsize large = 64 * 1024;
 
   byte_source_use_cache (source);
-  for (guint i = 0; i < 2; i++)
-    assert_is_there (&fake, 0, large + 1);
-  g_assert_cmpuint (fake.n_reads, ==, 2);
-
   for (guint i = 0; i < 5; i++)
     assert_is_there (&fake, i * large, large);
-  g_assert_cmpuint (fake.n_reads, ==, 7);
+  g_assert_cmpuint (fake.n_reads, ==, 5);
   for (guint i = 1; i < 5; i++)
     assert_is_there (&fake, i * large, large);
-  g_assert_cmpuint (fake.n_reads, ==, 7);
+  g_assert_cmpuint (fake.n_reads, ==, 5);
   assert_is_there (&fake, 0, large);
-  g_assert_cmpuint (fake.n_reads, ==, 8);
+  g_assert_cmpuint (fake.n_reads, ==, 6);
 
   for (guint i = 0; i < 33; i++)
     assert_is_there (&fake, 1000000 + i * 8, 8);
-  g_assert_cmpuint (fake.n_reads, ==, 41);
+  g_assert_cmpuint (fake.n_reads, ==, 39);
   for (guint i = 1; i < 33; i++)
     assert_is_there (&fake, 1000000 + i * 8, 8);
-  g_assert_cmpuint (fake.n_reads, ==, 41);
+  g_assert_cmpuint (fake.n_reads, ==, 39);
   assert_is_there (&fake, 1000000, 8);
-  g_assert_cmpuint (fake.n_reads, ==, 42);
+  g_assert_cmpuint (fake.n_reads, ==, 40);
+}
+
+/* Reads the first LEN bytes of a structure of SIZE bytes. */
+static void
+assert_begins (Fake *fake, guint64 size, gsize len)
+{
+  g_autoptr (ByteWindow) window = byte_window_new (&fake->base, size);
+
+  assert_window_gives (window, 0, len);
+}
+
+/* Large pieces are kept only of a structure of at most 192 KiB. */
+static void
+test_cache_structures (void)
+{
+  Fake fake = FAKE (10000000);
+  g_autoptr (ByteSource) source = &fake.base;
+  const gsize small = 32 * 1024;
+
+  byte_source_use_cache (source);
+  assert_begins (&fake, 10000000, small + 1);
+  assert_begins (&fake, 192 * 1024 + 1, small + 1);
+  assert_begins (&fake, 192 * 1024, small + 1);
+  g_assert_cmpuint (fake.n_reads, ==, 3);
+  assert_begins (&fake, 192 * 1024 + 1, small + 1);
+  g_assert_cmpuint (fake.n_reads, ==, 3);
+  assert_begins (&fake, 10000000, small + 2);
+  assert_begins (&fake, 10000000, small + 2);
+  g_assert_cmpuint (fake.n_reads, ==, 5);
+}
+
+static void
+test_cache_small (void)
+{
+  Fake fake = FAKE (10000000);
+  g_autoptr (ByteSource) source = &fake.base;
+
+  byte_source_use_cache (source);
+  assert_begins (&fake, 10000000, 32 * 1024);
+  assert_begins (&fake, 10000000, 32 * 1024);
+  g_assert_cmpuint (fake.n_reads, ==, 1);
 }
 
 /* A window that ends before a piece does not give what follows. */
@@ -1226,6 +1263,8 @@ add_caches (void)
   g_test_add_func ("/cache/unused", test_cache_unused);
   g_test_add_func ("/cache/streaming", test_cache_streaming);
   g_test_add_func ("/cache/limits", test_cache_limits);
+  g_test_add_func ("/cache/structures", test_cache_structures);
+  g_test_add_func ("/cache/small", test_cache_small);
   g_test_add_func ("/cache/after-end", test_cache_after_end);
   g_test_add_func ("/cache/bad", test_cache_bad);
 }
