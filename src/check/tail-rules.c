@@ -83,22 +83,22 @@ find_version_3 (const Qcow2TailCheck *check, guint64 start, gboolean *found,
 {
   const Qcow2Image *image = check->image;
   const guint at = QCOW2_AT (qcow2_header_record, Qcow2Header, refcount_order);
-  const guint length_at
-      = QCOW2_AT (qcow2_header_record, Qcow2Header, header_length);
-  guint8 bytes[8]; /* refcount_order and the next field, header_length */
+  guint8 bytes[QCOW2_V3_HEADER_LENGTH];
+  Qcow2Header rest = { .refcount_order = 0 };
 
   *found = FALSE;
   if (image->header.version != 2 || start > at
-      || byte_source_get_size (image->source) < at + sizeof bytes)
+      || byte_source_get_size (image->source) < sizeof bytes)
     return TRUE;
-  if (!byte_source_read (image->source, at, bytes, sizeof bytes,
+  if (!byte_source_read (image->source, 0, bytes, sizeof bytes,
                          qcow2_header_record.name, error))
     return FALSE;
 
-  const guint64 length = qcow2_load_be (bytes + (length_at - at), 4);
-  *found = qcow2_load_be (bytes, 4) <= QCOW2_MAX_REFCOUNT_ORDER
-           && length >= QCOW2_V3_HEADER_LENGTH
-           && length <= QCOW2_KNOWN_HEADER_LENGTH && length % 8 == 0;
+  qcow2_record_decode (&qcow2_header_record, bytes, sizeof bytes, &rest);
+  *found = rest.refcount_order <= QCOW2_MAX_REFCOUNT_ORDER
+           && rest.header_length >= QCOW2_V3_HEADER_LENGTH
+           && rest.header_length <= QCOW2_KNOWN_HEADER_LENGTH
+           && rest.header_length % 8 == 0;
   return TRUE;
 }
 

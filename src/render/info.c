@@ -233,8 +233,11 @@ is_version_3 (const Info *info)
 void
 info_begin_data (Info *info)
 {
-  static const char *const compression_types[] = { "zlib", "zstd" };
   const Qcow2Header *h = info->facts->header;
+  const Qcow2Field *field
+      = QCOW2_FIELD (qcow2_header_record, Qcow2Header, compression_type);
+  const char *compression
+      = qcow2_label_find (field->labels, h->compression_type);
   QemuTree *tree = info->tree;
 
   if (info->has_list && !info->is_text)
@@ -255,9 +258,8 @@ info_begin_data (Info *info)
     }
 
   qemu_tree_add_word (tree, "compat", is_version_3 (info) ? "1.1" : "0.10");
-  if (h->compression_type < G_N_ELEMENTS (compression_types))
-    qemu_tree_add_word (tree, "compression-type",
-                        compression_types[h->compression_type]);
+  if (compression != NULL)
+    qemu_tree_add_word (tree, "compression-type", compression);
   if (is_version_3 (info))
     qemu_tree_add_boolean (
         tree, "lazy-refcounts",

@@ -309,6 +309,61 @@ test_sizes (void)
   g_assert_cmpuint (qcow2_luks_get_slot_offset (QCOW2_LUKS_N_SLOTS), ==, 592);
 }
 
+/* A bit of a field of the header: its name, and its constant. */
+typedef struct
+{
+  const char *field;
+  const char *name;
+  guint64 bit;
+} BitRow;
+
+static const BitRow header_bits[] = {
+  { "incompatible_features", "dirty", QCOW2_INCOMPATIBLE_DIRTY },
+  { "incompatible_features", "corrupt", QCOW2_INCOMPATIBLE_CORRUPT },
+  { "incompatible_features", "external-data-file",
+    QCOW2_INCOMPATIBLE_DATA_FILE },
+  { "incompatible_features", "compression-type",
+    QCOW2_INCOMPATIBLE_COMPRESSION },
+  { "incompatible_features", "extended-l2", QCOW2_INCOMPATIBLE_EXTENDED_L2 },
+  { "compatible_features", "lazy-refcounts", QCOW2_COMPATIBLE_LAZY_REFCOUNTS },
+  { "autoclear_features", "bitmaps", QCOW2_AUTOCLEAR_BITMAPS },
+  { "autoclear_features", "raw-external-data", QCOW2_AUTOCLEAR_RAW_DATA },
+};
+
+/* Asserts that the names of the bits of the header field FIELD have the
+ * constants in the table, and that the known bits, KNOWN_BITS, are these. */
+static void
+assert_bits (const char *field, guint64 known_bits)
+{
+  const Qcow2Label *labels
+      = qcow2_record_find (qcow2_header_record.fields, field)->labels;
+  guint64 found = 0;
+  guint n = 0;
+
+  for (guint i = 0; i < G_N_ELEMENTS (header_bits); i++)
+    {
+      if (!g_str_equal (header_bits[i].field, field))
+        continue;
+
+      const guint number = (guint) g_bit_nth_lsf (header_bits[i].bit, -1);
+      g_assert_cmpstr (qcow2_label_find (labels, number), ==,
+                       header_bits[i].name);
+      found |= header_bits[i].bit;
+      n++;
+    }
+
+  g_assert_null (labels[n].name);
+  g_assert_cmphex (found, ==, known_bits);
+}
+
+static void
+test_bits (void)
+{
+  assert_bits ("incompatible_features", QCOW2_INCOMPATIBLE_KNOWN);
+  assert_bits ("compatible_features", QCOW2_COMPATIBLE_KNOWN);
+  assert_bits ("autoclear_features", QCOW2_AUTOCLEAR_KNOWN);
+}
+
 /* Returns whether RECORD, which may be NULL, is tested here. */
 static gboolean
 is_known (const Qcow2Record *record)
@@ -694,6 +749,7 @@ main (int argc, char **argv)
   g_test_add_func ("/record/field", test_field);
   g_test_add_func ("/record/is-shown", test_is_shown);
   g_test_add_func ("/record/size/all", test_sizes);
+  g_test_add_func ("/record/bits", test_bits);
   g_test_add_func ("/record/extensions", test_extensions);
   g_test_add_func ("/record/size/versions", test_versions);
   g_test_add_func ("/record/size/derived", test_size_ignores_derived);
