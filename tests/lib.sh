@@ -32,7 +32,8 @@
 #   names                   prints the names of the builder's images, one per
 #                           line
 #   command_names           prints the names of all commands, one per line, in
-#                           the order of --help
+#                           the order of --help; command_groups the headings
+#                           there as well
 #   edit_names, reading_names
 #                           print those of the commands that write, and of the
 #                           others
@@ -362,10 +363,11 @@ names ()
 }
 
 # Stated here and not read from the program: cli-usage.sh compares --help with
-# this list.
-command_names ()
+# this list, in which the commands follow the heading of their group.
+command_groups ()
 {
   cat << 'END'
+Commands that show what is in an image:
 info
 header
 extensions
@@ -376,7 +378,9 @@ map
 snapshots
 dump
 table
+Commands that check an image:
 check
+Commands that change an image:
 set-header
 set-feature-bit
 clear-feature-bit
@@ -385,9 +389,15 @@ add-header-ext-stdio
 del-header-ext
 remove-bitmap
 apply
+Commands of QEMU's qcow2.py:
 dump-header
 dump-header-exts
 END
+}
+
+command_names ()
+{
+  command_groups | grep -v '^Commands '
 }
 
 # Prints the names of the commands that write, and of all others.

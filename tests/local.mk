@@ -104,8 +104,8 @@ shell_tests = \
 	%D%/cli/cli-layers.sh \
 	%D%/cli/cli-map.sh \
 	%D%/cli/cli-output.sh \
-	%D%/cli/cli-reads.sh \
 	%D%/cli/cli-qcow2-py.sh \
+	%D%/cli/cli-reads.sh \
 	%D%/cli/cli-samples.sh \
 	%D%/cli/cli-snapshots.sh \
 	%D%/cli/cli-table.sh \

@@ -53,6 +53,10 @@ grep -oE '^        "[a-z-]+-answer": \{' doc/qcow2tool.schema.json \
   | grep -v '"any-answer"' | sed 's,^ *"\(.*\)": {,defs/\1",' \
   | all_listed 'answers that the schema allows' "$tmp/answers"
 
+sed -nE "/BYTES/!s/^  (F|MASK) \(([a-z0-9_]+),.*\),\$/'\2':/p" \
+    src/qcow2/header.c \
+  | all_listed 'fields of the header: random edits' tests/cli/edit_model.py
+
 # A change that is listed as one without an effect is one that is tried.
 python3 tests/source/mutate --list 2> "$err" > "$out"
 check 'changes without an effect are there' [ -s "$out" ]
