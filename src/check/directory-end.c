@@ -11,7 +11,7 @@
  * beyond the end of the file of SOURCE and is still acceptable to QEMU, which
  * reads zeroes there.  Only the last entry may be truncated, and zeroes must
  * be right for its missing bytes.  The entries before it are checked
- * elsewhere. HEADER is the header of the image.  Fails with QCOW2_ERROR_READ.
+ * elsewhere.  HEADER is the header of the image.  Fails with QCOW2_ERROR_READ.
  * (QEMU, block/qcow2-bitmap.c: bitmap_list_load.) */
 gboolean
 qcow2_directory_ends_in_zeroes (ByteSource *source, const Qcow2Header *header,

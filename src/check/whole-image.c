@@ -410,7 +410,7 @@ set_numbers (const Check *check, Qcow2CheckNumbers *numbers)
  * or NULL if it cannot be read; it is rewound.  CLUSTERS has read the snapshot
  * table and the tables of bitmaps; if it is NULL, because the cluster size is
  * unknown, or could not read the former, nothing is checked.  Stores in
- * NUMBERS what qemu-img check counts. IS_REFUSED says that QEMU does not open
+ * NUMBERS what qemu-img check counts.  IS_REFUSED says that QEMU does not open
  * the image: then a refcount that is too high means nothing, since this
  * program may not know all that refers to a cluster.  Passes the first read
  * error (QCOW2_ERROR_READ) to FAILED, along with DATA, and continues.  Needs

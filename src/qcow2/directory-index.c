@@ -36,11 +36,11 @@ typedef struct
 
 struct Qcow2DirectoryIndex
 {
-  GArray *wholes; /* guint32, for each bitmap: index of the first one with an
-                     equal name */
-  GArray *cuts;   /* guint32, for each bitmap: index of the first one whose
+  GArray *firsts;   /* guint32, for each bitmap: index of the first one with an
+                       equal name */
+  GArray *firsts_c; /* guint32, for each bitmap: index of the first one whose
                      name is equal up to the first NUL byte */
-  GArray *hints;  /* of Hint, one for each name */
+  GArray *hints;    /* of Hint, one for each name */
 };
 
 Qcow2DirectoryIndex *
@@ -48,8 +48,8 @@ qcow2_directory_index_new (void)
 {
   Qcow2DirectoryIndex *name_index = g_new (Qcow2DirectoryIndex, 1);
 
-  name_index->wholes = g_array_new (FALSE, FALSE, sizeof (guint32));
-  name_index->cuts = g_array_new (FALSE, FALSE, sizeof (guint32));
+  name_index->firsts = g_array_new (FALSE, FALSE, sizeof (guint32));
+  name_index->firsts_c = g_array_new (FALSE, FALSE, sizeof (guint32));
   name_index->hints = g_array_new (FALSE, FALSE, sizeof (Hint));
   return name_index;
 }
@@ -82,7 +82,7 @@ get_hint (const guint8 *bytes, gsize len)
 
 /* Returns the length of the LEN bytes at NAME up to the first NUL byte. */
 static gsize
-cut_at_nul (const guint8 *name, gsize len)
+get_c_length (const guint8 *name, gsize len)
 {
   const guint8 *nul = len > 0 ? memchr (name, 0, len) : NULL;
 
@@ -96,14 +96,14 @@ void
 qcow2_directory_index_add (Qcow2DirectoryIndex *name_index, guint32 offset,
                            const guint8 *name, gsize len)
 {
-  const guint32 index = name_index->wholes->len;
+  const guint32 index = name_index->firsts->len;
 
-  g_array_append_val (name_index->wholes, index);
-  g_array_append_val (name_index->cuts, index);
+  g_array_append_val (name_index->firsts, index);
+  g_array_append_val (name_index->firsts_c, index);
   if (name == NULL)
     return;
 
-  const Hint hint = { .hint = get_hint (name, cut_at_nul (name, len)),
+  const Hint hint = { .hint = get_hint (name, get_c_length (name, len)),
                       .offset = offset,
                       .index = index };
   g_array_append_val (name_index->hints, hint);
@@ -220,8 +220,8 @@ qcow2_directory_index_find (Qcow2DirectoryIndex *name_index,
                             GError **error)
 {
   g_autoptr (GArray) twins = find_twins (name_index->hints);
-  g_autoptr (GArray) wholes = g_array_new (FALSE, FALSE, sizeof (Digest));
-  g_autoptr (GArray) cuts = g_array_new (FALSE, FALSE, sizeof (Digest));
+  g_autoptr (GArray) names = g_array_new (FALSE, FALSE, sizeof (Digest));
+  g_autoptr (GArray) c_names = g_array_new (FALSE, FALSE, sizeof (Digest));
   g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
   g_autoptr (GError) local_error = NULL;
 
@@ -236,8 +236,9 @@ qcow2_directory_index_find (Qcow2DirectoryIndex *name_index,
         continue;
 
       const guint8 *bytes = g_bytes_get_data (name, &len);
-      add_digest (wholes, checksum, bytes, len, hint->index);
-      add_digest (cuts, checksum, bytes, cut_at_nul (bytes, len), hint->index);
+      add_digest (names, checksum, bytes, len, hint->index);
+      add_digest (c_names, checksum, bytes, get_c_length (bytes, len),
+                  hint->index);
     }
   if (local_error != NULL)
     {
@@ -245,8 +246,8 @@ qcow2_directory_index_find (Qcow2DirectoryIndex *name_index,
       return FALSE;
     }
 
-  find_firsts (name_index->wholes, wholes);
-  find_firsts (name_index->cuts, cuts);
+  find_firsts (name_index->firsts, names);
+  find_firsts (name_index->firsts_c, c_names);
   return TRUE;
 }
 
@@ -257,7 +258,7 @@ qcow2_directory_index_look_up (const Qcow2DirectoryIndex *name_index,
                                const guint8 *name, gsize len, guint64 start)
 {
   const Hint *all = (gconstpointer) name_index->hints->data;
-  const guint64 wanted = get_hint (name, cut_at_nul (name, len));
+  const guint64 wanted = get_hint (name, get_c_length (name, len));
 
   for (guint64 i = start; i < name_index->hints->len; i++)
     {
@@ -286,7 +287,7 @@ qcow2_directory_index_get_offset (const Qcow2DirectoryIndex *name_index,
 guint64
 qcow2_directory_index_get_n (const Qcow2DirectoryIndex *name_index)
 {
-  return name_index->wholes->len;
+  return name_index->firsts->len;
 }
 
 static guint64
@@ -302,7 +303,7 @@ guint64
 qcow2_directory_index_get_first (const Qcow2DirectoryIndex *name_index,
                                  guint64 index)
 {
-  return get_first (name_index->wholes, index);
+  return get_first (name_index->firsts, index);
 }
 
 /* Returns the index of the first bitmap whose name equals that of bitmap INDEX
@@ -312,7 +313,7 @@ guint64
 qcow2_directory_index_get_first_c (const Qcow2DirectoryIndex *name_index,
                                    guint64 index)
 {
-  return get_first (name_index->cuts, index);
+  return get_first (name_index->firsts_c, index);
 }
 
 void
@@ -321,8 +322,8 @@ qcow2_directory_index_free (Qcow2DirectoryIndex *name_index)
   if (name_index == NULL)
     return;
 
-  g_array_unref (name_index->wholes);
-  g_array_unref (name_index->cuts);
+  g_array_unref (name_index->firsts);
+  g_array_unref (name_index->firsts_c);
   g_array_unref (name_index->hints);
   g_free (name_index);
 }

@@ -10,8 +10,8 @@
 #include "qcow2/error.h"
 #include "qcow2/source-cache.h"
 
-/* What is kept in the cache, in bytes: any small piece, and those of a larger
- * structure if not more of it follows. */
+/* The cache keeps any piece of at most this size, in bytes, and the pieces of
+ * a structure of which at most so many bytes are left. */
 #define MAX_SMALL (32 * 1024)
 #define MAX_STRUCTURE (192 * 1024)
 

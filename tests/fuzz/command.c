@@ -207,7 +207,7 @@ static const Line lines[] = {
 typedef struct
 {
   ByteSource base;
-  ByteSource *behind;
+  ByteSource *lender;
 } Loan;
 
 /* The command line that runs. */
@@ -230,15 +230,15 @@ static guint n_named;
 static gssize
 loan_read (ByteSource *source, guint64 offset, guint8 *buffer, gsize len)
 {
-  ByteSource *behind = ((Loan *) source)->behind;
+  ByteSource *lender = ((Loan *) source)->lender;
 
-  return behind->klass->read (behind, offset, buffer, len);
+  return lender->klass->read (lender, offset, buffer, len);
 }
 
 static ByteSourceLock
 loan_probe_lock (ByteSource *source, guint64 offset)
 {
-  return byte_source_probe_lock (((Loan *) source)->behind, offset);
+  return byte_source_probe_lock (((Loan *) source)->lender, offset);
 }
 
 static void
@@ -257,7 +257,7 @@ open_loan (void)
 
   loan->base.klass = &loan_class;
   loan->base.size = byte_source_get_size (image);
-  loan->behind = image;
+  loan->lender = image;
   return &loan->base;
 }
 

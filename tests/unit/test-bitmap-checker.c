@@ -644,10 +644,10 @@ test_count_dirty_shared (void)
   examine_both (&f, &first, &second);
   const guint64 before = count_bytes (&f);
   count_dirty (&f, &first);
-  const guint64 behind = count_bytes (&f);
+  const guint64 now = count_bytes (&f);
   count_dirty (&f, &second);
-  g_assert_cmpuint (behind, >, before);
-  g_assert_cmpuint (count_bytes (&f), ==, behind);
+  g_assert_cmpuint (now, >, before);
+  g_assert_cmpuint (count_bytes (&f), ==, now);
   g_assert_cmpuint (first.result.dirty_bytes, ==, 36 * 65536);
   g_assert_cmpuint (second.result.dirty_bytes, ==, 36 * 65536);
 }

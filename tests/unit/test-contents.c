@@ -818,7 +818,7 @@ test_bad_table (void)
 
 /* Zeroes before an unreadable entry do not change the result. */
 static void
-test_bad_table_behind_zeroes (void)
+test_bad_table_after_zeroes (void)
 {
   for (guint64 bad = 0; bad < 1400; bad += 57)
     {
@@ -862,7 +862,7 @@ test_short_table (void)
 
 /* Entry 1 crosses the end of the file. */
 static void
-test_table_behind_file (void)
+test_table_after_file (void)
 {
   g_auto (Fixture) f = { 0 };
 
@@ -884,7 +884,7 @@ test_table_behind_file (void)
 /* Expected extents worked out by hand: the file has 10 bytes of the data,
  * which are 80 bits. */
 static void
-test_data_behind_file (void)
+test_data_after_file (void)
 {
   g_auto (Fixture) f = { 0 };
 
@@ -904,7 +904,7 @@ test_data_behind_file (void)
 static void
 test_data_before_file_end (void)
 {
-  for (guint64 behind = 0; behind < 512; behind += 8)
+  for (guint64 more = 0; more < 512; more += 8)
     {
       g_auto (Fixture) f = { 0 };
 
@@ -912,7 +912,7 @@ test_data_before_file_end (void)
       put_entry (&f, 0, DATA_OFFSET);
       fill (&f, DATA_OFFSET, 512, 0x00);
       fill (&f, DATA_OFFSET + 512, 512, 0xff);
-      f.naive.file_size = DATA_OFFSET + 512 + behind;
+      f.naive.file_size = DATA_OFFSET + 512 + more;
       check_list (&f, "0+4194304:0");
     }
 }
@@ -920,7 +920,7 @@ test_data_before_file_end (void)
 /* The bits after the end of the file are in one word with unreadable bytes,
  * which must not be read for these bits. */
 static void
-test_range_behind_file (void)
+test_range_after_file (void)
 {
   g_auto (Fixture) f = { 0 };
 
@@ -1018,7 +1018,7 @@ test_wrong_adjacent (void)
 /* Data is not merged with an entry of another kind that is next to it, in the
  * file and in the table: the second cluster is adjacent to offset 0. */
 static void
-test_data_behind_other (void)
+test_data_after_other (void)
 {
   g_auto (Fixture) f = { 0 };
 
@@ -1287,7 +1287,7 @@ test_stop (void)
 
 /* The walk stops, too, where data becomes readable again. */
 static void
-test_stop_behind_unread (void)
+test_stop_after_unread (void)
 {
   const guint8 bytes[] = { 0x00, 0xff };
 
@@ -1680,22 +1680,22 @@ main (int argc, char **argv)
   g_test_add_func ("/contents/unread/data-unaligned", test_bad_data_unaligned);
   g_test_add_func ("/contents/unread/table", test_bad_table);
   g_test_add_func ("/contents/unread/table-after-zeroes",
-                   test_bad_table_behind_zeroes);
+                   test_bad_table_after_zeroes);
   g_test_add_func ("/contents/unread/all", test_all_bad);
   g_test_add_func ("/contents/unread/shrunk-file", test_shrunk_file);
   g_test_add_func ("/contents/unread/first-error", test_first_error);
   g_test_add_func ("/contents/missing/table", test_short_table);
   g_test_add_func ("/contents/missing/table-after-file",
-                   test_table_behind_file);
-  g_test_add_func ("/contents/missing/data-after-file", test_data_behind_file);
+                   test_table_after_file);
+  g_test_add_func ("/contents/missing/data-after-file", test_data_after_file);
   g_test_add_func ("/contents/missing/little", test_data_before_file_end);
-  g_test_add_func ("/contents/missing/range", test_range_behind_file);
+  g_test_add_func ("/contents/missing/range", test_range_after_file);
   g_test_add_func ("/contents/missing/none", test_largest_file);
   g_test_add_func ("/contents/missing/cut-last-cluster",
                    test_cut_last_cluster);
   g_test_add_func ("/contents/wrong/entries", test_wrong_entries);
   g_test_add_func ("/contents/wrong/adjacent", test_wrong_adjacent);
-  g_test_add_func ("/contents/entries/after-other", test_data_behind_other);
+  g_test_add_func ("/contents/entries/after-other", test_data_after_other);
   g_test_add_func ("/contents/wrong/unaligned", test_unaligned_offset);
   g_test_add_func ("/contents/wrong/no-bits", test_no_bits);
   g_test_add_func ("/contents/wrong/no-name", test_no_name);
@@ -1705,7 +1705,7 @@ main (int argc, char **argv)
   g_test_add_func ("/contents/strict/without-error",
                    test_strict_without_error);
   g_test_add_func ("/contents/stop/any", test_stop);
-  g_test_add_func ("/contents/stop/after-unread", test_stop_behind_unread);
+  g_test_add_func ("/contents/stop/after-unread", test_stop_after_unread);
   g_test_add_func ("/contents/stop/no-bits", test_stop_no_bits);
   g_test_add_func ("/contents/limit/check", test_check_size);
   g_test_add_func ("/contents/limit/counted", test_check_size_counted);

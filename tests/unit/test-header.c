@@ -560,7 +560,7 @@ test_truncated_version_2 (void)
 
 /* Truncation after the mandatory fields is a finding, not a fatal error. */
 static void
-test_truncated_behind_mandatory (void)
+test_truncated_after_mandatory (void)
 {
   for (gsize len = 104; len < 112; len++)
     {
@@ -911,7 +911,7 @@ add_reading (void)
   g_test_add_func ("/header/truncated/version-3", test_truncated);
   g_test_add_func ("/header/truncated/version-2", test_truncated_version_2);
   g_test_add_func ("/header/truncated/after-mandatory",
-                   test_truncated_behind_mandatory);
+                   test_truncated_after_mandatory);
   g_test_add_func ("/header/truncated/version-2-shortest",
                    test_version_2_shortest);
   g_test_add_func ("/header/truncated/message", test_truncated_message);
@@ -950,7 +950,7 @@ add_strings (void)
 /* The backing file name starts right after the header, which leaves no room
  * for extensions. */
 static void
-test_backing_file_behind_header (void)
+test_backing_file_after_header (void)
 {
   g_autoptr (Qcow2Image) image = open_image (
       PLAIN, BACKING ("0000000000000070", "00000001") " 0x70:62");
@@ -986,7 +986,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/header/backing-file/after-header",
-                   test_backing_file_behind_header);
+                   test_backing_file_after_header);
   g_test_add_func ("/header/backing-file/at-the-end",
                    test_backing_file_at_the_end);
   g_test_add_func ("/header/short-signature", test_short_signature);

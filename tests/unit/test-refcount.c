@@ -299,7 +299,7 @@ test_block (gconstpointer data)
 
 /* Clusters that the refcount table does not cover have no refcount. */
 static void
-test_behind_table (void)
+test_after_table (void)
 {
   g_auto (Fixture) f = { 0 };
   const guint64 end = N_BLOCKS * 256;
@@ -616,7 +616,7 @@ main (int argc, char **argv)
   g_test_add_func ("/refcount/truncated-entry", test_truncated_entry);
   g_test_add_func ("/refcount/unreadable-block", test_unreadable_block);
   g_test_add_func ("/refcount/skip-unused", test_skip_unused);
-  g_test_add_func ("/refcount/after-table", test_behind_table);
+  g_test_add_func ("/refcount/after-table", test_after_table);
   g_test_add_func ("/refcount/two-clusters", test_two_clusters);
   ADD_ROWS ("place", places, test_place);
   g_test_add_func ("/refcount/version-2", test_version_2);
