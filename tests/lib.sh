@@ -362,42 +362,21 @@ names ()
   "$MKIMAGE" --list | cut -f 1
 }
 
-# Stated here and not read from the program: cli-usage.sh compares --help with
-# this list, in which the commands follow the heading of their group.
+# rows MACRO: prints the last argument of each row of tests/commands.def that
+# is in MACRO, a pattern.
+rows ()
+{
+  sed -nE "s/^($1) \(.*\"(.*)\"\)\$/\2/p" "$srcdir/tests/commands.def"
+}
+
 command_groups ()
 {
-  cat << 'END'
-Commands that show what is in an image:
-info
-header
-extensions
-bitmaps
-bitmap-table
-bitmap-map
-map
-snapshots
-dump
-table
-Commands that check an image:
-check
-Commands that change an image:
-set-header
-set-feature-bit
-clear-feature-bit
-add-header-ext
-add-header-ext-stdio
-del-header-ext
-remove-bitmap
-apply
-Commands of QEMU's qcow2.py:
-dump-header
-dump-header-exts
-END
+  rows 'GROUP|COMMAND'
 }
 
 command_names ()
 {
-  command_groups | grep -v '^Commands '
+  rows COMMAND
 }
 
 # Prints the names of the commands that write, and of all others.
@@ -411,67 +390,17 @@ reading_names ()
   command_names | sed '/^set-header$/,/^apply$/d'
 }
 
-# Everything that must hold for all commands that read is tested with these command
-# lines.  Add those of a new command here: cli-damaged.sh fails when a command
-# has none.
 json_ways ()
 {
-  cat << 'END'
-header
-extensions
-bitmaps
-bitmaps --tables
-bitmap-table
-bitmap-table --long
-bitmap-table --at 0x200 --count 99
-check
-snapshots
-dump
-table l1 --count 999
-table l2 --index 0 --used
-table refcount-table --used
-table refcount-block --index 0 --used
-table snapshots --count 99
-END
+  rows JSON_WAY
 }
 
 text_ways ()
 {
   json_ways
-  cat << 'END'
-bitmaps --list --long
-bitmaps --stats
-bitmaps --names
-bitmap-map --index 0 --force
-table snapshots --at 0x200 --count 99
-snapshots --list
-snapshots --names
-map --output json
-info
-info --output=json
-dump-header
-dump-header -j
-dump-header-exts
-dump-header-exts -j
-END
-  # These show the same data in another form, and are left out where every run
-  # takes a second.
+  rows TEXT_WAY
   if [ -z "${QCOW2TOOL_SLOW-}" ]; then
-    cat << 'END'
-bitmap-map --index 0
-bitmap-map --index 0 --totals --force
-bitmap-map --index 0 --output json --force
-bitmap-map --index 0 --output jsonl --force
-bitmap-map --index 0 --output ddrescue --force
-bitmap-map --index 0 --plot --force
-bitmap-map --index 0 --data --force
-bitmap-map --index 0 --data --totals --force
-map
-map --output jsonl
-map --totals
-info --children
-info --children --output=jsonl
-END
+    rows MORE_WAY
   fi
 }
 

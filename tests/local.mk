@@ -171,6 +171,7 @@ EXTRA_DIST += \
 	%D%/interop/interop-verdict.py \
 	%D%/interop/kill-shim.c \
 	%D%/interop/qemu_version.py \
+	%D%/commands.def \
 	%D%/lib.sh \
 	%D%/may-skip \
 	%D%/oracle/bitmap-bits.py \
