@@ -33,6 +33,22 @@ check_bitmaps (Qcow2Directory *directory, Qcow2Findings *findings,
          && qcow2_bitmap_checker_check_truncated_entry (checker, error);
 }
 
+/* Checks what keeps QEMU from writing DIRECTORY, if it has to when it opens
+ * the image. */
+static gboolean
+check_guard (Qcow2Directory *directory, const Qcow2SnapshotTable *snapshots,
+             Qcow2Findings *findings, GError **error)
+{
+  const Qcow2Image *image = qcow2_directory_get_image (directory);
+
+  if (!qcow2_directory_is_rewritten (directory))
+    return TRUE;
+
+  g_autoptr (Qcow2Refcounts) refcounts = qcow2_refcounts_new (image);
+
+  return qcow2_guard_check (image, snapshots, refcounts, findings, error);
+}
+
 /* Adds findings to FINDINGS about everything that QEMU examines when it opens
  * the image of DIRECTORY, except the header, the extensions and the directory
  * as a whole.  DIRECTORY is rewound.  Does nothing if the cluster size is
@@ -47,14 +63,10 @@ qcow2_directory_find_obstacles (Qcow2Directory *directory,
   if (image->header.cluster_size == QCOW2_ABSENT)
     return TRUE;
 
-  g_autoptr (Qcow2Refcounts) refcounts = qcow2_refcounts_new (image);
-
   return qcow2_luks_check_all (image, findings, error)
          && check_bitmaps (directory, findings, error)
          && qcow2_snapshot_table_check (image, &snapshots, findings, error)
-         && (!qcow2_directory_is_rewritten (directory)
-             || qcow2_guard_check (image, &snapshots, refcounts, findings,
-                                   error));
+         && check_guard (directory, &snapshots, findings, error);
 }
 
 /* Stores in *VERDICT what QEMU does when it opens the image of DIRECTORY,

@@ -33,8 +33,7 @@ byte_cache_find (const ByteCache *cache, guint64 offset, gsize len)
     {
       const BytePiece *piece = &cache->pieces[(cache->first + i) % MAX_PIECES];
 
-      if (offset >= piece->start && offset - piece->start <= piece->len
-          && len <= piece->len - (offset - piece->start))
+      if (byte_range_includes (piece->start, piece->len, offset, len))
         return piece;
     }
 

@@ -15,6 +15,15 @@ typedef struct
   guint8 *bytes;
 } BytePiece;
 
+/* Returns whether HELD bytes from host offset START on include all of the LEN
+ * bytes at OFFSET. */
+static inline gboolean
+byte_range_includes (guint64 start, gsize held, guint64 offset, gsize len)
+{
+  return offset >= start && offset - start <= held
+         && len <= held - (offset - start);
+}
+
 typedef struct ByteCache ByteCache;
 
 ByteCache *byte_cache_new (void);

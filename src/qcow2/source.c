@@ -229,8 +229,9 @@ read_block (ByteWindow *window, guint64 offset, gsize len, gsize wanted,
    * include a bad sector, or extend beyond the end of a file that shrank.  The
    * bytes before that point are used.  If there are none, a smaller read may
    * succeed because it leaves out the bad sector. */
-  const gboolean continues = window->len > 0 && offset >= window->start
-                             && offset - window->start <= window->len;
+  const gboolean continues
+      = window->len > 0
+        && byte_range_includes (window->start, window->len, offset, 0);
   const gsize block = (gsize) MIN (window->end - offset, BYTE_WINDOW_SIZE);
   const gsize page
       = (gsize) (BYTE_SOURCE_SECTOR_SIZE - offset % BYTE_SOURCE_SECTOR_SIZE);
@@ -296,18 +297,15 @@ get (ByteWindow *window, guint64 offset, gsize len, gsize wanted,
   g_assert (len <= BYTE_WINDOW_SIZE);
   g_assert (offset <= window->end && len <= window->end - offset);
 
-  if (offset >= window->start && offset - window->start <= window->len
-      && len <= window->len - (offset - window->start))
-    return window->bytes + (offset - window->start);
+  if (!byte_range_includes (window->start, window->len, offset, len)
+      && !take_from_cache (window, offset, len))
+    {
+      if (!read_block (window, offset, len, wanted, what, error))
+        return NULL;
+      add_to_cache (window);
+    }
 
-  if (take_from_cache (window, offset, len))
-    return window->bytes + (offset - window->start);
-
-  if (!read_block (window, offset, len, wanted, what, error))
-    return NULL;
-
-  add_to_cache (window);
-  return window->bytes;
+  return window->bytes + (offset - window->start);
 }
 
 /* Returns LEN bytes at host offset OFFSET, which stay valid until the next

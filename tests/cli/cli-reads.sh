@@ -29,8 +29,8 @@ twice ()
   }'
 }
 
-[ "$(printf '%s\n' '0 8' '16 8' '8 8' '23 1' | twice)" = '23 1' ] \
-  || fail 'ranges that overlap are found'
+check 'ranges that overlap are found' \
+  [ "$(printf '%s\n' '0 8' '16 8' '8 8' '23 1' | twice)" = '23 1' ]
 
 for name in two-bitmaps two-snapshots luks-pointer backing-file cluster-512 \
     cluster-4k size-1t extension-8125-times; do
