@@ -10,8 +10,8 @@
 #include "qcow2/error.h"
 #include "qcow2/source-cache.h"
 
-/* The cache keeps any piece of at most this size, in bytes, and the pieces of
- * a structure of which at most so many bytes are left. */
+/* The cache keeps any piece of at most this size, in bytes, and larger ones
+ * from which the window has at most so many bytes up to its end. */
 #define MAX_SMALL (32 * 1024)
 #define MAX_STRUCTURE (192 * 1024)
 
@@ -274,9 +274,9 @@ take_from_cache (ByteWindow *window, guint64 offset, gsize len)
   return TRUE;
 }
 
-/* Adds the bytes of WINDOW to the cache of its source, unless they are part of
- * a large structure: that would take the place of all others, and to read it
- * again costs less. */
+/* Adds the bytes of WINDOW to the cache of its source, unless they are many
+ * and more of them follow: a large structure would take the place of all
+ * others, and to read it again costs less. */
 static void
 add_to_cache (const ByteWindow *window)
 {
